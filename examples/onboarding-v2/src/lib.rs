@@ -1,0 +1,143 @@
+//! Opening an account, version 2.
+//!
+//! Shows how a workflow changes while runs of the last version are under way. Version 2 knows plans
+//! and verifies the address itself; the input has a default for what is new, so whoever starts
+//! `user_onboarding` with the input of version 1 may go on doing so.
+//!
+//! ```console
+//! $ forge build examples/onboarding-v2
+//! $ forge deploy examples/onboarding-v2        # runs of version 1 go on undisturbed
+//! $ forge start user_onboarding --input @examples/onboarding-v2/input.json --wait
+//! $ forge start user_onboarding --input @examples/onboarding/input.json --version 1
+//! ```
+
+mod services;
+
+use forge::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use services::{create_customer, create_user, delete_customer, delete_user, send_welcome_mail, verify_user};
+
+/// What a new user pays for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plan {
+    /// Nothing.
+    #[default]
+    Free,
+    /// Beans every month.
+    Pro,
+}
+
+/// Who is new.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct OnboardingInputV2 {
+    /// What the caller calls the user.
+    pub user_id: String,
+    /// Where the welcome mail goes.
+    pub email: String,
+    /// New in version 2.
+    #[serde(default)]
+    pub plan: Plan,
+    /// Where the services are.
+    #[serde(default = "services::local")]
+    pub services: String,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+pub struct OnboardingOutputV2 {
+    /// The account with the shop.
+    pub user_id: String,
+    /// The account with the payment provider; only paying users have one.
+    pub customer_id: Option<String>,
+    /// Whether the address is known to be the user's.
+    pub verified: bool,
+}
+
+/// Opens an account, one with the payment provider if there is something to pay, and verifies it.
+#[forge::workflow]
+#[version = 2]
+pub async fn user_onboarding(ctx: &WorkflowContext, input: OnboardingInputV2) -> Result<OnboardingOutputV2> {
+    services::at(&input.services);
+
+    let user = ctx
+        .step("create_user", || async { create_user(&input.user_id, &input.email).await })
+        .compensate(|user| async move { delete_user(&user.user_id).await })
+        .run()
+        .await?;
+
+    let mut customer_id = None;
+    if input.plan == Plan::Pro {
+        let customer = ctx
+            .step("create_customer", || async { create_customer(&user.user_id, &input.email).await })
+            .compensate(|customer| async move { delete_customer(&customer.customer_id).await })
+            .run()
+            .await?;
+        customer_id = Some(customer.customer_id);
+    }
+
+    ctx.step("send_welcome_mail", || async { send_welcome_mail(&input.email).await }).run().await?;
+
+    // The mail did not bounce.
+    ctx.step("verify_user", || async { verify_user(&user.user_id).await }).run().await?;
+
+    Ok(OnboardingOutputV2 { user_id: user.user_id, customer_id, verified: true })
+}
+
+forge::export!(UserOnboardingWorkflow);
+
+#[cfg(test)]
+mod tests {
+    use forge::testing::{TestRequest, TestResponse, TestRun};
+
+    use super::*;
+
+    /// Services with which all goes well.
+    fn shop(request: &TestRequest) -> TestResponse {
+        match request.url.as_str() {
+            "http://shop/users" => TestResponse::json(201, json!({"user_id": "usr_1"})),
+            "http://shop/customers" => TestResponse::json(201, json!({"customer_id": "cus_1"})),
+            _ => TestResponse::status(200),
+        }
+    }
+
+    #[test]
+    fn a_paying_user_is_a_customer_and_verified() {
+        let input = json!({
+            "user_id": "ada", "email": "ada@example.com", "plan": "pro", "services": "http://shop",
+        });
+        let run = TestRun::new(UserOnboardingWorkflow).http(shop).run(input);
+        let expected = OnboardingOutputV2 {
+            user_id: "usr_1".to_owned(),
+            customer_id: Some("cus_1".to_owned()),
+            verified: true,
+        };
+        assert_eq!(run.output(), &expected);
+    }
+
+    #[test]
+    fn the_input_of_version_1_will_do() {
+        let input = json!({
+            "user_id": "ada", "email": "ada@example.com", "welcome_after_seconds": 60,
+            "services": "http://shop",
+        });
+        let run = TestRun::new(UserOnboardingWorkflow).http(shop).run(input);
+        assert_eq!(run.output().customer_id, None);
+        let steps: Vec<_> = run.steps.iter().map(|step| &*step.name).collect();
+        assert_eq!(steps, ["create_user", "send_welcome_mail", "verify_user"]);
+    }
+
+    #[test]
+    fn a_user_who_cannot_be_verified_is_deleted() {
+        let input = json!({
+            "user_id": "ada", "email": "ada@example.com", "plan": "pro", "services": "http://shop",
+        });
+        let run = TestRun::new(UserOnboardingWorkflow)
+            .http(shop)
+            .fail_step("verify_user", "the directory is read-only")
+            .run(input);
+        assert_eq!(run.failure().message, "the directory is read-only");
+        assert_eq!(run.compensations, ["create_customer", "create_user"]);
+    }
+}

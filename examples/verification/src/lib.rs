@@ -1,0 +1,154 @@
+//! Sending a verification link, with the low-level step API.
+//!
+//! Shows what the fluent API does for you, for workflows that need it done another way: asking what
+//! is completed already, recording each step's start and end, and a retry loop of one's own with a
+//! pause that survives restarts. `Uuid::new_v4()` and `tokio::time::sleep` are the ones you know;
+//! in a workflow both give the same on every replay.
+//!
+//! ```console
+//! $ cargo run -p forge-example-services &      # the services that it calls
+//! $ forge serve &
+//! $ forge build examples/verification
+//! $ forge deploy examples/verification
+//! $ forge start verification_workflow --input @examples/verification/input.json --wait
+//! ```
+
+mod services;
+
+use forge::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use services::{send_verification_email, store_token_in_db};
+
+/// Whose address is to be verified.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct VerificationInput {
+    /// The address.
+    pub email: String,
+    /// Where the services are.
+    #[serde(default = "services::local")]
+    pub services: String,
+}
+
+/// What was sent.
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+pub struct VerificationOutput {
+    /// What the link carries.
+    pub token: String,
+    /// Whether the user has followed the link. Nobody has, so soon.
+    pub verified: bool,
+}
+
+/// Makes a token, stores it and mails a link with it.
+#[forge::workflow]
+pub async fn verification_workflow(
+    ctx: &WorkflowContext,
+    input: VerificationInput,
+) -> Result<VerificationOutput> {
+    services::at(&input.services);
+
+    // Step 1: Generate token (with resume support)
+    let token = if ctx.is_step_completed("generate_token") {
+        // Workflow was resumed - use cached result
+        ctx.get_step_result::<String>("generate_token")
+            .unwrap_or_else(|| format!("verify_{}", Uuid::new_v4()))
+    } else {
+        ctx.record_step_start("generate_token");
+
+        let token = format!("verify_{}", Uuid::new_v4());
+
+        ctx.record_step_complete("generate_token", serde_json::json!(token));
+        token
+    };
+
+    // Step 2: Store token (with manual retry)
+    if !ctx.is_step_completed("store_token") {
+        ctx.record_step_start("store_token");
+
+        let mut attempts = 0;
+        loop {
+            match store_token_in_db(ctx.db(), &token).await {
+                Ok(_) => break,
+                Err(_) if attempts < 3 => {
+                    attempts += 1;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(e) => {
+                    ctx.record_step_failure("store_token", e.to_string());
+                    return Err(e);
+                }
+            }
+        }
+
+        ctx.record_step_complete("store_token", serde_json::json!({"stored": true}));
+    }
+
+    // Step 3: Send email
+    if !ctx.is_step_completed("send_email") {
+        ctx.record_step_start("send_email");
+
+        send_verification_email(&input.email, &token).await?;
+
+        ctx.record_step_complete("send_email", serde_json::json!({"sent": true}));
+    }
+
+    Ok(VerificationOutput { token, verified: false })
+}
+
+forge::export!(VerificationWorkflow);
+
+#[cfg(test)]
+mod tests {
+    use forge::testing::{StepStatus, TestRequest, TestResponse, TestRun};
+
+    use super::*;
+
+    fn ada() -> VerificationInput {
+        VerificationInput { email: "ada@example.com".to_owned(), services: "http://shop".to_owned() }
+    }
+
+    /// A token store that is down for the first `failures` requests.
+    fn down_for(mut failures: u32) -> impl FnMut(&TestRequest) -> TestResponse {
+        move |request| {
+            if request.method == "PUT" && failures > 0 {
+                failures -= 1;
+                return TestResponse::status(503);
+            }
+            TestResponse::status(200)
+        }
+    }
+
+    #[test]
+    fn the_token_is_stored_and_mailed() {
+        let run = TestRun::new(VerificationWorkflow).http(down_for(0)).run(ada());
+        let token = &run.output().token;
+        assert_eq!(run.requests[0].url, format!("http://shop/tokens/{token}"));
+        let mail: serde_json::Value = run.requests[1].json();
+        assert!(mail["body"].as_str().is_some_and(|body| body.contains(token)));
+    }
+
+    #[test]
+    fn a_token_store_that_comes_back_is_waited_for() {
+        let run = TestRun::new(VerificationWorkflow).http(down_for(3)).run(ada());
+        assert!(run.result.is_ok());
+        assert_eq!(run.elapsed, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_token_store_that_stays_down_fails_its_step_and_the_run() {
+        let run = TestRun::new(VerificationWorkflow).http(down_for(4)).run(ada());
+        assert!(run.failure().message.contains("503"));
+        assert_eq!(run.step("store_token").status, StepStatus::Failed);
+        assert_eq!(run.requests.len(), 4);
+    }
+
+    #[test]
+    fn a_resumed_run_keeps_its_token() {
+        let run = TestRun::new(VerificationWorkflow)
+            .http(down_for(0))
+            .complete_step("generate_token", "verify_before")
+            .run(ada());
+        assert_eq!(run.output().token, "verify_before");
+        assert_eq!(run.requests[0].url, "http://shop/tokens/verify_before");
+    }
+}

@@ -1,0 +1,15 @@
+//! The `#[forge::workflow]` attribute. Use it through the `forge` crate, which it refers to.
+
+mod attributes;
+mod duration;
+mod expand;
+mod signature;
+
+use proc_macro::TokenStream;
+
+// Documented, with an example that runs, where `forge` re-exports it.
+#[allow(missing_docs)]
+#[proc_macro_attribute]
+pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::workflow(args.into(), item.into()).into()
+}

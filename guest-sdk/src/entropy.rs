@@ -1,0 +1,26 @@
+//! Serves `getrandom`, and with it `Uuid::new_v4()` and the `rand` crate, from the run's streams.
+//!
+//! A component has no other randomness: `getrandom` refuses wasm32-unknown-unknown unless it is
+//! compiled with `--cfg getrandom_backend="custom"`, as `forge build` does, and then calls the
+//! function below. Versions 0.3 and 0.4 use the same symbol and the same representation of errors.
+#![allow(unsafe_code)]
+
+use getrandom::Error;
+
+/// Called by `getrandom` with memory that it wants filled.
+///
+/// # Safety
+/// `dest` must be valid for writes of `len` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "Rust" fn __getrandom_v03_custom(dest: *mut u8, len: usize) -> Result<(), Error> {
+    if len > 0 {
+        // SAFETY: `getrandom` passes a valid buffer. It may be uninitialised, so it is written
+        // before a reference to it is made.
+        let dest = unsafe {
+            dest.write_bytes(0, len);
+            std::slice::from_raw_parts_mut(dest, len)
+        };
+        crate::random::fill(dest);
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Logging with `tracing`: the prelude has the crate, this module its macros.
+//!
+//! What a workflow logs goes to the host's log, with its run and step. A replayed line is not
+//! written again.
+//!
+//! ```
+//! use forge::prelude::*;
+//!
+//! #[forge::workflow]
+//! async fn polite(_ctx: &WorkflowContext, name: String) -> Result<()> {
+//!     tracing::info!(guests = 1, "hello {name}");
+//!     Ok(())
+//! }
+//! # let run = forge::testing::TestRun::new(PoliteWorkflow).run("mia");
+//! # assert_eq!(run.logs[0].message, "hello mia guests=1");
+//! ```
+
+pub use tracing::{debug, error, info, trace, warn};
+
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::host::run::{self, LogLevel};
+use crate::scope;
+
+/// Sends events to the host. Spans cost nothing and are not shown: the host knows the step.
+#[derive(Debug, Default)]
+pub(crate) struct HostLog {
+    spans: AtomicU64,
+}
+
+impl Subscriber for HostLog {
+    /// The host filters: it knows how the run's log is configured.
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1 + self.spans.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        run::log(scope::current(), level(event.metadata().level()), &line.finish());
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+fn level(level: &Level) -> LogLevel {
+    match *level {
+        Level::TRACE => LogLevel::Trace,
+        Level::DEBUG => LogLevel::Debug,
+        Level::INFO => LogLevel::Info,
+        Level::WARN => LogLevel::Warn,
+        Level::ERROR => LogLevel::Error,
+    }
+}
+
+/// `message key=value key=value`.
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Line {
+    fn finish(self) -> String {
+        let line = self.message + &self.fields;
+        line.trim_start().to_owned()
+    }
+}
+
+// Writing to a string cannot fail, hence the ignored results.
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        _ = match field.name() {
+            "message" => write!(self.message, "{value}"),
+            name => write!(self.fields, " {name}={value}"),
+        };
+    }
+}

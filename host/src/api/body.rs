@@ -1,0 +1,85 @@
+//! Reading request bodies, with limits and errors of our own.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::ApiError;
+
+/// Bytes beyond the limit that are read and thrown away before the answer. A connection that is closed
+/// on a client that still sends is reset, and the client never sees why.
+const DISCARDED: usize = 64 << 20;
+
+/// The content type without its parameters, in lower case.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next()?.trim();
+    (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
+}
+
+/// The whole body. `what` names it in errors.
+pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>, ApiError> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut discarded = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| ApiError::invalid_body(format!("{what} did not arrive in full")))?;
+        if discarded == 0 && bytes.len() + chunk.len() <= limit {
+            bytes.extend_from_slice(&chunk);
+            continue;
+        }
+        discarded += chunk.len();
+        if discarded > DISCARDED {
+            break;
+        }
+    }
+    if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes) }
+}
+
+/// A JSON body; an empty one is `T`'s default.
+pub(super) async fn read_json<T: DeserializeOwned + Default>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<T, ApiError> {
+    let bytes = read(body, limit, "the body").await?;
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    let media_type = media_type(headers);
+    if !media_type.as_deref().is_some_and(is_json) {
+        return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/json"));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        ApiError::invalid_body(match error.classify() {
+            serde_json::error::Category::Data => format!("the body is not what it should be: {error}"),
+            _ => format!("the body is no JSON: {error}"),
+        })
+    })
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
+        assert_eq!(read(Body::from("12345"), 5, "the body").await.unwrap(), b"12345");
+        read(Body::from("123456"), 5, "the body").await.unwrap_err();
+    }
+
+    #[test]
+    fn a_media_type_is_compared_without_parameters_and_case() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(media_type(&headers), None);
+        headers.insert(header::CONTENT_TYPE, "Application/JSON; charset=utf-8".parse().unwrap());
+        assert_eq!(media_type(&headers).as_deref(), Some("application/json"));
+        assert!(is_json("application/problem+json") && !is_json("text/json"));
+    }
+}

@@ -1,0 +1,182 @@
+use axum::Json;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::executor::ExecutorError;
+use crate::registry::RegistryError;
+use crate::store::StoreError;
+
+/// Seconds after which it makes sense to ask again a host that stops, or whose store takes no writes.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Why a request was not served, as the caller sees it. What went wrong inside is in the host's log.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+/// The body of every answer that is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ErrorDetail {
+    /// A word for programs. It does not change.
+    #[schema(example = "unknown_workflow")]
+    pub code: String,
+    /// For a person: what happened, and what to do if that is known.
+    #[schema(example = "there is no workflow `paymnt`; there are: payment")]
+    pub message: String,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// 400: a part of the path or the query.
+    pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", message)
+    }
+
+    /// 400: the body.
+    pub(super) fn invalid_body(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_body", message)
+    }
+
+    /// 403: a web page of another site asks.
+    pub(super) fn cross_site(origin: &str) -> Self {
+        let message = format!("a web page of {origin} may not use this API");
+        Self::new(StatusCode::FORBIDDEN, "cross_site", message)
+    }
+
+    /// 404: no such path.
+    pub(super) fn unknown_route(method: &Method, path: &str) -> Self {
+        let message = format!("there is no {method} {path}; /_api/openapi.json describes what there is");
+        Self::new(StatusCode::NOT_FOUND, "unknown_route", message)
+    }
+
+    /// 405: the path is there, with another method.
+    pub(super) fn wrong_method(method: &Method, path: &str) -> Self {
+        let message = format!("{path} does not take {method}; the header `Allow` says what it takes");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    /// 413: the body. `what` it is and how many bytes it may have.
+    pub(super) fn body_too_large(what: &str, limit: usize) -> Self {
+        let message = format!("{what} is larger than the {limit} bytes that it may have");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    /// 415: the body's content type.
+    pub(super) fn unsupported_media_type(found: Option<&str>, wanted: &str) -> Self {
+        let found = found.map_or("none".to_owned(), |found| format!("`{found}`"));
+        let message = format!("the content type must be {wanted}; this request has {found}");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    /// 500, without a word about what it was: that is for the host's log.
+    fn internal(error: &StoreError) -> Self {
+        tracing::error!(%error, "a request failed");
+        let message = "something inside the host failed; its log says what";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// The body.
+    fn body(&self) -> ErrorBody {
+        ErrorBody { error: ErrorDetail { code: self.code.to_owned(), message: self.message.clone() } }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
+            }
+            StoreError::Closed => ExecutorError::ShuttingDown.into(),
+            StoreError::InUse { .. }
+            | StoreError::TooNew { .. }
+            | StoreError::CannotOpen { .. }
+            | StoreError::Corrupt { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RegistryError> for ApiError {
+    fn from(error: RegistryError) -> Self {
+        let (status, code) = match error {
+            RegistryError::Store(error) => return error.into(),
+            RegistryError::InvalidComponent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_component"),
+            RegistryError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            RegistryError::VersionTaken { .. } => (StatusCode::CONFLICT, "version_taken"),
+            RegistryError::UnknownWorkflow { .. } => (StatusCode::NOT_FOUND, "unknown_workflow"),
+            RegistryError::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
+            RegistryError::AllDeprecated { .. } => (StatusCode::CONFLICT, "all_deprecated"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<ExecutorError> for ApiError {
+    fn from(error: ExecutorError) -> Self {
+        let (status, code) = match error {
+            ExecutorError::Registry(error) => return error.into(),
+            ExecutorError::Store(error) => return error.into(),
+            ExecutorError::UnknownRun(_) => (StatusCode::NOT_FOUND, "unknown_run"),
+            ExecutorError::InputTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "input_too_large"),
+            ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
+            ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
+            ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
+            ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
+            ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
+            ExecutorError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_inside_stays_inside() {
+        let error = StoreError::Corrupt { table: "forge_workflow_runs", why: "secret".to_owned() };
+        let error = ApiError::from(ExecutorError::from(error));
+        assert_eq!(error.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!error.message.contains("secret") && !error.message.contains("forge_workflow_runs"));
+    }
+
+    #[test]
+    fn who_may_ask_again_is_told_when() {
+        for error in [ExecutorError::ShuttingDown, StoreError::Unavailable("disk full".to_owned()).into()] {
+            let response = ApiError::from(error).into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        }
+    }
+
+    #[test]
+    fn a_media_type_that_is_not_there_is_said_to_be_none() {
+        let error = ApiError::unsupported_media_type(None, "application/wasm");
+        assert_eq!(error.message, "the content type must be application/wasm; this request has none");
+    }
+}

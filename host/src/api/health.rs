@@ -1,0 +1,32 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use crate::executor::{Health, HealthStatus};
+
+/// `GET /_api/health`.
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(health))
+}
+
+/// Whether the host can do its work.
+#[utoipa::path(
+    get,
+    path = "/_api/health",
+    tag = "host",
+    responses(
+        (status = 200, description = "It can.", body = Health),
+        (status = 503, description = "It cannot; `error` says why.", body = Health),
+    ),
+)]
+async fn health(State(api): State<Api>) -> (StatusCode, Json<Health>) {
+    let health = api.executor.health();
+    let status = match health.status {
+        HealthStatus::Ok => StatusCode::OK,
+        HealthStatus::Degraded => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(health))
+}

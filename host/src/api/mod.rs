@@ -1,0 +1,74 @@
+//! The HTTP API: one file per resource, each with a `router()` whose routes are also the OpenAPI document.
+//!
+//! Everything is JSON but an upload, which is the component itself. What goes wrong is an [`ApiError`],
+//! also what axum would answer in words of its own: unknown routes, wrong methods, parameters that do
+//! not parse.
+
+mod body;
+mod browser;
+mod document;
+mod error;
+mod health;
+mod parameters;
+mod runs;
+mod start;
+mod trace;
+mod wait;
+mod workflows;
+
+#[cfg(test)]
+mod tests;
+
+use axum::extract::Request;
+use axum::{Router, middleware};
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use document::openapi;
+pub use error::{ApiError, ErrorBody, ErrorDetail};
+pub use runs::Steps;
+pub use start::{StartBody, Started};
+pub use wait::MAX_WAIT;
+pub use workflows::Workflows;
+
+use crate::executor::WorkflowExecutor;
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Api {
+    /// Does the work.
+    executor: WorkflowExecutor,
+    /// Cancelled when the host stops: requests that wait for a run are answered then.
+    closing: CancellationToken,
+}
+
+/// The API of this executor.
+pub fn router(executor: WorkflowExecutor) -> Router {
+    router_until(executor, CancellationToken::new())
+}
+
+/// The API of this executor. Once `closing` is cancelled, no request waits for a run any longer.
+pub fn router_until(executor: WorkflowExecutor, closing: CancellationToken) -> Router {
+    let (router, _) = resources().split_for_parts();
+    router
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(browser::same_origin))
+        .with_state(Api { executor, closing })
+}
+
+fn resources() -> OpenApiRouter<Api> {
+    document::router()
+        .merge(workflows::router())
+        .merge(start::router())
+        .merge(runs::router())
+        .merge(health::router())
+}
+
+async fn unknown_route(request: Request) -> ApiError {
+    ApiError::unknown_route(request.method(), request.uri().path())
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    ApiError::wrong_method(request.method(), request.uri().path())
+}

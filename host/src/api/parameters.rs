@@ -1,0 +1,41 @@
+//! Axum's extractors for path and query, with errors of our own.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::ApiError;
+
+/// The parameters in the path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let AxumPath(parameters) = AxumPath::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection: PathRejection| invalid(&rejection.body_text(), "Invalid URL: "))?;
+        Ok(Self(parameters))
+    }
+}
+
+/// The parameters in the query.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let AxumQuery(parameters) =
+            AxumQuery::from_request_parts(parts, state).await.map_err(|rejection: QueryRejection| {
+                invalid(&rejection.body_text(), "Failed to deserialize query string: ")
+            })?;
+        Ok(Self(parameters))
+    }
+}
+
+fn invalid(text: &str, prefix: &str) -> ApiError {
+    ApiError::invalid_parameter(text.strip_prefix(prefix).unwrap_or(text))
+}

@@ -1,0 +1,40 @@
+use serde_json::Value;
+
+/// A change here is a change of what programs build on.
+#[test]
+fn the_document_has_every_endpoint() {
+    let document: Value = serde_json::to_value(super::openapi()).unwrap();
+    let mut endpoints = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        endpoints.extend(methods.as_object().unwrap().keys().map(|method| format!("{method} {path}")));
+    }
+    endpoints.sort();
+    assert_eq!(endpoints, [
+        "get /_api/health",
+        "get /_api/openapi.json",
+        "get /_api/runs",
+        "get /_api/runs/{id}",
+        "get /_api/runs/{id}/steps",
+        "get /_api/workflows",
+        "get /_api/workflows/{name}",
+        "post /_api/runs/{id}/cancel",
+        "post /_api/runs/{id}/pause",
+        "post /_api/runs/{id}/resume",
+        "post /_api/workflows",
+        "post /_api/workflows/{name}/start",
+        "post /_api/workflows/{name}/versions/{version}/activate",
+        "post /_api/workflows/{name}/versions/{version}/deprecate",
+    ]);
+}
+
+#[test]
+fn every_type_that_the_document_names_is_in_it() {
+    let document = serde_json::to_value(super::openapi()).unwrap();
+    let text = document.to_string();
+    let references: Vec<&str> = text.split("\"#/components/schemas/").skip(1).collect();
+    assert!(!references.is_empty());
+    for reference in references {
+        let name = reference.split('"').next().unwrap();
+        assert!(document["components"]["schemas"].get(name).is_some(), "{name} is missing");
+    }
+}

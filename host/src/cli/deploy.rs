@@ -1,0 +1,46 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::{CliError, Context, output, project, text};
+use crate::registry::Registered;
+
+/// The arguments of `forge deploy`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// A component (a .wasm file), or a project, which is compiled first.
+    #[arg(value_name = "FILE|PATH", default_value = ".")]
+    path: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Versions are immutable: other code needs a higher version (`#[version = 2]`). Runs under way stay with
+the version that they began with.
+
+Examples:
+  forge deploy                              the project in this folder
+  forge deploy target/payment.wasm
+  forge deploy examples/payment --server http://10.0.0.5:7070";
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    let component = if args.path.is_dir() || args.path.ends_with("Cargo.toml") {
+        project::build(args.path, context.json).await?.bytes
+    } else {
+        std::fs::read(&args.path).with_context(|| format!("cannot read {}", args.path.display()))?
+    };
+    let registered = client.upload(component).await?;
+    if context.json { output::print_json(&registered) } else { output::print(&describe(&registered)) }
+}
+
+fn describe(registered: &Registered) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for workflow in &registered.workflows {
+        let mark = if workflow.deprecated { ", deprecated" } else { "" };
+        lines.push(format!("{} v{} (timeout {}{mark})", workflow.name, workflow.version, workflow.timeout));
+    }
+    let what = if registered.created { "deployed" } else { "was deployed before, nothing changed" };
+    lines.push(format!("{what}: {}", text::short_digest(&registered.digest)));
+    lines.join("\n")
+}

@@ -1,0 +1,30 @@
+use super::{CliError, Context, output};
+
+/// The arguments of `forge deprecate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The workflow.
+    name: String,
+    /// Its version.
+    version: u32,
+}
+
+const EXAMPLES: &str = "\
+New runs take this version only if they ask for it by its number. Runs under way stay with it.
+
+Examples:
+  forge deprecate payment 1";
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    let info = client.change_version(&args.name, args.version, "deprecate").await?;
+    if context.json {
+        return output::print_json(&info);
+    }
+    let current = match client.workflow(&args.name).await?.current {
+        Some(version) => format!("new runs take version {version}"),
+        None => "no version is left that new runs take by themselves".to_owned(),
+    };
+    output::print(&format!("version {} of {} is deprecated; {current}", info.version, info.name))
+}

@@ -1,0 +1,186 @@
+use std::io;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::text::printable;
+use crate::api::ErrorDetail;
+use crate::journal::{RunId, WorkflowStatus};
+
+/// What the exit code says. `forge --help` lists them; they do not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// Done.
+    Done = 0,
+    /// It went wrong.
+    Error = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The run that was waited for failed or was rolled back.
+    RunFailed = 3,
+    /// There is no such workflow, version or run.
+    NotFound = 4,
+    /// The server cannot be reached, or asks to try again later.
+    Unavailable = 5,
+    /// It conflicts with what is there.
+    Conflict = 6,
+    /// The run that was waited for is paused, or has not ended within the time given.
+    NotEnded = 7,
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// An argument makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The server answered with an error.
+    #[error("{}", error.message)]
+    Api {
+        /// The HTTP status.
+        status: u16,
+        /// What the server said.
+        error: ErrorDetail,
+    },
+    /// There is no server.
+    #[error("cannot reach the server {server}: {why}. Is `forge serve` running there? (--server or FORGE_SERVER names another)")]
+    Unreachable {
+        /// Where it should be.
+        server: String,
+        /// Why it cannot be reached.
+        why: String,
+    },
+    /// The run that was waited for did not complete.
+    #[error("run {run} {}{}", verb(*.status), .error.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
+    RunFailed {
+        /// The run.
+        run: RunId,
+        /// `failed` or `compensated`.
+        status: WorkflowStatus,
+        /// What went wrong.
+        error: Option<String>,
+    },
+    /// The run that was waited for is paused.
+    #[error("run {run} is paused{}. `forge runs resume {run}` lets it go on, `forge runs cancel {run}` rolls it back", .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    Paused {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: Option<String>,
+    },
+    /// The run that was waited for takes longer.
+    #[error("run {run} is still {status}; it goes on. `forge runs watch {run}` waits for it")]
+    NotEnded {
+        /// The run.
+        run: RunId,
+        /// Its status.
+        status: WorkflowStatus,
+    },
+    /// Nobody reads the output any more, as in `forge runs | head`.
+    #[error("the output is closed")]
+    OutputClosed,
+    /// Anything else.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+fn verb(status: WorkflowStatus) -> &'static str {
+    match status {
+        WorkflowStatus::Compensated => "failed and was rolled back",
+        _ => "failed",
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Other(error.into()),
+        }
+    }
+}
+
+impl CliError {
+    /// The exit code's meaning.
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Usage(_) => ExitStatus::Usage,
+            Self::Api { status: 404, .. } => ExitStatus::NotFound,
+            Self::Api { status: 409, .. } => ExitStatus::Conflict,
+            Self::Api { status: 503, .. } | Self::Unreachable { .. } => ExitStatus::Unavailable,
+            Self::RunFailed { .. } => ExitStatus::RunFailed,
+            Self::Paused { .. } | Self::NotEnded { .. } => ExitStatus::NotEnded,
+            Self::OutputClosed => ExitStatus::Done,
+            Self::Api { .. } | Self::Other(_) => ExitStatus::Error,
+        }
+    }
+
+    /// A word for programs: the server's code, or one of our own.
+    fn code(&self) -> &str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::Api { error, .. } => &error.code,
+            Self::Unreachable { .. } => "unreachable",
+            Self::RunFailed { .. } => "run_failed",
+            Self::Paused { .. } => "run_paused",
+            Self::NotEnded { .. } => "run_not_ended",
+            Self::OutputClosed => "output_closed",
+            Self::Other(_) => "error",
+        }
+    }
+
+    /// Prints it on the standard error; the exit code to end with.
+    pub fn report(&self, json: bool) -> ExitCode {
+        let message = self.to_string();
+        match self {
+            Self::OutputClosed => {}
+            _ if json => {
+                let error = json!({ "error": { "code": self.code(), "message": message } });
+                super::output::note(&error.to_string());
+            }
+            _ => super::output::note(&format!("error: {}", printable(&message))),
+        }
+        ExitCode::from(self.exit_status() as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16) -> CliError {
+        CliError::Api { status, error: ErrorDetail { code: "c".to_owned(), message: "m".to_owned() } }
+    }
+
+    #[test]
+    fn exit_codes_tell_scripts_what_to_do() {
+        let run = RunId(uuid::Uuid::nil());
+        let exit_code = |error: CliError| error.exit_status() as u8;
+        assert_eq!(exit_code(CliError::Other(anyhow::anyhow!("x"))), 1);
+        assert_eq!(exit_code(answered(422)), 1);
+        assert_eq!(exit_code(CliError::Usage("x".to_owned())), 2);
+        assert_eq!(
+            exit_code(CliError::RunFailed { run, status: WorkflowStatus::Compensated, error: None }),
+            3
+        );
+        assert_eq!(exit_code(answered(404)), 4);
+        assert_eq!(exit_code(answered(503)), 5);
+        assert_eq!(exit_code(CliError::Unreachable { server: String::new(), why: String::new() }), 5);
+        assert_eq!(exit_code(answered(409)), 6);
+        assert_eq!(exit_code(CliError::Paused { run, why: None }), 7);
+        assert_eq!(exit_code(CliError::NotEnded { run, status: WorkflowStatus::Running }), 7);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error() {
+        let error = CliError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(error.exit_status(), ExitStatus::Done);
+    }
+
+    #[test]
+    fn an_error_has_all_its_causes() {
+        let error = anyhow::anyhow!("no such file").context("cannot read input.json");
+        assert_eq!(CliError::from(error).to_string(), "cannot read input.json: no such file");
+    }
+}

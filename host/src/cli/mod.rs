@@ -1,0 +1,157 @@
+//! The command line: one file per command, each with its `Args`, its `EXAMPLES` and its `run`.
+//!
+//! A result goes to the standard output, everything else to the standard error, so that output can be
+//! piped. With `--json` both are JSON. Exit codes are in [`ExitStatus`].
+
+mod activate;
+mod build;
+mod client;
+mod deploy;
+mod deprecate;
+mod error;
+mod follow;
+mod input;
+mod new;
+mod output;
+mod project;
+mod runs;
+mod serve;
+mod start;
+mod text;
+pub mod tree;
+mod workflows;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use error::{CliError, ExitStatus};
+
+use client::Client;
+
+/// Where `forge serve` listens unless it is told otherwise.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
+
+/// Durable workflows in a WebAssembly sandbox.
+#[derive(Debug, Parser)]
+#[command(
+    name = "forge",
+    version,
+    arg_required_else_help = true,
+    after_help = EXAMPLES,
+    after_long_help = AFTER_LONG_HELP
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+struct Global {
+    /// The server to talk to.
+    #[arg(long, global = true, value_name = "URL", env = "FORGE_SERVER", default_value = DEFAULT_SERVER)]
+    #[arg(help_heading = "Global options")]
+    server: String,
+    /// Print JSON, for programs.
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  forge serve                                     the server, in a terminal of its own
+  forge new hello && cd hello                     a workflow to begin with
+  forge deploy .                                  compile and upload it
+  forge start hello --input @input.json --wait    run it
+  forge runs                                      what ran and runs";
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  forge serve                                     the server, in a terminal of its own
+  forge new hello && cd hello                     a workflow to begin with
+  forge deploy .                                  compile and upload it
+  forge start hello --input @input.json --wait    run it
+  forge runs                                      what ran and runs
+
+Exit codes:
+  0  done
+  1  it went wrong
+  2  the command line is wrong
+  3  the run failed or was rolled back (start --wait, runs watch)
+  4  there is no such workflow, version or run
+  5  the server cannot be reached, or asks to try again later
+  6  it conflicts with what is there: a version, a key, the status of a run
+  7  the run is paused, or has not ended within the time given (start --wait, runs watch)";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<serve::Args>),
+    /// Make a workflow project
+    New(new::Args),
+    /// Compile a workflow project to a component
+    Build(build::Args),
+    /// Upload a component
+    Deploy(deploy::Args),
+    /// Start a workflow
+    Start(start::Args),
+    /// List workflows and their versions
+    Workflows(workflows::Args),
+    /// Let new runs take a version, also if another one is higher
+    Activate(activate::Args),
+    /// Let new runs take a version only if they ask for it
+    Deprecate(deprecate::Args),
+    /// List runs; show, watch, cancel, pause or resume one
+    Runs(runs::Args),
+}
+
+/// What commands know beside their arguments.
+struct Context {
+    server: String,
+    json: bool,
+}
+
+impl Context {
+    fn client(&self) -> Result<Client, CliError> {
+        Client::new(&self.server)
+    }
+}
+
+impl Cli {
+    /// Whether the output is for programs.
+    pub fn json(&self) -> bool {
+        self.global.json
+    }
+
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// [`CliError`], which knows its exit code.
+    pub async fn run(self) -> Result<(), CliError> {
+        let Global { server, json } = self.global;
+        let context = Context { server, json };
+        match self.command {
+            Command::Serve(args) => serve::run(*args, &context).await,
+            Command::New(args) => new::run(args, &context),
+            Command::Build(args) => build::run(args, &context).await,
+            Command::Deploy(args) => deploy::run(args, &context).await,
+            Command::Start(args) => start::run(args, &context).await,
+            Command::Workflows(args) => workflows::run(args, &context).await,
+            Command::Activate(args) => activate::run(args, &context).await,
+            Command::Deprecate(args) => deprecate::run(args, &context).await,
+            Command::Runs(args) => runs::run(args, &context).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

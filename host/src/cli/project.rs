@@ -1,0 +1,22 @@
+//! Compiling a project, for `forge build` and `forge deploy`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use forge_toolchain::{BuiltComponent, Options};
+
+use super::output;
+
+/// Compiles the workflow crate at `path`. `quiet` leaves out what is no warning and no error.
+pub(super) async fn build(path: PathBuf, quiet: bool) -> anyhow::Result<BuiltComponent> {
+    let compiling = tokio::task::spawn_blocking(move || {
+        let mut progress = |message: &str| {
+            if !quiet {
+                output::note(message);
+            }
+        };
+        let toolchain = forge_toolchain::ensure(&mut progress)?;
+        Ok(forge_toolchain::build(&toolchain, &path, &Options { quiet, ..Options::default() })?)
+    });
+    compiling.await.context("the compilation broke off")?
+}

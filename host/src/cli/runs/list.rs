@@ -1,0 +1,81 @@
+use crate::cli::{CliError, Context, output, text};
+use crate::executor::RunSummary;
+use crate::journal::WorkflowStatus;
+
+/// Errors are cut to this many characters; `runs show` has all of them.
+const ERROR_WIDTH: usize = 60;
+
+/// Which runs to list.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only runs of this workflow.
+    #[arg(long, short, value_name = "NAME")]
+    workflow: Option<String>,
+    /// Only runs with this status.
+    #[arg(long, short, value_parser = status)]
+    #[arg(help = format!("Only runs with this status: {}", statuses()))]
+    status: Option<WorkflowStatus>,
+    /// At most so many.
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: Option<u32>,
+    /// The page after the one that named this.
+    #[arg(long)]
+    cursor: Option<uuid::Uuid>,
+}
+
+fn status(word: &str) -> Result<WorkflowStatus, String> {
+    word.parse().map_err(|_| format!("it is one of {}", statuses()))
+}
+
+fn statuses() -> String {
+    WorkflowStatus::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let query: Vec<(&str, String)> = [
+        ("workflow", args.workflow),
+        ("status", args.status.map(|status| status.to_string())),
+        ("limit", args.limit.map(|limit| limit.to_string())),
+        ("cursor", args.cursor.map(|cursor| cursor.to_string())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect();
+    let page = context.client()?.runs(&query).await?;
+    if context.json {
+        return output::print_json(&page);
+    }
+    if page.runs.is_empty() {
+        output::note("no runs");
+        return Ok(());
+    }
+    output::print(&table(&page.runs))?;
+    if let Some(cursor) = page.next_cursor {
+        output::hint(&format!("there are more: --cursor {cursor}"));
+    }
+    Ok(())
+}
+
+fn table(runs: &[RunSummary]) -> String {
+    let mut rows = vec![["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"].map(str::to_owned).to_vec()];
+    for run in runs {
+        let took = run.completed_at.map(|end| text::duration(text::between(run.started_at, end)));
+        rows.push(vec![
+            run.id.to_string(),
+            format!("{} v{}", run.workflow_name, run.version),
+            run.status.to_string(),
+            text::time(run.started_at),
+            took.unwrap_or_default(),
+            run.error.as_deref().map(shortened).unwrap_or_default(),
+        ]);
+    }
+    output::table(&rows)
+}
+
+fn shortened(error: &str) -> String {
+    let line = error.lines().next().unwrap_or_default();
+    match line.char_indices().nth(ERROR_WIDTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}

@@ -1,0 +1,102 @@
+//! What changed since the last look.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::cli::text::{duration, printable};
+use crate::executor::{StepRecord, WorkflowRecord};
+use crate::journal::{Kind, StepStatus, WorkflowStatus};
+
+/// What was seen at the last look.
+#[derive(Default)]
+pub(super) struct Seen {
+    run: Option<WorkflowStatus>,
+    steps: BTreeMap<u64, (StepStatus, u32)>,
+}
+
+/// Something new.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Change<'a> {
+    /// A step began, failed, is tried again or ended.
+    Step(&'a StepRecord),
+    /// The run has another status.
+    Run(&'a WorkflowRecord),
+}
+
+impl Seen {
+    /// What is new, in the order of the journal; the run's end last.
+    pub(super) fn changes<'a>(
+        &mut self,
+        record: &'a WorkflowRecord,
+        steps: &'a [StepRecord],
+    ) -> Vec<Change<'a>> {
+        let mut changes = Vec::new();
+        for step in steps.iter().filter(|step| step.kind.has_scope() || step.kind == Kind::Sleep) {
+            let state = (step.status, step.attempt);
+            if self.steps.insert(step.seq, state) != Some(state) {
+                changes.push(Change::Step(step));
+            }
+        }
+        if self.run.replace(record.status) != Some(record.status) {
+            changes.push(Change::Run(record));
+        }
+        changes
+    }
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(step) => {
+                let what = if step.kind == Kind::Compensation { "compensation of " } else { "" };
+                write!(f, "{what}{}: {}", printable(&step.step_name), step.status)?;
+                if step.attempt > 1 {
+                    write!(f, ", attempt {}", step.attempt)?;
+                }
+                if let Some(took) = step.duration_ms {
+                    write!(f, " ({})", duration(took))?;
+                }
+                step.error.iter().try_for_each(|error| write!(f, ": {}", printable(error)))
+            }
+            Self::Run(record) => {
+                write!(f, "{} v{}: {}", printable(&record.workflow_name), record.version, record.status)?;
+                record.error.iter().try_for_each(|error| write!(f, ": {}", printable(error)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tree::samples::{record, step};
+
+    fn seen(seen: &mut Seen, record: &WorkflowRecord, steps: &[StepRecord]) -> Vec<String> {
+        seen.changes(record, steps).iter().map(Change::to_string).collect()
+    }
+
+    #[test]
+    fn every_change_is_told_once() {
+        let mut memory = Seen::default();
+        let mut run = record(WorkflowStatus::Running);
+        let mut steps = vec![step(1, Kind::Step, "charge_card", StepStatus::Running)];
+        assert_eq!(seen(&mut memory, &run, &steps), ["charge_card: running", "payment v1: running"]);
+        assert_eq!(seen(&mut memory, &run, &steps), [""; 0]);
+
+        steps[0].attempt = 2;
+        steps[0].error = Some("declined".to_owned());
+        assert_eq!(seen(&mut memory, &run, &steps), ["charge_card: running, attempt 2: declined"]);
+
+        steps[0].error = None;
+        steps[0].status = StepStatus::Completed;
+        steps[0].duration_ms = Some(410);
+        run.status = WorkflowStatus::Completed;
+        assert_eq!(
+            seen(&mut memory, &run, &steps),
+            ["charge_card: completed, attempt 2 (410 ms)", "payment v1: completed"]
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! Asks again and again how a run stands, until it ends.
+//!
+//! On a terminal the tree is drawn over itself. Otherwise every change is a line, so that a log of it
+//! reads well.
+
+mod changes;
+mod screen;
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use crate::cli::client::Client;
+use crate::cli::{CliError, Context, follow, output, tree};
+use crate::clock;
+use crate::executor::{StepRecord, WorkflowRecord};
+use crate::journal::RunId;
+use changes::Seen;
+use screen::Screen;
+
+/// How often to look while nothing ends.
+const INTERVAL: Duration = Duration::from_millis(300);
+
+/// The arguments of `forge runs watch`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The run.
+    id: RunId,
+}
+
+const EXAMPLES: &str = "\
+Ends when the run ends, with exit code 0 if it completed, 3 if it failed or was rolled back, and 7 if it
+is paused. A server that is restarted meanwhile is waited for.
+
+Examples:
+  forge runs watch 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10
+  forge runs watch 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10 --json     one JSON document for every change";
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    let mut view = if context.json {
+        View::Json(Seen::default())
+    } else if std::io::stdout().is_terminal() {
+        View::Tree(Screen::default())
+    } else {
+        View::Lines(Seen::default())
+    };
+    let mut patience = follow::Patience::new();
+    let mut at_most = Duration::ZERO;
+    loop {
+        let answer = look(&client, args.id, at_most).await;
+        let Some((record, steps)) = patience.check(answer).await? else { continue };
+        view.update(&record, &steps)?;
+        if follow::is_settled(&record) {
+            return follow::verdict(&record);
+        }
+        at_most = INTERVAL;
+    }
+}
+
+/// The run, once it is final or after `at_most`, and the steps that it has by then.
+async fn look(
+    client: &Client,
+    run: RunId,
+    at_most: Duration,
+) -> Result<(WorkflowRecord, Vec<StepRecord>), CliError> {
+    let record = client.run(run, at_most).await?;
+    Ok((record, client.steps(run).await?.steps))
+}
+
+enum View {
+    /// Draws the tree over itself.
+    Tree(Screen),
+    /// A line for every change.
+    Lines(Seen),
+    /// A JSON document for every change.
+    Json(Seen),
+}
+
+impl View {
+    fn update(&mut self, record: &WorkflowRecord, steps: &[StepRecord]) -> Result<(), CliError> {
+        let now = clock::now().to_datetime();
+        match self {
+            Self::Tree(screen) => {
+                let style = tree::Style { color: output::has_color(), every_call: false, now };
+                screen.draw(&tree::render(record, steps, &style), follow::is_settled(record))
+            }
+            Self::Lines(seen) => {
+                seen.changes(record, steps).iter().try_for_each(|change| output::print(&change.to_string()))
+            }
+            Self::Json(seen) => seen.changes(record, steps).iter().try_for_each(output::print_json),
+        }
+    }
+}

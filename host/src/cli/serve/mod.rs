@@ -1,0 +1,109 @@
+mod limits;
+mod logging;
+mod size;
+mod stop;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{CliError, Context, output};
+use crate::config::{Config, DEFAULT_LISTEN, Database};
+use crate::executor::WorkflowExecutor;
+use crate::api;
+
+/// How long requests under way have to be answered after we are asked to stop. Those that wait for a run
+/// are answered at once.
+const REQUEST_GRACE: Duration = Duration::from_secs(1);
+
+/// How long runs then have to come to a point where they stop. Beyond it their journals end where they are.
+const RUN_GRACE: Duration = Duration::from_secs(4);
+
+/// The arguments of `forge serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Where everything is kept.
+    #[arg(long, value_name = "URL", env = "FORGE_DATABASE", default_value = "sqlite:forge.db")]
+    database: Database,
+    /// The address to listen on. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", env = "FORGE_LISTEN", default_value_t = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// The form of the log, which goes to the standard error. RUST_LOG says how much of it there is.
+    #[arg(long, value_enum, value_name = "FORM", env = "FORGE_LOG", default_value_t)]
+    log: logging::Form,
+    #[command(flatten)]
+    limits: limits::Args,
+}
+
+const EXAMPLES: &str = "\
+The first line of the standard output says where it listens, once it does. It ends gracefully after
+SIGTERM or Ctrl-C, within some 5 seconds; at the next start all runs go on.
+
+Examples:
+  forge serve
+  forge serve --database sqlite:/var/lib/forge/forge.db --listen 127.0.0.1:8080 --log json
+  forge serve --memory 128MiB --fuel 20G --http-timeout 30s";
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    logging::init(args.log)?;
+    let stop = stop::Signals::listen()?;
+    let config = Config { database: args.database, limits: args.limits.into_limits() };
+    let database = config.database.to_string();
+    // First the port, so that no run goes on in a process that cannot be reached.
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
+    announce(address, &database, context.json);
+    serve(listener, executor, stop).await?;
+    Ok(())
+}
+
+/// Says where it listens. Whoever started us may wait for this line; if nobody does, we serve all the same.
+fn announce(address: SocketAddr, database: &str, json: bool) {
+    let version = env!("CARGO_PKG_VERSION");
+    let url = format!("http://{address}");
+    let _ = if json {
+        output::print_json(&json!({ "version": version, "url": url, "database": database }))
+    } else {
+        output::print(&format!("forge {version} serves {url} (database {database})"))
+    };
+    tracing::info!(url, database, "listening");
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            "other machines can reach {address}, and nothing asks who calls: put something in front that does"
+        );
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    executor: WorkflowExecutor,
+    mut stop: stop::Signals,
+) -> anyhow::Result<()> {
+    let closing = CancellationToken::new();
+    let router = api::router_until(executor.clone(), closing.clone());
+    let server = axum::serve(listener, router).with_graceful_shutdown(closing.clone().cancelled_owned());
+    let mut server = tokio::spawn(server.into_future());
+    tokio::select! {
+        ended = &mut server => return ended.context("the server broke off")?.context("the server failed"),
+        signal = stop.recv() => tracing::info!(signal, "stopping"),
+    }
+    closing.cancel();
+    let stopping = async {
+        // In this order, because requests need the executor. Connections that stay open are cut.
+        let _ = tokio::time::timeout(REQUEST_GRACE, server).await;
+        executor.shutdown(RUN_GRACE).await;
+    };
+    tokio::select! {
+        () = stopping => tracing::info!("stopped"),
+        signal = stop.recv() => tracing::warn!(signal, "stopped without waiting for what is under way"),
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Amounts with a suffix.
+
+/// Bytes: `65536`, `64KiB`, `64MiB`, `1GiB`; `k`, `M` and `G` mean the same.
+pub(super) fn bytes(text: &str) -> Result<usize, String> {
+    let wrong = || format!("`{text}` is no number of bytes: write it as 65536, 64KiB, 64MiB or 1GiB");
+    let (number, suffix) = split(text);
+    let factor: usize = match suffix.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.parse::<usize>().ok().and_then(|number| number.checked_mul(factor));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+/// A count: `5000000000`, `500k`, `50M`, `5G`.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no count: write it as 500000, 500k, 50M or 5G");
+    let (number, suffix) = split(text);
+    let factor: u64 = match suffix.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" => 1_000,
+        "m" => 1_000_000,
+        "g" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let count = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    count.filter(|count| *count > 0).ok_or_else(wrong)
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    (number, suffix.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_may_have_a_suffix() {
+        assert_eq!(bytes("65536"), Ok(65_536));
+        assert_eq!(bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(bytes("64 k"), Ok(64 << 10));
+        assert_eq!(count("5G"), Ok(5_000_000_000));
+        assert_eq!(count("1000"), Ok(1_000));
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for wrong in ["", "0", "-1", "1.5GiB", "64 miles", "99999999999999999999", "99999999999999999999G"] {
+            assert!(bytes(wrong).is_err() && count(wrong).is_err(), "{wrong}");
+        }
+    }
+}

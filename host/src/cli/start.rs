@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use super::{CliError, Context, follow, input, output};
+use crate::api::StartBody;
+use crate::journal::RunId;
+
+/// The arguments of `forge start`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The workflow.
+    name: String,
+    /// The input: JSON, @FILE, or @- for the standard input.
+    #[arg(long, short, default_value = "{}", value_name = "JSON|@FILE")]
+    input: String,
+    /// The version, if it is not to be the current one.
+    #[arg(long)]
+    version: Option<u32>,
+    /// An idempotency key: starting again with the same key leads to the same run.
+    #[arg(long)]
+    key: Option<String>,
+    /// Wait until the run ends, or for so many seconds, and print its output.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, value_parser = seconds)]
+    wait: Option<Option<Duration>>,
+}
+
+const EXAMPLES: &str = "\
+Prints the run's id; with --wait its output. What it prints beside goes to the standard error.
+
+Examples:
+  forge start payment --input @order.json
+  forge start payment --input '{\"amount\": 5}' --wait
+  forge start payment --input @order.json --key order-1041 --wait=30
+  ID=$(forge start payment --input @order.json) && forge runs watch $ID";
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "a number of seconds is expected".to_owned())
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    let body = StartBody { input: input::read(&args.input)?, version: args.version, key: args.key };
+    let started = client.start(&args.name, &body).await?;
+    let run = RunId(started.run_id);
+    let Some(at_most) = args.wait else {
+        return if context.json {
+            output::print_json(&started)
+        } else {
+            output::print(&run.to_string())?;
+            output::hint(&format!("see how it goes: forge runs watch {run}"));
+            Ok(())
+        };
+    };
+    if !context.json {
+        output::note(&format!("started run {run}"));
+    }
+    let record = follow::until_settled(&client, run, at_most).await?;
+    if context.json {
+        output::print_json(&record)?;
+    } else if let Some(output) = &record.output {
+        output::print(&serde_json::to_string_pretty(output).map_err(anyhow::Error::from)?)?;
+    } else {
+        output::hint(&format!("see what happened: forge runs show {run}"));
+    }
+    follow::verdict(&record)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Start {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn wait(arguments: &[&str]) -> Option<Option<Duration>> {
+        let arguments = ["start", "payment"].iter().chain(arguments);
+        Start::try_parse_from(arguments).unwrap().args.wait
+    }
+
+    #[test]
+    fn a_wait_may_have_an_end() {
+        assert_eq!(wait(&[]), None);
+        assert_eq!(wait(&["--wait"]), Some(None));
+        assert_eq!(wait(&["--wait=1.5"]), Some(Some(Duration::from_millis(1500))));
+    }
+}

@@ -1,0 +1,76 @@
+//! Records for tests.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::executor::{StepRecord, WorkflowRecord};
+use crate::journal::{Kind, StepStatus, WorkflowStatus};
+
+/// When everything here begins.
+pub(in crate::cli) fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_763_865_850_000).unwrap()
+}
+
+/// A run of `payment` version 1 that takes 1.24 s if it is final.
+pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
+    WorkflowRecord {
+        id: Uuid::from_u128(0x0199_d1c4_7a3e_7d1f_9c55_0d8f_6b1f_2a10),
+        workflow_name: "payment".to_owned(),
+        version: 1,
+        input: json!({}),
+        output: None,
+        status,
+        current_step: None,
+        step_results: json!({}),
+        started_at: start(),
+        completed_at: status.is_final().then(|| start() + TimeDelta::milliseconds(1_240)),
+        error: None,
+        trace_id: None,
+        error_kind: None,
+        pause_reason: None,
+        deadline: start() + TimeDelta::hours(24),
+        digest: "d".repeat(64),
+        key: None,
+    }
+}
+
+/// A call of the body that began with the run; finished ones took 100 ms.
+pub(in crate::cli) fn step(seq: u64, kind: Kind, name: &str, status: StepStatus) -> StepRecord {
+    let is_open = matches!(status, StepStatus::Pending | StepStatus::Running);
+    StepRecord {
+        seq,
+        parent: None,
+        parent_attempt: None,
+        kind,
+        step_name: name.to_owned(),
+        status,
+        attempt: 1,
+        optional: false,
+        compensable: false,
+        input: None,
+        result: None,
+        error: None,
+        error_kind: None,
+        wake_at: None,
+        started_at: start(),
+        completed_at: (!is_open).then(|| start() + TimeDelta::milliseconds(100)),
+        duration_ms: (!is_open).then_some(100),
+    }
+}
+
+/// A call inside an attempt of a step.
+pub(in crate::cli) fn inside(parent: u64, attempt: u32, step: StepRecord) -> StepRecord {
+    StepRecord { parent: Some(parent), parent_attempt: Some(attempt), ..step }
+}
+
+/// A request that was answered.
+pub(in crate::cli) fn request(seq: u64, name: &str, status: u16) -> StepRecord {
+    let result: Option<Value> = Some(json!({ "status": status, "headers": [], "body": "" }));
+    StepRecord { result, ..step(seq, Kind::Http, name, StepStatus::Completed) }
+}
+
+/// The compensation of a step.
+pub(in crate::cli) fn compensation(seq: u64, of: u64, status: StepStatus) -> StepRecord {
+    StepRecord { parent: Some(of), ..step(seq, Kind::Compensation, "", status) }
+}

@@ -1,0 +1,161 @@
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::samples::{compensation, inside, record, request, start, step};
+use super::*;
+use crate::journal::PauseReason;
+
+fn plain(record: &WorkflowRecord, steps: &[StepRecord]) -> String {
+    let now = start() + TimeDelta::milliseconds(3_100);
+    render(record, steps, &Style { color: false, every_call: false, now })
+}
+
+#[track_caller]
+fn assert_tree(tree: &str, expected: &str) {
+    assert_eq!(tree, expected.strip_prefix('\n').unwrap(), "\n{tree}\n");
+}
+
+#[test]
+fn a_completed_run_shows_steps_requests_and_output() {
+    let mut run = record(WorkflowStatus::Completed);
+    run.output = Some(json!({"order_id": "order-1", "charge_id": "charge-7"}));
+    let mut mail = step(5, Kind::Step, "send_confirmation", StepStatus::Failed);
+    (mail.optional, mail.error, mail.error_kind) =
+        (true, Some("no answer within 30s".to_owned()), Some("timeout".to_owned()));
+    let steps = [
+        step(1, Kind::Step, "reserve_inventory", StepStatus::Completed),
+        inside(1, 1, request(2, "POST http://127.0.0.1:7071/reservations", 201)),
+        step(3, Kind::Time, "workflow_time", StepStatus::Completed),
+        step(4, Kind::Sleep, "sleep", StepStatus::Completed),
+        mail,
+    ];
+    assert_tree(&plain(&run, &steps), "
+✔ payment v1  completed in 1.24 s
+  run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
+
+├─ ✔ reserve_inventory                                     100 ms
+│  └─ ✔ POST http://127.0.0.1:7071/reservations → 201      100 ms
+├─ ✔ sleep                                                 100 ms
+└─ ✘ send_confirmation                                     100 ms  optional
+     timeout: no answer within 30s
+
+output: {\"charge_id\":\"charge-7\",\"order_id\":\"order-1\"}");
+}
+
+#[test]
+fn a_rollback_shows_compensations_under_their_steps_and_their_order() {
+    let mut run = record(WorkflowStatus::Compensated);
+    run.error = Some("the address bounced".to_owned());
+    run.error_kind = Some("error".to_owned());
+    let mut mail = step(5, Kind::Step, "send_confirmation", StepStatus::Failed);
+    mail.error = Some("the address bounced".to_owned());
+    let steps = [
+        step(1, Kind::Step, "reserve_inventory", StepStatus::Compensated),
+        inside(1, 1, request(2, "POST /reservations", 201)),
+        step(3, Kind::Step, "charge_card", StepStatus::Compensated),
+        inside(3, 1, request(4, "POST /charges", 201)),
+        mail,
+        compensation(6, 3, StepStatus::Completed),
+        inside(6, 1, request(7, "POST /refunds", 201)),
+        compensation(8, 1, StepStatus::Completed),
+    ];
+    assert_tree(&plain(&run, &steps), "
+↩ payment v1  rolled back after 1.24 s
+  run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
+
+├─ ↩ reserve_inventory                100 ms  rolled back
+│  ├─ ✔ POST /reservations → 201      100 ms
+│  └─ ✔ compensation (2nd)            100 ms
+├─ ↩ charge_card                      100 ms  rolled back
+│  ├─ ✔ POST /charges → 201           100 ms
+│  └─ ✔ compensation (1st)            100 ms
+│     └─ ✔ POST /refunds → 201        100 ms
+└─ ✘ send_confirmation                100 ms
+     the address bounced
+
+rolled back (error): the address bounced");
+}
+
+#[test]
+fn calls_of_a_step_that_was_retried_are_under_their_attempt() {
+    let run = record(WorkflowStatus::Running);
+    let mut charge = step(1, Kind::Step, "charge_card", StepStatus::Running);
+    charge.attempt = 2;
+    charge.error = Some("503 Service Unavailable".to_owned());
+    let steps = [
+        charge,
+        inside(1, 1, request(2, "POST /charges", 503)),
+        inside(1, 2, step(3, Kind::Http, "POST /charges", StepStatus::Running)),
+    ];
+    assert_tree(&plain(&run, &steps), "
+● payment v1  running, started 3.10 s ago
+  run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
+
+└─ ● charge_card                    3.10 s  running, 2 attempts
+   │ 503 Service Unavailable
+   ├─ ✘ attempt 1
+   │  └─ ✔ POST /charges → 503      100 ms
+   └─ ● attempt 2
+      └─ ● POST /charges            3.10 s  running
+
+0 steps done");
+}
+
+#[test]
+fn a_timer_and_a_retry_say_when_they_end() {
+    let mut run = record(WorkflowStatus::Waiting);
+    run.current_step = Some("nap".to_owned());
+    let mut sleep = step(1, Kind::Sleep, "sleep", StepStatus::Running);
+    sleep.wake_at = Some(start() + TimeDelta::seconds(65));
+    let mut retry = step(2, Kind::Step, "charge", StepStatus::Pending);
+    (retry.attempt, retry.wake_at) = (3, Some(start() + TimeDelta::seconds(5)));
+    let tree = plain(&run, &[sleep, retry]);
+    assert!(tree.contains("├─ ● sleep      3.10 s  running, 1 min 1 s left"), "{tree}");
+    assert!(tree.contains("└─ · charge              pending, 3 attempts, next in 1.90 s"), "{tree}");
+    assert!(tree.ends_with("0 steps done, now at nap"), "{tree}");
+}
+
+#[test]
+fn a_paused_run_says_why() {
+    let mut run = record(WorkflowStatus::Paused);
+    run.pause_reason = Some(PauseReason::Nondeterminism);
+    run.error = Some("expected step `a`, found step `b`".to_owned());
+    let tree = plain(&run, &[]);
+    assert!(tree.ends_with("\n\npaused (nondeterminism): expected step `a`, found step `b`"), "{tree}");
+}
+
+#[test]
+fn names_and_errors_of_guests_cannot_control_the_terminal() {
+    let mut run = record(WorkflowStatus::Failed);
+    run.workflow_name = "pay\u{1b}[2J".to_owned();
+    run.error = Some("\u{1b}]0;owned\u{7}".to_owned());
+    run.error_kind = Some("\u{1b}c".to_owned());
+    let mut named = step(1, Kind::Step, "a\n└─ ✔ forged\u{1b}[A", StepStatus::Failed);
+    named.error = Some("two\nlines\u{9b}31m".to_owned());
+    let tree = plain(&run, &[named]);
+    assert!(!tree.contains(|character: char| character.is_control() && character != '\n'), "{tree:?}");
+    assert!(tree.contains("     two\n     lines\\u{9b}31m\n"), "{tree}");
+    assert_eq!(tree.lines().filter(|line| line.contains("forged")).count(), 1);
+    assert!(tree.contains("└─ ✘ a └─ ✔ forged"), "{tree}");
+}
+
+#[test]
+fn rows_that_make_no_tree_are_shown_all_the_same() {
+    let run = record(WorkflowStatus::Running);
+    let own_parent = inside(1, 1, step(1, Kind::Step, "own parent", StepStatus::Running));
+    let mut steps = vec![own_parent];
+    // A chain that is deeper than any stack of ours.
+    steps.extend((2..20_000).map(|seq| inside(seq - 1, 1, step(seq, Kind::Step, "deep", StepStatus::Running))));
+    let tree = plain(&run, &steps);
+    assert!(tree.contains("own parent"));
+    assert!(tree.contains("… further calls, nested deeper"));
+    assert!(tree.lines().count() < 40);
+}
+
+#[test]
+fn colours_are_only_there_if_asked_for() {
+    let run = record(WorkflowStatus::Completed);
+    let colored = render(&run, &[], &Style { color: true, every_call: false, now: start() });
+    assert!(colored.starts_with("\u{1b}[32m✔\u{1b}[0m \u{1b}[1mpayment\u{1b}[0m v1  \u{1b}[32mcompleted"));
+    assert!(!plain(&run, &[]).contains('\u{1b}'));
+}

@@ -1,0 +1,120 @@
+//! What can be configured, with defaults and the reason for each.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::journal::RetryPolicy;
+
+/// Where runs, journals and components are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// An SQLite file, created if it is not there. One host process at a time.
+    Sqlite(PathBuf),
+}
+
+/// A database URL that Forge does not understand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no database that Forge knows: use sqlite:PATH, for example sqlite:forge.db")]
+pub struct InvalidDatabase(pub String);
+
+impl std::str::FromStr for Database {
+    type Err = InvalidDatabase;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        match path {
+            Some(path) if !path.is_empty() && path != ":memory:" => Ok(Self::Sqlite(path.into())),
+            _ => Err(InvalidDatabase(url.to_owned())),
+        }
+    }
+}
+
+impl std::fmt::Display for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+/// The configuration of a host.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything is kept.
+    pub database: Database,
+    /// What bounds guests, requests and the host itself.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The default configuration with this database.
+    pub fn new(database: Database) -> Self {
+        Self { database, limits: Limits::default() }
+    }
+}
+
+/// Where `forge serve` listens without configuration: loopback only, because nothing asks who calls.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
+
+/// What bounds guests, requests and the host. Every limit can be set.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Fuel (about one unit per wasm instruction) from one wait of the guest to the next. Default
+    /// 5 billion, some seconds of computing: far beyond what orchestration needs, and short enough
+    /// that an endless loop ends while somebody watches.
+    pub fuel_per_activation: u64,
+    /// Fuel for `describe` at upload. Default 50 million: it only builds a list.
+    pub fuel_for_describe: u64,
+    /// Bytes of linear memory of one instance, summed over its memories. Default 64 MiB.
+    pub memory_bytes: usize,
+    /// Elements of one instance's tables. Default 100,000: function pointers of a large module.
+    pub table_elements: usize,
+    /// Bytes of a component at upload. Default 16 MiB: a Rust workflow has about a tenth of one.
+    pub module_bytes: usize,
+    /// Bytes of an input, an output or a step's result. Default 1 MiB: the journal is no blob store.
+    pub payload_bytes: usize,
+    /// Bytes of an answer to a guest's HTTP request. Default 4 MiB.
+    pub response_bytes: usize,
+    /// How long a guest's HTTP request may take if it does not say. Default 60 s.
+    pub http_timeout: Duration,
+    /// Calls that one run may make, compensations apart. Default 100,000.
+    pub calls_per_run: u64,
+    /// Calls that one run may have under way at once. Default 1,000.
+    pub calls_outstanding: usize,
+    /// Instances in memory at once; further runs wait for a place. Default 1,000: at about 60 KB
+    /// for a parked instance that is some 60 MB.
+    pub live_instances: u32,
+    /// A run that waits for nothing but timers for longer than this leaves memory. Default 10 s.
+    pub evict_after: Duration,
+    /// How long a run that must leave memory waits for answers to its requests, so that they need
+    /// not be sent again. Default 3 s: well below the 5 s within which the host stops.
+    pub leave_patience: Duration,
+    /// How failed compensations are retried. Default 5 attempts after 1, 2, 4 and 8 s.
+    pub compensation_retry: RetryPolicy,
+    /// How long the host waits before it tries again to work with a store that failed. Default 1 s.
+    pub store_retry: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel_per_activation: 5_000_000_000,
+            fuel_for_describe: 50_000_000,
+            memory_bytes: 64 << 20,
+            table_elements: 100_000,
+            module_bytes: 16 << 20,
+            payload_bytes: 1 << 20,
+            response_bytes: 4 << 20,
+            http_timeout: Duration::from_secs(60),
+            calls_per_run: 100_000,
+            calls_outstanding: 1_000,
+            live_instances: 1_000,
+            evict_after: Duration::from_secs(10),
+            leave_patience: Duration::from_secs(3),
+            compensation_retry: RetryPolicy { max_attempts: 5, backoff_ms: 1_000, max_backoff_ms: 60_000 },
+            store_retry: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! One stay of a run in memory: the guest's instance, its session, and what it waits for.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::limits::MemoryLimiter;
+use crate::clock;
+use crate::config::Limits;
+use crate::egress::{Egress, HttpRequest};
+use crate::executor::ExecutorError;
+use crate::journal::{
+    CallId, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, RunId, Session, SessionError,
+    SessionLimits, Timestamp, WorkflowStatus, kind,
+};
+use crate::store::{RunWriter, StoreError};
+
+/// Where the answer to a [`Command`] goes.
+pub type Reply = oneshot::Sender<Result<(), ExecutorError>>;
+
+/// What somebody asks of a run.
+#[derive(Debug)]
+pub enum Command {
+    /// Roll it back.
+    Cancel(Reply),
+    /// Stop it until it is resumed.
+    Pause(Reply),
+    /// Let it go on.
+    Resume(Reply),
+}
+
+/// Why the host ends an activation.
+#[derive(Debug)]
+pub enum Stop {
+    /// The run waits for nothing but time, until then.
+    Evicted(Timestamp),
+    /// Somebody asked for something that needs no instance.
+    Command(Command),
+    /// The run must wait for a person.
+    Pause(PauseReason, String),
+    /// The workflow broke the contract or reached a limit.
+    Failed(Failure),
+    /// The store lost a write: what is in memory is ahead of what is durable.
+    Store(StoreError),
+    /// The host stops.
+    Shutdown,
+}
+
+impl From<SessionError> for Stop {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Guest(error) => Self::Failed(Failure::permanent(kind::TRAP, error.to_string())),
+            SessionError::Limit(failure) => Self::Failed(failure),
+            SessionError::Nondeterminism { .. } => Self::Pause(PauseReason::Nondeterminism, error.to_string()),
+            SessionError::Illegal(error) => error.into(),
+        }
+    }
+}
+
+impl From<IllegalEvent> for Stop {
+    fn from(error: IllegalEvent) -> Self {
+        Self::Pause(PauseReason::CorruptJournal, error.to_string())
+    }
+}
+
+/// What an activation needs of the host.
+pub struct ActivationContext {
+    /// What bounds it.
+    pub limits: Arc<Limits>,
+    /// Sends its requests.
+    pub egress: Arc<Egress>,
+    /// Where its journal goes.
+    pub writer: RunWriter,
+    /// What is asked of it.
+    pub commands: mpsc::UnboundedReceiver<Command>,
+    /// Says that the host stops.
+    pub shutdown: CancellationToken,
+    /// Somebody decided that requests in doubt are sent again, although they are marked at-most-once.
+    pub resend_in_doubt: bool,
+}
+
+/// One stay of a run in memory.
+pub struct Activation {
+    pub(super) session: Session,
+    context: ActivationContext,
+    /// Requests under way; each gives its row and its outcome.
+    requests: JoinSet<(u64, Outcome)>,
+    /// To abort a request by its row. Never iterated.
+    abort: HashMap<u64, AbortHandle>,
+    /// Who asked for the rollback that has not begun yet.
+    cancelled_by: Vec<Reply>,
+    /// What was asked while the guest computed.
+    postponed: VecDeque<Command>,
+}
+
+impl Activation {
+    /// Prepares an execution of a run.
+    ///
+    /// # Errors
+    /// [`IllegalEvent`] if the run is in no state to be executed.
+    pub fn new(mut journal: Journal, context: ActivationContext) -> Result<Self, (Box<IllegalEvent>, ActivationContext)> {
+        if matches!(journal.run().status, WorkflowStatus::Created | WorkflowStatus::Waiting)
+            && let Err(error) = journal.apply(Event::Running, clock::now())
+        {
+            return Err((Box::new(error), context));
+        }
+        let limits = SessionLimits {
+            max_calls: context.limits.calls_per_run,
+            max_outstanding: context.limits.calls_outstanding,
+            compensation_retry: context.limits.compensation_retry,
+        };
+        Ok(Self {
+            session: Session::new(journal, limits),
+            context,
+            requests: JoinSet::new(),
+            abort: HashMap::new(),
+            cancelled_by: Vec::new(),
+            postponed: VecDeque::new(),
+        })
+    }
+
+    /// Gives back what outlives the activation.
+    pub fn into_parts(self) -> (Journal, ActivationContext, Vec<Reply>) {
+        (self.session.into_journal(), self.context, self.cancelled_by)
+    }
+
+    pub(super) fn run_id(&self) -> RunId {
+        self.session.journal().run().id
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.context.limits
+    }
+
+    /// What the guest is called with.
+    pub(super) fn arguments(&self) -> (String, u32, String) {
+        let run = self.session.journal().run();
+        (run.workflow.to_string(), run.version, run.input.to_string())
+    }
+
+    /// Whether the guest has come to where the journal ends, or is rolling back.
+    pub(super) fn is_past_replay(&self) -> bool {
+        self.session.is_live() || self.session.is_unwinding()
+    }
+
+    /// Records what the guest returned.
+    pub(super) fn returned(&mut self, returned: Result<String, Failure>) -> Result<(), Stop> {
+        let now = clock::now();
+        match returned {
+            Ok(output) => {
+                self.check_size("its output", output.len())?;
+                self.session.finish(&output, now)?;
+            }
+            Err(failure) if !self.session.is_unwinding() => self.session.unwind(failure, now)?,
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_size(&self, what: &str, size: usize) -> Result<(), Stop> {
+        let limit = self.context.limits.payload_bytes;
+        if size <= limit {
+            return Ok(());
+        }
+        Err(Stop::Failed(Failure::permanent(
+            kind::LIMIT,
+            format!("{what} has {size} bytes; the most is {limit}. Keep large data elsewhere and pass a reference"),
+        )))
+    }
+
+    /// The guest asks for a completion. `None`: it must unwind.
+    pub(super) async fn next(&mut self) -> Result<Option<CallId>, Stop> {
+        loop {
+            match self.session.next(clock::now())? {
+                Next::Deliver(call) => {
+                    self.set_status(WorkflowStatus::Waiting, Event::Running)?;
+                    return Ok(Some(call));
+                }
+                Next::Unwind => {
+                    self.requests.abort_all();
+                    self.abort.clear();
+                    return Ok(None);
+                }
+                Next::Wait => self.wait().await?,
+            }
+        }
+    }
+
+    /// Stops waiting for a call.
+    pub(super) fn cancel(&mut self, call: CallId) -> Result<(), Stop> {
+        if let Some(request) = self.session.cancel(call, clock::now())?
+            && let Some(request) = self.abort.remove(&request)
+        {
+            request.abort();
+        }
+        Ok(())
+    }
+
+    /// Takes what was asked of the run while its guest computes.
+    pub(super) fn take_commands(&mut self) {
+        while let Ok(command) = self.context.commands.try_recv() {
+            match command {
+                Command::Cancel(reply) => self.request_cancel(reply),
+                Command::Resume(reply) => acknowledge(reply),
+                // It takes effect when the guest waits.
+                pause @ Command::Pause(_) => self.postponed.push_back(pause),
+            }
+        }
+        self.check_deadline();
+    }
+
+    /// Waits until something happened that the session may deliver.
+    async fn wait(&mut self) -> Result<(), Stop> {
+        if self.session.is_unwinding() {
+            self.acknowledge_cancel().await?;
+        }
+        if let Some(command) = self.postponed.pop_front() {
+            return Err(self.leave(Stop::Command(command)).await);
+        }
+        self.send_requests().await?;
+        let now = clock::now();
+        let timer = self.session.next_timer();
+        let deadline = self.deadline();
+        let wake_at = [timer, deadline].into_iter().flatten().min();
+        if let Some(wake_at) = wake_at
+            && self.requests.is_empty()
+            && self.session.waits_for_timers_only()
+            && u128::from(wake_at.since(now)) > self.context.limits.evict_after.as_millis()
+        {
+            return Err(Stop::Evicted(wake_at));
+        }
+        let alarm = async {
+            match wake_at {
+                Some(wake_at) => tokio::time::sleep_until(Instant::now() + clock::until(wake_at)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // What happened first does not matter: the order of deliveries is journaled.
+            Some(ended) = self.requests.join_next(), if !self.requests.is_empty() => self.arrived(ended),
+            () = alarm => {
+                self.session.fire(clock::now());
+                self.check_deadline();
+            }
+            Some(command) = self.context.commands.recv() => match command {
+                Command::Cancel(reply) => self.request_cancel(reply),
+                Command::Resume(reply) => acknowledge(reply),
+                pause @ Command::Pause(_) => return Err(self.leave(Stop::Command(pause)).await),
+            },
+            () = self.context.shutdown.cancelled() => return Err(self.leave(Stop::Shutdown).await),
+        }
+        Ok(())
+    }
+
+    /// Sends the requests that the guest waits for, once the journal up to them is durable.
+    async fn send_requests(&mut self) -> Result<(), Stop> {
+        let due = self.session.requests_due()?;
+        let mut requests = Vec::with_capacity(due.len());
+        for (seq, recorded) in due {
+            let journal = self.session.journal();
+            let Some(row) = journal.row(seq) else { continue };
+            let request = HttpRequest::from_json(row.input.as_deref().unwrap_or_default())
+                .map_err(|why| Stop::Pause(PauseReason::CorruptJournal, format!("call {seq}: {why}")))?;
+            if recorded && request.at_most_once && !self.context.resend_in_doubt {
+                return Err(Stop::Pause(PauseReason::InDoubt, in_doubt(&row.name)));
+            }
+            requests.push((seq, request, journal.idempotency_key(row)));
+        }
+        if self.requests.is_empty() && requests.is_empty() && self.session.waits_for_timers_only() {
+            self.set_status(WorkflowStatus::Running, Event::Waiting)?;
+        }
+        let changes = self.session.journal_mut().take_changes();
+        if requests.is_empty() {
+            return self.context.writer.save(changes).await.map_err(Stop::Store);
+        }
+        self.context.writer.barrier(changes).await.map_err(Stop::Store)?;
+        for (seq, request, key) in requests {
+            let egress = Arc::clone(&self.context.egress);
+            let task = async move { (seq, egress.send(request, &key).await) };
+            self.abort.insert(seq, self.requests.spawn(task));
+        }
+        Ok(())
+    }
+
+    fn arrived(&mut self, ended: Result<(u64, Outcome), tokio::task::JoinError>) {
+        match ended {
+            Ok((seq, outcome)) => {
+                self.abort.remove(&seq);
+                self.session.arrive(seq, outcome);
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => tracing::error!(run = %self.run_id(), %error, "a request's task failed"),
+        }
+    }
+
+    /// Prepares for leaving memory: waits a little for requests under way, and keeps their answers.
+    async fn leave(&mut self, stop: Stop) -> Stop {
+        let patience = tokio::time::sleep(self.context.limits.leave_patience);
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                ended = self.requests.join_next() => match ended {
+                    Some(ended) => self.arrived(ended),
+                    None => break,
+                },
+                () = &mut patience => break,
+            }
+        }
+        match self.session.keep_arrived(clock::now()) {
+            Ok(()) => stop,
+            Err(error) => error.into(),
+        }
+    }
+
+    fn request_cancel(&mut self, reply: Reply) {
+        self.session.request_unwind(Failure::permanent(kind::CANCELLED, "the run was cancelled"));
+        self.cancelled_by.push(reply);
+    }
+
+    /// Requests a rollback if the run has timed out.
+    fn check_deadline(&mut self) {
+        let Some(deadline) = self.deadline() else { return };
+        if deadline <= clock::now() {
+            self.session.request_unwind(self.session.journal().run().timed_out());
+        }
+    }
+
+    /// When the run times out, unless it is being rolled back.
+    fn deadline(&self) -> Option<Timestamp> {
+        let run = self.session.journal().run();
+        (run.status != WorkflowStatus::Compensating).then_some(run.deadline)
+    }
+
+    fn set_status(&mut self, from: WorkflowStatus, event: Event) -> Result<(), Stop> {
+        if self.session.journal().run().status == from {
+            self.session.journal_mut().apply(event, clock::now())?;
+        }
+        Ok(())
+    }
+
+    /// Answers those who cancelled the run, once its rollback is durable.
+    async fn acknowledge_cancel(&mut self) -> Result<(), Stop> {
+        if self.cancelled_by.is_empty() {
+            return Ok(());
+        }
+        let changes = self.session.journal_mut().take_changes();
+        self.context.writer.barrier(changes).await.map_err(Stop::Store)?;
+        self.cancelled_by.drain(..).for_each(acknowledge);
+        Ok(())
+    }
+}
+
+fn acknowledge(reply: Reply) {
+    // Whoever asked may be gone.
+    let _ = reply.send(Ok(()));
+}
+
+fn in_doubt(name: &str) -> String {
+    format!(
+        "`{name}` may or may not have arrived before the host stopped, and it is marked at-most-once: find out, then \
+         `forge runs resume` sends it again, and `forge runs cancel` rolls the run back"
+    )
+}
+
+/// What a wasmtime store holds.
+pub(super) struct HostState {
+    /// None while a component is only asked to describe itself.
+    activation: Option<Activation>,
+    limiter: MemoryLimiter,
+    /// Why the host trapped the guest.
+    stop: Option<Stop>,
+    /// What the guest said before it trapped.
+    panic: Option<String>,
+}
+
+impl HostState {
+    pub(super) fn new(activation: Activation, limits: &Limits) -> Self {
+        Self { activation: Some(activation), ..Self::without_run(limits) }
+    }
+
+    pub(super) fn without_run(limits: &Limits) -> Self {
+        let limiter = MemoryLimiter::new(limits.memory_bytes, limits.table_elements);
+        Self { activation: None, limiter, stop: None, panic: None }
+    }
+
+    pub(super) fn limiter(&mut self) -> &mut MemoryLimiter {
+        &mut self.limiter
+    }
+
+    /// The activation that the guest's call belongs to.
+    pub(super) fn activation(&mut self) -> wasmtime::Result<&mut Activation> {
+        self.activation.as_mut().ok_or_else(|| wasmtime::Error::msg("`describe` may not call the host"))
+    }
+
+    /// Turns a reason to stop into the trap that ends the guest.
+    pub(super) fn or_stop<T>(&mut self, result: Result<T, Stop>) -> wasmtime::Result<T> {
+        result.map_err(|stop| {
+            self.stop = Some(stop);
+            wasmtime::Error::msg("stopped by the host")
+        })
+    }
+
+    pub(super) fn panicked(&mut self, message: String) {
+        self.panic = Some(message);
+    }
+
+    /// The activation, and why it was stopped.
+    pub(super) fn into_parts(self) -> (Option<Activation>, Option<Stop>) {
+        (self.activation, self.stop)
+    }
+
+    /// What the guest or a limit said before the trap.
+    pub(super) fn take_failure(&mut self) -> Option<Failure> {
+        let panic = self.panic.take().map(|message| Failure::permanent(kind::PANIC, message));
+        self.limiter.hit.take().or(panic)
+    }
+}

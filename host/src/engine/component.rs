@@ -1,0 +1,75 @@
+//! What can be said of uploaded bytes before any of them is compiled.
+
+use wasmparser::{Encoding, Parser, Payload};
+
+/// The package that a component may import, without its version.
+const PACKAGE: &str = "forge:workflow/";
+
+/// The version of the world that this host provides.
+const VERSION: &str = "0.1.0";
+
+/// Why bytes are no workflow component. The text says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidComponent(pub String);
+
+/// Checks that the bytes are a component that imports nothing but this host's interfaces.
+///
+/// # Errors
+/// [`InvalidComponent`] naming the first thing that is wrong.
+pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
+    let invalid = |text: String| Err(InvalidComponent(text));
+    if !bytes.starts_with(b"\0asm") {
+        return invalid(
+            "this is no WebAssembly: upload the file that `forge build` writes (precompiled code is never accepted)".to_owned(),
+        );
+    }
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(|error| {
+            InvalidComponent(format!("the WebAssembly is damaged or truncated ({error}): build and upload it again"))
+        })?;
+        match payload {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return invalid("this is a core module, not a component: build it with `forge build`".to_owned());
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                for import in imports {
+                    let import = import.map_err(|error| {
+                        InvalidComponent(format!("the WebAssembly is damaged ({error}): build and upload it again"))
+                    })?;
+                    check_import(import.name.name, &import.ty)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_import(name: &str, ty: &wasmparser::ComponentTypeRef) -> Result<(), InvalidComponent> {
+    if matches!(ty, wasmparser::ComponentTypeRef::Type(_)) {
+        return Ok(());
+    }
+    let Some(rest) = name.strip_prefix(PACKAGE) else {
+        let why = if name.starts_with("wasi:") {
+            " (workflows have no WASI: time, randomness and HTTP come from the `forge` crate; a dependency may \
+             bring it in)"
+        } else {
+            ""
+        };
+        return Err(InvalidComponent(format!(
+            "the component imports `{name}`; it may import forge:workflow@{VERSION} and nothing else{why}"
+        )));
+    };
+    let version = rest.split_once('@').map_or("none", |(_, version)| version);
+    if version != VERSION {
+        return Err(InvalidComponent(format!(
+            "the component is built for version {version} of forge:workflow (`{name}`); this host has {VERSION}: \
+             build it with the SDK of this host's version"
+        )));
+    }
+    Ok(())
+}

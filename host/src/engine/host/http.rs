@@ -1,0 +1,51 @@
+use super::interfaces::http::{Host, Request, Response};
+use super::interfaces::types::{CallId, Failure, Scope as Handle};
+use crate::clock;
+use crate::egress::{Body, HttpRequest, HttpResponse};
+use crate::engine::activation::{Activation, HostState, Stop};
+use crate::journal::{Effect, Kind, PauseReason, Scope};
+
+/// Bytes of a request's name in the journal: what the spec's column holds.
+const NAME: usize = 255;
+
+impl Host for HostState {
+    fn send(&mut self, scope: Handle, request: Request) -> wasmtime::Result<CallId> {
+        let call = send(self.activation()?, scope, request);
+        self.or_stop(call)
+    }
+
+    fn take(&mut self, call: CallId) -> wasmtime::Result<Result<Response, Failure>> {
+        let answer = take(self.activation()?, call);
+        self.or_stop(answer)
+    }
+}
+
+fn send(activation: &mut Activation, scope: Handle, request: Request) -> Result<CallId, Stop> {
+    let name = format!("{} {}", request.method, request.url);
+    let name = name.get(..name.floor_char_boundary(NAME)).unwrap_or_default().to_owned();
+    let input = HttpRequest {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: Body::from(request.body),
+        timeout_ms: request.timeout,
+        at_most_once: request.at_most_once,
+    }
+    .to_json();
+    activation.check_size("a request", input.len())?;
+    let effect = Effect { kind: Kind::Http, name, input, wake_at: None };
+    Ok(activation.session.submit(Scope::from_handle(scope), effect, clock::now())?)
+}
+
+fn take(activation: &mut Activation, call: CallId) -> Result<Result<Response, Failure>, Stop> {
+    match activation.session.outcome(call)? {
+        Err(failure) => Ok(Err(failure.into())),
+        Ok(answer) => {
+            let answer = HttpResponse::from_json(answer.as_deref().unwrap_or_default())
+                .map_err(|why| Stop::Pause(PauseReason::CorruptJournal, format!("the answer of a request: {why}")))?;
+            let HttpResponse { status, headers, body } = answer;
+            Ok(Ok(Response { status, headers, body: body.into_bytes() }))
+        }
+    }
+}
+

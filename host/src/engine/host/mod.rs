@@ -1,0 +1,42 @@
+//! The interfaces that a guest imports, one file each.
+
+mod calls;
+mod compensate;
+mod http;
+mod run;
+mod step;
+mod time;
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasSelf, Linker};
+
+use super::activation::HostState;
+use super::bindings::forge::workflow as interfaces;
+use crate::config::Limits;
+use crate::journal::Failure;
+
+impl interfaces::types::Host for HostState {}
+
+/// Makes the host's functions known to the linker.
+pub(super) fn add_to_linker(linker: &mut Linker<HostState>, limits: &Arc<Limits>) -> wasmtime::Result<()> {
+    interfaces::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    interfaces::run::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    interfaces::time::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    interfaces::step::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    interfaces::compensate::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    interfaces::http::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    calls::add_to_linker(linker, limits.fuel_per_activation)
+}
+
+impl From<interfaces::types::Failure> for Failure {
+    fn from(failure: interfaces::types::Failure) -> Self {
+        Self { kind: failure.kind, message: failure.message, retryable: failure.retryable }
+    }
+}
+
+impl From<Failure> for interfaces::types::Failure {
+    fn from(failure: Failure) -> Self {
+        Self { kind: failure.kind, message: failure.message, retryable: failure.retryable }
+    }
+}

@@ -1,0 +1,132 @@
+use super::interfaces::step::{Completed, Entry, Host, Options, Receipt, RetryPolicy, State, Status, Verdict};
+use super::interfaces::types::{CallId, Failure, Flow, Json, Scope as Handle};
+use crate::clock;
+use crate::engine::activation::{Activation, HostState, Stop};
+use crate::journal::{self, Scope, StepOptions, StepStatus, kind};
+
+/// Bytes of a step's name: what the spec's column holds.
+const NAME: usize = 255;
+
+impl Host for HostState {
+    fn begin(&mut self, scope: Handle, name: String, options: Options) -> wasmtime::Result<Entry> {
+        let activation = self.activation()?;
+        let entry = check_name(&name).and_then(|()| {
+            let scope = Scope::from_handle(scope);
+            Ok(activation.session.begin_step(scope, &name, options.into(), clock::now())?)
+        });
+        self.or_stop(entry).map(Entry::from)
+    }
+
+    fn resume(&mut self, call: CallId) -> wasmtime::Result<Entry> {
+        let entry = self.activation()?.session.resume_step(call);
+        self.or_stop(entry.map_err(Stop::from)).map(Entry::from)
+    }
+
+    fn complete(&mut self, scope: Handle, result: Json) -> wasmtime::Result<Receipt> {
+        let activation = self.activation()?;
+        let receipt = complete(activation, scope, &result);
+        self.or_stop(receipt).map(Receipt::from)
+    }
+
+    fn fail(&mut self, scope: Handle, failure: Failure) -> wasmtime::Result<Verdict> {
+        let scope = Scope::from_handle(scope);
+        let verdict = self.activation()?.session.fail_step(scope, failure.into(), clock::now());
+        self.or_stop(verdict.map_err(Stop::from)).map(Verdict::from)
+    }
+
+    fn abandon(&mut self, scope: Handle) -> wasmtime::Result<()> {
+        let scope = Scope::from_handle(scope);
+        let abandoned = self.activation()?.session.abandon_step(scope, clock::now());
+        self.or_stop(abandoned.map_err(Stop::from))
+    }
+
+    fn enter(&mut self, scope: Handle, name: String) -> wasmtime::Result<Handle> {
+        let activation = self.activation()?;
+        let entered = check_name(&name).and_then(|()| {
+            Ok(activation.session.enter_step(Scope::from_handle(scope), &name, clock::now())?)
+        });
+        self.or_stop(entered).map(Scope::handle)
+    }
+
+    fn lookup(&mut self, name: String) -> wasmtime::Result<Option<State>> {
+        let row = self.activation()?.session.lookup_step(&name);
+        Ok(row.map(|row| State {
+            status: row.status.into(),
+            result: row.result.as_deref().map(str::to_owned),
+        }))
+    }
+}
+
+fn complete(activation: &mut Activation, scope: Handle, result: &str) -> Result<journal::Receipt, Stop> {
+    activation.check_size("a step's result", result.len())?;
+    // A workflow that never waits is asked here whether it shall end.
+    activation.take_commands();
+    Ok(activation.session.complete_step(Scope::from_handle(scope), Some(result), clock::now())?)
+}
+
+fn check_name(name: &str) -> Result<(), Stop> {
+    if !name.is_empty() && name.len() <= NAME {
+        return Ok(());
+    }
+    let message = format!("a step's name has 1 to {NAME} bytes; this one has {}", name.len());
+    Err(Stop::Failed(journal::Failure::permanent(kind::LIMIT, message)))
+}
+
+impl From<Options> for StepOptions {
+    fn from(options: Options) -> Self {
+        Self {
+            compensable: options.compensable,
+            optional: options.optional,
+            timeout_ms: options.timeout,
+            retry: options.retry.map(|RetryPolicy { max_attempts, backoff, max_backoff }| journal::RetryPolicy {
+                max_attempts,
+                backoff_ms: backoff,
+                max_backoff_ms: max_backoff,
+            }),
+        }
+    }
+}
+
+impl From<journal::Entry> for Entry {
+    fn from(entry: journal::Entry) -> Self {
+        match entry {
+            journal::Entry::Execute(scope) => Self::Execute(scope.handle()),
+            journal::Entry::Completed { result, receipt } => {
+                let Receipt { step, order, flow } = receipt.into();
+                let result = result.map_or_else(|| "null".to_owned(), |result| result.to_string());
+                Self::Completed(Completed { step, result, order, flow })
+            }
+            journal::Entry::Failed(failure) => Self::Failed(failure.into()),
+            journal::Entry::Parked(call) => Self::Parked(call),
+        }
+    }
+}
+
+impl From<journal::Receipt> for Receipt {
+    fn from(receipt: journal::Receipt) -> Self {
+        let flow = if receipt.unwind { Flow::Unwind } else { Flow::GoOn };
+        Self { step: receipt.step, order: receipt.order, flow }
+    }
+}
+
+impl From<journal::Verdict> for Verdict {
+    fn from(verdict: journal::Verdict) -> Self {
+        match verdict {
+            journal::Verdict::Final(failure) => Self::Final(failure.into()),
+            journal::Verdict::Retry(call) => Self::Retry(call),
+        }
+    }
+}
+
+impl From<StepStatus> for Status {
+    fn from(status: StepStatus) -> Self {
+        match status {
+            StepStatus::Pending => Self::Pending,
+            StepStatus::Running => Self::Running,
+            StepStatus::Completed => Self::Completed,
+            StepStatus::Failed => Self::Failed,
+            StepStatus::Compensated => Self::Compensated,
+            StepStatus::Skipped => Self::Skipped,
+        }
+    }
+}

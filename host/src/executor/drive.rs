@@ -1,0 +1,426 @@
+//! The task of one run: loads it, gives it an instance, and does what follows from how that ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::Instant;
+
+use super::{ExecutorError, Inner};
+use crate::clock;
+use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Stop};
+use crate::journal::{
+    Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, RunId, Timestamp, WorkflowStatus, kind,
+};
+use crate::registry::RegistryError;
+use crate::store::{RunWriter, StoreError};
+
+/// What a task does next.
+enum Then {
+    /// Look at the run again.
+    GoOn,
+    /// Wait for a time, or for somebody to ask for something.
+    WaitUntil(Timestamp),
+    /// Forget the run as it is in memory, wait a little, and load it again.
+    Reload,
+    /// End.
+    Leave,
+}
+
+/// The task of one run.
+pub(super) struct Drive {
+    inner: Arc<Inner>,
+    run: RunId,
+    /// The run as it is in memory, if it is.
+    journal: Option<Journal>,
+    writer: RunWriter,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// What to do before anything else.
+    command: Option<Command>,
+    resting: watch::Sender<bool>,
+    resend_in_doubt: bool,
+}
+
+impl Drive {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        run: RunId,
+        journal: Option<Journal>,
+        commands: mpsc::UnboundedReceiver<Command>,
+        resting: watch::Sender<bool>,
+    ) -> Self {
+        let writer = inner.writer.for_run(run);
+        Self { inner, run, journal, writer, commands, command: None, resting, resend_in_doubt: false }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let then = match self.step().await {
+                Ok(then) => then,
+                Err(error) => self.failed(&error),
+            };
+            match then {
+                Then::GoOn => {}
+                Then::WaitUntil(time) => self.wait_until(time).await,
+                Then::Reload => {
+                    self.journal = None;
+                    self.writer = self.inner.writer.for_run(self.run);
+                    let retry = clock::now().plus(as_millis(self.inner.limits.store_retry));
+                    self.wait_until(retry).await;
+                }
+                Then::Leave => {
+                    if self.leave() {
+                        return;
+                    }
+                }
+            }
+            if self.inner.shutdown.is_cancelled() {
+                self.inner.runs().remove(&self.run);
+                return;
+            }
+        }
+    }
+
+    /// The store does not work: nothing is lost, since nothing that it lost was acknowledged.
+    fn failed(&mut self, error: &StoreError) -> Then {
+        match error {
+            StoreError::Corrupt { .. } => {
+                tracing::error!(run = %self.run, %error, "the run cannot be loaded");
+                if let Some(command) = self.command.take() {
+                    answer(command, Err(ExecutorError::Store(error.clone())));
+                }
+                Then::Leave
+            }
+            error => {
+                tracing::debug!(run = %self.run, %error, "the run waits for the database");
+                if let Some(command) = self.command.take() {
+                    answer(command, Err(ExecutorError::Store(error.clone())));
+                }
+                Then::Reload
+            }
+        }
+    }
+
+    /// Looks at the run and does what is next.
+    async fn step(&mut self) -> Result<Then, StoreError> {
+        if self.command.is_none() {
+            self.command = self.commands.try_recv().ok();
+        }
+        if self.command.is_some() {
+            return self.obey().await;
+        }
+        // A recovered run is loaded only when it gets a place, so that memory stays bounded.
+        let slot = match self.slot().await {
+            Some(slot) => slot,
+            None => return Ok(Then::GoOn),
+        };
+        let Some(mut journal) = self.load().await? else { return Ok(Then::Leave) };
+        let now = clock::now();
+        let run = journal.run();
+        let event = match run.status {
+            status if status.is_final() || status == WorkflowStatus::Paused => return Ok(self.rest(journal)),
+            WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => Some(Event::RolledBack),
+            WorkflowStatus::Compensating => None,
+            _ if run.deadline <= now => Some(Event::Unwinding { failure: run.timed_out() }),
+            _ => None,
+        };
+        if let Some(event) = event {
+            self.record(&mut journal, event).await?;
+            self.journal = Some(journal);
+            return Ok(Then::GoOn);
+        }
+        self.activate(journal, slot).await
+    }
+
+    /// A place in memory; `None` if there is something to obey first.
+    async fn slot(&mut self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = self.inner.shutdown.cancelled() => None,
+            slot = Arc::clone(&self.inner.slots).acquire_owned() => slot.ok(),
+            command = self.commands.recv() => {
+                self.command = command;
+                None
+            }
+        }
+    }
+
+    async fn load(&mut self) -> Result<Option<Journal>, StoreError> {
+        if let Some(journal) = self.journal.take() {
+            return Ok(Some(journal));
+        }
+        let Some(run) = self.inner.store.run(self.run).await? else { return Ok(None) };
+        let rows = self.inner.store.rows(self.run).await?;
+        match Journal::load(run.clone(), rows) {
+            Ok(journal) => Ok(Some(journal)),
+            Err(error) if run.status.is_final() || run.status == WorkflowStatus::Paused => {
+                Err(StoreError::Corrupt { table: "forge_workflow_steps", why: error.to_string() })
+            }
+            Err(error) => {
+                let mut journal = Journal::new(run);
+                self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
+                Err(StoreError::Corrupt { table: "forge_workflow_steps", why: error.to_string() })
+            }
+        }
+    }
+
+    /// Gives the run an instance and waits until that ends.
+    async fn activate(&mut self, mut journal: Journal, slot: OwnedSemaphorePermit) -> Result<Then, StoreError> {
+        let module = match self.module(&journal).await {
+            Ok(module) => module,
+            Err(RegistryError::Store(error)) => return Err(error),
+            Err(error) => {
+                let message = format!(
+                    "the component of version {} cannot be loaded ({error}): deploy it again, then resume the run",
+                    journal.run().version
+                );
+                self.pause(&mut journal, PauseReason::MissingVersion, message).await?;
+                self.journal = Some(journal);
+                return Ok(Then::GoOn);
+            }
+        };
+        let compensating = journal.run().status == WorkflowStatus::Compensating;
+        let (unused, no_commands) = mpsc::unbounded_channel();
+        drop(unused);
+        let context = ActivationContext {
+            limits: Arc::clone(&self.inner.limits),
+            egress: Arc::clone(&self.inner.egress),
+            writer: self.writer.clone(),
+            commands: std::mem::replace(&mut self.commands, no_commands),
+            shutdown: self.inner.shutdown.clone(),
+            resend_in_doubt: std::mem::take(&mut self.resend_in_doubt),
+        };
+        let activation = match Activation::new(journal, context) {
+            Ok(activation) => activation,
+            Err((error, context)) => {
+                self.commands = context.commands;
+                return Err(corrupt(&error));
+            }
+        };
+        let inner = Arc::clone(&self.inner);
+        let execution = tokio::select! {
+            execution = inner.engine.run(&module, activation) => execution,
+            // A guest that computes does not notice: what it has not journaled it does again.
+            () = stopped_for_long(&inner) => return Ok(Then::Leave),
+        };
+        drop(slot);
+        let Some((end, activation)) = execution else { return Ok(Then::Reload) };
+        let (journal, context, cancelled_by) = activation.into_parts();
+        self.commands = context.commands;
+        let then = self.ended(journal, end, compensating).await;
+        self.acknowledge(cancelled_by, &then);
+        then
+    }
+
+    async fn module(&self, journal: &Journal) -> Result<Module, RegistryError> {
+        self.inner.registry.module(&journal.run().digest).await
+    }
+
+    /// Does what follows from how an activation ended.
+    async fn ended(&mut self, mut journal: Journal, end: End, compensating: bool) -> Result<Then, StoreError> {
+        let mut then = Then::GoOn;
+        match end {
+            End::Returned if journal.run().status == WorkflowStatus::Compensating => {
+                // A guest that returned its failure without running its handlers gets one more instance for them.
+                let handled = journal.uncompensated().all(|row| journal.compensation(row.seq).is_some());
+                if handled || compensating {
+                    apply(&mut journal, Event::RolledBack)?;
+                }
+            }
+            End::Returned => {}
+            End::Trapped(failure) => self.trapped(&mut journal, failure)?,
+            End::Stopped(Stop::Failed(failure)) => self.trapped(&mut journal, failure)?,
+            End::Stopped(Stop::Pause(reason, message)) => {
+                // Nothing of what contradicts the journal may reach it, nor stay in memory.
+                drop(journal.take_changes());
+                self.pause(&mut journal, reason, message).await?;
+                self.journal = None;
+                return Ok(Then::GoOn);
+            }
+            End::Stopped(Stop::Command(command)) => self.command = Some(command),
+            End::Stopped(Stop::Evicted(time)) => then = Then::WaitUntil(time),
+            End::Stopped(Stop::Store(error)) => return Err(error),
+            End::Stopped(Stop::Shutdown) => then = Then::Leave,
+        }
+        self.writer.barrier(journal.take_changes()).await?;
+        // A run that leaves memory leaves it whole.
+        self.journal = matches!(then, Then::GoOn).then_some(journal);
+        Ok(then)
+    }
+
+    /// The guest trapped: roll back, or count it as a failure of the compensation that it was in.
+    fn trapped(&self, journal: &mut Journal, failure: Failure) -> Result<(), StoreError> {
+        if journal.run().status != WorkflowStatus::Compensating {
+            return apply(journal, Event::Unwinding { failure });
+        }
+        let open = journal.rows().iter().rev().find(|row| row.kind == Kind::Compensation && row.is_open());
+        let Some((seq, attempt)) = open.map(|row| (row.seq, row.attempt)) else {
+            let message = format!("the workflow trapped while it was prepared for rolling back: {failure}");
+            return apply(journal, Event::Paused(paused(journal, PauseReason::Nondeterminism, message)));
+        };
+        match self.inner.limits.compensation_retry.wait_after_in_rounds(attempt) {
+            Some(wait) => {
+                let retry_at = clock::now().plus(wait);
+                apply(journal, Event::AttemptFailed { seq, failure, retry_at })
+            }
+            None => apply(journal, Event::Failed { seq, failure }),
+        }
+    }
+
+    /// Does what somebody asked for, on a run that has no instance.
+    async fn obey(&mut self) -> Result<Then, StoreError> {
+        let Some(mut journal) = self.load().await? else {
+            if let Some(command) = self.command.take() {
+                answer(command, Err(ExecutorError::UnknownRun(self.run)));
+            }
+            return Ok(Then::Leave);
+        };
+        let status = journal.run().status;
+        let Some(command) = self.command.as_ref() else { return Ok(Then::GoOn) };
+        let has_stuck = status == WorkflowStatus::Failed && journal.uncompensated().next().is_some();
+        let rolls_back = journal.run().pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
+        let (event, action) = match command {
+            Command::Cancel(_) => match status {
+                WorkflowStatus::Failed if has_stuck => (Some(Event::Reopened), "cancelled"),
+                WorkflowStatus::Compensating => (None, "cancelled"),
+                WorkflowStatus::Paused if rolls_back => (Some(Event::Resumed), "cancelled"),
+                status if status.is_final() => return Ok(self.refuse(journal, "cancelled")),
+                _ => {
+                    let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
+                    (Some(Event::Unwinding { failure }), "cancelled")
+                }
+            },
+            Command::Resume(_) => match status {
+                WorkflowStatus::Failed if has_stuck => (Some(Event::Reopened), "resumed"),
+                WorkflowStatus::Paused => (Some(Event::Resumed), "resumed"),
+                status if status.is_final() => return Ok(self.refuse(journal, "resumed")),
+                _ => (None, "resumed"),
+            },
+            Command::Pause(_) => match status {
+                WorkflowStatus::Paused => (None, "paused"),
+                status if status.is_final() => return Ok(self.refuse(journal, "paused")),
+                _ => {
+                    let message = "paused by an operator: `forge runs resume` lets it go on".to_owned();
+                    (Some(Event::Paused(paused(&journal, PauseReason::Operator, message))), "paused")
+                }
+            },
+        };
+        tracing::info!(run = %self.run, "the run is {action}");
+        let resumed = matches!(event, Some(Event::Resumed));
+        self.resend_in_doubt |=
+            resumed && journal.run().pause.as_ref().is_some_and(|pause| pause.reason == PauseReason::InDoubt);
+        if let Some(event) = event {
+            self.record(&mut journal, event).await?;
+        }
+        if let Some(command) = self.command.take() {
+            answer(command, Ok(()));
+        }
+        self.journal = Some(journal);
+        Ok(Then::GoOn)
+    }
+
+    fn refuse(&mut self, journal: Journal, action: &'static str) -> Then {
+        let status = journal.run().status;
+        if let Some(command) = self.command.take() {
+            answer(command, Err(ExecutorError::Conflict { run: self.run, status, action }));
+        }
+        self.journal = Some(journal);
+        Then::GoOn
+    }
+
+    /// Answers those who cancelled a run whose guest ended before it could be told.
+    fn acknowledge(&self, cancelled_by: Vec<Reply>, then: &Result<Then, StoreError>) {
+        for reply in cancelled_by {
+            let status = self.journal.as_ref().map(|journal| journal.run().status);
+            let answer = match (then, status) {
+                (Err(error), _) => Err(ExecutorError::Store(error.clone())),
+                (Ok(Then::Leave), _) => Err(ExecutorError::ShuttingDown),
+                (Ok(_), Some(status @ WorkflowStatus::Completed)) => {
+                    Err(ExecutorError::Conflict { run: self.run, status, action: "cancelled" })
+                }
+                (Ok(_), _) => Ok(()),
+            };
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Applies an event to a run that has no instance, and makes it durable.
+    async fn record(&mut self, journal: &mut Journal, event: Event) -> Result<(), StoreError> {
+        apply(journal, event)?;
+        self.writer.barrier(journal.take_changes()).await
+    }
+
+    async fn pause(&mut self, journal: &mut Journal, reason: PauseReason, message: String) -> Result<(), StoreError> {
+        tracing::warn!(run = %self.run, %reason, "the run is paused: {message}");
+        let event = Event::Paused(paused(journal, reason, message));
+        self.record(journal, event).await
+    }
+
+    /// The run is final or paused, and that is durable: tells those who wait.
+    fn rest(&mut self, journal: Journal) -> Then {
+        let run = journal.run();
+        tracing::debug!(run = %self.run, status = %run.status, "the run rests");
+        self.resting.send_replace(true);
+        Then::Leave
+    }
+
+    /// Takes the run off the list. False if somebody asked for something in the meantime.
+    fn leave(&mut self) -> bool {
+        let inner = Arc::clone(&self.inner);
+        let mut runs = inner.runs();
+        match self.commands.try_recv() {
+            Ok(command) => {
+                self.command = Some(command);
+                self.resting.send_replace(false);
+                false
+            }
+            Err(_) => {
+                runs.remove(&self.run);
+                true
+            }
+        }
+    }
+
+    async fn wait_until(&mut self, time: Timestamp) {
+        tokio::select! {
+            () = tokio::time::sleep_until(Instant::now() + clock::until(time)) => {}
+            () = self.inner.shutdown.cancelled() => {}
+            command = self.commands.recv() => self.command = command,
+        }
+    }
+}
+
+/// Completes when the host has been stopping for so long that it no longer waits for guests.
+async fn stopped_for_long(inner: &Inner) {
+    inner.shutdown.cancelled().await;
+    tokio::time::sleep(inner.limits.leave_patience + LEAVE_MARGIN).await;
+}
+
+/// For what remains to be written after the patience with requests ends.
+const LEAVE_MARGIN: Duration = Duration::from_millis(1_000);
+
+fn paused(journal: &Journal, reason: PauseReason, message: String) -> Pause {
+    let from = match journal.run().status {
+        WorkflowStatus::Compensating => WorkflowStatus::Compensating,
+        _ => WorkflowStatus::Running,
+    };
+    Pause { reason, message, from }
+}
+
+fn apply(journal: &mut Journal, event: Event) -> Result<(), StoreError> {
+    journal.apply(event, clock::now()).map_err(|error| corrupt(&error))
+}
+
+fn corrupt(error: &IllegalEvent) -> StoreError {
+    StoreError::Corrupt { table: "forge_workflow_steps", why: error.to_string() }
+}
+
+fn answer(command: Command, result: Result<(), ExecutorError>) {
+    let (Command::Cancel(reply) | Command::Pause(reply) | Command::Resume(reply)) = command;
+    // Whoever asked may be gone.
+    let _ = reply.send(result);
+}
+
+fn as_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

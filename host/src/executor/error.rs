@@ -1,0 +1,68 @@
+use crate::egress::EgressError;
+use crate::engine::EngineError;
+use crate::journal::{RunId, WorkflowStatus};
+use crate::registry::RegistryError;
+use crate::store::StoreError;
+
+/// Why the executor did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ExecutorError {
+    /// The registry does not have the workflow or version.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// There is no such run.
+    #[error("there is no run {0}; `forge runs` lists those that there are")]
+    UnknownRun(RunId),
+    /// The input is larger than inputs may be.
+    #[error("the input has {size} bytes; the most is {limit}. Pass large data by reference, for example as a URL")]
+    InputTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The input has no JSON form.
+    #[error("the input has no JSON form: {0}")]
+    InvalidInput(String),
+    /// An idempotency key of an unusable form.
+    #[error("the key has {0} bytes; it must have 1 to 255")]
+    InvalidKey(usize),
+    /// The key was used to start something else.
+    #[error("key `{key}` has started run {run} of this workflow, with another input or version; use a new key")]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The run that it started.
+        run: RunId,
+    },
+    /// The run's status does not allow it.
+    #[error("run {run} is {status} and cannot be {action}")]
+    Conflict {
+        /// The run.
+        run: RunId,
+        /// Its status.
+        status: WorkflowStatus,
+        /// What was asked, as a participle: `cancelled`, `paused`, `resumed`.
+        action: &'static str,
+    },
+    /// The store failed. Nothing was acknowledged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host stops.
+    #[error("the host is shutting down; ask again when it is back")]
+    ShuttingDown,
+}
+
+/// Why the executor cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The WebAssembly engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Egress(#[from] EgressError),
+}

@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{ExecutorError, RunFilter, RunPage, StepRecord, WorkflowExecutor, WorkflowRecord};
+use crate::journal::{Kind, Row, Run, RunId, StepStatus, WorkflowStatus};
+
+/// Runs in a page if nothing is said.
+const PAGE: u32 = 50;
+
+/// The most runs in a page.
+const LARGEST_PAGE: u32 = 500;
+
+impl WorkflowExecutor {
+    /// A run as it is now (spec: *WorkflowExecutor Methods*).
+    ///
+    /// # Errors
+    /// [`ExecutorError::UnknownRun`].
+    pub async fn status(&self, run: RunId) -> Result<WorkflowRecord, ExecutorError> {
+        let found = self.inner.store.run(run).await?.ok_or(ExecutorError::UnknownRun(run))?;
+        let rows = self.inner.store.rows(run).await?;
+        Ok(record(&found, &rows))
+    }
+
+    /// A run when it is final or paused, or as it is after `at_most`.
+    ///
+    /// # Errors
+    /// [`ExecutorError::UnknownRun`].
+    pub async fn wait(&self, run: RunId, at_most: Duration) -> Result<WorkflowRecord, ExecutorError> {
+        let handle = self.inner.runs().get(&run).cloned();
+        if let Some(mut handle) = handle {
+            let rest = handle.rest.wait_for(|resting| *resting);
+            tokio::select! {
+                // Resting, or its task is gone: both end the wait.
+                _ = rest => {}
+                () = tokio::time::sleep(at_most) => {}
+                () = self.inner.shutdown.cancelled() => {}
+            }
+        }
+        self.status(run).await
+    }
+
+    /// All journaled calls of a run, in order of their beginning.
+    ///
+    /// # Errors
+    /// [`ExecutorError::UnknownRun`].
+    pub async fn steps(&self, run: RunId) -> Result<Vec<StepRecord>, ExecutorError> {
+        if self.inner.store.run(run).await?.is_none() {
+            return Err(ExecutorError::UnknownRun(run));
+        }
+        let rows = self.inner.store.rows(run).await?;
+        Ok(rows.iter().map(step_record).collect())
+    }
+
+    /// A page of runs, the newest first.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Store`].
+    pub async fn list(&self, filter: RunFilter) -> Result<RunPage, ExecutorError> {
+        let size = if filter.limit == 0 { PAGE } else { filter.limit.min(LARGEST_PAGE) };
+        // One more than asked for tells whether there is a next page.
+        let mut runs = self.inner.store.list(&RunFilter { limit: size + 1, ..filter }).await?;
+        let more = runs.len() > size as usize;
+        runs.truncate(size as usize);
+        let next_cursor = runs.last().map(|run| run.id).filter(|_| more);
+        Ok(RunPage { runs, next_cursor })
+    }
+}
+
+fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
+    let steps = || rows.iter().filter(|row| row.kind == Kind::Step);
+    let running = steps().rev().find(|row| row.status == StepStatus::Running);
+    let current = running.or_else(|| steps().next_back().filter(|_| run.status != WorkflowStatus::Completed));
+    let results: Map<String, Value> = steps()
+        .filter(|row| matches!(row.status, StepStatus::Completed | StepStatus::Compensated))
+        .map(|row| (row.name.to_string(), json_or_null(row.result.as_deref())))
+        .collect();
+    WorkflowRecord {
+        id: run.id.0,
+        workflow_name: run.workflow.to_string(),
+        version: run.version,
+        input: json_or_null(Some(&run.input)),
+        output: run.output.as_deref().map(|output| json_or_null(Some(output))),
+        status: run.status,
+        current_step: current.map(|row| row.name.to_string()),
+        step_results: Value::Object(results),
+        started_at: run.started_at.to_datetime(),
+        completed_at: run.completed_at.map(|time| time.to_datetime()),
+        error: run.error(),
+        trace_id: run.trace_id.as_deref().map(str::to_owned),
+        error_kind: run.failure.as_ref().map(|failure| failure.kind.clone()),
+        pause_reason: run.pause.as_ref().map(|pause| pause.reason),
+        deadline: run.deadline.to_datetime(),
+        digest: run.digest.to_string(),
+        key: run.key.as_deref().map(str::to_owned),
+    }
+}
+
+fn step_record(row: &Row) -> StepRecord {
+    let parent = (row.scope.step > 0).then_some(row.scope.step);
+    StepRecord {
+        seq: row.seq,
+        parent,
+        parent_attempt: parent.and(Some(row.scope.attempt)).filter(|attempt| *attempt > 0),
+        kind: row.kind,
+        step_name: row.name.to_string(),
+        status: row.status,
+        attempt: row.attempt,
+        optional: row.options.optional,
+        compensable: row.options.compensable,
+        input: row.input.as_deref().map(|input| json_or_null(Some(input))),
+        result: row.result.as_deref().map(|result| json_or_null(Some(result))),
+        error: row.failure.as_ref().map(|failure| failure.message.clone()),
+        error_kind: row.failure.as_ref().map(|failure| failure.kind.clone()),
+        wake_at: row.wake_at.map(|time| time.to_datetime()),
+        started_at: row.started_at.to_datetime(),
+        completed_at: row.completed_at.map(|time| time.to_datetime()),
+        duration_ms: row.completed_at.map(|time| time.since(row.started_at)),
+    }
+}
+
+/// Documents are checked when they enter the journal; what was changed by hand since shows as text.
+fn json_or_null(text: Option<&str>) -> Value {
+    let Some(text) = text else { return Value::Null };
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}

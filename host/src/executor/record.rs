@@ -1,0 +1,151 @@
+//! Runs and steps as the API, the CLI and embedders see them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::journal::{Kind, PauseReason, StepStatus, WorkflowStatus};
+
+/// A run (spec: *WorkflowRecord*, and what Forge adds).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WorkflowRecord {
+    /// Its id.
+    pub id: Uuid,
+    /// The workflow's name.
+    pub workflow_name: String,
+    /// The version it runs with.
+    pub version: u32,
+    /// The input.
+    pub input: Value,
+    /// The output, once completed.
+    pub output: Option<Value>,
+    /// Its status.
+    pub status: WorkflowStatus,
+    /// The step that runs now, or ran last before it stopped.
+    pub current_step: Option<String>,
+    /// The results of its completed steps, by name.
+    pub step_results: Value,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+    /// When it became final.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// What went wrong, for a person.
+    pub error: Option<String>,
+    /// The trace that its start belongs to.
+    pub trace_id: Option<String>,
+    /// What kind of failure it was: `error`, `timeout`, `cancelled`, `panic`, `out-of-fuel`, ...
+    pub error_kind: Option<String>,
+    /// Why it is paused.
+    pub pause_reason: Option<PauseReason>,
+    /// When it times out.
+    pub deadline: DateTime<Utc>,
+    /// The SHA-256 of the component it runs with.
+    pub digest: String,
+    /// The idempotency key of its start.
+    pub key: Option<String>,
+}
+
+/// A run in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RunSummary {
+    /// Its id.
+    pub id: Uuid,
+    /// The workflow's name.
+    pub workflow_name: String,
+    /// The version it runs with.
+    pub version: u32,
+    /// Its status.
+    pub status: WorkflowStatus,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+    /// When it became final.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// What went wrong, for a person.
+    pub error: Option<String>,
+}
+
+/// A page of runs, the newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RunPage {
+    /// The runs.
+    pub runs: Vec<RunSummary>,
+    /// Give this as `cursor` to get the next page; absent on the last.
+    pub next_cursor: Option<Uuid>,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Only those of this workflow.
+    pub workflow: Option<String>,
+    /// Only those with this status.
+    pub status: Option<WorkflowStatus>,
+    /// At most so many; 0 means 50, and 500 is the most.
+    pub limit: u32,
+    /// Only those before this one.
+    pub cursor: Option<Uuid>,
+}
+
+/// One journaled call of a run: a step, or something inside of one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StepRecord {
+    /// Its position in the run, from 1.
+    pub seq: u64,
+    /// The step or compensation it belongs to; none for the workflow's body. The parent of a
+    /// compensation is the step that it compensates.
+    pub parent: Option<u64>,
+    /// The attempt of the parent that it belongs to.
+    pub parent_attempt: Option<u32>,
+    /// What it is.
+    pub kind: Kind,
+    /// Its name; unique in the run for steps.
+    pub step_name: String,
+    /// Its status.
+    pub status: StepStatus,
+    /// The current or last attempt, from 1.
+    pub attempt: u32,
+    /// A failure of it does not fail the run.
+    pub optional: bool,
+    /// It has a compensation handler.
+    pub compensable: bool,
+    /// The input: of a request, what is sent.
+    pub input: Option<Value>,
+    /// The result: of a request, the answer.
+    pub result: Option<Value>,
+    /// Why it failed; of a running step, why its last attempt did.
+    pub error: Option<String>,
+    /// What kind of failure it was.
+    pub error_kind: Option<String>,
+    /// When its timer ends, or its next attempt begins.
+    pub wake_at: Option<DateTime<Utc>>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// How long it took in milliseconds, once it ended.
+    pub duration_ms: Option<u64>,
+}
+
+/// What the host needs to say about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Health {
+    /// `ok`, or `degraded` while the store does not take writes.
+    pub status: HealthStatus,
+    /// Forge's version.
+    pub version: String,
+    /// Runs that are neither final nor paused.
+    pub active_runs: usize,
+    /// Why it is degraded.
+    pub error: Option<String>,
+}
+
+/// Whether the host can do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    /// All is well.
+    Ok,
+    /// The store does not take writes: runs wait, and nothing acknowledged is lost.
+    Degraded,
+}

@@ -1,0 +1,119 @@
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{ExecutorError, WorkflowExecutor};
+use crate::clock;
+use crate::journal::{Journal, Run, RunId, WorkflowStatus};
+use crate::store::Written;
+
+/// Bytes of an idempotency key.
+const KEY: std::ops::RangeInclusive<usize> = 1..=255;
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// The workflow's name.
+    pub workflow: String,
+    /// The input.
+    pub input: Value,
+    /// The version; none for the one that new runs take.
+    pub version: Option<u32>,
+    /// Of several starts of a workflow with the same key, the first one counts: the others get its run.
+    pub key: Option<String>,
+    /// Who starts it, as the workflow's `ctx.auth` has it.
+    pub auth: Value,
+    /// The trace that the start belongs to.
+    pub trace_id: Option<String>,
+}
+
+impl Default for StartRequest {
+    fn default() -> Self {
+        Self {
+            workflow: String::new(),
+            input: json!({}),
+            version: None,
+            key: None,
+            auth: json!({}),
+            trace_id: None,
+        }
+    }
+}
+
+impl WorkflowExecutor {
+    /// Starts a workflow and returns the run's id as soon as the run is durable (spec:
+    /// *WorkflowExecutor Methods*).
+    ///
+    /// # Errors
+    /// As [`WorkflowExecutor::start_with`].
+    pub async fn start(&self, workflow: &str, input: impl Serialize) -> Result<RunId, ExecutorError> {
+        let input = serde_json::to_value(input).map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
+        self.start_with(StartRequest { workflow: workflow.to_owned(), input, ..StartRequest::default() }).await
+    }
+
+    /// The same with all that can be said of a start.
+    ///
+    /// # Errors
+    /// [`ExecutorError`] if there is no such workflow or version, the input is too large, the key
+    /// was used for something else, or the run cannot be made durable. Then nothing was started.
+    pub async fn start_with(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
+        if self.inner.shutdown.is_cancelled() {
+            return Err(ExecutorError::ShuttingDown);
+        }
+        let run = self.new_run(request).await?;
+        match self.inner.writer.start(run.clone()).await? {
+            Written::Done => {
+                let id = run.id;
+                self.drive(id, Some(Journal::new(run)), None);
+                Ok(id)
+            }
+            Written::KeyTaken(first) => self.same_start(first, &run).await,
+        }
+    }
+
+    async fn new_run(&self, request: StartRequest) -> Result<Run, ExecutorError> {
+        let StartRequest { workflow, input, version, key, auth, trace_id } = request;
+        if let Some(key) = &key
+            && !KEY.contains(&key.len())
+        {
+            return Err(ExecutorError::InvalidKey(key.len()));
+        }
+        let input = input.to_string();
+        let limit = self.inner.limits.payload_bytes;
+        if input.len() > limit {
+            return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
+        }
+        let info = match version {
+            Some(version) => self.inner.registry.get_version(&workflow, version).await?,
+            None => self.inner.registry.get(&workflow).await?,
+        };
+        let started_at = clock::now();
+        Ok(Run {
+            id: clock::new_run_id(),
+            workflow: info.name.into(),
+            version: info.version,
+            digest: info.digest.into(),
+            input: input.into(),
+            output: None,
+            status: WorkflowStatus::Created,
+            started_at,
+            completed_at: None,
+            deadline: started_at.plus(info.timeout_ms),
+            failure: None,
+            stuck: None,
+            pause: None,
+            key: key.map(Into::into),
+            auth: auth.to_string().into(),
+            trace_id: trace_id.map(Into::into),
+        })
+    }
+
+    /// The run that a key has started before, if it was asked for the same.
+    async fn same_start(&self, first: RunId, run: &Run) -> Result<RunId, ExecutorError> {
+        let first = self.inner.store.run(first).await?.ok_or(ExecutorError::UnknownRun(first))?;
+        if first.input == run.input && first.version == run.version {
+            return Ok(first.id);
+        }
+        let key = run.key.as_deref().unwrap_or_default().to_owned();
+        Err(ExecutorError::KeyReused { key, run: first.id })
+    }
+}

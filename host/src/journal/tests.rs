@@ -1,0 +1,292 @@
+//! The journal and sessions, without a guest: the tests make the calls that a guest would make.
+
+use uuid::Uuid;
+
+use super::*;
+
+const LIMITS: SessionLimits = SessionLimits {
+    max_calls: 100,
+    max_outstanding: 10,
+    compensation_retry: RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 },
+};
+
+const COMPENSABLE: StepOptions =
+    StepOptions { compensable: true, optional: false, timeout_ms: None, retry: None };
+
+fn at(time: i64) -> Timestamp {
+    Timestamp(1_000 + time)
+}
+
+fn run() -> Run {
+    Run {
+        id: RunId(Uuid::from_u128(7)),
+        workflow: "test".into(),
+        version: 1,
+        digest: "d".into(),
+        input: "{}".into(),
+        output: None,
+        status: WorkflowStatus::Running,
+        started_at: at(0),
+        completed_at: None,
+        deadline: at(1_000_000),
+        failure: None,
+        stuck: None,
+        pause: None,
+        key: None,
+        auth: "{}".into(),
+        trace_id: None,
+    }
+}
+
+fn fresh() -> Session {
+    Session::new(Journal::new(run()), LIMITS)
+}
+
+/// What a restart does: the rows go to the store and come back.
+fn restarted(session: Session) -> Session {
+    let journal = session.into_journal();
+    let loaded = Journal::load(journal.run().clone(), journal.rows().to_vec());
+    Session::new(loaded.expect("the journal is sound"), LIMITS)
+}
+
+fn step(session: &mut Session, name: &str, options: StepOptions) -> Entry {
+    session.begin_step(Scope::BODY, name, options, at(1)).expect("the step begins")
+}
+
+fn executed(entry: Entry) -> Scope {
+    match entry {
+        Entry::Execute(scope) => scope,
+        other => panic!("expected to execute, got {other:?}"),
+    }
+}
+
+fn send(session: &mut Session, scope: Scope, url: &str) -> CallId {
+    let effect = Effect { kind: Kind::Http, name: url.to_owned(), input: format!("\"{url}\""), wake_at: None };
+    session.submit(scope, effect, at(2)).expect("the request is submitted")
+}
+
+/// Lets the request of row `seq` end and be delivered.
+fn answer(session: &mut Session, seq: u64) -> CallId {
+    session.arrive(seq, Ok(Some("{}".into())));
+    match session.next(at(3)).expect("there is a completion") {
+        Next::Deliver(call) => call,
+        other => panic!("expected a delivery, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_step_that_ran_without_waiting_is_answered_at_once_in_a_replay() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    session.complete_step(scope, Some("1"), at(2)).unwrap();
+
+    let mut session = restarted(session);
+    let entry = step(&mut session, "a", StepOptions::default());
+    assert!(matches!(entry, Entry::Completed { result: Some(result), .. } if &*result == "1"));
+}
+
+#[test]
+fn a_step_that_waited_ends_in_a_replay_when_it_ended_then() {
+    // Two branches: `a` waits for one request; the other branch's request ends before it.
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    send(&mut session, scope, "inner"); // row 2
+    send(&mut session, Scope::BODY, "other"); // row 3
+    answer(&mut session, 3);
+    answer(&mut session, 2);
+    session.complete_step(scope, Some("1"), at(4)).unwrap();
+
+    let mut session = restarted(session);
+    let Entry::Parked(parked) = step(&mut session, "a", StepOptions::default()) else {
+        panic!("the step ended after a delivery, so the guest must wait for it");
+    };
+    let other = send(&mut session, Scope::BODY, "other");
+    assert_eq!(session.next(at(5)).unwrap(), Next::Deliver(other));
+    assert_eq!(session.next(at(5)).unwrap(), Next::Deliver(parked));
+    assert!(matches!(session.resume_step(parked).unwrap(), Entry::Completed { .. }));
+    assert!(session.is_live());
+}
+
+#[test]
+fn an_interrupted_step_is_entered_again_and_its_finished_calls_are_replayed() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    send(&mut session, scope, "first");
+    answer(&mut session, 2);
+    send(&mut session, scope, "second");
+
+    let mut session = restarted(session);
+    let again = executed(step(&mut session, "a", StepOptions::default()));
+    assert_eq!(again, scope, "a scope has the same number on every replay");
+    let first = send(&mut session, again, "first");
+    assert_eq!(session.next(at(5)).unwrap(), Next::Deliver(first));
+    send(&mut session, again, "second");
+    assert_eq!(session.next(at(5)).unwrap(), Next::Wait);
+    assert_eq!(session.requests_due().unwrap(), [(3, true)], "the second request is in doubt");
+}
+
+#[test]
+fn another_call_than_the_recorded_one_is_nondeterminism() {
+    let mut session = fresh();
+    step(&mut session, "a", StepOptions::default());
+    let mut session = restarted(session);
+    let error = session.begin_step(Scope::BODY, "b", StepOptions::default(), at(1)).unwrap_err();
+    let SessionError::Nondeterminism { expected, found } = error else { panic!("{error}") };
+    assert_eq!((expected.as_str(), found.as_str()), ("step `a` as call 1 of its scope", "step `b`"));
+}
+
+#[test]
+fn a_recorded_call_that_the_guest_no_longer_makes_is_nondeterminism() {
+    let mut session = fresh();
+    send(&mut session, Scope::BODY, "first");
+    answer(&mut session, 1);
+    let mut session = restarted(session);
+    assert!(matches!(session.finish("1", at(5)), Err(SessionError::Nondeterminism { .. })));
+}
+
+#[test]
+fn a_second_step_with_a_name_gets_a_number_and_keeps_it() {
+    let mut session = fresh();
+    for _ in 0..2 {
+        let scope = executed(step(&mut session, "charge", StepOptions::default()));
+        session.complete_step(scope, Some("1"), at(2)).unwrap();
+    }
+    let names: Vec<&str> = session.journal().rows().iter().map(|row| &*row.name).collect();
+    assert_eq!(names, ["charge", "charge#2"]);
+
+    let mut session = restarted(session);
+    for _ in 0..2 {
+        assert!(matches!(step(&mut session, "charge", StepOptions::default()), Entry::Completed { .. }));
+    }
+    step(&mut session, "charge", StepOptions::default());
+    assert_eq!(&*session.journal().rows()[2].name, "charge#3");
+}
+
+#[test]
+fn a_rollback_replays_to_the_last_handler_and_unwinds_there() {
+    let mut session = fresh();
+    for name in ["a", "b"] {
+        let scope = executed(step(&mut session, name, COMPENSABLE));
+        session.complete_step(scope, Some("1"), at(2)).unwrap();
+    }
+    step(&mut session, "c", StepOptions::default());
+    session.unwind(Failure::new(kind::PANIC, "boom"), at(3)).unwrap();
+    assert_eq!(session.journal().rows()[2].status, StepStatus::Failed);
+
+    let mut session = restarted(session);
+    let Entry::Completed { receipt, .. } = step(&mut session, "a", COMPENSABLE) else { panic!() };
+    assert!(!receipt.unwind);
+    let Entry::Completed { receipt, .. } = step(&mut session, "b", COMPENSABLE) else { panic!() };
+    assert!(receipt.unwind, "every handler is registered here");
+    for step in [2, 1] {
+        let scope = executed(session.begin_compensation(step, at(4)).unwrap());
+        session.complete_step(scope, None, at(5)).unwrap();
+    }
+    let mut journal = session.into_journal();
+    journal.apply(Event::RolledBack, at(6)).unwrap();
+    assert_eq!(journal.run().status, WorkflowStatus::Compensated);
+}
+
+#[test]
+fn a_step_around_a_handler_is_entered_again_although_it_completed() {
+    let mut session = fresh();
+    let outer = executed(step(&mut session, "outer", StepOptions::default()));
+    let inner = session.begin_step(outer, "inner", COMPENSABLE, at(1)).unwrap();
+    session.complete_step(executed(inner), Some("1"), at(2)).unwrap();
+    session.complete_step(outer, Some("2"), at(2)).unwrap();
+
+    let mut session = restarted(session);
+    let outer = executed(step(&mut session, "outer", StepOptions::default()));
+    assert!(matches!(session.begin_step(outer, "inner", COMPENSABLE, at(1)).unwrap(), Entry::Completed { .. }));
+    let receipt = session.complete_step(outer, Some("2"), at(2)).unwrap();
+    assert_eq!((receipt.order, session.journal().last_order()), (2, 2), "nothing new was recorded");
+}
+
+#[test]
+fn a_compensation_that_failed_is_retried_then_reported_and_reopened() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", COMPENSABLE));
+    session.complete_step(scope, Some("1"), at(2)).unwrap();
+    session.unwind(Failure::new(kind::ERROR, "no"), at(3)).unwrap();
+    let scope = executed(session.begin_compensation(1, at(4)).unwrap());
+    let failure = Failure::new(kind::HTTP, "refund refused");
+    let Verdict::Retry(retry) = session.fail_step(scope, failure.clone(), at(5)).unwrap() else { panic!() };
+    assert_eq!(session.next(at(6)).unwrap(), Next::Wait);
+    session.fire(at(15));
+    assert_eq!(session.next(at(15)).unwrap(), Next::Deliver(retry));
+    let scope = executed(session.resume_step(retry).unwrap());
+    assert_eq!(scope.attempt, 2);
+    assert_eq!(session.fail_step(scope, failure.clone(), at(16)).unwrap(), Verdict::Final(failure));
+    let mut journal = session.into_journal();
+    journal.apply(Event::RolledBack, at(17)).unwrap();
+    assert_eq!(journal.run().status, WorkflowStatus::Failed);
+    assert_eq!(journal.run().error().unwrap(), "no; `a` is not compensated: refund refused");
+
+    journal.apply(Event::Reopened, at(18)).unwrap();
+    let mut session = restarted(Session::new(journal, LIMITS));
+    assert!(matches!(step(&mut session, "a", COMPENSABLE), Entry::Completed { receipt, .. } if receipt.unwind));
+    let Entry::Parked(parked) = session.begin_compensation(1, at(19)).unwrap() else { panic!() };
+    assert_eq!(session.next(at(19)).unwrap(), Next::Deliver(parked));
+    assert_eq!(executed(session.resume_step(parked).unwrap()).attempt, 3);
+}
+
+#[test]
+fn a_dropped_request_is_not_delivered_and_not_awaited() {
+    let mut session = fresh();
+    let winner = send(&mut session, Scope::BODY, "winner");
+    let loser = send(&mut session, Scope::BODY, "loser");
+    assert_eq!(answer(&mut session, 1), winner);
+    session.cancel(loser, at(4)).unwrap();
+    session.arrive(2, Ok(None));
+    assert_eq!(session.next(at(5)), Err(SessionError::Guest(GuestError::Deadlock)));
+    assert_eq!(session.journal().rows()[1].status, StepStatus::Skipped);
+}
+
+#[test]
+fn foreign_scopes_and_calls_are_refused() {
+    let mut session = fresh();
+    let foreign = Scope { step: 9, attempt: 1 };
+    assert!(matches!(
+        session.begin_step(foreign, "a", StepOptions::default(), at(1)),
+        Err(SessionError::Guest(GuestError::ForeignScope(_)))
+    ));
+    assert!(matches!(session.outcome(77), Err(SessionError::Guest(GuestError::ForeignCall(77)))));
+    assert!(matches!(session.begin_compensation(1, at(1)), Err(SessionError::Guest(GuestError::NotCompensable(1)))));
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    assert!(session.complete_step(scope, Some("no json"), at(2)).is_err());
+}
+
+#[test]
+fn rows_that_contradict_each_other_are_a_typed_error() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    send(&mut session, scope, "inner");
+    let journal = session.into_journal();
+    let rows = journal.rows().to_vec();
+    let without_first = Journal::load(run(), rows[1..].to_vec());
+    assert_eq!(without_first.unwrap_err().why, "a row before it is missing");
+    let mut twice = rows.clone();
+    twice[1] = Row { seq: 2, ..rows[0].clone() };
+    assert_eq!(Journal::load(run(), twice).unwrap_err().why, "another row is the same call");
+}
+
+#[test]
+fn an_event_that_cannot_happen_changes_nothing() {
+    let mut journal = Journal::new(run());
+    let before = journal.run().clone();
+    assert!(journal.apply(Event::RolledBack, at(1)).is_err());
+    assert!(journal.apply(Event::Completed { seq: 1, result: None }, at(1)).is_err());
+    assert!(journal.apply(Event::Resumed, at(1)).is_err());
+    assert_eq!(journal.run(), &before);
+    assert!(journal.take_changes().is_empty());
+}
+
+#[test]
+fn idempotency_keys_name_the_way_to_a_request_and_not_the_attempt() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", COMPENSABLE));
+    send(&mut session, scope, "x");
+    let journal = session.journal();
+    let key = journal.idempotency_key(&journal.rows()[1]);
+    assert_eq!(key, format!("{}:0:0", run().id));
+}

@@ -1,0 +1,41 @@
+//! The host of Forge: durable workflows in a WebAssembly sandbox.
+//!
+//! A workflow is a component against `wit/workflow.wit`. The host runs it in wasmtime with fuel and
+//! memory limits, journals every call it makes, replays it after a crash, and rolls it back with
+//! compensations.
+//!
+//! Where to find what:
+//!
+//! - [`journal`]: what happened in a run; the one state machine, and replay. No I/O.
+//! - [`store`]: where journals, runs and components are kept; the group commit.
+//! - [`engine`]: wasmtime, and one file per interface that a guest imports.
+//! - [`executor`]: starting, driving and steering runs.
+//! - [`registry`]: workflows by name and version.
+//! - [`egress`]: HTTP out.
+//! - [`api`]: HTTP in. [`cli`]: the commands of `forge`.
+//!
+//! To embed it:
+//!
+//! ```no_run
+//! use forge_host::config::{Config, Database};
+//! use forge_host::executor::WorkflowExecutor;
+//!
+//! # async fn embed(component: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+//! let executor = WorkflowExecutor::open(Config::new(Database::Sqlite("forge.db".into()))).await?;
+//! executor.registry().register(&component).await?;
+//! let run = executor.start("user_onboarding", serde_json::json!({"user_id": "123"})).await?;
+//! println!("{:?}", executor.status(run).await?.status);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod egress;
+pub mod engine;
+pub mod executor;
+pub mod journal;
+pub mod registry;
+pub mod store;

@@ -1,0 +1,29 @@
+//! The binary `forge`: reads the command line, does what it says, and ends with an exit code.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use forge_host::cli::{Cli, CliError};
+
+/// How long work on other threads, such as a compilation, may go on after all else has ended.
+const LAST_WORK: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(json),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), CliError> {
+    // Which cryptography TLS uses. Another may only have been installed by ourselves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let result = runtime.block_on(cli.run());
+    runtime.shutdown_timeout(LAST_WORK);
+    result
+}

@@ -1,0 +1,245 @@
+//! Workflows by name and version, and the compiled components that hold them.
+
+mod error;
+mod info;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+
+pub use error::RegistryError;
+pub use info::{Registered, WorkflowInfo, WorkflowVersions};
+
+use crate::clock;
+use crate::config::Limits;
+use crate::engine::{Described, Engine, InvalidComponent, Module};
+use crate::store::{Store, StoreError, VersionRow};
+
+/// Bytes of a workflow's name: what the spec's column holds.
+const NAME: usize = 255;
+
+/// The registry (spec: *Registering and Starting Workflows*). Uploads are content-addressed and
+/// immutable, so a run stays with the component that it was started with.
+pub struct WorkflowRegistry {
+    store: Arc<dyn Store>,
+    engine: Arc<Engine>,
+    limits: Arc<Limits>,
+    /// Compiled components by digest. Never iterated.
+    modules: Mutex<HashMap<Arc<str>, Arc<OnceCell<Module>>>>,
+}
+
+impl WorkflowRegistry {
+    pub(crate) fn new(store: Arc<dyn Store>, engine: Arc<Engine>, limits: Arc<Limits>) -> Self {
+        Self { store, engine, limits, modules: Mutex::new(HashMap::new()) }
+    }
+
+    /// Registers the workflows of a component. The same bytes again change nothing.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if it is no component that runs here, or a version of it is taken. Then
+    /// nothing was registered.
+    pub async fn register(&self, component: &[u8]) -> Result<Registered, RegistryError> {
+        let (size, limit) = (component.len(), self.limits.module_bytes);
+        if size > limit {
+            return Err(RegistryError::TooLarge { size, limit });
+        }
+        let digest = digest(component);
+        let existing = self.versions_of(&digest).await?;
+        if !existing.is_empty() {
+            return Ok(Registered { digest, workflows: existing, created: false });
+        }
+        let module = self.compile(component.to_vec()).await?;
+        let described = self.engine.describe(&module).await?;
+        check_described(&described)?;
+        let created_at = clock::now();
+        let versions: Vec<VersionRow> = described
+            .into_iter()
+            .map(|described| VersionRow {
+                workflow: described.name,
+                version: described.version,
+                digest: digest.clone(),
+                timeout_ms: described.timeout_ms,
+                deprecated: described.deprecated,
+                active: false,
+                created_at,
+            })
+            .collect();
+        if let Some(taken) = self.store.register(&digest, component, &versions).await? {
+            let next = self.store.versions(Some(&taken.workflow)).await?;
+            let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
+            return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
+        }
+        // It is compiled already: the first run need not wait for that.
+        let _ = self.cell(&digest).set(module);
+        Ok(Registered { workflows: self.versions_of(&digest).await?, digest, created: true })
+    }
+
+    /// All workflows with their versions, by name.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn list(&self) -> Result<Vec<WorkflowVersions>, RegistryError> {
+        let rows = self.store.versions(None).await?;
+        Ok(rows.chunk_by(|a, b| a.workflow == b.workflow).map(grouped).collect())
+    }
+
+    /// A workflow with its versions.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownWorkflow`].
+    pub async fn versions(&self, name: &str) -> Result<WorkflowVersions, RegistryError> {
+        let rows = self.store.versions(Some(name)).await?;
+        if rows.is_empty() {
+            return Err(self.unknown(name).await?);
+        }
+        Ok(grouped(&rows))
+    }
+
+    /// The version of a workflow that new runs take: the one that was activated, or the highest
+    /// that is not deprecated (spec: *Version Lookup*).
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownWorkflow`], [`RegistryError::AllDeprecated`].
+    pub async fn get(&self, name: &str) -> Result<WorkflowInfo, RegistryError> {
+        let WorkflowVersions { current, versions, .. } = self.versions(name).await?;
+        let current = versions.into_iter().find(|info| Some(info.version) == current);
+        current.ok_or_else(|| RegistryError::AllDeprecated { name: name.to_owned() })
+    }
+
+    /// A version of a workflow (spec: *Version Lookup*).
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownWorkflow`], [`RegistryError::UnknownVersion`].
+    pub async fn get_version(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
+        let WorkflowVersions { versions, .. } = self.versions(name).await?;
+        let known = versions.iter().map(|info| info.version.to_string()).collect();
+        let found = versions.into_iter().find(|info| info.version == version);
+        found.ok_or_else(|| RegistryError::UnknownVersion { name: name.to_owned(), version, known })
+    }
+
+    /// Makes a version the one that new runs take, whatever is higher.
+    ///
+    /// # Errors
+    /// As [`WorkflowRegistry::get_version`].
+    pub async fn activate(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
+        self.store.activate(name, version).await?;
+        self.get_version(name, version).await
+    }
+
+    /// Marks a version as deprecated: new runs do not take it unless they ask for it.
+    ///
+    /// # Errors
+    /// As [`WorkflowRegistry::get_version`].
+    pub async fn deprecate(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
+        self.store.deprecate(name, version).await?;
+        self.get_version(name, version).await
+    }
+
+    /// The compiled component with this digest.
+    pub(crate) async fn module(&self, digest: &Arc<str>) -> Result<Module, RegistryError> {
+        let cell = self.cell(digest);
+        let module = cell
+            .get_or_try_init(|| async {
+                let missing = || RegistryError::InvalidComponent(format!("component {digest} is not in the database"));
+                let component = self.store.component(digest).await?.ok_or_else(missing)?;
+                self.compile(component).await
+            })
+            .await?;
+        Ok(module.clone())
+    }
+
+    fn cell(&self, digest: &str) -> Arc<OnceCell<Module>> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(modules.entry(digest.into()).or_default())
+    }
+
+    /// Compiles where it does not keep runs waiting.
+    async fn compile(&self, component: Vec<u8>) -> Result<Module, RegistryError> {
+        let engine = Arc::clone(&self.engine);
+        let compiled = tokio::task::spawn_blocking(move || engine.compile(&component)).await;
+        let compiled = compiled.map_err(|error| RegistryError::InvalidComponent(format!("compiling failed: {error}")));
+        Ok(compiled??)
+    }
+
+    async fn versions_of(&self, digest: &str) -> Result<Vec<WorkflowInfo>, StoreError> {
+        let rows = self.store.versions(None).await?;
+        Ok(rows.iter().filter(|row| row.digest == digest).map(info).collect())
+    }
+
+    async fn unknown(&self, name: &str) -> Result<RegistryError, StoreError> {
+        let names: BTreeSet<String> = self.store.versions(None).await?.into_iter().map(|row| row.workflow).collect();
+        Ok(RegistryError::UnknownWorkflow { name: name.to_owned(), known: names.into_iter().collect() })
+    }
+}
+
+impl From<InvalidComponent> for RegistryError {
+    fn from(error: InvalidComponent) -> Self {
+        Self::InvalidComponent(error.0)
+    }
+}
+
+/// What a component says of itself must be usable as it stands.
+fn check_described(described: &[Described]) -> Result<(), InvalidComponent> {
+    let invalid = |text: String| Err(InvalidComponent(text));
+    if described.is_empty() {
+        return invalid("the component has no workflows: name them in `forge::export!(...)`".to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    for workflow in described {
+        let Described { name, version, timeout_ms, .. } = workflow;
+        let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
+        let fits = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter));
+        if !begins || !fits || name.len() > NAME {
+            return invalid(format!(
+                "`{name}` is no name for a workflow: use 1 to {NAME} letters, digits, `_`, `-` and `.`, beginning with a letter"
+            ));
+        }
+        if *version == 0 {
+            return invalid(format!("workflow `{name}` has version 0: versions begin at 1"));
+        }
+        if *timeout_ms == 0 {
+            return invalid(format!("workflow `{name}` has a timeout of 0: no run of it could do anything"));
+        }
+        if !seen.insert((name, version)) {
+            return invalid(format!("the component has version {version} of workflow `{name}` twice: give one another name or version"));
+        }
+    }
+    Ok(())
+}
+
+fn grouped(rows: &[VersionRow]) -> WorkflowVersions {
+    let versions: Vec<WorkflowInfo> = rows.iter().map(info).collect();
+    let active = versions.iter().find(|info| info.active);
+    let current = active.or_else(|| versions.iter().find(|info| !info.deprecated));
+    WorkflowVersions {
+        name: versions.first().map(|info| info.name.clone()).unwrap_or_default(),
+        current: current.map(|info| info.version),
+        versions,
+    }
+}
+
+fn info(row: &VersionRow) -> WorkflowInfo {
+    WorkflowInfo {
+        name: row.workflow.clone(),
+        version: row.version,
+        timeout: humantime::format_duration(Duration::from_millis(row.timeout_ms)).to_string(),
+        timeout_ms: row.timeout_ms,
+        deprecated: row.deprecated,
+        active: row.active,
+        digest: row.digest.clone(),
+        created_at: row.created_at.to_datetime(),
+    }
+}
+
+/// The SHA-256 of a component, in hexadecimal.
+fn digest(component: &[u8]) -> String {
+    Sha256::digest(component).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,101 @@
+//! Where runs, journals and components are kept.
+//!
+//! [`Store`] is what a database must do; [`Writer`] is the group commit in front of it, the same
+//! for every store.
+
+mod error;
+pub mod sqlite;
+mod writer;
+
+use async_trait::async_trait;
+
+pub use error::StoreError;
+pub use writer::{RunWriter, Writer};
+
+use crate::executor::{RunFilter, RunSummary};
+use crate::journal::{Changes, Row, Run, RunId, Timestamp};
+
+/// Something to write.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// A run that begins.
+    Start(Box<Run>),
+    /// What changed of a run.
+    Save(RunId, Changes),
+}
+
+/// What became of a [`Write`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable.
+    Done,
+    /// Nothing was written: this run was started with the same workflow and key before.
+    KeyTaken(RunId),
+}
+
+/// A version of a workflow as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRow {
+    /// The workflow's name.
+    pub workflow: String,
+    /// The version.
+    pub version: u32,
+    /// The SHA-256 of its component, in hexadecimal.
+    pub digest: String,
+    /// How long a run may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// New runs do not take it unless they ask for it.
+    pub deprecated: bool,
+    /// New runs take it although another version is higher.
+    pub active: bool,
+    /// When it was uploaded.
+    pub created_at: Timestamp,
+}
+
+/// What a database must do for Forge.
+///
+/// Every method is atomic. A method that changes something returns `Ok` only when the change is
+/// durable: it survives a crash of the host and of the machine.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies all writes of a batch, in order, or none of them; the answers are in their order.
+    /// Of two rows with the same run and `seq`, the later one stays.
+    async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
+
+    /// A run.
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
+
+    /// The journal rows of a run, in order of `seq`.
+    async fn rows(&self, id: RunId) -> Result<Vec<Row>, StoreError>;
+
+    /// Runs, the newest first. `filter.limit` is taken as it is.
+    async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
+
+    /// Ids of runs that are neither final nor paused, in order, after `after`.
+    async fn unfinished(&self, after: Option<RunId>, limit: u32) -> Result<Vec<RunId>, StoreError>;
+
+    /// Keeps a component and its versions, all or none. `Ok(Some(_))`: nothing was written,
+    /// because this version exists with another component. Versions that exist with the same
+    /// component stay as they are.
+    async fn register(
+        &self,
+        digest: &str,
+        component: &[u8],
+        versions: &[VersionRow],
+    ) -> Result<Option<VersionRow>, StoreError>;
+
+    /// A component by its digest.
+    async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The versions of a workflow, or of all, by name and then from the highest down.
+    async fn versions(&self, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError>;
+
+    /// Makes a version the one that new runs take, and no longer deprecated. False: there is none.
+    async fn activate(&self, workflow: &str, version: u32) -> Result<bool, StoreError>;
+
+    /// Marks a version as deprecated, and no longer active. False: there is none.
+    async fn deprecate(&self, workflow: &str, version: u32) -> Result<bool, StoreError>;
+
+    /// Writes what is buffered and closes the database.
+    async fn close(&self);
+}

@@ -1,0 +1,194 @@
+//! Executing statements.
+
+use std::hint::black_box;
+use std::rc::Rc;
+
+use forge::http::RequestBuilder;
+use forge::prelude::futures::future::{LocalBoxFuture, join_all, select_all};
+use forge::prelude::*;
+use forge::prelude::serde_json::Value;
+use program::{Block, Statement, Step};
+
+use crate::digest::Digest;
+
+/// Cheap to clone, so that compensation handlers can have one.
+#[derive(Clone)]
+pub(crate) struct Interpreter {
+    ctx: WorkflowContext,
+    services: Rc<str>,
+}
+
+impl Interpreter {
+    pub(crate) fn new(ctx: &WorkflowContext, services: &str) -> Self {
+        Self { ctx: ctx.clone(), services: services.into() }
+    }
+
+    /// Executes a program's body.
+    pub(crate) async fn run(&self, body: &Block) -> Result<Value> {
+        self.block(body, Digest::default()).await
+    }
+
+    /// Executes statements in order. `seen` is what the branch has seen before.
+    fn block<'a>(&'a self, block: &'a [Statement], mut seen: Digest) -> LocalBoxFuture<'a, Result<Value>> {
+        Box::pin(async move {
+            let mut observations = Vec::new();
+            for statement in block {
+                let observation = self.statement(statement, seen).await?;
+                seen.add(&observation);
+                observations.push(observation);
+            }
+            Ok(Value::Array(observations))
+        })
+    }
+
+    async fn statement(&self, statement: &Statement, seen: Digest) -> Result<Value> {
+        match statement {
+            Statement::Step(step) => self.step(step, seen).await,
+            Statement::Manual(name, body) => self.manual(name, body, seen).await,
+            Statement::Effect(name) => answer(self.post(&format!("/effects/{name}"), seen)).await,
+            Statement::Gate(name) => answer(self.post(&format!("/gate/{name}"), seen)).await,
+            Statement::Flaky(name, times) => self.flaky(name, *times, seen).await,
+            Statement::Never(timeout) => self.never(*timeout, seen).await,
+            Statement::Get(path) => answer(self.ctx.http().get(self.url(path))).await,
+            Statement::Sleep(milliseconds) => {
+                self.ctx.sleep(Duration::from_millis(*milliseconds)).await;
+                Ok(json!("slept"))
+            }
+            Statement::Draw => Ok(self.draw()),
+            Statement::Lookup(name) => Ok(json!(self.ctx.is_step_completed(name))),
+            Statement::Join(blocks) => self.join(blocks, seen).await,
+            Statement::Race(blocks) => self.race(blocks, seen).await,
+            Statement::Repeat(times, body) => self.repeat(*times, body, seen).await,
+            Statement::Try(body) => Ok(self.block(body, seen).await.unwrap_or_else(|error| observed(&error))),
+            Statement::Log(line) => {
+                tracing::info!("{line}");
+                Ok(json!("logged"))
+            }
+            Statement::Fail(failure) => Err(error(failure)),
+            Statement::Panic(message) => panic!("{message}"),
+            Statement::Spin => spin(),
+            Statement::Hoard => hoard(),
+            Statement::Compensate => {
+                self.ctx.run_compensation().await?;
+                Ok(json!("compensated"))
+            }
+        }
+    }
+
+    async fn step(&self, step: &Step, seen: Digest) -> Result<Value> {
+        let mut runner = self.ctx.step(&*step.name, || self.block(&step.body, seen));
+        if let Some(milliseconds) = step.timeout {
+            runner = runner.timeout(Duration::from_millis(milliseconds));
+        }
+        if let Some((attempts, backoff)) = step.retry {
+            runner = runner.retry(RetryPolicy::attempts(attempts).backoff(Duration::from_millis(backoff)));
+        }
+        if let Some(undo) = &step.undo {
+            let (interpreter, undo) = (self.clone(), Rc::new(undo.clone()));
+            runner = runner.compensate(move |result: Value| {
+                let (interpreter, undo) = (interpreter.clone(), undo.clone());
+                async move { interpreter.block(&undo, Digest::of(&result)).await }
+            });
+        }
+        if step.optional {
+            return Ok(runner.optional().run().await?.unwrap_or_else(|| json!("gave up")));
+        }
+        runner.run().await
+    }
+
+    async fn manual(&self, name: &str, body: &Block, seen: Digest) -> Result<Value> {
+        if self.ctx.is_step_completed(name) {
+            return self.ctx.get_step_result(name).context("a completed step has a result");
+        }
+        self.ctx.record_step_start(name);
+        match self.block(body, seen).await {
+            Ok(observations) => {
+                self.ctx.record_step_complete(name, observations.clone());
+                Ok(observations)
+            }
+            Err(error) => {
+                self.ctx.record_step_failure(name, &error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn flaky(&self, name: &str, times: u32, seen: Digest) -> Result<Value> {
+        let key = format!("{}:{name}:{}", self.ctx.run_id, self.ctx.uuid());
+        answer(self.post(&format!("/flaky/{times}/{name}"), seen).header("Idempotency-Key", key)).await
+    }
+
+    async fn never(&self, timeout: Option<u64>, seen: Digest) -> Result<Value> {
+        let mut request = self.post("/never", seen);
+        if let Some(milliseconds) = timeout {
+            request = request.timeout(Duration::from_millis(milliseconds));
+        }
+        answer(request).await
+    }
+
+    /// What differs from run to run, but not from one replay to the next.
+    fn draw(&self) -> Value {
+        let time = self.ctx.workflow_time().timestamp_millis();
+        json!(format!("drawn:{}:{}:{time}", Uuid::new_v4(), self.ctx.random()))
+    }
+
+    async fn join(&self, blocks: &[Block], seen: Digest) -> Result<Value> {
+        let outcomes = join_all(blocks.iter().map(|block| self.block(block, seen))).await;
+        outcomes.into_iter().collect()
+    }
+
+    async fn race(&self, blocks: &[Block], seen: Digest) -> Result<Value> {
+        let (outcome, winner, losers) = select_all(blocks.iter().map(|block| self.block(block, seen))).await;
+        drop(losers);
+        Ok(json!({ "winner": winner, "saw": outcome? }))
+    }
+
+    async fn repeat(&self, times: u32, body: &Block, mut seen: Digest) -> Result<Value> {
+        let mut rounds = Vec::new();
+        for _ in 0..times {
+            let round = self.block(body, seen).await?;
+            seen.add(&round);
+            rounds.push(round);
+        }
+        Ok(Value::Array(rounds))
+    }
+
+    fn post(&self, path: &str, seen: Digest) -> RequestBuilder {
+        self.ctx.http().post(self.url(path)).json(&json!({ "seen": seen.to_string() }))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.services)
+    }
+}
+
+async fn answer(request: RequestBuilder) -> Result<Value> {
+    request.send().await?.error_for_status()?.json()
+}
+
+fn error(failure: &program::Failure) -> Error {
+    let Some(kind) = &failure.kind else { return anyhow!(failure.message.clone()) };
+    let error = Failure::new(kind.as_str(), &failure.message);
+    if failure.retryable { error.into() } else { error.not_retryable().into() }
+}
+
+fn observed(error: &Error) -> Value {
+    let kind = error.downcast_ref::<Failure>().map(|failure| failure.kind.as_str());
+    json!({ "failed": format!("{error:#}"), "kind": kind })
+}
+
+fn spin() -> ! {
+    let mut turns = 0_u64;
+    loop {
+        turns = black_box(turns).wrapping_add(1);
+    }
+}
+
+fn hoard() -> ! {
+    const MEBIBYTE: usize = 1 << 20;
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(vec![black_box(1_u8); MEBIBYTE]);
+        black_box(&hoard);
+    }
+}

@@ -1,0 +1,195 @@
+//! The HTTP API, as a client of it.
+
+use program::Block;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::{PATIENCE, Services, eventually_some};
+
+/// How long one request may wait for a run. The connection may be that of a host that was killed.
+const WAIT: u64 = 10;
+
+/// A client of one host, which finds it again after a restart. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    url: watch::Receiver<Option<String>>,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; a string if it is no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body of an answer that is no error.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert!(self.status < 300, "the host answers {}: {}", self.status, self.body);
+        self.body
+    }
+
+    /// The code and the message of an answer that is an error with this status.
+    #[track_caller]
+    pub fn refused(self, status: u16) -> (String, String) {
+        assert_eq!(self.status, status, "the host answers {}", self.body);
+        let text = |part: &str| match &self.body["error"][part] {
+            Value::String(text) => text.clone(),
+            _ => panic!("an error has a `{part}`, this one has not: {}", self.body),
+        };
+        (text("code"), text("message"))
+    }
+}
+
+impl Api {
+    pub(crate) fn new(url: watch::Receiver<Option<String>>) -> Self {
+        // reqwest is built without a provider of its own. Another test may have installed this one.
+        _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client can be made");
+        Self { client, url }
+    }
+
+    /// A request to the host that serves now.
+    pub async fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let mut url = self.url.clone();
+        let serving = url.wait_for(Option::is_some);
+        let serving = tokio::time::timeout(PATIENCE, serving).await.expect("the host serves in time");
+        let url = serving.expect("the host is there").clone().expect("it serves");
+        self.client.request(method, format!("{url}{path}"))
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        answered(self.request(Method::GET, path).await).await
+    }
+
+    /// `POST` without a body.
+    pub async fn post(&self, path: &str) -> Answer {
+        answered(self.request(Method::POST, path).await).await
+    }
+
+    /// `POST` with JSON.
+    pub async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        answered(self.request(Method::POST, path).await.json(body)).await
+    }
+
+    /// Uploads a component.
+    pub async fn upload(&self, component: &[u8]) -> Answer {
+        let request = self.request(Method::POST, "/_api/workflows").await;
+        answered(request.header("content-type", "application/wasm").body(component.to_vec())).await
+    }
+
+    /// Uploads a component that the host takes.
+    pub async fn deploy(&self, component: &[u8]) -> Value {
+        self.upload(component).await.ok()
+    }
+
+    /// Asks for a start.
+    pub async fn try_start(&self, workflow: &str, body: &Value) -> Answer {
+        self.post_json(&format!("/_api/workflows/{workflow}/start"), body).await
+    }
+
+    /// Starts a run and gives its id.
+    pub async fn start(&self, workflow: &str, input: Value) -> String {
+        let started = self.try_start(workflow, &json!({ "input": input })).await;
+        assert_eq!(started.status, 202, "{}", started.body);
+        text(&started.body["run_id"])
+    }
+
+    /// Starts a run of the interpreter and gives its id.
+    pub async fn start_program(&self, services: &Services, body: Block) -> String {
+        self.start("program", services.program(body)).await
+    }
+
+    /// A run's record.
+    pub async fn record(&self, run: &str) -> Value {
+        self.get(&format!("/_api/runs/{run}")).await.ok()
+    }
+
+    /// A run's journal.
+    pub async fn steps(&self, run: &str) -> Vec<Value> {
+        match self.get(&format!("/_api/runs/{run}/steps")).await.ok()["steps"].take() {
+            Value::Array(steps) => steps,
+            other => panic!("the steps are a list, not {other}"),
+        }
+    }
+
+    /// The row of a run's journal with this kind and name.
+    pub async fn step(&self, run: &str, kind: &str, name: &str) -> Value {
+        let steps = self.steps(run).await;
+        let found = steps.iter().find(|step| step["kind"] == kind && step["step_name"] == name);
+        found.unwrap_or_else(|| panic!("run {run} has no {kind} `{name}`: {steps:#?}")).clone()
+    }
+
+    /// Waits until a run is final or paused, also across restarts of the host.
+    pub async fn settled(&self, run: &str) -> Value {
+        let path = format!("/_api/runs/{run}?wait={WAIT}");
+        eventually_some(&format!("run {run} is final or paused"), async || {
+            let answer = try_answer(self.request(Method::GET, &path).await).await.ok()?;
+            let status = answer.body["status"].as_str();
+            let settled = matches!(status, Some("completed" | "compensated" | "failed" | "paused"));
+            settled.then(|| answer.ok())
+        })
+        .await
+    }
+
+    /// Waits until a run has this status.
+    pub async fn until_status(&self, run: &str, status: &str) -> Value {
+        eventually_some(&format!("run {run} is {status}"), async || {
+            Some(self.record(run).await).filter(|record| record["status"] == status)
+        })
+        .await
+    }
+
+    /// Waits until the row of this kind and name is there with this status.
+    pub async fn until_step(&self, run: &str, kind: &str, name: &str, status: &str) {
+        eventually_some(&format!("{kind} `{name}` of run {run} is {status}"), async || {
+            let is_it = |step: &Value| step["kind"] == kind && step["step_name"] == name && step["status"] == status;
+            self.steps(run).await.iter().any(is_it).then_some(())
+        })
+        .await;
+    }
+
+    /// Cancels a run.
+    pub async fn cancel(&self, run: &str) -> Answer {
+        self.post(&format!("/_api/runs/{run}/cancel")).await
+    }
+
+    /// Resumes a run.
+    pub async fn resume(&self, run: &str) -> Answer {
+        self.post(&format!("/_api/runs/{run}/resume")).await
+    }
+
+    /// Pauses a run.
+    pub async fn pause(&self, run: &str) -> Answer {
+        self.post(&format!("/_api/runs/{run}/pause")).await
+    }
+
+    /// What the host says of itself.
+    pub async fn health(&self) -> Value {
+        self.get("/_api/health").await.body
+    }
+}
+
+async fn answered(request: RequestBuilder) -> Answer {
+    try_answer(request).await.expect("the host answers")
+}
+
+/// Sends a request and reads the answer.
+pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
+    let status = response.status().as_u16();
+    let text = response.text().await?;
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Ok(Answer { status, body })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("a text is expected, not {value}")).to_owned()
+}
+

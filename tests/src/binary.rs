@@ -1,0 +1,37 @@
+//! The real binary.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use forge_toolchain::environment::forget_package;
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the repository")
+}
+
+/// The program `forge`, which is compiled first if that is needed. The folder and the profile are those of the tests.
+pub fn forge() -> &'static Path {
+    static FORGE: OnceLock<PathBuf> = OnceLock::new();
+    FORGE.get_or_init(|| {
+        let folder = target_folder();
+        let mut cargo = Command::new(std::env::var_os("CARGO").as_deref().unwrap_or("cargo".as_ref()));
+        forget_package(&mut cargo);
+        cargo.args(["build", "--quiet", "--package", "forge-host", "--bin", "forge"]).current_dir(root());
+        cargo.arg("--target-dir").arg(folder.parent().expect("a profile's folder is in a target folder"));
+        if folder.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let status = cargo.status().expect("cargo can be run");
+        assert!(status.success(), "forge does not compile");
+        folder.join(format!("forge{}", std::env::consts::EXE_SUFFIX))
+    })
+}
+
+/// Where cargo puts programs of the profile that this test was compiled with.
+fn target_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let folder = test.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
+    folder.expect("a test is in the target folder").to_owned()
+}

@@ -1,0 +1,86 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::binary;
+
+/// Runs commands of the real binary.
+#[derive(Default)]
+pub struct Cli {
+    server: Option<String>,
+    folder: Option<PathBuf>,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit code.
+    pub code: i32,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said besides.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The output of a command that succeeded.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self.stdout
+    }
+
+    /// The same, as JSON.
+    #[track_caller]
+    pub fn json(self) -> Value {
+        let text = self.ok();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// What a command said that failed with this code.
+    #[track_caller]
+    pub fn failed(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{self:#?}");
+        self.stderr
+    }
+}
+
+impl Cli {
+    /// Talks to this server.
+    pub fn server(self, url: &str) -> Self {
+        Self { server: Some(url.to_owned()), ..self }
+    }
+
+    /// Runs in this folder.
+    pub fn folder(self, folder: &Path) -> Self {
+        Self { folder: Some(folder.to_owned()), ..self }
+    }
+
+    /// Runs a command to its end, apart from the test's own thread: its server may be there.
+    pub async fn run<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
+        let mut command = self.command(arguments);
+        let run = tokio::task::spawn_blocking(move || command.output().expect("forge can be run"));
+        let output = run.await.expect("running forge does not panic");
+        Output {
+            code: output.status.code().expect("forge was not killed"),
+            stdout: String::from_utf8(output.stdout).expect("forge writes UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("forge writes UTF-8"),
+        }
+    }
+
+    fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(binary::forge());
+        command.args(arguments.into_iter().map(|argument| argument.as_ref().to_owned())).stdin(Stdio::null());
+        command.env_remove("FORGE_SERVER");
+        if let Some(server) = &self.server {
+            command.env("FORGE_SERVER", server);
+        }
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command
+    }
+}

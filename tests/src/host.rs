@@ -1,0 +1,243 @@
+//! A host: `forge serve` as a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use crate::process::{Log, Process};
+use crate::{Api, Cli, Database, binary, eventually_some};
+
+/// A host with a database of its own, which outlives the process. Dropping it kills the process and
+/// prints its log if the test fails.
+pub struct Host {
+    folder: TempDir,
+    flags: Vec<String>,
+    full_disk: bool,
+    process: Option<Process>,
+    log: Log,
+    /// Where the process listens, once it said so. A new port after each start: the old one may be
+    /// somebody else's by then.
+    url: watch::Sender<Option<String>>,
+}
+
+/// How to start a host.
+#[derive(Default)]
+pub struct HostBuilder {
+    folder: Option<TempDir>,
+    flags: Vec<String>,
+    full_disk: bool,
+}
+
+/// A host that ended instead of serving.
+#[derive(Debug)]
+pub struct Refused {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote.
+    pub log: String,
+}
+
+impl HostBuilder {
+    /// Adds a flag of `forge serve`, and its value if it has one.
+    pub fn flag<const N: usize>(mut self, flag: [&str; N]) -> Self {
+        self.flags.extend(flag.map(str::to_owned));
+        self
+    }
+
+    /// Takes a folder that has a `forge.db` already.
+    pub fn folder(self, folder: TempDir) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// Lets [`Host::limit_files`] act like a disk that is full: what is written beyond the limit
+    /// fails, instead of ending the process with SIGXFSZ.
+    pub fn disk_may_be_full(self) -> Self {
+        Self { full_disk: true, ..self }
+    }
+
+    /// Starts it and waits until it serves.
+    pub async fn start(self) -> Host {
+        match self.try_start().await {
+            Ok(host) => host,
+            Err(Refused { status, log }) => panic!("forge serve ended with {status}:\n{log}"),
+        }
+    }
+
+    /// Starts it and waits until it serves or ends.
+    ///
+    /// # Errors
+    /// [`Refused`] if it ends.
+    pub async fn try_start(self) -> Result<Host, Refused> {
+        let folder = self.folder.unwrap_or_else(|| TempDir::new().expect("a temporary folder can be made"));
+        let mut host = Host {
+            folder,
+            flags: self.flags,
+            full_disk: self.full_disk,
+            process: None,
+            log: Log::default(),
+            url: watch::Sender::new(None),
+        };
+        host.launch();
+        host.until_serving().await?;
+        Ok(host)
+    }
+}
+
+impl Host {
+    /// A host with an empty database.
+    pub async fn start() -> Self {
+        HostBuilder::default().start().await
+    }
+
+    /// A host that has the interpreter.
+    pub async fn with_interpreter() -> Self {
+        let host = Self::start().await;
+        host.api().deploy(&crate::component("interpreter")).await;
+        host
+    }
+
+    /// For a host with flags.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// Its API, which finds it again after a restart.
+    pub fn api(&self) -> Api {
+        Api::new(self.url.subscribe())
+    }
+
+    /// Commands that talk to it.
+    pub fn cli(&self) -> Cli {
+        Cli::default().server(&self.url())
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        self.url.borrow().clone().expect("the host serves")
+    }
+
+    /// Its database's file.
+    pub fn database_file(&self) -> PathBuf {
+        self.folder.path().join("forge.db")
+    }
+
+    /// Its database, for plain SQL.
+    pub async fn database(&self) -> Database {
+        Database::open(&self.database_file()).await
+    }
+
+    /// All that its processes wrote.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.process().id().as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Kills it with SIGKILL, wherever it is.
+    pub fn kill(&mut self) {
+        let process = self.process.as_mut().expect("it is running");
+        if let Some(status) = process.try_wait() {
+            panic!("the host ended by itself, with {status}");
+        }
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        self.process = None;
+        self.url.send_replace(None);
+    }
+
+    /// Asks it to end with SIGTERM; how it ended, and how long that took.
+    pub async fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let begun = Instant::now();
+        self.process().signal(Signal::TERM);
+        let mut process = self.process.take().expect("it is running");
+        let status = eventually_some("the host ends after SIGTERM", async || process.try_wait()).await;
+        self.url.send_replace(None);
+        (status, begun.elapsed())
+    }
+
+    /// Starts it after it ended, and waits until it serves.
+    pub async fn restart(&mut self) {
+        self.launch();
+        if let Err(Refused { status, .. }) = self.until_serving().await {
+            panic!("forge serve ended with {status}");
+        }
+    }
+
+    /// Starts it after it ended, and does not wait until it serves.
+    pub fn launch(&mut self) {
+        assert!(self.process.is_none(), "it is running");
+        let url = self.url.clone();
+        let listens = move |line: &str| {
+            if let Some(address) = address_in(line) {
+                url.send_replace(Some(address));
+            }
+        };
+        self.process = Some(Process::spawn(&mut self.command(), &self.log, listens));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary::forge());
+        if self.full_disk {
+            command = Command::new("sh");
+            command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary::forge());
+        }
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database", &database_url(&self.database_file())]);
+        command.args(&self.flags);
+        command
+    }
+
+    async fn until_serving(&mut self) -> Result<(), Refused> {
+        let url = self.url.subscribe();
+        let process = self.process.as_mut().expect("it was started");
+        let ended = eventually_some("the host says where it listens", async || match process.try_wait() {
+            None if url.borrow().is_some() => Some(None),
+            None => None,
+            Some(status) => Some(Some(status)),
+        })
+        .await;
+        let Some(status) = ended else { return Ok(()) };
+        self.process = None;
+        Err(Refused { status, log: self.log() })
+    }
+
+    /// Bounds the size of its files from now on; `None`: no longer.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(self.process().id()), Resource::Fsize, limit).expect("limits can be set here");
+    }
+
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("it is running")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.stop();
+        if std::thread::panicking() {
+            eprintln!("the host's log:\n{}", self.log());
+        }
+    }
+}
+
+/// As `--database` takes it.
+pub(crate) fn database_url(file: &Path) -> String {
+    format!("sqlite:{}", file.display())
+}
+
+/// The address in the line that says where the host listens.
+fn address_in(line: &str) -> Option<String> {
+    const ADDRESS: &str = "http://127.0.0.1:";
+    let (_, rest) = line.split_once(ADDRESS)?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    line.contains("listening").then(|| format!("{ADDRESS}{port}"))
+}

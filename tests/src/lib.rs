@@ -1,0 +1,37 @@
+//! What the end-to-end tests in `tests/` share.
+//!
+//! A test goes through the real binary and real HTTP: [`Host`] is a `forge serve` process that can be
+//! killed and started again, [`Services`] is what the workflows call and where every effect is counted,
+//! [`Api`] asks the host, [`Cli`] runs its other commands, [`Database`] reads its file with plain SQL.
+//! Workflows are mostly written as programs ([`program`]) for one guest that interprets them.
+//!
+//! Nothing here returns errors: what a test cannot do without panics with a message that says what was
+//! expected.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this runs in tests")]
+
+mod api;
+pub mod binary;
+mod cli;
+mod clock;
+pub mod components;
+mod crashes;
+mod database;
+mod eventually;
+mod execution;
+mod guests;
+mod host;
+mod process;
+pub mod random;
+mod services;
+
+pub use api::{Answer, Api};
+pub use cli::{Cli, Output};
+pub use crashes::{Crashes, Kill};
+pub use database::Database;
+pub use eventually::{PATIENCE, eventually, eventually_some};
+pub use execution::Execution;
+pub use guests::{component, example};
+pub use host::{Host, HostBuilder, Refused};
+pub use program;
+pub use services::Services;

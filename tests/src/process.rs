@@ -1,0 +1,87 @@
+//! A process whose output is read line by line.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running process. Dropping it kills it.
+pub(crate) struct Process {
+    child: Child,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// Lines that processes wrote.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<String>>);
+
+impl Process {
+    /// Starts it. `on_line` hears every line that it writes, which the log has then.
+    pub(crate) fn spawn(command: &mut Command, log: &Log, on_line: impl Fn(&str) + Clone + Send + 'static) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be run");
+        log.add(&format!("--- process {}", child.id()));
+        let stdout = child.stdout.take().expect("the output is a pipe");
+        let stderr = child.stderr.take().expect("the output is a pipe");
+        let readers = vec![follow(stdout, log, on_line.clone()), follow(stderr, log, on_line)];
+        Self { child, readers }
+    }
+
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// How it ended, if it did. The log has all its words then.
+    pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("a process of ours can be waited for")?;
+        self.join_readers();
+        Some(status)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.id(), signal).expect("a process of ours can be signalled");
+    }
+
+    fn kill(&mut self) {
+        // It may have ended by itself, which is as good.
+        let _ = self.child.kill();
+        self.child.wait().expect("a process of ours can be waited for");
+        self.join_readers();
+    }
+
+    fn join_readers(&mut self) {
+        for reader in self.readers.drain(..) {
+            reader.join().expect("reading lines does not panic");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn follow(output: impl Read + Send + 'static, log: &Log, on_line: impl Fn(&str) + Send + 'static) -> JoinHandle<()> {
+    let log = log.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            log.add(&line);
+            on_line(&line);
+        }
+    })
+}
+
+impl Log {
+    fn add(&self, line: &str) {
+        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(line);
+        text.push('\n');
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

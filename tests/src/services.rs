@@ -1,0 +1,202 @@
+//! What the workflows call: the example services, with routes that tests control.
+//!
+//! - `POST /gate/{name}` is answered once the test has opened the gate
+//! - `POST /flaky/{times}/{name}` fails for so many different keys, then succeeds
+//! - `POST /never` is never answered
+//!
+//! Like all others they need an `Idempotency-Key` and write the ledger. Besides, requests to any path
+//! can be held before they reach the services.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::post;
+use axum::{Extension, Json, Router};
+use forge_example_services::faults::Fault;
+use forge_example_services::idempotency::{KEY, keyed_by_path};
+use forge_example_services::ledger::Entry;
+use program::{Block, Program};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The services, in this process: they outlive every restart of a host.
+pub struct Services {
+    services: forge_example_services::Services,
+    stage: Stage,
+    url: String,
+    server: JoinHandle<()>,
+}
+
+/// What the test controls.
+#[derive(Clone, Default)]
+struct Stage {
+    open_gates: watch::Sender<BTreeSet<String>>,
+    /// Paths whose requests are held, and how many are.
+    held: watch::Sender<BTreeMap<String, usize>>,
+    /// The keys that flaky routes have seen, without what differs from attempt to attempt.
+    attempts: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
+}
+
+impl Services {
+    /// Services on a port of their own.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let url = format!("http://{}", listener.local_addr().expect("it has an address"));
+        let services = forge_example_services::Services::default();
+        let stage = Stage::default();
+        let router = forge_example_services::router(services.clone()).merge(routes(&services, &stage));
+        let router = router.layer(from_fn_with_state(stage.clone(), hold));
+        let server = tokio::spawn(async { axum::serve(listener, router).await.expect("the services serve") });
+        Self { services, stage, url, server }
+    }
+
+    /// Where they are.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The interpreter's input for a program that calls these services.
+    pub fn program(&self, body: Block) -> Value {
+        json!(Program { services: self.url.clone(), body })
+    }
+
+    /// Opens a gate, for good.
+    pub fn open(&self, gate: &str) {
+        self.stage.open_gates.send_modify(|gates| _ = gates.insert(gate.to_owned()));
+    }
+
+    /// Answers the next requests for this effect with 503, and performs nothing.
+    pub fn refuse(&self, effect: &str, times: u32) {
+        self.fault(Fault { status: Some(503), ..fault_of(effect, times) });
+    }
+
+    /// Lets the next requests for this effect take longer.
+    pub fn delay(&self, effect: &str, times: u32, milliseconds: u64) {
+        self.fault(Fault { delay_ms: milliseconds, ..fault_of(effect, times) });
+    }
+
+    /// Lets every request take longer.
+    pub fn slow_down(&self, milliseconds: u64) {
+        let every = Fault { effect: None, ..fault_of("", u32::MAX) };
+        self.fault(Fault { delay_ms: milliseconds, ..every });
+    }
+
+    fn fault(&self, fault: Fault) {
+        self.services.faults.add(fault);
+    }
+
+    /// Holds all requests to this path from now on.
+    pub fn hold(&self, path: &str) {
+        self.stage.held.send_modify(|held| _ = held.entry(path.to_owned()).or_default());
+    }
+
+    /// Waits until a request to this path is held.
+    pub async fn until_held(&self, path: &str) {
+        let mut held = self.stage.held.subscribe();
+        let is_held = held.wait_for(|held| held.get(path).is_some_and(|requests| *requests > 0));
+        let in_time = tokio::time::timeout(crate::PATIENCE, is_held).await;
+        assert!(in_time.is_ok(), "waited in vain for a request to {path}");
+    }
+
+    /// Lets the requests to this path go on.
+    pub fn release(&self, path: &str) {
+        self.stage.held.send_modify(|held| _ = held.remove(path));
+    }
+
+    /// Waits until so many requests for this effect have arrived.
+    pub async fn until_asked(&self, effect: &str, times: usize) {
+        let asked = self.ledger.until(|entries| of(entries, effect).count() >= times);
+        let in_time = tokio::time::timeout(crate::PATIENCE, asked).await;
+        assert!(in_time.is_ok(), "waited in vain for {times} requests for {effect}: {:#?}", self.ledger.entries());
+    }
+
+    /// The requests for this effect, in order of arrival.
+    pub fn asked(&self, effect: &str) -> Vec<Entry> {
+        of(&self.ledger.entries(), effect).cloned().collect()
+    }
+
+    /// The effects that happened, in order.
+    pub fn performed(&self) -> Vec<String> {
+        let entries = self.ledger.entries();
+        entries.into_iter().filter(|entry| entry.performed).map(|entry| entry.effect).collect()
+    }
+}
+
+impl Deref for Services {
+    type Target = forge_example_services::Services;
+
+    fn deref(&self) -> &Self::Target {
+        &self.services
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn fault_of(effect: &str, times: u32) -> Fault {
+    Fault { path_prefix: None, effect: Some(effect.to_owned()), fail: times, status: None, delay_ms: 0, drop: false }
+}
+
+fn of<'a>(entries: &'a [Entry], effect: &'a str) -> impl Iterator<Item = &'a Entry> {
+    entries.iter().filter(move |entry| entry.effect == effect)
+}
+
+fn routes(services: &forge_example_services::Services, stage: &Stage) -> Router {
+    Router::new()
+        .route("/gate/{name}", keyed_by_path(services, post(gate)))
+        .route("/flaky/{times}/{name}", keyed_by_path(services, post(flaky)))
+        .route("/never", keyed_by_path(services, post(never)))
+        .layer(Extension(stage.clone()))
+        .with_state(services.clone())
+}
+
+async fn hold(State(stage): State<Stage>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_held = stage.held.send_if_modified(|held| {
+        let Some(requests) = held.get_mut(path) else { return false };
+        *requests += 1;
+        true
+    });
+    if is_held {
+        // The sender is in `stage`, so the path is released or the request is dropped.
+        _ = stage.held.subscribe().wait_for(|held| !held.contains_key(path)).await;
+    }
+    next.run(request).await
+}
+
+async fn gate(Extension(stage): Extension<Stage>, Path(name): Path<String>) -> Json<Value> {
+    let mut open_gates = stage.open_gates.subscribe();
+    // The sender is in `stage`, so a change comes or the future is dropped.
+    _ = open_gates.wait_for(|gates| gates.contains(&name)).await;
+    Json(json!({ "passed": name }))
+}
+
+async fn flaky(
+    Extension(stage): Extension<Stage>,
+    Path((times, _)): Path<(usize, String)>,
+    headers: HeaderMap,
+) -> (StatusCode, Json<Value>) {
+    let key = headers.get(KEY).and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let (call, _) = key.rsplit_once(':').unwrap_or_default();
+    let mut attempts = stage.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+    let keys = attempts.entry(call.to_owned()).or_default();
+    keys.insert(key.to_owned());
+    if keys.len() <= times {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": "not yet" })));
+    }
+    (StatusCode::OK, Json(json!({ "after": times })))
+}
+
+async fn never() -> StatusCode {
+    std::future::pending().await
+}

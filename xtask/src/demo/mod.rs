@@ -1,0 +1,226 @@
+//! From nothing to a result: the examples run against real services, one run is rolled back, and
+//! one outlives the host.
+
+mod ledger;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use self::ledger::Ledger;
+use self::process::{Server, forget};
+
+/// How long the card is being charged while the host is killed.
+const SLOW_CHARGE_MS: u64 = 3_000;
+
+/// How long the demo waits for something to happen before it gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const EXAMPLES: [&str; 3] = ["examples/payment", "examples/onboarding", "examples/verification"];
+
+pub(crate) fn run() -> Result<()> {
+    let began = Instant::now();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?;
+    std::env::set_current_dir(root)?;
+    say("Setting up: the WebAssembly target, the host and the example services");
+    forge_toolchain::ensure(&mut |step| println!("   {step}"))?;
+    build(&["forge-host", "forge-example-services"])?;
+    let demo = Demo::start(root)?;
+    demo.succeeds()?;
+    demo.is_rolled_back()?;
+    let demo = demo.outlives_the_host()?;
+    demo.others_run()?;
+    demo.proves_each_effect_once()?;
+    say(&format!("All is as it should be ({} s)", began.elapsed().as_secs()));
+    println!(
+        "   Next: read examples/payment/src/lib.rs, then `cargo run -p forge-host -- new my-workflow`, or the README."
+    );
+    Ok(())
+}
+
+fn say(text: &str) {
+    println!("\n\x1b[1m== {text}\x1b[0m");
+}
+
+fn build(packages: &[&str]) -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg("build");
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    forget(&mut cargo);
+    println!("   cargo build {} (the first time takes some minutes: wasmtime is large)", packages.join(" "));
+    ensure!(cargo.status()?.success(), "the build failed; its errors are above");
+    Ok(())
+}
+
+/// The servers of the demo, and where they keep what they know.
+struct Demo {
+    binaries: PathBuf,
+    directory: PathBuf,
+    services: Server,
+    host: Server,
+}
+
+impl Demo {
+    fn start(root: &Path) -> Result<Self> {
+        let binaries = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let binaries = binaries.join("debug");
+        let directory = std::env::temp_dir().join(format!("forge-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&directory)?;
+        let services = Server::start(
+            Command::new(binaries.join("forge-example-services")).args(["--listen", "127.0.0.1:0"]),
+            &directory.join("services.log"),
+        )?;
+        println!("   the example services (inventory, payments, users, mail) listen on {}", services.url);
+        let host = serve(&binaries, &directory, "127.0.0.1:0")?;
+        println!("   forge serves {} with the database {}", host.url, directory.join("forge.db").display());
+        let demo = Self { binaries, directory, services, host };
+        say("Deploying the examples: ordinary async Rust, compiled to WebAssembly components");
+        for example in EXAMPLES {
+            demo.forge(&["deploy", example])?;
+        }
+        Ok(demo)
+    }
+
+    /// A payment that goes well.
+    fn succeeds(&self) -> Result<()> {
+        say("A payment that succeeds");
+        let run = self.start_run("payment_workflow", "examples/payment/input.json", json!({}))?;
+        self.expect(&run, "completed")
+    }
+
+    /// A payment whose third step fails: its mail bounces, and the workflow insists on it.
+    fn is_rolled_back(&self) -> Result<()> {
+        say("A payment whose third step fails: what was done is undone, the last first");
+        let run = self.start_run("payment_with_confirmation", "examples/payment/bounce.json", json!({}))?;
+        self.expect(&run, "compensated")
+    }
+
+    /// A payment during which the host is killed.
+    fn outlives_the_host(self) -> Result<Self> {
+        say("A payment during which the host is killed with SIGKILL, while the card is being charged");
+        let ledger = Ledger::of(&self.services.url);
+        ledger.slow_down("charge_card", SLOW_CHARGE_MS)?;
+        let run = self.start_run("payment_workflow", "examples/payment/input.json", json!({"card_token": "tok_mastercard"}))?;
+        wait_for("the charge to be in flight", || Ok(ledger.entries()?.iter().any(ledger::is_in_flight)))?;
+        let Self { binaries, directory, services, host } = self;
+        let address = host.address();
+        host.kill()?;
+        println!("   killed the host; the request that charges the card is under way");
+        let host = serve(&binaries, &directory, &address)?;
+        println!("   started it again on the same database\n");
+        let demo = Self { binaries, directory, services, host };
+        demo.expect(&run, "completed")?;
+        Ok(demo)
+    }
+
+    /// The other examples.
+    fn others_run(&self) -> Result<()> {
+        say("The other examples: onboarding, and verification with the low-level API");
+        for (workflow, input) in [
+            ("user_onboarding", "examples/onboarding/input.json"),
+            ("verification_workflow", "examples/verification/input.json"),
+        ] {
+            let run = self.start_run(workflow, input, json!({}))?;
+            self.expect(&run, "completed")?;
+        }
+        Ok(())
+    }
+
+    /// No effect happened twice, whatever was killed.
+    fn proves_each_effect_once(&self) -> Result<()> {
+        say("The ledger of the services: what they were asked, and what they did");
+        let ledger = Ledger::of(&self.services.url);
+        wait_for("all requests to be answered", || Ok(!ledger.entries()?.iter().any(ledger::is_in_flight)))?;
+        let entries = ledger.entries()?;
+        ledger::print(&entries);
+        let repeated = ledger::check_once(&entries)?;
+        ensure!(repeated >= 1, "the charge that was in flight at the kill was not sent again");
+        println!(
+            "\n   {} requests, every effect once. {repeated} was sent again after the kill, with the same key: the\n   \
+             service recognised it and did nothing twice.",
+            entries.len()
+        );
+        Ok(())
+    }
+
+    /// Starts a workflow with the input of a file and some changes, and gives the run's id.
+    fn start_run(&self, workflow: &str, input: &str, changes: Value) -> Result<String> {
+        let mut document: Value = serde_json::from_str(&std::fs::read_to_string(input)?)?;
+        document["services"] = json!(self.services.url);
+        for (name, value) in changes.as_object().into_iter().flatten() {
+            document[name] = value.clone();
+        }
+        println!("   forge start {workflow} --input @{input}");
+        let output = self.command(&["start", workflow, "--input", &document.to_string(), "--json"]).output()?;
+        ensure!(output.status.success(), "start failed: {}", String::from_utf8_lossy(&output.stderr));
+        let started: Value = serde_json::from_slice(&output.stdout)?;
+        Ok(started["run_id"].as_str().context("start gives the run's id")?.to_owned())
+    }
+
+    /// Waits until a run ends, shows it, and checks how it ended.
+    fn expect(&self, run: &str, status: &str) -> Result<()> {
+        let ended = || -> Result<bool> {
+            let output = self.command(&["runs", "show", run, "--json"]).output()?;
+            let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let found = shown.pointer("/run/status").or_else(|| shown.get("status")).cloned().unwrap_or_default();
+            match found.as_str() {
+                Some(found) if found == status => Ok(true),
+                Some(found @ ("completed" | "compensated" | "failed" | "paused")) => {
+                    self.forge(&["runs", "show", run])?;
+                    bail!("run {run} is {found}; it should be {status}")
+                }
+                _ => Ok(false),
+            }
+        };
+        wait_for("the run to end", ended)?;
+        self.forge(&["runs", "show", run])
+    }
+
+    /// Runs a command of `forge`, which prints for itself.
+    fn forge(&self, arguments: &[&str]) -> Result<()> {
+        println!("   forge {}", arguments.join(" "));
+        let done = self.command(arguments).status()?;
+        ensure!(done.success(), "`forge {}` failed", arguments.join(" "));
+        println!();
+        Ok(())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.binaries.join("forge"));
+        command.args(["--server", &self.host.url]).args(arguments);
+        forget(&mut command);
+        command
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // What a failed demo leaves is there to be looked at; what a good one leaves is of no use.
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+fn serve(binaries: &Path, directory: &Path, listen: &str) -> Result<Server> {
+    let database = format!("sqlite:{}", directory.join("forge.db").display());
+    Server::start(
+        Command::new(binaries.join("forge")).args(["serve", "--database", &database, "--listen", listen]),
+        &directory.join("forge.log"),
+    )
+}
+
+fn wait_for(what: &str, mut happened: impl FnMut() -> Result<bool>) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    while !happened()? {
+        ensure!(Instant::now() < until, "waited {} s for {what}", PATIENCE.as_secs());
+        process::pause();
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! The chores of this repository: `cargo xtask <command>`.
+
+mod demo;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+Commands:
+  demo    Run the examples: a payment, one that is rolled back, one during which the host is killed
+  setup   Make the Rust target for WebAssembly available, if it is not
+  test    Run every test of this repository, after setting up what is missing
+
+Environment:
+  FORGE_WASM_TOOLCHAIN=debian   Take the WebAssembly target from Debian's packages, not from rustup
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["demo"] => demo::run(),
+        ["setup"] => setup::run(),
+        ["test"] => test::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `cargo xtask test`: every test, from one command, on a fresh clone.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use forge_toolchain::environment::forget_package;
+
+/// The repository's root, wherever cargo was called.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// One `cargo test`.
+struct Suite {
+    name: &'static str,
+    /// Its workspace's manifest, from the root. The guests have workspaces of their own.
+    manifest: &'static str,
+}
+
+const SUITES: [Suite; 2] = [
+    Suite { name: "host, SDK and end-to-end", manifest: "Cargo.toml" },
+    Suite { name: "examples, natively", manifest: "examples/Cargo.toml" },
+];
+
+/// How a suite ended.
+struct Outcome {
+    name: &'static str,
+    passed: bool,
+    took: Duration,
+}
+
+pub(crate) fn run() -> Result<()> {
+    super::setup::wasm_target()?;
+    let mut outcomes = Vec::new();
+    for suite in SUITES {
+        outcomes.push(suite.run()?);
+    }
+    eprint!("\n{}", summary(&outcomes));
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    if failed > 0 {
+        bail!("{failed} of {} suites failed", outcomes.len());
+    }
+    Ok(())
+}
+
+impl Suite {
+    /// A failure does not keep the other suites from running.
+    fn run(&self) -> Result<Outcome> {
+        let mut cargo = cargo();
+        cargo.current_dir(ROOT).args([
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--manifest-path",
+            self.manifest,
+        ]);
+        eprintln!("\nxtask: {} (cargo test --workspace --manifest-path {})", self.name, self.manifest);
+        let started = Instant::now();
+        let passed = cargo.status()?.success();
+        Ok(Outcome { name: self.name, passed, took: started.elapsed() })
+    }
+}
+
+/// The cargo that runs us, without what it says of the package `xtask`: build scripts that watch those
+/// variables would make it compile half of the host again.
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").as_deref().unwrap_or_else(|| "cargo".as_ref()));
+    forget_package(&mut cargo);
+    cargo
+}
+
+fn summary(outcomes: &[Outcome]) -> String {
+    let line = |outcome: &Outcome| {
+        let verdict = if outcome.passed { "passed" } else { "FAILED" };
+        format!("  {verdict}  {:<26} {:>4} s\n", outcome.name, outcome.took.as_secs())
+    };
+    let lines: String = outcomes.iter().map(line).collect();
+    let all_passed = outcomes.iter().all(|outcome| outcome.passed);
+    let conclusion =
+        if all_passed { "All tests passed." } else { "Some tests failed; their output is above." };
+    format!("{lines}\n{conclusion}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(passed: bool) -> Outcome {
+        Outcome { name: "examples, natively", passed, took: Duration::from_millis(2_900) }
+    }
+
+    #[test]
+    fn the_summary_names_every_suite_and_concludes() {
+        let text = summary(&[outcome(true)]);
+        assert_eq!(text, "  passed  examples, natively            2 s\n\nAll tests passed.\n");
+    }
+
+    #[test]
+    fn one_failure_is_the_conclusion() {
+        let text = summary(&[outcome(true), outcome(false)]);
+        assert!(
+            text.contains("  FAILED  ") && text.ends_with("Some tests failed; their output is above.\n"),
+            "{text}"
+        );
+    }
+}
