@@ -12,6 +12,8 @@ const LEFT_OUT: [&str; 4] = ["target", "tests", "benches", "Cargo.lock"];
 
 fn main() -> io::Result<()> {
     let repository = variable("CARGO_MANIFEST_DIR")?.join("..").canonicalize()?;
+    // The migrations are compiled in, too: a changed one must compile the crate again.
+    println!("cargo::rerun-if-changed=../migrations");
     let mut list = String::from("&[\n");
     for (from, to) in FOLDERS {
         let folder = repository.join(from);

@@ -101,6 +101,21 @@ impl Api {
         text(&started.body["run_id"])
     }
 
+    /// Starts a run with a key, and asks again until the host has acknowledged it, also across
+    /// restarts.
+    pub async fn start_acknowledged(&self, workflow: &str, body: &Value) -> String {
+        let path = format!("/_api/workflows/{workflow}/start");
+        eventually_some("a start is acknowledged", async || {
+            let answer = try_answer(self.request(Method::POST, &path).await.json(body)).await.ok()?;
+            match answer.status {
+                202 => Some(text(&answer.body["run_id"])),
+                503 => None,
+                _ => panic!("the start is refused: {}", answer.body),
+            }
+        })
+        .await
+    }
+
     /// Starts a run of the interpreter and gives its id.
     pub async fn start_program(&self, services: &Services, body: Block) -> String {
         self.start("program", services.program(body)).await

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::{Host, clock};
 
 /// Kills a host again and again, and remembers when.
@@ -45,5 +47,10 @@ impl Crashes {
     /// How many kills there were from one point in time to another.
     pub fn between(&self, from: u64, to: u64) -> usize {
         self.kills.iter().filter(|kill| kill.after >= from && kill.before <= to).count()
+    }
+
+    /// How many kills hit a run that is over.
+    pub fn during(&self, record: &Value) -> usize {
+        self.between(clock::parse(&record["started_at"]), clock::parse(&record["completed_at"]))
     }
 }

@@ -93,9 +93,11 @@ impl Host {
         HostBuilder::default().start().await
     }
 
-    /// A host that has the interpreter.
+    /// A host that has the interpreter. It does not wait long for what fails, and an endless loop
+    /// ends early.
     pub async fn with_interpreter() -> Self {
-        let host = Self::start().await;
+        let host = Self::builder().flag(["--compensation-backoff", "20ms"]).flag(["--fuel", "300M"]);
+        let host = host.start().await;
         host.api().deploy(&crate::component("interpreter")).await;
         host
     }
@@ -234,10 +236,8 @@ pub(crate) fn database_url(file: &Path) -> String {
     format!("sqlite:{}", file.display())
 }
 
-/// The address in the line that says where the host listens.
+/// The address in the line that says where the host listens: `forge 0.1.0 serves http://... (...)`.
 fn address_in(line: &str) -> Option<String> {
-    const ADDRESS: &str = "http://127.0.0.1:";
-    let (_, rest) = line.split_once(ADDRESS)?;
-    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    line.contains("listening").then(|| format!("{ADDRESS}{port}"))
+    let (_, rest) = line.strip_prefix("forge ")?.split_once(" serves ")?;
+    rest.split_whitespace().next().map(str::to_owned)
 }

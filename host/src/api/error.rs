@@ -133,7 +133,6 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::UnknownRun(_) => (StatusCode::NOT_FOUND, "unknown_run"),
             ExecutorError::InputTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "input_too_large"),
             ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
-            ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
             ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),

@@ -116,6 +116,9 @@ mod tests {
     #[test]
     fn an_unknown_field_is_named() {
         let error = serde_json::from_str::<StartBody>(r#"{"inptu":1}"#).unwrap_err().to_string();
-        assert!(error.starts_with("unknown field `inptu`, expected one of `input`, `version`, `key`"), "{error}");
+        assert!(
+            error.starts_with("unknown field `inptu`, expected one of `input`, `version`, `key`"),
+            "{error}"
+        );
     }
 }

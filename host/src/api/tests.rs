@@ -9,22 +9,25 @@ fn the_document_has_every_endpoint() {
         endpoints.extend(methods.as_object().unwrap().keys().map(|method| format!("{method} {path}")));
     }
     endpoints.sort();
-    assert_eq!(endpoints, [
-        "get /_api/health",
-        "get /_api/openapi.json",
-        "get /_api/runs",
-        "get /_api/runs/{id}",
-        "get /_api/runs/{id}/steps",
-        "get /_api/workflows",
-        "get /_api/workflows/{name}",
-        "post /_api/runs/{id}/cancel",
-        "post /_api/runs/{id}/pause",
-        "post /_api/runs/{id}/resume",
-        "post /_api/workflows",
-        "post /_api/workflows/{name}/start",
-        "post /_api/workflows/{name}/versions/{version}/activate",
-        "post /_api/workflows/{name}/versions/{version}/deprecate",
-    ]);
+    assert_eq!(
+        endpoints,
+        [
+            "get /_api/health",
+            "get /_api/openapi.json",
+            "get /_api/runs",
+            "get /_api/runs/{id}",
+            "get /_api/runs/{id}/steps",
+            "get /_api/workflows",
+            "get /_api/workflows/{name}",
+            "post /_api/runs/{id}/cancel",
+            "post /_api/runs/{id}/pause",
+            "post /_api/runs/{id}/resume",
+            "post /_api/workflows",
+            "post /_api/workflows/{name}/start",
+            "post /_api/workflows/{name}/versions/{version}/activate",
+            "post /_api/workflows/{name}/versions/{version}/deprecate",
+        ]
+    );
 }
 
 #[test]

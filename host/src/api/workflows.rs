@@ -87,10 +87,7 @@ async fn list(State(api): State<Api>) -> Result<Json<Workflows>, ApiError> {
         (status = 404, description = "There is no such workflow.", body = ErrorBody),
     ),
 )]
-async fn show(
-    State(api): State<Api>,
-    Path(name): Path<String>,
-) -> Result<Json<WorkflowVersions>, ApiError> {
+async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<WorkflowVersions>, ApiError> {
     Ok(Json(api.executor.registry().versions(&name).await?))
 }
 

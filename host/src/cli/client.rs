@@ -185,14 +185,16 @@ mod tests {
     #[test]
     fn loopback_is_never_behind_a_proxy() {
         let loopback = |address| is_loopback(&Url::parse(address).unwrap());
-        assert!(loopback("http://127.0.0.1:7070") && loopback("http://[::1]") && loopback("http://localhost"));
+        assert!(
+            loopback("http://127.0.0.1:7070") && loopback("http://[::1]") && loopback("http://localhost")
+        );
         assert!(!loopback("http://10.0.0.1") && !loopback("https://forge.example"));
     }
 
     #[test]
     fn an_answer_of_another_program_is_told_apart() {
-        let server = Url::parse("http://127.0.0.1:80/").unwrap();
+        let server = Url::parse("http://127.0.0.1/").unwrap();
         let error = refused(&server, StatusCode::BAD_GATEWAY, b"<html>").to_string();
-        assert_eq!(error, "http://127.0.0.1:80/ answers 502 Bad Gateway: is this a Forge server?");
+        assert_eq!(error, "http://127.0.0.1/ answers 502 Bad Gateway: is this a Forge server?");
     }
 }

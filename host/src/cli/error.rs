@@ -44,7 +44,9 @@ pub enum CliError {
         error: ErrorDetail,
     },
     /// There is no server.
-    #[error("cannot reach the server {server}: {why}. Is `forge serve` running there? (--server or FORGE_SERVER names another)")]
+    #[error(
+        "cannot reach the server {server}: {why}. Is `forge serve` running there? (--server or FORGE_SERVER names another)"
+    )]
     Unreachable {
         /// Where it should be.
         server: String,

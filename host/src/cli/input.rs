@@ -66,10 +66,7 @@ mod tests {
         std::fs::write(&file, "{}").unwrap();
         assert!(usage(&file).ends_with(&format!("To read the file: --input @{file}")));
         assert!(usage("hello").ends_with("A text needs quotes: --input '\"hello\"'"));
-        assert_eq!(
-            usage("{\"a\":}"),
-            "--input is no JSON: expected value at line 1 column 6"
-        );
+        assert_eq!(usage("{\"a\":}"), "--input is no JSON: expected value at line 1 column 6");
     }
 
     #[test]

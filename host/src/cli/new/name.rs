@@ -4,16 +4,26 @@ use std::path::Path;
 const MAX_LENGTH: usize = 64;
 
 /// Names of packages that mean something else to Rust, or to a project.
-const TAKEN: [&str; 10] =
-    ["alloc", "core", "forge", "forge-macros", "forge_macros", "proc-macro", "proc_macro", "serde", "std", "test"];
+const TAKEN: [&str; 10] = [
+    "alloc",
+    "core",
+    "forge",
+    "forge-macros",
+    "forge_macros",
+    "proc-macro",
+    "proc_macro",
+    "serde",
+    "std",
+    "test",
+];
 
 /// Words that Rust does not take as names of functions.
 const KEYWORDS: [&str; 52] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
-    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
-    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct",
-    "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where",
-    "while", "yield", "union",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
+    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static",
+    "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual",
+    "where", "while", "yield", "union",
 ];
 
 /// The name of a project, from which those of its workflow are made.
@@ -95,7 +105,8 @@ mod tests {
 
     #[test]
     fn names_that_cargo_or_rust_would_refuse_are_refused_with_a_reason() {
-        for wrong in ["", "9lives", "Hello", "a b", "a--b", "a-", "-a", "grün", "a/..", "a.b", "fn", "forge"] {
+        for wrong in ["", "9lives", "Hello", "a b", "a--b", "a-", "-a", "grün", "a/..", "a.b", "fn", "forge"]
+        {
             assert!(Name::of_project(Path::new(wrong)).is_err(), "{wrong}");
         }
         assert_eq!(

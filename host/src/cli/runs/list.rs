@@ -7,6 +7,7 @@ const ERROR_WIDTH: usize = 60;
 
 /// Which runs to list.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Only runs of this workflow.
     #[arg(long, short, value_name = "NAME")]
@@ -57,7 +58,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 fn table(runs: &[RunSummary]) -> String {
-    let mut rows = vec![["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"].map(str::to_owned).to_vec()];
     for run in runs {
         let took = run.completed_at.map(|end| text::duration(text::between(run.started_at, end)));
         rows.push(vec![

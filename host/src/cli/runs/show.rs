@@ -28,10 +28,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if context.json {
         return output::print_json(&RunWithSteps { run, steps });
     }
-    let style = tree::Style {
-        color: output::has_color(),
-        every_call: args.all,
-        now: clock::now().to_datetime(),
-    };
+    let style =
+        tree::Style { color: output::has_color(), every_call: args.all, now: clock::now().to_datetime() };
     output::print(&tree::render(&run, &steps.steps, &style))
 }

@@ -8,6 +8,7 @@ use crate::config::Limits;
 /// Flags that change [`Limits::default`].
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
+#[group(skip)]
 pub(super) struct Args {
     /// Fuel (about one unit per instruction) from one wait of a run to its next [default: 5G].
     #[arg(long, value_name = "COUNT", env = "FORGE_FUEL", value_parser = size::count)]

@@ -20,9 +20,8 @@ pub(super) enum Form {
 /// Logs to the standard error from here on.
 pub(super) fn init(form: Form) -> anyhow::Result<()> {
     let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(filter) if !filter.is_empty() => {
-            EnvFilter::try_new(&filter).map_err(|error| anyhow!("RUST_LOG={filter} makes no sense: {error}"))?
-        }
+        Ok(filter) if !filter.is_empty() => EnvFilter::try_new(&filter)
+            .map_err(|error| anyhow!("RUST_LOG={filter} makes no sense: {error}"))?,
         _ => EnvFilter::new(DEFAULT_FILTER),
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{CliError, Context, output};
+use crate::api;
 use crate::config::{Config, DEFAULT_LISTEN, Database};
 use crate::executor::WorkflowExecutor;
-use crate::api;
 
 /// How long requests under way have to be answered after we are asked to stop. Those that wait for a run
 /// are answered at once.
@@ -55,9 +55,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let config = Config { database: args.database, limits: args.limits.into_limits() };
     let database = config.database.to_string();
     // First the port, so that no run goes on in a process that cannot be reached.
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let listener =
+        TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
     announce(address, &database, context.json);

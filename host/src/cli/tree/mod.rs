@@ -49,7 +49,8 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
         status => format!("{status}, started {took} ago"),
     };
     let name = style.paint(Tone::Strong, &printable(&record.workflow_name));
-    let line = format!("{} {name} v{}  {}", style.paint(tone, mark), record.version, style.paint(tone, &status));
+    let line =
+        format!("{} {name} v{}  {}", style.paint(tone, mark), record.version, style.paint(tone, &status));
     let origin = format!("  run {}, started {}", record.id, time(record.started_at));
     format!("{line}\n{}", style.paint(Tone::Faint, &origin))
 }
@@ -59,7 +60,9 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
     let error = record.error.as_deref().map(printable);
     let kind = record.error_kind.as_deref().map(|kind| format!(" ({})", printable(kind))).unwrap_or_default();
     let (tone, text) = match record.status {
-        WorkflowStatus::Completed => return record.output.as_ref().map(|output| format!("output: {}", json(output))),
+        WorkflowStatus::Completed => {
+            return record.output.as_ref().map(|output| format!("output: {}", json(output)));
+        }
         WorkflowStatus::Failed => (Tone::Bad, format!("failed{kind}: {}", error?)),
         WorkflowStatus::Compensated => (Tone::Warn, format!("rolled back{kind}: {}", error?)),
         WorkflowStatus::Paused => {
@@ -73,7 +76,8 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
             (Tone::Warn, format!("rolling back, {} done{error}", count(done, "step")))
         }
         WorkflowStatus::Created | WorkflowStatus::Running | WorkflowStatus::Waiting => {
-            let is_done = |step: &&StepRecord| step.kind == Kind::Step && step.status == StepStatus::Completed;
+            let is_done =
+                |step: &&StepRecord| step.kind == Kind::Step && step.status == StepStatus::Completed;
             let done = count(steps.iter().filter(is_done).count(), "step");
             let current = record.current_step.as_deref().map(|step| format!(", now at {}", printable(step)));
             (Tone::Active, format!("{done} done{}", current.unwrap_or_default()))

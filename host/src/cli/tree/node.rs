@@ -143,7 +143,11 @@ impl Forest<'_> {
         let is_open = matches!(step.status, StepStatus::Pending | StepStatus::Running);
         if let Some(wake_at) = step.wake_at.filter(|wake_at| is_open && *wake_at > self.style.now) {
             let left = duration(between(self.style.now, wake_at));
-            facts.push(if step.kind.has_scope() { format!("next in {left}") } else { format!("{left} left") });
+            facts.push(if step.kind.has_scope() {
+                format!("next in {left}")
+            } else {
+                format!("{left} left")
+            });
         }
         facts
     }

@@ -29,17 +29,20 @@ fn a_completed_run_shows_steps_requests_and_output() {
         step(4, Kind::Sleep, "sleep", StepStatus::Completed),
         mail,
     ];
-    assert_tree(&plain(&run, &steps), "
+    assert_tree(
+        &plain(&run, &steps),
+        "
 ✔ payment v1  completed in 1.24 s
   run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
 
-├─ ✔ reserve_inventory                                     100 ms
-│  └─ ✔ POST http://127.0.0.1:7071/reservations → 201      100 ms
-├─ ✔ sleep                                                 100 ms
-└─ ✘ send_confirmation                                     100 ms  optional
+├─ ✔ reserve_inventory                                    100 ms
+│  └─ ✔ POST http://127.0.0.1:7071/reservations → 201     100 ms
+├─ ✔ sleep                                                100 ms
+└─ ✘ send_confirmation                                    100 ms  optional
      timeout: no answer within 30s
 
-output: {\"charge_id\":\"charge-7\",\"order_id\":\"order-1\"}");
+output: {\"charge_id\":\"charge-7\",\"order_id\":\"order-1\"}",
+    );
 }
 
 #[test]
@@ -59,21 +62,24 @@ fn a_rollback_shows_compensations_under_their_steps_and_their_order() {
         inside(6, 1, request(7, "POST /refunds", 201)),
         compensation(8, 1, StepStatus::Completed),
     ];
-    assert_tree(&plain(&run, &steps), "
+    assert_tree(
+        &plain(&run, &steps),
+        "
 ↩ payment v1  rolled back after 1.24 s
   run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
 
-├─ ↩ reserve_inventory                100 ms  rolled back
-│  ├─ ✔ POST /reservations → 201      100 ms
-│  └─ ✔ compensation (2nd)            100 ms
-├─ ↩ charge_card                      100 ms  rolled back
-│  ├─ ✔ POST /charges → 201           100 ms
-│  └─ ✔ compensation (1st)            100 ms
-│     └─ ✔ POST /refunds → 201        100 ms
-└─ ✘ send_confirmation                100 ms
+├─ ↩ reserve_inventory               100 ms  rolled back
+│  ├─ ✔ POST /reservations → 201     100 ms
+│  └─ ✔ compensation (2nd)           100 ms
+├─ ↩ charge_card                     100 ms  rolled back
+│  ├─ ✔ POST /charges → 201          100 ms
+│  └─ ✔ compensation (1st)           100 ms
+│     └─ ✔ POST /refunds → 201       100 ms
+└─ ✘ send_confirmation               100 ms
      the address bounced
 
-rolled back (error): the address bounced");
+rolled back (error): the address bounced",
+    );
 }
 
 #[test]
@@ -87,18 +93,21 @@ fn calls_of_a_step_that_was_retried_are_under_their_attempt() {
         inside(1, 1, request(2, "POST /charges", 503)),
         inside(1, 2, step(3, Kind::Http, "POST /charges", StepStatus::Running)),
     ];
-    assert_tree(&plain(&run, &steps), "
+    assert_tree(
+        &plain(&run, &steps),
+        "
 ● payment v1  running, started 3.10 s ago
   run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
 
-└─ ● charge_card                    3.10 s  running, 2 attempts
+└─ ● charge_card                   3.10 s  running, 2 attempts
    │ 503 Service Unavailable
    ├─ ✘ attempt 1
-   │  └─ ✔ POST /charges → 503      100 ms
+   │  └─ ✔ POST /charges → 503     100 ms
    └─ ● attempt 2
-      └─ ● POST /charges            3.10 s  running
+      └─ ● POST /charges           3.10 s  running
 
-0 steps done");
+0 steps done",
+    );
 }
 
 #[test]
@@ -111,7 +120,7 @@ fn a_timer_and_a_retry_say_when_they_end() {
     (retry.attempt, retry.wake_at) = (3, Some(start() + TimeDelta::seconds(5)));
     let tree = plain(&run, &[sleep, retry]);
     assert!(tree.contains("├─ ● sleep      3.10 s  running, 1 min 1 s left"), "{tree}");
-    assert!(tree.contains("└─ · charge              pending, 3 attempts, next in 1.90 s"), "{tree}");
+    assert!(tree.contains("└─ · charge             pending, 3 attempts, next in 1.90 s"), "{tree}");
     assert!(tree.ends_with("0 steps done, now at nap"), "{tree}");
 }
 
@@ -145,7 +154,9 @@ fn rows_that_make_no_tree_are_shown_all_the_same() {
     let own_parent = inside(1, 1, step(1, Kind::Step, "own parent", StepStatus::Running));
     let mut steps = vec![own_parent];
     // A chain that is deeper than any stack of ours.
-    steps.extend((2..20_000).map(|seq| inside(seq - 1, 1, step(seq, Kind::Step, "deep", StepStatus::Running))));
+    steps.extend(
+        (2..20_000).map(|seq| inside(seq - 1, 1, step(seq, Kind::Step, "deep", StepStatus::Running))),
+    );
     let tree = plain(&run, &steps);
     assert!(tree.contains("own parent"));
     assert!(tree.contains("… further calls, nested deeper"));

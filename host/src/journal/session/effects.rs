@@ -187,7 +187,8 @@ impl Session {
         if call.delivered || self.waiting.remove(&call.seq).is_none() {
             return Ok(None);
         }
-        let open = self.journal.row(call.seq).is_some_and(|row| row.is_open() && !row.kind.has_scope());
+        // A step that waits for its retry is given up as a whole.
+        let open = self.journal.row(call.seq).is_some_and(Row::is_open);
         if open && self.rollback != Rollback::Begun {
             self.journal.apply(Event::Dropped { seq: call.seq }, now)?;
         }

@@ -15,7 +15,8 @@ impl Screen {
     /// Draws the text. Unless it is `final_`, only as much as the terminal can show and take back.
     pub(super) fn draw(&mut self, text: &str, is_final: bool) -> Result<(), CliError> {
         let (Width(columns), Height(rows)) = terminal_size().unwrap_or((Width(80), Height(24)));
-        let lines = if is_final { text.lines().map(str::to_owned).collect() } else { fit(text, columns, rows) };
+        let lines =
+            if is_final { text.lines().map(str::to_owned).collect() } else { fit(text, columns, rows) };
         // To the first line of what was drawn, and clear from there on.
         let back = if self.lines > 0 { format!("\x1b[{}F\x1b[J", self.lines) } else { String::new() };
         self.lines = lines.len();
