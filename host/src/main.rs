@@ -4,14 +4,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
 use forge_host::cli::{Cli, CliError};
 
 /// How long work on other threads, such as a compilation, may go on after all else has ended.
 const LAST_WORK: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_command_line() {
+        Ok(cli) => cli,
+        Err(exit_code) => return exit_code,
+    };
     let json = cli.json();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,12 @@
 //! Killing the host: nothing acknowledged is lost, nothing is done twice.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use forge_example_services::ledger::Entry;
 use forge_tests::program::{Statement, block, effect, fail, gate, reversible, step};
 use forge_tests::{Api, Crashes, Host, Services, example, random};
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 /// How often the host is killed during the storm.
@@ -24,26 +24,22 @@ struct Payment {
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_survive_a_hundred_kills_and_each_effect_happens_once() {
     let mut crashes = Crashes::new(random::seed("payments"));
-    let services = Arc::new(Services::start().await);
+    let services = Services::start().await;
     services.slow_down(40);
     let mut host = Host::builder().flag(["--compensation-backoff", "20ms"]).start().await;
-    host.api().deploy(&example("payment")).await;
+    let api = host.api();
+    api.deploy(&example("payment")).await;
 
-    let closing_time = Arc::new(AtomicBool::new(false));
-    let customers: Vec<_> = (0..CUSTOMERS)
-        .map(|customer| {
-            let (api, services, closing_time) = (host.api(), Arc::clone(&services), Arc::clone(&closing_time));
-            tokio::spawn(async move { shop(customer, &api, &services, &closing_time).await })
-        })
-        .collect();
-    for _ in 0..KILLS {
-        crashes.crash(&mut host, 20..700).await;
-    }
-    closing_time.store(true, Ordering::Relaxed);
-    let mut payments = Vec::new();
-    for customer in customers {
-        payments.extend(customer.await.expect("no customer panics"));
-    }
+    let closing_time = Cell::new(false);
+    let customers = (0..CUSTOMERS).map(|customer| shop(customer, &api, &services, &closing_time));
+    let storm = async {
+        for _ in 0..KILLS {
+            crashes.crash(&mut host, 20..700).await;
+        }
+        closing_time.set(true);
+    };
+    let (payments, ()) = futures::join!(join_all(customers), storm);
+    let payments: Vec<Payment> = payments.into_iter().flatten().collect();
 
     let ledger = services.ledger.entries();
     println!("{} payments, {} requests, {} kills", payments.len(), ledger.len(), crashes.kills().len());
@@ -52,8 +48,8 @@ async fn payments_survive_a_hundred_kills_and_each_effect_happens_once() {
     only_what_was_in_flight_was_sent_again(&ledger, &crashes);
     let sent = by_run(&ledger);
     for payment in &payments {
-        let record = host.api().record(&payment.run).await;
-        let steps = host.api().steps(&payment.run).await;
+        let record = api.record(&payment.run).await;
+        let steps = api.steps(&payment.run).await;
         ended_as_it_should(payment, &record, &steps);
         calls_follow_each_other(payment, sent.get(&*payment.run).map_or(&[], Vec::as_slice));
     }
@@ -61,9 +57,9 @@ async fn payments_survive_a_hundred_kills_and_each_effect_happens_once() {
 }
 
 /// One customer's payments, each with a key, so that a start whose answer was lost can be repeated.
-async fn shop(customer: usize, api: &Api, services: &Services, closing_time: &AtomicBool) -> Vec<Payment> {
+async fn shop(customer: usize, api: &Api, services: &Services, closing_time: &Cell<bool>) -> Vec<Payment> {
     let mut payments = Vec::new();
-    while !closing_time.load(Ordering::Relaxed) {
+    while !closing_time.get() {
         let bounces = (customer + payments.len()) % 4 == 0;
         let workflow = if bounces { "payment_with_confirmation" } else { "payment_workflow" };
         let order = json!({

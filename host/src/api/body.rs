@@ -51,6 +51,10 @@ pub(super) async fn read_json<T: DeserializeOwned + Default>(
     if !media_type.as_deref().is_some_and(is_json) {
         return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/json"));
     }
+    // Serde would also take an array for an object, its elements being the fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::invalid_body("the body has to be a JSON object, and is an array"));
+    }
     serde_json::from_slice(&bytes).map_err(|error| {
         ApiError::invalid_body(match error.classify() {
             serde_json::error::Category::Data => format!("the body is not what it should be: {error}"),
@@ -72,6 +76,23 @@ mod tests {
     async fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
         assert_eq!(read(Body::from("12345"), 5, "the body").await.unwrap(), b"12345");
         read(Body::from("123456"), 5, "the body").await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_json_body_is_an_object_or_empty() {
+        #[derive(Debug, Default, PartialEq, serde::Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())]);
+        let read = async |text: &'static str| read_json::<Named>(&headers, Body::from(text), 100).await;
+        assert_eq!(read(r#"{"name":"a"}"#).await.unwrap().name, "a");
+        assert_eq!(read("").await.unwrap(), Named::default());
+        for wrong in [" [\"a\"]", "{", "null", "1", "{\"name\":1}"] {
+            read(wrong).await.unwrap_err();
+        }
+        let without_type = HeaderMap::new();
+        read_json::<Named>(&without_type, Body::from("{}"), 100).await.unwrap_err();
     }
 
     #[test]

@@ -32,6 +32,16 @@ pub struct Workflows {
 #[expect(dead_code, reason = "a name for the document")]
 struct Component(Vec<u8>);
 
+/// A version in a path.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+struct VersionPath {
+    /// The workflow's name.
+    name: String,
+    /// The version.
+    version: u32,
+}
+
 /// Upload a component
 ///
 /// Registers the workflows that it holds. The same bytes again change nothing.
@@ -98,10 +108,7 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<W
     post,
     path = "/_api/workflows/{name}/versions/{version}/activate",
     tag = "workflows",
-    params(
-        ("name" = String, Path, description = "The workflow's name."),
-        ("version" = u32, Path, description = "The version."),
-    ),
+    params(VersionPath),
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
         (status = 404, description = "There is no such workflow or version.", body = ErrorBody),
@@ -110,7 +117,7 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<W
 )]
 async fn activate(
     State(api): State<Api>,
-    Path((name, version)): Path<(String, u32)>,
+    Path(VersionPath { name, version }): Path<VersionPath>,
 ) -> Result<Json<WorkflowInfo>, ApiError> {
     Ok(Json(api.executor.registry().activate(&name, version).await?))
 }
@@ -122,10 +129,7 @@ async fn activate(
     post,
     path = "/_api/workflows/{name}/versions/{version}/deprecate",
     tag = "workflows",
-    params(
-        ("name" = String, Path, description = "The workflow's name."),
-        ("version" = u32, Path, description = "The version."),
-    ),
+    params(VersionPath),
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
         (status = 404, description = "There is no such workflow or version.", body = ErrorBody),
@@ -134,7 +138,7 @@ async fn activate(
 )]
 async fn deprecate(
     State(api): State<Api>,
-    Path((name, version)): Path<(String, u32)>,
+    Path(VersionPath { name, version }): Path<VersionPath>,
 ) -> Result<Json<WorkflowInfo>, ApiError> {
     Ok(Json(api.executor.registry().deprecate(&name, version).await?))
 }

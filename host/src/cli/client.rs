@@ -130,7 +130,7 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
-        CliError::Unreachable { server: self.server.to_string(), why }
+        CliError::Unreachable { server: self.server.as_str().trim_end_matches('/').to_owned(), why }
     }
 }
 

@@ -21,6 +21,8 @@ mod text;
 pub mod tree;
 mod workflows;
 
+use std::process::ExitCode;
+
 use clap::{Args, Parser, Subcommand};
 
 pub use error::{CliError, ExitStatus};
@@ -119,6 +121,24 @@ impl Context {
 }
 
 impl Cli {
+    /// The command line of this process.
+    ///
+    /// # Errors
+    /// The exit code to end with, after the help or what is wrong was printed.
+    pub fn from_command_line() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| {
+            let for_programs = std::env::args_os().any(|argument| argument == "--json");
+            if error.use_stderr() && for_programs {
+                let text = error.render().to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+                return CliError::Usage(text.to_owned()).report(true);
+            }
+            // It goes where nobody reads: there is nobody to tell.
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done } as u8)
+        })
+    }
+
     /// Whether the output is for programs.
     pub fn json(&self) -> bool {
         self.global.json

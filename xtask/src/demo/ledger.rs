@@ -33,11 +33,11 @@ pub(super) fn is_in_flight(entry: &Value) -> bool {
 }
 
 pub(super) fn print(entries: &[Value]) {
-    println!("   {:<3} {:<20} {:<7} {:<12} Idempotency-Key", "#", "effect", "status", "");
+    println!("   {:<3} {:<20} {:<6} {:<14} Idempotency-Key", "#", "effect", "status", "");
     for (number, entry) in entries.iter().enumerate() {
         let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let performed = if entry["performed"] == true { "performed" } else { "not performed" };
-        println!("   {:<3} {:<20} {:<7} {performed:<14} {}", number + 1, text("effect"), entry["status"], text("key"));
+        println!("   {:<3} {:<20} {:<6} {performed:<14} {}", number + 1, text("effect"), entry["status"], text("key"));
     }
 }
 

@@ -29,12 +29,16 @@ pub(crate) fn run() -> Result<()> {
     say("Setting up: the WebAssembly target, the host and the example services");
     forge_toolchain::ensure(&mut |step| println!("   {step}"))?;
     build(&["forge-host", "forge-example-services"])?;
-    let demo = Demo::start(root)?;
+    let mut demo = Demo::start(root)?;
     demo.succeeds()?;
     demo.is_rolled_back()?;
-    let demo = demo.outlives_the_host()?;
+    demo.outlives_the_host()?;
     demo.others_run()?;
     demo.proves_each_effect_once()?;
+    let directory = demo.directory.clone();
+    drop(demo);
+    // What a failed demo leaves is there to be looked at; what a good one leaves is of no use.
+    std::fs::remove_dir_all(directory)?;
     say(&format!("All is as it should be ({} s)", began.elapsed().as_secs()));
     println!(
         "   Next: read examples/payment/src/lib.rs, then `cargo run -p forge-host -- new my-workflow`, or the README."
@@ -102,21 +106,18 @@ impl Demo {
     }
 
     /// A payment during which the host is killed.
-    fn outlives_the_host(self) -> Result<Self> {
+    fn outlives_the_host(&mut self) -> Result<()> {
         say("A payment during which the host is killed with SIGKILL, while the card is being charged");
         let ledger = Ledger::of(&self.services.url);
         ledger.slow_down("charge_card", SLOW_CHARGE_MS)?;
         let run = self.start_run("payment_workflow", "examples/payment/input.json", json!({"card_token": "tok_mastercard"}))?;
         wait_for("the charge to be in flight", || Ok(ledger.entries()?.iter().any(ledger::is_in_flight)))?;
-        let Self { binaries, directory, services, host } = self;
-        let address = host.address();
-        host.kill()?;
+        let address = self.host.address();
+        self.host.kill()?;
         println!("   killed the host; the request that charges the card is under way");
-        let host = serve(&binaries, &directory, &address)?;
+        self.host = serve(&self.binaries, &self.directory, &address)?;
         println!("   started it again on the same database\n");
-        let demo = Self { binaries, directory, services, host };
-        demo.expect(&run, "completed")?;
-        Ok(demo)
+        self.expect(&run, "completed")
     }
 
     /// The other examples.
@@ -196,15 +197,6 @@ impl Demo {
         command.args(["--server", &self.host.url]).args(arguments);
         forget(&mut command);
         command
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        // What a failed demo leaves is there to be looked at; what a good one leaves is of no use.
-        if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.directory);
-        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Server {
     }
 
     /// Ends it with SIGKILL: it cannot prepare for that.
-    pub(super) fn kill(mut self) -> Result<()> {
+    pub(super) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
