@@ -91,7 +91,8 @@ impl Egress {
         {
             if body.len() + chunk.len() > self.response_bytes {
                 let most = self.response_bytes;
-                let message = format!("the answer has more than {most} bytes, the most that a workflow may receive");
+                let message =
+                    format!("the answer has more than {most} bytes, the most that a workflow may receive");
                 return Err(Failure::permanent(kind::LIMIT, message));
             }
             body.extend_from_slice(&chunk);
@@ -105,13 +106,14 @@ fn headers(pairs: &[(String, String)], key: &str) -> Result<HeaderMap, Failure> 
     for (name, value) in pairs {
         let invalid = |why: &str| Failure::permanent(kind::HTTP, format!("header `{name}` {why}"));
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("is no header name"))?;
-        let value = HeaderValue::from_str(value).map_err(|_| invalid("has a value that no header can have"))?;
+        let value =
+            HeaderValue::from_str(value).map_err(|_| invalid("has a value that no header can have"))?;
         headers.append(header, value);
     }
     if !headers.contains_key(IDEMPOTENCY_KEY) {
-        let key = HeaderValue::from_str(key)
-            .or_else(|_| HeaderValue::from_bytes(key.as_bytes()))
-            .map_err(|_| Failure::permanent(kind::HTTP, "a step's name cannot be part of an Idempotency-Key header"))?;
+        let key = HeaderValue::from_str(key).or_else(|_| HeaderValue::from_bytes(key.as_bytes())).map_err(
+            |_| Failure::permanent(kind::HTTP, "a step's name cannot be part of an Idempotency-Key header"),
+        )?;
         headers.insert(IDEMPOTENCY_KEY, key);
     }
     Ok(headers)

@@ -55,7 +55,9 @@ impl From<SessionError> for Stop {
         match error {
             SessionError::Guest(error) => Self::Failed(Failure::permanent(kind::TRAP, error.to_string())),
             SessionError::Limit(failure) => Self::Failed(failure),
-            SessionError::Nondeterminism { .. } => Self::Pause(PauseReason::Nondeterminism, error.to_string()),
+            SessionError::Nondeterminism { .. } => {
+                Self::Pause(PauseReason::Nondeterminism, error.to_string())
+            }
             SessionError::Illegal(error) => error.into(),
         }
     }
@@ -102,7 +104,10 @@ impl Activation {
     ///
     /// # Errors
     /// [`IllegalEvent`] if the run is in no state to be executed.
-    pub fn new(mut journal: Journal, context: ActivationContext) -> Result<Self, (Box<IllegalEvent>, ActivationContext)> {
+    pub fn new(
+        mut journal: Journal,
+        context: ActivationContext,
+    ) -> Result<Self, (Box<IllegalEvent>, ActivationContext)> {
         if matches!(journal.run().status, WorkflowStatus::Created | WorkflowStatus::Waiting)
             && let Err(error) = journal.apply(Event::Running, clock::now())
         {
@@ -168,7 +173,9 @@ impl Activation {
         }
         Err(Stop::Failed(Failure::permanent(
             kind::LIMIT,
-            format!("{what} has {size} bytes; the most is {limit}. Keep large data elsewhere and pass a reference"),
+            format!(
+                "{what} has {size} bytes; the most is {limit}. Keep large data elsewhere and pass a reference"
+            ),
         )))
     }
 

@@ -27,18 +27,24 @@ pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| {
-            InvalidComponent(format!("the WebAssembly is damaged or truncated ({error}): build and upload it again"))
+            InvalidComponent(format!(
+                "the WebAssembly is damaged or truncated ({error}): build and upload it again"
+            ))
         })?;
         match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return invalid("this is a core module, not a component: build it with `forge build`".to_owned());
+                return invalid(
+                    "this is a core module, not a component: build it with `forge build`".to_owned(),
+                );
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(imports) if depth == 0 => {
                 for import in imports {
                     let import = import.map_err(|error| {
-                        InvalidComponent(format!("the WebAssembly is damaged ({error}): build and upload it again"))
+                        InvalidComponent(format!(
+                            "the WebAssembly is damaged ({error}): build and upload it again"
+                        ))
                     })?;
                     check_import(import.name.name, &import.ty)?;
                 }

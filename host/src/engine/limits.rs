@@ -37,7 +37,9 @@ impl ResourceLimiter for MemoryLimiter {
         let total = self.bytes.saturating_add(desired.saturating_sub(current));
         if total > self.max_bytes {
             let (asked, most) = (total.div_ceil(1 << 20), self.max_bytes >> 20);
-            return Err(self.exceeded(format!("out of memory: the workflow asked for {asked} MiB; the most is {most} MiB")));
+            return Err(self.exceeded(format!(
+                "out of memory: the workflow asked for {asked} MiB; the most is {most} MiB"
+            )));
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);

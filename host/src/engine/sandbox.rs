@@ -149,11 +149,13 @@ impl Engine {
         let end = match (stop, returned, trapped) {
             (Some(Stop::Failed(failure)), ..) | (None, _, Some(failure)) => trap(&activation, failure),
             (Some(stop), ..) => End::Stopped(stop),
-            (None, returned, None) => match returned.map(|returned| activation.returned(returned.map_err(Failure::from))) {
-                Ok(Err(Stop::Failed(failure))) => trap(&activation, failure),
-                Ok(Err(stop)) => End::Stopped(stop),
-                Ok(Ok(())) | Err(_) => End::Returned,
-            },
+            (None, returned, None) => {
+                match returned.map(|returned| activation.returned(returned.map_err(Failure::from))) {
+                    Ok(Err(Stop::Failed(failure))) => trap(&activation, failure),
+                    Ok(Err(stop)) => End::Stopped(stop),
+                    Ok(Ok(())) | Err(_) => End::Returned,
+                }
+            }
         };
         Some((end, activation))
     }

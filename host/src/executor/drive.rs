@@ -119,7 +119,9 @@ impl Drive {
         let run = journal.run();
         let event = match run.status {
             status if status.is_final() || status == WorkflowStatus::Paused => return Ok(self.rest(journal)),
-            WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => Some(Event::RolledBack),
+            WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => {
+                Some(Event::RolledBack)
+            }
             WorkflowStatus::Compensating => None,
             _ if run.deadline <= now => Some(Event::Unwinding { failure: run.timed_out() }),
             _ => None,
@@ -165,7 +167,11 @@ impl Drive {
     }
 
     /// Gives the run an instance and waits until that ends.
-    async fn activate(&mut self, mut journal: Journal, slot: OwnedSemaphorePermit) -> Result<Then, StoreError> {
+    async fn activate(
+        &mut self,
+        mut journal: Journal,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Then, StoreError> {
         let module = match self.module(&journal).await {
             Ok(module) => module,
             Err(RegistryError::Store(error)) => return Err(error),
@@ -217,7 +223,12 @@ impl Drive {
     }
 
     /// Does what follows from how an activation ended.
-    async fn ended(&mut self, mut journal: Journal, end: End, compensating: bool) -> Result<Then, StoreError> {
+    async fn ended(
+        &mut self,
+        mut journal: Journal,
+        end: End,
+        compensating: bool,
+    ) -> Result<Then, StoreError> {
         let mut then = Then::GoOn;
         match end {
             End::Returned if journal.run().status == WorkflowStatus::Compensating => {
@@ -278,7 +289,8 @@ impl Drive {
         let status = journal.run().status;
         let Some(command) = self.command.as_ref() else { return Ok(Then::GoOn) };
         let has_stuck = status == WorkflowStatus::Failed && journal.uncompensated().next().is_some();
-        let rolls_back = journal.run().pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
+        let rolls_back =
+            journal.run().pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
         let (event, action) = match command {
             Command::Cancel(_) => match status {
                 WorkflowStatus::Failed if has_stuck => (Some(Event::Reopened), "cancelled"),
@@ -350,7 +362,12 @@ impl Drive {
         self.writer.barrier(journal.take_changes()).await
     }
 
-    async fn pause(&mut self, journal: &mut Journal, reason: PauseReason, message: String) -> Result<(), StoreError> {
+    async fn pause(
+        &mut self,
+        journal: &mut Journal,
+        reason: PauseReason,
+        message: String,
+    ) -> Result<(), StoreError> {
         tracing::warn!(run = %self.run, %reason, "the run is paused: {message}");
         let event = Event::Paused(paused(journal, reason, message));
         self.record(journal, event).await

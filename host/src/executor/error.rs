@@ -14,7 +14,9 @@ pub enum ExecutorError {
     #[error("there is no run {0}; `forge runs` lists those that there are")]
     UnknownRun(RunId),
     /// The input is larger than inputs may be.
-    #[error("the input has {size} bytes; the most is {limit}. Pass large data by reference, for example as a URL")]
+    #[error(
+        "the input has {size} bytes; the most is {limit}. Pass large data by reference, for example as a URL"
+    )]
     InputTooLarge {
         /// Its size in bytes.
         size: usize,
@@ -28,7 +30,9 @@ pub enum ExecutorError {
     #[error("the key has {0} bytes; it must have 1 to 255")]
     InvalidKey(usize),
     /// The key was used to start something else.
-    #[error("key `{key}` has started run {run} of this workflow, with another input or version; use a new key")]
+    #[error(
+        "key `{key}` has started run {run} of this workflow, with another input or version; use a new key"
+    )]
     KeyReused {
         /// The key.
         key: String,

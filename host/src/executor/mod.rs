@@ -19,9 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use error::{ExecutorError, OpenError};
-pub use record::{
-    Health, HealthStatus, RunFilter, RunPage, RunSummary, StepRecord, WorkflowRecord,
-};
+pub use record::{Health, HealthStatus, RunFilter, RunPage, RunSummary, StepRecord, WorkflowRecord};
 pub use start::StartRequest;
 
 use crate::config::{Config, Database, Limits};
@@ -122,7 +120,10 @@ impl WorkflowExecutor {
         self.inner.shutdown.cancel();
         self.inner.tasks.close();
         if tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_err() {
-            tracing::warn!(runs = self.inner.runs().len(), "runs did not stop in time; they resume at the next start");
+            tracing::warn!(
+                runs = self.inner.runs().len(),
+                "runs did not stop in time; they resume at the next start"
+            );
         }
         self.inner.store.close().await;
     }

@@ -46,8 +46,10 @@ impl WorkflowExecutor {
     /// # Errors
     /// As [`WorkflowExecutor::start_with`].
     pub async fn start(&self, workflow: &str, input: impl Serialize) -> Result<RunId, ExecutorError> {
-        let input = serde_json::to_value(input).map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
-        self.start_with(StartRequest { workflow: workflow.to_owned(), input, ..StartRequest::default() }).await
+        let input =
+            serde_json::to_value(input).map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
+        self.start_with(StartRequest { workflow: workflow.to_owned(), input, ..StartRequest::default() })
+            .await
     }
 
     /// The same with all that can be said of a start.

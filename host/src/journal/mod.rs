@@ -20,8 +20,6 @@ pub use failure::{Failure, kind};
 pub use row::{Kind, RetryPolicy, Row, Scope, StepOptions, fingerprint};
 pub use run::{Pause, PauseReason, Run, RunId, Timestamp};
 pub(crate) use session::Effect;
-pub use session::{
-    CallId, Entry, GuestError, Next, Receipt, Session, SessionError, SessionLimits, Verdict,
-};
+pub use session::{CallId, Entry, GuestError, Next, Receipt, Session, SessionError, SessionLimits, Verdict};
 pub use state::{Changes, CorruptJournal, IllegalEvent, Journal};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};

@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::{Failure, WorkflowStatus, kind, status::words};
 
 /// The id of a run: a UUIDv7, so that ids sort by time and rows of new runs are appended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct RunId(pub Uuid);
 
@@ -137,6 +139,9 @@ impl Run {
     pub fn timed_out(&self) -> Failure {
         let allowed = std::time::Duration::from_millis(self.deadline.since(self.started_at));
         let allowed = humantime::format_duration(allowed);
-        Failure::permanent(kind::TIMEOUT, format!("the run timed out: `{}` may take {allowed}", self.workflow))
+        Failure::permanent(
+            kind::TIMEOUT,
+            format!("the run timed out: `{}` may take {allowed}", self.workflow),
+        )
     }
 }

@@ -2,7 +2,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{
-    Begin, Event, Failure, Kind, Outcome, Pause, Row, RunId, Run, Scope, StepStatus, Timestamp, WorkflowStatus,
+    Begin, Event, Failure, Kind, Outcome, Pause, Row, Run, RunId, Scope, StepStatus, Timestamp,
+    WorkflowStatus,
 };
 
 /// An event that cannot happen to a run in the state it is in: a bug, or rows changed by hand.
@@ -53,7 +54,7 @@ pub struct Journal {
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// The run, if it changed.
-    pub run: Option<Run>,
+    pub run: Option<Box<Run>>,
     /// The rows that are new or changed, in order.
     pub rows: Vec<Row>,
 }
@@ -188,7 +189,7 @@ impl Journal {
 
     /// Hands out what changed since the last time.
     pub fn take_changes(&mut self) -> Changes {
-        let run = std::mem::take(&mut self.run_touched).then(|| self.run.clone());
+        let run = std::mem::take(&mut self.run_touched).then(|| Box::new(self.run.clone()));
         let touched = std::mem::take(&mut self.touched);
         let rows = touched.into_iter().filter_map(|seq| self.row(seq).cloned()).collect();
         Changes { run, rows }

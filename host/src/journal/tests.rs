@@ -61,7 +61,8 @@ fn executed(entry: Entry) -> Scope {
 }
 
 fn send(session: &mut Session, scope: Scope, url: &str) -> CallId {
-    let effect = Effect { kind: Kind::Http, name: url.to_owned(), input: format!("\"{url}\""), wake_at: None };
+    let effect =
+        Effect { kind: Kind::Http, name: url.to_owned(), input: format!("\"{url}\""), wake_at: None };
     session.submit(scope, effect, at(2)).expect("the request is submitted")
 }
 
@@ -197,7 +198,10 @@ fn a_step_around_a_handler_is_entered_again_although_it_completed() {
 
     let mut session = restarted(session);
     let outer = executed(step(&mut session, "outer", StepOptions::default()));
-    assert!(matches!(session.begin_step(outer, "inner", COMPENSABLE, at(1)).unwrap(), Entry::Completed { .. }));
+    assert!(matches!(
+        session.begin_step(outer, "inner", COMPENSABLE, at(1)).unwrap(),
+        Entry::Completed { .. }
+    ));
     let receipt = session.complete_step(outer, Some("2"), at(2)).unwrap();
     assert_eq!((receipt.order, session.journal().last_order()), (2, 2), "nothing new was recorded");
 }
@@ -224,7 +228,9 @@ fn a_compensation_that_failed_is_retried_then_reported_and_reopened() {
 
     journal.apply(Event::Reopened, at(18)).unwrap();
     let mut session = restarted(Session::new(journal, LIMITS));
-    assert!(matches!(step(&mut session, "a", COMPENSABLE), Entry::Completed { receipt, .. } if receipt.unwind));
+    assert!(
+        matches!(step(&mut session, "a", COMPENSABLE), Entry::Completed { receipt, .. } if receipt.unwind)
+    );
     let Entry::Parked(parked) = session.begin_compensation(1, at(19)).unwrap() else { panic!() };
     assert_eq!(session.next(at(19)).unwrap(), Next::Deliver(parked));
     assert_eq!(executed(session.resume_step(parked).unwrap()).attempt, 3);
@@ -251,7 +257,10 @@ fn foreign_scopes_and_calls_are_refused() {
         Err(SessionError::Guest(GuestError::ForeignScope(_)))
     ));
     assert!(matches!(session.outcome(77), Err(SessionError::Guest(GuestError::ForeignCall(77)))));
-    assert!(matches!(session.begin_compensation(1, at(1)), Err(SessionError::Guest(GuestError::NotCompensable(1)))));
+    assert!(matches!(
+        session.begin_compensation(1, at(1)),
+        Err(SessionError::Guest(GuestError::NotCompensable(1)))
+    ));
     let scope = executed(step(&mut session, "a", StepOptions::default()));
     assert!(session.complete_step(scope, Some("no json"), at(2)).is_err());
 }

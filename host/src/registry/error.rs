@@ -46,7 +46,9 @@ pub enum RegistryError {
         known: Vec<String>,
     },
     /// All versions are deprecated and none was asked for.
-    #[error("all versions of workflow `{name}` are deprecated: activate one, or ask for a version by its number")]
+    #[error(
+        "all versions of workflow `{name}` are deprecated: activate one, or ask for a version by its number"
+    )]
     AllDeprecated {
         /// The workflow.
         name: String,

@@ -144,7 +144,8 @@ impl WorkflowRegistry {
         let cell = self.cell(digest);
         let module = cell
             .get_or_try_init(|| async {
-                let missing = || RegistryError::InvalidComponent(format!("component {digest} is not in the database"));
+                let missing =
+                    || RegistryError::InvalidComponent(format!("component {digest} is not in the database"));
                 let component = self.store.component(digest).await?.ok_or_else(missing)?;
                 self.compile(component).await
             })
@@ -161,7 +162,8 @@ impl WorkflowRegistry {
     async fn compile(&self, component: Vec<u8>) -> Result<Module, RegistryError> {
         let engine = Arc::clone(&self.engine);
         let compiled = tokio::task::spawn_blocking(move || engine.compile(&component)).await;
-        let compiled = compiled.map_err(|error| RegistryError::InvalidComponent(format!("compiling failed: {error}")));
+        let compiled =
+            compiled.map_err(|error| RegistryError::InvalidComponent(format!("compiling failed: {error}")));
         Ok(compiled??)
     }
 
@@ -171,7 +173,8 @@ impl WorkflowRegistry {
     }
 
     async fn unknown(&self, name: &str) -> Result<RegistryError, StoreError> {
-        let names: BTreeSet<String> = self.store.versions(None).await?.into_iter().map(|row| row.workflow).collect();
+        let names: BTreeSet<String> =
+            self.store.versions(None).await?.into_iter().map(|row| row.workflow).collect();
         Ok(RegistryError::UnknownWorkflow { name: name.to_owned(), known: names.into_iter().collect() })
     }
 }
@@ -205,7 +208,9 @@ fn check_described(described: &[Described]) -> Result<(), InvalidComponent> {
             return invalid(format!("workflow `{name}` has a timeout of 0: no run of it could do anything"));
         }
         if !seen.insert((name, version)) {
-            return invalid(format!("the component has version {version} of workflow `{name}` twice: give one another name or version"));
+            return invalid(format!(
+                "the component has version {version} of workflow `{name}` twice: give one another name or version"
+            ));
         }
     }
     Ok(())

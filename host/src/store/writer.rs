@@ -100,7 +100,8 @@ impl RunWriter {
         if self.broken.load(Ordering::Acquire) {
             return Err(self.lost());
         }
-        let job = Job { write: Write::Save(self.run, changes), broken: Arc::clone(&self.broken), reply: None };
+        let job =
+            Job { write: Write::Save(self.run, changes), broken: Arc::clone(&self.broken), reply: None };
         self.writer.queue.send(job).await.map_err(|_| StoreError::Closed)
     }
 
@@ -122,7 +123,11 @@ impl RunWriter {
     }
 }
 
-async fn write(store: Arc<dyn Store>, mut jobs: mpsc::Receiver<Job>, last_error: Arc<Mutex<Option<StoreError>>>) {
+async fn write(
+    store: Arc<dyn Store>,
+    mut jobs: mpsc::Receiver<Job>,
+    last_error: Arc<Mutex<Option<StoreError>>>,
+) {
     while let Some(job) = jobs.recv().await {
         let mut rows = job.rows();
         let mut batch = vec![job];
@@ -135,7 +140,9 @@ async fn write(store: Arc<dyn Store>, mut jobs: mpsc::Receiver<Job>, last_error:
         let error = commit(store.as_ref(), batch).await;
         let mut last_error = last_error.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*last_error, &error) {
-            (None, Some(error)) => tracing::error!(%error, "writes fail: runs wait until the database takes them"),
+            (None, Some(error)) => {
+                tracing::error!(%error, "writes fail: runs wait until the database takes them")
+            }
             (Some(_), None) => tracing::info!("the database takes writes again"),
             _ => {}
         }

@@ -37,7 +37,13 @@ pub(super) fn print(entries: &[Value]) {
     for (number, entry) in entries.iter().enumerate() {
         let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let performed = if entry["performed"] == true { "performed" } else { "not performed" };
-        println!("   {:<3} {:<20} {:<6} {performed:<14} {}", number + 1, text("effect"), entry["status"], text("key"));
+        println!(
+            "   {:<3} {:<20} {:<6} {performed:<14} {}",
+            number + 1,
+            text("effect"),
+            entry["status"],
+            text("key")
+        );
     }
 }
 

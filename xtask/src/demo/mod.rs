@@ -72,7 +72,8 @@ struct Demo {
 
 impl Demo {
     fn start(root: &Path) -> Result<Self> {
-        let binaries = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let binaries =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         let binaries = binaries.join("debug");
         let directory = std::env::temp_dir().join(format!("forge-demo-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
@@ -110,7 +111,11 @@ impl Demo {
         say("A payment during which the host is killed with SIGKILL, while the card is being charged");
         let ledger = Ledger::of(&self.services.url);
         ledger.slow_down("charge_card", SLOW_CHARGE_MS)?;
-        let run = self.start_run("payment_workflow", "examples/payment/input.json", json!({"card_token": "tok_mastercard"}))?;
+        let run = self.start_run(
+            "payment_workflow",
+            "examples/payment/input.json",
+            json!({"card_token": "tok_mastercard"}),
+        )?;
         wait_for("the charge to be in flight", || Ok(ledger.entries()?.iter().any(ledger::is_in_flight)))?;
         let address = self.host.address();
         self.host.kill()?;
@@ -158,7 +163,8 @@ impl Demo {
             document[name] = value.clone();
         }
         println!("   forge start {workflow} --input @{input}");
-        let output = self.command(&["start", workflow, "--input", &document.to_string(), "--json"]).output()?;
+        let output =
+            self.command(&["start", workflow, "--input", &document.to_string(), "--json"]).output()?;
         ensure!(output.status.success(), "start failed: {}", String::from_utf8_lossy(&output.stderr));
         let started: Value = serde_json::from_slice(&output.stdout)?;
         Ok(started["run_id"].as_str().context("start gives the run's id")?.to_owned())
@@ -169,7 +175,8 @@ impl Demo {
         let ended = || -> Result<bool> {
             let output = self.command(&["runs", "show", run, "--json"]).output()?;
             let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-            let found = shown.pointer("/run/status").or_else(|| shown.get("status")).cloned().unwrap_or_default();
+            let found =
+                shown.pointer("/run/status").or_else(|| shown.get("status")).cloned().unwrap_or_default();
             match found.as_str() {
                 Some(found) if found == status => Ok(true),
                 Some(found @ ("completed" | "compensated" | "failed" | "paused")) => {

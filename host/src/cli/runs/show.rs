@@ -15,7 +15,8 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "\
-✔ done   ✘ failed   ↩ rolled back   ● running   – dropped by the workflow   · not begun
+✔ done   ✘ failed   ↩ rolled back   ● running   · not begun   – dropped by the workflow
+! answered with an error status
 
 Examples:
   forge runs show 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10

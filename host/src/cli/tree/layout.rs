@@ -4,7 +4,7 @@ use super::node::Node;
 use super::style::{Style, Tone};
 use crate::cli::text::width;
 
-/// The column of durations moves right with the names, up to here.
+/// The column of durations moves right with the names of steps, up to here.
 const MAX_NAMES: usize = 64;
 
 /// The width of a duration such as `59 min 59 s`.
@@ -30,7 +30,8 @@ impl Row<'_> {
 pub(super) fn lines(nodes: &[Node], style: &Style) -> Vec<String> {
     let mut rows = Vec::new();
     place(nodes, "", &mut rows);
-    let names = rows.iter().map(Row::width).filter(|width| *width <= MAX_NAMES).max().unwrap_or(0);
+    let in_column = rows.iter().filter(|row| row.node.in_column).map(Row::width);
+    let names = in_column.filter(|width| *width <= MAX_NAMES).max().unwrap_or(0);
     rows.iter().flat_map(|row| row_lines(row, names, style)).collect()
 }
 
@@ -55,8 +56,10 @@ fn row_lines(row: &Row<'_>, names: usize, style: &Style) -> Vec<String> {
     );
     if node.duration.is_some() || !node.facts.is_empty() {
         let duration = node.duration.as_deref().unwrap_or_default();
-        let gap = " ".repeat(names.saturating_sub(row.width()) + 2);
-        line.push_str(&format!("{gap}{}", style.paint(Tone::Faint, &format!("{duration:>DURATIONS$}"))));
+        let (gap, columns) =
+            if node.in_column { (names.saturating_sub(row.width()), DURATIONS) } else { (0, 0) };
+        let duration = style.paint(Tone::Faint, &format!("{duration:>columns$}"));
+        line.push_str(&format!("{}  {duration}", " ".repeat(gap)));
     }
     if !node.facts.is_empty() {
         line.push_str(&format!("  {}", style.paint(node.tone, &node.facts.join(", "))));

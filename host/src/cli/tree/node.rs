@@ -17,6 +17,8 @@ pub(super) struct Node {
     pub(super) tone: Tone,
     pub(super) label: String,
     pub(super) label_tone: Tone,
+    /// Whether its duration stands in the column of durations. The names of requests are too long.
+    pub(super) in_column: bool,
     /// How long it took.
     pub(super) duration: Option<String>,
     /// What else there is to say, in a few words each.
@@ -29,7 +31,8 @@ pub(super) struct Node {
 impl Node {
     fn new(label: String, (mark, tone): (&'static str, Tone)) -> Self {
         let (duration, facts, error, children) = (None, Vec::new(), None, Vec::new());
-        Self { mark, tone, label, label_tone: Tone::Plain, duration, facts, error, children }
+        let (label_tone, in_column) = (Tone::Plain, true);
+        Self { mark, tone, label, label_tone, in_column, duration, facts, error, children }
     }
 }
 
@@ -68,8 +71,14 @@ impl Forest<'_> {
 
     fn node(&self, step: &StepRecord, depth: usize) -> Node {
         let mut node = Node::new(self.label(step), mark(step.status));
-        if step.kind == Kind::Step {
-            node.label_tone = Tone::Strong;
+        match step.kind {
+            Kind::Step => node.label_tone = Tone::Strong,
+            Kind::Http => node.in_column = false,
+            Kind::Compensation | Kind::Sleep | Kind::Timeout | Kind::Time => {}
+        }
+        if http_status(step).is_some_and(|status| status >= 400) {
+            // It was answered, so it is done; whether that is a failure the workflow decides.
+            (node.mark, node.tone) = ("!", Tone::Warn);
         }
         node.duration = self.duration(step);
         node.facts = self.facts(step);
@@ -116,7 +125,9 @@ impl Forest<'_> {
                 Some(status) => format!("{name} → {status}"),
                 None => name,
             },
-            Kind::Step | Kind::Sleep | Kind::Timeout | Kind::Time => name,
+            Kind::Sleep => format!("sleep {name}"),
+            Kind::Timeout => format!("timeout {name}"),
+            Kind::Step | Kind::Time => name,
         }
     }
 

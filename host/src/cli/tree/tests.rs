@@ -26,7 +26,7 @@ fn a_completed_run_shows_steps_requests_and_output() {
         step(1, Kind::Step, "reserve_inventory", StepStatus::Completed),
         inside(1, 1, request(2, "POST http://127.0.0.1:7071/reservations", 201)),
         step(3, Kind::Time, "workflow_time", StepStatus::Completed),
-        step(4, Kind::Sleep, "sleep", StepStatus::Completed),
+        step(4, Kind::Sleep, "10s", StepStatus::Completed),
         mail,
     ];
     assert_tree(
@@ -35,10 +35,10 @@ fn a_completed_run_shows_steps_requests_and_output() {
 ✔ payment v1  completed in 1.24 s
   run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
 
-├─ ✔ reserve_inventory                                    100 ms
-│  └─ ✔ POST http://127.0.0.1:7071/reservations → 201     100 ms
-├─ ✔ sleep                                                100 ms
-└─ ✘ send_confirmation                                    100 ms  optional
+├─ ✔ reserve_inventory     100 ms
+│  └─ ✔ POST http://127.0.0.1:7071/reservations → 201  100 ms
+├─ ✔ sleep 10s             100 ms
+└─ ✘ send_confirmation     100 ms  optional
      timeout: no answer within 30s
 
 output: {\"charge_id\":\"charge-7\",\"order_id\":\"order-1\"}",
@@ -68,14 +68,14 @@ fn a_rollback_shows_compensations_under_their_steps_and_their_order() {
 ↩ payment v1  rolled back after 1.24 s
   run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
 
-├─ ↩ reserve_inventory               100 ms  rolled back
-│  ├─ ✔ POST /reservations → 201     100 ms
-│  └─ ✔ compensation (2nd)           100 ms
-├─ ↩ charge_card                     100 ms  rolled back
-│  ├─ ✔ POST /charges → 201          100 ms
-│  └─ ✔ compensation (1st)           100 ms
-│     └─ ✔ POST /refunds → 201       100 ms
-└─ ✘ send_confirmation               100 ms
+├─ ↩ reserve_inventory         100 ms  rolled back
+│  ├─ ✔ POST /reservations → 201  100 ms
+│  └─ ✔ compensation (2nd)     100 ms
+├─ ↩ charge_card               100 ms  rolled back
+│  ├─ ✔ POST /charges → 201  100 ms
+│  └─ ✔ compensation (1st)     100 ms
+│     └─ ✔ POST /refunds → 201  100 ms
+└─ ✘ send_confirmation         100 ms
      the address bounced
 
 rolled back (error): the address bounced",
@@ -99,12 +99,12 @@ fn calls_of_a_step_that_was_retried_are_under_their_attempt() {
 ● payment v1  running, started 3.10 s ago
   run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
 
-└─ ● charge_card                   3.10 s  running, 2 attempts
+└─ ● charge_card      3.10 s  running, 2 attempts
    │ 503 Service Unavailable
    ├─ ✘ attempt 1
-   │  └─ ✔ POST /charges → 503     100 ms
+   │  └─ ! POST /charges → 503  100 ms
    └─ ● attempt 2
-      └─ ● POST /charges           3.10 s  running
+      └─ ● POST /charges  3.10 s  running
 
 0 steps done",
     );
@@ -114,13 +114,13 @@ fn calls_of_a_step_that_was_retried_are_under_their_attempt() {
 fn a_timer_and_a_retry_say_when_they_end() {
     let mut run = record(WorkflowStatus::Waiting);
     run.current_step = Some("nap".to_owned());
-    let mut sleep = step(1, Kind::Sleep, "sleep", StepStatus::Running);
+    let mut sleep = step(1, Kind::Sleep, "10s", StepStatus::Running);
     sleep.wake_at = Some(start() + TimeDelta::seconds(65));
     let mut retry = step(2, Kind::Step, "charge", StepStatus::Pending);
     (retry.attempt, retry.wake_at) = (3, Some(start() + TimeDelta::seconds(5)));
     let tree = plain(&run, &[sleep, retry]);
-    assert!(tree.contains("├─ ● sleep      3.10 s  running, 1 min 1 s left"), "{tree}");
-    assert!(tree.contains("└─ · charge             pending, 3 attempts, next in 1.90 s"), "{tree}");
+    assert!(tree.contains("├─ ● sleep 10s     3.10 s  running, 1 min 1 s left"), "{tree}");
+    assert!(tree.contains("└─ · charge                pending, 3 attempts, next in 1.90 s"), "{tree}");
     assert!(tree.ends_with("0 steps done, now at nap"), "{tree}");
 }
 

@@ -41,11 +41,11 @@ fn take(activation: &mut Activation, call: CallId) -> Result<Result<Response, Fa
     match activation.session.outcome(call)? {
         Err(failure) => Ok(Err(failure.into())),
         Ok(answer) => {
-            let answer = HttpResponse::from_json(answer.as_deref().unwrap_or_default())
-                .map_err(|why| Stop::Pause(PauseReason::CorruptJournal, format!("the answer of a request: {why}")))?;
+            let answer = HttpResponse::from_json(answer.as_deref().unwrap_or_default()).map_err(|why| {
+                Stop::Pause(PauseReason::CorruptJournal, format!("the answer of a request: {why}"))
+            })?;
             let HttpResponse { status, headers, body } = answer;
             Ok(Ok(Response { status, headers, body: body.into_bytes() }))
         }
     }
 }
-

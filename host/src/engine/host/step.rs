@@ -1,4 +1,6 @@
-use super::interfaces::step::{Completed, Entry, Host, Options, Receipt, RetryPolicy, State, Status, Verdict};
+use super::interfaces::step::{
+    Completed, Entry, Host, Options, Receipt, RetryPolicy, State, Status, Verdict,
+};
 use super::interfaces::types::{CallId, Failure, Flow, Json, Scope as Handle};
 use crate::clock;
 use crate::engine::activation::{Activation, HostState, Stop};
@@ -50,10 +52,8 @@ impl Host for HostState {
 
     fn lookup(&mut self, name: String) -> wasmtime::Result<Option<State>> {
         let row = self.activation()?.session.lookup_step(&name);
-        Ok(row.map(|row| State {
-            status: row.status.into(),
-            result: row.result.as_deref().map(str::to_owned),
-        }))
+        Ok(row
+            .map(|row| State { status: row.status.into(), result: row.result.as_deref().map(str::to_owned) }))
     }
 }
 
@@ -78,10 +78,8 @@ impl From<Options> for StepOptions {
             compensable: options.compensable,
             optional: options.optional,
             timeout_ms: options.timeout,
-            retry: options.retry.map(|RetryPolicy { max_attempts, backoff, max_backoff }| journal::RetryPolicy {
-                max_attempts,
-                backoff_ms: backoff,
-                max_backoff_ms: max_backoff,
+            retry: options.retry.map(|RetryPolicy { max_attempts, backoff, max_backoff }| {
+                journal::RetryPolicy { max_attempts, backoff_ms: backoff, max_backoff_ms: max_backoff }
             }),
         }
     }

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use super::schedule::{Item, What};
 use super::{CallId, Next, Ready, Rollback, Session, SessionError, Waits, check_same, nondeterminism};
 use crate::journal::session::GuestError;
-use crate::journal::{Begin, Event, Kind, Outcome, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint};
+use crate::journal::{
+    Begin, Event, Kind, Outcome, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
+};
 
 /// What a request or timer needs to begin.
 #[derive(Debug)]
@@ -34,8 +36,12 @@ impl Session {
     /// The workflow's time: now at the first execution, the same on every replay.
     pub(crate) fn workflow_time(&mut self, scope: Scope, now: Timestamp) -> Result<Timestamp, SessionError> {
         let Some(index) = self.take_index(scope)? else { return Ok(now) };
-        let effect =
-            Effect { kind: Kind::Time, name: "workflow_time".to_owned(), input: String::new(), wake_at: None };
+        let effect = Effect {
+            kind: Kind::Time,
+            name: "workflow_time".to_owned(),
+            input: String::new(),
+            wake_at: None,
+        };
         let seq = self.find_or_record(scope, index, effect, now)?;
         let Some(row) = self.journal.row(seq) else { return Ok(now) };
         let recorded = row.started_at;
@@ -212,7 +218,11 @@ impl Session {
         due.sort_unstable();
         for (_, seq, attempt) in due {
             if self.launched.insert(seq) || attempt {
-                self.ready.push_back(if attempt { Ready::Attempt(seq) } else { Ready::Effect(seq, Ok(None)) });
+                self.ready.push_back(if attempt {
+                    Ready::Attempt(seq)
+                } else {
+                    Ready::Effect(seq, Ok(None))
+                });
             }
         }
     }

@@ -25,8 +25,7 @@ use std::sync::Arc;
 pub(crate) use self::effects::Effect;
 use self::schedule::Schedule;
 use super::{
-    Event, Failure, IllegalEvent, Journal, Kind, Outcome, RetryPolicy, Row, Scope, Timestamp,
-    WorkflowStatus,
+    Event, Failure, IllegalEvent, Journal, Kind, Outcome, RetryPolicy, Row, Scope, Timestamp, WorkflowStatus,
 };
 
 /// What the guest waits for; unique within one session.

@@ -49,8 +49,7 @@ impl Schedule {
             }
         }
         items.sort_unstable_by_key(|item| item.order);
-        let deliveries =
-            items.iter().filter(|item| item.what != What::End).map(|item| item.order).collect();
+        let deliveries = items.iter().filter(|item| item.what != What::End).map(|item| item.order).collect();
         Self { items, deliveries, cursor: 0 }
     }
 

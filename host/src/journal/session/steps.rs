@@ -27,8 +27,16 @@ impl Session {
             return self.found(seq);
         }
         let name = self.unused_name(name);
-        let begin =
-            Begin { scope, index: Some(index), kind: Kind::Step, name, fingerprint, options, input: None, wake_at: None };
+        let begin = Begin {
+            scope,
+            index: Some(index),
+            kind: Kind::Step,
+            name,
+            fingerprint,
+            options,
+            input: None,
+            wake_at: None,
+        };
         let seq = self.record(begin, now)?;
         Ok(self.execute(seq, 1))
     }
@@ -95,8 +103,12 @@ impl Session {
         }
         if !row.is_open() {
             return match (&row.failure, row.order) {
-                (Some(failure), Some(_)) if row.status == StepStatus::Failed => Ok(Verdict::Final(failure.clone())),
-                (_, Some(_)) => Err(nondeterminism(format!("{} {}", row.describe(), row.status), "a failure of it")),
+                (Some(failure), Some(_)) if row.status == StepStatus::Failed => {
+                    Ok(Verdict::Final(failure.clone()))
+                }
+                (_, Some(_)) => {
+                    Err(nondeterminism(format!("{} {}", row.describe(), row.status), "a failure of it"))
+                }
                 // Interrupted by the rollback that this session replays towards.
                 (_, None) => Ok(Verdict::Retry(self.call_for_nothing())),
             };
@@ -129,7 +141,12 @@ impl Session {
     }
 
     /// Low-level API: begins the step with this name, or enters it again.
-    pub(crate) fn enter_step(&mut self, scope: Scope, name: &str, now: Timestamp) -> Result<Scope, SessionError> {
+    pub(crate) fn enter_step(
+        &mut self,
+        scope: Scope,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Scope, SessionError> {
         let open = *self.scopes.get(&scope).ok_or(GuestError::ForeignScope(scope.handle()))?;
         let mut count = self.names.get(name).copied().unwrap_or(0);
         let seq = loop {
@@ -190,7 +207,8 @@ impl Session {
 
     pub(super) fn execute(&mut self, seq: u64, attempt: u32) -> Entry {
         let compensating = self.journal.row(seq).is_some_and(|row| {
-            row.kind == Kind::Compensation || self.scopes.get(&row.scope).is_some_and(|open| open.compensating)
+            row.kind == Kind::Compensation
+                || self.scopes.get(&row.scope).is_some_and(|open| open.compensating)
         });
         Entry::Execute(self.open_scope(seq, attempt, compensating))
     }

@@ -23,7 +23,8 @@ impl Columns<'_> {
     }
 
     pub(super) fn optional_text(&self, column: &str) -> Result<Option<Arc<str>>, StoreError> {
-        let text = self.row.try_get::<Option<String>, _>(column).map_err(|error| self.corrupt(column, error))?;
+        let text =
+            self.row.try_get::<Option<String>, _>(column).map_err(|error| self.corrupt(column, error))?;
         Ok(text.map(Arc::from))
     }
 
@@ -60,7 +61,8 @@ impl Columns<'_> {
         &self,
         column: &str,
     ) -> Result<Option<T>, StoreError> {
-        let number = self.row.try_get::<Option<i64>, _>(column).map_err(|error| self.corrupt(column, error))?;
+        let number =
+            self.row.try_get::<Option<i64>, _>(column).map_err(|error| self.corrupt(column, error))?;
         number.map(T::try_from).transpose().map_err(|error| self.corrupt(column, error))
     }
 

@@ -11,11 +11,12 @@ pub(super) async fn taken(
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
     for version in versions {
-        let row = sqlx::query("SELECT * FROM forge_workflow_versions WHERE workflow_name = ? AND version = ?")
-            .bind(&version.workflow)
-            .bind(i64::from(version.version))
-            .fetch_optional(&mut *connection)
-            .await?;
+        let row =
+            sqlx::query("SELECT * FROM forge_workflow_versions WHERE workflow_name = ? AND version = ?")
+                .bind(&version.workflow)
+                .bind(i64::from(version.version))
+                .fetch_optional(&mut *connection)
+                .await?;
         if let Some(row) = row {
             let existing = decode(&row)?;
             if existing.digest != digest {

@@ -67,7 +67,7 @@ pub(super) async fn save(connection: &mut SqliteConnection, batch: &[Write]) -> 
         if let Write::Save(id, changes) = write
             && let Some(run) = &changes.run
         {
-            changed.insert(*id, run);
+            changed.insert(*id, run.as_ref());
         }
     }
     let changed: Vec<&Run> = changed.into_values().collect();
