@@ -37,6 +37,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 #[utoipa::path(
     get,
     path = "/_api/openapi.json",
+    operation_id = "openapi",
     tag = "host",
     responses((status = 200, description = "An OpenAPI 3.1 document.", body = serde_json::Value)),
 )]

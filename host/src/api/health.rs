@@ -16,6 +16,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[utoipa::path(
     get,
     path = "/_api/health",
+    operation_id = "health",
     tag = "host",
     responses(
         (status = 200, description = "It can.", body = Health),

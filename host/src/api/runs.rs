@@ -69,6 +69,7 @@ impl TryFrom<RunsQuery> for RunFilter {
 #[utoipa::path(
     get,
     path = "/_api/runs",
+    operation_id = "list_runs",
     tag = "runs",
     params(RunsQuery),
     responses(
@@ -86,6 +87,7 @@ async fn list(State(api): State<Api>, Query(query): Query<RunsQuery>) -> Result<
 #[utoipa::path(
     get,
     path = "/_api/runs/{id}",
+    operation_id = "show_run",
     tag = "runs",
     params(("id" = Uuid, Path, description = "The run's id."), WaitQuery),
     responses(
@@ -112,6 +114,7 @@ async fn show(
 #[utoipa::path(
     get,
     path = "/_api/runs/{id}/steps",
+    operation_id = "list_steps",
     tag = "runs",
     params(("id" = Uuid, Path, description = "The run's id.")),
     responses(
@@ -129,6 +132,7 @@ async fn steps(State(api): State<Api>, Path(id): Path<Uuid>) -> Result<Json<Step
 #[utoipa::path(
     post,
     path = "/_api/runs/{id}/cancel",
+    operation_id = "cancel_run",
     tag = "runs",
     params(("id" = Uuid, Path, description = "The run's id.")),
     responses(
@@ -152,6 +156,7 @@ async fn cancel(
 #[utoipa::path(
     post,
     path = "/_api/runs/{id}/resume",
+    operation_id = "resume_run",
     tag = "runs",
     params(("id" = Uuid, Path, description = "The run's id.")),
     responses(
@@ -175,6 +180,7 @@ async fn resume(
 #[utoipa::path(
     post,
     path = "/_api/runs/{id}/pause",
+    operation_id = "pause_run",
     tag = "runs",
     params(("id" = Uuid, Path, description = "The run's id.")),
     responses(

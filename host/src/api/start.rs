@@ -49,13 +49,15 @@ impl Default for StartBody {
     }
 }
 
-/// A run that was started and is not final, as far as is known.
+/// A run that was started and is not final, as far as is known. If the request waited for it, all fields
+/// of `WorkflowRecord` are there too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Started {
     /// The run.
     pub run_id: Uuid,
     /// What is known of it, if the request waited for it.
     #[serde(flatten)]
+    #[schema(ignore)]
     pub record: Option<WorkflowRecord>,
 }
 
@@ -65,6 +67,7 @@ pub struct Started {
 #[utoipa::path(
     post,
     path = "/_api/workflows/{name}/start",
+    operation_id = "start_run",
     tag = "workflows",
     params(("name" = String, Path, description = "The workflow's name."), WaitQuery),
     request_body = StartBody,

@@ -30,6 +30,16 @@ fn the_document_has_every_endpoint() {
     );
 }
 
+/// Generated clients name their functions after them.
+#[test]
+fn every_endpoint_has_an_id_of_its_own() {
+    let document: Value = serde_json::to_value(super::openapi()).unwrap();
+    let methods = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap());
+    let ids: Vec<&str> = methods.map(|(_, method)| method["operationId"].as_str().unwrap()).collect();
+    let unique: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(ids.len(), unique.len(), "{ids:?}");
+}
+
 #[test]
 fn every_type_that_the_document_names_is_in_it() {
     let document = serde_json::to_value(super::openapi()).unwrap();

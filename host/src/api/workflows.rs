@@ -48,6 +48,7 @@ struct VersionPath {
 #[utoipa::path(
     post,
     path = "/_api/workflows",
+    operation_id = "upload_component",
     tag = "workflows",
     request_body(content = Component, content_type = "application/wasm"),
     responses(
@@ -79,6 +80,7 @@ async fn upload(
 #[utoipa::path(
     get,
     path = "/_api/workflows",
+    operation_id = "list_workflows",
     tag = "workflows",
     responses((status = 200, description = "All of them.", body = Workflows)),
 )]
@@ -90,6 +92,7 @@ async fn list(State(api): State<Api>) -> Result<Json<Workflows>, ApiError> {
 #[utoipa::path(
     get,
     path = "/_api/workflows/{name}",
+    operation_id = "show_workflow",
     tag = "workflows",
     params(("name" = String, Path, description = "The workflow's name.")),
     responses(
@@ -107,6 +110,7 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<W
 #[utoipa::path(
     post,
     path = "/_api/workflows/{name}/versions/{version}/activate",
+    operation_id = "activate_version",
     tag = "workflows",
     params(VersionPath),
     responses(
@@ -128,6 +132,7 @@ async fn activate(
 #[utoipa::path(
     post,
     path = "/_api/workflows/{name}/versions/{version}/deprecate",
+    operation_id = "deprecate_version",
     tag = "workflows",
     params(VersionPath),
     responses(
