@@ -54,7 +54,7 @@ pub enum CliError {
         why: String,
     },
     /// The run that was waited for did not complete.
-    #[error("run {run} {}{}", verb(*.status), .error.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
+    #[error("run {run} {}{}", verb(*.status), because(.error))]
     RunFailed {
         /// The run.
         run: RunId,
@@ -64,7 +64,7 @@ pub enum CliError {
         error: Option<String>,
     },
     /// The run that was waited for is paused.
-    #[error("run {run} is paused{}. `forge runs resume {run}` lets it go on, `forge runs cancel {run}` rolls it back", .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    #[error("run {run} is paused{} (`forge runs resume {run}`, or `cancel`)", because(.why))]
     Paused {
         /// The run.
         run: RunId,
@@ -85,6 +85,10 @@ pub enum CliError {
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
 fn verb(status: WorkflowStatus) -> &'static str {

@@ -39,13 +39,7 @@ const TEMPLATE: [(&str, &str); 5] = [
 ];
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let name = Name::of_project(&args.path).map_err(CliError::Usage)?;
-    refuse_to_overwrite(&args.path)?;
-    let sdk = match &args.sdk {
-        Some(folder) => Sdk::Elsewhere(existing_sdk(folder)?),
-        None => Sdk::Copied,
-    };
-    create(&args.path, &name, &sdk)?;
+    let name = make(&args)?;
     if context.json {
         let project = json!({ "name": name.package(), "path": args.path, "workflow": name.workflow() });
         return output::print_json(&project);
@@ -58,6 +52,17 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), CliError> {
         name.workflow()
     ));
     Ok(())
+}
+
+fn make(args: &Args) -> Result<Name, CliError> {
+    let name = Name::of_project(&args.path).map_err(CliError::Usage)?;
+    refuse_to_overwrite(&args.path)?;
+    let sdk = match &args.sdk {
+        Some(folder) => Sdk::Elsewhere(existing_sdk(folder)?),
+        None => Sdk::Copied,
+    };
+    create(&args.path, &name, &sdk)?;
+    Ok(name)
 }
 
 /// Where a project has its SDK from.
@@ -117,8 +122,8 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    fn new(path: PathBuf) -> Result<(), CliError> {
-        run(Args { path, sdk: None }, &Context { server: String::new(), json: true })
+    fn new(path: PathBuf) -> Result<Name, CliError> {
+        make(&Args { path, sdk: None })
     }
 
     #[test]
