@@ -94,7 +94,9 @@ async fn keeps_runs_and_rows_as_they_are(store: &dyn Store) {
     let failure = Failure::permanent(kind::HTTP, "a 'quoted' failure\nof two lines");
     journal.apply(Event::Completed { seq: 1, result: Some("{\"ü\":1}".into()) }, Timestamp(3_000)).unwrap();
     let retry_at = Timestamp(4_000);
-    journal.apply(Event::AttemptFailed { seq: 2, failure: failure.clone(), retry_at }, Timestamp(3_000)).unwrap();
+    journal
+        .apply(Event::AttemptFailed { seq: 2, failure: failure.clone(), retry_at }, Timestamp(3_000))
+        .unwrap();
     journal.apply(Event::AttemptStarted { seq: 2 }, Timestamp(4_000)).unwrap();
     save(store, &mut journal).await;
     assert_eq!(store.rows(run(1).id).await.unwrap(), journal.rows());

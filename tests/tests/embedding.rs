@@ -9,7 +9,7 @@ use forge_host::config::{Config, Database};
 use forge_host::executor::{ExecutorError, WorkflowExecutor};
 use forge_host::journal::{StepStatus, WorkflowStatus};
 use forge_host::registry::RegistryError;
-use forge_tests::guests;
+use forge_tests::example;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,8 +27,8 @@ async fn embedded() -> Embedded {
     tokio::spawn(serve(listener, Services::default()));
     let directory = tempfile::tempdir().unwrap();
     let executor = open(&directory).await;
-    executor.registry().register(&guests::example("payment")).await.unwrap();
-    executor.registry().register(&guests::example("onboarding")).await.unwrap();
+    executor.registry().register(&example("payment")).await.unwrap();
+    executor.registry().register(&example("onboarding")).await.unwrap();
     Embedded { executor, services, directory }
 }
 

@@ -36,14 +36,20 @@ impl Egress {
     pub fn new(default_timeout: Duration, response_bytes: usize) -> Result<Self, EgressError> {
         // The provider is the process's; whoever installed one first decides.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::limited(REDIRECTS))
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .tcp_nodelay(true)
-            .user_agent(concat!("forge/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| EgressError(describe(&error)))?;
+        let builder = || {
+            Client::builder()
+                .no_proxy()
+                .redirect(redirect::Policy::limited(REDIRECTS))
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .tcp_nodelay(true)
+                .user_agent(concat!("forge/", env!("CARGO_PKG_VERSION")))
+        };
+        // A machine without CA certificates can still speak plain http.
+        let client = builder().build().or_else(|error| {
+            tracing::warn!(error = describe(&error), "no CA certificates: requests to https will fail");
+            builder().tls_certs_only([]).build()
+        });
+        let client = client.map_err(|error| EgressError(describe(&error)))?;
         Ok(Self { client, default_timeout, response_bytes })
     }
 

@@ -6,7 +6,6 @@ mod info;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
@@ -231,12 +230,23 @@ fn info(row: &VersionRow) -> WorkflowInfo {
     WorkflowInfo {
         name: row.workflow.clone(),
         version: row.version,
-        timeout: humantime::format_duration(Duration::from_millis(row.timeout_ms)).to_string(),
+        timeout: timeout(row.timeout_ms),
         timeout_ms: row.timeout_ms,
         deprecated: row.deprecated,
         active: row.active,
         digest: row.digest.clone(),
         created_at: row.created_at.to_datetime(),
+    }
+}
+
+/// A timeout as authors write it: in the largest unit that gives a whole number, days from two on.
+fn timeout(milliseconds: u64) -> String {
+    const UNITS: [(u64, u64, &str); 4] =
+        [(86_400_000, 2, "d"), (3_600_000, 1, "h"), (60_000, 1, "m"), (1_000, 1, "s")];
+    let fits = |unit: u64, least: u64| milliseconds.is_multiple_of(unit) && milliseconds / unit >= least;
+    match UNITS.iter().find(|(unit, least, _)| fits(*unit, *least)) {
+        Some((unit, _, letter)) => format!("{}{letter}", milliseconds / unit),
+        None => format!("{milliseconds}ms"),
     }
 }
 
@@ -247,4 +257,33 @@ fn digest(component: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_shown_as_authors_write_it() {
+        let shown = [86_400_000, 604_800_000, 5_400_000, 30_000, 1_500, 0].map(timeout);
+        assert_eq!(shown, ["24h", "7d", "90m", "30s", "1500ms", "0ms"]);
+    }
+
+    #[test]
+    fn what_a_component_says_of_itself_must_be_usable() {
+        let one = |name: &str, version, timeout_ms| Described {
+            name: name.to_owned(),
+            version,
+            timeout_ms,
+            deprecated: false,
+        };
+        let refused = |described: &[Described]| check_described(described).unwrap_err().0;
+        assert!(check_described(&[one("a", 1, 5), one("a", 2, 5), one("b.c-d_e", 1, 5)]).is_ok());
+        assert!(refused(&[]).contains("no workflows"));
+        assert!(refused(&[one("a", 1, 5), one("a", 1, 5)]).contains("version 1 of workflow `a` twice"));
+        assert!(refused(&[one("1a", 1, 5)]).contains("no name for a workflow"));
+        assert!(refused(&[one("a/b", 1, 5)]).contains("no name for a workflow"));
+        assert!(refused(&[one("a", 0, 5)]).contains("versions begin at 1"));
+        assert!(refused(&[one("a", 1, 0)]).contains("timeout of 0"));
+    }
 }

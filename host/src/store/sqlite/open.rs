@@ -59,9 +59,13 @@ async fn migrate(connection: &mut SqliteConnection, database: &str) -> Result<()
 /// SQLite's own locks would let two hosts take turns, each with a picture of its own in memory.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let lock_path = PathBuf::from(format!("{}.lock", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let cannot_open = |error: std::io::Error| StoreError::CannotOpen {
         database: format!("sqlite:{}", path.display()),
-        why: format!("{}: {error}", lock_path.display()),
+        why: match folder {
+            Some(folder) if !folder.is_dir() => format!("there is no folder {}: create it", folder.display()),
+            _ => format!("{}: {error}", lock_path.display()),
+        },
     };
     let mut file = OpenOptions::new()
         .read(true)
