@@ -164,7 +164,8 @@ impl Api {
     /// Waits until the row of this kind and name is there with this status.
     pub async fn until_step(&self, run: &str, kind: &str, name: &str, status: &str) {
         eventually_some(&format!("{kind} `{name}` of run {run} is {status}"), async || {
-            let is_it = |step: &Value| step["kind"] == kind && step["step_name"] == name && step["status"] == status;
+            let is_it =
+                |step: &Value| step["kind"] == kind && step["step_name"] == name && step["status"] == status;
             self.steps(run).await.iter().any(is_it).then_some(())
         })
         .await;
@@ -207,4 +208,3 @@ pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answe
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text is expected, not {value}")).to_owned()
 }
-

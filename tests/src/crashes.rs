@@ -1,11 +1,16 @@
 //! Killing a host at random moments.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Host, clock};
+use crate::{Host, Services, clock};
+
+/// How long a host takes to come back to its runs, in milliseconds. It compiles their components first.
+const START: u64 = 1_000;
+
+/// A host that is silent for so long has nothing left to do.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Kills a host again and again, and remembers when.
 pub struct Crashes {
@@ -28,15 +33,25 @@ impl Crashes {
         Self { random: fastrand::Rng::with_seed(seed), kills: Vec::new() }
     }
 
-    /// Lets the host live for a random number of milliseconds, kills it and launches it again. It may
-    /// not even have come to serving when the next crash follows.
-    pub async fn crash(&mut self, host: &mut Host, life: Range<u64>) {
-        // This is no waiting for anything: the moment is what is random.
-        tokio::time::sleep(Duration::from_millis(self.random.u64(life))).await;
+    /// Kills the host at a random moment and launches it again. Mostly that is up to so many
+    /// milliseconds after the services hear of it again, sometimes at any time since its launch:
+    /// before it serves, or before its runs go on. False: it was not heard of any more.
+    pub async fn crash(&mut self, host: &mut Host, services: &Services, within: u64) -> bool {
+        let heard_of = match self.random.u32(0..5) {
+            0 => self.sleep_up_to(START).await,
+            _ => services.next_request(SILENCE).await && self.sleep_up_to(within).await,
+        };
         let before = clock::now();
         host.kill();
         self.kills.push(Kill { before, after: clock::now() });
         host.launch();
+        heard_of
+    }
+
+    /// This is no waiting for anything: the moment is what is random.
+    async fn sleep_up_to(&mut self, milliseconds: u64) -> bool {
+        tokio::time::sleep(Duration::from_millis(self.random.u64(..=milliseconds))).await;
+        true
     }
 
     /// The kills so far.

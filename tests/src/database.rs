@@ -20,7 +20,8 @@ impl Database {
     where
         T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        let query = arguments.iter().fold(sqlx::query_as(sql), |query, argument| query.bind(argument.to_string()));
+        let query =
+            arguments.iter().fold(sqlx::query_as(sql), |query, argument| query.bind(argument.to_string()));
         query.fetch_all(&mut self.0).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 

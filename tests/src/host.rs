@@ -192,7 +192,13 @@ impl Host {
             command = Command::new("sh");
             command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary::forge());
         }
-        command.args(["serve", "--listen", "127.0.0.1:0", "--database", &database_url(&self.database_file())]);
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database",
+            &database_url(&self.database_file()),
+        ]);
         command.args(&self.flags);
         command
     }

@@ -19,7 +19,11 @@ pub(crate) struct Log(Arc<Mutex<String>>);
 
 impl Process {
     /// Starts it. `on_line` hears every line that it writes, which the log has then.
-    pub(crate) fn spawn(command: &mut Command, log: &Log, on_line: impl Fn(&str) + Clone + Send + 'static) -> Self {
+    pub(crate) fn spawn(
+        command: &mut Command,
+        log: &Log,
+        on_line: impl Fn(&str) + Clone + Send + 'static,
+    ) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         log.add(&format!("--- process {}", child.id()));
@@ -64,7 +68,11 @@ impl Drop for Process {
     }
 }
 
-fn follow(output: impl Read + Send + 'static, log: &Log, on_line: impl Fn(&str) + Send + 'static) -> JoinHandle<()> {
+fn follow(
+    output: impl Read + Send + 'static,
+    log: &Log,
+    on_line: impl Fn(&str) + Send + 'static,
+) -> JoinHandle<()> {
     let log = log.clone();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {

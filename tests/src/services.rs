@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -114,7 +115,17 @@ impl Services {
     pub async fn until_asked(&self, effect: &str, times: usize) {
         let asked = self.ledger.until(|entries| of(entries, effect).count() >= times);
         let in_time = tokio::time::timeout(crate::PATIENCE, asked).await;
-        assert!(in_time.is_ok(), "waited in vain for {times} requests for {effect}: {:#?}", self.ledger.entries());
+        assert!(
+            in_time.is_ok(),
+            "waited in vain for {times} requests for {effect}: {:#?}",
+            self.ledger.entries()
+        );
+    }
+
+    /// Waits for the next request, whatever it is for. False: none came in this time.
+    pub async fn next_request(&self, at_most: Duration) -> bool {
+        let known = self.ledger.summary().requests;
+        tokio::time::timeout(at_most, self.ledger.until(|entries| entries.len() > known)).await.is_ok()
     }
 
     /// The requests for this effect, in order of arrival.
@@ -144,7 +155,14 @@ impl Drop for Services {
 }
 
 fn fault_of(effect: &str, times: u32) -> Fault {
-    Fault { path_prefix: None, effect: Some(effect.to_owned()), fail: times, status: None, delay_ms: 0, drop: false }
+    Fault {
+        path_prefix: None,
+        effect: Some(effect.to_owned()),
+        fail: times,
+        status: None,
+        delay_ms: 0,
+        drop: false,
+    }
 }
 
 fn of<'a>(entries: &'a [Entry], effect: &'a str) -> impl Iterator<Item = &'a Entry> {

@@ -158,7 +158,14 @@ async fn a_kill_in_the_middle_of_compensating_changes_nothing() {
     }
     assert_eq!(it.api.settled(&run).await["status"], "compensated");
     let expected = [
-        "reserve", "charge", "pack", "undo-pack", "hold-pack", "undo-charge", "hold-charge", "undo-reserve",
+        "reserve",
+        "charge",
+        "pack",
+        "undo-pack",
+        "hold-pack",
+        "undo-charge",
+        "hold-charge",
+        "undo-reserve",
         "hold-reserve",
     ];
     assert_eq!(it.services.performed(), expected);
@@ -285,7 +292,8 @@ async fn parallel_steps_are_undone_in_the_reverse_order_of_their_completion() {
 #[tokio::test]
 async fn a_nested_step_is_undone_after_the_step_around_it() {
     let it = stage().await;
-    let outer = step("order", block![reversible("reserve"), effect("order")]).undo(block![effect("undo-order")]);
+    let outer =
+        step("order", block![reversible("reserve"), effect("order")]).undo(block![effect("undo-order")]);
     let body = block![outer, fail("the shop is closed")];
     let run = it.api.start_program(&it.services, body).await;
     assert_eq!(it.api.settled(&run).await["status"], "compensated");

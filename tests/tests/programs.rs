@@ -61,7 +61,13 @@ async fn programs_end_the_same_however_often_the_host_is_killed() {
             let crashed = Execution::of(&crashing.api(), &crashed).await;
             let undisturbed = Execution::of(&calm.api(), &undisturbed).await;
             let difference = crashed.difference(&undisturbed);
-            assert_eq!(difference, "", "program {0} differs (FORGE_SEED={0}):\n{1}", program.seed, shown(program));
+            assert_eq!(
+                difference,
+                "",
+                "program {0} differs (FORGE_SEED={0}):\n{1}",
+                program.seed,
+                shown(program)
+            );
             compared += 1;
         }
     }
