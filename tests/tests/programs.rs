@@ -17,8 +17,8 @@ const KILLS: usize = 8;
 /// Batches that a program may take part in until a kill hits it.
 const TRIES: u32 = 10;
 
-/// How long the host lives between kills, in milliseconds, from its launch on.
-const LIFE: std::ops::Range<u64> = 100..700;
+/// How long the host works between kills at most, in milliseconds: a part of what a program takes.
+const LIFE: u64 = 150;
 
 /// A program, by the seed that it follows from.
 #[derive(Clone, Copy)]
@@ -48,10 +48,14 @@ async fn programs_end_the_same_however_often_the_host_is_killed() {
     while !programs.is_empty() {
         let batch: Vec<Seeded> = programs.drain(..programs.len().min(BATCH)).collect();
         let pairs = start(&batch, &crashing.api(), &calm.api(), &services).await;
-        storm(&mut crashes, &mut crashing).await;
+        storm(&mut crashes, &mut crashing, &services).await;
         for Pair { program, crashed, undisturbed } in pairs {
             let record = crashing.api().settled(&crashed).await;
             calm.api().settled(&undisturbed).await;
+            if record["status"] == "paused" {
+                let steps = crashing.api().steps(&crashed).await;
+                panic!("program {0} is paused (FORGE_SEED={0}): {1}\n{2}\n{steps:#?}", program.seed, record["error"], shown(program));
+            }
             hits += crashes.during(&record);
             if crashes.during(&record) == 0 {
                 assert!(program.tries < TRIES, "no kill hits program {}", program.seed);
@@ -102,9 +106,12 @@ async fn start(batch: &[Seeded], crashing: &Api, calm: &Api, services: &Services
     futures::future::join_all(starts).await
 }
 
-async fn storm(crashes: &mut Crashes, host: &mut Host) {
+/// Kills the host again and again, as long as there is something to do.
+async fn storm(crashes: &mut Crashes, host: &mut Host, services: &Services) {
     for _ in 0..KILLS {
-        crashes.crash(host, LIFE).await;
+        if !crashes.crash(host, services, LIFE).await {
+            break;
+        }
     }
 }
 

@@ -36,14 +36,14 @@ async fn the_journal_is_read_with_plain_sql_under_the_specs_names() {
         .await;
     assert_eq!((name.as_str(), status.as_str()), ("payment_workflow", "completed"));
     assert!(output.contains("ord_000001") && results.contains("\"charge_card\":{"), "{output} {results}");
-    let (result, input): (String, String) = database
+    let (result, input): (i64, String) = database
         .row(
             "SELECT json_extract(result, '$.status'), json_extract(input, '$.url') FROM forge_workflow_steps \
              WHERE workflow_run_id = ? AND kind = 'http' ORDER BY seq LIMIT 1",
             &[&run],
         )
         .await;
-    assert!(result == "201" && input.ends_with("/inventory/reservations"), "{result} {input}");
+    assert!(result == 201 && input.ends_with("/inventory/reservations"), "{result} {input}");
 }
 
 #[tokio::test]
@@ -85,5 +85,5 @@ async fn a_full_disk_stops_runs_loses_nothing_acknowledged_and_goes_on_when_ther
     for run in acknowledged {
         assert_eq!(api.settled(&run).await["status"], "completed");
     }
-    assert_eq!(services.performed(), ["cups", "saucers"]);
+    assert_eq!(services.performed(), ["cups", "tally", "saucers"]);
 }

@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: a commit is on disk when it returns. One connection writes; reads
 //! have their own.
 
+mod connection;
 mod decode;
 mod modules;
 mod open;
@@ -10,21 +11,19 @@ mod runs;
 mod steps;
 
 use std::fs::File;
-use std::path::PathBuf;
 
 use async_trait::async_trait;
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
+use self::connection::WriteConnection;
 use super::{Store, StoreError, VersionRow, Write, Written};
 use crate::executor::{RunFilter, RunSummary};
 use crate::journal::{Row, Run, RunId};
 
 /// An SQLite database that this process owns.
 pub struct SqliteStore {
-    path: PathBuf,
-    /// The connection that writes.
-    writer: Mutex<SqliteConnection>,
+    writer: Mutex<WriteConnection>,
     readers: SqlitePool,
     /// Held for as long as the store is open: no other process may use the file.
     _lock: File,
@@ -33,13 +32,12 @@ pub struct SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-        let mut connection = self.writer.lock().await;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let written = runs::start(&mut transaction, batch).await?;
-        runs::save(&mut transaction, batch).await?;
-        steps::save(&mut transaction, batch).await?;
-        transaction.commit().await?;
-        Ok(written)
+        let mut writer = self.writer.lock().await;
+        let written = match writer.begin().await {
+            Ok(connection) => commit(connection, batch).await,
+            Err(error) => Err(error),
+        };
+        writer.end(written).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
@@ -64,14 +62,12 @@ impl Store for SqliteStore {
         component: &[u8],
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError> {
-        let mut connection = self.writer.lock().await;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        if let Some(taken) = modules::taken(&mut transaction, digest, versions).await? {
-            return Ok(Some(taken));
-        }
-        modules::insert(&mut transaction, digest, component, versions).await?;
-        transaction.commit().await?;
-        Ok(None)
+        let mut writer = self.writer.lock().await;
+        let registered = match writer.begin().await {
+            Ok(connection) => modules::register(connection, digest, component, versions).await,
+            Err(error) => Err(error),
+        };
+        writer.end(registered).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -83,25 +79,35 @@ impl Store for SqliteStore {
     }
 
     async fn activate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        let mut connection = self.writer.lock().await;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let found = modules::activate(&mut transaction, workflow, version).await?;
-        transaction.commit().await?;
-        Ok(found)
+        let mut writer = self.writer.lock().await;
+        let found = match writer.begin().await {
+            Ok(connection) => modules::activate(connection, workflow, version).await,
+            Err(error) => Err(error),
+        };
+        writer.end(found).await
     }
 
     async fn deprecate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        modules::deprecate(&mut *self.writer.lock().await, workflow, version).await
+        let mut writer = self.writer.lock().await;
+        let found = match writer.begin().await {
+            Ok(connection) => modules::deprecate(connection, workflow, version).await,
+            Err(error) => Err(error),
+        };
+        writer.end(found).await
     }
 
     async fn close(&self) {
         self.readers.close().await;
-        // Merges the write-ahead log, so that what is left is one file. Failing to is no loss.
-        let mut connection = self.writer.lock().await;
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await {
-            tracing::warn!(%error, path = %self.path.display(), "cannot merge the write-ahead log");
-        }
+        // The last connection merges the write-ahead log into the file as it closes.
+        self.writer.lock().await.discard().await;
     }
+}
+
+async fn commit(connection: &mut SqliteConnection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    let written = runs::start(connection, batch).await?;
+    runs::save(connection, batch).await?;
+    steps::save(connection, batch).await?;
+    Ok(written)
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -4,8 +4,23 @@ use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use super::decode::Columns;
 use crate::store::{StoreError, VersionRow};
 
+/// Inserts a component and its versions, unless one of them exists with another component: that one
+/// is the answer.
+pub(super) async fn register(
+    connection: &mut SqliteConnection,
+    digest: &str,
+    component: &[u8],
+    versions: &[VersionRow],
+) -> Result<Option<VersionRow>, StoreError> {
+    let taken = taken(connection, digest, versions).await?;
+    if taken.is_none() {
+        insert(connection, digest, component, versions).await?;
+    }
+    Ok(taken)
+}
+
 /// The first of these versions that exists with another component.
-pub(super) async fn taken(
+async fn taken(
     connection: &mut SqliteConnection,
     digest: &str,
     versions: &[VersionRow],
@@ -27,7 +42,7 @@ pub(super) async fn taken(
     Ok(None)
 }
 
-pub(super) async fn insert(
+async fn insert(
     connection: &mut SqliteConnection,
     digest: &str,
     component: &[u8],

@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
 use super::SqliteStore;
+use super::connection::WriteConnection;
 use crate::store::StoreError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -36,12 +37,13 @@ impl SqliteStore {
         let mut writer =
             SqliteConnection::connect_with(&options).await.map_err(|error| cannot_open(describe(&error)))?;
         migrate(&mut writer, &database).await?;
+        let read_only = options.clone().read_only(true);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.read_only(true))
+            .connect_with(read_only)
             .await
             .map_err(|error| cannot_open(describe(&error)))?;
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers, _lock: lock })
+        Ok(Self { writer: Mutex::new(WriteConnection::new(options, writer)), readers, _lock: lock })
     }
 }
 
