@@ -1,5 +1,7 @@
 //! The commands of `forge`, as a person and as a script use them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::{Cli, Host, Services, example};
 use serde_json::{Value, json};
 use tempfile::TempDir;

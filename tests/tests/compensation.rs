@@ -1,5 +1,7 @@
 //! Rolling back: whatever ends a run, what it did is undone, the last first.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::program::{Block, Statement, block, effect, fail, fail_for_good, gate, reversible, step};
 use forge_tests::{Api, Host, Services, eventually};
 use serde_json::Value;

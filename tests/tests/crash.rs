@@ -1,5 +1,7 @@
 //! Killing the host: nothing acknowledged is lost, nothing is done twice.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -60,7 +62,7 @@ async fn payments_survive_a_hundred_kills_and_each_effect_happens_once() {
 async fn shop(customer: usize, api: &Api, services: &Services, closing_time: &Cell<bool>) -> Vec<Payment> {
     let mut payments = Vec::new();
     while !closing_time.get() {
-        let bounces = (customer + payments.len()) % 4 == 0;
+        let bounces = (customer + payments.len()).is_multiple_of(4);
         let workflow = if bounces { "payment_with_confirmation" } else { "payment_workflow" };
         let order = json!({
             "key": format!("customer-{customer}-payment-{}", payments.len()),
@@ -236,4 +238,20 @@ async fn a_retry_goes_on_with_the_next_attempt_after_a_kill() {
     assert_eq!(host.api().settled(&run).await["status"], "compensated");
     assert_eq!(host.api().step(&run, "step", "enter").await["attempt"], 3);
     assert_eq!(services.asked("door").len(), 3);
+}
+
+#[tokio::test]
+async fn a_step_with_a_timeout_goes_on_after_a_low_level_step_inside_of_it() {
+    let mut host = Host::with_interpreter().await;
+    let services = Services::start().await;
+    let inner = Statement::Manual("weigh".to_owned(), block![effect("weigh")]);
+    let body = block![step("pack", block![inner, gate("seal")]).timeout(600_000)];
+    let run = host.api().start_program(&services, body).await;
+    services.until_asked("seal", 1).await;
+    host.kill();
+    host.restart().await;
+    services.open("seal");
+    let record = host.api().settled(&run).await;
+    assert_eq!(record["status"], "completed", "{record:#}");
+    assert_eq!(services.performed(), ["weigh", "seal"]);
 }

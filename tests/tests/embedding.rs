@@ -1,6 +1,6 @@
 //! The host as a library: what the spec calls `WorkflowExecutor` and `WorkflowRegistry`.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The spec's four workflows, as `examples/` has them, on the real host.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 
 use forge_tests::{Host, Services, example};

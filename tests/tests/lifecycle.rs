@@ -1,5 +1,7 @@
 //! The host's own life: stopping in time, and leaving runs to the next.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use forge_tests::program::{Statement, block, effect, step};

@@ -1,5 +1,7 @@
 //! A module changed under a run: the run stops and says why, and nothing is lost.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::{Database, Host, Services, component};
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! Random programs, each executed once in peace and once on a host that is killed again and again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::VecDeque;
 
 use forge_tests::{Api, Crashes, Database, Execution, Host, Services, random};
@@ -54,7 +56,12 @@ async fn programs_end_the_same_however_often_the_host_is_killed() {
             calm.api().settled(&undisturbed).await;
             if record["status"] == "paused" {
                 let steps = crashing.api().steps(&crashed).await;
-                panic!("program {0} is paused (FORGE_SEED={0}): {1}\n{2}\n{steps:#?}", program.seed, record["error"], shown(program));
+                panic!(
+                    "program {0} is paused (FORGE_SEED={0}): {1}\n{2}\n{steps:#?}",
+                    program.seed,
+                    record["error"],
+                    shown(program)
+                );
             }
             hits += crashes.during(&record);
             if crashes.during(&record) == 0 {

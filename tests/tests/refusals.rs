@@ -1,5 +1,7 @@
 //! What is refused, with an error that says what to do, and leaves the host unharmed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::{Host, HostBuilder, Services, component, components, example};
 use reqwest::Method;
 use serde_json::json;

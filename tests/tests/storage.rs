@@ -1,5 +1,7 @@
 //! The database: plain SQL under the spec's names, and a disk that is full for a while.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::{Host, Services, component, eventually, example};
 use serde_json::json;
 

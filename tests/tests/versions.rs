@@ -1,5 +1,7 @@
 //! Versions: immutable, swapped while runs go on, and chosen by rule.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::{Host, Services, component, example};
 use serde_json::{Value, json};
 

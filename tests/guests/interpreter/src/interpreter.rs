@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use forge::http::RequestBuilder;
 use forge::prelude::futures::future::{LocalBoxFuture, join_all, select_all};
-use forge::prelude::*;
 use forge::prelude::serde_json::Value;
+use forge::prelude::*;
 use program::{Block, Statement, Step};
 
 use crate::digest::Digest;
