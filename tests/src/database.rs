@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
-use sqlx::{Connection, FromRow, SqliteConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, Connection, FromRow, SqliteConnection};
 
 /// A connection of our own to the file.
 pub struct Database(SqliteConnection);
@@ -36,12 +36,40 @@ impl Database {
     }
 
     /// Changes something behind the host's back; how many rows. The host must not be running.
-    pub async fn change<'q>(&mut self, query: sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>) -> u64 {
-        query.execute(&mut self.0).await.expect("the change is possible").rows_affected()
+    pub async fn change(&mut self, sql: &str, arguments: &[Argument]) -> u64 {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for argument in arguments.iter().cloned() {
+            query = match argument {
+                Argument::Text(text) => query.bind(text),
+                Argument::Blob(bytes) => query.bind(bytes),
+            };
+        }
+        query.execute(&mut self.0).await.unwrap_or_else(|error| panic!("{sql}: {error}")).rows_affected()
     }
 
     /// Closes it, so that nothing of the file is left in use.
     pub async fn close(self) {
         self.0.close().await.expect("the database can be closed");
+    }
+}
+
+/// What a statement is given.
+#[derive(Clone)]
+pub enum Argument {
+    /// A text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl From<String> for Argument {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Argument {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Blob(bytes)
     }
 }

@@ -28,7 +28,7 @@ mod services;
 pub use api::{Answer, Api};
 pub use cli::{Cli, Output};
 pub use crashes::{Crashes, Kill};
-pub use database::Database;
+pub use database::{Argument, Database};
 pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use execution::Execution;
 pub use guests::{component, example};

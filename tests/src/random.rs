@@ -102,7 +102,7 @@ impl Generator {
         if place.compensable && self.chance(65) {
             step = step.undo(self.undo());
         }
-        if self.chance(0) {
+        if self.chance(20) {
             step = step.timeout(AMPLE);
         }
         if self.chance(15) {

@@ -5,6 +5,9 @@
 use forge_tests::{Host, Services, component, eventually, example};
 use serde_json::json;
 
+/// Run, name, status, beginning, end and error.
+type StepRow = (String, String, String, Option<String>, Option<String>, Option<String>);
+
 #[tokio::test]
 async fn the_journal_is_read_with_plain_sql_under_the_specs_names() {
     let host = Host::start().await;
@@ -17,7 +20,7 @@ async fn the_journal_is_read_with_plain_sql_under_the_specs_names() {
     let run = host.api().start("payment_workflow", input).await;
     host.api().settled(&run).await;
     let mut database = host.database().await;
-    let steps: Vec<(String, String, String, Option<String>, Option<String>, Option<String>)> = database
+    let steps: Vec<StepRow> = database
         .rows(
             "SELECT workflow_run_id, step_name, status, started_at, completed_at, error FROM forge_workflow_steps \
              WHERE workflow_run_id = ? AND kind = 'step' ORDER BY seq",
