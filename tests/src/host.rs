@@ -168,10 +168,18 @@ impl Host {
 
     /// Starts it after it ended, and waits until it serves.
     pub async fn restart(&mut self) {
-        self.launch();
-        if let Err(Refused { status, .. }) = self.until_serving().await {
+        if let Err(Refused { status, .. }) = self.try_restart().await {
             panic!("forge serve ended with {status}");
         }
+    }
+
+    /// Starts it after it ended, and waits until it serves or ends.
+    ///
+    /// # Errors
+    /// [`Refused`] if it ends.
+    pub async fn try_restart(&mut self) -> Result<(), Refused> {
+        self.launch();
+        self.until_serving().await
     }
 
     /// Starts it after it ended, and does not wait until it serves.

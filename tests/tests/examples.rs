@@ -1,82 +1,143 @@
-//! The spec's four workflows, as `examples/` has them, on the real host.
+//! The examples, for real: what a newcomer reads first does what it says.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-use std::collections::BTreeSet;
-
-use forge_tests::{Host, Services, example};
+use forge_tests::{Host, Services, binary, example};
 use serde_json::{Value, json};
 
-async fn run(example_name: &str, workflow: &str, input: Value) -> (Value, Services) {
-    let host = Host::start().await;
+/// The input that lies beside an example, for services that are elsewhere.
+fn input(services: &Services, file: &str) -> Value {
+    let path = binary::root().join("examples").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut input: Value = serde_json::from_str(&text).unwrap();
+    input["services"] = json!(services.url());
+    input
+}
+
+/// Runs an example to its end.
+async fn run(services: &Services, name: &str, workflow: &str, input: Value) -> Value {
+    let host = Host::builder().flag(["--compensation-backoff", "20ms"]).start().await;
+    let api = host.api();
+    api.deploy(&example(name)).await;
+    let run = api.start(workflow, input).await;
+    api.settled(&run).await
+}
+
+#[tokio::test]
+async fn a_payment_reserves_charges_and_confirms() {
     let services = Services::start().await;
-    host.api().deploy(&example(example_name)).await;
-    let mut input = input;
-    input["services"] = services.url().into();
-    let run = host.api().start(workflow, input).await;
-    (host.api().settled(&run).await, services)
-}
-
-#[tokio::test]
-async fn user_onboarding_version_1_runs() {
-    let (record, services) =
-        run("onboarding", "user_onboarding", json!({"user_id": "1", "email": "ada@example.com"})).await;
-    assert_eq!((&record["status"], &record["version"]), (&json!("completed"), &json!(1)), "{record:#}");
-    assert_eq!(services.performed(), ["create_user", "create_customer", "send_mail"]);
-}
-
-#[tokio::test]
-async fn user_onboarding_version_2_runs() {
-    let input = json!({"user_id": "1", "email": "ada@example.com", "plan": "pro"});
-    let (record, services) = run("onboarding-v2", "user_onboarding", input).await;
-    assert_eq!((&record["status"], &record["version"]), (&json!("completed"), &json!(2)), "{record:#}");
-    assert_eq!(services.performed(), ["create_user", "create_customer", "send_mail", "verify_user"]);
-}
-
-#[tokio::test]
-async fn payment_workflow_runs_and_rolls_back() {
-    let order = json!({
-        "card_token": "tok_visa", "email": "ada@example.com", "items": [{"sku": "dripper-v60-02", "quantity": 1}],
-    });
-    let (record, services) = run("payment", "payment_workflow", order.clone()).await;
-    assert_eq!(record["status"], "completed", "{record:#}");
+    let record = run(&services, "payment", "payment_workflow", input(&services, "payment/input.json")).await;
+    assert_eq!(record["output"], json!({"order_id": "ord_000001", "charge_id": "ch_000001"}), "{record:#}");
     assert_eq!(services.performed(), ["reserve_inventory", "charge_card", "send_mail"]);
-    let keys: BTreeSet<_> = services.asked("charge_card").into_iter().map(|entry| entry.key).collect();
-    assert_eq!(keys, [Some(format!("{}:1:0", record["id"].as_str().unwrap()))].into());
+}
 
-    let declined = json!({"card_token": "tok_declined", "email": order["email"], "items": order["items"]});
-    let (record, services) = run("payment", "payment_workflow", declined).await;
+#[tokio::test]
+async fn a_payment_stands_although_the_mail_bounces() {
+    let services = Services::start().await;
+    let record = run(&services, "payment", "payment_workflow", input(&services, "payment/bounce.json")).await;
+    assert_eq!(record["status"], "completed", "{record:#}");
+    assert_eq!(services.performed(), ["reserve_inventory", "charge_card"]);
+}
+
+#[tokio::test]
+async fn a_payment_that_must_be_confirmed_is_rolled_back_when_the_mail_bounces() {
+    let services = Services::start().await;
+    let before = services.inventory.stock("kettle-gooseneck-1l");
+    let input = input(&services, "payment/bounce.json");
+    let record = run(&services, "payment", "payment_with_confirmation", input).await;
     assert_eq!(record["status"], "compensated", "{record:#}");
+    assert_eq!(
+        services.performed(),
+        ["reserve_inventory", "charge_card", "refund_charge", "release_inventory"]
+    );
+    assert_eq!(services.inventory.stock("kettle-gooseneck-1l"), before, "the items are back");
+}
+
+#[tokio::test]
+async fn a_payment_with_a_card_that_is_declined_releases_the_reservation() {
+    let services = Services::start().await;
+    let mut input = input(&services, "payment/input.json");
+    input["card_token"] = json!("tok_declined");
+    let record = run(&services, "payment", "payment_workflow", input).await;
+    assert_eq!((&record["status"], &record["error_kind"]), (&json!("compensated"), &json!("http")));
+    assert!(record["error"].as_str().unwrap().contains("402"), "{record:#}");
     assert_eq!(services.performed(), ["reserve_inventory", "release_inventory"]);
 }
 
 #[tokio::test]
-async fn verification_workflow_runs_with_the_low_level_api() {
-    let (record, services) =
-        run("verification", "verification_workflow", json!({"email": "ada@example.com"})).await;
-    assert_eq!(record["status"], "completed", "{record:#}");
-    let token = record["output"]["token"].as_str().unwrap();
-    assert!(token.starts_with("verify_") && token.len() == "verify_".len() + 36, "{token}");
-    assert_eq!(record["step_results"]["generate_token"], token);
-    assert_eq!(services.performed(), ["store_token", "send_mail"]);
+async fn onboarding_opens_accounts_and_says_hello() {
+    let services = Services::start().await;
+    let input = input(&services, "onboarding/input.json");
+    let record = run(&services, "onboarding", "user_onboarding", input).await;
+    let token = format!("welcome_{}", record["id"].as_str().unwrap());
+    assert_eq!(record["output"], json!({"verified": false, "token": token}), "{record:#}");
+    assert_eq!(services.performed(), ["create_user", "create_customer", "send_mail"]);
+    assert!(services.mail.sent()[0].body.contains(&token));
 }
 
 #[tokio::test]
-async fn verification_workflow_keeps_its_token_over_a_crash() {
-    let mut host = Host::start().await;
+async fn onboarding_that_cannot_send_its_mail_deletes_the_accounts() {
     let services = Services::start().await;
-    host.api().deploy(&example("verification")).await;
+    let mut input = input(&services, "onboarding/input.json");
+    input["email"] = json!("bounce@example.com");
+    let record = run(&services, "onboarding", "user_onboarding", input).await;
+    assert_eq!(record["status"], "compensated", "{record:#}");
+    assert_eq!(
+        services.performed(),
+        ["create_user", "create_customer", "delete_customer", "delete_user"]
+    );
+}
+
+#[tokio::test]
+async fn onboarding_version_2_knows_plans_and_verifies() {
+    let services = Services::start().await;
+    let input = input(&services, "onboarding-v2/input.json");
+    let record = run(&services, "onboarding-v2", "user_onboarding", input).await;
+    assert_eq!((&record["version"], &record["output"]["verified"]), (&json!(2), &json!(true)), "{record:#}");
+    assert_eq!(services.performed(), ["create_user", "create_customer", "send_mail", "verify_user"]);
+}
+
+#[tokio::test]
+async fn onboarding_version_2_takes_the_input_of_version_1() {
+    let services = Services::start().await;
+    let input = input(&services, "onboarding/input.json");
+    let record = run(&services, "onboarding-v2", "user_onboarding", input).await;
+    assert_eq!(record["output"]["customer_id"], Value::Null, "{record:#}");
+    assert_eq!(services.performed(), ["create_user", "send_mail", "verify_user"]);
+}
+
+#[tokio::test]
+async fn verification_stores_the_token_that_it_mails() {
+    let services = Services::start().await;
+    let input = input(&services, "verification/input.json");
+    let record = run(&services, "verification", "verification_workflow", input).await;
+    let token = record["output"]["token"].as_str().unwrap_or_else(|| panic!("{record:#}"));
+    assert!(token.starts_with("verify_"), "{token}");
+    assert_eq!(record["step_results"]["generate_token"], token);
+    assert!(services.mail.sent()[0].body.contains(token));
+}
+
+#[tokio::test]
+async fn verification_tries_again_by_itself_and_fails_readably() {
+    let services = Services::start().await;
+    services.refuse("store_token", 1);
+    let verified = run(&services, "verification", "verification_workflow", input(&services, "verification/input.json"));
+    assert_eq!(verified.await["status"], "completed");
+    assert_eq!(services.asked("store_token").len(), 2);
+}
+
+#[tokio::test]
+async fn verification_makes_the_same_token_after_a_kill() {
+    let services = Services::start().await;
+    let mut host = Host::start().await;
+    let api = host.api();
+    api.deploy(&example("verification")).await;
     services.hold("/mail");
-    let run = host
-        .api()
-        .start("verification_workflow", json!({"email": "ada@example.com", "services": services.url()}))
-        .await;
+    let run = api.start("verification_workflow", input(&services, "verification/input.json")).await;
     services.until_held("/mail").await;
-    let token = host.api().step(&run, "step", "generate_token").await["result"].clone();
+    let token = api.record(&run).await["step_results"]["generate_token"].take();
     host.kill();
-    services.release("/mail");
     host.restart().await;
-    let record = host.api().settled(&run).await;
-    assert_eq!((&record["status"], &record["output"]["token"]), (&json!("completed"), &token), "{record:#}");
-    assert_eq!(services.asked("store_token").len(), 1, "a completed step does not run again");
+    services.release("/mail");
+    let record = api.settled(&run).await;
+    assert_eq!(record["output"]["token"], token, "{record:#}");
+    assert_eq!(services.asked("store_token").len(), 1);
 }

@@ -1,163 +1,272 @@
-//! What is refused, with an error that says what to do, and leaves the host unharmed.
+//! What the host refuses: with an error that says why, and without harm to itself.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-use forge_tests::{Host, HostBuilder, Services, component, components, example};
+use forge_tests::program::block;
+use forge_tests::{Answer, Api, Host, Services, component, components, example};
 use reqwest::Method;
 use serde_json::json;
+use tempfile::TempDir;
 
-/// Checks that an upload is refused with these words.
-async fn refused(host: &Host, upload: &[u8], words: &str) {
-    let (code, message) = host.api().upload(upload).await.refused(422);
-    assert_eq!(code, "invalid_component");
-    assert!(message.contains(words), "`{words}` is not in: {message}");
-    assert_eq!(host.api().health().await["status"], "ok");
-}
-
-#[tokio::test]
-async fn what_is_no_workflow_component_is_refused_with_its_reason() {
+/// Uploads what is no workflow, and then uses the host as if nothing had happened.
+async fn is_refused(bytes: &[u8], status: u16, words: &[&str]) {
     let host = Host::start().await;
-    refused(&host, b"hello", "no WebAssembly: upload the file that `forge build` writes").await;
-    refused(&host, b"", "no WebAssembly").await;
-    refused(&host, &components::core_module(), "a core module, not a component").await;
-    refused(&host, &components::importing_wasi(), "imports `wasi:clocks/").await;
-    refused(&host, &components::of_another_version(), "this host has 0.1.0").await;
-    refused(&host, &components::describing(&[]), "no workflows: name them in `forge::export!").await;
-    refused(
-        &host,
-        &components::describing(&[("twice", 1), ("twice", 1)]),
-        "version 1 of workflow `twice` twice",
-    )
-    .await;
-    refused(&host, &components::describing(&[("9lives", 1)]), "`9lives` is no name").await;
-    refused(&host, &components::describing_nothing(), "`describe` failed").await;
-    refused(&host, &components::describing_forever(), "out of fuel").await;
-    assert_eq!(host.api().get("/_api/workflows").await.ok()["workflows"], json!([]));
-}
-
-#[tokio::test]
-async fn a_truncated_component_is_refused_wherever_it_is_cut() {
-    let host = Host::start().await;
-    let whole = component("greeting");
-    for part in [9, 100, whole.len() / 2, whole.len() - 1] {
-        let (code, _) = host.api().upload(&whole[..part]).await.refused(422);
-        assert_eq!(code, "invalid_component", "cut at {part}");
+    let (_, message) = host.api().upload(bytes).await.refused(status);
+    for word in words {
+        assert!(message.contains(word), "`{word}` is missing in: {message}");
     }
-    host.api().deploy(&whole).await;
+    is_unharmed(&host).await;
+    let known = host.api().get("/_api/workflows").await.ok();
+    assert_eq!(known["workflows"].as_array().unwrap().len(), 1, "nothing of it is left: {known:#}");
 }
 
-#[tokio::test]
-async fn an_upload_over_the_limit_is_refused() {
-    let host = Host::builder().flag(["--module-size", "64KiB"]).start().await;
-    let (_, message) = host.api().upload(&vec![0; 65_537]).await.refused(413);
-    assert!(message.contains("65536") || message.contains("64 KiB"), "{message}");
-    let request = host.api().request(Method::POST, "/_api/workflows").await;
-    let answer = request.header("content-type", "text/plain").body("x").send().await.unwrap();
-    assert_eq!(answer.status(), 415);
-}
-
-#[tokio::test]
-async fn starts_that_cannot_be_are_refused_and_start_nothing() {
-    let host = Host::start().await;
+/// Checks that the host does its work.
+async fn is_unharmed(host: &Host) {
     let api = host.api();
+    assert_eq!(api.health().await["status"], "ok");
     api.deploy(&component("greeting")).await;
-    let unknown = api.try_start("greetings", &json!({"input": "x"})).await.refused(404);
-    assert_eq!(unknown.0, "unknown_workflow");
-    assert!(unknown.1.contains("there is no workflow `greetings`; there are: greeting"), "{}", unknown.1);
-    let unknown = api.try_start("greeting", &json!({"input": "x", "version": 9})).await.refused(404);
-    assert_eq!(
-        unknown,
-        ("unknown_version".into(), "workflow `greeting` has no version 9; there are: 3, 2, 1".into())
-    );
-    let misspelt = api.try_start("greeting", &json!({"inputs": "x"})).await.refused(400);
-    assert!(misspelt.1.contains("inputs"), "{}", misspelt.1);
-    let request = api.request(Method::POST, "/_api/workflows/greeting/start").await;
-    let answer = request.header("content-type", "application/json").body("{no json").send().await.unwrap();
-    assert_eq!(answer.status(), 400);
-    let large = "x".repeat((1 << 20) + 1);
-    api.try_start("greeting", &json!({ "input": large })).await.refused(413);
-    assert_eq!(api.get("/_api/runs").await.ok()["runs"], json!([]));
+    let run = api.start("greeting", json!("Ada")).await;
+    assert_eq!(api.settled(&run).await["output"], "3: welcome Ada");
 }
 
 #[tokio::test]
-async fn an_input_that_does_not_fit_fails_the_run_and_says_where() {
-    let host = Host::start().await;
-    host.api().deploy(&component("greeting")).await;
-    let run = host.api().start("greeting", json!({"name": 5})).await;
-    let record = host.api().settled(&run).await;
-    assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("invalid-input")));
-    let error = record["error"].as_str().unwrap();
-    assert!(error.contains("input of `greeting` version 3 does not fit `String`"), "{error}");
+async fn what_is_no_wasm() {
+    is_refused(b"this is a text", 422, &["no WebAssembly"]).await;
 }
 
 #[tokio::test]
-async fn unknown_runs_and_bad_questions_are_refused() {
+async fn nothing_at_all() {
+    is_refused(b"", 422, &["no WebAssembly"]).await;
+}
+
+#[tokio::test]
+async fn truncated_wasm() {
+    let whole = component("tally");
+    is_refused(&whole[..whole.len() / 2], 422, &["unexpected end"]).await;
+}
+
+#[tokio::test]
+async fn a_core_module() {
+    is_refused(&components::core_module(), 422, &["core module", "forge build"]).await;
+}
+
+#[tokio::test]
+async fn an_import_of_wasi_is_named() {
+    is_refused(&components::importing_wasi(), 422, &["wasi:clocks/monotonic-clock@0.2.0"]).await;
+}
+
+#[tokio::test]
+async fn another_version_of_the_interface_is_named() {
+    is_refused(&components::of_another_version(), 422, &["forge:workflow/types@0.9.0"]).await;
+}
+
+#[tokio::test]
+async fn a_component_without_workflows() {
+    is_refused(&components::describing(&[]), 422, &["no workflows"]).await;
+}
+
+#[tokio::test]
+async fn a_component_that_has_the_same_workflow_twice() {
+    let twice = components::describing(&[("payment", 1), ("refund", 1), ("payment", 1)]);
+    is_refused(&twice, 422, &["`payment`", "version 1", "twice"]).await;
+}
+
+#[tokio::test]
+async fn a_workflow_without_a_proper_name() {
+    is_refused(&components::describing(&[("pay ment", 1)]), 422, &["`pay ment`"]).await;
+    is_refused(&components::describing(&[("", 1)]), 422, &["name"]).await;
+}
+
+#[tokio::test]
+async fn version_zero() {
+    is_refused(&components::describing(&[("payment", 0)]), 422, &["version"]).await;
+}
+
+#[tokio::test]
+async fn a_describe_that_does_not_end() {
+    is_refused(&components::describing_forever(), 422, &["describe", "fuel"]).await;
+}
+
+#[tokio::test]
+async fn a_describe_that_traps() {
+    is_refused(&components::describing_nothing(), 422, &["describe"]).await;
+}
+
+#[tokio::test]
+async fn a_component_over_the_size_limit() {
+    is_refused(&vec![0; (16 << 20) + 1], 413, &["16777216"]).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_wasm_by_its_own_account() {
     let host = Host::start().await;
+    let upload = host.api().post_json("/_api/workflows", &json!({})).await;
+    let (_, message) = upload.refused(415);
+    assert!(message.contains("application/wasm"), "{message}");
+    is_unharmed(&host).await;
+}
+
+/// A host with workflows to be asked for in the wrong way.
+async fn host() -> Host {
+    let host = Host::start().await;
+    host.api().deploy(&example("payment")).await;
+    host
+}
+
+/// A start with this body, which may be no JSON.
+async fn start(api: &Api, body: &'static str) -> Answer {
+    let request = api.request(Method::POST, "/_api/workflows/payment_workflow/start").await;
+    let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
+    Answer { status: response.status().as_u16(), body: response.json().await.unwrap() }
+}
+
+#[tokio::test]
+async fn an_input_that_is_no_json() {
+    let host = host().await;
+    let (code, message) = start(&host.api(), r#"{"input": {"items": }"#).await.refused(400);
+    assert_eq!(code, "invalid_body");
+    assert!(message.contains("no JSON") && message.contains("column 21"), "{message}");
+    is_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_start_with_an_unknown_field() {
+    let host = host().await;
+    let (_, message) = start(&host.api(), r#"{"inptu": {}}"#).await.refused(400);
+    assert!(message.contains("unknown field `inptu`"), "{message}");
+}
+
+#[tokio::test]
+async fn an_input_that_does_not_fit_the_workflow_fails_the_run_and_names_the_field() {
+    let host = host().await;
     let api = host.api();
-    let nobody = "0190aaaa-0000-7000-8000-000000000000";
-    for path in [format!("/_api/runs/{nobody}"), format!("/_api/runs/{nobody}/steps")] {
-        assert_eq!(api.get(&path).await.refused(404).0, "unknown_run");
+    for (input, words) in [
+        (json!({"items": [], "email": "ada@example.com"}), "missing field `card_token`"),
+        (json!({"items": 5, "card_token": "t", "email": "e"}), "expected a sequence"),
+        (json!("a text"), "PaymentInput"),
+    ] {
+        let run = api.start("payment_workflow", input).await;
+        let record = api.settled(&run).await;
+        assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("invalid-input")));
+        let error = record["error"].as_str().unwrap();
+        assert!(error.contains("input of `payment_workflow` version 1") && error.contains(words), "{error}");
+        assert!(api.steps(&run).await.is_empty(), "nothing was done");
+    }
+    is_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn an_input_over_the_size_limit() {
+    let host = host().await;
+    let input = json!("x".repeat(1 << 20));
+    let (code, message) = host.api().try_start("payment_workflow", &json!({ "input": input })).await.refused(413);
+    assert!(["input_too_large", "body_too_large"].contains(&&*code) && message.contains("1048576"), "{message}");
+    is_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn an_unknown_workflow_and_those_that_there_are_are_named() {
+    let host = host().await;
+    let (code, message) = host.api().try_start("paymnt", &json!({})).await.refused(404);
+    assert_eq!(code, "unknown_workflow");
+    assert!(message.contains("`paymnt`") && message.contains("payment_workflow"), "{message}");
+    let (code, _) = host.api().get("/_api/workflows/paymnt").await.refused(404);
+    assert_eq!(code, "unknown_workflow");
+}
+
+#[tokio::test]
+async fn an_unknown_version_and_those_that_there_are_are_named() {
+    let host = host().await;
+    let start = json!({"input": {}, "version": 7});
+    let (code, message) = host.api().try_start("payment_workflow", &start).await.refused(404);
+    assert_eq!(code, "unknown_version");
+    assert!(message.contains("no version 7") && message.ends_with("there are: 1"), "{message}");
+    for action in ["activate", "deprecate"] {
+        let path = format!("/_api/workflows/payment_workflow/versions/7/{action}");
+        let (code, _) = host.api().post(&path).await.refused(404);
+        assert_eq!(code, "unknown_version");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_run() {
+    let host = host().await;
+    let run = "01a2067d-19b8-719e-a2a6-031945f4bafe";
+    for path in ["", "/steps"] {
+        let (code, message) = host.api().get(&format!("/_api/runs/{run}{path}")).await.refused(404);
+        assert!(code == "unknown_run" && message.contains(run), "{message}");
     }
     for action in ["cancel", "resume", "pause"] {
-        assert_eq!(api.post(&format!("/_api/runs/{nobody}/{action}")).await.refused(404).0, "unknown_run");
+        let (code, message) = host.api().post(&format!("/_api/runs/{run}/{action}")).await.refused(404);
+        assert!(code == "unknown_run" && message.contains(run), "{message}");
     }
-    api.get("/_api/runs/not-a-uuid").await.refused(400);
-    api.get("/_api/runs?status=asleep").await.refused(400);
-    api.get("/_api/runs?wait=1").await.refused(400);
-    api.get(&format!("/_api/runs/{nobody}?wait=forever")).await.refused(400);
-    api.get("/_api/nothing").await.refused(404);
-    api.post("/_api/health").await.refused(405);
+    let (code, _) = host.api().get("/_api/runs/not-an-id").await.refused(400);
+    assert_eq!(code, "invalid_parameter");
+    is_unharmed(&host).await;
 }
 
 #[tokio::test]
-async fn a_second_host_on_the_same_database_is_refused() {
-    let host = Host::start().await;
-    let url = format!("sqlite:{}", host.database_file().display());
-    let cli = forge_tests::Cli::default();
-    let said = cli.run(["serve", "--listen", "127.0.0.1:0", "--database", &url]).await.failed(1);
-    let owner = format!("is in use by another forge process (pid {})", host.pid());
-    assert!(said.contains(&owner), "{said}");
-    assert_eq!(host.api().health().await["status"], "ok");
+async fn a_key_that_is_too_long_or_empty() {
+    let host = host().await;
+    for key in [String::new(), "k".repeat(256)] {
+        let (code, _) = host.api().try_start("payment_workflow", &json!({ "key": key })).await.refused(400);
+        assert_eq!(code, "invalid_key");
+    }
 }
 
 #[tokio::test]
-async fn a_database_from_a_newer_version_is_refused_and_untouched() {
-    let mut host = Host::start().await;
-    host.terminate().await;
-    let mut database = host.database().await;
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                 VALUES (9000, 'from the future', 1, x'00', 0)";
-    database.change(sqlx::query(newer)).await;
-    database.close().await;
-    let url = format!("sqlite:{}", host.database_file().display());
-    let cli = forge_tests::Cli::default();
-    let said = cli.run(["serve", "--listen", "127.0.0.1:0", "--database", &url]).await.failed(1);
-    assert!(said.contains("written by a newer version of Forge (schema version 9000"), "{said}");
+async fn an_unknown_path_and_a_wrong_method() {
+    let host = host().await;
+    let (code, message) = host.api().get("/_api/nothing").await.refused(404);
+    assert!(code == "unknown_route" && message.contains("openapi.json"), "{message}");
+    let (code, _) = host.api().post("/_api/health").await.refused(405);
+    assert_eq!(code, "method_not_allowed");
 }
 
 #[tokio::test]
-async fn a_host_that_cannot_open_its_database_says_why() {
-    let cli = forge_tests::Cli::default();
-    let said = cli.run(["serve", "--database", "sqlite:/no/such/folder/forge.db"]).await.failed(1);
-    assert!(said.contains("there is no folder /no/such/folder"), "{said}");
-    let said = cli.run(["serve", "--database", "mysql://x"]).await;
-    assert!(said.code != 0 && said.stderr.contains("use sqlite:PATH"), "{said:?}");
+async fn a_second_host_on_the_same_database() {
+    let host = Host::with_interpreter().await;
+    let database = format!("sqlite:{}", host.database_file().display());
+    let second = host.cli().run(["serve", "--listen", "127.0.0.1:0", "--database", &database]).await;
+    let said = second.failed(1);
+    assert!(said.contains("in use by another forge process"), "{said}");
+    assert!(said.contains(&format!("pid {}", host.pid())), "{said}");
+    assert!(said.contains("forge.db"), "{said}");
+    is_at_work(&host).await;
 }
 
-#[tokio::test]
-async fn a_refused_upload_disturbs_no_run() {
+/// Checks that a host with the interpreter executes programs.
+async fn is_at_work(host: &Host) {
     let services = Services::start().await;
-    let host = HostBuilder::default().start().await;
-    let api = host.api();
-    api.deploy(&example("payment")).await;
-    let input = json!({
-        "services": services.url(), "card_token": "tok_visa", "email": "ada@example.com",
-        "items": [{"sku": "dripper-v60-02", "quantity": 1}],
-    });
-    services.hold("/payments/charges");
-    let run = api.start("payment_workflow", input).await;
-    services.until_held("/payments/charges").await;
-    refused(&host, &components::describing_forever(), "out of fuel").await;
-    services.release("/payments/charges");
-    assert_eq!(api.settled(&run).await["status"], "completed");
+    let run = host.api().start_program(&services, block![]).await;
+    assert_eq!(host.api().settled(&run).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_database_from_a_newer_version() {
+    let mut host = Host::with_interpreter().await;
+    host.kill();
+    let mut database = host.database().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99991231235959, 'of the future', TRUE, x'00', 0)";
+    assert_eq!(database.change(newer, &[]).await, 1);
+    database.close().await;
+
+    let refused = host.try_restart().await.expect_err("it does not serve");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.log.contains("newer version of Forge"), "{}", refused.log);
+    assert!(refused.log.contains("99991231235959"), "{}", refused.log);
+
+    let mut database = host.database().await;
+    database.change("DELETE FROM _sqlx_migrations WHERE version = 99991231235959", &[]).await;
+    database.close().await;
+    host.restart().await;
+    is_at_work(&host).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_none() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("forge.db"), "a text of some length that is no database".repeat(100)).unwrap();
+    let refused = Host::builder().folder(folder).try_start().await.err().expect("it does not serve");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.log.contains("cannot open the database"), "{}", refused.log);
 }

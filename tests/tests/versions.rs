@@ -1,102 +1,137 @@
-//! Versions: immutable, swapped while runs go on, and chosen by rule.
+//! Versions: immutable, hot-swapped, chosen.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-use forge_tests::{Host, Services, component, example};
+use forge_tests::{Api, Host, Services, component, example};
 use serde_json::{Value, json};
 
-async fn greet(host: &Host, version: Option<u32>) -> Value {
-    let mut body = json!({"input": "Ada"});
+/// What a new run of `greeting` says.
+async fn greeting(api: &Api, version: Option<u32>) -> Value {
+    let mut start = json!({"input": "Ada"});
     if let Some(version) = version {
-        body["version"] = version.into();
+        start["version"] = json!(version);
     }
-    let started = host.api().try_start("greeting", &body).await.ok();
-    host.api().settled(started["run_id"].as_str().unwrap()).await["output"].clone()
+    let run = api.start_acknowledged("greeting", &start).await;
+    api.settled(&run).await["output"].take()
 }
 
 #[tokio::test]
-async fn new_runs_take_the_highest_version_the_active_one_or_the_one_asked_for() {
+async fn a_component_may_hold_several_versions_and_an_upload_lists_them() {
+    let host = Host::start().await;
+    let answer = host.api().upload(&component("greeting")).await;
+    assert_eq!(answer.status, 201);
+    let registered = answer.ok();
+    assert_eq!(registered["digest"].as_str().map(str::len), Some(64));
+    let versions: Vec<_> = registered["workflows"].as_array().unwrap().iter().collect();
+    let of = |field: &str| versions.iter().map(|version| version[field].clone()).collect::<Vec<_>>();
+    assert_eq!(of("name"), ["greeting"; 3]);
+    assert_eq!(of("version"), [1, 2, 3]);
+    assert_eq!(of("timeout"), ["24h"; 3]);
+    assert_eq!(of("deprecated"), [true, false, false]);
+}
+
+#[tokio::test]
+async fn the_same_bytes_again_change_nothing() {
     let host = Host::start().await;
     let api = host.api();
-    let uploaded = api.upload(&component("greeting")).await;
-    assert_eq!(uploaded.status, 201);
-    let versions = uploaded.body["workflows"].as_array().unwrap();
-    let listed: Vec<_> =
-        versions.iter().map(|info| (info["version"].clone(), info["deprecated"].clone())).collect();
-    assert_eq!(listed, [(json!(3), json!(false)), (json!(2), json!(false)), (json!(1), json!(true))]);
-    assert_eq!(versions[0]["timeout"], "24h");
-
-    assert_eq!(greet(&host, None).await, "3: welcome Ada");
-    assert_eq!(greet(&host, Some(1)).await, "1: hello Ada");
+    let first = api.deploy(&component("greeting")).await;
     api.post("/_api/workflows/greeting/versions/2/activate").await.ok();
-    assert_eq!(greet(&host, None).await, "2: good day Ada");
-    api.post("/_api/workflows/greeting/versions/2/deprecate").await.ok();
-    assert_eq!(greet(&host, None).await, "3: welcome Ada");
-    api.post("/_api/workflows/greeting/versions/3/deprecate").await.ok();
-    let (code, message) = api.try_start("greeting", &json!({"input": "Ada"})).await.refused(409);
-    assert_eq!(code, "all_deprecated");
-    assert!(message.contains("activate one, or ask for a version"), "{message}");
-    assert_eq!(greet(&host, Some(3)).await, "3: welcome Ada");
-    api.post("/_api/workflows/greeting/versions/7/activate").await.refused(404);
+    let again = api.upload(&component("greeting")).await;
+    assert_eq!((again.status, &again.body["digest"]), (200, &first["digest"]));
+    let versions = api.get("/_api/workflows/greeting").await.ok();
+    assert_eq!(versions["current"], 2, "what was activated stays so");
+    assert_eq!(versions["versions"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]
-async fn the_same_bytes_again_change_nothing_and_other_bytes_need_a_higher_version() {
+async fn other_bytes_with_the_same_version_are_a_conflict_and_say_to_raise_it() {
     let host = Host::start().await;
+    let services = Services::start().await;
     let api = host.api();
-    let first = api.upload(&component("tally")).await;
-    let again = api.upload(&component("tally")).await;
-    assert_eq!((first.status, again.status), (201, 200));
-    assert_eq!(first.body["digest"], again.body["digest"]);
+    api.deploy(&component("tally")).await;
     let (code, message) = api.upload(&component("tally-changed")).await.refused(409);
     assert_eq!(code, "version_taken");
-    assert!(message.contains("raise the version (`#[version = 2]`)"), "{message}");
-    let versions = api.get("/_api/workflows/tally").await.ok();
-    assert_eq!(versions["versions"].as_array().unwrap().len(), 1);
+    assert!(message.contains("version 1 of workflow `tally`") && message.contains("#[version = 2]"), "{message}");
+
+    services.open("tally");
+    let run = api.start("tally", json!(services.url())).await;
+    assert_eq!(api.settled(&run).await["output"], "cups, then saucers", "the first upload stays");
 }
 
 #[tokio::test]
-async fn uploading_version_2_leaves_runs_of_version_1_with_version_1() {
-    let services = Services::start().await;
+async fn new_runs_take_the_highest_version_or_the_one_that_is_asked_for() {
+    let host = Host::start().await;
+    let api = host.api();
+    api.deploy(&component("greeting")).await;
+    assert_eq!(greeting(&api, None).await, "3: welcome Ada");
+    assert_eq!(greeting(&api, Some(2)).await, "2: good day Ada");
+    assert_eq!(greeting(&api, Some(1)).await, "1: hello Ada", "a deprecated version, too");
+}
+
+#[tokio::test]
+async fn new_runs_take_the_version_that_was_activated() {
     let mut host = Host::start().await;
     let api = host.api();
+    api.deploy(&component("greeting")).await;
+    let version = api.post("/_api/workflows/greeting/versions/1/activate").await.ok();
+    assert_eq!((&version["version"], &version["deprecated"]), (&json!(1), &json!(false)));
+    assert_eq!(greeting(&api, None).await, "1: hello Ada");
+    host.kill();
+    host.restart().await;
+    assert_eq!(greeting(&api, None).await, "1: hello Ada", "also after a restart");
+    api.post("/_api/workflows/greeting/versions/3/activate").await.ok();
+    assert_eq!(greeting(&api, None).await, "3: welcome Ada");
+}
+
+#[tokio::test]
+async fn new_runs_do_not_take_a_version_that_was_deprecated() {
+    let host = Host::start().await;
+    let api = host.api();
+    api.deploy(&component("greeting")).await;
+    api.post("/_api/workflows/greeting/versions/3/deprecate").await.ok();
+    assert_eq!(greeting(&api, None).await, "2: good day Ada");
+    assert_eq!(greeting(&api, Some(3)).await, "3: welcome Ada");
+    api.post("/_api/workflows/greeting/versions/2/deprecate").await.ok();
+    let (code, message) = api.try_start("greeting", &json!({"input": "Ada"})).await.refused(409);
+    assert!(code == "all_deprecated" && message.contains("activate one"), "{message}");
+    assert_eq!(api.get("/_api/workflows/greeting").await.ok()["current"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_new_version_disturbs_no_run_and_needs_no_restart() {
+    let mut host = Host::start().await;
+    let services = Services::start().await;
+    let api = host.api();
+    let input = json!({"user_id": "ada", "email": "ada@example.com", "services": services.url()});
     api.deploy(&example("onboarding")).await;
-    let input =
-        json!({"services": services.url(), "user_id": "1", "email": "ada@example.com", "plan": "pro"});
-    services.hold("/customers");
+    services.hold("/mail");
     let old = api.start("user_onboarding", input.clone()).await;
-    services.until_held("/customers").await;
+    services.until_held("/mail").await;
 
     api.deploy(&example("onboarding-v2")).await;
-    services.release("/customers");
     let new = api.start("user_onboarding", input).await;
-    let (old, new) = (api.settled(&old).await, api.settled(&new).await);
-    assert_eq!((&old["version"], &old["status"]), (&json!(1), &json!("completed")), "{old:#}");
-    assert_eq!((&new["version"], &new["status"]), (&json!(2), &json!("completed")), "{new:#}");
-    assert_ne!(old["digest"], new["digest"]);
-
+    assert_eq!(api.record(&old).await["status"], "running");
+    // The old run goes on with its own code even if it has to be replayed.
     host.kill();
     host.restart().await;
-    let current = host.api().get("/_api/workflows/user_onboarding").await.ok();
-    assert_eq!(current["current"], 2);
+    services.release("/mail");
+
+    let (old, new) = (api.settled(&old).await, api.settled(&new).await);
+    assert_eq!((&old["version"], &new["version"]), (&json!(1), &json!(2)));
+    assert_ne!(old["digest"], new["digest"]);
+    assert!(old["output"]["token"].as_str().is_some_and(|token| token.starts_with("welcome_")), "{old:#}");
+    assert_eq!(new["output"]["verified"], true, "{new:#}");
 }
 
 #[tokio::test]
-async fn a_key_starts_one_run_whoever_asks_and_however_often() {
-    let mut host = Host::start().await;
-    host.api().deploy(&component("greeting")).await;
-    let body = json!({"input": "Ada", "key": "order-1"});
+async fn the_list_of_workflows_has_every_version_the_highest_first() {
+    let host = Host::start().await;
     let api = host.api();
-    let starts = (0..20).map(|_| api.try_start("greeting", &body));
-    let runs: Vec<Value> =
-        futures::future::join_all(starts).await.into_iter().map(|a| a.ok()["run_id"].clone()).collect();
-    assert!(runs.iter().all(|run| run == &runs[0]), "{runs:?}");
-    host.kill();
-    host.restart().await;
-    let again = host.api().try_start("greeting", &body).await.ok();
-    assert_eq!(again["run_id"], runs[0]);
-    let other = json!({"input": "Grace", "key": "order-1"});
-    let (code, message) = host.api().try_start("greeting", &other).await.refused(409);
-    assert_eq!(code, "key_reused");
-    assert!(message.contains("use a new key"), "{message}");
+    for component in [component("greeting"), example("payment")] {
+        api.deploy(&component).await;
+    }
+    let list = api.get("/_api/workflows").await.ok();
+    let names: Vec<_> = list["workflows"].as_array().unwrap().iter().map(|workflow| &workflow["name"]).collect();
+    assert_eq!(names, ["greeting", "payment_with_confirmation", "payment_workflow"]);
+    let greeting = &list["workflows"][0];
+    let versions: Vec<_> = greeting["versions"].as_array().unwrap().iter().map(|info| &info["version"]).collect();
+    assert_eq!((versions, &greeting["current"]), (vec![&json!(3), &json!(2), &json!(1)], &json!(3)));
 }

@@ -113,7 +113,7 @@ pub struct Row {
     /// Where it belongs. A compensation's scope is its step with attempt 0.
     pub scope: Scope,
     /// Its index in that scope. `None` for what is found otherwise: low-level steps by their name,
-    /// compensations by their step.
+    /// compensations by their step, timeouts by their attempt.
     pub index: Option<u32>,
     /// What it is.
     pub kind: Kind,

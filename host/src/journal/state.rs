@@ -42,6 +42,8 @@ pub struct Journal {
     by_name: HashMap<Arc<str>, u64>,
     /// Compensations by their step. Never iterated.
     by_step: HashMap<u64, u64>,
+    /// Timeouts by the attempt that they limit. Never iterated.
+    timeouts: HashMap<Scope, u64>,
     /// The last place given in the order of what the guest saw.
     last_order: u64,
     /// Rows changed since [`Journal::take_changes`].
@@ -75,6 +77,7 @@ impl Journal {
             by_index: HashMap::new(),
             by_name: HashMap::new(),
             by_step: HashMap::new(),
+            timeouts: HashMap::new(),
             last_order: 0,
             touched: BTreeSet::new(),
             run_touched: false,
@@ -151,6 +154,11 @@ impl Journal {
     /// The compensation of a step.
     pub fn compensation(&self, step: u64) -> Option<&Row> {
         self.row(*self.by_step.get(&step)?)
+    }
+
+    /// The timer of an attempt's timeout.
+    pub fn timeout(&self, scope: Scope) -> Option<&Row> {
+        self.row(*self.timeouts.get(&scope)?)
     }
 
     /// The place of the last completed step that has a compensation handler: the point to which a
@@ -512,7 +520,8 @@ impl Journal {
         match row.kind {
             Kind::Step => new &= self.by_name.insert(Arc::clone(&row.name), row.seq).is_none(),
             Kind::Compensation => new &= self.by_step.insert(row.scope.step, row.seq).is_none(),
-            Kind::Http | Kind::Sleep | Kind::Timeout | Kind::Time => {}
+            Kind::Timeout => new &= self.timeouts.insert(row.scope, row.seq).is_none(),
+            Kind::Http | Kind::Sleep | Kind::Time => {}
         }
         new
     }

@@ -30,7 +30,12 @@ impl HostState {
             input: duration.to_string(),
             wake_at: Some(now.plus(duration)),
         };
-        let call = self.activation()?.session.submit(Scope::from_handle(scope), effect, now);
+        let scope = Scope::from_handle(scope);
+        let session = &mut self.activation()?.session;
+        let call = match kind {
+            Kind::Timeout => session.submit_timeout(scope, effect, now),
+            _ => session.submit(scope, effect, now),
+        };
         self.or_stop(call.map_err(Stop::from))
     }
 }

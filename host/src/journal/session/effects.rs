@@ -29,7 +29,22 @@ impl Session {
         now: Timestamp,
     ) -> Result<CallId, SessionError> {
         let Some(index) = self.take_index(scope)? else { return Ok(self.call_for_nothing()) };
-        let seq = self.find_or_record(scope, index, effect, now)?;
+        let seq = self.find_or_record(scope, Some(index), effect, now)?;
+        self.call_for(seq, Waits::Effect)
+    }
+
+    /// Submits the timer of a step's timeout, or finds it in the journal. It has no index: the guest
+    /// submits it once the step first waits, which may be at another call in a replay.
+    pub(crate) fn submit_timeout(
+        &mut self,
+        scope: Scope,
+        effect: Effect,
+        now: Timestamp,
+    ) -> Result<CallId, SessionError> {
+        if self.scope(scope)?.is_none() {
+            return Ok(self.call_for_nothing());
+        }
+        let seq = self.find_or_record(scope, None, effect, now)?;
         self.call_for(seq, Waits::Effect)
     }
 
@@ -42,7 +57,7 @@ impl Session {
             input: String::new(),
             wake_at: None,
         };
-        let seq = self.find_or_record(scope, index, effect, now)?;
+        let seq = self.find_or_record(scope, Some(index), effect, now)?;
         let Some(row) = self.journal.row(seq) else { return Ok(now) };
         let recorded = row.started_at;
         if row.is_open() {
@@ -55,19 +70,23 @@ impl Session {
     fn find_or_record(
         &mut self,
         scope: Scope,
-        index: u32,
+        index: Option<u32>,
         effect: Effect,
         now: Timestamp,
     ) -> Result<u64, SessionError> {
         let input = (!effect.input.is_empty()).then_some(effect.input.as_str());
         let fingerprint = fingerprint(effect.kind, &effect.name, input);
-        if let Some(row) = self.journal.call(scope, index) {
+        let found = match index {
+            Some(index) => self.journal.call(scope, index),
+            None => self.journal.timeout(scope),
+        };
+        if let Some(row) = found {
             check_same(row, effect.kind, &effect.name, fingerprint)?;
             return Ok(row.seq);
         }
         let begin = Begin {
             scope,
-            index: Some(index),
+            index,
             kind: effect.kind,
             name: effect.name.into(),
             fingerprint,

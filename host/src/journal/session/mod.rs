@@ -364,16 +364,20 @@ impl Session {
         open.compensating || self.rollback != Rollback::Begun
     }
 
+    /// The scope in which the guest makes a call; `None` if it no longer takes part.
+    fn scope(&mut self, scope: Scope) -> Result<Option<&mut OpenScope>, SessionError> {
+        let begun = self.rollback == Rollback::Begun;
+        let foreign = GuestError::ForeignScope(scope.handle());
+        match self.scopes.get_mut(&scope) {
+            Some(open) if begun && !open.compensating => Ok(None),
+            Some(open) if !open.ended => Ok(Some(open)),
+            _ => Err(foreign.into()),
+        }
+    }
+
     /// The index of the next call in a scope; `None` if the scope no longer takes part.
     fn take_index(&mut self, scope: Scope) -> Result<Option<u32>, SessionError> {
-        let begun = self.rollback == Rollback::Begun;
-        let open = self.scopes.get_mut(&scope).ok_or(GuestError::ForeignScope(scope.handle()))?;
-        if begun && !open.compensating {
-            return Ok(None);
-        }
-        if open.ended {
-            return Err(GuestError::ForeignScope(scope.handle()).into());
-        }
+        let Some(open) = self.scope(scope)? else { return Ok(None) };
         let index = open.next_index;
         open.next_index += 1;
         Ok(Some(index))
