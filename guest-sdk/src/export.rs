@@ -107,7 +107,7 @@ pub(crate) type Outcome<W> = Result<(<W as ForgeWorkflow>::Output, String), Fail
 pub(crate) fn execute<W: ForgeWorkflow>(input: &str) -> Outcome<W> {
     let info = host::run::info();
     runtime::reset(info.seed);
-    let input = serde_json::from_str(input).map_err(|error| invalid_input::<W>(&error))?;
+    let input = read_input(input).map_err(|error| invalid_input::<W>(&error))?;
     let ctx = WorkflowContext::new(info).map_err(|error| Failure::of(&error).not_retryable())?;
 
     let outcome: Option<Outcome<W>> = executor::run_body(async {
@@ -126,6 +126,14 @@ pub(crate) fn execute<W: ForgeWorkflow>(input: &str) -> Outcome<W> {
     // The host was told of each handler that failed; there is nothing to add.
     let _ = executor::run_compensations(saga::run_handlers());
     Err(failure)
+}
+
+/// A start without input has the input `{}`, which is no input for a workflow that takes `()`.
+fn read_input<I: serde::de::DeserializeOwned>(input: &str) -> serde_json::Result<I> {
+    serde_json::from_str(input).or_else(|error| match input {
+        "{}" => serde_json::from_str("null").map_err(|_| error),
+        _ => Err(error),
+    })
 }
 
 fn invalid_input<W: ForgeWorkflow>(error: &serde_json::Error) -> Failure {

@@ -58,7 +58,8 @@ impl Config {
 pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
 
-/// What bounds guests, requests and the host. Every limit can be set.
+/// What bounds guests, requests and the host. Every limit can be set; `forge serve`
+/// has flags for those that operators want.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Fuel (about one unit per wasm instruction) from one wait of the guest to the next. Default

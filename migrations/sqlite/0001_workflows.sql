@@ -60,9 +60,11 @@ CREATE UNIQUE INDEX forge_workflow_steps_by_name ON forge_workflow_steps (workfl
 
 CREATE VIEW forge_workflow_runs AS
 SELECT id, workflow_name, version, input, output, status,
-       (SELECT step_name FROM forge_workflow_steps s
-         WHERE s.workflow_run_id = r.id AND s.kind = 'step'
-         ORDER BY s.status = 'running' DESC, s.seq DESC LIMIT 1) AS current_step,
+       CASE WHEN status <> 'completed' THEN
+           (SELECT step_name FROM forge_workflow_steps s
+             WHERE s.workflow_run_id = r.id AND s.kind = 'step'
+             ORDER BY s.status = 'running' DESC, s.seq DESC LIMIT 1)
+       END AS current_step,
        (SELECT json_group_object(step_name, json(coalesce(result, 'null'))) FROM forge_workflow_steps s
          WHERE s.workflow_run_id = r.id AND s.kind = 'step'
            AND s.status IN ('completed', 'compensated')) AS step_results,

@@ -11,10 +11,14 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the repository")
 }
 
-/// The program `forge`, which is compiled first if that is needed. The folder and the profile are those of the tests.
+/// The program `forge`: the one that `FORGE_BINARY` names, or the one of this repository, which is
+/// compiled first if that is needed, in the folder and the profile of the tests.
 pub fn forge() -> &'static Path {
     static FORGE: OnceLock<PathBuf> = OnceLock::new();
     FORGE.get_or_init(|| {
+        if let Some(given) = std::env::var_os("FORGE_BINARY") {
+            return given.into();
+        }
         let folder = target_folder();
         let mut cargo = Command::new(std::env::var_os("CARGO").as_deref().unwrap_or("cargo".as_ref()));
         forget_package(&mut cargo);

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,6 +13,7 @@ use crate::binary;
 pub struct Cli {
     server: Option<String>,
     folder: Option<PathBuf>,
+    stdin: Option<String>,
 }
 
 /// What a command did.
@@ -59,10 +61,22 @@ impl Cli {
         Self { folder: Some(folder.to_owned()), ..self }
     }
 
+    /// Writes this to the command's standard input.
+    pub fn stdin(self, text: &str) -> Self {
+        Self { stdin: Some(text.to_owned()), ..self }
+    }
+
     /// Runs a command to its end, apart from the test's own thread: its server may be there.
     pub async fn run<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
-        let mut command = self.command(arguments);
-        let run = tokio::task::spawn_blocking(move || command.output().expect("forge can be run"));
+        let (mut command, stdin) = (self.command(arguments), self.stdin.clone().unwrap_or_default());
+        let run = tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn().expect("forge can be run");
+            let mut pipe = child.stdin.take().expect("the input is a pipe");
+            // A command that does not read its input may be gone before it is written.
+            let _ = pipe.write_all(stdin.as_bytes());
+            drop(pipe);
+            child.wait_with_output().expect("forge can be waited for")
+        });
         let output = run.await.expect("running forge does not panic");
         Output {
             code: output.status.code().expect("forge was not killed"),
@@ -73,8 +87,10 @@ impl Cli {
 
     fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(binary::forge());
-        command.args(arguments.into_iter().map(|argument| argument.as_ref().to_owned())).stdin(Stdio::null());
-        command.env_remove("FORGE_SERVER");
+        command.args(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // What `forge build` compiles shares its dependencies with the guests.
+        command.env("CARGO_TARGET_DIR", binary::root().join("target/guests")).env_remove("FORGE_SERVER");
         if let Some(server) = &self.server {
             command.env("FORGE_SERVER", server);
         }

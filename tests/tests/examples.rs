@@ -13,7 +13,7 @@ fn input(services: &Services, file: &str) -> Value {
 }
 
 /// Runs an example to its end.
-async fn run(services: &Services, name: &str, workflow: &str, input: Value) -> Value {
+async fn run(name: &str, workflow: &str, input: Value) -> Value {
     let host = Host::builder().flag(["--compensation-backoff", "20ms"]).start().await;
     let api = host.api();
     api.deploy(&example(name)).await;
@@ -24,7 +24,7 @@ async fn run(services: &Services, name: &str, workflow: &str, input: Value) -> V
 #[tokio::test]
 async fn a_payment_reserves_charges_and_confirms() {
     let services = Services::start().await;
-    let record = run(&services, "payment", "payment_workflow", input(&services, "payment/input.json")).await;
+    let record = run("payment", "payment_workflow", input(&services, "payment/input.json")).await;
     assert_eq!(record["output"], json!({"order_id": "ord_000001", "charge_id": "ch_000001"}), "{record:#}");
     assert_eq!(services.performed(), ["reserve_inventory", "charge_card", "send_mail"]);
 }
@@ -32,7 +32,7 @@ async fn a_payment_reserves_charges_and_confirms() {
 #[tokio::test]
 async fn a_payment_stands_although_the_mail_bounces() {
     let services = Services::start().await;
-    let record = run(&services, "payment", "payment_workflow", input(&services, "payment/bounce.json")).await;
+    let record = run("payment", "payment_workflow", input(&services, "payment/bounce.json")).await;
     assert_eq!(record["status"], "completed", "{record:#}");
     assert_eq!(services.performed(), ["reserve_inventory", "charge_card"]);
 }
@@ -42,7 +42,7 @@ async fn a_payment_that_must_be_confirmed_is_rolled_back_when_the_mail_bounces()
     let services = Services::start().await;
     let before = services.inventory.stock("kettle-gooseneck-1l");
     let input = input(&services, "payment/bounce.json");
-    let record = run(&services, "payment", "payment_with_confirmation", input).await;
+    let record = run("payment", "payment_with_confirmation", input).await;
     assert_eq!(record["status"], "compensated", "{record:#}");
     assert_eq!(
         services.performed(),
@@ -56,7 +56,7 @@ async fn a_payment_with_a_card_that_is_declined_releases_the_reservation() {
     let services = Services::start().await;
     let mut input = input(&services, "payment/input.json");
     input["card_token"] = json!("tok_declined");
-    let record = run(&services, "payment", "payment_workflow", input).await;
+    let record = run("payment", "payment_workflow", input).await;
     assert_eq!((&record["status"], &record["error_kind"]), (&json!("compensated"), &json!("http")));
     assert!(record["error"].as_str().unwrap().contains("402"), "{record:#}");
     assert_eq!(services.performed(), ["reserve_inventory", "release_inventory"]);
@@ -66,7 +66,7 @@ async fn a_payment_with_a_card_that_is_declined_releases_the_reservation() {
 async fn onboarding_opens_accounts_and_says_hello() {
     let services = Services::start().await;
     let input = input(&services, "onboarding/input.json");
-    let record = run(&services, "onboarding", "user_onboarding", input).await;
+    let record = run("onboarding", "user_onboarding", input).await;
     let token = format!("welcome_{}", record["id"].as_str().unwrap());
     assert_eq!(record["output"], json!({"verified": false, "token": token}), "{record:#}");
     assert_eq!(services.performed(), ["create_user", "create_customer", "send_mail"]);
@@ -78,19 +78,16 @@ async fn onboarding_that_cannot_send_its_mail_deletes_the_accounts() {
     let services = Services::start().await;
     let mut input = input(&services, "onboarding/input.json");
     input["email"] = json!("bounce@example.com");
-    let record = run(&services, "onboarding", "user_onboarding", input).await;
+    let record = run("onboarding", "user_onboarding", input).await;
     assert_eq!(record["status"], "compensated", "{record:#}");
-    assert_eq!(
-        services.performed(),
-        ["create_user", "create_customer", "delete_customer", "delete_user"]
-    );
+    assert_eq!(services.performed(), ["create_user", "create_customer", "delete_customer", "delete_user"]);
 }
 
 #[tokio::test]
 async fn onboarding_version_2_knows_plans_and_verifies() {
     let services = Services::start().await;
     let input = input(&services, "onboarding-v2/input.json");
-    let record = run(&services, "onboarding-v2", "user_onboarding", input).await;
+    let record = run("onboarding-v2", "user_onboarding", input).await;
     assert_eq!((&record["version"], &record["output"]["verified"]), (&json!(2), &json!(true)), "{record:#}");
     assert_eq!(services.performed(), ["create_user", "create_customer", "send_mail", "verify_user"]);
 }
@@ -99,7 +96,7 @@ async fn onboarding_version_2_knows_plans_and_verifies() {
 async fn onboarding_version_2_takes_the_input_of_version_1() {
     let services = Services::start().await;
     let input = input(&services, "onboarding/input.json");
-    let record = run(&services, "onboarding-v2", "user_onboarding", input).await;
+    let record = run("onboarding-v2", "user_onboarding", input).await;
     assert_eq!(record["output"]["customer_id"], Value::Null, "{record:#}");
     assert_eq!(services.performed(), ["create_user", "send_mail", "verify_user"]);
 }
@@ -108,7 +105,7 @@ async fn onboarding_version_2_takes_the_input_of_version_1() {
 async fn verification_stores_the_token_that_it_mails() {
     let services = Services::start().await;
     let input = input(&services, "verification/input.json");
-    let record = run(&services, "verification", "verification_workflow", input).await;
+    let record = run("verification", "verification_workflow", input).await;
     let token = record["output"]["token"].as_str().unwrap_or_else(|| panic!("{record:#}"));
     assert!(token.starts_with("verify_"), "{token}");
     assert_eq!(record["step_results"]["generate_token"], token);
@@ -119,7 +116,7 @@ async fn verification_stores_the_token_that_it_mails() {
 async fn verification_tries_again_by_itself_and_fails_readably() {
     let services = Services::start().await;
     services.refuse("store_token", 1);
-    let verified = run(&services, "verification", "verification_workflow", input(&services, "verification/input.json"));
+    let verified = run("verification", "verification_workflow", input(&services, "verification/input.json"));
     assert_eq!(verified.await["status"], "completed");
     assert_eq!(services.asked("store_token").len(), 2);
 }

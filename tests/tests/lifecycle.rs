@@ -35,7 +35,10 @@ async fn a_record_says_all_that_is_known_of_a_run() {
     assert!(record["completed_at"].as_str() < record["deadline"].as_str());
 
     let (tea, request) = (api.step(&run, "step", "tea").await, &api.steps(&run).await[1]);
-    assert_eq!((&tea["parent"], &request["parent"], &request["parent_attempt"]), (&Value::Null, &tea["seq"], &json!(1)));
+    assert_eq!(
+        (&tea["parent"], &request["parent"], &request["parent_attempt"]),
+        (&Value::Null, &tea["seq"], &json!(1))
+    );
     assert_eq!((&request["kind"], &request["result"]["status"]), (&json!("http"), &json!(200)));
     assert!(request["step_name"].as_str().unwrap().starts_with("POST http"), "{request:#}");
     assert!(tea["duration_ms"].is_u64(), "{tea:#}");
@@ -144,9 +147,19 @@ async fn errors_can_be_read_in_the_record_the_journal_and_the_command_line() {
     let nowhere = "http://127.0.0.1:9";
     for (body, services_at, kind, words) in [
         (block![step("pay", block![fail("no money")])], services.url(), "error", "no money"),
-        (block![step("pay", block![Statement::Get("/echo?status=503".to_owned())])], services.url(), "http", "503"),
+        (
+            block![step("pay", block![Statement::Get("/echo?status=503".to_owned())])],
+            services.url(),
+            "http",
+            "503",
+        ),
         (block![step("pay", block![Statement::Never(Some(50))])], services.url(), "timeout", "50ms"),
-        (block![step("pay", block![Statement::Never(None)]).timeout(50)], services.url(), "timeout", "timed out after 50ms"),
+        (
+            block![step("pay", block![Statement::Never(None)]).timeout(50)],
+            services.url(),
+            "timeout",
+            "timed out after 50ms",
+        ),
         (block![step("pay", block![effect("pay")])], nowhere, "http", "127.0.0.1:9"),
     ] {
         let mut input = services.program(body);
@@ -156,7 +169,10 @@ async fn errors_can_be_read_in_the_record_the_journal_and_the_command_line() {
         let pay = api.step(&run, "step", "pay").await;
         for (place, found) in [("the record", &record), ("the journal", &pay)] {
             let error = found["error"].as_str().unwrap_or_default();
-            assert!(found["error_kind"] == kind && error.contains(words), "{kind}, {words} in {place}: {found:#}");
+            assert!(
+                found["error_kind"] == kind && error.contains(words),
+                "{kind}, {words} in {place}: {found:#}"
+            );
         }
         assert_eq!((&record["status"], &pay["status"]), (&json!("failed"), &json!("failed")));
         let shown = host.cli().run(["runs", "show", &run]).await.ok();
@@ -191,7 +207,8 @@ async fn what_a_workflow_draws_is_the_same_on_every_replay() {
     let output = &record["output"];
     assert_eq!((&output[0], &output[4]), (&before["draw"], &before["draw#2"]));
     let drawn = [&output[0][0], &output[1], &output[2], &output[4][0], &output[5][0]];
-    let different: std::collections::BTreeSet<_> = drawn.iter().map(|drawn| drawn.as_str().unwrap()).collect();
+    let different: std::collections::BTreeSet<_> =
+        drawn.iter().map(|drawn| drawn.as_str().unwrap()).collect();
     assert_eq!(different.len(), drawn.len(), "no two draws are the same: {different:#?}");
     for effect in ["digest", "open"] {
         assert_eq!(services.asked(effect).len(), 1, "what was sent before is what would be sent now");
@@ -222,7 +239,8 @@ async fn sigterm_ends_the_host_within_five_seconds_and_leaves_runs_resumable() {
     let api = host.api();
     let asking = api.start_program(&services, block![reversible("a"), gate("wait"), effect("b")]).await;
     let sleeping = api.start_program(&services, block![Statement::Sleep(3_000)]).await;
-    let computing = api.start_program(&services, block![reversible("c"), gate("compute"), Statement::Spin]).await;
+    let computing =
+        api.start_program(&services, block![reversible("c"), gate("compute"), Statement::Spin]).await;
     services.until_asked("wait", 1).await;
     services.until_asked("compute", 1).await;
     services.open("compute");
@@ -278,7 +296,9 @@ async fn runs_are_listed_page_by_page_the_newest_first() {
     let mut path = "/_api/runs?workflow=program&status=completed&limit=2".to_owned();
     loop {
         let page = api.get(&path).await.ok();
-        listed.extend(page["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()));
+        listed.extend(
+            page["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()),
+        );
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         path = format!("/_api/runs?workflow=program&status=completed&limit=2&cursor={cursor}");
     }

@@ -156,7 +156,9 @@ async fn a_workflow_that_ends_before_its_journal_does_is_paused() {
     host.kill();
     let mut database = host.database().await;
     let input = services.program(block![]).to_string();
-    database.change("UPDATE forge_runs SET input = ? WHERE id = ?", &[input.into(), run.clone().into()]).await;
+    database
+        .change("UPDATE forge_runs SET input = ? WHERE id = ?", &[input.into(), run.clone().into()])
+        .await;
     database.close().await;
     host.restart().await;
     let record = api.settled(&run).await;

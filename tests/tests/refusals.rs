@@ -157,8 +157,12 @@ async fn an_input_that_does_not_fit_the_workflow_fails_the_run_and_names_the_fie
 async fn an_input_over_the_size_limit() {
     let host = host().await;
     let input = json!("x".repeat(1 << 20));
-    let (code, message) = host.api().try_start("payment_workflow", &json!({ "input": input })).await.refused(413);
-    assert!(["input_too_large", "body_too_large"].contains(&&*code) && message.contains("1048576"), "{message}");
+    let (code, message) =
+        host.api().try_start("payment_workflow", &json!({ "input": input })).await.refused(413);
+    assert!(
+        ["input_too_large", "body_too_large"].contains(&&*code) && message.contains("1048576"),
+        "{message}"
+    );
     is_unharmed(&host).await;
 }
 
@@ -265,7 +269,8 @@ async fn a_database_from_a_newer_version() {
 #[tokio::test]
 async fn a_database_that_is_none() {
     let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("forge.db"), "a text of some length that is no database".repeat(100)).unwrap();
+    std::fs::write(folder.path().join("forge.db"), "a text of some length that is no database".repeat(100))
+        .unwrap();
     let refused = Host::builder().folder(folder).try_start().await.err().expect("it does not serve");
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.log.contains("cannot open the database"), "{}", refused.log);

@@ -36,7 +36,8 @@ async fn the_journal_can_be_read_with_plain_sql() {
     assert!(completed_at.is_some_and(|time| time.ends_with('Z')));
     assert_eq!((error.as_deref(), trace_id), (Some("sold out"), None));
 
-    type Step = (String, String, String, String, Option<String>, Option<String>, String, String, Option<String>);
+    type Step =
+        (String, String, String, String, Option<String>, Option<String>, String, String, Option<String>);
     let steps: Vec<Step> = database
         .rows(
             "SELECT id, workflow_run_id, step_name, status, input, result, started_at, completed_at, error
@@ -67,7 +68,10 @@ async fn what_is_readable_is_what_was_committed_while_the_run_goes_on() {
 async fn a_name_that_is_used_again_gets_a_number() {
     let host = Host::with_interpreter().await;
     let services = Services::start().await;
-    let run = host.api().start_program(&services, block![Statement::Repeat(3, block![step("knock", block![])])]).await;
+    let run = host
+        .api()
+        .start_program(&services, block![Statement::Repeat(3, block![step("knock", block![])])])
+        .await;
     host.api().settled(&run).await;
     let mut database = host.database().await;
     let sql = "SELECT step_name FROM forge_workflow_steps WHERE workflow_run_id = ? ORDER BY seq";
@@ -91,7 +95,8 @@ async fn a_full_disk_stops_runs_loses_nothing_and_is_said_and_when_there_is_room
     // Nothing can be written any more, not even the beginning of a file.
     host.limit_files(Some(0));
     services.open("wait");
-    eventually("the host says that it is degraded", async || api.health().await["status"] == "degraded").await;
+    eventually("the host says that it is degraded", async || api.health().await["status"] == "degraded")
+        .await;
     let health = api.get("/_api/health").await;
     assert_eq!(health.status, 503);
     assert!(health.body["error"].as_str().is_some_and(|why| why.contains("database")), "{}", health.body);

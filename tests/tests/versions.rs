@@ -23,9 +23,9 @@ async fn a_component_may_hold_several_versions_and_an_upload_lists_them() {
     let versions: Vec<_> = registered["workflows"].as_array().unwrap().iter().collect();
     let of = |field: &str| versions.iter().map(|version| version[field].clone()).collect::<Vec<_>>();
     assert_eq!(of("name"), ["greeting"; 3]);
-    assert_eq!(of("version"), [1, 2, 3]);
+    assert_eq!(of("version"), [3, 2, 1]);
     assert_eq!(of("timeout"), ["24h"; 3]);
-    assert_eq!(of("deprecated"), [true, false, false]);
+    assert_eq!(of("deprecated"), [false, false, true]);
 }
 
 #[tokio::test]
@@ -49,7 +49,10 @@ async fn other_bytes_with_the_same_version_are_a_conflict_and_say_to_raise_it() 
     api.deploy(&component("tally")).await;
     let (code, message) = api.upload(&component("tally-changed")).await.refused(409);
     assert_eq!(code, "version_taken");
-    assert!(message.contains("version 1 of workflow `tally`") && message.contains("#[version = 2]"), "{message}");
+    assert!(
+        message.contains("version 1 of workflow `tally`") && message.contains("#[version = 2]"),
+        "{message}"
+    );
 
     services.open("tally");
     let run = api.start("tally", json!(services.url())).await;
@@ -129,9 +132,11 @@ async fn the_list_of_workflows_has_every_version_the_highest_first() {
         api.deploy(&component).await;
     }
     let list = api.get("/_api/workflows").await.ok();
-    let names: Vec<_> = list["workflows"].as_array().unwrap().iter().map(|workflow| &workflow["name"]).collect();
+    let names: Vec<_> =
+        list["workflows"].as_array().unwrap().iter().map(|workflow| &workflow["name"]).collect();
     assert_eq!(names, ["greeting", "payment_with_confirmation", "payment_workflow"]);
     let greeting = &list["workflows"][0];
-    let versions: Vec<_> = greeting["versions"].as_array().unwrap().iter().map(|info| &info["version"]).collect();
+    let versions: Vec<_> =
+        greeting["versions"].as_array().unwrap().iter().map(|info| &info["version"]).collect();
     assert_eq!((versions, &greeting["current"]), (vec![&json!(3), &json!(2), &json!(1)], &json!(3)));
 }

@@ -95,7 +95,7 @@ impl RequestBuilder {
     }
 
     /// Sends this `Idempotency-Key` instead of the host's. The host's is the same whenever it sends
-    /// this call again; one of your own also covers further attempts of a step.
+    /// this call again, also in further attempts of its step.
     pub fn idempotency_key(self, key: impl AsRef<str>) -> Self {
         self.header("idempotency-key", key)
     }

@@ -198,8 +198,8 @@ fn trap(activation: &Activation, failure: Failure) -> End {
         return End::Trapped(failure);
     }
     let message = format!(
-        "nondeterminism: the workflow trapped ({failure}) where the journal goes on. Nothing is lost: restore the \
-         code that the run began with, and resume the run"
+        "nondeterminism: the workflow trapped ({failure}) where the journal goes on. Nothing is lost: look for \
+         what the workflow does differently each time; resume the run once that is mended, or cancel it"
     );
     End::Stopped(Stop::Pause(PauseReason::Nondeterminism, message))
 }

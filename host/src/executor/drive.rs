@@ -152,18 +152,19 @@ impl Drive {
             return Ok(Some(journal));
         }
         let Some(run) = self.inner.store.run(self.run).await? else { return Ok(None) };
-        let rows = self.inner.store.rows(self.run).await?;
-        match Journal::load(run.clone(), rows) {
-            Ok(journal) => Ok(Some(journal)),
-            Err(error) if run.status.is_final() || run.status == WorkflowStatus::Paused => {
-                Err(StoreError::Corrupt { table: "forge_workflow_steps", why: error.to_string() })
-            }
-            Err(error) => {
-                let mut journal = Journal::new(run);
-                self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
-                Err(StoreError::Corrupt { table: "forge_workflow_steps", why: error.to_string() })
-            }
+        let corrupt = |why: String| StoreError::Corrupt { table: "forge_workflow_steps", why };
+        let loaded = match self.inner.store.rows(self.run).await {
+            Ok(rows) => Journal::load(run.clone(), rows).map_err(|error| corrupt(error.to_string())),
+            Err(error) => Err(error),
+        };
+        if let Err(error @ StoreError::Corrupt { .. }) = &loaded
+            && !run.status.is_final()
+            && run.status != WorkflowStatus::Paused
+        {
+            let mut journal = Journal::new(run);
+            self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
         }
+        loaded.map(Some)
     }
 
     /// Gives the run an instance and waits until that ends.

@@ -61,32 +61,36 @@ impl WorkflowExecutor {
         if self.inner.shutdown.is_cancelled() {
             return Err(ExecutorError::ShuttingDown);
         }
-        let run = self.new_run(request).await?;
+        check_key(request.key.as_deref())?;
+        // The key comes first: what it started stays its run, whatever version is current by now.
+        if let Some(key) = &request.key
+            && let Some(first) = self.inner.store.run_with_key(&request.workflow, key).await?
+        {
+            return same_start(&first, &request);
+        }
+        let run = self.new_run(&request).await?;
         match self.inner.writer.start(run.clone()).await? {
             Written::Done => {
                 let id = run.id;
                 self.drive(id, Some(Journal::new(run)), None);
                 Ok(id)
             }
-            Written::KeyTaken(first) => self.same_start(first, &run).await,
+            Written::KeyTaken(first) => {
+                let first = self.inner.store.run(first).await?.ok_or(ExecutorError::UnknownRun(first))?;
+                same_start(&first, &request)
+            }
         }
     }
 
-    async fn new_run(&self, request: StartRequest) -> Result<Run, ExecutorError> {
-        let StartRequest { workflow, input, version, key, auth, trace_id } = request;
-        if let Some(key) = &key
-            && !KEY.contains(&key.len())
-        {
-            return Err(ExecutorError::InvalidKey(key.len()));
-        }
-        let input = input.to_string();
+    async fn new_run(&self, request: &StartRequest) -> Result<Run, ExecutorError> {
+        let input = request.input.to_string();
         let limit = self.inner.limits.payload_bytes;
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
         }
-        let info = match version {
-            Some(version) => self.inner.registry.get_version(&workflow, version).await?,
-            None => self.inner.registry.get(&workflow).await?,
+        let info = match request.version {
+            Some(version) => self.inner.registry.get_version(&request.workflow, version).await?,
+            None => self.inner.registry.get(&request.workflow).await?,
         };
         let started_at = clock::now();
         Ok(Run {
@@ -103,19 +107,25 @@ impl WorkflowExecutor {
             failure: None,
             stuck: None,
             pause: None,
-            key: key.map(Into::into),
-            auth: auth.to_string().into(),
-            trace_id: trace_id.map(Into::into),
+            key: request.key.as_deref().map(Into::into),
+            auth: request.auth.to_string().into(),
+            trace_id: request.trace_id.as_deref().map(Into::into),
         })
     }
+}
 
-    /// The run that a key has started before, if it was asked for the same.
-    async fn same_start(&self, first: RunId, run: &Run) -> Result<RunId, ExecutorError> {
-        let first = self.inner.store.run(first).await?.ok_or(ExecutorError::UnknownRun(first))?;
-        if first.input == run.input && first.version == run.version {
-            return Ok(first.id);
-        }
-        let key = run.key.as_deref().unwrap_or_default().to_owned();
-        Err(ExecutorError::KeyReused { key, run: first.id })
+fn check_key(key: Option<&str>) -> Result<(), ExecutorError> {
+    match key {
+        Some(key) if !KEY.contains(&key.len()) => Err(ExecutorError::InvalidKey(key.len())),
+        _ => Ok(()),
     }
+}
+
+/// The run that a key has started before, if it was asked for the same.
+fn same_start(first: &Run, request: &StartRequest) -> Result<RunId, ExecutorError> {
+    let same_version = request.version.is_none_or(|version| version == first.version);
+    if same_version && *first.input == *request.input.to_string() {
+        return Ok(first.id);
+    }
+    Err(ExecutorError::KeyReused { key: request.key.clone().unwrap_or_default(), run: first.id })
 }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{
@@ -177,7 +178,8 @@ impl Journal {
         self.last_order
     }
 
-    /// The idempotency key of a request: the run, and the indices that lead to it. Attempts are
+    /// The idempotency key of a request: the run, and the indices that lead to it; low-level steps,
+    /// which have none, stand as `@name`. Attempts are
     /// not part of it: the retry of a step whose request timed out must not act twice.
     pub fn idempotency_key(&self, row: &Row) -> String {
         let mut path = Vec::new();
@@ -186,7 +188,7 @@ impl Journal {
             path.push(match (parent.kind, parent.index) {
                 (Kind::Compensation, _) => "compensate".to_owned(),
                 (_, Some(index)) => index.to_string(),
-                (_, None) => parent.name.to_string(),
+                (_, None) => format!("@{}", escaped(&parent.name)),
             });
             scope = parent.scope;
         }
@@ -525,6 +527,19 @@ impl Journal {
         }
         new
     }
+}
+
+/// A name that holds nothing with a meaning in a key or a header: other bytes become `%XX`.
+fn escaped(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.#".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
 }
 
 fn set_outcome(row: &mut Row, outcome: Outcome) {

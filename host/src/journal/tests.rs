@@ -299,3 +299,39 @@ fn idempotency_keys_name_the_way_to_a_request_and_not_the_attempt() {
     let key = journal.idempotency_key(&journal.rows()[1]);
     assert_eq!(key, format!("{}:0:0", run().id));
 }
+
+#[test]
+fn low_level_steps_stand_in_idempotency_keys_by_a_name_that_no_index_can_be() {
+    let mut session = fresh();
+    let fluent = executed(step(&mut session, "a", StepOptions::default()));
+    send(&mut session, fluent, "x");
+    let low_level = session.enter_step(Scope::BODY, "0", at(1)).unwrap();
+    send(&mut session, low_level, "y");
+    let odd = session.enter_step(Scope::BODY, "a/b:\nc", at(1)).unwrap();
+    send(&mut session, odd, "z");
+    let journal = session.journal();
+    let keys: Vec<String> = journal
+        .rows()
+        .iter()
+        .filter(|row| row.kind == Kind::Http)
+        .map(|row| journal.idempotency_key(row))
+        .collect();
+    assert_eq!(keys, ["0:0", "@0:0", "@a%2Fb%3A%0Ac:0"].map(|key| format!("{}:{key}", run().id)));
+}
+
+#[test]
+fn a_replay_sees_a_step_as_completed_until_it_comes_to_its_compensation() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", COMPENSABLE));
+    session.complete_step(scope, Some("1"), at(2)).unwrap();
+    let scope = executed(session.begin_compensation(1, at(3)).unwrap());
+    session.complete_step(scope, None, at(4)).unwrap();
+    assert_eq!(session.lookup_step("a").unwrap().0, StepStatus::Compensated);
+
+    let mut session = restarted(session);
+    assert_eq!(session.lookup_step("a"), None);
+    step(&mut session, "a", COMPENSABLE);
+    assert_eq!(session.lookup_step("a").unwrap().0, StepStatus::Completed);
+    session.begin_compensation(1, at(5)).unwrap();
+    assert_eq!(session.lookup_step("a").unwrap().0, StepStatus::Compensated);
+}

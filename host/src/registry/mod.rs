@@ -48,7 +48,7 @@ impl WorkflowRegistry {
         }
         let digest = digest(component);
         let existing = self.versions_of(&digest).await?;
-        if !existing.is_empty() {
+        if !existing.is_empty() && self.store.component(&digest).await?.is_some() {
             return Ok(Registered { digest, workflows: existing, created: false });
         }
         let module = self.compile(component.to_vec()).await?;

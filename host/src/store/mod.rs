@@ -65,6 +65,9 @@ pub trait Store: Send + Sync + 'static {
     /// A run.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
 
+    /// The run that this key started.
+    async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
+
     /// The journal rows of a run, in order of `seq`.
     async fn rows(&self, id: RunId) -> Result<Vec<Row>, StoreError>;
 

@@ -9,7 +9,7 @@ use crate::host::step::{Completed, Entry, Options, Receipt, RetryPolicy, State, 
 use crate::testing::report::{StepStatus, TestStep};
 
 /// How often a compensation is tried, and how long after: the host's policy, not the guest's.
-const COMPENSATION_RETRY: RetryPolicy = RetryPolicy { max_attempts: 3, backoff: 1_000, max_backoff: 60_000 };
+const COMPENSATION_RETRY: RetryPolicy = RetryPolicy { max_attempts: 5, backoff: 1_000, max_backoff: 60_000 };
 
 /// The interface `step`.
 impl TestHost {

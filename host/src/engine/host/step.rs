@@ -51,9 +51,11 @@ impl Host for HostState {
     }
 
     fn lookup(&mut self, name: String) -> wasmtime::Result<Option<State>> {
-        let row = self.activation()?.session.lookup_step(&name);
-        Ok(row
-            .map(|row| State { status: row.status.into(), result: row.result.as_deref().map(str::to_owned) }))
+        let found = self.activation()?.session.lookup_step(&name);
+        Ok(found.map(|(status, result)| State {
+            status: status.into(),
+            result: result.as_deref().map(str::to_owned),
+        }))
     }
 }
 

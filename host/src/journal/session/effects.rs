@@ -264,7 +264,7 @@ impl Session {
     }
 
     /// Requests to send now: those that the guest waits for and that are not under way. True: the
-    /// request was in the journal before this session, so it may have been sent before.
+    /// request may have been sent before, in another session or before a rollback interrupted it.
     ///
     /// # Errors
     /// [`SessionError::Nondeterminism`] if the guest waits for what it dropped before.
@@ -276,7 +276,7 @@ impl Session {
                 return Err(nondeterminism(format!("{} dropped", row.describe()), "a wait for it"));
             }
             if row.kind == Kind::Http && row.is_open() && self.launched.insert(*seq) {
-                due.push((*seq, *seq <= self.recorded));
+                due.push((*seq, *seq <= self.recorded || !self.sent.insert(*seq)));
             }
         }
         Ok(due)

@@ -119,8 +119,9 @@ pub enum SessionError {
     Guest(#[from] GuestError),
     /// The guest does something other than what the journal says it did.
     #[error(
-        "nondeterminism: the journal has {expected} where the workflow now makes {found}. Nothing is lost: \
-         restore the code that the run began with, or deploy code that makes the same calls, and resume the run"
+        "nondeterminism: the journal has {expected} where the workflow now makes {found}. Nothing is lost: look for \
+         what the workflow does differently each time (the order of a HashMap, a clock), or for a component that was \
+         changed in the database; resume the run once that is mended, or cancel it to roll it back"
     )]
     Nondeterminism {
         /// The call in the journal.
@@ -222,8 +223,10 @@ pub struct Session {
     names: HashMap<String, u32>,
     /// What ended and is not delivered.
     ready: VecDeque<Ready>,
-    /// Requests handed out by [`Session::requests_due`].
+    /// Requests under way, and timers that have ended.
     launched: HashSet<u64>,
+    /// Requests handed out by [`Session::requests_due`] at any time.
+    sent: HashSet<u64>,
     rollback: Rollback,
     /// Why the run shall be rolled back as soon as the guest can be told.
     unwind_request: Option<Failure>,
@@ -253,6 +256,7 @@ impl Session {
             names: HashMap::new(),
             ready: VecDeque::new(),
             launched: HashSet::new(),
+            sent: HashSet::new(),
             rollback,
             unwind_request: None,
             journal,
@@ -456,7 +460,8 @@ fn check_same(row: &Row, kind: Kind, name: &str, fingerprint: u64) -> Result<(),
     };
     let same_name = row.kind == kind && *row.name == *name;
     let expected = row.describe() + if same_name { " (with other input)" } else { "" };
-    Err(nondeterminism(format!("{expected} as call {} of its scope", row.index.unwrap_or(0) + 1), found))
+    let place = row.index.map(|index| format!(" as call {} of its scope", index + 1)).unwrap_or_default();
+    Err(nondeterminism(expected + &place, found))
 }
 
 fn check_json(what: &str, text: &str) -> Result<(), GuestError> {

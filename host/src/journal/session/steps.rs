@@ -176,17 +176,24 @@ impl Session {
 
     /// Low-level API: the step with this name. Steps of the fluent API, and those that must be
     /// entered again, are known from when the guest saw them end: a replay sees no future there.
-    pub(crate) fn lookup_step(&mut self, name: &str) -> Option<&Row> {
+    pub(crate) fn lookup_step(&mut self, name: &str) -> Option<(StepStatus, Option<Arc<str>>)> {
         let row = self.journal.step(name)?;
-        if row.index.is_some() || self.reenter.contains(&row.seq) {
-            return Some(row).filter(|row| row.order.is_some_and(|order| order <= self.position));
+        let seen = |row: &Row| row.order.is_some_and(|order| order <= self.position);
+        if (row.index.is_some() || self.reenter.contains(&row.seq)) && !seen(row) {
+            return None;
         }
-        if row.status == StepStatus::Completed {
+        let undone = self.journal.compensation(row.seq).is_some_and(seen);
+        let status = match row.status {
+            StepStatus::Compensated if !undone => StepStatus::Completed,
+            status => status,
+        };
+        let found = (status, row.result.clone());
+        if row.index.is_none() && status == StepStatus::Completed {
             // The guest will skip it, so a later step with this name is the next one.
             let count = self.names.entry(name.to_owned()).or_default();
             *count = (*count).max(1);
         }
-        Some(row)
+        Some(found)
     }
 
     /// What a step or compensation that is in the journal has for this session.

@@ -42,6 +42,16 @@ impl WriteConnection {
         done
     }
 
+    /// Merges the write-ahead log into the database, so that one file is left, and closes.
+    pub(super) async fn close(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
+        {
+            tracing::warn!(%error, "the write-ahead log stays beside the database; nothing is lost");
+        }
+        self.discard().await;
+    }
+
     /// Closes the connection; the next transaction makes a new one.
     pub(super) async fn discard(&mut self) {
         if let Some(connection) = self.connection.take()

@@ -44,6 +44,10 @@ impl Store for SqliteStore {
         runs::get(&self.readers, id).await
     }
 
+    async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
+        runs::with_key(&self.readers, workflow, key).await
+    }
+
     async fn rows(&self, id: RunId) -> Result<Vec<Row>, StoreError> {
         steps::of_run(&self.readers, id).await
     }
@@ -98,8 +102,7 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        // The last connection merges the write-ahead log into the file as it closes.
-        self.writer.lock().await.discard().await;
+        self.writer.lock().await.close().await;
     }
 }
 

@@ -23,6 +23,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] if another process uses it, it is from a newer version, or cannot be opened.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        // By whatever name it is opened, it is one database with one lock.
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = canonical.as_path();
         let lock = lock(path)?;
         let database = format!("sqlite:{}", path.display());
         let cannot_open = |why: String| StoreError::CannotOpen { database: database.clone(), why };

@@ -120,6 +120,19 @@ pub(super) async fn get(pool: &SqlitePool, id: RunId) -> Result<Option<Run>, Sto
     row.as_ref().map(decode).transpose()
 }
 
+pub(super) async fn with_key(
+    pool: &SqlitePool,
+    workflow: &str,
+    key: &str,
+) -> Result<Option<Run>, StoreError> {
+    let row = sqlx::query("SELECT * FROM forge_runs WHERE workflow_name = ? AND idempotency_key = ?")
+        .bind(workflow)
+        .bind(key)
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(decode).transpose()
+}
+
 fn decode(row: &SqliteRow) -> Result<Run, StoreError> {
     let columns = Columns { table: "forge_runs", row };
     let pause = match columns.optional_parsed("pause_reason")? {
