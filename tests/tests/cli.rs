@@ -1,5 +1,7 @@
 //! The command line, as people and scripts use it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::program::{Block, Statement, block, effect, fail, gate, reversible, step};
 use forge_tests::{Cli, Host, Services, component};
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! The examples, for real: what a newcomer reads first does what it says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::{Host, Services, binary, example};
 use serde_json::{Value, json};
 

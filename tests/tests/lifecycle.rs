@@ -1,5 +1,7 @@
 //! A run from its start to its end, and what can be read of it meanwhile.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use forge_tests::program::{Statement, block, effect, fail, gate, reversible, step};

@@ -1,5 +1,7 @@
 //! A workflow whose code changed under its runs: the run is paused, and nothing is lost.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::program::{Block, Statement, block, effect, gate, reversible, step};
 use forge_tests::{Host, Services, component};
 use serde_json::{Value, json};

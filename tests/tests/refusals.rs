@@ -1,5 +1,7 @@
 //! What the host refuses: with an error that says why, and without harm to itself.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::program::block;
 use forge_tests::{Answer, Api, Host, Services, component, components, example};
 use reqwest::Method;

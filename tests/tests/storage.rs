@@ -1,5 +1,7 @@
 //! The database: readable with plain SQL, and what happens when it cannot be written.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::program::{Statement, block, effect, fail, gate, reversible, step};
 use forge_tests::{Host, Services, eventually, eventually_some};
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! Versions: immutable, hot-swapped, chosen.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_tests::{Api, Host, Services, component, example};
 use serde_json::{Value, json};
 
