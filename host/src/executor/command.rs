@@ -2,7 +2,7 @@ use tokio::sync::oneshot;
 
 use super::{ExecutorError, WorkflowExecutor};
 use crate::engine::{Command, Reply};
-use crate::journal::RunId;
+use crate::journal::{Event, Failure, Journal, Pause, PauseReason, RunId, WorkflowStatus, kind};
 
 impl WorkflowExecutor {
     /// Rolls a run back: runs the compensations of its completed steps, the last first. Returns
@@ -40,5 +40,44 @@ impl WorkflowExecutor {
         self.drive(run, None, Some(command(reply)));
         // The task answers, unless the host stops.
         answer.await.unwrap_or(Err(ExecutorError::ShuttingDown))
+    }
+}
+
+impl Command {
+    /// What was asked, as a participle.
+    pub(super) fn participle(&self) -> &'static str {
+        match self {
+            Self::Cancel(_) => "cancelled",
+            Self::Pause(_) => "paused",
+            Self::Resume(_) => "resumed",
+        }
+    }
+
+    /// What it does to a run that has no instance: `None` for nothing.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Conflict`] if the run is over.
+    pub(super) fn event(&self, journal: &Journal) -> Result<Option<Event>, ExecutorError> {
+        let run = journal.run();
+        let is_stuck = run.status == WorkflowStatus::Failed && journal.uncompensated().next().is_some();
+        let rolls_back = run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
+        Ok(match (self, run.status) {
+            (Self::Cancel(_) | Self::Resume(_), _) if is_stuck => Some(Event::Reopened),
+            (_, status) if status.is_final() => {
+                return Err(ExecutorError::Conflict { run: run.id, status, action: self.participle() });
+            }
+            (Self::Cancel(_), WorkflowStatus::Compensating) => None,
+            (Self::Cancel(_), WorkflowStatus::Paused) if rolls_back => Some(Event::Resumed),
+            (Self::Cancel(_), _) => {
+                let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
+                Some(Event::Unwinding { failure })
+            }
+            (Self::Resume(_), WorkflowStatus::Paused) => Some(Event::Resumed),
+            (Self::Resume(_), _) | (Self::Pause(_), WorkflowStatus::Paused) => None,
+            (Self::Pause(_), _) => {
+                let message = "paused by an operator: `forge runs resume` lets it go on".to_owned();
+                Some(Event::Paused(Pause::of(run, PauseReason::Operator, message)))
+            }
+        })
     }
 }

@@ -10,7 +10,7 @@ use super::{ExecutorError, Inner};
 use crate::clock;
 use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Stop};
 use crate::journal::{
-    Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, RunId, Timestamp, WorkflowStatus, kind,
+    Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, RunId, Timestamp, WorkflowStatus,
 };
 use crate::registry::RegistryError;
 use crate::store::{RunWriter, StoreError};
@@ -83,22 +83,13 @@ impl Drive {
 
     /// The store does not work: nothing is lost, since nothing that it lost was acknowledged.
     fn failed(&mut self, error: &StoreError) -> Then {
-        match error {
-            StoreError::Corrupt { .. } => {
-                tracing::error!(run = %self.run, %error, "the run cannot be loaded");
-                if let Some(command) = self.command.take() {
-                    answer(command, Err(ExecutorError::Store(error.clone())));
-                }
-                Then::Leave
-            }
-            error => {
-                tracing::debug!(run = %self.run, %error, "the run waits for the database");
-                if let Some(command) = self.command.take() {
-                    answer(command, Err(ExecutorError::Store(error.clone())));
-                }
-                Then::Reload
-            }
+        self.answer(Err(ExecutorError::Store(error.clone())));
+        if matches!(error, StoreError::Corrupt { .. }) {
+            tracing::error!(run = %self.run, %error, "the run cannot be loaded");
+            return Then::Leave;
         }
+        tracing::debug!(run = %self.run, %error, "the run waits for the database");
+        Then::Reload
     }
 
     /// Looks at the run and does what is next.
@@ -268,7 +259,10 @@ impl Drive {
         let open = journal.rows().iter().rev().find(|row| row.kind == Kind::Compensation && row.is_open());
         let Some((seq, attempt)) = open.map(|row| (row.seq, row.attempt)) else {
             let message = format!("the workflow trapped while it was prepared for rolling back: {failure}");
-            return apply(journal, Event::Paused(paused(journal, PauseReason::Nondeterminism, message)));
+            return apply(
+                journal,
+                Event::Paused(Pause::of(journal.run(), PauseReason::Nondeterminism, message)),
+            );
         };
         match self.inner.limits.compensation_retry.wait_after_in_rounds(attempt) {
             Some(wait) => {
@@ -282,63 +276,36 @@ impl Drive {
     /// Does what somebody asked for, on a run that has no instance.
     async fn obey(&mut self) -> Result<Then, StoreError> {
         let Some(mut journal) = self.load().await? else {
-            if let Some(command) = self.command.take() {
-                answer(command, Err(ExecutorError::UnknownRun(self.run)));
-            }
+            self.answer(Err(ExecutorError::UnknownRun(self.run)));
             return Ok(Then::Leave);
         };
-        let status = journal.run().status;
-        let Some(command) = self.command.as_ref() else { return Ok(Then::GoOn) };
-        let has_stuck = status == WorkflowStatus::Failed && journal.uncompensated().next().is_some();
-        let rolls_back =
-            journal.run().pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
-        let (event, action) = match command {
-            Command::Cancel(_) => match status {
-                WorkflowStatus::Failed if has_stuck => (Some(Event::Reopened), "cancelled"),
-                WorkflowStatus::Compensating => (None, "cancelled"),
-                WorkflowStatus::Paused if rolls_back => (Some(Event::Resumed), "cancelled"),
-                status if status.is_final() => return Ok(self.refuse(journal, "cancelled")),
-                _ => {
-                    let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
-                    (Some(Event::Unwinding { failure }), "cancelled")
+        let Some(command) = &self.command else { return Ok(Then::GoOn) };
+        let answer = match command.event(&journal) {
+            Ok(event) => {
+                let in_doubt = |pause: &Pause| pause.reason == PauseReason::InDoubt;
+                let resumed = matches!(event, Some(Event::Resumed));
+                self.resend_in_doubt |= resumed && journal.run().pause.as_ref().is_some_and(in_doubt);
+                tracing::info!(run = %self.run, "the run is {}", command.participle());
+                if let Some(event) = event {
+                    self.record(&mut journal, event).await?;
                 }
-            },
-            Command::Resume(_) => match status {
-                WorkflowStatus::Failed if has_stuck => (Some(Event::Reopened), "resumed"),
-                WorkflowStatus::Paused => (Some(Event::Resumed), "resumed"),
-                status if status.is_final() => return Ok(self.refuse(journal, "resumed")),
-                _ => (None, "resumed"),
-            },
-            Command::Pause(_) => match status {
-                WorkflowStatus::Paused => (None, "paused"),
-                status if status.is_final() => return Ok(self.refuse(journal, "paused")),
-                _ => {
-                    let message = "paused by an operator: `forge runs resume` lets it go on".to_owned();
-                    (Some(Event::Paused(paused(&journal, PauseReason::Operator, message))), "paused")
-                }
-            },
+                Ok(())
+            }
+            Err(conflict) => Err(conflict),
         };
-        tracing::info!(run = %self.run, "the run is {action}");
-        let resumed = matches!(event, Some(Event::Resumed));
-        self.resend_in_doubt |=
-            resumed && journal.run().pause.as_ref().is_some_and(|pause| pause.reason == PauseReason::InDoubt);
-        if let Some(event) = event {
-            self.record(&mut journal, event).await?;
-        }
-        if let Some(command) = self.command.take() {
-            answer(command, Ok(()));
-        }
+        self.answer(answer);
         self.journal = Some(journal);
         Ok(Then::GoOn)
     }
 
-    fn refuse(&mut self, journal: Journal, action: &'static str) -> Then {
-        let status = journal.run().status;
-        if let Some(command) = self.command.take() {
-            answer(command, Err(ExecutorError::Conflict { run: self.run, status, action }));
+    /// Answers whoever asked for what was to be done.
+    fn answer(&mut self, answer: Result<(), ExecutorError>) {
+        if let Some(Command::Cancel(reply) | Command::Pause(reply) | Command::Resume(reply)) =
+            self.command.take()
+        {
+            // Whoever asked may be gone.
+            let _ = reply.send(answer);
         }
-        self.journal = Some(journal);
-        Then::GoOn
     }
 
     /// Answers those who cancelled a run whose guest ended before it could be told.
@@ -370,7 +337,7 @@ impl Drive {
         message: String,
     ) -> Result<(), StoreError> {
         tracing::warn!(run = %self.run, %reason, "the run is paused: {message}");
-        let event = Event::Paused(paused(journal, reason, message));
+        let event = Event::Paused(Pause::of(journal.run(), reason, message));
         self.record(journal, event).await
     }
 
@@ -417,26 +384,12 @@ async fn stopped_for_long(inner: &Inner) {
 /// For what remains to be written after the patience with requests ends.
 const LEAVE_MARGIN: Duration = Duration::from_millis(1_000);
 
-fn paused(journal: &Journal, reason: PauseReason, message: String) -> Pause {
-    let from = match journal.run().status {
-        WorkflowStatus::Compensating => WorkflowStatus::Compensating,
-        _ => WorkflowStatus::Running,
-    };
-    Pause { reason, message, from }
-}
-
 fn apply(journal: &mut Journal, event: Event) -> Result<(), StoreError> {
     journal.apply(event, clock::now()).map_err(|error| corrupt(&error))
 }
 
 fn corrupt(error: &IllegalEvent) -> StoreError {
     StoreError::Corrupt { table: "forge_workflow_steps", why: error.to_string() }
-}
-
-fn answer(command: Command, result: Result<(), ExecutorError>) {
-    let (Command::Cancel(reply) | Command::Pause(reply) | Command::Resume(reply)) = command;
-    // Whoever asked may be gone.
-    let _ = reply.send(result);
 }
 
 fn as_millis(duration: Duration) -> u64 {

@@ -89,6 +89,17 @@ pub struct Pause {
     pub from: WorkflowStatus,
 }
 
+impl Pause {
+    /// A pause of a run as it is now.
+    pub fn of(run: &Run, reason: PauseReason, message: String) -> Self {
+        let from = match run.status {
+            WorkflowStatus::Compensating => WorkflowStatus::Compensating,
+            _ => WorkflowStatus::Running,
+        };
+        Self { reason, message, from }
+    }
+}
+
 /// A run, without its journal rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
