@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use forge_example_services::{Services, serve};
-use forge_host::config::{Config, Database};
+use forge_host::config::{Config, Database, Limits};
 use forge_host::executor::{ExecutorError, WorkflowExecutor};
 use forge_host::journal::{StepStatus, WorkflowStatus};
 use forge_host::registry::RegistryError;
@@ -22,19 +22,24 @@ struct Embedded {
 }
 
 async fn embedded() -> Embedded {
+    embedded_with(|_| {}).await
+}
+
+async fn embedded_with(change: impl FnOnce(&mut Limits)) -> Embedded {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let services = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(serve(listener, Services::default()));
     let directory = tempfile::tempdir().unwrap();
-    let executor = open(&directory).await;
+    let executor = open_with(&directory, change).await;
     executor.registry().register(&example("payment")).await.unwrap();
     executor.registry().register(&example("onboarding")).await.unwrap();
     Embedded { executor, services, directory }
 }
 
-async fn open(directory: &TempDir) -> WorkflowExecutor {
-    let database = Database::Sqlite(directory.path().join("forge.db"));
-    WorkflowExecutor::open(Config::new(database)).await.unwrap()
+async fn open_with(directory: &TempDir, change: impl FnOnce(&mut Limits)) -> WorkflowExecutor {
+    let mut config = Config::new(Database::Sqlite(directory.path().join("forge.db")));
+    change(&mut config.limits);
+    WorkflowExecutor::open(config).await.unwrap()
 }
 
 impl Embedded {
@@ -108,8 +113,25 @@ async fn an_executor_that_was_shut_down_takes_nothing_and_leaves_runs_to_the_nex
     let Embedded { executor, directory, .. } = embedded;
     drop(executor);
 
-    let executor = open(&directory).await;
+    let executor = open_with(&directory, |_| {}).await;
     executor.cancel(run).await.unwrap();
     let record = executor.wait(run, PATIENCE).await.unwrap();
     assert_eq!(record.status, WorkflowStatus::Compensated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_beyond_the_places_in_memory_wait_and_sleepers_give_theirs_up() {
+    let embedded = embedded_with(|limits| limits.live_instances = 1).await;
+    let executor = &embedded.executor;
+    let sleeper = executor.start("user_onboarding", embedded.sleeper()).await.unwrap();
+    let mut runs = Vec::new();
+    for _ in 0..10 {
+        runs.push(executor.start("payment_workflow", embedded.payment()).await.unwrap());
+    }
+    for run in runs {
+        assert_eq!(executor.wait(run, PATIENCE).await.unwrap().status, WorkflowStatus::Completed);
+    }
+    assert_eq!(executor.status(sleeper).await.unwrap().status, WorkflowStatus::Waiting);
+    executor.cancel(sleeper).await.unwrap();
+    assert_eq!(executor.wait(sleeper, PATIENCE).await.unwrap().status, WorkflowStatus::Compensated);
 }

@@ -1,5 +1,6 @@
 //! The task of one run: loads it, gives it an instance, and does what follows from how that ends.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,29 +101,37 @@ impl Drive {
         if self.command.is_some() {
             return self.obey().await;
         }
+        // What needs no instance need not wait for a place: those who wait for a result are told at once.
+        if let Some(journal) = self.journal.take() {
+            match self.settle(journal).await? {
+                ControlFlow::Break(then) => return Ok(then),
+                ControlFlow::Continue(journal) => self.journal = Some(journal),
+            }
+        }
         // A recovered run is loaded only when it gets a place, so that memory stays bounded.
-        let slot = match self.slot().await {
-            Some(slot) => slot,
-            None => return Ok(Then::GoOn),
-        };
-        let Some(mut journal) = self.load().await? else { return Ok(Then::Leave) };
-        let now = clock::now();
+        let Some(slot) = self.slot().await else { return Ok(Then::GoOn) };
+        let Some(journal) = self.load().await? else { return Ok(Then::Leave) };
+        match self.settle(journal).await? {
+            ControlFlow::Break(then) => Ok(then),
+            ControlFlow::Continue(journal) => self.activate(journal, slot).await,
+        }
+    }
+
+    /// Does what can be done without an instance; gives the run back if it needs one.
+    async fn settle(&mut self, mut journal: Journal) -> Result<ControlFlow<Then, Journal>, StoreError> {
         let run = journal.run();
         let event = match run.status {
-            status if status.is_final() || status == WorkflowStatus::Paused => return Ok(self.rest(journal)),
-            WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => {
-                Some(Event::RolledBack)
+            status if status.is_final() || status == WorkflowStatus::Paused => {
+                return Ok(ControlFlow::Break(self.rest(&journal)));
             }
-            WorkflowStatus::Compensating => None,
-            _ if run.deadline <= now => Some(Event::Unwinding { failure: run.timed_out() }),
-            _ => None,
+            WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => Event::RolledBack,
+            WorkflowStatus::Compensating => return Ok(ControlFlow::Continue(journal)),
+            _ if run.deadline <= clock::now() => Event::Unwinding { failure: run.timed_out() },
+            _ => return Ok(ControlFlow::Continue(journal)),
         };
-        if let Some(event) = event {
-            self.record(&mut journal, event).await?;
-            self.journal = Some(journal);
-            return Ok(Then::GoOn);
-        }
-        self.activate(journal, slot).await
+        self.record(&mut journal, event).await?;
+        self.journal = Some(journal);
+        Ok(ControlFlow::Break(Then::GoOn))
     }
 
     /// A place in memory; `None` if there is something to obey first.
@@ -342,7 +351,7 @@ impl Drive {
     }
 
     /// The run is final or paused, and that is durable: tells those who wait.
-    fn rest(&mut self, journal: Journal) -> Then {
+    fn rest(&mut self, journal: &Journal) -> Then {
         let run = journal.run();
         tracing::debug!(run = %self.run, status = %run.status, "the run rests");
         self.resting.send_replace(true);
