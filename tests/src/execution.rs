@@ -142,14 +142,15 @@ mod tests {
         let step = |seq: usize, kind: &str, name: &str, parent: Option<usize>| {
             json!({
                 "seq": seq, "kind": kind, "step_name": name, "parent": parent, "parent_attempt": parent.map(|_| 1),
-                "status": "completed", "attempt": 1, "result": {"body": sent, "headers": [seq]},
+                "status": "completed", "attempt": 1, "result": {"body": sent},
             })
         };
-        let steps = [
+        let mut steps = [
             step(1, "step", order[0], None),
             step(2, "step", order[1], None),
             step(3, "http", "POST /effects/a", Some(if order[0] == "a" { 1 } else { 2 })),
         ];
+        steps[2]["result"]["headers"] = json!([["date", output]]);
         Execution::from(&record, &steps)
     }
 

@@ -5,6 +5,9 @@
 //! [`Api`] asks the host, [`Cli`] runs its other commands, [`Database`] reads its file with plain SQL.
 //! Workflows are mostly written as programs ([`program`]) for one guest that interprets them.
 //!
+//! - `FORGE_SEED=n cargo test -p forge-tests` repeats what a failed test printed
+//! - `FORGE_BINARY=path cargo test -p forge-tests` tests another binary than that of this repository
+//!
 //! Nothing here returns errors: what a test cannot do without panics with a message that says what was
 //! expected.
 

@@ -114,15 +114,16 @@ impl Generator {
         step.into()
     }
 
-    /// A handler. One that fails is tried again after a second, so most do not.
+    /// A handler.
     fn undo(&mut self) -> Block {
         let mut undo = block![effect(self.name("u"))];
         match self.random.u32(0..100) {
             0..15 => undo.push(self.sleep()),
             15..25 => undo.push(Statement::Draw),
             25..35 => undo.push(step(self.name("s"), block![effect(self.name("e"))]).into()),
-            35..38 => undo.push(Statement::Flaky(self.name("f"), 1)),
-            38..42 => undo.push(fail_for_good("this cannot be undone")),
+            35..45 => undo.push(Statement::Flaky(self.name("f"), 1)),
+            45..50 => undo.push(fail_for_good("this cannot be undone")),
+            50..53 => undo.push(Statement::Panic("this handler panics".to_owned())),
             _ => undo.push(effect(self.name("u"))),
         }
         undo

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use forge_tests::program::{Statement, block, effect, fail, gate, reversible, step};
-use forge_tests::{Host, Services};
+use forge_tests::{Host, Services, component};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -260,6 +260,23 @@ async fn sigterm_ends_the_host_within_five_seconds_and_leaves_runs_resumable() {
     for effect in ["a", "b", "c", "undo-c"] {
         assert_eq!(services.asked(effect).len(), 1, "{effect}");
     }
+}
+
+#[tokio::test]
+async fn sigterm_ends_the_host_within_five_seconds_although_a_workflow_computes_for_longer() {
+    let mut host = Host::builder().flag(["--fuel", "100G"]).start().await;
+    let services = Services::start().await;
+    let api = host.api();
+    api.deploy(&component("interpreter")).await;
+    let run = api.start_program(&services, block![reversible("a"), gate("compute"), Statement::Spin]).await;
+    services.until_asked("compute", 1).await;
+    services.open("compute");
+    let (status, took) = host.terminate().await;
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(6), "it took {took:?}");
+    host.restart().await;
+    assert_eq!(api.record(&run).await["status"], "running");
+    assert_eq!(services.asked("a").len(), 1);
 }
 
 #[tokio::test]

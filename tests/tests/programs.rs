@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use forge_tests::{Api, Crashes, Database, Execution, Host, Services, random};
+use forge_example_services::ledger::Entry;
+use forge_tests::{Crashes, Database, Execution, Host, Services, random};
 use serde_json::json;
 
 /// Programs in all.
@@ -36,62 +37,82 @@ struct Pair {
     undisturbed: String,
 }
 
+/// Where programs are executed.
+struct Arena {
+    services: Services,
+    crashing: Host,
+    calm: Host,
+    crashes: Crashes,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_end_the_same_however_often_the_host_is_killed() {
     let seed = random::seed("programs");
-    let mut crashes = Crashes::new(seed);
-    let services = Services::start().await;
-    services.slow_down(5);
-    let mut crashing = Host::with_interpreter().await;
-    let calm = Host::with_interpreter().await;
-
+    let mut arena = Arena::new(seed).await;
     let mut programs = programs(seed);
     let (mut compared, mut hits) = (0, 0);
     while !programs.is_empty() {
         let batch: Vec<Seeded> = programs.drain(..programs.len().min(BATCH)).collect();
-        let pairs = start(&batch, &crashing.api(), &calm.api(), &services).await;
-        storm(&mut crashes, &mut crashing, &services).await;
-        for Pair { program, crashed, undisturbed } in pairs {
-            let record = crashing.api().settled(&crashed).await;
-            calm.api().settled(&undisturbed).await;
-            if record["status"] == "paused" {
-                let steps = crashing.api().steps(&crashed).await;
-                panic!(
-                    "program {0} is paused (FORGE_SEED={0}): {1}\n{2}\n{steps:#?}",
-                    program.seed,
-                    record["error"],
-                    shown(program)
-                );
+        for pair in arena.start(&batch).await {
+            let hit = arena.compare(&pair).await;
+            if hit == 0 {
+                assert!(pair.program.tries < TRIES, "no kill hits program {}", pair.program.seed);
+                programs.push_back(Seeded { tries: pair.program.tries + 1, ..pair.program });
             }
-            hits += crashes.during(&record);
-            if crashes.during(&record) == 0 {
-                assert!(program.tries < TRIES, "no kill hits program {}", program.seed);
-                programs.push_back(Seeded { tries: program.tries + 1, ..program });
-                continue;
-            }
-            let crashed = Execution::of(&crashing.api(), &crashed).await;
-            let undisturbed = Execution::of(&calm.api(), &undisturbed).await;
-            let difference = crashed.difference(&undisturbed);
-            assert_eq!(
-                difference,
-                "",
-                "program {0} differs (FORGE_SEED={0}):\n{1}",
-                program.seed,
-                shown(program)
-            );
-            compared += 1;
+            compared += usize::from(hit > 0);
+            hits += hit;
         }
     }
-    println!("{compared} programs, {} kills, {hits} hits", crashes.kills().len());
-    for host in [&crashing, &calm] {
+    println!("{compared} programs, hit {hits} times by {} kills", arena.crashes.kills().len());
+    for host in [&arena.crashing, &arena.calm] {
         compensations_are_in_reverse_order(&mut host.database().await).await;
     }
-    let ledger = services.ledger.entries();
-    let mut effects: Vec<_> = ledger.iter().filter(|entry| entry.performed).map(|entry| &entry.key).collect();
-    let count = effects.len();
-    effects.sort();
-    effects.dedup();
-    assert_eq!(effects.len(), count, "every key has one effect");
+    every_key_has_one_effect(&arena.services.ledger.entries());
+}
+
+impl Arena {
+    async fn new(seed: u64) -> Self {
+        let services = Services::start().await;
+        services.slow_down(5);
+        let (crashing, calm) = (Host::with_interpreter().await, Host::with_interpreter().await);
+        Self { services, crashing, calm, crashes: Crashes::new(seed) }
+    }
+
+    /// Starts programs on both hosts, and kills the one of them again and again, as long as there is
+    /// something to do.
+    async fn start(&mut self, programs: &[Seeded]) -> Vec<Pair> {
+        let (crashing, calm) = (self.crashing.api(), self.calm.api());
+        let starts = programs.iter().map(async |program| {
+            let body = random::program(program.seed);
+            let crashed = crashing.start_program(&self.services, body.clone()).await;
+            let undisturbed = calm.start_program(&self.services, body).await;
+            Pair { program: *program, crashed, undisturbed }
+        });
+        let pairs = futures::future::join_all(starts).await;
+        for _ in 0..KILLS {
+            if !self.crashes.crash(&mut self.crashing, &self.services, LIFE).await {
+                break;
+            }
+        }
+        pairs
+    }
+
+    /// Waits for both runs, and checks that they ended the same; how many kills hit the one.
+    async fn compare(&self, Pair { program, crashed, undisturbed }: &Pair) -> usize {
+        let (crashing, calm) = (self.crashing.api(), self.calm.api());
+        let record = crashing.settled(crashed).await;
+        calm.settled(undisturbed).await;
+        let seed = program.seed;
+        let shown = format!("(FORGE_SEED={seed}):\n{:#}", json!(random::program(seed)));
+        if record["status"] == "paused" {
+            let steps = json!(crashing.steps(crashed).await);
+            panic!("program {seed} is paused: {} {shown}\n{steps:#}", record["error"]);
+        }
+        let crashed = Execution::of(&crashing, crashed).await;
+        let undisturbed = Execution::of(&calm, undisturbed).await;
+        assert_eq!(crashed.difference(&undisturbed), "", "program {seed} differs {shown}");
+        self.crashes.during(&record)
+    }
 }
 
 /// The programs to execute; with `FORGE_SEED` many times the one of that seed.
@@ -101,29 +122,6 @@ fn programs(seed: u64) -> VecDeque<Seeded> {
         None => (0..PROGRAMS).map(|number| seed.wrapping_add(number)).collect(),
     };
     seeds.into_iter().map(|seed| Seeded { seed, tries: 1 }).collect()
-}
-
-async fn start(batch: &[Seeded], crashing: &Api, calm: &Api, services: &Services) -> Vec<Pair> {
-    let starts = batch.iter().map(async |program| {
-        let body = random::program(program.seed);
-        let crashed = crashing.start_program(services, body.clone()).await;
-        let undisturbed = calm.start_program(services, body).await;
-        Pair { program: *program, crashed, undisturbed }
-    });
-    futures::future::join_all(starts).await
-}
-
-/// Kills the host again and again, as long as there is something to do.
-async fn storm(crashes: &mut Crashes, host: &mut Host, services: &Services) {
-    for _ in 0..KILLS {
-        if !crashes.crash(host, services, LIFE).await {
-            break;
-        }
-    }
-}
-
-fn shown(program: Seeded) -> String {
-    format!("{:#}", json!(random::program(program.seed)))
 }
 
 /// Of two compensations of a run, the one that began first is that of the step that ended last.
@@ -140,4 +138,20 @@ async fn compensations_are_in_reverse_order(database: &mut Database) {
         )
         .await;
     assert!(wrong.is_empty(), "compensated in the wrong order: {wrong:#?}");
+}
+
+fn every_key_has_one_effect(ledger: &[Entry]) {
+    let mut keys = BTreeSet::new();
+    for entry in ledger.iter().filter(|entry| entry.performed) {
+        assert!(keys.insert(&entry.key), "this effect happened twice: {entry:#?}");
+    }
+    let handlers = ledger.iter().filter(|entry| entry.effect.starts_with('u'));
+    let requests = handlers.clone().count();
+    let keys = handlers.map(|entry| &entry.key).collect::<BTreeSet<_>>().len();
+    println!(
+        "{} requests, {} of them of handlers, which sent {} again",
+        ledger.len(),
+        requests,
+        requests - keys
+    );
 }

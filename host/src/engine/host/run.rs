@@ -22,7 +22,7 @@ impl Host for HostState {
 
     fn log(&mut self, _scope: Scope, level: LogLevel, message: String) -> wasmtime::Result<()> {
         let activation = self.activation()?;
-        if !activation.is_past_replay() {
+        if !activation.session.is_past_records() {
             return Ok(());
         }
         let run = activation.session.journal().run();

@@ -232,6 +232,8 @@ pub struct Session {
     unwind_request: Option<Failure>,
     /// Rows up to here were in the journal when the session began.
     recorded: u64,
+    /// Those of them that the guest had not seen end.
+    unfinished: Vec<u64>,
 }
 
 impl Session {
@@ -247,6 +249,7 @@ impl Session {
             schedule: Schedule::of(&journal),
             reenter: ancestors_of_handlers(&journal),
             recorded: journal.rows().len() as u64,
+            unfinished: journal.rows().iter().filter(|row| row.order.is_none()).map(|row| row.seq).collect(),
             limits,
             position: 0,
             scopes: HashMap::from([(Scope::BODY, body)]),
@@ -281,6 +284,13 @@ impl Session {
     /// Whether the guest has seen all that the journal says it saw.
     pub fn is_live(&self) -> bool {
         self.position >= self.schedule.last()
+    }
+
+    /// Whether the guest is about to make a call that it has not made before, as far as the journal
+    /// tells: then what it logs is new.
+    pub fn is_past_records(&self) -> bool {
+        let mut unfinished = self.unfinished.iter().filter_map(|seq| self.journal.row(*seq));
+        self.is_unwinding() || (self.is_live() && !unfinished.any(|row| self.is_missing(row)))
     }
 
     /// Asks for a rollback. The guest is told at its next completion or wait, once it is live.

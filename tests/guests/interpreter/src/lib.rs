@@ -15,9 +15,9 @@ pub async fn program(ctx: &WorkflowContext, input: Program) -> Result<Value> {
     Interpreter::new(ctx, &input.services).run(&input.body).await
 }
 
-/// Executes a program that must not take longer than two seconds.
+/// Executes a program that must not take longer than four seconds.
 #[forge::workflow]
-#[timeout = "2s"]
+#[timeout = "4s"]
 pub async fn hasty_program(ctx: &WorkflowContext, input: Program) -> Result<Value> {
     Interpreter::new(ctx, &input.services).run(&input.body).await
 }
