@@ -121,7 +121,7 @@ fn a_handler_that_fails_is_tried_again_and_then_reported_and_the_others_run() {
         stuck.compensation_error.as_ref().unwrap().message,
         "DELETE http://x/b answered 500 Internal Server Error"
     );
-    assert_eq!(run.requests.iter().filter(|r| r.method == "DELETE" && r.url.ends_with("/b")).count(), 3);
+    assert_eq!(run.requests.iter().filter(|r| r.method == "DELETE" && r.url.ends_with("/b")).count(), 5);
     assert_eq!(run.failure().message, "no", "the run's failure stays the reason, not the handler's");
 }
 

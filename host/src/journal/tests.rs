@@ -76,6 +76,23 @@ fn answer(session: &mut Session, seq: u64) -> CallId {
 }
 
 #[test]
+fn a_step_after_a_low_level_step_that_is_skipped_is_answered_at_once() {
+    let mut session = fresh();
+    let weigh = session.enter_step(Scope::BODY, "weigh", at(1)).expect("it is entered");
+    send(&mut session, weigh, "http://scales");
+    answer(&mut session, 2);
+    session.complete_step(weigh, Some("1"), at(4)).expect("it completes");
+    let pure = executed(step(&mut session, "pure", StepOptions::default()));
+    session.complete_step(pure, Some("2"), at(5)).expect("it completes");
+
+    let mut session = restarted(session);
+    let found = session.lookup_step("weigh").map(|(status, _)| status);
+    assert_eq!(found, Some(StepStatus::Completed));
+    let entry = step(&mut session, "pure", StepOptions::default());
+    assert!(matches!(entry, Entry::Completed { .. }), "{entry:?}");
+}
+
+#[test]
 fn a_step_that_ran_without_waiting_is_answered_at_once_in_a_replay() {
     let mut session = fresh();
     let scope = executed(step(&mut session, "a", StepOptions::default()));

@@ -189,7 +189,9 @@ impl Session {
         };
         let found = (status, row.result.clone());
         if row.index.is_none() && status == StepStatus::Completed {
-            // The guest will skip it, so a later step with this name is the next one.
+            // The guest will skip it: it is where it was when the step ended, and a later step with
+            // this name is the next one.
+            self.position = self.position.max(row.order.unwrap_or(0));
             let count = self.names.entry(name.to_owned()).or_default();
             *count = (*count).max(1);
         }
