@@ -45,12 +45,17 @@ pub struct Config {
     pub database: Database,
     /// What bounds guests, requests and the host itself.
     pub limits: Limits,
+    /// The folder for compiled components; none: they are compiled again after a restart. Nobody
+    /// but the host may be able to write there: it runs what it finds.
+    pub module_cache: Option<PathBuf>,
 }
 
 impl Config {
-    /// The default configuration with this database.
+    /// The default configuration with this database. Compiled components are kept beside its file.
     pub fn new(database: Database) -> Self {
-        Self { database, limits: Limits::default() }
+        let Database::Sqlite(file) = &database;
+        let module_cache = PathBuf::from(format!("{}.modules", file.display()));
+        Self { database, limits: Limits::default(), module_cache: Some(module_cache) }
     }
 }
 
@@ -84,8 +89,9 @@ pub struct Limits {
     pub calls_per_run: u64,
     /// Calls that one run may have under way at once. Default 1,000.
     pub calls_outstanding: usize,
-    /// Instances in memory at once; further runs wait for a place. Default 1,000: at about 60 KB
-    /// for a parked instance that is some 60 MB.
+    /// Instances in memory at once. When all places are taken, the run that has waited for a timer
+    /// for longest leaves memory; further runs wait for a place. Default 1,000: at about 60 KB for a
+    /// parked instance that is some 60 MB.
     pub live_instances: u32,
     /// A run that waits for nothing but timers for longer than this leaves memory. Default 10 s.
     pub evict_after: Duration,
@@ -94,6 +100,12 @@ pub struct Limits {
     pub leave_patience: Duration,
     /// How failed compensations are retried. Default 5 attempts after 1, 2, 4 and 8 s.
     pub compensation_retry: RetryPolicy,
+    /// Starts that may wait at once, to become durable or for a place in memory; further ones are
+    /// refused (429). Default 10,000: some seconds of work, after which a caller would give up.
+    pub start_queue: usize,
+    /// Bytes of journal that may wait for the disk; when it is slower than the runs, the runs wait.
+    /// Default 64 MiB: far more than one commit takes.
+    pub write_queue_bytes: usize,
     /// How long the host waits before it tries again to work with a store that failed. Default 1 s.
     pub store_retry: Duration,
 }
@@ -115,6 +127,8 @@ impl Default for Limits {
             evict_after: Duration::from_secs(10),
             leave_patience: Duration::from_secs(3),
             compensation_retry: RetryPolicy { max_attempts: 5, backoff_ms: 1_000, max_backoff_ms: 60_000 },
+            start_queue: 10_000,
+            write_queue_bytes: 64 << 20,
             store_retry: Duration::from_secs(1),
         }
     }

@@ -4,7 +4,7 @@
 
 use forge_host::executor::RunFilter;
 use forge_host::journal::{
-    Begin, Event, Failure, Journal, Kind, Pause, PauseReason, Run, RunId, Scope, StepOptions, Timestamp,
+    Begin, Event, Failure, Journal, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions, Timestamp,
     WorkflowStatus, fingerprint, kind,
 };
 use forge_host::store::sqlite::SqliteStore;
@@ -42,7 +42,8 @@ async fn conforms(store: &dyn Store) {
     keeps_the_last_of_two_states_of_a_row(store).await;
     lets_a_key_start_one_run(store).await;
     lists_the_newest_first_in_pages(store).await;
-    gives_unfinished_runs_only(store).await;
+    loads_many_runs_at_once(store).await;
+    knows_when_runs_are_due(store).await;
     keeps_versions_immutable(store).await;
 }
 
@@ -58,6 +59,7 @@ fn run(number: u128) -> Run {
         started_at: Timestamp(1_000),
         completed_at: None,
         deadline: Timestamp(90_000),
+        wake_at: None,
         failure: None,
         stuck: None,
         pause: None,
@@ -85,6 +87,11 @@ async fn save(store: &dyn Store, journal: &mut Journal) {
     assert_eq!(store.commit(&[write]).await.unwrap(), [Written::Done]);
 }
 
+async fn rows(store: &dyn Store, id: RunId) -> Vec<Row> {
+    let loaded = store.load(&[id]).await.unwrap().pop().unwrap().unwrap();
+    loaded.expect("the run is there").rows.unwrap()
+}
+
 async fn keeps_runs_and_rows_as_they_are(store: &dyn Store) {
     let mut journal = Journal::new(run(1));
     assert_eq!(store.commit(&[Write::Start(Box::new(run(1)))]).await.unwrap(), [Written::Done]);
@@ -99,7 +106,7 @@ async fn keeps_runs_and_rows_as_they_are(store: &dyn Store) {
         .unwrap();
     journal.apply(Event::AttemptStarted { seq: 2 }, Timestamp(4_000)).unwrap();
     save(store, &mut journal).await;
-    assert_eq!(store.rows(run(1).id).await.unwrap(), journal.rows());
+    assert_eq!(rows(store, run(1).id).await, journal.rows());
 
     journal.apply(Event::Unwinding { failure }, Timestamp(5_000)).unwrap();
     let pause = Pause {
@@ -110,7 +117,7 @@ async fn keeps_runs_and_rows_as_they_are(store: &dyn Store) {
     journal.apply(Event::Paused(pause), Timestamp(5_000)).unwrap();
     save(store, &mut journal).await;
     assert_eq!(store.run(run(1).id).await.unwrap().as_ref(), Some(journal.run()));
-    let loaded = Journal::load(journal.run().clone(), store.rows(run(1).id).await.unwrap()).unwrap();
+    let loaded = Journal::load(journal.run().clone(), rows(store, run(1).id).await).unwrap();
     assert_eq!(loaded.rows(), journal.rows());
     assert_eq!(store.run(RunId(Uuid::from_u128(99))).await.unwrap(), None);
 }
@@ -124,7 +131,7 @@ async fn keeps_the_last_of_two_states_of_a_row(store: &dyn Store) {
         batch.push(Write::Save(id, journal.take_changes()));
     }
     assert_eq!(store.commit(&batch).await.unwrap().len(), 4);
-    assert_eq!(store.rows(id).await.unwrap(), journal.rows());
+    assert_eq!(rows(store, id).await, journal.rows());
     assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()));
 }
 
@@ -151,10 +158,33 @@ async fn lists_the_newest_first_in_pages(store: &dyn Store) {
     assert_eq!(ids(RunFilter { status: Some(WorkflowStatus::Paused), ..filter }).await, [1]);
 }
 
-async fn gives_unfinished_runs_only(store: &dyn Store) {
-    let ids = |runs: Vec<RunId>| -> Vec<u128> { runs.iter().map(|id| id.0.as_u128()).collect() };
-    assert_eq!(ids(store.unfinished(None, 10).await.unwrap()), [2, 3, 6], "run 1 is paused");
-    assert_eq!(ids(store.unfinished(Some(run(2).id), 1).await.unwrap()), [3]);
+async fn loads_many_runs_at_once(store: &dyn Store) {
+    let loaded = store.load(&[run(2).id, run(99).id, run(1).id]).await.unwrap();
+    let found: Vec<_> = loaded
+        .into_iter()
+        .map(|loaded| loaded.unwrap().map(|loaded| (loaded.run.id, loaded.rows.unwrap().len())))
+        .collect();
+    assert_eq!(found, [Some((run(2).id, 1)), None, Some((run(1).id, 2))]);
+}
+
+async fn knows_when_runs_are_due(store: &dyn Store) {
+    let mut asleep = Journal::new(Run { status: WorkflowStatus::Running, ..run(7) });
+    asleep.apply(Event::Waiting { until: Timestamp(500) }, Timestamp(1)).unwrap();
+    let mut over = Journal::unsaved(Run { status: WorkflowStatus::Running, ..run(8) });
+    save(store, &mut asleep).await;
+    save(store, &mut over).await;
+    over.apply(Event::Finished { output: "1".into() }, Timestamp(2)).unwrap();
+    save(store, &mut over).await;
+
+    let due = async |after, until, limit| -> Vec<(i64, u128)> {
+        let due = store.due(after, Timestamp(until), limit).await.unwrap();
+        due.into_iter().map(|(time, id)| (time.0, id.0.as_u128())).collect()
+    };
+    assert_eq!(due(None, 499, 10).await, [(0, 2), (0, 3), (0, 6)], "run 1 is paused, run 8 is over");
+    assert_eq!(due(Some((Timestamp::NOW, run(3).id)), 500, 10).await, [(0, 6), (500, 7)]);
+    assert_eq!(due(Some((Timestamp::NOW, run(2).id)), 500, 1).await, [(0, 3)]);
+    assert_eq!(due(Some((Timestamp(500), run(7).id)), 9_000, 10).await, []);
+    assert_eq!(store.unfinished().await.unwrap(), 4);
 }
 
 async fn keeps_versions_immutable(store: &dyn Store) {

@@ -1,15 +1,21 @@
--- Runs. The spec's `forge_workflow_runs` is the view below: two of its columns follow from the steps.
+-- What the spec calls `forge_workflow_runs` and `forge_workflow_steps` are the views below. The tables
+-- behind them hold the same compactly: times are milliseconds since 1970, and nothing is indexed that
+-- a start or a step would have to write at a random place.
+
+-- Runs. Ids are UUIDv7, so new runs are appended.
 CREATE TABLE forge_runs (
-    id              TEXT PRIMARY KEY,                     -- UUIDv7: new runs are appended to the index
+    id              TEXT PRIMARY KEY,
     workflow_name   TEXT NOT NULL,
     version         INTEGER NOT NULL,
     digest          TEXT NOT NULL,                        -- the component that the run is pinned to
-    input           TEXT NOT NULL DEFAULT '{}',
+    input           TEXT NOT NULL,
     output          TEXT,
-    status          TEXT NOT NULL DEFAULT 'created',
-    started_at      TEXT NOT NULL,
-    completed_at    TEXT,
-    deadline        TEXT NOT NULL,
+    status          TEXT NOT NULL,
+    started_at      INTEGER NOT NULL,
+    completed_at    INTEGER,
+    deadline        INTEGER NOT NULL,
+    wake_at         INTEGER,                              -- until when it waits for nothing but time
+    due_at          INTEGER,                              -- when the host must look at it: 0 is now, NULL never
     error           TEXT,                                 -- all that went wrong, for people
     failure         TEXT,                                 -- why it failed or is rolled back, JSON
     stuck           TEXT,                                 -- what could not be compensated
@@ -17,29 +23,27 @@ CREATE TABLE forge_runs (
     pause_message   TEXT,
     pause_from      TEXT,
     idempotency_key TEXT,
-    auth            TEXT NOT NULL DEFAULT '{}',
+    auth            TEXT NOT NULL,
     trace_id        TEXT
-);
+) WITHOUT ROWID;
 
 CREATE UNIQUE INDEX forge_runs_by_key ON forge_runs (workflow_name, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX forge_runs_by_workflow ON forge_runs (workflow_name, id);
--- For recovery, and for lists of what is not over.
-CREATE INDEX forge_runs_unfinished ON forge_runs (id)
-    WHERE status IN ('created', 'running', 'waiting', 'compensating');
+-- For recovery and for timers: what is over is not in it.
+CREATE INDEX forge_runs_due ON forge_runs (due_at, id) WHERE due_at IS NOT NULL;
 
 -- The journal: one row per call of the guest, clustered by run.
-CREATE TABLE forge_workflow_steps (
-    workflow_run_id TEXT NOT NULL REFERENCES forge_runs (id),
+CREATE TABLE forge_steps (
+    run_id          TEXT NOT NULL,
     seq             INTEGER NOT NULL,                     -- position in the run, from 1
-    id              TEXT GENERATED ALWAYS AS (workflow_run_id || '.' || seq) VIRTUAL,
     kind            TEXT NOT NULL,                        -- step, compensation, http, sleep, timeout, time
-    step_name       TEXT NOT NULL,
-    status          TEXT NOT NULL DEFAULT 'pending',
+    name            TEXT NOT NULL,                        -- of steps: unique in the run
+    status          TEXT NOT NULL,
     input           TEXT,
     result          TEXT,
-    started_at      TEXT,
-    completed_at    TEXT,
+    started_at      INTEGER NOT NULL,
+    completed_at    INTEGER,
     error           TEXT,
     error_kind      TEXT,
     error_retryable INTEGER,
@@ -51,24 +55,32 @@ CREATE TABLE forge_workflow_steps (
     attempt         INTEGER NOT NULL,
     attempt_orders  TEXT,                                 -- places of later attempts' beginnings, JSON
     call_order      INTEGER,                              -- place of its end in what the guest saw
-    wake_at         TEXT,
-    PRIMARY KEY (workflow_run_id, seq)
+    wake_at         INTEGER,
+    PRIMARY KEY (run_id, seq)
 ) WITHOUT ROWID;
 
-CREATE UNIQUE INDEX forge_workflow_steps_by_name ON forge_workflow_steps (workflow_run_id, step_name)
-    WHERE kind = 'step';
+CREATE VIEW forge_workflow_steps AS
+SELECT run_id || '.' || seq AS id, run_id AS workflow_run_id, seq, kind, name AS step_name, status, input, result,
+       strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
+       error, error_kind, scope_step, scope_attempt, call_index, attempt, call_order, options,
+       strftime('%Y-%m-%dT%H:%M:%fZ', wake_at / 1000.0, 'unixepoch') AS wake_at
+  FROM forge_steps;
 
 CREATE VIEW forge_workflow_runs AS
 SELECT id, workflow_name, version, input, output, status,
        CASE WHEN status <> 'completed' THEN
-           (SELECT step_name FROM forge_workflow_steps s
-             WHERE s.workflow_run_id = r.id AND s.kind = 'step'
+           (SELECT name FROM forge_steps s WHERE s.run_id = r.id AND s.kind = 'step'
              ORDER BY s.status = 'running' DESC, s.seq DESC LIMIT 1)
        END AS current_step,
-       (SELECT json_group_object(step_name, json(coalesce(result, 'null'))) FROM forge_workflow_steps s
-         WHERE s.workflow_run_id = r.id AND s.kind = 'step'
-           AND s.status IN ('completed', 'compensated')) AS step_results,
-       started_at, completed_at, error, trace_id, digest, deadline, pause_reason, idempotency_key
+       (SELECT json_group_object(name, json(coalesce(result, 'null'))) FROM forge_steps s
+         WHERE s.run_id = r.id AND s.kind = 'step' AND s.status IN ('completed', 'compensated')) AS step_results,
+       strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
+       error, trace_id, digest,
+       strftime('%Y-%m-%dT%H:%M:%fZ', deadline / 1000.0, 'unixepoch') AS deadline,
+       strftime('%Y-%m-%dT%H:%M:%fZ', wake_at / 1000.0, 'unixepoch') AS wake_at,
+       pause_reason, idempotency_key
   FROM forge_runs r;
 
 -- Components, by the SHA-256 of their bytes. They never change.

@@ -7,7 +7,8 @@ use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
 use crate::store::StoreError;
 
-/// Seconds after which it makes sense to ask again a host that stops, or whose store takes no writes.
+/// Seconds after which it makes sense to ask again a host that stops or is busy, or whose store takes
+/// no writes.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request was not served, as the caller sees it. What went wrong inside is in the host's log.
@@ -136,6 +137,7 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
             ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
+            ExecutorError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             ExecutorError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         };
         Self::new(status, code, error.to_string())
@@ -145,7 +147,7 @@ impl From<ExecutorError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status) {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response

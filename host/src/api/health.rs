@@ -24,7 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     ),
 )]
 async fn health(State(api): State<Api>) -> (StatusCode, Json<Health>) {
-    let health = api.executor.health();
+    let health = api.executor.health().await;
     let status = match health.status {
         HealthStatus::Ok => StatusCode::OK,
         HealthStatus::Degraded => StatusCode::SERVICE_UNAVAILABLE,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::parameters::{Path, Query};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ErrorBody, body, trace};
-use crate::executor::{StartRequest, WorkflowRecord};
+use crate::executor::{self, StartRequest, WorkflowRecord};
 
 /// Bytes that the body may have beside the input: a version, a key and what JSON needs around them.
 const BESIDE_INPUT: usize = 4 << 10;
@@ -79,6 +79,7 @@ pub struct Started {
         (status = 409, description = "The key was used for something else, or all versions are deprecated.", body = ErrorBody),
         (status = 413, description = "The input is too large.", body = ErrorBody),
         (status = 415, description = "The content type is another.", body = ErrorBody),
+        (status = 429, description = "More starts wait than may. Nothing was started.", body = ErrorBody),
         (status = 503, description = "Not now. Nothing was started.", body = ErrorBody),
     ),
 )]
@@ -94,11 +95,10 @@ async fn start(
     let StartBody { input, version, key } = body::read_json(&headers, body, limit).await?;
     let trace_id = trace::trace_id(&headers);
     let request = StartRequest { workflow, input, version, key, trace_id, ..StartRequest::default() };
-    let run = api.executor.start_with(request).await?;
-    // It is started: whatever fails from here on, the caller must learn its id.
-    let record = match at_most {
-        Some(at_most) => api.wait(run, at_most).await.ok(),
-        None => None,
+    let executor = &api.executor;
+    let executor::Started { run, record } = match at_most {
+        Some(at_most) => executor.start_and_wait(request, api.patience(at_most)).await?,
+        None => executor::Started { run: executor.start_with(request).await?, record: None },
     };
     Ok(match record {
         Some(record) if record.status.is_final() => Json(record).into_response(),

@@ -39,10 +39,14 @@ impl WaitQuery {
 impl Api {
     /// The run's record once it is final or paused; what it is after `at_most`, or when the host stops.
     pub(super) async fn wait(&self, run: RunId, at_most: Duration) -> Result<WorkflowRecord, ExecutorError> {
+        self.executor.wait_until(run, self.patience(at_most)).await
+    }
+
+    /// Completes after `at_most`, or when the host stops.
+    pub(super) async fn patience(&self, at_most: Duration) {
         tokio::select! {
-            biased;
-            () = self.closing.cancelled() => self.executor.status(run).await,
-            record = self.executor.wait(run, at_most) => record,
+            () = tokio::time::sleep(at_most) => {}
+            () = self.closing.cancelled() => {}
         }
     }
 }

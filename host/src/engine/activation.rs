@@ -12,7 +12,7 @@ use super::limits::MemoryLimiter;
 use crate::clock;
 use crate::config::Limits;
 use crate::egress::{Egress, HttpRequest};
-use crate::executor::ExecutorError;
+use crate::executor::{ExecutorError, Parked, Slots};
 use crate::journal::{
     CallId, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, RunId, Session, SessionError,
     SessionLimits, Timestamp, WorkflowStatus, kind,
@@ -77,6 +77,8 @@ pub struct ActivationContext {
     pub egress: Arc<Egress>,
     /// Where its journal goes.
     pub writer: RunWriter,
+    /// The places for instances, of which it has one.
+    pub slots: Arc<Slots>,
     /// What is asked of it.
     pub commands: mpsc::UnboundedReceiver<Command>,
     /// Says that the host stops.
@@ -108,9 +110,7 @@ impl Activation {
         mut journal: Journal,
         context: ActivationContext,
     ) -> Result<Self, (Box<IllegalEvent>, ActivationContext)> {
-        if matches!(journal.run().status, WorkflowStatus::Created | WorkflowStatus::Waiting)
-            && let Err(error) = journal.apply(Event::Running, clock::now())
-        {
+        if let Err(error) = journal.apply(Event::Running, clock::now()) {
             return Err((Box::new(error), context));
         }
         let limits = SessionLimits {
@@ -184,7 +184,9 @@ impl Activation {
         loop {
             match self.session.next(clock::now())? {
                 Next::Deliver(call) => {
-                    self.set_status(WorkflowStatus::Waiting, Event::Running)?;
+                    if self.session.journal().run().wake_at.is_some() {
+                        self.session.journal_mut().apply(Event::Running, clock::now())?;
+                    }
                     return Ok(Some(call));
                 }
                 Next::Unwind => {
@@ -228,18 +230,17 @@ impl Activation {
         if let Some(command) = self.postponed.pop_front() {
             return Err(self.leave(Stop::Command(command)).await);
         }
-        self.send_requests().await?;
-        let now = clock::now();
-        let timer = self.session.next_timer();
-        let deadline = self.deadline();
-        let wake_at = [timer, deadline].into_iter().flatten().min();
-        if let Some(wake_at) = wake_at
-            && self.requests.is_empty()
-            && self.session.waits_for_timers_only()
-            && u128::from(wake_at.since(now)) > self.context.limits.evict_after.as_millis()
+        let wake_at = [self.session.next_timer(), self.deadline()].into_iter().flatten().min();
+        self.send_requests(wake_at).await?;
+        // Only a run that waits for nothing but time can leave memory: answers need its instance.
+        let sleeps = self.requests.is_empty() && self.session.waits_for_timers_only();
+        let sleeps_until = wake_at.filter(|_| sleeps);
+        if let Some(wake_at) = sleeps_until
+            && u128::from(wake_at.since(clock::now())) > self.context.limits.evict_after.as_millis()
         {
             return Err(Stop::Evicted(wake_at));
         }
+        let mut parked = sleeps_until.map(|wake_at| (self.context.slots.park(), wake_at));
         let alarm = async {
             match wake_at {
                 Some(wake_at) => tokio::time::sleep_until(Instant::now() + clock::until(wake_at)).await,
@@ -258,13 +259,14 @@ impl Activation {
                 Command::Resume(reply) => acknowledge(reply),
                 pause @ Command::Pause(_) => return Err(self.leave(Stop::Command(pause)).await),
             },
+            Some(wake_at) = asked_to_leave(&mut parked) => return Err(Stop::Evicted(wake_at)),
             () = self.context.shutdown.cancelled() => return Err(self.leave(Stop::Shutdown).await),
         }
         Ok(())
     }
 
     /// Sends the requests that the guest waits for, once the journal up to them is durable.
-    async fn send_requests(&mut self) -> Result<(), Stop> {
+    async fn send_requests(&mut self, wake_at: Option<Timestamp>) -> Result<(), Stop> {
         let due = self.session.requests_due()?;
         let mut requests = Vec::with_capacity(due.len());
         for (seq, recorded) in due {
@@ -277,8 +279,12 @@ impl Activation {
             }
             requests.push((seq, request, journal.idempotency_key(row)));
         }
-        if self.requests.is_empty() && requests.is_empty() && self.session.waits_for_timers_only() {
-            self.set_status(WorkflowStatus::Running, Event::Waiting)?;
+        if let Some(until) = wake_at
+            && self.requests.is_empty()
+            && requests.is_empty()
+            && self.session.waits_for_timers_only()
+        {
+            self.session.journal_mut().apply(Event::Waiting { until }, clock::now())?;
         }
         let changes = self.session.journal_mut().take_changes();
         if requests.is_empty() {
@@ -342,11 +348,19 @@ impl Activation {
         (run.status != WorkflowStatus::Compensating).then_some(run.deadline)
     }
 
-    fn set_status(&mut self, from: WorkflowStatus, event: Event) -> Result<(), Stop> {
-        if self.session.journal().run().status == from {
-            self.session.journal_mut().apply(event, clock::now())?;
-        }
-        Ok(())
+    /// What the guest did since the last time that it waited, to be written meanwhile: a guest that
+    /// computes for long loses little of it in a crash, and keeps little of it in memory.
+    fn take_unsaved(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let journal = self.session.journal_mut();
+        journal.has_changes().then(|| {
+            let (writer, changes) = (self.context.writer.clone(), journal.take_changes());
+            async move {
+                if let Err(error) = writer.save(changes).await {
+                    // The next barrier of the run fails, too.
+                    tracing::debug!(%error, "a write was lost");
+                }
+            }
+        })
     }
 
     /// Answers those who cancelled the run, once its rollback is durable.
@@ -359,6 +373,13 @@ impl Activation {
         self.cancelled_by.drain(..).for_each(acknowledge);
         Ok(())
     }
+}
+
+/// Completes with the time until which a run can leave memory, when its place is needed.
+async fn asked_to_leave(parked: &mut Option<(Parked, Timestamp)>) -> Option<Timestamp> {
+    let (parked, wake_at) = parked.as_mut()?;
+    parked.asked_to_leave().await;
+    Some(*wake_at)
 }
 
 fn acknowledge(reply: Reply) {
@@ -409,6 +430,11 @@ impl HostState {
             self.stop = Some(stop);
             wasmtime::Error::msg("stopped by the host")
         })
+    }
+
+    /// What is to be done while the guest gives way to others.
+    pub(super) fn take_unsaved(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.activation.as_mut()?.take_unsaved()
     }
 
     pub(super) fn panicked(&mut self, message: String) {

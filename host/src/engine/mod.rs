@@ -2,6 +2,7 @@
 
 mod activation;
 mod bindings;
+mod cache;
 mod component;
 mod host;
 mod limits;

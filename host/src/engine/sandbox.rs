@@ -1,14 +1,16 @@
 //! Compiling components, and running them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, UpdateDeadline};
 
 use super::activation::{Activation, HostState, Stop};
 use super::bindings::WorkflowPre;
+use super::cache::Cache;
 use super::{InvalidComponent, host, inspect};
 use crate::config::Limits;
 use crate::journal::{Failure, PauseReason, kind};
@@ -63,16 +65,17 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Linker<HostState>,
     limits: Arc<Limits>,
+    cache: Option<Cache>,
     /// Ends the thread that advances the epoch, when dropped.
     _ticker: SyncSender<()>,
 }
 
 impl Engine {
-    /// Sets up the engine.
+    /// Sets up the engine. Compiled components are kept in the folder `cache`.
     ///
     /// # Errors
     /// [`EngineError`] if this machine cannot run it.
-    pub fn new(limits: Arc<Limits>) -> Result<Self, EngineError> {
+    pub fn new(limits: Arc<Limits>, cache: Option<&Path>) -> Result<Self, EngineError> {
         let error = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         // Pooled instances are made in microseconds, but reserve address space for all of them at
         // once, which a container may deny.
@@ -84,25 +87,44 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         host::add_to_linker(&mut linker, &limits).map_err(error)?;
         let ticker = start_ticker(&engine).map_err(|error| EngineError(error.to_string()))?;
-        Ok(Self { engine, linker, limits, _ticker: ticker })
+        let cache = cache.and_then(|folder| {
+            let opened = Cache::open(folder, &engine);
+            let unusable = |error: &std::io::Error| {
+                tracing::warn!(folder = %folder.display(), %error, "compiled components cannot be kept there");
+            };
+            opened.inspect_err(unusable).ok()
+        });
+        Ok(Self { engine, linker, limits, cache, _ticker: ticker })
     }
 
-    /// Checks and compiles a component. Takes long: call it where blocking is allowed.
+    /// Checks and compiles the component with this digest, or takes it from the cache. Takes long:
+    /// call it where blocking is allowed.
     ///
     /// # Errors
     /// [`InvalidComponent`] if it is none that runs here.
-    pub fn compile(&self, bytes: &[u8]) -> Result<Module, InvalidComponent> {
+    pub fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Module, InvalidComponent> {
+        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, digest)) {
+            return self.link(&component);
+        }
         inspect(bytes)?;
         let component = Component::from_binary(&self.engine, bytes).map_err(|error| {
             InvalidComponent(format!("the component is not valid ({error:#}): build and upload it again"))
         })?;
+        let module = self.link(&component)?;
+        if let Some(cache) = &self.cache {
+            cache.put(digest, &component);
+        }
+        Ok(module)
+    }
+
+    fn link(&self, component: &Component) -> Result<Module, InvalidComponent> {
         let mismatch = |error: wasmtime::Error| {
             InvalidComponent(format!(
                 "the component does not fit the world forge:workflow/workflow@0.1.0 ({error:#}): build it with the \
                  SDK of this host's version, and name its workflows in `forge::export!`"
             ))
         };
-        let pre: InstancePre<HostState> = self.linker.instantiate_pre(&component).map_err(mismatch)?;
+        let pre: InstancePre<HostState> = self.linker.instantiate_pre(component).map_err(mismatch)?;
         Ok(Module(WorkflowPre::new(pre).map_err(mismatch)?))
     }
 
@@ -166,7 +188,18 @@ impl Engine {
         if let Err(error) = store.set_fuel(fuel) {
             tracing::error!(%error, "fuel is not enabled: the guest will trap at once");
         }
-        store.epoch_deadline_async_yield_and_update(1);
+        store.epoch_deadline_callback(|mut store| {
+            let saving = store.data_mut().take_unsaved();
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(async {
+                    match saving {
+                        Some(saving) => saving.await,
+                        None => tokio::task::yield_now().await,
+                    }
+                }),
+            ))
+        });
         store
     }
 
@@ -208,6 +241,8 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
     let mut config = Config::new();
     config
         .allocation_strategy(allocation)
+        // One core is left to the runs while another compiles.
+        .parallel_compilation(false)
         .memory_init_cow(true)
         .consume_fuel(true)
         .epoch_interruption(true)

@@ -4,24 +4,24 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 
-use super::{ExecutorError, Inner};
+use super::query::record;
+use super::{ExecutorError, Inner, Slot};
 use crate::clock;
 use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Stop};
 use crate::journal::{
     Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, RunId, Timestamp, WorkflowStatus,
 };
 use crate::registry::RegistryError;
-use crate::store::{RunWriter, StoreError};
+use crate::store::{Loaded, RunWriter, StoreError};
 
 /// What a task does next.
 enum Then {
     /// Look at the run again.
     GoOn,
-    /// Wait for a time, or for somebody to ask for something.
-    WaitUntil(Timestamp),
+    /// Leave memory until then.
+    Sleep(Timestamp),
     /// Forget the run as it is in memory, wait a little, and load it again.
     Reload,
     /// End.
@@ -38,7 +38,6 @@ pub(super) struct Drive {
     commands: mpsc::UnboundedReceiver<Command>,
     /// What to do before anything else.
     command: Option<Command>,
-    resting: watch::Sender<bool>,
     resend_in_doubt: bool,
 }
 
@@ -46,28 +45,35 @@ impl Drive {
     pub(super) fn new(
         inner: Arc<Inner>,
         run: RunId,
-        journal: Option<Journal>,
+        begun: Option<(Journal, RunWriter)>,
         commands: mpsc::UnboundedReceiver<Command>,
-        resting: watch::Sender<bool>,
     ) -> Self {
-        let writer = inner.writer.for_run(run);
-        Self { inner, run, journal, writer, commands, command: None, resting, resend_in_doubt: false }
+        let (journal, writer) = match begun {
+            Some((journal, writer)) => (Some(journal), writer),
+            None => (None, inner.writer.for_run(run)),
+        };
+        Self { inner, run, journal, writer, commands, command: None, resend_in_doubt: false }
     }
 
     pub(super) async fn run(mut self) {
         loop {
-            let then = match self.step().await {
+            // On the heap, so that a run that waits for its turn is small.
+            let then = match Box::pin(self.step()).await {
                 Ok(then) => then,
                 Err(error) => self.failed(&error),
             };
             match then {
                 Then::GoOn => {}
-                Then::WaitUntil(time) => self.wait_until(time).await,
+                Then::Sleep(time) => {
+                    if self.leave() {
+                        self.inner.alarms.set(time, self.run);
+                        return;
+                    }
+                }
                 Then::Reload => {
                     self.journal = None;
                     self.writer = self.inner.writer.for_run(self.run);
-                    let retry = clock::now().plus(as_millis(self.inner.limits.store_retry));
-                    self.wait_until(retry).await;
+                    self.pause_before_reload().await;
                 }
                 Then::Leave => {
                     if self.leave() {
@@ -76,9 +82,20 @@ impl Drive {
                 }
             }
             if self.inner.shutdown.is_cancelled() {
+                self.save_what_began().await;
                 self.inner.runs().remove(&self.run);
                 return;
             }
+        }
+    }
+
+    /// A start that was taken is carried out, although the host stops before it could begin.
+    async fn save_what_began(&mut self) {
+        if let Some(journal) = &mut self.journal
+            && journal.has_changes()
+            && let Err(error) = self.writer.barrier(journal.take_changes()).await
+        {
+            tracing::debug!(run = %self.run, %error, "the run could not be saved");
         }
     }
 
@@ -108,8 +125,8 @@ impl Drive {
                 ControlFlow::Continue(journal) => self.journal = Some(journal),
             }
         }
-        // A recovered run is loaded only when it gets a place, so that memory stays bounded.
-        let Some(slot) = self.slot().await else { return Ok(Then::GoOn) };
+        // A run is loaded only when it gets a place, so that memory stays bounded.
+        let Some(slot) = self.slot().await? else { return Ok(Then::GoOn) };
         let Some(journal) = self.load().await? else { return Ok(Then::Leave) };
         match self.settle(journal).await? {
             ControlFlow::Break(then) => Ok(then),
@@ -135,25 +152,32 @@ impl Drive {
     }
 
     /// A place in memory; `None` if there is something to obey first.
-    async fn slot(&mut self) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
+    async fn slot(&mut self) -> Result<Option<Slot>, StoreError> {
+        if let Some(slot) = self.inner.slots.try_acquire() {
+            return Ok(Some(slot));
+        }
+        // Those that wait for a place wait without their journals.
+        if let Some(mut journal) = self.journal.take() {
+            self.writer.barrier(journal.take_changes()).await?;
+        }
+        Ok(tokio::select! {
             biased;
             () = self.inner.shutdown.cancelled() => None,
-            slot = Arc::clone(&self.inner.slots).acquire_owned() => slot.ok(),
+            slot = self.inner.slots.acquire() => slot,
             command = self.commands.recv() => {
                 self.command = command;
                 None
             }
-        }
+        })
     }
 
     async fn load(&mut self) -> Result<Option<Journal>, StoreError> {
         if let Some(journal) = self.journal.take() {
             return Ok(Some(journal));
         }
-        let Some(run) = self.inner.store.run(self.run).await? else { return Ok(None) };
-        let corrupt = |why: String| StoreError::Corrupt { table: "forge_workflow_steps", why };
-        let loaded = match self.inner.store.rows(self.run).await {
+        let Some(Loaded { run, rows }) = self.inner.loader.load(self.run).await? else { return Ok(None) };
+        let corrupt = |why: String| StoreError::Corrupt { table: "forge_steps", why };
+        let loaded = match rows {
             Ok(rows) => Journal::load(run.clone(), rows).map_err(|error| corrupt(error.to_string())),
             Err(error) => Err(error),
         };
@@ -168,14 +192,9 @@ impl Drive {
     }
 
     /// Gives the run an instance and waits until that ends.
-    async fn activate(
-        &mut self,
-        mut journal: Journal,
-        slot: OwnedSemaphorePermit,
-    ) -> Result<Then, StoreError> {
-        let module = match self.module(&journal).await {
+    async fn activate(&mut self, mut journal: Journal, slot: Slot) -> Result<Then, StoreError> {
+        let module = match self.module(&mut journal).await? {
             Ok(module) => module,
-            Err(RegistryError::Store(error)) => return Err(error),
             Err(error) => {
                 let message = format!(
                     "the component of version {} cannot be loaded ({error}): deploy it again, then resume the run",
@@ -192,6 +211,7 @@ impl Drive {
         let context = ActivationContext {
             limits: Arc::clone(&self.inner.limits),
             egress: Arc::clone(&self.inner.egress),
+            slots: Arc::clone(&self.inner.slots),
             writer: self.writer.clone(),
             commands: std::mem::replace(&mut self.commands, no_commands),
             shutdown: self.inner.shutdown.clone(),
@@ -219,8 +239,17 @@ impl Drive {
         then
     }
 
-    async fn module(&self, journal: &Journal) -> Result<Module, RegistryError> {
-        self.inner.registry.module(&journal.run().digest).await
+    /// The run's component. What began is saved before it is compiled, which takes long.
+    async fn module(&self, journal: &mut Journal) -> Result<Result<Module, RegistryError>, StoreError> {
+        let digest = Arc::clone(&journal.run().digest);
+        if let Some(module) = self.inner.registry.compiled(&digest) {
+            return Ok(Ok(module));
+        }
+        self.writer.save(journal.take_changes()).await?;
+        match self.inner.registry.module(&digest).await {
+            Err(RegistryError::Store(error)) => Err(error),
+            found => Ok(found),
+        }
     }
 
     /// Does what follows from how an activation ended.
@@ -250,7 +279,7 @@ impl Drive {
                 return Ok(Then::GoOn);
             }
             End::Stopped(Stop::Command(command)) => self.command = Some(command),
-            End::Stopped(Stop::Evicted(time)) => then = Then::WaitUntil(time),
+            End::Stopped(Stop::Evicted(time)) => then = Then::Sleep(time),
             End::Stopped(Stop::Store(error)) => return Err(error),
             End::Stopped(Stop::Shutdown) => then = Then::Leave,
         }
@@ -354,18 +383,17 @@ impl Drive {
     fn rest(&mut self, journal: &Journal) -> Then {
         let run = journal.run();
         tracing::debug!(run = %self.run, status = %run.status, "the run rests");
-        self.resting.send_replace(true);
+        self.inner.waiters.tell(self.run, || record(run, journal.rows()));
         Then::Leave
     }
 
-    /// Takes the run off the list. False if somebody asked for something in the meantime.
+    /// Takes the task off the list, unless something was asked of it meanwhile.
     fn leave(&mut self) -> bool {
         let inner = Arc::clone(&self.inner);
         let mut runs = inner.runs();
         match self.commands.try_recv() {
             Ok(command) => {
                 self.command = Some(command);
-                self.resting.send_replace(false);
                 false
             }
             Err(_) => {
@@ -375,9 +403,9 @@ impl Drive {
         }
     }
 
-    async fn wait_until(&mut self, time: Timestamp) {
+    async fn pause_before_reload(&mut self) {
         tokio::select! {
-            () = tokio::time::sleep_until(Instant::now() + clock::until(time)) => {}
+            () = tokio::time::sleep(self.inner.limits.store_retry) => {}
             () = self.inner.shutdown.cancelled() => {}
             command = self.commands.recv() => self.command = command,
         }
@@ -398,9 +426,5 @@ fn apply(journal: &mut Journal, event: Event) -> Result<(), StoreError> {
 }
 
 fn corrupt(error: &IllegalEvent) -> StoreError {
-    StoreError::Corrupt { table: "forge_workflow_steps", why: error.to_string() }
-}
-
-fn as_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    StoreError::Corrupt { table: "forge_steps", why: error.to_string() }
 }

@@ -52,6 +52,15 @@ pub enum ExecutorError {
     /// The store failed. Nothing was acknowledged.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// More starts wait to be carried out than may.
+    #[error(
+        "{limit} starts wait already, the most that this host keeps waiting; nothing was started: ask again in a \
+         second, or raise --start-queue"
+    )]
+    Busy {
+        /// The limit.
+        limit: usize,
+    },
     /// The host stops.
     #[error("the host is shutting down; ask again when it is back")]
     ShuttingDown,
@@ -69,4 +78,7 @@ pub enum OpenError {
     /// The HTTP client.
     #[error(transparent)]
     Egress(#[from] EgressError),
+    /// A thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
 }

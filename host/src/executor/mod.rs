@@ -3,35 +3,41 @@
 //! Each run that is not over has one task ([`drive`]), and only that task changes it. What others
 //! ask of it (cancel, pause, resume) reaches it as a [`Command`].
 
+mod alarms;
 mod command;
 mod drive;
 mod error;
+mod loader;
 mod query;
 mod record;
+mod slots;
 mod start;
+mod waiters;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use error::{ExecutorError, OpenError};
 pub use record::{Health, HealthStatus, RunFilter, RunPage, RunSummary, StepRecord, WorkflowRecord};
-pub use start::StartRequest;
+pub use slots::{Parked, Slot, Slots};
+pub use start::{StartRequest, Started};
 
+use self::alarms::Alarms;
+use self::loader::Loader;
+use self::waiters::Waiters;
 use crate::config::{Config, Database, Limits};
 use crate::egress::Egress;
 use crate::engine::{Command, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, Writer};
-
-/// Runs that are looked up at once when the host starts.
-const RECOVERY_PAGE: u32 = 1_000;
+use crate::store::{RunWriter, Store, Writer};
 
 /// Executes workflows durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
@@ -46,50 +52,72 @@ struct Inner {
     engine: Arc<Engine>,
     egress: Arc<Egress>,
     limits: Arc<Limits>,
+    loader: Loader,
     /// Places for instances in memory.
-    slots: Arc<Semaphore>,
-    /// Runs that have a task.
+    slots: Arc<Slots>,
+    /// Starts that may wait to become durable.
+    starts: Arc<Semaphore>,
+    /// Runs that have a task. Never iterated.
     runs: Mutex<HashMap<RunId, Handle>>,
+    waiters: Arc<Waiters>,
+    alarms: Alarms,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
 /// How to reach a run's task.
-#[derive(Clone)]
 struct Handle {
     commands: mpsc::UnboundedSender<Command>,
-    /// Changes when the run has come to rest: it is final or paused. Closed when its task ends.
-    rest: watch::Receiver<bool>,
 }
 
 impl WorkflowExecutor {
     /// Opens the database, brings its schema up to date, and lets all unfinished runs go on.
     ///
     /// # Errors
-    /// [`OpenError`] if the database, the engine or the HTTP client cannot be set up.
+    /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, limits } = config;
+        let Config { database, limits, module_cache } = config;
         let store: Arc<dyn Store> = match database {
             Database::Sqlite(path) => Arc::new(SqliteStore::open(&path).await?),
         };
+        Self::with_store(store, limits, module_cache.as_deref()).await
+    }
+
+    /// The same with a store of the caller's, and a folder for compiled components.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the engine, the HTTP client or a thread cannot be set up.
+    pub async fn with_store(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        module_cache: Option<&Path>,
+    ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
-        let engine = Arc::new(Engine::new(Arc::clone(&limits))?);
+        let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
         let egress = Arc::new(Egress::new(limits.http_timeout, limits.response_bytes)?);
         let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&limits));
         let inner = Inner {
-            writer: Writer::new(Arc::clone(&store)),
-            slots: Arc::new(Semaphore::new(usize::try_from(limits.live_instances).unwrap_or(usize::MAX))),
+            writer: Writer::new(Arc::clone(&store), limits.write_queue_bytes)?,
+            loader: Loader::new(Arc::clone(&store)),
+            slots: Slots::new(limits.live_instances),
+            starts: Arc::new(Semaphore::new(limits.start_queue.min(Semaphore::MAX_PERMITS))),
             store,
             registry,
             engine,
             egress,
             limits,
-            runs: Mutex::new(HashMap::new()),
+            runs: Mutex::default(),
+            waiters: Arc::default(),
+            alarms: Alarms::default(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         };
         let executor = Self { inner: Arc::new(inner) };
-        executor.recover().await?;
+        let unfinished = executor.inner.store.unfinished().await?;
+        if unfinished > 0 {
+            tracing::info!(runs = unfinished, "unfinished runs go on");
+        }
+        executor.inner.tasks.spawn(Alarms::ring(executor.clone()));
         Ok(executor)
     }
 
@@ -104,12 +132,14 @@ impl WorkflowExecutor {
     }
 
     /// What the host has to say about itself.
-    pub fn health(&self) -> Health {
-        let error = self.inner.writer.last_error();
+    pub async fn health(&self) -> Health {
+        let unfinished = self.inner.store.unfinished().await;
+        let error = self.inner.writer.last_error().or_else(|| unfinished.as_ref().err().cloned());
         Health {
             status: if error.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok },
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            active_runs: self.inner.runs().len(),
+            active_runs: unfinished.unwrap_or(0),
+            runs_in_memory: self.inner.runs().len(),
             error: error.map(|error| error.to_string()),
         }
     }
@@ -128,27 +158,9 @@ impl WorkflowExecutor {
         self.inner.store.close().await;
     }
 
-    async fn recover(&self) -> Result<(), OpenError> {
-        let (mut after, mut count) = (None, 0_usize);
-        loop {
-            let page = self.inner.store.unfinished(after, RECOVERY_PAGE).await?;
-            for run in &page {
-                self.drive(*run, None, None);
-            }
-            count += page.len();
-            after = page.last().copied();
-            if page.len() < RECOVERY_PAGE as usize {
-                break;
-            }
-        }
-        if count > 0 {
-            tracing::info!(runs = count, "unfinished runs go on");
-        }
-        Ok(())
-    }
-
-    /// Gives a run a task, unless it has one. With `command`, the task does that first.
-    fn drive(&self, run: RunId, journal: Option<Journal>, command: Option<Command>) {
+    /// Gives a run a task, unless it has one. With `command`, the task does that first. With
+    /// `begun`, the run is in memory already.
+    fn drive(&self, run: RunId, begun: Option<(Journal, RunWriter)>, command: Option<Command>) {
         let mut runs = self.inner.runs();
         let command = match (runs.get(&run), command) {
             (Some(_), None) => return,
@@ -164,10 +176,9 @@ impl WorkflowExecutor {
             // The queue's other end is in this function.
             let _ = commands.send(command);
         }
-        let (resting, rest) = watch::channel(false);
-        runs.insert(run, Handle { commands, rest });
+        runs.insert(run, Handle { commands });
         drop(runs);
-        let task = drive::Drive::new(Arc::clone(&self.inner), run, journal, queue, resting);
+        let task = drive::Drive::new(Arc::clone(&self.inner), run, begun, queue);
         self.inner.tasks.spawn(task.run());
     }
 }
@@ -176,4 +187,8 @@ impl Inner {
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Handle>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn as_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

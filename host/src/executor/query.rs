@@ -1,9 +1,12 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::waiters::Waiter;
 use super::{ExecutorError, RunFilter, RunPage, StepRecord, WorkflowExecutor, WorkflowRecord};
 use crate::journal::{Kind, Row, Run, RunId, StepStatus, WorkflowStatus};
+use crate::store::Loaded;
 
 /// Runs in a page if nothing is said.
 const PAGE: u32 = 50;
@@ -17,8 +20,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
     pub async fn status(&self, run: RunId) -> Result<WorkflowRecord, ExecutorError> {
-        let found = self.inner.store.run(run).await?.ok_or(ExecutorError::UnknownRun(run))?;
-        let rows = self.inner.store.rows(run).await?;
+        let (found, rows) = self.read(run).await?;
         Ok(record(&found, &rows))
     }
 
@@ -27,17 +29,47 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
     pub async fn wait(&self, run: RunId, at_most: Duration) -> Result<WorkflowRecord, ExecutorError> {
-        let handle = self.inner.runs().get(&run).cloned();
-        if let Some(mut handle) = handle {
-            let rest = handle.rest.wait_for(|resting| *resting);
-            tokio::select! {
-                // Resting, or its task is gone: both end the wait.
-                _ = rest => {}
-                () = tokio::time::sleep(at_most) => {}
-                () = self.inner.shutdown.cancelled() => {}
-            }
+        self.wait_until(run, tokio::time::sleep(at_most)).await
+    }
+
+    /// A run when it is final or paused, or as it is when `patience` completes.
+    ///
+    /// # Errors
+    /// [`ExecutorError::UnknownRun`].
+    pub async fn wait_until(
+        &self,
+        run: RunId,
+        patience: impl Future<Output = ()>,
+    ) -> Result<WorkflowRecord, ExecutorError> {
+        let mut waiter = self.inner.waiters.wait_for(run);
+        let record = self.status(run).await?;
+        if record.status.is_final() || record.status == WorkflowStatus::Paused {
+            return Ok(record);
         }
-        self.status(run).await
+        match self.rested(&mut waiter, patience).await {
+            Some(record) => Ok(record),
+            None => self.status(run).await,
+        }
+    }
+
+    /// A run when it comes to rest; `None` if `patience` completes before that, or the host stops.
+    pub(super) async fn rested(
+        &self,
+        waiter: &mut Waiter,
+        patience: impl Future<Output = ()>,
+    ) -> Option<WorkflowRecord> {
+        tokio::select! {
+            biased;
+            rested = waiter.rested() => rested.map(Arc::unwrap_or_clone),
+            () = patience => None,
+            () = self.inner.shutdown.cancelled() => None,
+        }
+    }
+
+    async fn read(&self, run: RunId) -> Result<(Run, Vec<Row>), ExecutorError> {
+        let loaded = self.inner.store.load(&[run]).await?.pop();
+        let Loaded { run, rows } = loaded.transpose()?.flatten().ok_or(ExecutorError::UnknownRun(run))?;
+        Ok((run, rows?))
     }
 
     /// All journaled calls of a run, in order of their beginning.
@@ -45,10 +77,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
     pub async fn steps(&self, run: RunId) -> Result<Vec<StepRecord>, ExecutorError> {
-        if self.inner.store.run(run).await?.is_none() {
-            return Err(ExecutorError::UnknownRun(run));
-        }
-        let rows = self.inner.store.rows(run).await?;
+        let (_, rows) = self.read(run).await?;
         Ok(rows.iter().map(step_record).collect())
     }
 
@@ -67,7 +96,8 @@ impl WorkflowExecutor {
     }
 }
 
-fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
+/// A run as those who ask see it.
+pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
     let steps = || rows.iter().filter(|row| row.kind == Kind::Step);
     let running = steps().rev().find(|row| row.status == StepStatus::Running);
     let current = running.or_else(|| steps().next_back().filter(|_| run.status != WorkflowStatus::Completed));

@@ -135,7 +135,9 @@ pub struct Health {
     /// Forge's version.
     pub version: String,
     /// Runs that are neither final nor paused.
-    pub active_runs: usize,
+    pub active_runs: u64,
+    /// Those of them that are in memory. The others wait for time, and cost a row.
+    pub runs_in_memory: usize,
     /// Why it is degraded.
     pub error: Option<String>,
 }

@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{ExecutorError, WorkflowExecutor};
+use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::clock;
 use crate::journal::{Journal, Run, RunId, WorkflowStatus};
-use crate::store::Written;
+use crate::store::{RunWriter, Written};
 
 /// Bytes of an idempotency key.
 const KEY: std::ops::RangeInclusive<usize> = 1..=255;
@@ -24,6 +27,15 @@ pub struct StartRequest {
     pub auth: Value,
     /// The trace that the start belongs to.
     pub trace_id: Option<String>,
+}
+
+/// A run that was started, and waited for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Started {
+    /// The run.
+    pub run: RunId,
+    /// The run when it came to rest, or as it was when the wait was over; `None` if it cannot be read.
+    pub record: Option<WorkflowRecord>,
 }
 
 impl Default for StartRequest {
@@ -58,10 +70,89 @@ impl WorkflowExecutor {
     /// [`ExecutorError`] if there is no such workflow or version, the input is too large, the key
     /// was used for something else, or the run cannot be made durable. Then nothing was started.
     pub async fn start_with(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
+        let admitted = self.admit(&request)?;
+        if request.key.is_some() {
+            return self.start_once(request).await;
+        }
+        let run = self.new_run(&request).await?;
+        let (id, writer) = self.begin(run);
+        writer.begun().await?;
+        drop(admitted);
+        Ok(id)
+    }
+
+    /// Starts a workflow and waits for its end, until `patience` completes.
+    ///
+    /// The start need not be durable before the run begins, only before anything is said of it: a
+    /// run that ends at once is written as a whole.
+    ///
+    /// # Errors
+    /// As [`WorkflowExecutor::start_with`].
+    pub async fn start_and_wait(
+        &self,
+        request: StartRequest,
+        patience: impl Future<Output = ()>,
+    ) -> Result<Started, ExecutorError> {
+        let admitted = self.admit(&request)?;
+        if request.key.is_some() {
+            let run = self.start_once(request).await?;
+            drop(admitted);
+            // It is started: whatever fails from here on, the caller must learn its id.
+            return Ok(Started { run, record: self.wait_until(run, patience).await.ok() });
+        }
+        let run = self.new_run(&request).await?;
+        let mut waiter = self.inner.waiters.wait_for(run.id);
+        let (run, writer) = self.begin(run);
+        let mut begun = std::pin::pin!(async {
+            let begun = writer.begun().await;
+            drop(admitted);
+            begun
+        });
+        let mut rested = std::pin::pin!(self.rested(&mut waiter, patience));
+        let record = tokio::select! {
+            biased;
+            record = &mut rested => record,
+            begun = &mut begun => {
+                begun?;
+                let record = rested.await;
+                return Ok(self.started(run, record).await);
+            }
+        };
+        if record.is_none() {
+            begun.await?;
+        }
+        Ok(self.started(run, record).await)
+    }
+
+    async fn started(&self, run: RunId, record: Option<WorkflowRecord>) -> Started {
+        match record {
+            Some(_) => Started { run, record },
+            None => Started { run, record: self.status(run).await.ok() },
+        }
+    }
+
+    /// Takes a start, if it can be taken now.
+    fn admit(&self, request: &StartRequest) -> Result<OwnedSemaphorePermit, ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
             return Err(ExecutorError::ShuttingDown);
         }
         check_key(request.key.as_deref())?;
+        let limit = self.inner.limits.start_queue;
+        let room = Arc::clone(&self.inner.starts).try_acquire_owned().ok();
+        room.filter(|_| self.inner.slots.waiting() < limit).ok_or(ExecutorError::Busy { limit })
+    }
+
+    /// Lets a new run go on. Its first changes, which the writer given back waits for, are its start.
+    fn begin(&self, run: Run) -> (RunId, RunWriter) {
+        let id = run.id;
+        let writer = self.inner.writer.for_run(id);
+        self.drive(id, Some((Journal::unsaved(run), writer.clone())), None);
+        (id, writer)
+    }
+
+    /// Starts what this key has not started before. Nothing of the run may happen before that is
+    /// certain.
+    async fn start_once(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
         // The key comes first: what it started stays its run, whatever version is current by now.
         if let Some(key) = &request.key
             && let Some(first) = self.inner.store.run_with_key(&request.workflow, key).await?
@@ -72,7 +163,8 @@ impl WorkflowExecutor {
         match self.inner.writer.start(run.clone()).await? {
             Written::Done => {
                 let id = run.id;
-                self.drive(id, Some(Journal::new(run)), None);
+                let writer = self.inner.writer.for_run(id);
+                self.drive(id, Some((Journal::new(run), writer)), None);
                 Ok(id)
             }
             Written::KeyTaken(first) => {
@@ -104,6 +196,7 @@ impl WorkflowExecutor {
             started_at,
             completed_at: None,
             deadline: started_at.plus(info.timeout_ms),
+            wake_at: None,
             failure: None,
             stuck: None,
             pause: None,

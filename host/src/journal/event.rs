@@ -31,8 +31,11 @@ pub struct Begin {
 pub enum Event {
     /// Execution began or went on.
     Running,
-    /// There is nothing to do until a timer ends.
-    Waiting,
+    /// There is nothing to do until then.
+    Waiting {
+        /// When the first timer ends.
+        until: Timestamp,
+    },
     /// A call began.
     Begun(Begin),
     /// A request or timer ended and the guest is told; a reading of the time was answered.

@@ -13,6 +13,11 @@ use super::{Failure, WorkflowStatus, kind, status::words};
 #[serde(transparent)]
 pub struct RunId(pub Uuid);
 
+impl RunId {
+    /// After every other.
+    pub const MAX: Self = Self(Uuid::max());
+}
+
 impl std::fmt::Display for RunId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
@@ -42,6 +47,9 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
+
+    /// As the time at which something is due: at once.
+    pub const NOW: Self = Self(0);
 
     /// The last millisecond of the year 9999: what RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799_999);
@@ -123,6 +131,8 @@ pub struct Run {
     pub completed_at: Option<Timestamp>,
     /// When it times out.
     pub deadline: Timestamp,
+    /// Until when it waits for nothing but time, if it does.
+    pub wake_at: Option<Timestamp>,
     /// Why it failed or is rolled back.
     pub failure: Option<Failure>,
     /// What could not be compensated, and why.
@@ -138,6 +148,13 @@ pub struct Run {
 }
 
 impl Run {
+    /// When the host must look at it: in the past if it has something to do. `None`: never, because
+    /// it is final or paused.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let rests = self.status.is_final() || self.status == WorkflowStatus::Paused;
+        (!rests).then(|| self.wake_at.unwrap_or(Timestamp::NOW))
+    }
+
     /// What went wrong, for a person: why it failed, what is not compensated, why it is paused.
     pub fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|failure| failure.message.as_str());

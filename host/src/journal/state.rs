@@ -70,7 +70,7 @@ impl Changes {
 }
 
 impl Journal {
-    /// The journal of a run that begins.
+    /// The journal of a run that begins and that the store has.
     pub fn new(run: Run) -> Self {
         Self {
             run,
@@ -83,6 +83,16 @@ impl Journal {
             touched: BTreeSet::new(),
             run_touched: false,
         }
+    }
+
+    /// The journal of a run that begins and that the store does not have.
+    pub fn unsaved(run: Run) -> Self {
+        Self { run_touched: true, ..Self::new(run) }
+    }
+
+    /// Whether [`Journal::take_changes`] has anything to hand out.
+    pub fn has_changes(&self) -> bool {
+        self.run_touched || !self.touched.is_empty()
     }
 
     /// The journal of a run as the store has it.
@@ -211,12 +221,8 @@ impl Journal {
     /// [`IllegalEvent`] if it cannot happen in this state; the journal is then unchanged.
     pub fn apply(&mut self, event: Event, at: Timestamp) -> Result<(), IllegalEvent> {
         match event {
-            Event::Running => self.set_status("running", WorkflowStatus::Running, |status| {
-                matches!(status, WorkflowStatus::Created | WorkflowStatus::Waiting | WorkflowStatus::Running)
-            }),
-            Event::Waiting => self.set_status("waiting", WorkflowStatus::Waiting, |status| {
-                matches!(status, WorkflowStatus::Running | WorkflowStatus::Waiting)
-            }),
+            Event::Running => self.running(),
+            Event::Waiting { until } => self.waiting(until),
             Event::Begun(begin) => self.begin(begin, at),
             Event::Delivered { seq, outcome } => {
                 self.open_effect("delivered", seq, true)?;
@@ -349,8 +355,7 @@ impl Journal {
         }
         self.run.pause = None;
         self.run.failure = Some(failure);
-        self.run.status = WorkflowStatus::Compensating;
-        self.run_touched = true;
+        self.change_status(WorkflowStatus::Compensating, None);
         Ok(())
     }
 
@@ -369,8 +374,7 @@ impl Journal {
     fn pause(&mut self, pause: Pause) -> Result<(), IllegalEvent> {
         self.check_status("paused", |status| !status.is_final() && status != WorkflowStatus::Paused)?;
         self.run.pause = Some(pause);
-        self.run.status = WorkflowStatus::Paused;
-        self.run_touched = true;
+        self.change_status(WorkflowStatus::Paused, None);
         Ok(())
     }
 
@@ -378,8 +382,7 @@ impl Journal {
         let Some(pause) = self.run.pause.take() else {
             return Err(self.illegal("resumed", "it is not paused".to_owned()));
         };
-        self.run.status = pause.from;
-        self.run_touched = true;
+        self.change_status(pause.from, None);
         Ok(())
     }
 
@@ -400,10 +403,9 @@ impl Journal {
                 row.attempt_orders.push(order);
             });
         }
-        self.run.status = WorkflowStatus::Compensating;
         self.run.completed_at = None;
         self.run.stuck = None;
-        self.run_touched = true;
+        self.change_status(WorkflowStatus::Compensating, None);
         Ok(())
     }
 
@@ -435,23 +437,34 @@ impl Journal {
         for seq in open {
             self.end(seq, at, |row| row.status = StepStatus::Skipped);
         }
-        self.run.status = status;
         self.run.completed_at = Some(at);
-        self.run_touched = true;
+        self.change_status(status, None);
     }
 
-    fn set_status(
-        &mut self,
-        event: &'static str,
-        status: WorkflowStatus,
-        from: impl Fn(WorkflowStatus) -> bool,
-    ) -> Result<(), IllegalEvent> {
-        self.check_status(event, from)?;
-        if self.run.status != status {
+    fn running(&mut self) -> Result<(), IllegalEvent> {
+        use WorkflowStatus::{Compensating, Created, Running, Waiting};
+        self.check_status("running", |status| matches!(status, Created | Running | Waiting | Compensating))?;
+        // A run that is being rolled back stays that, whether it waits or not.
+        let status = if self.run.status == Compensating { Compensating } else { Running };
+        self.change_status(status, None);
+        Ok(())
+    }
+
+    fn waiting(&mut self, until: Timestamp) -> Result<(), IllegalEvent> {
+        use WorkflowStatus::{Compensating, Running, Waiting};
+        self.check_status("waiting", |status| matches!(status, Running | Waiting | Compensating))?;
+        let status = if self.run.status == Compensating { Compensating } else { Waiting };
+        self.change_status(status, Some(until));
+        Ok(())
+    }
+
+    /// The one place where a run's status changes.
+    fn change_status(&mut self, status: WorkflowStatus, wake_at: Option<Timestamp>) {
+        if (self.run.status, self.run.wake_at) != (status, wake_at) {
             self.run.status = status;
+            self.run.wake_at = wake_at;
             self.run_touched = true;
         }
-        Ok(())
     }
 
     fn check_status(

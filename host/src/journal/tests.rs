@@ -29,6 +29,7 @@ fn run() -> Run {
         started_at: at(0),
         completed_at: None,
         deadline: at(1_000_000),
+        wake_at: None,
         failure: None,
         stuck: None,
         pause: None,

@@ -5,10 +5,10 @@ mod info;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 pub use error::RegistryError;
 pub use info::{Registered, WorkflowInfo, WorkflowVersions};
@@ -29,11 +29,37 @@ pub struct WorkflowRegistry {
     limits: Arc<Limits>,
     /// Compiled components by digest. Never iterated.
     modules: Mutex<HashMap<Arc<str>, Arc<OnceCell<Module>>>>,
+    known: Mutex<Known>,
+    /// One component is compiled at a time: the other cores are for the runs.
+    compiling: Semaphore,
+}
+
+/// Workflows as the store has them: nobody but this registry changes them.
+#[derive(Default)]
+struct Known {
+    /// By name. Never iterated.
+    workflows: HashMap<String, Arc<WorkflowVersions>>,
+    /// How often they were changed: what was read before a change is not kept after it.
+    changes: u64,
+}
+
+impl Known {
+    fn changed(&mut self) {
+        self.workflows.clear();
+        self.changes += 1;
+    }
 }
 
 impl WorkflowRegistry {
     pub(crate) fn new(store: Arc<dyn Store>, engine: Arc<Engine>, limits: Arc<Limits>) -> Self {
-        Self { store, engine, limits, modules: Mutex::new(HashMap::new()) }
+        Self {
+            store,
+            engine,
+            limits,
+            modules: Mutex::default(),
+            known: Mutex::default(),
+            compiling: Semaphore::new(1),
+        }
     }
 
     /// Registers the workflows of a component. The same bytes again change nothing.
@@ -51,7 +77,7 @@ impl WorkflowRegistry {
         if !existing.is_empty() && self.store.component(&digest).await?.is_some() {
             return Ok(Registered { digest, workflows: existing, created: false });
         }
-        let module = self.compile(component.to_vec()).await?;
+        let module = self.compile(&digest, component.to_vec()).await?;
         let described = self.engine.describe(&module).await?;
         check_described(&described)?;
         let created_at = clock::now();
@@ -72,6 +98,7 @@ impl WorkflowRegistry {
             let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
             return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
         }
+        self.known().changed();
         // It is compiled already: the first run need not wait for that.
         let _ = self.cell(&digest).set(module);
         Ok(Registered { workflows: self.versions_of(&digest).await?, digest, created: true })
@@ -91,11 +118,27 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`RegistryError::UnknownWorkflow`].
     pub async fn versions(&self, name: &str) -> Result<WorkflowVersions, RegistryError> {
+        Ok(Arc::unwrap_or_clone(self.workflow(name).await?))
+    }
+
+    async fn workflow(&self, name: &str) -> Result<Arc<WorkflowVersions>, RegistryError> {
+        let changes = {
+            let known = self.known();
+            if let Some(workflow) = known.workflows.get(name) {
+                return Ok(Arc::clone(workflow));
+            }
+            known.changes
+        };
         let rows = self.store.versions(Some(name)).await?;
         if rows.is_empty() {
             return Err(self.unknown(name).await?);
         }
-        Ok(grouped(&rows))
+        let found = Arc::new(grouped(&rows));
+        let mut known = self.known();
+        if known.changes == changes {
+            known.workflows.insert(name.to_owned(), Arc::clone(&found));
+        }
+        Ok(found)
     }
 
     /// The version of a workflow that new runs take: the one that was activated, or the highest
@@ -104,9 +147,9 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`RegistryError::UnknownWorkflow`], [`RegistryError::AllDeprecated`].
     pub async fn get(&self, name: &str) -> Result<WorkflowInfo, RegistryError> {
-        let WorkflowVersions { current, versions, .. } = self.versions(name).await?;
-        let current = versions.into_iter().find(|info| Some(info.version) == current);
-        current.ok_or_else(|| RegistryError::AllDeprecated { name: name.to_owned() })
+        let workflow = self.workflow(name).await?;
+        let current = workflow.versions.iter().find(|info| Some(info.version) == workflow.current);
+        current.cloned().ok_or_else(|| RegistryError::AllDeprecated { name: name.to_owned() })
     }
 
     /// A version of a workflow (spec: *Version Lookup*).
@@ -114,10 +157,13 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`RegistryError::UnknownWorkflow`], [`RegistryError::UnknownVersion`].
     pub async fn get_version(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
-        let WorkflowVersions { versions, .. } = self.versions(name).await?;
-        let known = versions.iter().map(|info| info.version.to_string()).collect();
-        let found = versions.into_iter().find(|info| info.version == version);
-        found.ok_or_else(|| RegistryError::UnknownVersion { name: name.to_owned(), version, known })
+        let workflow = self.workflow(name).await?;
+        let found = workflow.versions.iter().find(|info| info.version == version);
+        found.cloned().ok_or_else(|| RegistryError::UnknownVersion {
+            name: name.to_owned(),
+            version,
+            known: workflow.versions.iter().map(|info| info.version.to_string()).collect(),
+        })
     }
 
     /// Makes a version the one that new runs take, whatever is higher.
@@ -126,6 +172,7 @@ impl WorkflowRegistry {
     /// As [`WorkflowRegistry::get_version`].
     pub async fn activate(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
         self.store.activate(name, version).await?;
+        self.known().changed();
         self.get_version(name, version).await
     }
 
@@ -135,10 +182,16 @@ impl WorkflowRegistry {
     /// As [`WorkflowRegistry::get_version`].
     pub async fn deprecate(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
         self.store.deprecate(name, version).await?;
+        self.known().changed();
         self.get_version(name, version).await
     }
 
-    /// The compiled component with this digest.
+    /// The component with this digest, if it is compiled and in memory.
+    pub(crate) fn compiled(&self, digest: &Arc<str>) -> Option<Module> {
+        self.cell(digest).get().cloned()
+    }
+
+    /// The component with this digest, compiled.
     pub(crate) async fn module(&self, digest: &Arc<str>) -> Result<Module, RegistryError> {
         let cell = self.cell(digest);
         let module = cell
@@ -146,10 +199,14 @@ impl WorkflowRegistry {
                 let missing =
                     || RegistryError::InvalidComponent(format!("component {digest} is not in the database"));
                 let component = self.store.component(digest).await?.ok_or_else(missing)?;
-                self.compile(component).await
+                self.compile(digest, component).await
             })
             .await?;
         Ok(module.clone())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cell(&self, digest: &str) -> Arc<OnceCell<Module>> {
@@ -158,9 +215,11 @@ impl WorkflowRegistry {
     }
 
     /// Compiles where it does not keep runs waiting.
-    async fn compile(&self, component: Vec<u8>) -> Result<Module, RegistryError> {
-        let engine = Arc::clone(&self.engine);
-        let compiled = tokio::task::spawn_blocking(move || engine.compile(&component)).await;
+    async fn compile(&self, digest: &str, component: Vec<u8>) -> Result<Module, RegistryError> {
+        // The semaphore is never closed, and without it this would only be slower.
+        let _turn = self.compiling.acquire().await;
+        let (engine, digest) = (Arc::clone(&self.engine), digest.to_owned());
+        let compiled = tokio::task::spawn_blocking(move || engine.compile(&digest, &component)).await;
         let compiled =
             compiled.map_err(|error| RegistryError::InvalidComponent(format!("compiling failed: {error}")));
         Ok(compiled??)

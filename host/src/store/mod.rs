@@ -24,6 +24,33 @@ pub enum Write {
     Save(RunId, Changes),
 }
 
+/// Bytes that a run or a row takes beside its documents, about.
+const ROW_BYTES: usize = 256;
+
+impl Write {
+    /// Rows that it writes.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Start(_) => 1,
+            Self::Save(_, changes) => changes.rows.len() + usize::from(changes.run.is_some()),
+        }
+    }
+
+    /// Bytes that it holds in memory, about.
+    fn size(&self) -> usize {
+        let length = |text: &Option<std::sync::Arc<str>>| text.as_deref().map_or(0, str::len);
+        let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output);
+        match self {
+            Self::Start(run) => of_run(run),
+            Self::Save(_, changes) => {
+                let rows =
+                    changes.rows.iter().map(|row| ROW_BYTES + length(&row.input) + length(&row.result));
+                changes.run.as_deref().map_or(0, of_run) + rows.sum::<usize>()
+            }
+        }
+    }
+}
+
 /// What became of a [`Write`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
@@ -31,6 +58,15 @@ pub enum Written {
     Done,
     /// Nothing was written: this run was started with the same workflow and key before.
     KeyTaken(RunId),
+}
+
+/// A run as the store has it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The run.
+    pub run: Run,
+    /// Its journal, in order of `seq`. Rows that cannot be read do not hide the run.
+    pub rows: Result<Vec<Row>, StoreError>,
 }
 
 /// A version of a workflow as the store has it.
@@ -59,7 +95,8 @@ pub struct VersionRow {
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Applies all writes of a batch, in order, or none of them; the answers are in their order.
-    /// Of two rows with the same run and `seq`, the later one stays.
+    /// Of two rows with the same run and `seq`, the later one stays. Called from the thread of the
+    /// [`Writer`], which it may block.
     async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
     /// A run.
@@ -68,14 +105,23 @@ pub trait Store: Send + Sync + 'static {
     /// The run that this key started.
     async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
-    /// The journal rows of a run, in order of `seq`.
-    async fn rows(&self, id: RunId) -> Result<Vec<Row>, StoreError>;
+    /// Runs with their journals, each as it is at one moment; the answers are in the order of `ids`.
+    /// That one of them cannot be read does not keep the others from being.
+    async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError>;
 
     /// Runs, the newest first. `filter.limit` is taken as it is.
     async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
 
-    /// Ids of runs that are neither final nor paused, in order, after `after`.
-    async fn unfinished(&self, after: Option<RunId>, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// Runs that are due ([`Run::due_at`]) until then, in order of that time, after `after`.
+    async fn due(
+        &self,
+        after: Option<(Timestamp, RunId)>,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, RunId)>, StoreError>;
+
+    /// How many runs are neither final nor paused.
+    async fn unfinished(&self) -> Result<u64, StoreError>;
 
     /// Keeps a component and its versions, all or none. `Ok(Some(_))`: nothing was written,
     /// because this version exists with another component. Versions that exist with the same

@@ -1,37 +1,55 @@
-//! Group commit: one task writes for all runs.
+//! Group commit: one thread writes for all runs.
 //!
 //! Jobs of one run are committed in the order in which they were sent. When a commit fails, all
 //! its jobs fail, and so does every later job of the same [`RunWriter`]: what is on disk is always
 //! a prefix of a run's journal.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
 
 use super::{Store, StoreError, Write, Written};
 use crate::journal::{Changes, Run, RunId};
 
-/// Jobs that may wait for the writer. When the disk is slower than the runs, the runs wait.
-const QUEUE: usize = 1_024;
-
 /// Rows in one commit: enough that the cost of the commit itself no longer shows.
 const BATCH_ROWS: usize = 2_048;
+
+/// Bytes that one place in the queue stands for.
+const PLACE: usize = 1 << 10;
 
 type Reply = oneshot::Sender<Result<Written, StoreError>>;
 
 struct Job {
     write: Write,
-    /// Set once a job of this run was lost.
-    broken: Arc<AtomicBool>,
+    fate: Arc<Fate>,
     reply: Option<Reply>,
+    /// What it takes of the queue, until it is committed.
+    _room: OwnedSemaphorePermit,
 }
 
-impl Job {
-    fn rows(&self) -> usize {
-        match &self.write {
-            Write::Start(_) => 1,
-            Write::Save(_, changes) => changes.rows.len() + usize::from(changes.run.is_some()),
+/// What became of the writes of one [`RunWriter`].
+#[derive(Default)]
+struct Fate {
+    /// One was lost.
+    broken: AtomicBool,
+    /// What became of the first.
+    first: SetOnce<Result<(), StoreError>>,
+}
+
+impl Fate {
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    fn settle(&self, written: Result<(), &StoreError>) {
+        if written.is_err() {
+            self.broken.store(true, Ordering::Release);
+        }
+        if !self.first.initialized() {
+            // Only the writer's thread sets it.
+            let _ = self.first.set(written.map_err(StoreError::clone));
         }
     }
 }
@@ -39,17 +57,29 @@ impl Job {
 /// The end of the queue at which runs write. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::UnboundedSender<Job>,
+    /// Bounds the queue: when the disk is slower than the runs, the runs wait.
+    room: Arc<Semaphore>,
+    places: u32,
     last_error: Arc<Mutex<Option<StoreError>>>,
 }
 
 impl Writer {
-    /// Starts the writer's task. It ends when all ends of its queue are gone.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        let (queue, jobs) = mpsc::channel(QUEUE);
+    /// Starts the writer's thread, which ends when all ends of its queue are gone. `queue_bytes`
+    /// bounds what waits to be written. Call it within a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`io::Error`] if there can be no more threads.
+    pub fn new(store: Arc<dyn Store>, queue_bytes: usize) -> io::Result<Self> {
+        let (queue, jobs) = mpsc::unbounded_channel();
         let last_error = Arc::new(Mutex::new(None));
-        tokio::spawn(write(store, jobs, Arc::clone(&last_error)));
-        Self { queue, last_error }
+        let runtime = tokio::runtime::Handle::current();
+        let writing = write(store, jobs, Arc::clone(&last_error));
+        std::thread::Builder::new()
+            .name("forge-writer".to_owned())
+            .spawn(move || runtime.block_on(writing))?;
+        let places = u32::try_from(queue_bytes.div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+        Ok(Self { queue, room: Arc::new(Semaphore::new(places as usize)), places, last_error })
     }
 
     /// Why the last commit failed; `None` if it did not.
@@ -57,24 +87,29 @@ impl Writer {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes a new run, and returns when it is durable.
+    /// Writes a new run unless its key is taken, and returns when it is durable.
     ///
     /// # Errors
     /// [`StoreError`] if it is not durable.
     pub async fn start(&self, run: Run) -> Result<Written, StoreError> {
-        let write = Write::Start(Box::new(run));
-        self.send_and_wait(write, Arc::new(AtomicBool::new(false))).await
+        self.send_and_wait(Write::Start(Box::new(run)), Arc::default()).await
     }
 
     /// For the writes of one activation of a run.
     pub fn for_run(&self, run: RunId) -> RunWriter {
-        RunWriter { run, writer: self.clone(), broken: Arc::new(AtomicBool::new(false)) }
+        RunWriter { run, writer: self.clone(), fate: Arc::default() }
     }
 
-    async fn send_and_wait(&self, write: Write, broken: Arc<AtomicBool>) -> Result<Written, StoreError> {
+    async fn send(&self, write: Write, fate: Arc<Fate>, reply: Option<Reply>) -> Result<(), StoreError> {
+        let places = u32::try_from(write.size().div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, self.places);
+        let room = Arc::clone(&self.room).acquire_many_owned(places).await;
+        let room = room.map_err(|_| StoreError::Closed)?;
+        self.queue.send(Job { write, fate, reply, _room: room }).map_err(|_| StoreError::Closed)
+    }
+
+    async fn send_and_wait(&self, write: Write, fate: Arc<Fate>) -> Result<Written, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { write, broken, reply: Some(reply) };
-        self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
+        self.send(write, fate, Some(reply)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -84,12 +119,13 @@ impl Writer {
 pub struct RunWriter {
     run: RunId,
     writer: Writer,
-    broken: Arc<AtomicBool>,
+    fate: Arc<Fate>,
 }
 
 impl RunWriter {
     /// Hands changes to the writer. They become durable some time after, unless an earlier or
-    /// later write of this run fails; then [`RunWriter::barrier`] says so.
+    /// later write of this run fails; then [`RunWriter::barrier`] says so. Waits only while the
+    /// queue is full.
     ///
     /// # Errors
     /// [`StoreError`] if an earlier write of this run was lost.
@@ -97,12 +133,10 @@ impl RunWriter {
         if changes.is_empty() {
             return Ok(());
         }
-        if self.broken.load(Ordering::Acquire) {
+        if self.fate.is_broken() {
             return Err(self.lost());
         }
-        let job =
-            Job { write: Write::Save(self.run, changes), broken: Arc::clone(&self.broken), reply: None };
-        self.writer.queue.send(job).await.map_err(|_| StoreError::Closed)
+        self.writer.send(Write::Save(self.run, changes), Arc::clone(&self.fate), None).await
     }
 
     /// Returns when these changes and all before them are durable.
@@ -110,31 +144,42 @@ impl RunWriter {
     /// # Errors
     /// [`StoreError`] if they are not.
     pub async fn barrier(&self, changes: Changes) -> Result<(), StoreError> {
-        if self.broken.load(Ordering::Acquire) {
+        if self.fate.is_broken() {
             return Err(self.lost());
         }
         let write = Write::Save(self.run, changes);
-        self.writer.send_and_wait(write, Arc::clone(&self.broken)).await.map(|_| ())
+        self.writer.send_and_wait(write, Arc::clone(&self.fate)).await.map(|_| ())
+    }
+
+    /// Returns when the first changes that are written here, at whatever time, are durable.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they were lost.
+    pub async fn begun(&self) -> Result<(), StoreError> {
+        self.fate.first.wait().await.clone()
     }
 
     fn lost(&self) -> StoreError {
-        let lost = || StoreError::Unavailable("an earlier write of this run was lost".to_owned());
         self.writer.last_error().unwrap_or_else(lost)
     }
 }
 
+fn lost() -> StoreError {
+    StoreError::Unavailable("an earlier write of this run was lost".to_owned())
+}
+
 async fn write(
     store: Arc<dyn Store>,
-    mut jobs: mpsc::Receiver<Job>,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
     last_error: Arc<Mutex<Option<StoreError>>>,
 ) {
     while let Some(job) = jobs.recv().await {
-        let mut rows = job.rows();
+        let mut rows = job.write.rows();
         let mut batch = vec![job];
         while rows < BATCH_ROWS
             && let Ok(job) = jobs.try_recv()
         {
-            rows += job.rows();
+            rows += job.write.rows();
             batch.push(job);
         }
         let error = commit(store.as_ref(), batch).await;
@@ -154,25 +199,25 @@ async fn write(
 async fn commit(store: &dyn Store, batch: Vec<Job>) -> Option<StoreError> {
     let mut writes = Vec::with_capacity(batch.len());
     let mut waiting = Vec::with_capacity(batch.len());
-    for Job { write, broken, reply } in batch {
-        if broken.load(Ordering::Acquire) {
-            let lost = StoreError::Unavailable("an earlier write of this run was lost".to_owned());
-            answer(reply, Err(lost));
+    for Job { write, fate, reply, _room } in batch {
+        if fate.is_broken() {
+            answer(reply, Err(lost()));
             continue;
         }
         writes.push(write);
-        waiting.push((broken, reply));
+        waiting.push((fate, reply, _room));
     }
     match store.commit(&writes).await {
         Ok(written) => {
-            for ((_, reply), written) in waiting.into_iter().zip(written) {
+            for ((fate, reply, _), written) in waiting.into_iter().zip(written) {
+                fate.settle(Ok(()));
                 answer(reply, Ok(written));
             }
             None
         }
         Err(error) => {
-            for (broken, reply) in waiting {
-                broken.store(true, Ordering::Release);
+            for (fate, reply, _) in waiting {
+                fate.settle(Err(&error));
                 answer(reply, Err(error.clone()));
             }
             Some(error)

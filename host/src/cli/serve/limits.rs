@@ -31,12 +31,18 @@ pub(super) struct Args {
     /// Calls that one run may make [default: 100k].
     #[arg(long, value_name = "COUNT", env = "FORGE_CALLS_PER_RUN", value_parser = size::count)]
     calls_per_run: Option<u64>,
-    /// Runs in memory at once; further ones wait for a place [default: 1000].
+    /// Runs in memory at once; those that wait for timers make place for others [default: 1000].
     #[arg(long, value_name = "COUNT", env = "FORGE_LIVE_INSTANCES", value_parser = clap::value_parser!(u32).range(1..))]
     live_instances: Option<u32>,
     /// A run that waits for a timer longer than this leaves memory [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_EVICT_AFTER", value_parser = humantime::parse_duration)]
     evict_after: Option<Duration>,
+    /// Starts that may wait at once; further ones are refused with 429 [default: 10k].
+    #[arg(long, value_name = "COUNT", env = "FORGE_START_QUEUE", value_parser = size::count)]
+    start_queue: Option<u64>,
+    /// Journal that may wait for the disk before runs wait [default: 64MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = size::bytes)]
+    write_queue: Option<usize>,
     /// How often a compensation is tried, the first time included [default: 5].
     #[arg(long, value_name = "COUNT", env = "FORGE_COMPENSATION_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
     compensation_attempts: Option<u32>,
@@ -61,6 +67,11 @@ impl Args {
         set(&mut limits.calls_per_run, self.calls_per_run);
         set(&mut limits.live_instances, self.live_instances);
         set(&mut limits.evict_after, self.evict_after);
+        set(
+            &mut limits.start_queue,
+            self.start_queue.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+        );
+        set(&mut limits.write_queue_bytes, self.write_queue);
         set(&mut limits.store_retry, self.store_retry);
         let retry = &mut limits.compensation_retry;
         set(&mut retry.max_attempts, self.compensation_attempts);

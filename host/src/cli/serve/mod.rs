@@ -4,6 +4,7 @@ mod size;
 mod stop;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -36,6 +37,10 @@ pub(super) struct Args {
     /// The form of the log, which goes to the standard error. RUST_LOG says how much of it there is.
     #[arg(long, value_enum, value_name = "FORM", env = "FORGE_LOG", default_value_t)]
     log: logging::Form,
+    /// The folder for compiled components, which only the host may be able to write
+    /// [default: the database's file with `.modules` behind its name].
+    #[arg(long, value_name = "FOLDER", env = "FORGE_MODULE_CACHE")]
+    module_cache: Option<PathBuf>,
     #[command(flatten)]
     limits: limits::Args,
 }
@@ -52,7 +57,9 @@ Examples:
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     logging::init(args.log)?;
     let stop = stop::Signals::listen()?;
-    let config = Config { database: args.database, limits: args.limits.into_limits() };
+    let mut config = Config::new(args.database);
+    config.limits = args.limits.into_limits();
+    config.module_cache = args.module_cache.or(config.module_cache);
     let database = config.database.to_string();
     // First the port, so that no run goes on in a process that cannot be reached.
     let listener =

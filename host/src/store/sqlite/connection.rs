@@ -1,63 +1,154 @@
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, SqliteConnection};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
 
 use crate::store::StoreError;
+
+/// Connections for reading: more than the two or so that a small machine can use at once.
+const READERS: usize = 4;
+
+/// How long a statement waits for another process that looks at the file, such as a backup.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Statements that a connection keeps prepared: all that there are.
+const STATEMENTS: usize = 64;
+
+/// Pages of the log after which it is merged into the database: 16 MiB. Pages that change often are
+/// then written once for many commits.
+const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// Kibibytes of pages that the writing connection keeps in memory.
+const CACHE_KIB: u32 = 64 << 10;
 
 /// The connection that writes, one transaction at a time.
 ///
 /// After an error it is closed and made anew: a failed write can leave SQLite in a transaction, out
 /// of one, or with a log that it must recover, and a fresh connection knows which.
 pub(super) struct WriteConnection {
-    options: SqliteConnectOptions,
-    connection: Option<SqliteConnection>,
+    path: PathBuf,
+    connection: Option<Connection>,
 }
 
 impl WriteConnection {
-    pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
-        Self { options, connection: Some(connection) }
+    /// Opens the file, and creates it if it is not there.
+    pub(super) fn open(path: &Path) -> Result<Self, rusqlite::Error> {
+        Ok(Self { path: path.to_owned(), connection: Some(connect(path)?) })
     }
 
-    /// Begins a transaction.
-    pub(super) async fn begin(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+    /// Does `work` in a transaction, and commits if it succeeds.
+    pub(super) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        // Out of its place while it is used: after an error it is gone.
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => SqliteConnection::connect_with(&self.options).await?,
+            None => connect(&self.path)?,
         };
-        let connection = self.connection.insert(connection);
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        Ok(connection)
-    }
-
-    /// Commits the transaction if what was done in it succeeded.
-    pub(super) async fn end<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
-        let done = match (done, &mut self.connection) {
-            (Ok(done), Some(connection)) => {
-                sqlx::query("COMMIT").execute(connection).await.map(|_| done).map_err(StoreError::from)
-            }
-            (done, _) => done,
-        };
-        if done.is_err() {
-            self.discard().await;
-        }
-        done
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
+        let done = work(&connection)?;
+        connection.prepare_cached("COMMIT")?.execute(())?;
+        self.connection = Some(connection);
+        Ok(done)
     }
 
     /// Merges the write-ahead log into the database, so that one file is left, and closes.
-    pub(super) async fn close(&mut self) {
-        if let Some(connection) = &mut self.connection
-            && let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
-        {
+    pub(super) fn close(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())) {
             tracing::warn!(%error, "the write-ahead log stays beside the database; nothing is lost");
         }
-        self.discard().await;
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+    Ok(connection)
+}
+
+/// The connections that read: made when they are needed, and kept.
+pub(super) struct Readers {
+    path: PathBuf,
+    pool: Mutex<Pool>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Connection>,
+    used: usize,
+    closed: bool,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), pool: Mutex::default(), returned: Condvar::new() }
     }
 
-    /// Closes the connection; the next transaction makes a new one.
-    pub(super) async fn discard(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close_hard().await
-        {
-            tracing::debug!(%error, "closing a connection that failed");
+    /// Reads what is committed at this moment. Waits until a connection is free.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = self.take()?;
+        let done = snapshot(&connection, read);
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.used -= 1;
+        // After an error it is made anew.
+        if done.is_ok() && !pool.closed {
+            pool.idle.push(connection);
         }
+        self.returned.notify_one();
+        done
     }
+
+    pub(super) fn close(&self) {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.closed = true;
+        pool.idle.clear();
+    }
+
+    fn take(&self) -> Result<Connection, StoreError> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        while pool.used >= READERS {
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+        if pool.closed {
+            return Err(StoreError::Closed);
+        }
+        let connection = match pool.idle.pop() {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        pool.used += 1;
+        Ok(connection)
+    }
+
+    fn connect(&self) -> Result<Connection, rusqlite::Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(connection)
+    }
+}
+
+/// All that `read` sees is of one moment.
+fn snapshot<T>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.prepare_cached("BEGIN")?.execute(())?;
+    let done = read(connection);
+    connection.prepare_cached("COMMIT")?.execute(())?;
+    done
 }

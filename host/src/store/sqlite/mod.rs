@@ -11,53 +11,79 @@ mod runs;
 mod steps;
 
 use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, SqlitePool};
-use tokio::sync::Mutex;
+use rusqlite::Connection;
 
-use self::connection::WriteConnection;
-use super::{Store, StoreError, VersionRow, Write, Written};
+use self::connection::{Readers, WriteConnection};
+use super::{Loaded, Store, StoreError, VersionRow, Write, Written};
 use crate::executor::{RunFilter, RunSummary};
-use crate::journal::{Row, Run, RunId};
+use crate::journal::{Run, RunId, Timestamp};
 
 /// An SQLite database that this process owns.
 pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     writer: Mutex<WriteConnection>,
-    readers: SqlitePool,
+    readers: Readers,
     /// Held for as long as the store is open: no other process may use the file.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 #[async_trait]
 impl Store for SqliteStore {
+    /// Works on the thread that it is called on: the writer has one of its own, and each way to
+    /// another thread and back would cost as much as the commit.
     async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let written = match writer.begin().await {
-            Ok(connection) => commit(connection, batch).await,
-            Err(error) => Err(error),
-        };
-        writer.end(written).await
+        self.shared.write(|connection| {
+            let written = runs::start(connection, batch)?;
+            runs::save(connection, batch)?;
+            steps::save(connection, batch)?;
+            Ok(written)
+        })
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
-        runs::get(&self.readers, id).await
+        self.reading(move |connection| runs::get(connection, id)).await
     }
 
     async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
-        runs::with_key(&self.readers, workflow, key).await
+        let (workflow, key) = (workflow.to_owned(), key.to_owned());
+        self.reading(move |connection| runs::with_key(connection, &workflow, &key)).await
     }
 
-    async fn rows(&self, id: RunId) -> Result<Vec<Row>, StoreError> {
-        steps::of_run(&self.readers, id).await
+    async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
+        let ids = ids.to_vec();
+        self.reading(move |connection| {
+            let one = |id: &RunId| match runs::get(connection, *id) {
+                Ok(Some(run)) => Ok(Some(Loaded { run, rows: steps::of_run(connection, *id) })),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            Ok(ids.iter().map(one).collect())
+        })
+        .await
     }
 
     async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        runs::list(&self.readers, filter).await
+        let filter = filter.clone();
+        self.reading(move |connection| runs::list(connection, &filter)).await
     }
 
-    async fn unfinished(&self, after: Option<RunId>, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        runs::unfinished(&self.readers, after, limit).await
+    async fn due(
+        &self,
+        after: Option<(Timestamp, RunId)>,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+        self.reading(move |connection| runs::due(connection, after, until, limit)).await
+    }
+
+    async fn unfinished(&self) -> Result<u64, StoreError> {
+        self.reading(runs::unfinished).await
     }
 
     async fn register(
@@ -66,60 +92,89 @@ impl Store for SqliteStore {
         component: &[u8],
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let registered = match writer.begin().await {
-            Ok(connection) => modules::register(connection, digest, component, versions).await,
-            Err(error) => Err(error),
-        };
-        writer.end(registered).await
+        let (digest, component, versions) = (digest.to_owned(), component.to_vec(), versions.to_vec());
+        self.writing(move |connection| modules::register(connection, &digest, &component, &versions)).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        modules::component(&self.readers, digest).await
+        let digest = digest.to_owned();
+        self.reading(move |connection| modules::component(connection, &digest)).await
     }
 
     async fn versions(&self, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
-        modules::versions(&self.readers, workflow).await
+        let workflow = workflow.map(str::to_owned);
+        self.reading(move |connection| modules::versions(connection, workflow.as_deref())).await
     }
 
     async fn activate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let found = match writer.begin().await {
-            Ok(connection) => modules::activate(connection, workflow, version).await,
-            Err(error) => Err(error),
-        };
-        writer.end(found).await
+        let workflow = workflow.to_owned();
+        self.writing(move |connection| modules::activate(connection, &workflow, version)).await
     }
 
     async fn deprecate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let found = match writer.begin().await {
-            Ok(connection) => modules::deprecate(connection, workflow, version).await,
-            Err(error) => Err(error),
-        };
-        writer.end(found).await
+        let workflow = workflow.to_owned();
+        self.writing(move |connection| modules::deprecate(connection, &workflow, version)).await
     }
 
     async fn close(&self) {
-        self.readers.close().await;
-        self.writer.lock().await.close().await;
+        let closed = self.on_another_thread(|shared| {
+            shared.readers.close();
+            shared.writer().close();
+            drop(shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+            Ok(())
+        });
+        if let Err(error) = closed.await {
+            tracing::warn!(%error, "the database was not closed");
+        }
     }
 }
 
-async fn commit(connection: &mut SqliteConnection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-    let written = runs::start(connection, batch).await?;
-    runs::save(connection, batch).await?;
-    steps::save(connection, batch).await?;
-    Ok(written)
+impl SqliteStore {
+    async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.on_another_thread(move |shared| shared.readers.read(read)).await
+    }
+
+    async fn writing<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.on_another_thread(move |shared| shared.write(write)).await
+    }
+
+    /// SQLite blocks, so nothing but the writer calls it on its own thread.
+    async fn on_another_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        match tokio::task::spawn_blocking(move || work(&shared)).await {
+            Ok(done) => done,
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+        }
+    }
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
+impl Shared {
+    fn writer(&self) -> std::sync::MutexGuard<'_, WriteConnection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.writer().transaction(write)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
         match error {
-            sqlx::Error::ColumnDecode { index, source } => {
-                Self::Corrupt { table: "a table", why: format!("column {index}: {source}") }
+            rusqlite::Error::FromSqlConversionFailure(column, _, why) => {
+                Self::Corrupt { table: "a table", why: format!("column {column}: {why}") }
             }
-            sqlx::Error::Database(error) => Self::Unavailable(error.message().to_owned()),
+            rusqlite::Error::SqliteFailure(error, None) => Self::Unavailable(error.to_string()),
+            rusqlite::Error::SqliteFailure(_, Some(message)) => Self::Unavailable(message),
             error => Self::Unavailable(error.to_string()),
         }
     }

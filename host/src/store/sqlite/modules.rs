@@ -1,147 +1,128 @@
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::decode::Columns;
+use crate::journal::Timestamp;
 use crate::store::{StoreError, VersionRow};
+
+const TABLE: &str = "forge_workflow_versions";
+
+const COLUMNS: &str = "workflow_name, version, digest, timeout_ms, deprecated, active, created_at";
 
 /// Inserts a component and its versions, unless one of them exists with another component: that one
 /// is the answer.
-pub(super) async fn register(
-    connection: &mut SqliteConnection,
+pub(super) fn register(
+    connection: &Connection,
     digest: &str,
     component: &[u8],
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
-    let taken = taken(connection, digest, versions).await?;
+    let taken = taken(connection, digest, versions)?;
     if taken.is_none() {
-        insert(connection, digest, component, versions).await?;
+        insert(connection, digest, component, versions)?;
     }
     Ok(taken)
 }
 
 /// The first of these versions that exists with another component.
-async fn taken(
-    connection: &mut SqliteConnection,
+fn taken(
+    connection: &Connection,
     digest: &str,
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
     for version in versions {
-        let row =
-            sqlx::query("SELECT * FROM forge_workflow_versions WHERE workflow_name = ? AND version = ?")
-                .bind(&version.workflow)
-                .bind(i64::from(version.version))
-                .fetch_optional(&mut *connection)
-                .await?;
-        if let Some(row) = row {
-            let existing = decode(&row)?;
-            if existing.digest != digest {
-                return Ok(Some(existing));
-            }
+        let existing = self::versions(connection, Some(&version.workflow))?;
+        let existing = existing.into_iter().find(|existing| existing.version == version.version);
+        if let Some(existing) = existing.filter(|existing| existing.digest != digest) {
+            return Ok(Some(existing));
         }
     }
     Ok(None)
 }
 
-async fn insert(
-    connection: &mut SqliteConnection,
+fn insert(
+    connection: &Connection,
     digest: &str,
     component: &[u8],
     versions: &[VersionRow],
 ) -> Result<(), StoreError> {
     let uploaded_at = versions.first().map(|version| version.created_at.to_rfc3339()).unwrap_or_default();
-    sqlx::query("INSERT INTO forge_workflow_modules (digest, component, uploaded_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(digest)
-        .bind(component)
-        .bind(uploaded_at)
-        .execute(&mut *connection)
-        .await?;
+    connection.execute(
+        "INSERT INTO forge_workflow_modules (digest, component, uploaded_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        params![digest, component, uploaded_at],
+    )?;
     for version in versions {
-        sqlx::query(
-            "INSERT INTO forge_workflow_versions (workflow_name, version, digest, timeout_ms, deprecated, active, \
-             created_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(&version.workflow)
-        .bind(i64::from(version.version))
-        .bind(&version.digest)
-        .bind(version.timeout_ms.cast_signed())
-        .bind(version.deprecated)
-        .bind(version.active)
-        .bind(version.created_at.to_rfc3339())
-        .execute(&mut *connection)
-        .await?;
+        connection.execute(
+            &format!("INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"),
+            params![
+                version.workflow,
+                version.version,
+                version.digest,
+                version.timeout_ms.cast_signed(),
+                version.deprecated,
+                version.active,
+                version.created_at.to_rfc3339(),
+            ],
+        )?;
     }
     Ok(())
 }
 
-pub(super) async fn component(pool: &SqlitePool, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let row = sqlx::query("SELECT component FROM forge_workflow_modules WHERE digest = ?")
-        .bind(digest)
-        .fetch_optional(pool)
-        .await?;
-    row.map(|row| row.try_get(0)).transpose().map_err(StoreError::from)
+pub(super) fn component(connection: &Connection, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT component FROM forge_workflow_modules WHERE digest = ?";
+    Ok(connection.query_row(sql, [digest], |row| row.get(0)).optional()?)
 }
 
-pub(super) async fn versions(
-    pool: &SqlitePool,
+pub(super) fn versions(
+    connection: &Connection,
     workflow: Option<&str>,
 ) -> Result<Vec<VersionRow>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT * FROM forge_workflow_versions WHERE ?1 IS NULL OR workflow_name = ?1 \
-         ORDER BY workflow_name, version DESC",
-    )
-    .bind(workflow)
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(decode).collect()
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM {TABLE} WHERE ?1 IS NULL OR workflow_name = ?1 ORDER BY workflow_name, version DESC"
+    ))?;
+    let mut rows = statement.query([workflow])?;
+    let mut versions = Vec::new();
+    while let Some(row) = rows.next()? {
+        versions.push(decode(row)?);
+    }
+    Ok(versions)
 }
 
-pub(super) async fn activate(
-    connection: &mut SqliteConnection,
-    workflow: &str,
-    version: u32,
-) -> Result<bool, StoreError> {
-    let found = sqlx::query(
+pub(super) fn activate(connection: &Connection, workflow: &str, version: u32) -> Result<bool, StoreError> {
+    let found = connection.execute(
         "UPDATE forge_workflow_versions SET active = 1, deprecated = 0 WHERE workflow_name = ? AND version = ?",
-    )
-    .bind(workflow)
-    .bind(i64::from(version))
-    .execute(&mut *connection)
-    .await?;
-    if found.rows_affected() == 0 {
+        params![workflow, version],
+    )?;
+    if found == 0 {
         return Ok(false);
     }
-    sqlx::query("UPDATE forge_workflow_versions SET active = 0 WHERE workflow_name = ? AND version <> ?")
-        .bind(workflow)
-        .bind(i64::from(version))
-        .execute(&mut *connection)
-        .await?;
+    connection.execute(
+        "UPDATE forge_workflow_versions SET active = 0 WHERE workflow_name = ? AND version <> ?",
+        params![workflow, version],
+    )?;
     Ok(true)
 }
 
-pub(super) async fn deprecate(
-    connection: &mut SqliteConnection,
-    workflow: &str,
-    version: u32,
-) -> Result<bool, StoreError> {
-    let found = sqlx::query(
+pub(super) fn deprecate(connection: &Connection, workflow: &str, version: u32) -> Result<bool, StoreError> {
+    let found = connection.execute(
         "UPDATE forge_workflow_versions SET deprecated = 1, active = 0 WHERE workflow_name = ? AND version = ?",
-    )
-    .bind(workflow)
-    .bind(i64::from(version))
-    .execute(connection)
-    .await?;
-    Ok(found.rows_affected() > 0)
+        params![workflow, version],
+    )?;
+    Ok(found > 0)
 }
 
-fn decode(row: &SqliteRow) -> Result<VersionRow, StoreError> {
-    let columns = Columns { table: "forge_workflow_versions", row };
+fn decode(row: &Row<'_>) -> Result<VersionRow, StoreError> {
+    let mut columns = Columns::new(TABLE, row);
+    let corrupt = |error: chrono::ParseError| StoreError::Corrupt {
+        table: TABLE,
+        why: format!("column created_at: {error}"),
+    };
     Ok(VersionRow {
-        workflow: columns.text("workflow_name")?.to_string(),
-        version: columns.number("version")?,
-        digest: columns.text("digest")?.to_string(),
-        timeout_ms: columns.number("timeout_ms")?,
-        deprecated: columns.integer("deprecated")? != 0,
-        active: columns.integer("active")? != 0,
-        created_at: columns.time("created_at")?,
+        workflow: columns.text()?.to_string(),
+        version: columns.number()?,
+        digest: columns.text()?.to_string(),
+        timeout_ms: columns.number()?,
+        deprecated: columns.number::<i64>()? != 0,
+        active: columns.number::<i64>()? != 0,
+        created_at: Timestamp::from_rfc3339(&columns.text()?).map_err(corrupt)?,
     })
 }

@@ -1,21 +1,16 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use tokio::sync::Mutex;
+use rusqlite::Connection;
 
-use super::SqliteStore;
-use super::connection::WriteConnection;
+use super::connection::{Readers, WriteConnection};
+use super::{Shared, SqliteStore};
 use crate::store::StoreError;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
-
-/// Connections for reading: more than the two or so that a small machine can use at once.
-const READERS: u32 = 4;
+/// The schema, one change after the other. SQLite's `user_version` says how many of them a file has.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_workflows.sql")];
 
 impl SqliteStore {
     /// Opens the database file, creates it if it is not there, and brings its schema up to date.
@@ -23,42 +18,45 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] if another process uses it, it is from a newer version, or cannot be opened.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        // By whatever name it is opened, it is one database with one lock.
-        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let path = canonical.as_path();
-        let lock = lock(path)?;
-        let database = format!("sqlite:{}", path.display());
-        let cannot_open = |why: String| StoreError::CannotOpen { database: database.clone(), why };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10))
-            .disable_statement_logging();
-        let mut writer =
-            SqliteConnection::connect_with(&options).await.map_err(|error| cannot_open(describe(&error)))?;
-        migrate(&mut writer, &database).await?;
-        let read_only = options.clone().read_only(true);
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(read_only)
-            .await
-            .map_err(|error| cannot_open(describe(&error)))?;
-        Ok(Self { writer: Mutex::new(WriteConnection::new(options, writer)), readers, _lock: lock })
+        let path = path.to_owned();
+        match tokio::task::spawn_blocking(move || open(&path)).await {
+            Ok(opened) => opened.map(|shared| Self { shared: Arc::new(shared) }),
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+        }
     }
 }
 
-async fn migrate(connection: &mut SqliteConnection, database: &str) -> Result<(), StoreError> {
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    match MIGRATIONS.run(connection).await {
-        Ok(()) => Ok(()),
-        Err(MigrateError::VersionMissing(found)) => {
-            Err(StoreError::TooNew { database: database.to_owned(), found, known })
-        }
-        Err(error) => Err(StoreError::CannotOpen { database: database.to_owned(), why: error.to_string() }),
+fn open(path: &Path) -> Result<Shared, StoreError> {
+    // By whatever name it is opened, it is one database with one lock.
+    let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = canonical.as_path();
+    let lock = lock(path)?;
+    let database = format!("sqlite:{}", path.display());
+    let cannot_open = |error: rusqlite::Error| StoreError::CannotOpen {
+        database: database.clone(),
+        why: StoreError::from(error).to_string(),
+    };
+    let mut writer = WriteConnection::open(path).map_err(cannot_open)?;
+    writer.transaction(|connection| migrate(connection, &database)).map_err(|error| match error {
+        StoreError::Unavailable(why) => StoreError::CannotOpen { database: database.clone(), why },
+        error => error,
+    })?;
+    Ok(Shared { writer: Mutex::new(writer), readers: Readers::new(path), lock: Mutex::new(Some(lock)) })
+}
+
+fn migrate(connection: &Connection, database: &str) -> Result<(), StoreError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(StoreError::TooNew { database: database.to_owned(), found, known });
     }
+    for (version, migration) in (1_i64..).zip(MIGRATIONS) {
+        if version > found {
+            connection.execute_batch(migration)?;
+            connection.pragma_update(None, "user_version", version)?;
+        }
+    }
+    Ok(())
 }
 
 /// SQLite's own locks would let two hosts take turns, each with a picture of its own in memory.
@@ -92,12 +90,5 @@ fn lock(path: &Path) -> Result<File, StoreError> {
             Err(StoreError::InUse { path: path.to_owned(), pid: pid.trim().parse().ok() })
         }
         Err(TryLockError::Error(error)) => Err(cannot_open(error)),
-    }
-}
-
-fn describe(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
-        error => error.to_string(),
     }
 }

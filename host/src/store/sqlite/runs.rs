@@ -1,211 +1,200 @@
-use std::collections::{BTreeMap, HashSet};
-
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
 
 use super::decode::Columns;
 use crate::executor::{RunFilter, RunSummary};
-use crate::journal::{Pause, Run, RunId};
+use crate::journal::{Pause, Run, RunId, Timestamp};
 use crate::store::{StoreError, Write, Written};
 
-/// Runs in one statement: 19 columns each stay far below SQLite's 32,766 parameters.
-const CHUNK: usize = 500;
+const TABLE: &str = "forge_runs";
 
 const INSERT: &str = "INSERT INTO forge_runs (id, workflow_name, version, digest, input, output, status, started_at, \
-     completed_at, deadline, error, failure, stuck, pause_reason, pause_message, pause_from, \
-     idempotency_key, auth, trace_id) ";
+     completed_at, deadline, wake_at, due_at, error, failure, stuck, pause_reason, pause_message, pause_from, \
+     idempotency_key, auth, trace_id) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+const ON_KEY_TAKEN: &str =
+    " ON CONFLICT (workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
+
+/// What never changes is left alone.
+const ON_EXISTING: &str = " ON CONFLICT (id) DO UPDATE SET output = excluded.output, status = excluded.status, \
+     completed_at = excluded.completed_at, wake_at = excluded.wake_at, due_at = excluded.due_at, \
+     error = excluded.error, failure = excluded.failure, stuck = excluded.stuck, \
+     pause_reason = excluded.pause_reason, pause_message = excluded.pause_message, pause_from = excluded.pause_from";
+
+const SELECT: &str = "SELECT id, workflow_name, version, digest, input, output, status, started_at, completed_at, \
+     deadline, wake_at, failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id \
+     FROM forge_runs";
 
 /// Inserts the runs that begin in this batch, and says for each write what became of it.
-pub(super) async fn start(
-    connection: &mut SqliteConnection,
-    batch: &[Write],
-) -> Result<Vec<Written>, StoreError> {
-    let runs: Vec<&Run> = batch.iter().filter_map(started).collect();
-    let mut inserted = HashSet::new();
-    for chunk in runs.chunks(CHUNK) {
-        let mut query = QueryBuilder::<Sqlite>::new(INSERT);
-        push_runs(&mut query, chunk);
-        query.push(
-            " ON CONFLICT (workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING \
-              RETURNING id",
-        );
-        for row in query.build().fetch_all(&mut *connection).await? {
-            inserted.insert(row.try_get::<String, _>(0)?);
-        }
-    }
+pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    let mut insert = connection.prepare_cached(&format!("{INSERT}{ON_KEY_TAKEN}"))?;
     let mut written = Vec::with_capacity(batch.len());
     for write in batch {
-        let taken = match started(write) {
-            Some(run) if !inserted.contains(&run.id.to_string()) => by_key(connection, run).await?,
-            _ => None,
+        let taken = match write {
+            Write::Start(run) if put(&mut insert, run)? == 0 => key_holder(connection, run)?,
+            Write::Start(_) | Write::Save(..) => None,
         };
         written.push(taken.map_or(Written::Done, Written::KeyTaken));
     }
     Ok(written)
 }
 
-fn started(write: &Write) -> Option<&Run> {
-    match write {
-        Write::Start(run) => Some(run),
-        Write::Save(..) => None,
-    }
+fn key_holder(connection: &Connection, run: &Run) -> Result<Option<RunId>, StoreError> {
+    let holder = with_key(connection, &run.workflow, run.key.as_deref().unwrap_or_default())?;
+    Ok(holder.map(|holder| holder.id))
 }
 
-async fn by_key(connection: &mut SqliteConnection, run: &Run) -> Result<Option<RunId>, StoreError> {
-    let row = sqlx::query("SELECT id FROM forge_runs WHERE workflow_name = ? AND idempotency_key = ?")
-        .bind(&*run.workflow)
-        .bind(run.key.as_deref())
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| Columns { table: "forge_runs", row: &row }.parsed("id")).transpose()
-}
-
-/// Updates the runs that changed in this batch.
-pub(super) async fn save(connection: &mut SqliteConnection, batch: &[Write]) -> Result<(), StoreError> {
-    let mut changed = BTreeMap::new();
+/// Writes the runs that changed in this batch.
+pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
+    let mut upsert = connection.prepare_cached(&format!("{INSERT}{ON_EXISTING}"))?;
     for write in batch {
-        if let Write::Save(id, changes) = write
+        if let Write::Save(_, changes) = write
             && let Some(run) = &changes.run
         {
-            changed.insert(*id, run.as_ref());
+            put(&mut upsert, run)?;
         }
-    }
-    let changed: Vec<&Run> = changed.into_values().collect();
-    for chunk in changed.chunks(CHUNK) {
-        let mut query = QueryBuilder::<Sqlite>::new(INSERT);
-        push_runs(&mut query, chunk);
-        query.push(
-            " ON CONFLICT (id) DO UPDATE SET output = excluded.output, status = excluded.status, \
-              completed_at = excluded.completed_at, error = excluded.error, failure = excluded.failure, \
-              stuck = excluded.stuck, pause_reason = excluded.pause_reason, \
-              pause_message = excluded.pause_message, pause_from = excluded.pause_from",
-        );
-        query.build().execute(&mut *connection).await?;
     }
     Ok(())
 }
 
-fn push_runs(query: &mut QueryBuilder<Sqlite>, runs: &[&Run]) {
-    query.push_values(runs, |mut values, run| {
-        let failure = run.failure.as_ref().and_then(|failure| serde_json::to_string(failure).ok());
-        let pause = run.pause.as_ref();
-        values
-            .push_bind(run.id.to_string())
-            .push_bind(run.workflow.to_string())
-            .push_bind(i64::from(run.version))
-            .push_bind(run.digest.to_string())
-            .push_bind(run.input.to_string())
-            .push_bind(run.output.as_deref().map(str::to_owned))
-            .push_bind(run.status.as_str())
-            .push_bind(run.started_at.to_rfc3339())
-            .push_bind(run.completed_at.map(|time| time.to_rfc3339()))
-            .push_bind(run.deadline.to_rfc3339())
-            .push_bind(run.error())
-            .push_bind(failure)
-            .push_bind(run.stuck.as_deref().map(str::to_owned))
-            .push_bind(pause.map(|pause| pause.reason.as_str()))
-            .push_bind(pause.map(|pause| pause.message.clone()))
-            .push_bind(pause.map(|pause| pause.from.as_str()))
-            .push_bind(run.key.as_deref().map(str::to_owned))
-            .push_bind(run.auth.to_string())
-            .push_bind(run.trace_id.as_deref().map(str::to_owned));
-    });
+fn put(statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreError> {
+    let failure = run.failure.as_ref().and_then(|failure| serde_json::to_string(failure).ok());
+    let pause = run.pause.as_ref();
+    Ok(statement.execute(rusqlite::params![
+        run.id.to_string(),
+        &*run.workflow,
+        run.version,
+        &*run.digest,
+        &*run.input,
+        run.output.as_deref(),
+        run.status.as_str(),
+        run.started_at.0,
+        run.completed_at.map(|time| time.0),
+        run.deadline.0,
+        run.wake_at.map(|time| time.0),
+        run.due_at().map(|time| time.0),
+        run.error(),
+        failure,
+        run.stuck.as_deref(),
+        pause.map(|pause| pause.reason.as_str()),
+        pause.map(|pause| pause.message.as_str()),
+        pause.map(|pause| pause.from.as_str()),
+        run.key.as_deref(),
+        &*run.auth,
+        run.trace_id.as_deref(),
+    ])?)
 }
 
-pub(super) async fn get(pool: &SqlitePool, id: RunId) -> Result<Option<Run>, StoreError> {
-    let row = sqlx::query("SELECT * FROM forge_runs WHERE id = ?")
-        .bind(id.to_string())
-        .fetch_optional(pool)
-        .await?;
-    row.as_ref().map(decode).transpose()
+pub(super) fn get(connection: &Connection, id: RunId) -> Result<Option<Run>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
+    statement.query_row([id.to_string()], |row| Ok(decode(row))).optional()?.transpose()
 }
 
-pub(super) async fn with_key(
-    pool: &SqlitePool,
+pub(super) fn with_key(
+    connection: &Connection,
     workflow: &str,
     key: &str,
 ) -> Result<Option<Run>, StoreError> {
-    let row = sqlx::query("SELECT * FROM forge_runs WHERE workflow_name = ? AND idempotency_key = ?")
-        .bind(workflow)
-        .bind(key)
-        .fetch_optional(pool)
-        .await?;
-    row.as_ref().map(decode).transpose()
+    let sql = format!("{SELECT} WHERE workflow_name = ? AND idempotency_key = ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_row([workflow, key], |row| Ok(decode(row))).optional()?.transpose()
 }
 
-fn decode(row: &SqliteRow) -> Result<Run, StoreError> {
-    let columns = Columns { table: "forge_runs", row };
-    let pause = match columns.optional_parsed("pause_reason")? {
-        Some(reason) => Some(Pause {
-            reason,
-            message: columns.text("pause_message")?.to_string(),
-            from: columns.parsed("pause_from")?,
-        }),
-        None => None,
-    };
+fn decode(row: &Row<'_>) -> Result<Run, StoreError> {
+    let mut columns = Columns::new(TABLE, row);
     Ok(Run {
-        id: columns.parsed("id")?,
-        workflow: columns.text("workflow_name")?,
-        version: columns.number("version")?,
-        digest: columns.text("digest")?,
-        input: columns.text("input")?,
-        output: columns.optional_text("output")?,
-        status: columns.parsed("status")?,
-        started_at: columns.time("started_at")?,
-        completed_at: columns.optional_time("completed_at")?,
-        deadline: columns.time("deadline")?,
-        failure: columns.json("failure")?,
-        stuck: columns.optional_text("stuck")?,
-        pause,
-        key: columns.optional_text("idempotency_key")?,
-        auth: columns.text("auth")?,
-        trace_id: columns.optional_text("trace_id")?,
+        id: columns.parsed()?,
+        workflow: columns.text()?,
+        version: columns.number()?,
+        digest: columns.text()?,
+        input: columns.text()?,
+        output: columns.optional_text()?,
+        status: columns.parsed()?,
+        started_at: columns.time()?,
+        completed_at: columns.optional_time()?,
+        deadline: columns.time()?,
+        wake_at: columns.optional_time()?,
+        failure: columns.json()?,
+        stuck: columns.optional_text()?,
+        pause: pause(&mut columns)?,
+        key: columns.optional_text()?,
+        auth: columns.text()?,
+        trace_id: columns.optional_text()?,
     })
 }
 
-pub(super) async fn list(pool: &SqlitePool, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "SELECT id, workflow_name, version, status, started_at, completed_at, error FROM forge_runs WHERE 1",
-    );
+fn pause(columns: &mut Columns<'_>) -> Result<Option<Pause>, StoreError> {
+    let reason = columns.optional_parsed()?;
+    let message = columns.optional_text()?.unwrap_or_default().to_string();
+    let from = columns.optional_parsed()?;
+    Ok(reason.zip(from).map(|(reason, from)| Pause { reason, message, from }))
+}
+
+pub(super) fn list(connection: &Connection, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+    let mut sql =
+        "SELECT id, workflow_name, version, status, started_at, completed_at, error FROM forge_runs \
+                   WHERE 1"
+            .to_owned();
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     if let Some(workflow) = &filter.workflow {
-        query.push(" AND workflow_name = ").push_bind(workflow.clone());
+        sql.push_str(" AND workflow_name = ?");
+        values.push(Box::new(workflow.clone()));
     }
     if let Some(status) = filter.status {
-        query.push(" AND status = ").push_bind(status.as_str());
+        sql.push_str(" AND status = ?");
+        values.push(Box::new(status.as_str()));
     }
     if let Some(cursor) = filter.cursor {
-        query.push(" AND id < ").push_bind(cursor.to_string());
+        sql.push_str(" AND id < ?");
+        values.push(Box::new(cursor.to_string()));
     }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(filter.limit));
-    let rows = query.build().fetch_all(pool).await?;
-    rows.iter().map(decode_summary).collect()
+    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    values.push(Box::new(filter.limit));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(decode_summary(row)?);
+    }
+    Ok(runs)
 }
 
-fn decode_summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
-    let columns = Columns { table: "forge_runs", row };
+fn decode_summary(row: &Row<'_>) -> Result<RunSummary, StoreError> {
+    let mut columns = Columns::new(TABLE, row);
     Ok(RunSummary {
-        id: columns.parsed::<RunId>("id")?.0,
-        workflow_name: columns.text("workflow_name")?.to_string(),
-        version: columns.number("version")?,
-        status: columns.parsed("status")?,
-        started_at: columns.time("started_at")?.to_datetime(),
-        completed_at: columns.optional_time("completed_at")?.map(|time| time.to_datetime()),
-        error: columns.optional_text("error")?.map(|error| error.to_string()),
+        id: columns.parsed::<RunId>()?.0,
+        workflow_name: columns.text()?.to_string(),
+        version: columns.number()?,
+        status: columns.parsed()?,
+        started_at: columns.time()?.to_datetime(),
+        completed_at: columns.optional_time()?.map(|time| time.to_datetime()),
+        error: columns.optional_text()?.map(|error| error.to_string()),
     })
 }
 
-pub(super) async fn unfinished(
-    pool: &SqlitePool,
-    after: Option<RunId>,
+pub(super) fn due(
+    connection: &Connection,
+    after: Option<(Timestamp, RunId)>,
+    until: Timestamp,
     limit: u32,
-) -> Result<Vec<RunId>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id FROM forge_runs WHERE status IN ('created', 'running', 'waiting', 'compensating') \
-         AND id > ? ORDER BY id LIMIT ?",
-    )
-    .bind(after.map(|id| id.to_string()).unwrap_or_default())
-    .bind(i64::from(limit))
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(|row| Columns { table: "forge_runs", row }.parsed("id")).collect()
+) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT due_at, id FROM forge_runs WHERE due_at IS NOT NULL AND due_at <= ?1 AND (due_at, id) > (?2, ?3) \
+         ORDER BY due_at, id LIMIT ?4",
+    )?;
+    let (time, id) = after.map_or((i64::MIN, String::new()), |(time, id)| (time.0, id.to_string()));
+    let mut rows = statement.query(rusqlite::params![until.0, time, id, limit])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::new(TABLE, row);
+        due.push((columns.time()?, columns.parsed()?));
+    }
+    Ok(due)
+}
+
+pub(super) fn unfinished(connection: &Connection) -> Result<u64, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM forge_runs WHERE due_at IS NOT NULL")?;
+    let count: i64 = statement.query_row((), |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }

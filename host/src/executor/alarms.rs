@@ -1,0 +1,143 @@
+//! When runs that are not in memory must be looked at: those that a stopped host left, and those
+//! that wait for time.
+//!
+//! The store knows all of them by their time. Only those of the next minute are in memory, so that
+//! a sleeping run costs a row and nothing else, and a wake-up needs no search.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{WorkflowExecutor, as_millis};
+use crate::clock;
+use crate::journal::{RunId, Timestamp};
+use crate::store::StoreError;
+
+/// How far ahead the store is asked, in milliseconds.
+const AHEAD: u64 = 60_000;
+
+/// Runs that the store is asked for at once. Bounds what is in memory.
+const PAGE: u32 = 10_000;
+
+/// Runs that may wait for a place before more are woken.
+const BACKLOG: usize = 1_000;
+
+/// How long to wait for the backlog to shrink.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+
+type Alarm = (Timestamp, RunId);
+
+/// The alarms of the near future.
+#[derive(Default)]
+pub(super) struct Alarms {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    queue: BTreeSet<Alarm>,
+    /// Every run that is due up to here is in the queue, or was; later ones are in the store only.
+    asked_until: Option<Alarm>,
+}
+
+impl Alarms {
+    /// A run has left memory until then, and the store knows.
+    pub(super) fn set(&self, at: Timestamp, run: RunId) {
+        let mut state = self.state();
+        if state.asked_until.is_some_and(|until| (at, run) <= until) {
+            let is_next = state.queue.first().is_none_or(|next| (at, run) < *next);
+            state.queue.insert((at, run));
+            drop(state);
+            if is_next {
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// Wakes runs for as long as the host runs.
+    pub(super) async fn ring(executor: WorkflowExecutor) {
+        let alarms = &executor.inner.alarms;
+        loop {
+            let next = match alarms.refill(&executor).await {
+                Ok(()) => alarms.next(),
+                Err(error) => {
+                    tracing::debug!(%error, "timers wait for the database");
+                    clock::now().plus(as_millis(executor.inner.limits.store_retry))
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(clock::until(next)) => {}
+                () = alarms.changed.notified() => {}
+                () = executor.inner.shutdown.cancelled() => return,
+            }
+            while let Some(run) = alarms.pop(clock::now()) {
+                executor.drive(run, None, None);
+                while executor.inner.slots.waiting() > BACKLOG {
+                    if executor.inner.shutdown.is_cancelled() {
+                        return;
+                    }
+                    tokio::time::sleep(BACKLOG_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Asks the store for the alarms up to a minute from now.
+    async fn refill(&self, executor: &WorkflowExecutor) -> Result<(), StoreError> {
+        let now = clock::now();
+        let end = (now.plus(AHEAD), RunId::MAX);
+        let after = {
+            let mut state = self.state();
+            let after = state.asked_until;
+            let late = after.is_none_or(|(until, _)| until < now.plus(AHEAD / 2));
+            if !late || state.queue.len() >= PAGE as usize {
+                return Ok(());
+            }
+            // From here on, who leaves memory until then is put into the queue; who left before is
+            // in the store already.
+            state.asked_until = Some(end);
+            after
+        };
+        match executor.inner.store.due(after, end.0, PAGE).await {
+            Ok(page) => {
+                let mut state = self.state();
+                if page.len() == PAGE as usize {
+                    // There is more. Those that were put into the queue meanwhile may stay there.
+                    state.asked_until = page.last().copied();
+                }
+                state.queue.extend(page);
+                Ok(())
+            }
+            Err(error) => {
+                self.state().asked_until = after;
+                Err(error)
+            }
+        }
+    }
+
+    /// When there is something to do.
+    fn next(&self) -> Timestamp {
+        let state = self.state();
+        let first = state.queue.first().map_or(Timestamp::MAX, |(at, _)| *at);
+        if state.queue.len() >= PAGE as usize {
+            return first;
+        }
+        let refill = state
+            .asked_until
+            .map_or(Timestamp::NOW, |(until, _)| Timestamp(until.0.saturating_sub_unsigned(AHEAD / 2)));
+        first.min(refill)
+    }
+
+    fn pop(&self, now: Timestamp) -> Option<RunId> {
+        let mut state = self.state();
+        state.queue.first().filter(|(at, _)| *at <= now)?;
+        state.queue.pop_first().map(|(_, run)| run)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
