@@ -20,6 +20,11 @@ impl Execution {
         Self::from(&api.record(run).await, &api.steps(run).await)
     }
 
+    /// From a run's record and its steps, as the API gives them.
+    pub fn from_json(record: &Value, steps: &Value) -> Self {
+        Self::from(record, steps.as_array().map_or(&[], Vec::as_slice))
+    }
+
     fn from(record: &Value, steps: &[Value]) -> Self {
         let mut lines = vec![
             format!("run is {}", text(&record["status"])),

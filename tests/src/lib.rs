@@ -27,6 +27,7 @@ mod host;
 mod process;
 pub mod random;
 mod services;
+mod watched_store;
 
 pub use api::{Answer, Api};
 pub use cli::{Cli, Output};
@@ -38,3 +39,4 @@ pub use guests::{component, example};
 pub use host::{Host, HostBuilder, Refused};
 pub use program;
 pub use services::Services;
+pub use watched_store::{Watch, WatchedStore};

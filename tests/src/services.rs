@@ -41,11 +41,20 @@ struct Stage {
     open_gates: watch::Sender<BTreeSet<String>>,
     /// Paths whose requests are held, and how many are.
     held: watch::Sender<BTreeMap<String, usize>>,
+    /// What looks at every request before anything else, by its key.
+    observer: Arc<Mutex<Option<Observer>>>,
     /// The keys that flaky routes have seen, without what differs from attempt to attempt.
     attempts: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
 }
 
+type Observer = Arc<dyn Fn(&str) + Send + Sync>;
+
 impl Services {
+    /// Shows the key of every request that arrives from now on, before anything is done with it.
+    pub fn on_request(&self, observe: impl Fn(&str) + Send + Sync + 'static) {
+        *self.stage.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(observe));
+    }
+
     /// Services on a port of their own.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -179,6 +188,10 @@ fn routes(services: &forge_example_services::Services, stage: &Stage) -> Router 
 }
 
 async fn hold(State(stage): State<Stage>, request: Request, next: Next) -> Response {
+    let observer = stage.observer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let (Some(observe), Some(key)) = (observer, request.headers().get(KEY)) {
+        observe(key.to_str().unwrap_or_default());
+    }
     let path = request.uri().path();
     let is_held = stage.held.send_if_modified(|held| {
         let Some(requests) = held.get_mut(path) else { return false };

@@ -1,0 +1,194 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use forge_host::executor::{RunFilter, RunSummary};
+use forge_host::journal::{Journal, Kind, Row, Run, RunId, Timestamp};
+use forge_host::store::sqlite::SqliteStore;
+use forge_host::store::{Loaded, Store, StoreError, VersionRow, Write, Written};
+
+/// A real SQLite store that a test can freeze, slow down or cut off, and that knows what is durable.
+pub struct WatchedStore {
+    store: SqliteStore,
+    watch: Arc<Watch>,
+}
+
+/// The test's side of a [`WatchedStore`].
+#[derive(Default)]
+pub struct Watch {
+    /// Batches that were committed.
+    batches: AtomicU64,
+    /// Batches that may be, if that is bounded.
+    limit: Mutex<Option<u64>>,
+    /// How long a commit takes longer.
+    delay: Mutex<Duration>,
+    frozen: Mutex<bool>,
+    thawed: Condvar,
+    durable: Mutex<BTreeMap<RunId, (Option<Run>, BTreeMap<u64, Row>)>>,
+}
+
+impl WatchedStore {
+    /// Opens the file.
+    pub async fn open(file: &Path) -> (Arc<Self>, Arc<Watch>) {
+        let store = SqliteStore::open(file).await.expect("the database opens");
+        let watch = Arc::new(Watch::default());
+        (Arc::new(Self { store, watch: Arc::clone(&watch) }), watch)
+    }
+}
+
+impl Watch {
+    /// Commits wait from now on.
+    pub fn freeze(&self) {
+        *lock(&self.frozen) = true;
+    }
+
+    /// Commits go on.
+    pub fn thaw(&self) {
+        *lock(&self.frozen) = false;
+        self.thawed.notify_all();
+    }
+
+    /// Every commit takes so much longer.
+    pub fn slow_down(&self, delay: Duration) {
+        *lock(&self.delay) = delay;
+    }
+
+    /// After so many batches in all, nothing is committed any more.
+    pub fn lose_after(&self, batches: u64) {
+        *lock(&self.limit) = Some(batches);
+    }
+
+    /// Batches that were committed.
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Acquire)
+    }
+
+    /// Whether the journal as it is on disk at this moment is sound and has this request.
+    pub fn has_request(&self, key: &str) -> Result<(), String> {
+        let run = key.split(':').next().unwrap_or_default();
+        let run: RunId = run.parse().map_err(|_| format!("{key} names no run"))?;
+        let durable =
+            lock(&self.durable).get(&run).cloned().ok_or(format!("{key}: nothing of it is durable"))?;
+        let (Some(run), rows) = durable else { return Err(format!("{key}: its start is not durable")) };
+        let journal = Journal::load(run, rows.into_values().collect());
+        let journal = journal.map_err(|error| format!("{key}: what is durable is no prefix: {error}"))?;
+        let mut requests = journal.rows().iter().filter(|row| row.kind == Kind::Http);
+        // Some bring a key of their own.
+        let has_key = |row: &Row| row.input.as_deref().is_some_and(|input| input.contains(key));
+        let is_durable = requests.any(|row| journal.idempotency_key(row) == key || has_key(row));
+        if is_durable { Ok(()) } else { Err(format!("{key} is not durable")) }
+    }
+
+    fn wait_and_admit(&self, batch: &[Write]) -> Result<(), StoreError> {
+        std::thread::sleep(*lock(&self.delay));
+        let mut frozen = lock(&self.frozen);
+        while *frozen {
+            frozen = self.thawed.wait(frozen).unwrap_or_else(PoisonError::into_inner);
+        }
+        let lost = lock(&self.limit).is_some_and(|limit| self.batches() >= limit);
+        if lost && !batch.is_empty() {
+            return Err(StoreError::Unavailable("the test has taken the disk away".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn committed(&self, batch: &[Write], written: &[Written]) {
+        self.batches.fetch_add(1, Ordering::AcqRel);
+        let mut durable = lock(&self.durable);
+        for (write, written) in batch.iter().zip(written) {
+            match write {
+                Write::Start(run) if *written == Written::Done => {
+                    durable.entry(run.id).or_default().0 = Some(run.as_ref().clone());
+                }
+                Write::Start(_) => {}
+                Write::Save(id, changes) => {
+                    let (run, rows) = durable.entry(*id).or_default();
+                    if let Some(changed) = &changes.run {
+                        *run = Some(changed.as_ref().clone());
+                    }
+                    rows.extend(changes.rows.iter().map(|row| (row.seq, row.clone())));
+                }
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait::async_trait]
+impl Store for WatchedStore {
+    async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+        self.watch.wait_and_admit(batch)?;
+        let written = self.store.commit(batch).await?;
+        self.watch.committed(batch, &written);
+        Ok(written)
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        self.store.run(id).await
+    }
+
+    async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
+        self.store.run_with_key(workflow, key).await
+    }
+
+    async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
+        let loaded = self.store.load(ids).await?;
+        // What another host has written is durable, too.
+        for Loaded { run, rows } in loaded.iter().filter_map(|loaded| loaded.as_ref().ok()?.as_ref()) {
+            let rows = rows.iter().flatten().map(|row| (row.seq, row.clone())).collect();
+            lock(&self.watch.durable).entry(run.id).or_insert((Some(run.clone()), rows));
+        }
+        Ok(loaded)
+    }
+
+    async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        self.store.list(filter).await
+    }
+
+    async fn due(
+        &self,
+        after: Option<(Timestamp, RunId)>,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+        self.store.due(after, until, limit).await
+    }
+
+    async fn unfinished(&self) -> Result<u64, StoreError> {
+        self.store.unfinished().await
+    }
+
+    async fn register(
+        &self,
+        digest: &str,
+        component: &[u8],
+        versions: &[VersionRow],
+    ) -> Result<Option<VersionRow>, StoreError> {
+        self.store.register(digest, component, versions).await
+    }
+
+    async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.component(digest).await
+    }
+
+    async fn versions(&self, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
+        self.store.versions(workflow).await
+    }
+
+    async fn activate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
+        self.store.activate(workflow, version).await
+    }
+
+    async fn deprecate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
+        self.store.deprecate(workflow, version).await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
