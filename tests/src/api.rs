@@ -24,6 +24,8 @@ pub struct Answer {
     pub status: u16,
     /// The body; a string if it is no JSON.
     pub body: Value,
+    /// When to ask again.
+    pub retry_after: Option<String>,
 }
 
 impl Answer {
@@ -200,9 +202,11 @@ async fn answered(request: RequestBuilder) -> Answer {
 pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answer> {
     let response = request.send().await?;
     let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.map(str::to_owned);
     let text = response.text().await?;
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Ok(Answer { status, body })
+    Ok(Answer { status, body, retry_after })
 }
 
 fn text(value: &Value) -> String {

@@ -17,6 +17,7 @@ pub struct Host {
     folder: TempDir,
     flags: Vec<String>,
     full_disk: bool,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
     log: Log,
     /// Where the process listens, once it said so. A new port after each start: the old one may be
@@ -30,6 +31,7 @@ pub struct HostBuilder {
     folder: Option<TempDir>,
     flags: Vec<String>,
     full_disk: bool,
+    environment: Vec<(String, String)>,
 }
 
 /// A host that ended instead of serving.
@@ -45,6 +47,12 @@ impl HostBuilder {
     /// Adds a flag of `forge serve`, and its value if it has one.
     pub fn flag<const N: usize>(mut self, flag: [&str; N]) -> Self {
         self.flags.extend(flag.map(str::to_owned));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
         self
     }
 
@@ -77,6 +85,7 @@ impl HostBuilder {
             folder,
             flags: self.flags,
             full_disk: self.full_disk,
+            environment: self.environment,
             process: None,
             log: Log::default(),
             url: watch::Sender::new(None),
@@ -127,9 +136,20 @@ impl Host {
         self.folder.path().join("forge.db")
     }
 
+    /// Its folder, which is then the caller's. The process must have ended.
+    pub fn into_folder(mut self) -> TempDir {
+        assert!(self.process.is_none(), "it is running");
+        std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"))
+    }
+
     /// Its database, for plain SQL.
     pub async fn database(&self) -> Database {
         Database::open(&self.database_file()).await
+    }
+
+    /// The folder with its compiled components.
+    pub fn module_cache(&self) -> PathBuf {
+        self.folder.path().join("forge.db.modules")
     }
 
     /// All that its processes wrote.
@@ -208,6 +228,7 @@ impl Host {
             &database_url(&self.database_file()),
         ]);
         command.args(&self.flags);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

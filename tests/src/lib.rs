@@ -27,6 +27,7 @@ mod host;
 mod process;
 pub mod random;
 mod services;
+mod shim;
 mod watched_store;
 
 pub use api::{Answer, Api};
@@ -39,4 +40,5 @@ pub use guests::{component, example};
 pub use host::{Host, HostBuilder, Refused};
 pub use program;
 pub use services::Services;
+pub use shim::failing_writes;
 pub use watched_store::{Watch, WatchedStore};

@@ -117,7 +117,7 @@ async fn host() -> Host {
 async fn start(api: &Api, body: &'static str) -> Answer {
     let request = api.request(Method::POST, "/_api/workflows/payment_workflow/start").await;
     let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
-    Answer { status: response.status().as_u16(), body: response.json().await.unwrap() }
+    Answer { status: response.status().as_u16(), body: response.json().await.unwrap(), retry_after: None }
 }
 
 #[tokio::test]

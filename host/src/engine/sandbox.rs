@@ -6,7 +6,9 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, UpdateDeadline};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, UpdateDeadline,
+};
 
 use super::activation::{Activation, HostState, Stop};
 use super::bindings::WorkflowPre;
@@ -20,6 +22,9 @@ const EPOCH: Duration = Duration::from_millis(10);
 
 /// Instances beyond those of runs, for `describe`.
 const SPARE_INSTANCES: u32 = 16;
+
+/// Bytes of a free place's memory that stay with the process: what an ordinary workflow touches.
+const KEEP_RESIDENT: usize = 1 << 20;
 
 /// Core instances, memories and tables that a component may consist of: a Rust workflow has one
 /// module, and the two that adapt its imports.
@@ -77,13 +82,7 @@ impl Engine {
     /// [`EngineError`] if this machine cannot run it.
     pub fn new(limits: Arc<Limits>, cache: Option<&Path>) -> Result<Self, EngineError> {
         let error = |error: wasmtime::Error| EngineError(format!("{error:#}"));
-        // Pooled instances are made in microseconds, but reserve address space for all of them at
-        // once, which a container may deny.
-        let engine = wasmtime::Engine::new(&config(pool(&limits))).or_else(|pooling| {
-            tracing::warn!(error = %pooling, "no address space for pooled instances: allocating each on demand");
-            wasmtime::Engine::new(&config(InstanceAllocationStrategy::OnDemand))
-        });
-        let engine = engine.map_err(error)?;
+        let engine = new_engine(&limits).map_err(error)?;
         let mut linker = Linker::new(&engine);
         host::add_to_linker(&mut linker, &limits).map_err(error)?;
         let ticker = start_ticker(&engine).map_err(|error| EngineError(error.to_string()))?;
@@ -253,7 +252,22 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
     config
 }
 
-fn pool(limits: &Limits) -> InstanceAllocationStrategy {
+/// The engine with the best way to allocate instances that this machine allows.
+fn new_engine(limits: &Limits) -> wasmtime::Result<wasmtime::Engine> {
+    // A place's memory is reset by writing to the pages that its last instance has changed, if the
+    // kernel can tell which they are (Linux 6.7): unmapping them interrupts every core.
+    let mut scanning = pool(limits);
+    scanning.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEEP_RESIDENT);
+    let with = |pool| wasmtime::Engine::new(&config(InstanceAllocationStrategy::Pooling(pool)));
+    with(scanning).or_else(|_| with(pool(limits))).or_else(|pooling| {
+        // Pooled instances are made in microseconds, but reserve address space for all of them at
+        // once, which a container may deny.
+        tracing::warn!(error = %pooling, "no address space for pooled instances: allocating each on demand");
+        wasmtime::Engine::new(&config(InstanceAllocationStrategy::OnDemand))
+    })
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let instances = limits.live_instances.saturating_add(SPARE_INSTANCES);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
@@ -266,7 +280,7 @@ fn pool(limits: &Limits) -> InstanceAllocationStrategy {
         .max_tables_per_component(TABLES)
         .max_memory_size(limits.memory_bytes)
         .table_elements(limits.table_elements);
-    InstanceAllocationStrategy::Pooling(pool)
+    pool
 }
 
 /// Advances the epoch from a thread of its own: the runtime's threads may all be computing.
