@@ -63,7 +63,8 @@ CREATE VIEW forge_workflow_steps AS
 SELECT run_id || '.' || seq AS id, run_id AS workflow_run_id, seq, kind, name AS step_name, status, input, result,
        strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
-       error, error_kind, scope_step, scope_attempt, call_index, attempt, call_order, options,
+       error, error_kind, scope_step, scope_attempt, call_index, fingerprint, attempt, call_order,
+       options,
        strftime('%Y-%m-%dT%H:%M:%fZ', wake_at / 1000.0, 'unixepoch') AS wake_at
   FROM forge_steps;
 

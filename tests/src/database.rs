@@ -1,34 +1,39 @@
 //! The host's database, read with plain SQL as any other program may.
 
 use std::path::Path;
+use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection, FromRow, SqliteConnection};
+use rusqlite::types::{ToSqlOutput, Value};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 /// A connection of our own to the file.
-pub struct Database(SqliteConnection);
+pub struct Database(Connection);
 
 impl Database {
     /// Opens the file, which must be there.
     pub async fn open(file: &Path) -> Self {
-        let options = SqliteConnectOptions::new().filename(file);
-        Self(SqliteConnection::connect_with(&options).await.expect("the database can be opened"))
+        assert!(file.exists(), "{} is not there", file.display());
+        let connection = Connection::open(file).expect("the database can be opened");
+        connection.busy_timeout(Duration::from_secs(10)).expect("it can wait");
+        Self(connection)
     }
 
     /// The rows that a query gives.
     pub async fn rows<T>(&mut self, sql: &'static str, arguments: &[&str]) -> Vec<T>
     where
-        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+        T: for<'r> TryFrom<&'r Row<'r>, Error = rusqlite::Error>,
     {
-        let query =
-            arguments.iter().fold(sqlx::query_as(sql), |query, argument| query.bind(argument.to_string()));
-        query.fetch_all(&mut self.0).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+        let rows = self.0.prepare(sql).and_then(|mut statement| {
+            let rows = statement.query_map(params_from_iter(arguments), |row| T::try_from(row))?;
+            rows.collect()
+        });
+        rows.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     /// The only row that a query gives.
     pub async fn row<T>(&mut self, sql: &'static str, arguments: &[&str]) -> T
     where
-        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+        T: for<'r> TryFrom<&'r Row<'r>, Error = rusqlite::Error>,
     {
         let mut rows = self.rows(sql, arguments).await;
         assert_eq!(rows.len(), 1, "{sql} gives one row");
@@ -36,20 +41,14 @@ impl Database {
     }
 
     /// Changes something behind the host's back; how many rows. The host must not be running.
-    pub async fn change(&mut self, sql: &str, arguments: &[Argument]) -> u64 {
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for argument in arguments.iter().cloned() {
-            query = match argument {
-                Argument::Text(text) => query.bind(text),
-                Argument::Blob(bytes) => query.bind(bytes),
-            };
-        }
-        query.execute(&mut self.0).await.unwrap_or_else(|error| panic!("{sql}: {error}")).rows_affected()
+    pub async fn change(&mut self, sql: &str, arguments: &[Argument]) -> usize {
+        let changed = self.0.execute(sql, params_from_iter(arguments));
+        changed.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     /// Closes it, so that nothing of the file is left in use.
     pub async fn close(self) {
-        self.0.close().await.expect("the database can be closed");
+        self.0.close().map_err(|(_, error)| error).expect("the database can be closed");
     }
 }
 
@@ -71,5 +70,15 @@ impl From<String> for Argument {
 impl From<Vec<u8>> for Argument {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Blob(bytes)
+    }
+}
+
+impl ToSql for Argument {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.clone() {
+            Self::Text(text) => Value::Text(text),
+            Self::Blob(bytes) => Value::Blob(bytes),
+        }
+        .into())
     }
 }

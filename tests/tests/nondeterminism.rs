@@ -29,6 +29,8 @@ async fn swap_component(host: &Host, run: &str, component: &[u8]) {
     let changed = database.change(&sql, &[component.to_vec().into(), run.to_owned().into()]).await;
     assert_eq!(changed, 1, "the component is swapped");
     database.close().await;
+    // It would be found there by the digest that it no longer has.
+    std::fs::remove_dir_all(host.module_cache()).unwrap();
 }
 
 #[tokio::test]
