@@ -14,7 +14,10 @@ use crate::measurements::{Measurements, Metric};
 use crate::plan::{BATCHES, Plan, STEPS};
 use crate::report::Figure;
 use crate::settings::Settings;
-use crate::workloads::{Workload, fuel, http_steps, one_step, parallel_steps, pure_steps, steady};
+use crate::workloads::{
+    Workload, ageing, fuel, http_steps, one_step, parallel_steps, pure_steps, recovery, replay, sleepers,
+    steady,
+};
 
 /// Runs in flight while a journal is made for the limits of SQLite, and connections for that of HTTP.
 const MANY: u32 = 64;
@@ -63,10 +66,15 @@ impl Bench {
         Host::start(&self.forge, self.folder(), &self.component, options).await
     }
 
+    /// Says what is going on: it takes minutes.
+    pub(crate) fn say(&self, text: &str) {
+        eprintln!("bench: {text}");
+    }
+
     /// Measures all that was selected.
     pub(crate) async fn run(&mut self) -> Result<()> {
         for round in 1..=self.plan.rounds {
-            eprintln!("bench: round {round} of {}", self.plan.rounds);
+            self.say(&format!("round {round} of {}", self.plan.rounds));
             self.round().await?;
         }
         if self.has(Workload::W1) {
@@ -74,6 +82,18 @@ impl Bench {
         }
         if self.has(Workload::W2) {
             http_steps::count_syncs(self).await.context("W2, syncs")?;
+        }
+        if self.has(Workload::Ageing) {
+            ageing::measure(self).await.context("ageing")?;
+        }
+        if self.has(Workload::W4) {
+            recovery::measure(self).await.context("W4")?;
+        }
+        if self.has(Workload::W5) {
+            sleepers::measure(self).await.context("W5")?;
+        }
+        if self.has(Workload::W6) {
+            replay::measure(self).await.context("W6")?;
         }
         Ok(())
     }
@@ -86,8 +106,12 @@ impl Bench {
             (Workload::W1, pure_steps::figures(measured)),
             (Workload::W2, http_steps::figures(measured)),
             (Workload::W3, one_step::figures(measured)),
+            (Workload::W4, recovery::figures(measured)),
+            (Workload::W5, sleepers::figures(measured)),
+            (Workload::W6, replay::figures(measured)),
             (Workload::W7, fuel::figures(measured)),
             (Workload::W8, parallel_steps::figures(measured)),
+            (Workload::Ageing, ageing::figures(measured)),
         ] {
             if self.has(workload) {
                 figures.extend(of_workload);

@@ -4,9 +4,8 @@
 //! workflows call. Each figure stands beside the limit that was measured in the same run. What they mean
 //! is in `docs/performance.md`.
 
-#![allow(dead_code, reason = "the workloads that kill and park hosts follow")]
-
 mod bench;
+mod database;
 mod host;
 mod http;
 mod limits;

@@ -22,6 +22,26 @@ pub(crate) enum Metric {
     Syncs,
     /// Syncs of the host for each further step with a request.
     SyncsPerRequest,
+    /// W4: from the gate's opening to the last result, without a crash, in seconds.
+    Undisturbed,
+    /// W4: from the start of the process that follows a killed one to the last result, in seconds.
+    Recovered,
+    /// W5: bytes of the host's memory for each run that sleeps and has left memory.
+    SleeperMemory,
+    /// W5: bytes of the host's memory for each run that sleeps in memory.
+    ParkedMemory,
+    /// W5: from when a run should wake up to its end: the median in milliseconds.
+    LatenessMedian,
+    /// W5: the same, the time that 99 of 100 runs keep.
+    LatenessHigh,
+    /// W5: starts acknowledged a second.
+    StartsPerSecond,
+    /// W6: from when a run with a journal of so many steps should wake up to its end, in milliseconds.
+    Replay(u32),
+    /// Ageing: runs a second on a fresh database.
+    FreshRunsPerSecond,
+    /// Ageing: runs a second after many finished runs.
+    AgedRunsPerSecond,
     /// SQLite alone, commits of one row a second.
     CommitsPerSecond,
     /// SQLite alone, one commit of one row: the median in microseconds.

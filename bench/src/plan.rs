@@ -28,6 +28,20 @@ pub(crate) struct Plan {
     pub(crate) limit: Duration,
     /// Runs during which syncs are counted.
     pub(crate) counted_runs: u64,
+    /// W4: runs that are unfinished when the host is killed.
+    pub(crate) unfinished_runs: u64,
+    /// W5: runs that sleep.
+    pub(crate) sleepers: u64,
+    /// W5: over how long a time they wake up.
+    pub(crate) waking: Duration,
+    /// W5: runs that sleep and stay in memory.
+    pub(crate) parked_runs: u64,
+    /// W6: replays of each length.
+    pub(crate) replays: u32,
+    /// Finished runs in a database that has aged.
+    pub(crate) aged_runs: u64,
+    /// How often an aged database is compared with a fresh one.
+    pub(crate) comparisons: u32,
 }
 
 impl Plan {
@@ -38,6 +52,13 @@ impl Plan {
         warm_up: Duration::from_millis(500),
         limit: Duration::from_millis(700),
         counted_runs: 200,
+        unfinished_runs: 10_000,
+        sleepers: 100_000,
+        waking: Duration::from_secs(60),
+        parked_runs: 2_000,
+        replays: 7,
+        aged_runs: 100_000,
+        comparisons: 3,
     };
 
     /// What takes about two minutes.
@@ -47,5 +68,12 @@ impl Plan {
         warm_up: Duration::from_millis(300),
         limit: Duration::from_millis(300),
         counted_runs: 50,
+        unfinished_runs: 1_000,
+        sleepers: 5_000,
+        waking: Duration::from_secs(8),
+        parked_runs: 500,
+        replays: 2,
+        aged_runs: 10_000,
+        comparisons: 1,
     };
 }
