@@ -1,5 +1,6 @@
 //! The chores of this repository: `cargo xtask <command>`.
 
+mod bench;
 mod demo;
 mod setup;
 mod test;
@@ -10,6 +11,7 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
+  bench   Measure the host beside what the machine could do; `bench --help` has its options
   demo    Run the examples: a payment, one that is rolled back, one during which the host is killed
   setup   Make the Rust target for WebAssembly available, if it is not
   test    Run every test of this repository, after setting up what is missing
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
+        ["bench", ref options @ ..] => bench::run(options),
         ["demo"] => demo::run(),
         ["setup"] => setup::run(),
         ["test"] => test::run(),

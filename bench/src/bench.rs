@@ -1,0 +1,185 @@
+//! What all workloads share, and in which order they are measured.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use crate::host::{Host, HostOptions};
+use crate::http::EffectServer;
+use crate::limits::{self, sqlite::Journal, wasm::Bare, wasm::Fuel};
+use crate::load::{Until, load};
+use crate::measurements::{Measurements, Metric};
+use crate::plan::{BATCHES, Plan, STEPS};
+use crate::report::Figure;
+use crate::settings::Settings;
+use crate::workloads::{
+    Workload, ageing, fuel, http_steps, one_step, parallel_steps, pure_steps, recovery, replay, sleepers,
+    steady,
+};
+
+/// Runs in flight while a journal is made for the limits of SQLite, and connections for that of HTTP.
+const MANY: u32 = 64;
+
+/// A benchmark under way.
+pub(crate) struct Bench {
+    /// How much is measured.
+    pub(crate) plan: Plan,
+    /// What was measured so far.
+    pub(crate) measured: Measurements,
+    /// What workflows call.
+    pub(crate) effects: EffectServer,
+    selected: BTreeSet<Workload>,
+    forge: PathBuf,
+    component: Vec<u8>,
+    folder: TempDir,
+    bare: [Bare; 2],
+}
+
+impl Bench {
+    /// Prepares it.
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        let component = std::fs::read(&settings.component)
+            .with_context(|| format!("cannot read {}", settings.component.display()))?;
+        let all = <Workload as clap::ValueEnum>::value_variants();
+        let selected = if settings.workloads.is_empty() { all } else { &settings.workloads };
+        Ok(Self {
+            plan: if settings.quick { Plan::QUICK } else { Plan::FULL },
+            measured: Measurements::default(),
+            effects: EffectServer::start()?,
+            selected: selected.iter().copied().collect(),
+            forge: settings.forge.clone(),
+            folder: tempfile::Builder::new().prefix("forge-bench-").tempdir_in(&settings.folder)?,
+            bare: [Bare::new(&component, Fuel::On)?, Bare::new(&component, Fuel::Off)?],
+            component,
+        })
+    }
+
+    /// A folder on the disk, which goes when the benchmark ends.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A host with an empty database that has the workflows.
+    pub(crate) async fn host(&self, options: HostOptions) -> Result<Host> {
+        Host::start(&self.forge, self.folder(), &self.component, options).await
+    }
+
+    /// Says what is going on: it takes minutes.
+    pub(crate) fn say(&self, text: &str) {
+        eprintln!("bench: {text}");
+    }
+
+    /// Measures all that was selected.
+    pub(crate) async fn run(&mut self) -> Result<()> {
+        for round in 1..=self.plan.rounds {
+            self.say(&format!("round {round} of {}", self.plan.rounds));
+            self.round().await?;
+        }
+        if self.has(Workload::W1) {
+            pure_steps::count_syncs(self).await.context("W1, syncs")?;
+        }
+        if self.has(Workload::W2) {
+            http_steps::count_syncs(self).await.context("W2, syncs")?;
+        }
+        if self.has(Workload::Ageing) {
+            ageing::measure(self).await.context("ageing")?;
+        }
+        if self.has(Workload::W4) {
+            recovery::measure(self).await.context("W4")?;
+        }
+        if self.has(Workload::W5) {
+            sleepers::measure(self).await.context("W5")?;
+        }
+        if self.has(Workload::W6) {
+            replay::measure(self).await.context("W6")?;
+        }
+        Ok(())
+    }
+
+    /// The figures of what was measured: limits first.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        let measured = &self.measured;
+        let mut figures = limits::figures(measured);
+        for (workload, of_workload) in [
+            (Workload::W1, pure_steps::figures(measured)),
+            (Workload::W2, http_steps::figures(measured)),
+            (Workload::W3, one_step::figures(measured)),
+            (Workload::W4, recovery::figures(measured)),
+            (Workload::W5, sleepers::figures(measured)),
+            (Workload::W6, replay::figures(measured)),
+            (Workload::W7, fuel::figures(measured)),
+            (Workload::W8, parallel_steps::figures(measured)),
+            (Workload::Ageing, ageing::figures(measured)),
+        ] {
+            if self.has(workload) {
+                figures.extend(of_workload);
+            }
+        }
+        figures
+    }
+
+    fn has(&self, workload: Workload) -> bool {
+        self.selected.contains(&workload)
+    }
+
+    /// Everything that is short, once: limits between workloads, so that both see the same machine.
+    async fn round(&mut self) -> Result<()> {
+        self.http_limits().await.context("HTTP alone")?;
+        let mut host = self.host(HostOptions::default()).await?;
+        if self.has(Workload::W1) {
+            pure_steps::measure(self, &host).await.context("W1")?;
+        } else {
+            load(&host, &pure_steps::start(), MANY, Until::Time(self.plan.warm_up)).await?;
+        }
+        if self.has(Workload::W3) {
+            one_step::measure(self, &host).await.context("W3")?;
+        }
+        host.stop().await?;
+        self.sqlite_limits(&host.database()).context("SQLite alone")?;
+        drop(host);
+        self.wasm_limits().await.context("wasmtime alone")?;
+        if !self.has(Workload::W2) && !self.has(Workload::W8) {
+            return Ok(());
+        }
+        let host = self.host(HostOptions::default()).await?;
+        if self.has(Workload::W2) {
+            http_steps::measure(self, &host).await.context("W2")?;
+        }
+        if self.has(Workload::W8) {
+            parallel_steps::measure(self, &host).await.context("W8")?;
+        }
+        Ok(())
+    }
+
+    async fn http_limits(&mut self) -> Result<()> {
+        let latency = limits::http::latency(&self.effects, self.plan.limit).await?;
+        self.measured.add_limit(Metric::RoundTrip, latency);
+        let rate = limits::http::rate(&self.effects, MANY, self.plan.limit).await?;
+        self.measured.add_limit(Metric::RoundTripsPerSecond, rate);
+        Ok(())
+    }
+
+    fn sqlite_limits(&mut self, database: &Path) -> Result<()> {
+        let journal = Journal::read(database)?;
+        for batch in BATCHES {
+            let rate = journal.rows_per_second(self.folder(), batch)?;
+            self.measured.add_limit(Metric::RowsPerSecond(batch), rate);
+        }
+        let commits = journal.commits(self.folder(), self.plan.limit)?;
+        self.measured.add_limit(Metric::CommitsPerSecond, commits.rate);
+        self.measured.add_limit(Metric::CommitLatency, commits.median);
+        Ok(())
+    }
+
+    async fn wasm_limits(&mut self) -> Result<()> {
+        let [with_fuel, without] = &self.bare;
+        let input = steady::pure(STEPS);
+        for (bare, metric) in [(with_fuel, Metric::BareCall), (without, Metric::BareCallWithoutFuel)] {
+            let call = bare.measure("pure_steps", &input, self.plan.limit).await?;
+            self.measured.add_limit(metric, call);
+        }
+        Ok(())
+    }
+}

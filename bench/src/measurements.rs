@@ -1,0 +1,102 @@
+//! What was measured, round by round.
+
+use std::collections::BTreeMap;
+
+use crate::stats;
+use crate::workloads::Workload;
+
+/// What a value is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Metric {
+    /// Runs completed a second.
+    RunsPerSecond,
+    /// From start to result, the median in microseconds.
+    Latency,
+    /// CPU time of the host for each run, in microseconds.
+    HostCpu,
+    /// CPU time of the load generator and the effect server for each run, in microseconds.
+    OurCpu,
+    /// Bytes that the host wrote for each run.
+    Written,
+    /// Syncs of the host for each run.
+    Syncs,
+    /// Syncs of the host for each further step with a request.
+    SyncsPerRequest,
+    /// W4: from the gate's opening to the last result, without a crash, in seconds.
+    Undisturbed,
+    /// W4: from the start of the process that follows a killed one to the last result, in seconds.
+    Recovered,
+    /// W5: bytes of the host's memory for each run that sleeps and has left memory.
+    SleeperMemory,
+    /// W5: bytes of the host's memory for each run that sleeps in memory.
+    ParkedMemory,
+    /// W5: from when a run should wake up to its end: the median in milliseconds.
+    LatenessMedian,
+    /// W5: the same, the time that 99 of 100 runs keep.
+    LatenessHigh,
+    /// W5: starts acknowledged a second.
+    StartsPerSecond,
+    /// W6: from when a run with a journal of so many steps should wake up to its end, in milliseconds.
+    Replay(u32),
+    /// Ageing: runs a second on a fresh database.
+    FreshRunsPerSecond,
+    /// Ageing: runs a second after many finished runs.
+    AgedRunsPerSecond,
+    /// SQLite alone, commits of one row a second.
+    CommitsPerSecond,
+    /// SQLite alone, one commit of one row: the median in microseconds.
+    CommitLatency,
+    /// SQLite alone, rows a second in commits of so many.
+    RowsPerSecond(usize),
+    /// HTTP alone, one round trip over one connection: the median in microseconds.
+    RoundTrip,
+    /// HTTP alone, round trips a second over 64 connections.
+    RoundTripsPerSecond,
+    /// wasmtime alone, with fuel: microseconds for an instance and a call.
+    BareCall,
+    /// The same without fuel.
+    BareCallWithoutFuel,
+}
+
+/// What was measured: by workload (none for a limit), runs in flight (0 if that means nothing) and metric.
+#[derive(Debug, Default)]
+pub(crate) struct Measurements(BTreeMap<(Option<Workload>, u32, Metric), Vec<f64>>);
+
+impl Measurements {
+    /// Adds a value of a workload.
+    pub(crate) fn add(&mut self, workload: Workload, in_flight: u32, metric: Metric, value: f64) {
+        self.0.entry((Some(workload), in_flight, metric)).or_default().push(value);
+    }
+
+    /// Adds a value of a limit.
+    pub(crate) fn add_limit(&mut self, metric: Metric, value: f64) {
+        self.0.entry((None, 0, metric)).or_default().push(value);
+    }
+
+    /// The median of a workload's values; `None`: it was not measured.
+    pub(crate) fn of(&self, workload: Workload, in_flight: u32, metric: Metric) -> Option<f64> {
+        stats::median(self.0.get(&(Some(workload), in_flight, metric))?)
+    }
+
+    /// The median of a limit's values; `None`: it was not measured.
+    pub(crate) fn limit(&self, metric: Metric) -> Option<f64> {
+        stats::median(self.0.get(&(None, 0, metric))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figure_is_the_median_of_the_rounds() {
+        let mut measured = Measurements::default();
+        for value in [3.0, 1.0, 2.0] {
+            measured.add(Workload::W1, 64, Metric::Latency, value);
+            measured.add_limit(Metric::Latency, value * 10.0);
+        }
+        assert_eq!(measured.of(Workload::W1, 64, Metric::Latency), Some(2.0));
+        assert_eq!(measured.of(Workload::W1, 1, Metric::Latency), None);
+        assert_eq!(measured.limit(Metric::Latency), Some(20.0));
+    }
+}

@@ -1,0 +1,69 @@
+//! W2: runs of 10 steps with a request each, one after the other. Every request waits until the journal
+//! up to it is on disk: one commit and one round trip for each step.
+
+use anyhow::Result;
+
+use super::{Workload, steady};
+use crate::bench::Bench;
+use crate::host::Host;
+use crate::load::Start;
+use crate::measurements::{Measurements, Metric};
+use crate::plan::{IN_FLIGHT, STEPS};
+use crate::report::Figure;
+
+/// 5 times what the best of other engines reached with this workload on such a machine.
+const RUNS_PER_SECOND: f64 = 1_510.0;
+
+/// One round.
+pub(crate) async fn measure(bench: &mut Bench, host: &Host) -> Result<()> {
+    for in_flight in IN_FLIGHT {
+        let start = start(bench, STEPS);
+        steady::measure(bench, host, Workload::W2, &start, in_flight).await?;
+    }
+    Ok(())
+}
+
+/// Syncs, once: of runs with 10 requests, and what 10 more of them add.
+pub(crate) async fn count_syncs(bench: &mut Bench) -> Result<()> {
+    let starts = [start(bench, STEPS), start(bench, 2 * STEPS)];
+    if let [short, long] = steady::count_syncs(bench, &starts).await?[..] {
+        bench.measured.add(Workload::W2, 1, Metric::Syncs, short);
+        let added = (long - short) / f64::from(STEPS);
+        bench.measured.add(Workload::W2, 1, Metric::SyncsPerRequest, added);
+    }
+    Ok(())
+}
+
+fn start(bench: &Bench, steps: u32) -> Start<'static> {
+    Start { workflow: "http_steps", input: steady::requests(bench, steps) }
+}
+
+pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
+    let mut figures: Vec<Option<Figure>> =
+        IN_FLIGHT.map(|in_flight| steady::rate(measured, Workload::W2, in_flight)).to_vec();
+    if let Some(Some(at_64)) = figures.get_mut(2) {
+        *at_64 = at_64.clone().at_least(RUNS_PER_SECOND);
+    }
+    figures.extend([time_per_step(measured), syncs(measured), commits_per_effect(measured)]);
+    figures.extend(steady::cpu(measured, Workload::W2, 64));
+    figures.into_iter().flatten().collect()
+}
+
+fn time_per_step(measured: &Measurements) -> Option<Figure> {
+    let step = measured.of(Workload::W2, 1, Metric::Latency)? / f64::from(STEPS);
+    let limit = measured.limit(Metric::RoundTrip)? + measured.limit(Metric::CommitLatency)?;
+    let figure = Figure::of(Workload::W2, "time for a step, p50", step, "µs").in_flight(1).at_most(1.3);
+    Some(figure.against("a round trip and a commit", limit))
+}
+
+fn syncs(measured: &Measurements) -> Option<Figure> {
+    let syncs = measured.of(Workload::W2, 1, Metric::Syncs)?;
+    Some(Figure::of(Workload::W2, "syncs for a run", syncs, "").in_flight(1).at_most(11.0))
+}
+
+/// A checkpoint now and then adds a sync that is not on a request's way, which is rounded away.
+fn commits_per_effect(measured: &Measurements) -> Option<Figure> {
+    let commits = measured.of(Workload::W2, 1, Metric::SyncsPerRequest)?;
+    let commits = (commits * 10.0).round() / 10.0;
+    Some(Figure::of(Workload::W2, "commits for a further request", commits, "").in_flight(1).at_most(1.0))
+}
