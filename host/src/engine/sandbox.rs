@@ -26,6 +26,9 @@ const SPARE_INSTANCES: u32 = 16;
 /// Bytes of a free place's memory that stay with the process: what an ordinary workflow touches.
 const KEEP_RESIDENT: usize = 1 << 20;
 
+/// The same of its tables: 8,000 function pointers, some times what an ordinary workflow has.
+const KEEP_TABLES: usize = 64 << 10;
+
 /// Core instances, memories and tables that a component may consist of: a Rust workflow has one
 /// module, and the two that adapt its imports.
 const CORE_INSTANCES: u32 = 8;
@@ -187,6 +190,8 @@ impl Engine {
         if let Err(error) = store.set_fuel(fuel) {
             tracing::error!(%error, "fuel is not enabled: the guest will trap at once");
         }
+        // A new store's deadline has passed.
+        store.set_epoch_deadline(2);
         store.epoch_deadline_callback(|mut store| {
             let saving = store.data_mut().take_unsaved();
             Ok(UpdateDeadline::YieldCustom(
@@ -279,7 +284,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
         .max_memory_size(limits.memory_bytes)
-        .table_elements(limits.table_elements);
+        .table_elements(limits.table_elements)
+        .table_keep_resident(KEEP_TABLES);
     pool
 }
 

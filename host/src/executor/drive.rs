@@ -57,8 +57,7 @@ impl Drive {
 
     pub(super) async fn run(mut self) {
         loop {
-            // On the heap, so that a run that waits for its turn is small.
-            let then = match Box::pin(self.step()).await {
+            let then = match self.step().await {
                 Ok(then) => then,
                 Err(error) => self.failed(&error),
             };
@@ -130,7 +129,8 @@ impl Drive {
         let Some(journal) = self.load().await? else { return Ok(Then::Leave) };
         match self.settle(journal).await? {
             ControlFlow::Break(then) => Ok(then),
-            ControlFlow::Continue(journal) => self.activate(journal, slot).await,
+            // On the heap, so that a run that waits for its turn is small.
+            ControlFlow::Continue(journal) => Box::pin(self.activate(journal, slot)).await,
         }
     }
 

@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
 
@@ -18,6 +19,13 @@ const BATCH_ROWS: usize = 2_048;
 
 /// Bytes that one place in the queue stands for.
 const PLACE: usize = 1 << 10;
+
+/// Jobs in a batch from which on the next one is waited for: so many runs are at work that others
+/// will soon have something to write, too.
+const COMPANY: usize = 4;
+
+/// How long it is waited for. Shorter than a commit takes.
+const GATHER: Duration = Duration::from_micros(100);
 
 type Reply = oneshot::Sender<Result<Written, StoreError>>;
 
@@ -173,7 +181,12 @@ async fn write(
     mut jobs: mpsc::UnboundedReceiver<Job>,
     last_error: Arc<Mutex<Option<StoreError>>>,
 ) {
+    let mut last = 0;
     while let Some(job) = jobs.recv().await {
+        if last >= COMPANY {
+            // This thread does nothing else.
+            std::thread::sleep(GATHER);
+        }
         let mut rows = job.write.rows();
         let mut batch = vec![job];
         while rows < BATCH_ROWS
@@ -182,6 +195,7 @@ async fn write(
             rows += job.write.rows();
             batch.push(job);
         }
+        last = batch.len();
         let error = commit(store.as_ref(), batch).await;
         let mut last_error = last_error.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*last_error, &error) {
