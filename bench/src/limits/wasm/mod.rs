@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use self::bindings::{Workflow, WorkflowPre};
 use self::imports::Imports;
@@ -41,7 +41,7 @@ pub(crate) struct Bare {
 impl Bare {
     /// Compiles the component with the host's settings, apart from fuel.
     pub(crate) fn new(component: &[u8], fuel: Fuel) -> Result<Self> {
-        let engine = Engine::new(&config(fuel))?;
+        let engine = engine(fuel)?;
         let component = Component::from_binary(&engine, component)?;
         let mut linker = Linker::new(&engine);
         Workflow::add_to_linker::<_, HasSelf<_>>(&mut linker, |imports| imports)?;
@@ -77,8 +77,15 @@ impl Bare {
     }
 }
 
-/// As in `host/src/engine/sandbox.rs`.
-fn config(fuel: Fuel) -> Config {
+/// As in `host/src/engine/sandbox.rs`: with a kernel that says which pages an instance has changed, if
+/// there is one.
+fn engine(fuel: Fuel) -> Result<Engine> {
+    let mut scanning = pool();
+    scanning.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(1 << 20);
+    Ok(Engine::new(&config(fuel, scanning)).or_else(|_| Engine::new(&config(fuel, pool())))?)
+}
+
+fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(PLACES)
         .total_core_instances(PLACES * 8)
@@ -90,6 +97,10 @@ fn config(fuel: Fuel) -> Config {
         .max_tables_per_component(4)
         .max_memory_size(64 << 20)
         .table_elements(100_000);
+    pool
+}
+
+fn config(fuel: Fuel, pool: PoolingAllocationConfig) -> Config {
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
