@@ -67,7 +67,10 @@ async fn programs_end_the_same_however_often_the_host_is_killed() {
             hits += hit;
         }
     }
-    println!("{compared} programs, hit {hits} times by {} kills; {missed} were not hit", arena.crashes.kills().len());
+    println!(
+        "{compared} programs, hit {hits} times by {} kills; {missed} were not hit",
+        arena.crashes.kills().len()
+    );
     assert!(missed * 20 < compared, "kills hit nearly all programs");
     for host in [&arena.crashing, &arena.calm] {
         compensations_are_in_reverse_order(&mut host.database().await).await;
