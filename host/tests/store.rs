@@ -89,7 +89,7 @@ async fn save(store: &dyn Store, journal: &mut Journal) {
 
 async fn rows(store: &dyn Store, id: RunId) -> Vec<Row> {
     let loaded = store.load(&[id]).await.unwrap().pop().unwrap().unwrap();
-    loaded.expect("the run is there").rows.unwrap()
+    loaded.unwrap().rows.unwrap()
 }
 
 async fn keeps_runs_and_rows_as_they_are(store: &dyn Store) {

@@ -75,10 +75,10 @@ impl From<Vec<u8>> for Argument {
 
 impl ToSql for Argument {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.clone() {
+        let value = match self.clone() {
             Self::Text(text) => Value::Text(text),
             Self::Blob(bytes) => Value::Blob(bytes),
-        }
-        .into())
+        };
+        Ok(ToSqlOutput::Owned(value))
     }
 }

@@ -26,8 +26,11 @@ pub struct Watch {
     delay: Mutex<Duration>,
     frozen: Mutex<bool>,
     thawed: Condvar,
-    durable: Mutex<BTreeMap<RunId, (Option<Run>, BTreeMap<u64, Row>)>>,
+    durable: Mutex<BTreeMap<RunId, Durable>>,
 }
+
+/// What is on disk of a run: its row, and those of its journal by `seq`.
+type Durable = (Option<Run>, BTreeMap<u64, Row>);
 
 impl WatchedStore {
     /// Opens the file.
@@ -81,6 +84,7 @@ impl Watch {
         if is_durable { Ok(()) } else { Err(format!("{key} is not durable")) }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a disk that is slow")]
     fn wait_and_admit(&self, batch: &[Write]) -> Result<(), StoreError> {
         std::thread::sleep(*lock(&self.delay));
         let mut frozen = lock(&self.frozen);

@@ -5,12 +5,13 @@
 //! a sleeping run costs a row and nothing else, and a wake-up needs no search.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-use super::{WorkflowExecutor, as_millis};
+use super::{Inner, WorkflowExecutor, as_millis};
 use crate::clock;
 use crate::journal::{RunId, Timestamp};
 use crate::store::StoreError;
@@ -57,30 +58,39 @@ impl Alarms {
         }
     }
 
-    /// Wakes runs for as long as the host runs.
-    pub(super) async fn ring(executor: WorkflowExecutor) {
-        let alarms = &executor.inner.alarms;
-        loop {
-            let next = match alarms.refill(&executor).await {
-                Ok(()) => alarms.next(),
+    /// Wakes runs for as long as the executor is there.
+    pub(super) async fn ring(self: Arc<Self>, inner: Weak<Inner>, shutdown: CancellationToken) {
+        while let Some(inner) = inner.upgrade() {
+            let executor = WorkflowExecutor { inner };
+            let next = match self.refill(&executor).await {
+                Ok(()) => {
+                    self.wake_due(&executor).await;
+                    self.next()
+                }
                 Err(error) => {
                     tracing::debug!(%error, "timers wait for the database");
                     clock::now().plus(as_millis(executor.inner.limits.store_retry))
                 }
             };
+            // What only waits does not keep the executor.
+            drop(executor);
             tokio::select! {
                 () = tokio::time::sleep(clock::until(next)) => {}
-                () = alarms.changed.notified() => {}
-                () = executor.inner.shutdown.cancelled() => return,
+                () = self.changed.notified() => {}
+                () = shutdown.cancelled() => return,
             }
-            while let Some(run) = alarms.pop(clock::now()) {
-                executor.drive(run, None, None);
-                while executor.inner.slots.waiting() > BACKLOG {
-                    if executor.inner.shutdown.is_cancelled() {
-                        return;
-                    }
-                    tokio::time::sleep(BACKLOG_PAUSE).await;
-                }
+        }
+    }
+
+    /// Gives the runs that are due a task, no more at once than a backlog of those that wait for a place.
+    async fn wake_due(&self, executor: &WorkflowExecutor) {
+        let inner = &executor.inner;
+        while !inner.shutdown.is_cancelled()
+            && let Some(run) = self.pop(clock::now())
+        {
+            executor.drive(run, None, None);
+            while inner.slots.waiting() > BACKLOG && !inner.shutdown.is_cancelled() {
+                tokio::time::sleep(BACKLOG_PAUSE).await;
             }
         }
     }

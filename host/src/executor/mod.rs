@@ -60,7 +60,7 @@ struct Inner {
     /// Runs that have a task. Never iterated.
     runs: Mutex<HashMap<RunId, Handle>>,
     waiters: Arc<Waiters>,
-    alarms: Alarms,
+    alarms: Arc<Alarms>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -108,7 +108,7 @@ impl WorkflowExecutor {
             limits,
             runs: Mutex::default(),
             waiters: Arc::default(),
-            alarms: Alarms::default(),
+            alarms: Arc::default(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         };
@@ -117,7 +117,9 @@ impl WorkflowExecutor {
         if unfinished > 0 {
             tracing::info!(runs = unfinished, "unfinished runs go on");
         }
-        executor.inner.tasks.spawn(Alarms::ring(executor.clone()));
+        let inner = &executor.inner;
+        let ringing = Arc::clone(&inner.alarms).ring(Arc::downgrade(inner), inner.shutdown.clone());
+        inner.tasks.spawn(ringing);
         Ok(executor)
     }
 

@@ -184,8 +184,7 @@ async fn write(
     let mut last = 0;
     while let Some(job) = jobs.recv().await {
         if last >= COMPANY {
-            // This thread does nothing else.
-            std::thread::sleep(GATHER);
+            gather();
         }
         let mut rows = job.write.rows();
         let mut batch = vec![job];
@@ -207,6 +206,15 @@ async fn write(
         }
         *last_error = error;
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no waiting for anything: the time is what makes a batch larger"
+)]
+fn gather() {
+    // This thread does nothing else.
+    std::thread::sleep(GATHER);
 }
 
 /// Commits a batch and answers its jobs; gives back why it failed.
