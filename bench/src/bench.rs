@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
@@ -33,6 +34,7 @@ pub(crate) struct Bench {
     pub(crate) measured: Measurements,
     /// What workflows call.
     pub(crate) effects: EffectServer,
+    began: Instant,
     selected: BTreeSet<Workload>,
     forge: PathBuf,
     component: Vec<u8>,
@@ -51,6 +53,7 @@ impl Bench {
             plan: if settings.quick { Plan::QUICK } else { Plan::FULL },
             measured: Measurements::default(),
             effects: EffectServer::start()?,
+            began: Instant::now(),
             selected: selected.iter().copied().collect(),
             forge: settings.forge.clone(),
             folder: tempfile::Builder::new().prefix("forge-bench-").tempdir_in(&settings.folder)?,
@@ -71,7 +74,7 @@ impl Bench {
 
     /// Says what is going on: it takes minutes.
     pub(crate) fn say(&self, text: &str) {
-        eprintln!("bench: {text}");
+        eprintln!("bench: {:>3} s  {text}", self.began.elapsed().as_secs());
     }
 
     /// Measures all that was selected.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::host::Host;
 use crate::http::post;
-use crate::observe::Usage;
+use crate::observe::{Usage, cpu_of_all};
 
 /// What is started.
 pub(crate) struct Start<'a> {
@@ -41,12 +41,20 @@ pub(crate) struct Load {
     pub(crate) host: Usage,
     /// What the load generator and the effect server used meanwhile.
     pub(crate) ours: Usage,
+    /// Time on a CPU that everything else on this machine used meanwhile, the kernel's own threads
+    /// included.
+    pub(crate) others: Duration,
 }
 
 impl Load {
     /// Runs a second.
     pub(crate) fn rate(&self) -> f64 {
         self.runs as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// How much of one CPU everything else on this machine used, in percent.
+    pub(crate) fn disturbance(&self) -> f64 {
+        self.others.as_secs_f64() / self.elapsed.as_secs_f64() * 100.0
     }
 
     /// An amount for each run.
@@ -65,7 +73,7 @@ pub(crate) async fn load(host: &Host, start: &Start<'_>, in_flight: u32, until: 
         connections.push(host.connect().await?);
     }
     let begun = Arc::new(AtomicU64::new(0));
-    let (host_before, ours_before) = (host.usage()?, Usage::of_ourselves()?);
+    let (host_before, ours_before, all_before) = (host.usage()?, Usage::of_ourselves()?, cpu_of_all()?);
     let began = Instant::now();
     let mut clients = JoinSet::new();
     for mut connection in connections {
@@ -95,8 +103,9 @@ pub(crate) async fn load(host: &Host, start: &Start<'_>, in_flight: u32, until: 
     }
     let elapsed = began.elapsed();
     let (host, ours) = (host.usage()?.since(host_before), Usage::of_ourselves()?.since(ours_before));
+    let others = cpu_of_all()?.saturating_sub(all_before).saturating_sub(host.cpu + ours.cpu);
     ensure!(!latencies.is_empty(), "no run completed in the time given");
-    Ok(Load { runs: latencies.len() as u64, elapsed, latencies, host, ours })
+    Ok(Load { runs: latencies.len() as u64, elapsed, latencies, host, ours, others })
 }
 
 /// Starts runs that stay: returns when all starts are acknowledged.

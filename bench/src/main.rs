@@ -46,7 +46,8 @@ fn run(settings: &Settings) -> Result<()> {
     let mut bench = Bench::new(settings)?;
     // One thread: the host needs the others more.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(bench.run())?;
+    let measured = runtime.block_on(bench.run());
+    // What was measured before a workload failed took minutes, and still says something.
     let figures = bench.figures();
     let table = if settings.markdown { report::markdown(&figures) } else { report::text(&figures) };
     println!("\n{machine}\n\n{table}");
@@ -54,7 +55,7 @@ fn run(settings: &Settings) -> Result<()> {
         write_json(file, &figures)?;
     }
     eprintln!("bench: {}, {} s", verdict(&figures), began.elapsed().as_secs());
-    Ok(())
+    measured
 }
 
 fn write_json(file: &Path, figures: &[Figure]) -> Result<()> {

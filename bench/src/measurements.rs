@@ -42,6 +42,8 @@ pub(crate) enum Metric {
     FreshRunsPerSecond,
     /// Ageing: runs a second after many finished runs.
     AgedRunsPerSecond,
+    /// What everything else on the machine used while loads ran, in percent of one CPU.
+    Disturbance,
     /// SQLite alone, commits of one row a second.
     CommitsPerSecond,
     /// SQLite alone, one commit of one row: the median in microseconds.

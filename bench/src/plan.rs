@@ -67,7 +67,7 @@ impl Plan {
         load: Duration::from_secs(1),
         warm_up: Duration::from_millis(300),
         limit: Duration::from_millis(300),
-        counted_runs: 50,
+        counted_runs: 100,
         unfinished_runs: 1_000,
         sleepers: 5_000,
         waking: Duration::from_secs(8),

@@ -23,6 +23,7 @@ pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
         figure("HTTP, 64 connections".to_owned(), Metric::RoundTripsPerSecond, "/s"),
         figure("wasmtime, an instance and a call of W1".to_owned(), Metric::BareCall, "µs"),
         figure("the same without fuel".to_owned(), Metric::BareCallWithoutFuel, "µs"),
+        figure("CPU used by everything else meanwhile".to_owned(), Metric::Disturbance, "% of one"),
     ]);
     figures.into_iter().flatten().collect()
 }

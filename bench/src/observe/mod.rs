@@ -6,4 +6,4 @@ mod usage;
 
 pub(crate) use memory::memory;
 pub(crate) use syncs::SyncCounter;
-pub(crate) use usage::Usage;
+pub(crate) use usage::{Usage, cpu_of_all};

@@ -42,6 +42,21 @@ impl Usage {
     }
 }
 
+/// Time on a CPU of everything on this machine, since it was started.
+pub(crate) fn cpu_of_all() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+    cpu_of_all_in(&stat).context("/proc/stat is of a form that is not known here")
+}
+
+/// `cpu user nice system idle iowait irq softirq steal ...`: all but the fourth and the fifth.
+fn cpu_of_all_in(stat: &str) -> Option<Duration> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, _, _, interrupts, soft_interrupts, stolen] = ticks[..] else { return None };
+    let busy = user + nice + system + interrupts + soft_interrupts + stolen;
+    Some(Duration::from_millis(busy * 1_000 / TICKS_PER_SECOND))
+}
+
 /// The fields after the name, which stands in parentheses and may hold anything: `utime` and `stime`
 /// are the 14th and the 15th of all.
 fn cpu_in(stat: &str) -> Option<Duration> {
@@ -65,6 +80,13 @@ mod tests {
         let stat = "42 (a) b) S 1 1 1 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 8 0 100 1000 10";
         assert_eq!(cpu_in(stat), Some(Duration::from_secs(3)));
         assert_eq!(cpu_in("42 (forge) S 1"), None);
+    }
+
+    #[test]
+    fn waiting_is_no_time_on_a_cpu() {
+        let stat = "cpu  100 10 20 9000 800 1 2 3 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(cpu_of_all_in(stat), Some(Duration::from_millis(1_360)));
+        assert_eq!(cpu_of_all_in("cpu  1 2\n"), None);
     }
 
     #[test]

@@ -40,6 +40,7 @@ fn record(measured: &mut Measurements, workload: Workload, in_flight: u32, load:
     ] {
         measured.add(workload, in_flight, metric, value);
     }
+    measured.add_limit(Metric::Disturbance, load.disturbance());
     Ok(())
 }
 
