@@ -205,6 +205,29 @@ async fn is_over(host: &Watched, run: RunId) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_effect_costs_one_commit_and_a_run_without_any_is_one_commit() {
+    const EFFECTS: u64 = 5;
+    let directory = TempDir::new().unwrap();
+    let services = Services::start().await;
+    let host = Watched::open(directory.path(), |_| {}).await;
+    let effects = (0..EFFECTS).map(|number| step(format!("s{number}"), block![effect("e")]).into()).collect();
+    let pure = (0..10).map(|number| step(format!("s{number}"), block![Statement::Draw]).into()).collect();
+    // The last commit has the answer to the last request, and the end.
+    for (body, expected) in [(effects, EFFECTS + 1), (pure, 1)] {
+        let mut fewest = u64::MAX;
+        // On a busy machine a guest takes so long that what it did is written before it waits.
+        for _ in 0..5 {
+            let (input, before) = (services.program(Block::clone(&body)), host.watch.batches());
+            let request = StartRequest { workflow: "program".to_owned(), input, ..StartRequest::default() };
+            let started = host.executor.start_and_wait(request, tokio::time::sleep(PATIENCE)).await.unwrap();
+            assert_eq!(started.record.unwrap().status, WorkflowStatus::Completed);
+            fewest = fewest.min(host.watch.batches() - before);
+        }
+        assert_eq!(fewest, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn starts_beyond_the_queue_are_refused_and_those_that_were_taken_are_carried_out() {
     let directory = TempDir::new().unwrap();
     let services = Services::start().await;

@@ -20,6 +20,9 @@ use crate::journal::{Failure, PauseReason, kind};
 /// How often a computing guest gives way to others.
 const EPOCH: Duration = Duration::from_millis(10);
 
+/// Epochs for which a guest may compute at first: one has begun already.
+pub(super) const EPOCHS: u64 = 2;
+
 /// Instances beyond those of runs, for `describe`.
 const SPARE_INSTANCES: u32 = 16;
 
@@ -191,7 +194,7 @@ impl Engine {
             tracing::error!(%error, "fuel is not enabled: the guest will trap at once");
         }
         // A new store's deadline has passed.
-        store.set_epoch_deadline(2);
+        store.set_epoch_deadline(EPOCHS);
         store.epoch_deadline_callback(|mut store| {
             let saving = store.data_mut().take_unsaved();
             Ok(UpdateDeadline::YieldCustom(

@@ -2,6 +2,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
 use crate::engine::activation::HostState;
+use crate::engine::sandbox::EPOCHS;
 
 /// How much more fuel a replay may use: skipping a step costs a little that running it did not, and
 /// fuel must not decide what a replay sees.
@@ -25,5 +26,7 @@ async fn next(mut store: StoreContextMut<'_, HostState>, fuel: u64) -> wasmtime:
     let factor = if activation.is_past_replay() { 1 } else { REPLAY_FUEL_FACTOR };
     let call = state.or_stop(call)?;
     store.set_fuel(fuel.saturating_mul(factor))?;
+    // It has given way by waiting.
+    store.set_epoch_deadline(EPOCHS);
     Ok((call,))
 }
