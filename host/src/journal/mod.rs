@@ -23,3 +23,9 @@ pub(crate) use session::Effect;
 pub use session::{CallId, Entry, GuestError, Next, Receipt, Session, SessionError, SessionLimits, Verdict};
 pub use state::{Changes, CorruptJournal, IllegalEvent, Journal};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
+
+use foldhash::fast::RandomState;
+
+/// Faster than the standard one; its seed is random, so guests cannot choose names that collide.
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
+type HashSet<T> = std::collections::HashSet<T, RandomState>;

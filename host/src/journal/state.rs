@@ -1,9 +1,9 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{
-    Begin, Event, Failure, Kind, Outcome, Pause, Row, Run, RunId, Scope, StepStatus, Timestamp,
+    Begin, Event, Failure, HashMap, Kind, Outcome, Pause, Row, Run, RunId, Scope, StepStatus, Timestamp,
     WorkflowStatus,
 };
 
@@ -75,10 +75,10 @@ impl Journal {
         Self {
             run,
             rows: Vec::new(),
-            by_index: HashMap::new(),
-            by_name: HashMap::new(),
-            by_step: HashMap::new(),
-            timeouts: HashMap::new(),
+            by_index: HashMap::default(),
+            by_name: HashMap::default(),
+            by_step: HashMap::default(),
+            timeouts: HashMap::default(),
             last_order: 0,
             touched: BTreeSet::new(),
             run_touched: false,
@@ -101,7 +101,8 @@ impl Journal {
     /// [`CorruptJournal`] if rows are missing, out of order or contradict each other.
     pub fn load(run: Run, rows: Vec<Row>) -> Result<Self, CorruptJournal> {
         let mut journal = Self::new(run);
-        let mut orders = BTreeSet::new();
+        journal.reserve(rows.len());
+        let mut orders: Vec<(u64, u64)> = Vec::with_capacity(rows.len());
         for row in rows {
             let (run, seq) = (journal.run.id, row.seq);
             let corrupt = |why: &str| CorruptJournal { run, seq, why: why.to_owned() };
@@ -117,9 +118,7 @@ impl Journal {
             if row.attempt_orders.len() as u64 + 1 != u64::from(row.attempt) {
                 return Err(corrupt("its attempts and their order do not match"));
             }
-            if !row.attempt_orders.iter().chain(&row.order).all(|order| orders.insert(*order)) {
-                return Err(corrupt("another row has the same place in the order"));
-            }
+            orders.extend(row.attempt_orders.iter().chain(&row.order).map(|order| (*order, seq)));
             if let Some(parent) = row.scope.step.checked_sub(1).and_then(|i| journal.rows.get(i as usize)) {
                 let compensates = row.kind == Kind::Compensation && parent.kind == Kind::Step;
                 if !parent.kind.has_scope() || (!compensates && row.scope.attempt == 0) {
@@ -133,8 +132,20 @@ impl Journal {
             }
             journal.rows.push(row);
         }
-        journal.last_order = orders.last().copied().unwrap_or(0);
+        orders.sort_unstable();
+        if let Some(twice) = orders.array_windows().find(|[(order, _), (next, _)]| order == next) {
+            let why = "another row has the same place in the order".to_owned();
+            return Err(CorruptJournal { run: journal.run.id, seq: twice[1].1, why });
+        }
+        journal.last_order = orders.last().map_or(0, |(order, _)| *order);
         Ok(journal)
+    }
+
+    /// Makes room for rows that are about to be added.
+    fn reserve(&mut self, rows: usize) {
+        self.rows.reserve(rows);
+        self.by_index.reserve(rows);
+        self.by_name.reserve(rows);
     }
 
     /// The run.

@@ -19,13 +19,14 @@ mod effects;
 mod schedule;
 mod steps;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub(crate) use self::effects::Effect;
 use self::schedule::Schedule;
 use super::{
-    Event, Failure, IllegalEvent, Journal, Kind, Outcome, RetryPolicy, Row, Scope, Timestamp, WorkflowStatus,
+    Event, Failure, HashMap, HashSet, IllegalEvent, Journal, Kind, Outcome, RetryPolicy, Row, Scope,
+    Timestamp, WorkflowStatus,
 };
 
 /// What the guest waits for; unique within one session.
@@ -252,14 +253,14 @@ impl Session {
             unfinished: journal.rows().iter().filter(|row| row.order.is_none()).map(|row| row.seq).collect(),
             limits,
             position: 0,
-            scopes: HashMap::from([(Scope::BODY, body)]),
+            scopes: HashMap::from_iter([(Scope::BODY, body)]),
             calls: BTreeMap::new(),
             waiting: BTreeMap::new(),
             next_call: 1,
-            names: HashMap::new(),
+            names: HashMap::default(),
             ready: VecDeque::new(),
-            launched: HashSet::new(),
-            sent: HashSet::new(),
+            launched: HashSet::default(),
+            sent: HashSet::default(),
             rollback,
             unwind_request: None,
             journal,
@@ -442,7 +443,7 @@ impl Session {
 
 /// Steps inside which a handler was registered: entering them again is the only way to it.
 fn ancestors_of_handlers(journal: &Journal) -> HashSet<u64> {
-    let mut ancestors = HashSet::new();
+    let mut ancestors = HashSet::default();
     for row in journal.rows().iter().filter(|row| row.is_compensable()) {
         let mut scope = row.scope;
         while let Some(parent) = journal.row(scope.step) {
