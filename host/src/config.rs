@@ -85,7 +85,8 @@ pub struct Limits {
     pub response_bytes: usize,
     /// How long a guest's HTTP request may take if it does not say. Default 60 s.
     pub http_timeout: Duration,
-    /// Calls that one run may make, compensations apart. Default 100,000.
+    /// Calls that one run may make, compensations apart. Default 100,000;
+    /// [`Limits::MOST_CALLS_PER_RUN`] at most.
     pub calls_per_run: u64,
     /// Calls that one run may have under way at once. Default 1,000.
     pub calls_outstanding: usize,
@@ -108,6 +109,12 @@ pub struct Limits {
     pub write_queue_bytes: usize,
     /// How long the host waits before it tries again to work with a store that failed. Default 1 s.
     pub store_retry: Duration,
+}
+
+impl Limits {
+    /// More calls than this no run may make: a store has room for twice as many, for as many
+    /// compensations.
+    pub const MOST_CALLS_PER_RUN: u64 = (1 << 23) - 1;
 }
 
 impl Default for Limits {

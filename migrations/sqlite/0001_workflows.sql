@@ -1,10 +1,11 @@
 -- What the spec calls `forge_workflow_runs` and `forge_workflow_steps` are the views below. The tables
--- behind them hold the same compactly: times are milliseconds since 1970, and nothing is indexed that
--- a start or a step would have to write at a random place.
+-- behind them hold the same compactly: times are milliseconds since 1970, keys are integers that grow, so
+-- that rows are appended to full pages, and nothing is indexed that a start or a step would have to write
+-- at a random place.
 
--- Runs. Ids are UUIDv7, so new runs are appended.
 CREATE TABLE forge_runs (
-    id              TEXT PRIMARY KEY,
+    number          INTEGER PRIMARY KEY,                  -- in the order in which they began
+    id              TEXT NOT NULL UNIQUE,                 -- UUIDv7
     workflow_name   TEXT NOT NULL,
     version         INTEGER NOT NULL,
     digest          TEXT NOT NULL,                        -- the component that the run is pinned to
@@ -25,18 +26,17 @@ CREATE TABLE forge_runs (
     idempotency_key TEXT,
     auth            TEXT NOT NULL,
     trace_id        TEXT
-) WITHOUT ROWID;
+);
 
 CREATE UNIQUE INDEX forge_runs_by_key ON forge_runs (workflow_name, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
-CREATE INDEX forge_runs_by_workflow ON forge_runs (workflow_name, id);
+CREATE INDEX forge_runs_by_workflow ON forge_runs (workflow_name);
 -- For recovery and for timers: what is over is not in it.
-CREATE INDEX forge_runs_due ON forge_runs (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX forge_runs_due ON forge_runs (due_at) WHERE due_at IS NOT NULL;
 
 -- The journal: one row per call of the guest, clustered by run.
 CREATE TABLE forge_steps (
-    run_id          TEXT NOT NULL,
-    seq             INTEGER NOT NULL,                     -- position in the run, from 1
+    key             INTEGER PRIMARY KEY,                  -- the run's number << 24 | position in the run, from 1
     kind            TEXT NOT NULL,                        -- step, compensation, http, sleep, timeout, time
     name            TEXT NOT NULL,                        -- of steps: unique in the run
     status          TEXT NOT NULL,
@@ -55,27 +55,36 @@ CREATE TABLE forge_steps (
     attempt         INTEGER NOT NULL,
     attempt_orders  TEXT,                                 -- places of later attempts' beginnings, JSON
     call_order      INTEGER,                              -- place of its end in what the guest saw
-    wake_at         INTEGER,
-    PRIMARY KEY (run_id, seq)
-) WITHOUT ROWID;
+    wake_at         INTEGER
+);
+
+-- Whoever deletes a run deletes its journal.
+CREATE TRIGGER forge_runs_deleted AFTER DELETE ON forge_runs
+BEGIN
+    DELETE FROM forge_steps WHERE key BETWEEN old.number << 24 AND (old.number << 24) + 16777215;
+END;
 
 CREATE VIEW forge_workflow_steps AS
-SELECT run_id || '.' || seq AS id, run_id AS workflow_run_id, seq, kind, name AS step_name, status, input, result,
-       strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
-       error, error_kind, scope_step, scope_attempt, call_index, fingerprint, attempt, call_order,
-       options,
-       strftime('%Y-%m-%dT%H:%M:%fZ', wake_at / 1000.0, 'unixepoch') AS wake_at
-  FROM forge_steps;
+SELECT r.id || '.' || (s.key & 16777215) AS id, r.id AS workflow_run_id, s.key & 16777215 AS seq, s.kind,
+       s.name AS step_name, s.status, s.input, s.result,
+       strftime('%Y-%m-%dT%H:%M:%fZ', s.started_at / 1000.0, 'unixepoch') AS started_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', s.completed_at / 1000.0, 'unixepoch') AS completed_at,
+       s.error, s.error_kind, s.scope_step, s.scope_attempt, s.call_index, s.fingerprint, s.attempt, s.call_order,
+       s.options,
+       strftime('%Y-%m-%dT%H:%M:%fZ', s.wake_at / 1000.0, 'unixepoch') AS wake_at
+  FROM forge_runs r
+  JOIN forge_steps s ON s.key BETWEEN r.number << 24 AND (r.number << 24) + 16777215;
 
 CREATE VIEW forge_workflow_runs AS
 SELECT id, workflow_name, version, input, output, status,
        CASE WHEN status <> 'completed' THEN
-           (SELECT name FROM forge_steps s WHERE s.run_id = r.id AND s.kind = 'step'
-             ORDER BY s.status = 'running' DESC, s.seq DESC LIMIT 1)
+           (SELECT name FROM forge_steps s
+             WHERE s.key BETWEEN r.number << 24 AND (r.number << 24) + 16777215 AND s.kind = 'step'
+             ORDER BY s.status = 'running' DESC, s.key DESC LIMIT 1)
        END AS current_step,
        (SELECT json_group_object(name, json(coalesce(result, 'null'))) FROM forge_steps s
-         WHERE s.run_id = r.id AND s.kind = 'step' AND s.status IN ('completed', 'compensated')) AS step_results,
+         WHERE s.key BETWEEN r.number << 24 AND (r.number << 24) + 16777215
+           AND s.kind = 'step' AND s.status IN ('completed', 'compensated')) AS step_results,
        strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
        error, trace_id, digest,

@@ -28,8 +28,8 @@ pub(super) struct Args {
     /// How long a workflow's HTTP request may take if it does not say [default: 1m].
     #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = humantime::parse_duration)]
     http_timeout: Option<Duration>,
-    /// Calls that one run may make [default: 100k].
-    #[arg(long, value_name = "COUNT", env = "FORGE_CALLS_PER_RUN", value_parser = size::count)]
+    /// Calls that one run may make, 8388607 at most [default: 100k].
+    #[arg(long, value_name = "COUNT", env = "FORGE_CALLS_PER_RUN", value_parser = size::calls)]
     calls_per_run: Option<u64>,
     /// Runs in memory at once; those that wait for timers make place for others [default: 1000].
     #[arg(long, value_name = "COUNT", env = "FORGE_LIVE_INSTANCES", value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,5 +1,7 @@
 //! Amounts with a suffix.
 
+use crate::config::Limits;
+
 /// Bytes: `65536`, `64KiB`, `64MiB`, `1GiB`; `k`, `M` and `G` mean the same.
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let wrong = || format!("`{text}` is no number of bytes: write it as 65536, 64KiB, 64MiB or 1GiB");
@@ -30,6 +32,15 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     count.filter(|count| *count > 0).ok_or_else(wrong)
 }
 
+/// A count that a run's calls can reach.
+pub(super) fn calls(text: &str) -> Result<u64, String> {
+    let most = Limits::MOST_CALLS_PER_RUN;
+    match count(text)? {
+        calls if calls <= most => Ok(calls),
+        calls => Err(format!("a run can make {most} calls at most, not {calls}")),
+    }
+}
+
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -47,6 +58,8 @@ mod tests {
         assert_eq!(bytes("64 k"), Ok(64 << 10));
         assert_eq!(count("5G"), Ok(5_000_000_000));
         assert_eq!(count("1000"), Ok(1_000));
+        assert_eq!(calls("8M"), Ok(8_000_000));
+        assert!(calls("9M").is_err());
     }
 
     #[test]

@@ -5,13 +5,14 @@
 
 mod connection;
 mod decode;
+mod log;
 mod modules;
 mod open;
 mod runs;
 mod steps;
 
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -38,12 +39,16 @@ impl Store for SqliteStore {
     /// Works on the thread that it is called on: the writer has one of its own, and each way to
     /// another thread and back would cost as much as the commit.
     async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-        self.shared.write(|connection| {
-            let written = runs::start(connection, batch)?;
-            runs::save(connection, batch)?;
-            steps::save(connection, batch)?;
-            Ok(written)
-        })
+        self.shared.write(|connection| apply(connection, batch))
+    }
+
+    fn commit_here(&self, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
+        let mut writer = match self.shared.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(writer.transaction(|connection| apply(connection, batch)))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
@@ -127,6 +132,13 @@ impl Store for SqliteStore {
             tracing::warn!(%error, "the database was not closed");
         }
     }
+}
+
+fn apply(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    let written = runs::start(connection, batch)?;
+    runs::save(connection, batch)?;
+    steps::save(connection, batch)?;
+    Ok(written)
 }
 
 impl SqliteStore {

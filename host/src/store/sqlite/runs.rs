@@ -25,6 +25,10 @@ const SELECT: &str = "SELECT id, workflow_name, version, digest, input, output, 
      deadline, wake_at, failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id \
      FROM forge_runs";
 
+/// Runs that began before one, whether it is there or not.
+const BEFORE: &str = " AND number < \
+     coalesce((SELECT number FROM forge_runs WHERE id >= ? ORDER BY id LIMIT 1), 9223372036854775807)";
+
 /// Inserts the runs that begin in this batch, and says for each write what became of it.
 pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
     let mut insert = connection.prepare_cached(&format!("{INSERT}{ON_KEY_TAKEN}"))?;
@@ -55,6 +59,12 @@ pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), Store
         }
     }
     Ok(())
+}
+
+/// The place of a run in the order in which they began, which is part of its rows' keys.
+pub(super) fn number(connection: &Connection, id: RunId) -> Result<Option<i64>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT number FROM forge_runs WHERE id = ?")?;
+    Ok(statement.query_row([id.to_string()], |row| row.get(0)).optional()?)
 }
 
 fn put(statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreError> {
@@ -145,10 +155,10 @@ pub(super) fn list(connection: &Connection, filter: &RunFilter) -> Result<Vec<Ru
         values.push(Box::new(status.as_str()));
     }
     if let Some(cursor) = filter.cursor {
-        sql.push_str(" AND id < ?");
+        sql.push_str(BEFORE);
         values.push(Box::new(cursor.to_string()));
     }
-    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    sql.push_str(" ORDER BY number DESC LIMIT ?");
     values.push(Box::new(filter.limit));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
@@ -179,8 +189,9 @@ pub(super) fn due(
     limit: u32,
 ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT due_at, id FROM forge_runs WHERE due_at IS NOT NULL AND due_at <= ?1 AND (due_at, id) > (?2, ?3) \
-         ORDER BY due_at, id LIMIT ?4",
+        "SELECT due_at, id FROM forge_runs WHERE due_at IS NOT NULL AND due_at <= ?1 \
+         AND (due_at, number) > (?2, coalesce((SELECT number FROM forge_runs WHERE id = ?3), -1)) \
+         ORDER BY due_at, number LIMIT ?4",
     )?;
     let (time, id) = after.map_or((i64::MIN, String::new()), |(time, id)| (time.0, id.to_string()));
     let mut rows = statement.query(rusqlite::params![until.0, time, id, limit])?;

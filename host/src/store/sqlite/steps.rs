@@ -1,47 +1,62 @@
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::decode::Columns;
+use super::runs;
 use crate::journal::{Failure, Row, RunId, Scope, StepOptions};
 use crate::store::{StoreError, Write};
 
 const TABLE: &str = "forge_steps";
 
-const UPSERT: &str = "INSERT INTO forge_steps (run_id, seq, kind, name, status, input, result, started_at, \
+/// Rows that a run has room for. The schema has this number, too.
+const ROWS: i64 = 1 << 24;
+
+const UPSERT: &str = "INSERT INTO forge_steps (key, kind, name, status, input, result, started_at, \
      completed_at, error, error_kind, error_retryable, scope_step, scope_attempt, call_index, fingerprint, options, \
      attempt, attempt_orders, call_order, wake_at) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-     ON CONFLICT (run_id, seq) DO UPDATE SET status = excluded.status, result = excluded.result, \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+     ON CONFLICT (key) DO UPDATE SET status = excluded.status, result = excluded.result, \
      completed_at = excluded.completed_at, error = excluded.error, error_kind = excluded.error_kind, \
      error_retryable = excluded.error_retryable, attempt = excluded.attempt, \
      attempt_orders = excluded.attempt_orders, call_order = excluded.call_order, wake_at = excluded.wake_at";
 
-const SELECT: &str = "SELECT seq, scope_step, scope_attempt, call_index, kind, name, fingerprint, options, input, \
+const SELECT: &str = "SELECT key & 16777215, scope_step, scope_attempt, call_index, kind, name, fingerprint, options, input, \
      status, result, error, error_kind, error_retryable, attempt, attempt_orders, call_order, wake_at, started_at, \
-     completed_at FROM forge_steps WHERE run_id = ? ORDER BY seq";
+     completed_at FROM forge_steps WHERE key BETWEEN ?1 AND ?2 ORDER BY key";
 
 /// Writes the journal rows that changed in this batch.
 pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
     let mut upsert = connection.prepare_cached(UPSERT)?;
     for write in batch {
         if let Write::Save(id, changes) = write {
-            let id = id.to_string();
+            if changes.rows.is_empty() {
+                continue;
+            }
+            let gone = || StoreError::Corrupt { table: "forge_runs", why: format!("run {id} is gone") };
+            let run = runs::number(connection, *id)?.ok_or_else(gone)?;
             for row in &changes.rows {
-                put(&mut upsert, &id, row)?;
+                put(&mut upsert, key(run, row.seq)?, row)?;
             }
         }
     }
     Ok(())
 }
 
-fn put(upsert: &mut CachedStatement<'_>, run: &str, row: &Row) -> Result<(), StoreError> {
+/// Where a row is: behind those of all runs that began before its own.
+fn key(run: i64, seq: u64) -> Result<i64, StoreError> {
+    match i64::try_from(seq) {
+        Ok(seq) if seq < ROWS => Ok(run * ROWS + seq),
+        _ => Err(StoreError::Unavailable(format!("a run can have {} calls at most", ROWS - 1))),
+    }
+}
+
+fn put(upsert: &mut CachedStatement<'_>, key: i64, row: &Row) -> Result<(), StoreError> {
     let failure = row.failure.as_ref();
     let options = (row.options != StepOptions::default())
         .then(|| serde_json::to_string(&row.options).unwrap_or_default());
     let attempt_orders = (!row.attempt_orders.is_empty())
         .then(|| serde_json::to_string(&row.attempt_orders).unwrap_or_default());
     upsert.execute(params![
-        run,
-        row.seq.cast_signed(),
+        key,
         row.kind.as_str(),
         &*row.name,
         row.status.as_str(),
@@ -67,8 +82,9 @@ fn put(upsert: &mut CachedStatement<'_>, run: &str, row: &Row) -> Result<(), Sto
 
 /// The journal of a run, in order.
 pub(super) fn of_run(connection: &Connection, run: RunId) -> Result<Vec<Row>, StoreError> {
+    let Some(run) = runs::number(connection, run)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(SELECT)?;
-    let mut found = statement.query([run.to_string()])?;
+    let mut found = statement.query([run * ROWS, run * ROWS + ROWS - 1])?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
         rows.push(decode(&mut Columns::new(TABLE, row))?);
