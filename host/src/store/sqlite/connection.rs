@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::log::CHECKPOINT_PAGES;
 use crate::store::StoreError;
 
 /// Connections for reading: more than the two or so that a small machine can use at once.
@@ -14,10 +15,6 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// Statements that a connection keeps prepared: all that there are.
 const STATEMENTS: usize = 64;
-
-/// Pages of the log after which it is merged into the database: 16 MiB. Pages that change often are
-/// then written once for many commits.
-const CHECKPOINT_PAGES: u32 = 4_096;
 
 /// Kibibytes of pages that the writing connection keeps in memory.
 const CACHE_KIB: u32 = 64 << 10;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::Connection;
 
 use super::connection::{Readers, WriteConnection};
-use super::{Shared, SqliteStore};
+use super::{Shared, SqliteStore, log};
 use crate::store::StoreError;
 
 /// The schema, one change after the other. SQLite's `user_version` says how many of them a file has.
@@ -41,6 +41,9 @@ fn open(path: &Path) -> Result<Shared, StoreError> {
         StoreError::Unavailable(why) => StoreError::CannotOpen { database: database.clone(), why },
         error => error,
     })?;
+    if let Err(error) = log::reserve(path) {
+        tracing::warn!(%error, "no room for the write-ahead log could be reserved: commits are slower");
+    }
     Ok(Shared { writer: Mutex::new(writer), readers: Readers::new(path), lock: Mutex::new(Some(lock)) })
 }
 
