@@ -106,6 +106,8 @@ mod entropy;
 mod error;
 mod executor;
 mod export;
+#[cfg(all(feature = "heap", target_arch = "wasm32", target_os = "unknown"))]
+mod heap;
 mod host;
 pub mod http;
 pub mod log;
