@@ -132,6 +132,20 @@ impl Store for WatchedStore {
         Ok(written)
     }
 
+    fn commit_here(&self, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
+        if *lock(&self.watch.frozen) || !lock(&self.watch.delay).is_zero() {
+            return None;
+        }
+        if let Err(error) = self.watch.wait_and_admit(batch) {
+            return Some(Err(error));
+        }
+        let written = self.store.commit_here(batch)?;
+        if let Ok(written) = &written {
+            self.watch.committed(batch, written);
+        }
+        Some(written)
+    }
+
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.store.run(id).await
     }

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -87,12 +89,15 @@ pub struct ActivationContext {
     pub resend_in_doubt: bool,
 }
 
+type Request = Abortable<BoxFuture<'static, (u64, Outcome)>>;
+
 /// One stay of a run in memory.
 pub struct Activation {
     pub(super) session: Session,
     context: ActivationContext,
-    /// Requests under way; each gives its row and its outcome.
-    requests: JoinSet<(u64, Outcome)>,
+    /// Requests under way; each gives its row and its outcome. They are part of the run's task: a
+    /// task of its own for each would be a way more to a thread and back.
+    requests: FuturesUnordered<Request>,
     /// To abort a request by its row. Never iterated.
     abort: HashMap<u64, AbortHandle>,
     /// Who asked for the rollback that has not begun yet.
@@ -114,14 +119,14 @@ impl Activation {
             return Err((Box::new(error), context));
         }
         let limits = SessionLimits {
-            max_calls: context.limits.calls_per_run,
+            max_calls: context.limits.calls_per_run.min(Limits::MOST_CALLS_PER_RUN),
             max_outstanding: context.limits.calls_outstanding,
             compensation_retry: context.limits.compensation_retry,
         };
         Ok(Self {
             session: Session::new(journal, limits),
             context,
-            requests: JoinSet::new(),
+            requests: FuturesUnordered::new(),
             abort: HashMap::new(),
             cancelled_by: Vec::new(),
             postponed: VecDeque::new(),
@@ -131,10 +136,6 @@ impl Activation {
     /// Gives back what outlives the activation.
     pub fn into_parts(self) -> (Journal, ActivationContext, Vec<Reply>) {
         (self.session.into_journal(), self.context, self.cancelled_by)
-    }
-
-    pub(super) fn run_id(&self) -> RunId {
-        self.session.journal().run().id
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -190,7 +191,7 @@ impl Activation {
                     return Ok(Some(call));
                 }
                 Next::Unwind => {
-                    self.requests.abort_all();
+                    self.requests.clear();
                     self.abort.clear();
                     return Ok(None);
                 }
@@ -249,7 +250,7 @@ impl Activation {
         };
         tokio::select! {
             // What happened first does not matter: the order of deliveries is journaled.
-            Some(ended) = self.requests.join_next(), if !self.requests.is_empty() => self.arrived(ended),
+            Some(ended) = self.requests.next(), if !self.requests.is_empty() => self.arrived(ended),
             () = alarm => {
                 self.session.fire(clock::now());
                 self.check_deadline();
@@ -293,20 +294,18 @@ impl Activation {
         self.context.writer.barrier(changes).await.map_err(Stop::Store)?;
         for (seq, request, key) in requests {
             let egress = Arc::clone(&self.context.egress);
-            let task = async move { (seq, egress.send(request, &key).await) };
-            self.abort.insert(seq, self.requests.spawn(task));
+            let request = async move { (seq, egress.send(request, &key).await) }.boxed();
+            let (request, abort) = futures::future::abortable(request);
+            self.requests.push(request);
+            self.abort.insert(seq, abort);
         }
         Ok(())
     }
 
-    fn arrived(&mut self, ended: Result<(u64, Outcome), tokio::task::JoinError>) {
-        match ended {
-            Ok((seq, outcome)) => {
-                self.abort.remove(&seq);
-                self.session.arrive(seq, outcome);
-            }
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => tracing::error!(run = %self.run_id(), %error, "a request's task failed"),
+    fn arrived(&mut self, ended: Result<(u64, Outcome), Aborted>) {
+        if let Ok((seq, outcome)) = ended {
+            self.abort.remove(&seq);
+            self.session.arrive(seq, outcome);
         }
     }
 
@@ -316,7 +315,7 @@ impl Activation {
         tokio::pin!(patience);
         loop {
             tokio::select! {
-                ended = self.requests.join_next() => match ended {
+                ended = self.requests.next() => match ended {
                     Some(ended) => self.arrived(ended),
                     None => break,
                 },

@@ -99,6 +99,13 @@ pub trait Store: Send + Sync + 'static {
     /// [`Writer`], which it may block.
     async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
+    /// The same for a small batch, on any thread, which waits for the disk and for nothing else.
+    /// `None`: nothing was done, because the store cannot do that, or not now.
+    fn commit_here(&self, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
+        let _ = batch;
+        None
+    }
+
     /// A run.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
 

@@ -1,13 +1,14 @@
-//! Group commit: one thread writes for all runs.
+//! Group commit: one thread writes for all runs. A run that has no company writes for itself.
 //!
 //! Jobs of one run are committed in the order in which they were sent. When a commit fails, all
 //! its jobs fail, and so does every later job of the same [`RunWriter`]: what is on disk is always
 //! a prefix of a run's journal.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
 
@@ -21,11 +22,11 @@ const BATCH_ROWS: usize = 2_048;
 const PLACE: usize = 1 << 10;
 
 /// Jobs in a batch from which on the next one is waited for: so many runs are at work that others
-/// will soon have something to write, too.
+/// will soon have something to write, too. It is waited for as long as the last commit took.
 const COMPANY: usize = 4;
 
-/// How long it is waited for. Shorter than a commit takes.
-const GATHER: Duration = Duration::from_micros(100);
+/// The longest that it is waited for: when a commit takes longer, enough comes together meanwhile.
+const GATHER: Duration = Duration::from_millis(1);
 
 type Reply = oneshot::Sender<Result<Written, StoreError>>;
 
@@ -56,7 +57,7 @@ impl Fate {
             self.broken.store(true, Ordering::Release);
         }
         if !self.first.initialized() {
-            // Only the writer's thread sets it.
+            // Whoever writes has written all before.
             let _ = self.first.set(written.map_err(StoreError::clone));
         }
     }
@@ -69,7 +70,17 @@ pub struct Writer {
     /// Bounds the queue: when the disk is slower than the runs, the runs wait.
     room: Arc<Semaphore>,
     places: u32,
-    last_error: Arc<Mutex<Option<StoreError>>>,
+    shared: Arc<Shared>,
+}
+
+/// What the writer's thread and those who write for themselves have in common.
+struct Shared {
+    store: Arc<dyn Store>,
+    /// Jobs that are queued or under way.
+    pending: AtomicUsize,
+    /// Jobs in the last batch of the thread.
+    company: AtomicUsize,
+    last_error: Mutex<Option<StoreError>>,
 }
 
 impl Writer {
@@ -80,19 +91,24 @@ impl Writer {
     /// [`io::Error`] if there can be no more threads.
     pub fn new(store: Arc<dyn Store>, queue_bytes: usize) -> io::Result<Self> {
         let (queue, jobs) = mpsc::unbounded_channel();
-        let last_error = Arc::new(Mutex::new(None));
+        let shared = Arc::new(Shared {
+            store,
+            pending: AtomicUsize::new(0),
+            company: AtomicUsize::new(0),
+            last_error: Mutex::default(),
+        });
         let runtime = tokio::runtime::Handle::current();
-        let writing = write(store, jobs, Arc::clone(&last_error));
+        let writing = write(Arc::clone(&shared), jobs);
         std::thread::Builder::new()
             .name("forge-writer".to_owned())
             .spawn(move || runtime.block_on(writing))?;
         let places = u32::try_from(queue_bytes.div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, 1 << 20);
-        Ok(Self { queue, room: Arc::new(Semaphore::new(places as usize)), places, last_error })
+        Ok(Self { queue, room: Arc::new(Semaphore::new(places as usize)), places, shared })
     }
 
     /// Why the last commit failed; `None` if it did not.
     pub fn last_error(&self) -> Option<StoreError> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes a new run unless its key is taken, and returns when it is durable.
@@ -112,10 +128,15 @@ impl Writer {
         let places = u32::try_from(write.size().div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, self.places);
         let room = Arc::clone(&self.room).acquire_many_owned(places).await;
         let room = room.map_err(|_| StoreError::Closed)?;
+        self.shared.pending.fetch_add(1, Ordering::AcqRel);
         self.queue.send(Job { write, fate, reply, _room: room }).map_err(|_| StoreError::Closed)
     }
 
     async fn send_and_wait(&self, write: Write, fate: Arc<Fate>) -> Result<Written, StoreError> {
+        let write = match self.shared.write_here(write, &fate) {
+            ControlFlow::Break(written) => return written,
+            ControlFlow::Continue(write) => write,
+        };
         let (reply, answer) = oneshot::channel();
         self.send(write, fate, Some(reply)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
@@ -176,15 +197,11 @@ fn lost() -> StoreError {
     StoreError::Unavailable("an earlier write of this run was lost".to_owned())
 }
 
-async fn write(
-    store: Arc<dyn Store>,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
-    last_error: Arc<Mutex<Option<StoreError>>>,
-) {
-    let mut last = 0;
+async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let mut took = Duration::ZERO;
     while let Some(job) = jobs.recv().await {
-        if last >= COMPANY {
-            gather();
+        if shared.company.load(Ordering::Relaxed) >= COMPANY {
+            gather(took.min(GATHER));
         }
         let mut rows = job.write.rows();
         let mut batch = vec![job];
@@ -194,9 +211,41 @@ async fn write(
             rows += job.write.rows();
             batch.push(job);
         }
-        last = batch.len();
-        let error = commit(store.as_ref(), batch).await;
-        let mut last_error = last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = batch.len();
+        shared.company.store(jobs, Ordering::Relaxed);
+        let began = Instant::now();
+        let error = commit(shared.store.as_ref(), batch).await;
+        took = began.elapsed();
+        shared.pending.fetch_sub(jobs, Ordering::AcqRel);
+        shared.note(error);
+    }
+}
+
+impl Shared {
+    /// Writes on this thread if there is nothing that it could be written together with: waking the
+    /// writer's thread and being woken by it takes longer than keeping this one for a commit.
+    fn write_here(&self, write: Write, fate: &Fate) -> ControlFlow<Result<Written, StoreError>, Write> {
+        let alone = self.company.load(Ordering::Relaxed) < COMPANY
+            && self.pending.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if !alone {
+            return ControlFlow::Continue(write);
+        }
+        let batch = [write];
+        let written = self.store.commit_here(&batch);
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+        let Some(written) = written else {
+            let [write] = batch;
+            return ControlFlow::Continue(write);
+        };
+        fate.settle(written.as_ref().map(|_| ()));
+        self.note(written.as_ref().err().cloned());
+        let nothing = || StoreError::Unavailable("the store answered nothing".to_owned());
+        ControlFlow::Break(written.and_then(|written| written.first().copied().ok_or_else(nothing)))
+    }
+
+    /// What became of the last commit.
+    fn note(&self, error: Option<StoreError>) {
+        let mut last_error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*last_error, &error) {
             (None, Some(error)) => {
                 tracing::error!(%error, "writes fail: runs wait until the database takes them")
@@ -212,9 +261,9 @@ async fn write(
     clippy::disallowed_methods,
     reason = "no waiting for anything: the time is what makes a batch larger"
 )]
-fn gather() {
+fn gather(time: Duration) {
     // This thread does nothing else.
-    std::thread::sleep(GATHER);
+    std::thread::sleep(time);
 }
 
 /// Commits a batch and answers its jobs; gives back why it failed.
