@@ -16,7 +16,7 @@ use crate::config::Limits;
 use crate::egress::{Egress, HttpRequest};
 use crate::executor::{ExecutorError, Parked, Slots};
 use crate::journal::{
-    CallId, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, RunId, Session, SessionError,
+    CallId, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, Session, SessionError,
     SessionLimits, Timestamp, WorkflowStatus, kind,
 };
 use crate::store::{RunWriter, StoreError};
