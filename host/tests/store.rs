@@ -18,6 +18,9 @@ async fn sqlite_conforms() {
     let store = SqliteStore::open(&path).await.unwrap();
     conforms(&store).await;
     store.close().await;
+    let late = [Write::Start(Box::new(run(77)))];
+    assert!(matches!(store.commit(&late).await, Err(StoreError::Closed)), "a late write opens nothing");
+    assert!(matches!(store.commit_here(&late), Some(Err(StoreError::Closed))));
     drop(store);
 
     let store = SqliteStore::open(&path).await.unwrap();

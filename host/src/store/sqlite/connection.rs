@@ -26,12 +26,14 @@ const CACHE_KIB: u32 = 64 << 10;
 pub(super) struct WriteConnection {
     path: PathBuf,
     connection: Option<Connection>,
+    /// The database is no longer this process's.
+    closed: bool,
 }
 
 impl WriteConnection {
     /// Opens the file, and creates it if it is not there.
     pub(super) fn open(path: &Path) -> Result<Self, rusqlite::Error> {
-        Ok(Self { path: path.to_owned(), connection: Some(connect(path)?) })
+        Ok(Self { path: path.to_owned(), connection: Some(connect(path)?), closed: false })
     }
 
     /// Does `work` in a transaction, and commits if it succeeds.
@@ -42,6 +44,7 @@ impl WriteConnection {
         // Out of its place while it is used: after an error it is gone.
         let connection = match self.connection.take() {
             Some(connection) => connection,
+            None if self.closed => return Err(StoreError::Closed),
             None => connect(&self.path)?,
         };
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
@@ -53,6 +56,7 @@ impl WriteConnection {
 
     /// Merges the write-ahead log into the database, so that one file is left, and closes.
     pub(super) fn close(&mut self) {
+        self.closed = true;
         let Some(connection) = self.connection.take() else { return };
         if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())) {
             tracing::warn!(%error, "the write-ahead log stays beside the database; nothing is lost");
