@@ -72,8 +72,9 @@ SELECT r.id || '.' || (s.key & 16777215) AS id, r.id AS workflow_run_id, s.key &
        s.error, s.error_kind, s.scope_step, s.scope_attempt, s.call_index, s.fingerprint, s.attempt, s.call_order,
        s.options,
        strftime('%Y-%m-%dT%H:%M:%fZ', s.wake_at / 1000.0, 'unixepoch') AS wake_at
-  FROM forge_runs r
-  JOIN forge_steps s ON s.key BETWEEN r.number << 24 AND (r.number << 24) + 16777215;
+  FROM forge_steps s
+  -- The same said twice: from a run to its rows, and from a row to its run, whichever a query needs.
+  JOIN forge_runs r ON r.number = s.key >> 24 AND s.key BETWEEN r.number << 24 AND (r.number << 24) + 16777215;
 
 CREATE VIEW forge_workflow_runs AS
 SELECT id, workflow_name, version, input, output, status,
