@@ -19,8 +19,11 @@ async fn sqlite_conforms() {
     conforms(&store).await;
     store.close().await;
     let late = [Write::Start(Box::new(run(77)))];
-    assert!(matches!(store.commit(&late).await, Err(StoreError::Closed)), "a late write opens nothing");
-    assert!(matches!(store.commit_here(&late), Some(Err(StoreError::Closed))));
+    assert!(
+        matches!(store.commit(store.epoch(), &late).await, Err(StoreError::Closed)),
+        "a late write opens nothing"
+    );
+    assert!(matches!(store.commit_here(store.epoch(), &late), Some(Err(StoreError::Closed))));
     drop(store);
 
     let store = SqliteStore::open(&path).await.unwrap();
@@ -87,7 +90,7 @@ fn step(name: &str, index: u32) -> Event {
 
 async fn save(store: &dyn Store, journal: &mut Journal) {
     let write = Write::Save(journal.run().id, journal.take_changes());
-    assert_eq!(store.commit(&[write]).await.unwrap(), [Written::Done]);
+    assert_eq!(store.commit(store.epoch(), &[write]).await.unwrap(), [Written::Done]);
 }
 
 async fn rows(store: &dyn Store, id: RunId) -> Vec<Row> {
@@ -97,7 +100,10 @@ async fn rows(store: &dyn Store, id: RunId) -> Vec<Row> {
 
 async fn keeps_runs_and_rows_as_they_are(store: &dyn Store) {
     let mut journal = Journal::new(run(1));
-    assert_eq!(store.commit(&[Write::Start(Box::new(run(1)))]).await.unwrap(), [Written::Done]);
+    assert_eq!(
+        store.commit(store.epoch(), &[Write::Start(Box::new(run(1)))]).await.unwrap(),
+        [Written::Done]
+    );
     for event in [Event::Running, step("reserve", 0), step("charge", 1)] {
         journal.apply(event, Timestamp(2_000)).unwrap();
     }
@@ -133,7 +139,7 @@ async fn keeps_the_last_of_two_states_of_a_row(store: &dyn Store) {
         journal.apply(event, Timestamp(2_000)).unwrap();
         batch.push(Write::Save(id, journal.take_changes()));
     }
-    assert_eq!(store.commit(&batch).await.unwrap().len(), 4);
+    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap().len(), 4);
     assert_eq!(rows(store, id).await, journal.rows());
     assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()));
 }
@@ -141,11 +147,14 @@ async fn keeps_the_last_of_two_states_of_a_row(store: &dyn Store) {
 async fn lets_a_key_start_one_run(store: &dyn Store) {
     let keyed = |number| Box::new(Run { key: Some("order-1".into()), ..run(number) });
     let batch = [Write::Start(keyed(3)), Write::Start(keyed(4))];
-    let written = store.commit(&batch).await.unwrap();
+    let written = store.commit(store.epoch(), &batch).await.unwrap();
     assert_eq!(written, [Written::Done, Written::KeyTaken(run(3).id)]);
-    assert_eq!(store.commit(&[Write::Start(keyed(5))]).await.unwrap(), [Written::KeyTaken(run(3).id)]);
+    assert_eq!(
+        store.commit(store.epoch(), &[Write::Start(keyed(5))]).await.unwrap(),
+        [Written::KeyTaken(run(3).id)]
+    );
     let other = Box::new(Run { workflow: "refund".into(), ..*keyed(6) });
-    assert_eq!(store.commit(&[Write::Start(other)]).await.unwrap(), [Written::Done]);
+    assert_eq!(store.commit(store.epoch(), &[Write::Start(other)]).await.unwrap(), [Written::Done]);
     assert_eq!(store.run(run(5).id).await.unwrap(), None);
 }
 
@@ -180,7 +189,7 @@ async fn knows_when_runs_are_due(store: &dyn Store) {
     save(store, &mut over).await;
 
     let due = async |after, until, limit| -> Vec<(i64, u128)> {
-        let due = store.due(after, Timestamp(until), limit).await.unwrap();
+        let due = store.due(store.epoch(), after, Timestamp(until), limit).await.unwrap();
         due.into_iter().map(|(time, id)| (time.0, id.0.as_u128())).collect()
     };
     assert_eq!(due(None, 499, 10).await, [(0, 2), (0, 3), (0, 6)], "run 1 is paused, run 8 is over");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use forge_host::executor::{RunFilter, RunSummary};
 use forge_host::journal::{Journal, Kind, Row, Run, RunId, Timestamp};
 use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Loaded, Store, StoreError, VersionRow, Write, Written};
+use forge_host::store::{Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 
 /// A real SQLite store that a test can freeze, slow down or cut off, and that knows what is durable.
 pub struct WatchedStore {
@@ -103,10 +103,10 @@ impl Watch {
         let mut durable = lock(&self.durable);
         for (write, written) in batch.iter().zip(written) {
             match write {
-                Write::Start(run) if *written == Written::Done => {
+                Write::Start(run) | Write::Offer(run) if *written == Written::Done => {
                     durable.entry(run.id).or_default().0 = Some(run.as_ref().clone());
                 }
-                Write::Start(_) => {}
+                Write::Start(_) | Write::Offer(_) => {}
                 Write::Save(id, changes) => {
                     let (run, rows) = durable.entry(*id).or_default();
                     if let Some(changed) = &changes.run {
@@ -125,21 +125,21 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[async_trait::async_trait]
 impl Store for WatchedStore {
-    async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
         self.watch.wait_and_admit(batch)?;
-        let written = self.store.commit(batch).await?;
+        let written = self.store.commit(epoch, batch).await?;
         self.watch.committed(batch, &written);
         Ok(written)
     }
 
-    fn commit_here(&self, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
+    fn commit_here(&self, epoch: Epoch, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
         if *lock(&self.watch.frozen) || !lock(&self.watch.delay).is_zero() {
             return None;
         }
         if let Err(error) = self.watch.wait_and_admit(batch) {
             return Some(Err(error));
         }
-        let written = self.store.commit_here(batch)?;
+        let written = self.store.commit_here(epoch, batch)?;
         if let Ok(written) = &written {
             self.watch.committed(batch, written);
         }
@@ -170,11 +170,12 @@ impl Store for WatchedStore {
 
     async fn due(
         &self,
+        epoch: Epoch,
         after: Option<(Timestamp, RunId)>,
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
-        self.store.due(after, until, limit).await
+        self.store.due(epoch, after, until, limit).await
     }
 
     async fn unfinished(&self) -> Result<u64, StoreError> {

@@ -111,7 +111,7 @@ impl Alarms {
             state.asked_until = Some(end);
             after
         };
-        match executor.inner.store.due(after, end.0, PAGE).await {
+        match executor.inner.store.due(executor.inner.store.epoch(), after, end.0, PAGE).await {
             Ok(page) => {
                 let mut state = self.state();
                 if page.len() == PAGE as usize {

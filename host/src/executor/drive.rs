@@ -50,7 +50,7 @@ impl Drive {
     ) -> Self {
         let (journal, writer) = match begun {
             Some((journal, writer)) => (Some(journal), writer),
-            None => (None, inner.writer.for_run(run)),
+            None => (None, inner.writer.for_run(inner.store.epoch(), run)),
         };
         Self { inner, run, journal, writer, commands, command: None, resend_in_doubt: false }
     }
@@ -71,7 +71,7 @@ impl Drive {
                 }
                 Then::Reload => {
                     self.journal = None;
-                    self.writer = self.inner.writer.for_run(self.run);
+                    self.writer = self.inner.writer.for_run(self.inner.store.epoch(), self.run);
                     self.pause_before_reload().await;
                 }
                 Then::Leave => {

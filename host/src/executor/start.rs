@@ -145,7 +145,7 @@ impl WorkflowExecutor {
     /// Lets a new run go on. Its first changes, which the writer given back waits for, are its start.
     fn begin(&self, run: Run) -> (RunId, RunWriter) {
         let id = run.id;
-        let writer = self.inner.writer.for_run(id);
+        let writer = self.inner.writer.for_run(self.inner.store.epoch(), id);
         self.drive(id, Some((Journal::unsaved(run), writer.clone())), None);
         (id, writer)
     }
@@ -160,10 +160,10 @@ impl WorkflowExecutor {
             return same_start(&first, &request);
         }
         let run = self.new_run(&request).await?;
-        match self.inner.writer.start(run.clone()).await? {
+        match self.inner.writer.start(self.inner.store.epoch(), run.clone()).await? {
             Written::Done => {
                 let id = run.id;
-                let writer = self.inner.writer.for_run(id);
+                let writer = self.inner.writer.for_run(self.inner.store.epoch(), id);
                 self.drive(id, Some((Journal::new(run), writer)), None);
                 Ok(id)
             }

@@ -46,6 +46,11 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
+    /// This node has lost its lease, and other nodes have its runs.
+    #[error(
+        "this node was taken for dead and has lost its runs to other nodes; it goes on with new ones: ask again"
+    )]
+    Fenced,
     /// The writer is closed, because the host stops.
     #[error("the host is shutting down")]
     Closed,

@@ -4,12 +4,14 @@
 //! for every store.
 
 mod error;
+mod nodes;
 pub mod sqlite;
 mod writer;
 
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub use nodes::{Answer, Ask, Epoch, Node, Nodes, Notice, Question};
 pub use writer::{RunWriter, Writer};
 
 use crate::executor::{RunFilter, RunSummary};
@@ -18,8 +20,10 @@ use crate::journal::{Changes, Row, Run, RunId, Timestamp};
 /// Something to write.
 #[derive(Debug, Clone)]
 pub enum Write {
-    /// A run that begins.
+    /// A run that begins here.
     Start(Box<Run>),
+    /// A run that begins on whatever node claims it.
+    Offer(Box<Run>),
     /// What changed of a run.
     Save(RunId, Changes),
 }
@@ -31,7 +35,7 @@ impl Write {
     /// Rows that it writes.
     fn rows(&self) -> usize {
         match self {
-            Self::Start(_) => 1,
+            Self::Start(_) | Self::Offer(_) => 1,
             Self::Save(_, changes) => changes.rows.len() + usize::from(changes.run.is_some()),
         }
     }
@@ -41,7 +45,7 @@ impl Write {
         let length = |text: &Option<std::sync::Arc<str>>| text.as_deref().map_or(0, str::len);
         let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output);
         match self {
-            Self::Start(run) => of_run(run),
+            Self::Start(run) | Self::Offer(run) => of_run(run),
             Self::Save(_, changes) => {
                 let rows =
                     changes.rows.iter().map(|row| ROW_BYTES + length(&row.input) + length(&row.result));
@@ -69,6 +73,17 @@ pub struct Loaded {
     pub rows: Result<Vec<Row>, StoreError>,
 }
 
+/// A run that was to be executed here.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is this node's, and nobody else writes it.
+    Here(Box<Loaded>),
+    /// Another node, which lives, executes it.
+    Elsewhere,
+    /// There is no such run.
+    Unknown,
+}
+
 /// A version of a workflow as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRow {
@@ -94,16 +109,56 @@ pub struct VersionRow {
 /// durable: it survives a crash of the host and of the machine.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// In what it may write now. Changes when this node has lost its lease and got another.
+    fn epoch(&self) -> Epoch {
+        Epoch::default()
+    }
+
+    /// The other nodes that share this store; `None`: there can be none.
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        None
+    }
+
     /// Applies all writes of a batch, in order, or none of them; the answers are in their order.
-    /// Of two rows with the same run and `seq`, the later one stays. Called from the thread of the
+    /// Of two rows with the same run and `seq`, the later one stays. A run with a key is not saved
+    /// in the batch that starts it. Runs that
+    /// start are this node's. Called from the thread of the
     /// [`Writer`], which it may block.
-    async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the epoch is over: nothing was written then, and never will be.
+    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
     /// The same for a small batch, on any thread, which waits for the disk and for nothing else.
     /// `None`: nothing was done, because the store cannot do that, or not now.
-    fn commit_here(&self, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
-        let _ = batch;
+    fn commit_here(&self, epoch: Epoch, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
+        let _ = (epoch, batch);
         None
+    }
+
+    /// Makes runs this node's that are nobody's and due until then, the first ones first.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the epoch is over.
+    async fn claim(
+        &self,
+        epoch: Epoch,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+        let _ = (epoch, until, limit);
+        Ok(Vec::new())
+    }
+
+    /// Runs to be executed here, as [`Store::load`] gives them. Those that are nobody's are this
+    /// node's from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the epoch is over.
+    async fn take(&self, epoch: Epoch, ids: &[RunId]) -> Result<Vec<Result<Taken, StoreError>>, StoreError> {
+        let _ = epoch;
+        let taken = |loaded: Option<Loaded>| loaded.map_or(Taken::Unknown, |run| Taken::Here(Box::new(run)));
+        Ok(self.load(ids).await?.into_iter().map(|loaded| loaded.map(taken)).collect())
     }
 
     /// A run.
@@ -119,15 +174,17 @@ pub trait Store: Send + Sync + 'static {
     /// Runs, the newest first. `filter.limit` is taken as it is.
     async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
 
-    /// Runs that are due ([`Run::due_at`]) until then, in order of that time, after `after`.
+    /// Runs of this node that are due ([`Run::due_at`]) until then, in order of that time, after
+    /// `after`.
     async fn due(
         &self,
+        epoch: Epoch,
         after: Option<(Timestamp, RunId)>,
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<(Timestamp, RunId)>, StoreError>;
 
-    /// How many runs are neither final nor paused.
+    /// How many runs are neither final nor paused, on whatever node.
     async fn unfinished(&self) -> Result<u64, StoreError>;
 
     /// Keeps a component and its versions, all or none. `Ok(Some(_))`: nothing was written,

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
 
-use super::{Store, StoreError, Write, Written};
+use super::{Epoch, Store, StoreError, Write, Written};
 use crate::journal::{Changes, Run, RunId};
 
 /// Rows in one commit: enough that the cost of the commit itself no longer shows.
@@ -31,6 +31,7 @@ const GATHER: Duration = Duration::from_millis(1);
 type Reply = oneshot::Sender<Result<Written, StoreError>>;
 
 struct Job {
+    epoch: Epoch,
     write: Write,
     fate: Arc<Fate>,
     reply: Option<Reply>,
@@ -81,6 +82,8 @@ struct Shared {
     /// Jobs in the last batch of the thread.
     company: AtomicUsize,
     last_error: Mutex<Option<StoreError>>,
+    /// Commits work again after one failed.
+    recovered: Notify,
 }
 
 impl Writer {
@@ -96,6 +99,7 @@ impl Writer {
             pending: AtomicUsize::new(0),
             company: AtomicUsize::new(0),
             last_error: Mutex::default(),
+            recovered: Notify::new(),
         });
         let runtime = tokio::runtime::Handle::current();
         let writing = write(Arc::clone(&shared), jobs);
@@ -111,34 +115,59 @@ impl Writer {
         self.shared.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Completes when commits work again after one failed. Of a commit that failed nobody knows whether it
+    /// is in the database: whoever keeps a picture of that has to look.
+    pub async fn recovered(&self) {
+        self.shared.recovered.notified().await;
+    }
+
     /// Writes a new run unless its key is taken, and returns when it is durable.
     ///
     /// # Errors
     /// [`StoreError`] if it is not durable.
-    pub async fn start(&self, run: Run) -> Result<Written, StoreError> {
-        self.send_and_wait(Write::Start(Box::new(run)), Arc::default()).await
+    pub async fn start(&self, epoch: Epoch, run: Run) -> Result<Written, StoreError> {
+        self.send_and_wait(epoch, Write::Start(Box::new(run)), Arc::default()).await
     }
 
-    /// For the writes of one activation of a run.
-    pub fn for_run(&self, run: RunId) -> RunWriter {
-        RunWriter { run, writer: self.clone(), fate: Arc::default() }
+    /// The same with a run that begins on whatever node claims it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it is not durable.
+    pub async fn offer(&self, epoch: Epoch, run: Run) -> Result<Written, StoreError> {
+        self.send_and_wait(epoch, Write::Offer(Box::new(run)), Arc::default()).await
     }
 
-    async fn send(&self, write: Write, fate: Arc<Fate>, reply: Option<Reply>) -> Result<(), StoreError> {
+    /// For the writes of one activation of a run in this epoch.
+    pub fn for_run(&self, epoch: Epoch, run: RunId) -> RunWriter {
+        RunWriter { epoch, run, writer: self.clone(), fate: Arc::default() }
+    }
+
+    async fn send(
+        &self,
+        epoch: Epoch,
+        write: Write,
+        fate: Arc<Fate>,
+        reply: Option<Reply>,
+    ) -> Result<(), StoreError> {
         let places = u32::try_from(write.size().div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, self.places);
         let room = Arc::clone(&self.room).acquire_many_owned(places).await;
         let room = room.map_err(|_| StoreError::Closed)?;
         self.shared.pending.fetch_add(1, Ordering::AcqRel);
-        self.queue.send(Job { write, fate, reply, _room: room }).map_err(|_| StoreError::Closed)
+        self.queue.send(Job { epoch, write, fate, reply, _room: room }).map_err(|_| StoreError::Closed)
     }
 
-    async fn send_and_wait(&self, write: Write, fate: Arc<Fate>) -> Result<Written, StoreError> {
-        let write = match self.shared.write_here(write, &fate) {
+    async fn send_and_wait(
+        &self,
+        epoch: Epoch,
+        write: Write,
+        fate: Arc<Fate>,
+    ) -> Result<Written, StoreError> {
+        let write = match self.shared.write_here(epoch, write, &fate) {
             ControlFlow::Break(written) => return written,
             ControlFlow::Continue(write) => write,
         };
         let (reply, answer) = oneshot::channel();
-        self.send(write, fate, Some(reply)).await?;
+        self.send(epoch, write, fate, Some(reply)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -146,12 +175,18 @@ impl Writer {
 /// Writes what one activation of one run changes.
 #[derive(Clone)]
 pub struct RunWriter {
+    epoch: Epoch,
     run: RunId,
     writer: Writer,
     fate: Arc<Fate>,
 }
 
 impl RunWriter {
+    /// The epoch in which it writes.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Hands changes to the writer. They become durable some time after, unless an earlier or
     /// later write of this run fails; then [`RunWriter::barrier`] says so. Waits only while the
     /// queue is full.
@@ -165,7 +200,8 @@ impl RunWriter {
         if self.fate.is_broken() {
             return Err(self.lost());
         }
-        self.writer.send(Write::Save(self.run, changes), Arc::clone(&self.fate), None).await
+        let write = Write::Save(self.run, changes);
+        self.writer.send(self.epoch, write, Arc::clone(&self.fate), None).await
     }
 
     /// Returns when these changes and all before them are durable.
@@ -177,7 +213,7 @@ impl RunWriter {
             return Err(self.lost());
         }
         let write = Write::Save(self.run, changes);
-        self.writer.send_and_wait(write, Arc::clone(&self.fate)).await.map(|_| ())
+        self.writer.send_and_wait(self.epoch, write, Arc::clone(&self.fate)).await.map(|_| ())
     }
 
     /// Returns when the first changes that are written here, at whatever time, are durable.
@@ -211,27 +247,38 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             rows += job.write.rows();
             batch.push(job);
         }
-        let jobs = batch.len();
-        shared.company.store(jobs, Ordering::Relaxed);
+        shared.company.store(batch.len(), Ordering::Relaxed);
         let began = Instant::now();
-        let error = commit(shared.store.as_ref(), batch).await;
+        while let Some(Job { epoch, .. }) = batch.first() {
+            // More than one if this node lost its lease a moment ago: those of the old epoch fail.
+            let epoch = *epoch;
+            let others = batch.iter().position(|job| job.epoch != epoch).unwrap_or(batch.len());
+            let others = batch.split_off(others);
+            let jobs = batch.len();
+            let error = commit(shared.store.as_ref(), epoch, std::mem::replace(&mut batch, others)).await;
+            shared.pending.fetch_sub(jobs, Ordering::AcqRel);
+            shared.note(error);
+        }
         took = began.elapsed();
-        shared.pending.fetch_sub(jobs, Ordering::AcqRel);
-        shared.note(error);
     }
 }
 
 impl Shared {
     /// Writes on this thread if there is nothing that it could be written together with: waking the
     /// writer's thread and being woken by it takes longer than keeping this one for a commit.
-    fn write_here(&self, write: Write, fate: &Fate) -> ControlFlow<Result<Written, StoreError>, Write> {
+    fn write_here(
+        &self,
+        epoch: Epoch,
+        write: Write,
+        fate: &Fate,
+    ) -> ControlFlow<Result<Written, StoreError>, Write> {
         let alone = self.company.load(Ordering::Relaxed) < COMPANY
             && self.pending.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if !alone {
             return ControlFlow::Continue(write);
         }
         let batch = [write];
-        let written = self.store.commit_here(&batch);
+        let written = self.store.commit_here(epoch, &batch);
         self.pending.fetch_sub(1, Ordering::AcqRel);
         let Some(written) = written else {
             let [write] = batch;
@@ -245,12 +292,17 @@ impl Shared {
 
     /// What became of the last commit.
     fn note(&self, error: Option<StoreError>) {
+        // The database works; it is this node that may not write.
+        let error = error.filter(|error| !matches!(error, StoreError::Fenced));
         let mut last_error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*last_error, &error) {
             (None, Some(error)) => {
                 tracing::error!(%error, "writes fail: runs wait until the database takes them")
             }
-            (Some(_), None) => tracing::info!("the database takes writes again"),
+            (Some(_), None) => {
+                tracing::info!("the database takes writes again");
+                self.recovered.notify_one();
+            }
             _ => {}
         }
         *last_error = error;
@@ -267,10 +319,10 @@ fn gather(time: Duration) {
 }
 
 /// Commits a batch and answers its jobs; gives back why it failed.
-async fn commit(store: &dyn Store, batch: Vec<Job>) -> Option<StoreError> {
+async fn commit(store: &dyn Store, epoch: Epoch, batch: Vec<Job>) -> Option<StoreError> {
     let mut writes = Vec::with_capacity(batch.len());
     let mut waiting = Vec::with_capacity(batch.len());
-    for Job { write, fate, reply, _room } in batch {
+    for Job { write, fate, reply, _room, .. } in batch {
         if fate.is_broken() {
             answer(reply, Err(lost()));
             continue;
@@ -278,7 +330,7 @@ async fn commit(store: &dyn Store, batch: Vec<Job>) -> Option<StoreError> {
         writes.push(write);
         waiting.push((fate, reply, _room));
     }
-    match store.commit(&writes).await {
+    match store.commit(epoch, &writes).await {
         Ok(written) => {
             for ((fate, reply, _), written) in waiting.into_iter().zip(written) {
                 fate.settle(Ok(()));

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use self::connection::{Readers, WriteConnection};
-use super::{Loaded, Store, StoreError, VersionRow, Write, Written};
+use super::{Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 use crate::executor::{RunFilter, RunSummary};
 use crate::journal::{Run, RunId, Timestamp};
 
@@ -38,11 +38,11 @@ struct Shared {
 impl Store for SqliteStore {
     /// Works on the thread that it is called on: the writer has one of its own, and each way to
     /// another thread and back would cost as much as the commit.
-    async fn commit(&self, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    async fn commit(&self, _: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
         self.shared.write(|connection| apply(connection, batch))
     }
 
-    fn commit_here(&self, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
+    fn commit_here(&self, _: Epoch, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
         let mut writer = match self.shared.writer.try_lock() {
             Ok(writer) => writer,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -80,6 +80,7 @@ impl Store for SqliteStore {
 
     async fn due(
         &self,
+        _: Epoch,
         after: Option<(Timestamp, RunId)>,
         until: Timestamp,
         limit: u32,

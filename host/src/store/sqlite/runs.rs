@@ -35,8 +35,11 @@ pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Writ
     let mut written = Vec::with_capacity(batch.len());
     for write in batch {
         let taken = match write {
-            Write::Start(run) if put(&mut insert, run)? == 0 => key_holder(connection, run)?,
-            Write::Start(_) | Write::Save(..) => None,
+            // There is one node, which is there for all runs.
+            Write::Start(run) | Write::Offer(run) if put(&mut insert, run)? == 0 => {
+                key_holder(connection, run)?
+            }
+            Write::Start(_) | Write::Offer(_) | Write::Save(..) => None,
         };
         written.push(taken.map_or(Written::Done, Written::KeyTaken));
     }
