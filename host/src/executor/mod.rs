@@ -8,6 +8,7 @@ mod command;
 mod drive;
 mod error;
 mod loader;
+mod nodes;
 mod query;
 mod record;
 mod slots;
@@ -37,7 +38,7 @@ use crate::engine::{Command, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{RunWriter, Store, Writer};
+use crate::store::{Nodes, RunWriter, Store, Writer};
 
 /// Executes workflows durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
@@ -62,6 +63,10 @@ struct Inner {
     waiters: Arc<Waiters>,
     alarms: Arc<Alarms>,
     tasks: TaskTracker,
+    /// Cancelled when this node's epoch is over: what it has in memory is others' then.
+    tenure: Mutex<CancellationToken>,
+    /// Another process has taken this node's name.
+    replaced: CancellationToken,
     shutdown: CancellationToken,
 }
 
@@ -96,6 +101,7 @@ impl WorkflowExecutor {
         let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
         let egress = Arc::new(Egress::new(limits.http_timeout, limits.response_bytes)?);
         let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&limits));
+        let shutdown = CancellationToken::new();
         let inner = Inner {
             writer: Writer::new(Arc::clone(&store), limits.write_queue_bytes)?,
             loader: Loader::new(Arc::clone(&store)),
@@ -110,7 +116,9 @@ impl WorkflowExecutor {
             waiters: Arc::default(),
             alarms: Arc::default(),
             tasks: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
+            tenure: Mutex::new(shutdown.child_token()),
+            replaced: CancellationToken::new(),
+            shutdown,
         };
         let executor = Self { inner: Arc::new(inner) };
         let unfinished = executor.inner.store.unfinished().await?;
@@ -120,6 +128,9 @@ impl WorkflowExecutor {
         let inner = &executor.inner;
         let ringing = Arc::clone(&inner.alarms).ring(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
+        if let Some(notices) = inner.store.nodes().and_then(Nodes::listen) {
+            inner.tasks.spawn(nodes::attend(Arc::downgrade(inner), notices, inner.shutdown.clone()));
+        }
         Ok(executor)
     }
 
@@ -186,6 +197,16 @@ impl WorkflowExecutor {
 }
 
 impl Inner {
+    /// For the writes of an activation of this run that begins now.
+    fn writer_for(&self, run: RunId) -> RunWriter {
+        self.writer.for_run(self.store.epoch(), run)
+    }
+
+    /// Cancelled when the epoch of now is over, or the host stops.
+    fn tenure(&self) -> CancellationToken {
+        self.tenure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Handle>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }

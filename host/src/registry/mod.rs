@@ -34,7 +34,7 @@ pub struct WorkflowRegistry {
     compiling: Semaphore,
 }
 
-/// Workflows as the store has them: nobody but this registry changes them.
+/// Workflows as the store has them. Who changes them tells ([`WorkflowRegistry::forget`]).
 #[derive(Default)]
 struct Known {
     /// By name. Never iterated.
@@ -203,6 +203,11 @@ impl WorkflowRegistry {
             })
             .await?;
         Ok(module.clone())
+    }
+
+    /// Another node has changed something: what is known is read again.
+    pub(crate) fn forget(&self) {
+        self.known().changed();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
