@@ -32,13 +32,12 @@ pub use start::{StartRequest, Started};
 use self::alarms::Alarms;
 use self::loader::Loader;
 use self::waiters::Waiters;
-use crate::config::{Config, Database, Limits};
+use crate::config::{Config, Limits};
 use crate::egress::Egress;
 use crate::engine::{Command, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Nodes, RunWriter, Store, Writer};
+use crate::store::{self, Nodes, Objects, RunWriter, Store, Writer};
 
 /// Executes workflows durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
@@ -81,11 +80,10 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, limits, module_cache } = config;
-        let store: Arc<dyn Store> = match database {
-            Database::Sqlite(path) => Arc::new(SqliteStore::open(&path).await?),
-        };
-        Self::with_store(store, limits, module_cache.as_deref()).await
+        let Config { database, components, node, limits, module_cache } = config;
+        let objects = components.as_ref().map(Objects::open).transpose()?;
+        let store = store::open(&database, &node).await?;
+        Self::assemble(store, objects, limits, module_cache.as_deref()).await
     }
 
     /// The same with a store of the caller's, and a folder for compiled components.
@@ -97,10 +95,20 @@ impl WorkflowExecutor {
         limits: Limits,
         module_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
+        Self::assemble(store, None, limits, module_cache).await
+    }
+
+    async fn assemble(
+        store: Arc<dyn Store>,
+        objects: Option<Objects>,
+        limits: Limits,
+        module_cache: Option<&Path>,
+    ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
         let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
         let egress = Arc::new(Egress::new(limits.http_timeout, limits.response_bytes)?);
-        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&limits));
+        let registry =
+            WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&limits));
         let shutdown = CancellationToken::new();
         let inner = Inner {
             writer: Writer::new(Arc::clone(&store), limits.write_queue_bytes)?,
