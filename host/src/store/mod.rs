@@ -5,6 +5,7 @@
 
 mod error;
 mod nodes;
+pub mod postgres;
 pub mod sqlite;
 mod writer;
 
