@@ -7,8 +7,10 @@ use forge_host::journal::{
     Begin, Event, Failure, Journal, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions, Timestamp,
     WorkflowStatus, fingerprint, kind,
 };
+use forge_host::store::postgres::{PostgresOptions, PostgresStore};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{Store, StoreError, VersionRow, Write, Written};
+use forge_postgres::Server;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -27,6 +29,26 @@ async fn sqlite_conforms() {
     drop(store);
 
     let store = SqliteStore::open(&path).await.unwrap();
+    assert!(store.run(run(1).id).await.unwrap().is_some(), "what was committed is there after a restart");
+}
+
+#[tokio::test]
+async fn postgres_conforms() {
+    let options = PostgresOptions::new(Server::shared().unwrap().create_database().unwrap(), "one");
+    let store = PostgresStore::open(&options).await.unwrap();
+    conforms(&store).await;
+    let epoch = store.epoch();
+    store.close().await;
+    let late = [Write::Start(Box::new(run(77)))];
+    assert!(
+        matches!(store.commit(epoch, &late).await, Err(StoreError::Closed)),
+        "a late write opens nothing"
+    );
+    assert!(matches!(store.run(run(1).id).await, Err(StoreError::Closed)));
+    drop(store);
+
+    let store = PostgresStore::open(&options).await.unwrap();
+    assert!(store.epoch() > epoch);
     assert!(store.run(run(1).id).await.unwrap().is_some(), "what was committed is there after a restart");
 }
 

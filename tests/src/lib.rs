@@ -17,6 +17,7 @@ mod api;
 pub mod binary;
 mod cli;
 mod clock;
+mod cluster;
 pub mod components;
 mod crashes;
 mod database;
@@ -34,6 +35,7 @@ mod watched_store;
 
 pub use api::{Answer, Api};
 pub use cli::{Cli, Output};
+pub use cluster::{Cluster, ClusterBuilder};
 pub use crashes::{Crashes, Kill};
 pub use database::{Argument, Database};
 pub use eventually::{PATIENCE, eventually, eventually_some};

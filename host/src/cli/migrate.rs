@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{CliError, Context, output};
-use crate::config::{Database, NodeConfig};
+use crate::config::Database;
 use crate::store;
 
 /// The arguments of `forge migrate`.
@@ -21,18 +21,14 @@ Examples:
   forge migrate --database postgres://owner@db/forge";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let done = store::migrate(&args.database, &NodeConfig::default()).await.map_err(anyhow::Error::from)?;
+    let applied = store::migrate(&args.database).await.map_err(anyhow::Error::from)?;
     let database = args.database.to_string();
     if context.json {
-        return output::print_json(
-            &json!({ "database": database, "version": done.version, "applied": done.applied }),
-        );
+        return output::print_json(&json!({ "database": database, "applied": applied }));
     }
-    let applied: Vec<String> = done.applied.iter().map(ToString::to_string).collect();
+    let applied: Vec<String> = applied.iter().map(ToString::to_string).collect();
     output::print(&match applied.as_slice() {
-        [] => format!("{database} has schema version {}, which is this Forge's", done.version),
-        applied => {
-            format!("{database} has schema version {} now (applied: {})", done.version, applied.join(", "))
-        }
+        [] => format!("the schema of {database} is up to date"),
+        applied => format!("the schema of {database} is up to date now (applied: {})", applied.join(", ")),
     })
 }

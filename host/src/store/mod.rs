@@ -7,6 +7,7 @@ mod error;
 mod nodes;
 mod objects;
 mod open;
+pub mod postgres;
 pub mod sqlite;
 mod writer;
 
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 pub use error::StoreError;
 pub use nodes::{Answer, Ask, Epoch, Node, Nodes, Notice, Question};
 pub use objects::Objects;
-pub use open::{Migrated, migrate, open};
+pub use open::{migrate, open};
 pub use writer::{RunWriter, Writer};
 
 use crate::executor::{RunFilter, RunSummary};

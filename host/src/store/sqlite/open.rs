@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::connection::{Readers, WriteConnection};
 use super::{Shared, SqliteStore, log};
-use crate::store::{Migrated, StoreError};
+use crate::store::StoreError;
 
 /// The schema, one change after the other. SQLite's `user_version` says how many of them a file has.
 const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_workflows.sql")];
@@ -21,8 +21,8 @@ impl SqliteStore {
         Self::open_and_migrate(path).await.map(|(store, _)| store)
     }
 
-    /// The same; says what it did to the schema, too.
-    pub(in crate::store) async fn open_and_migrate(path: &Path) -> Result<(Self, Migrated), StoreError> {
+    /// The same; says which versions of the schema were applied, too.
+    pub(in crate::store) async fn open_and_migrate(path: &Path) -> Result<(Self, Vec<i32>), StoreError> {
         let path = path.to_owned();
         match tokio::task::spawn_blocking(move || open(&path)).await {
             Ok(opened) => opened.map(|(shared, migrated)| (Self { shared: Arc::new(shared) }, migrated)),
@@ -31,7 +31,7 @@ impl SqliteStore {
     }
 }
 
-fn open(path: &Path) -> Result<(Shared, Migrated), StoreError> {
+fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
     // By whatever name it is opened, it is one database with one lock.
     let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let path = canonical.as_path();
@@ -55,21 +55,21 @@ fn open(path: &Path) -> Result<(Shared, Migrated), StoreError> {
     Ok((shared, migrated))
 }
 
-fn migrate(connection: &Connection, database: &str) -> Result<Migrated, StoreError> {
+fn migrate(connection: &Connection, database: &str) -> Result<Vec<i32>, StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(StoreError::TooNew { database: database.to_owned(), found, known });
     }
     let mut applied = Vec::new();
-    for (version, migration) in (1_i64..).zip(MIGRATIONS) {
-        if version > found {
+    for (version, migration) in (1..).zip(MIGRATIONS) {
+        if i64::from(version) > found {
             connection.execute_batch(migration)?;
             connection.pragma_update(None, "user_version", version)?;
             applied.push(version);
         }
     }
-    Ok(Migrated { version: known, applied })
+    Ok(applied)
 }
 
 /// SQLite's own locks would let two hosts take turns, each with a picture of its own in memory.

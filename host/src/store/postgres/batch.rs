@@ -1,0 +1,153 @@
+//! One statement cannot change a row twice, so a batch is reduced to the last state of each row first.
+
+use std::sync::Arc;
+
+use crate::journal::{Row, Run, RunId};
+use crate::store::Write;
+
+/// Faster than the standard one; its seed is random.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
+/// Bytes that a statement may hold, about. PostgreSQL takes a gigabyte at most.
+const STATEMENT_BYTES: usize = 256 << 20;
+
+/// Who gets a run that is inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Me,
+    Nobody,
+}
+
+/// The last state of a run in a batch.
+#[derive(Debug)]
+pub(super) struct RunState<'w> {
+    pub(super) run: &'w Run,
+    pub(super) owner: Owner,
+    /// It begins, and leaves alone what there is: a run with the same key, or itself, which another
+    /// node may have claimed since.
+    pub(super) begins: bool,
+}
+
+/// The last state of a row of a run.
+#[derive(Debug)]
+pub(super) struct RowState<'w> {
+    pub(super) run: RunId,
+    pub(super) row: &'w Row,
+}
+
+/// What one statement writes. No two of its runs have the same id, or the same workflow and key, and no two rows
+/// the same place.
+#[derive(Debug, Default)]
+pub(super) struct Batch<'w> {
+    pub(super) runs: Vec<RunState<'w>>,
+    pub(super) rows: Vec<RowState<'w>>,
+}
+
+/// The workflow and the key of a run that has one.
+pub(super) fn key(run: &Run) -> Option<(&Arc<str>, &Arc<str>)> {
+    run.key.as_ref().map(|key| (&run.workflow, key))
+}
+
+impl<'w> Batch<'w> {
+    pub(super) fn of(writes: &'w [Write]) -> Self {
+        let mut batch = Self::default();
+        let mut places = Places::default();
+        for write in writes {
+            match write {
+                Write::Start(run) => batch.begin(run, Owner::Me, &mut places),
+                Write::Offer(run) => batch.begin(run, Owner::Nobody, &mut places),
+                Write::Save(id, changes) => {
+                    if let Some(run) = &changes.run {
+                        batch.save(run, &mut places);
+                    }
+                    for row in &changes.rows {
+                        batch.put(*id, row, &mut places);
+                    }
+                }
+            }
+        }
+        // Two nodes that begin runs with the same keys wait for each other in the same order.
+        batch.runs.sort_by(|one, other| key(one.run).cmp(&key(other.run)));
+        batch
+    }
+
+    fn begin(&mut self, run: &'w Run, owner: Owner, places: &mut Places<'w>) {
+        let first = key(run).is_none_or(|key| places.keys.insert(key, ()).is_none());
+        if first && !places.runs.contains_key(&run.id) {
+            places.runs.insert(run.id, self.runs.len());
+            let begins = run.key.is_some() || owner == Owner::Nobody;
+            self.runs.push(RunState { run, owner, begins });
+        }
+    }
+
+    fn save(&mut self, run: &'w Run, places: &mut Places<'w>) {
+        match places.runs.get(&run.id).and_then(|place| self.runs.get_mut(*place)) {
+            Some(state) => state.run = run,
+            None => {
+                places.runs.insert(run.id, self.runs.len());
+                self.runs.push(RunState { run, owner: Owner::Me, begins: false });
+            }
+        }
+    }
+
+    fn put(&mut self, run: RunId, row: &'w Row, places: &mut Places<'w>) {
+        match places.rows.get(&(run, row.seq)).and_then(|place| self.rows.get_mut(*place)) {
+            Some(state) => state.row = row,
+            None => {
+                places.rows.insert((run, row.seq), self.rows.len());
+                self.rows.push(RowState { run, row });
+            }
+        }
+    }
+
+    pub(super) fn has_offers(&self) -> bool {
+        self.runs.iter().any(|state| state.owner == Owner::Nobody)
+    }
+
+    /// Parts that a statement can hold.
+    pub(super) fn parts(self) -> Vec<Self> {
+        self.parts_of(STATEMENT_BYTES)
+    }
+
+    fn parts_of(self, most: usize) -> Vec<Self> {
+        let mut parts = vec![Self::default()];
+        let mut bytes = 0;
+        for state in self.runs {
+            let size = length(Some(&state.run.input)) + length(state.run.output.as_ref());
+            room(&mut parts, &mut bytes, size, most).runs.push(state);
+        }
+        for state in self.rows {
+            let size = length(state.row.input.as_ref()) + length(state.row.result.as_ref());
+            room(&mut parts, &mut bytes, size, most).rows.push(state);
+        }
+        parts
+    }
+}
+
+/// Where the states of a batch are.
+#[derive(Default)]
+struct Places<'w> {
+    runs: HashMap<RunId, usize>,
+    rows: HashMap<(RunId, u64), usize>,
+    keys: HashMap<(&'w Arc<str>, &'w Arc<str>), ()>,
+}
+
+fn length(document: Option<&Arc<str>>) -> usize {
+    document.map_or(0, |document| document.len())
+}
+
+/// The last part, or a new one if it has no room for so much.
+fn room<'p, 'w>(
+    parts: &'p mut Vec<Batch<'w>>,
+    bytes: &mut usize,
+    size: usize,
+    most: usize,
+) -> &'p mut Batch<'w> {
+    if *bytes > 0 && *bytes + size > most {
+        parts.push(Batch::default());
+        *bytes = 0;
+    }
+    *bytes += size;
+    let last = parts.len() - 1;
+    &mut parts[last]
+}

@@ -1,0 +1,242 @@
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::binaries::{Binaries, HOW_TO_INSTALL};
+use crate::guard::Guard;
+
+/// The superuser, who needs no password.
+const USER: &str = "forge";
+
+/// How often another port is tried: somebody may take the one that was free.
+const TRIES: u32 = 5;
+
+/// What makes it small and quick. Nothing is synced: what a test must not lose is to survive the server's end and
+/// not the machine's.
+const SETTINGS: &[(&str, &str)] = &[
+    ("listen_addresses", "127.0.0.1"),
+    ("shared_buffers", "32MB"),
+    ("max_connections", "200"),
+    ("fsync", "off"),
+    ("log_line_prefix", "%m [%p] %a "),
+];
+
+/// How a server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Connections are closed, and everything is written.
+    Fast,
+    /// As in a crash: it recovers when it starts again.
+    Immediate,
+}
+
+/// A running server with a folder of its own. It ends when this is dropped, or this process ends.
+pub struct Server {
+    binaries: Binaries,
+    folder: PathBuf,
+    port: u16,
+    user: Option<User>,
+    databases: AtomicU32,
+    _guard: Guard,
+}
+
+/// As whom PostgreSQL runs if this process is root's: it refuses to be root's itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl Server {
+    /// The one of this process, which all its tests share.
+    ///
+    /// # Errors
+    /// As text, why there is none.
+    pub fn shared() -> Result<&'static Self, String> {
+        static SHARED: OnceLock<Result<Server, String>> = OnceLock::new();
+        SHARED
+            .get_or_init(|| Self::start(&[]).map_err(|error| error.to_string()))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// Starts one with settings of `postgresql.conf`.
+    ///
+    /// # Errors
+    /// [`io::Error`] if there is no PostgreSQL, or it does not start.
+    pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        let binaries = Binaries::find().ok_or_else(|| io::Error::other(HOW_TO_INSTALL))?;
+        let folder = tempfile::Builder::new().prefix("forge-postgres-").tempdir()?.keep();
+        // From now on it is the guard's.
+        let guard = Guard::of(&folder)?;
+        let user = User::needed(&folder)?;
+        if let Some(User { uid, gid }) = user {
+            chown(&folder, Some(uid), Some(gid))?;
+        }
+        let databases = AtomicU32::new(0);
+        let mut server = Self { binaries, folder, port: 0, user, databases, _guard: guard };
+        let data = server.data();
+        let initdb =
+            ["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync"];
+        server.run("initdb", |command| command.args(initdb).arg("--pgdata").arg(&data))?;
+        let mut lines = String::new();
+        for (name, value) in SETTINGS.iter().chain(settings) {
+            lines.push_str(&format!("{name} = '{value}'\n"));
+        }
+        lines.push_str(&format!("unix_socket_directories = '{}'\n", server.folder.display()));
+        let configuration = data.join("postgresql.auto.conf");
+        std::fs::write(configuration, lines)?;
+        for tried in 1.. {
+            server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+            match server.go() {
+                Err(_) if tried < TRIES => {}
+                gone => return gone.map(|()| server),
+            }
+        }
+        Ok(server)
+    }
+
+    /// A new, empty database, by its URL.
+    ///
+    /// # Errors
+    /// [`io::Error`] with what PostgreSQL says.
+    pub fn create_database(&self) -> io::Result<String> {
+        let name = format!("forge_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql(&self.url("postgres"), &format!("CREATE DATABASE {name}"))?;
+        Ok(self.url(&name))
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs SQL in a database; the answer's columns are separated by `|`.
+    ///
+    /// # Errors
+    /// [`io::Error`] with what PostgreSQL says.
+    pub fn sql(&self, url: &str, sql: &str) -> io::Result<String> {
+        let options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"];
+        let said = self.run("psql", |command| {
+            command.args(options).arg("--dbname").arg(url).arg("--command").arg(sql)
+        })?;
+        Ok(said.trim_end().to_owned())
+    }
+
+    /// Stops it and starts it again on the same port.
+    ///
+    /// # Errors
+    /// [`io::Error`] if it does not stop or start.
+    pub fn restart(&self, how: Shutdown) -> io::Result<()> {
+        self.stop(how)?;
+        self.go()
+    }
+
+    /// Stops it. [`Server::go`] starts it again.
+    ///
+    /// # Errors
+    /// [`io::Error`] if it does not stop.
+    pub fn stop(&self, how: Shutdown) -> io::Result<()> {
+        let mode = match how {
+            Shutdown::Fast => "fast",
+            Shutdown::Immediate => "immediate",
+        };
+        let data = self.data();
+        self.run("pg_ctl", |command| {
+            command.args(["stop", "--silent", "--wait", "--mode", mode, "--pgdata"]).arg(&data)
+        })?;
+        Ok(())
+    }
+
+    /// Starts it after [`Server::stop`].
+    ///
+    /// # Errors
+    /// [`io::Error`] if it does not start.
+    pub fn go(&self) -> io::Result<()> {
+        let (data, log) = (self.data(), self.folder.join("log"));
+        let port = format!("-p {}", self.port);
+        let started = self.run("pg_ctl", |command| {
+            command.args(["start", "--silent", "--wait", "--options", &port, "--log"]).arg(&log);
+            command.arg("--pgdata").arg(&data)
+        });
+        started.map(|_| ()).map_err(|error| {
+            io::Error::other(format!("{error}\n{}", std::fs::read_to_string(&log).unwrap_or_default()))
+        })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn run(
+        &self,
+        program: &str,
+        arguments: impl for<'c> FnOnce(&'c mut Command) -> &'c mut Command,
+    ) -> io::Result<String> {
+        let mut command = Command::new(self.binaries.program(program));
+        arguments(&mut command).current_dir(&self.folder).stdin(Stdio::null());
+        if let Some(User { uid, gid }) = self.user {
+            command.gid(gid).uid(uid);
+        }
+        let output = command.output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(io::Error::other(format!("{program}: {}", said.trim())));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl User {
+    /// `None`: whoever this process belongs to will do.
+    fn needed(folder: &Path) -> io::Result<Option<Self>> {
+        // The folder is this process's.
+        if folder.metadata()?.uid() != 0 {
+            return Ok(None);
+        }
+        let users = std::fs::read_to_string("/etc/passwd")?;
+        let user = ["postgres", "nobody"].into_iter().find_map(|name| Self::of(&users, name));
+        let nobody = || io::Error::other("PostgreSQL does not run as root, and there is no user `nobody`");
+        user.ok_or_else(nobody).map(Some)
+    }
+
+    fn of(users: &str, name: &str) -> Option<Self> {
+        let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let user = fields.into_iter().find(|fields| fields.first() == Some(&name))?;
+        Some(Self { uid: user.get(2)?.parse().ok()?, gid: user.get(3)?.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_by_their_names() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65533:n:/:/bin/false\n";
+        assert_eq!(User::of(users, "nobody"), Some(User { uid: 65_534, gid: 65_533 }));
+        assert_eq!(User::of(users, "postgres"), None);
+    }
+
+    #[test]
+    fn a_server_starts_recovers_and_is_gone_afterwards() {
+        let server = Server::start(&[("application_name", "test")]).unwrap();
+        let url = server.create_database().unwrap();
+        assert_eq!(server.sql(&url, "CREATE TABLE t AS SELECT 7 AS n; SELECT n, 'a' FROM t").unwrap(), "7|a");
+        server.restart(Shutdown::Immediate).unwrap();
+        assert_eq!(server.sql(&url, "SELECT n FROM t").unwrap(), "7");
+        let folder = server.folder.clone();
+        drop(server);
+        assert!(!folder.exists());
+    }
+}
