@@ -111,14 +111,14 @@ const WATCH: &str = "
     CREATE TABLE forge_test_wrong_writes (what TEXT);
     CREATE FUNCTION forge_test_watch() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
-        writer TEXT := current_setting('application_name');
+        who TEXT := current_setting('application_name');
         wrong TEXT;
     BEGIN
         SELECT format('%s wrote row %s of run %s, which epoch %s of %s has (ended: %s)',
-                      writer, NEW.seq, NEW.run_id, n.epoch, n.name, n.ended_at) INTO wrong
+                      who, NEW.seq, NEW.run_id, n.epoch, n.name, n.ended_at) INTO wrong
           FROM forge_runs r LEFT JOIN forge_nodes n ON n.epoch = r.owner
          WHERE r.id = NEW.run_id
-           AND (n.ended_at IS NOT NULL OR 'forge:' || n.name IS DISTINCT FROM writer);
+           AND (n.ended_at IS NOT NULL OR 'forge:' || n.name IS DISTINCT FROM who);
         IF wrong IS NOT NULL THEN
             INSERT INTO forge_test_wrong_writes VALUES (wrong);
         END IF;

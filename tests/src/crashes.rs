@@ -47,10 +47,15 @@ impl Crashes {
 
     /// Kills the host now, and launches it again.
     pub fn kill(&mut self, host: &mut Host) {
-        let before = clock::now();
-        host.kill();
-        self.kills.push(Kill { before, after: clock::now() });
+        self.record(|| host.kill());
         host.launch();
+    }
+
+    /// Something else crashes.
+    pub fn record(&mut self, crash: impl FnOnce()) {
+        let before = clock::now();
+        crash();
+        self.kills.push(Kill { before, after: clock::now() });
     }
 
     /// This is no waiting for anything: the moment is what is random.
