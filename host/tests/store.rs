@@ -4,12 +4,12 @@
 
 use forge_host::executor::RunFilter;
 use forge_host::journal::{
-    Begin, Event, Failure, Journal, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions, Timestamp,
-    WorkflowStatus, fingerprint, kind,
+    Begin, Changes, Event, Failure, Journal, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions,
+    StepStatus, Timestamp, WorkflowStatus, fingerprint, kind,
 };
 use forge_host::store::postgres::{PostgresOptions, PostgresStore};
 use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Store, StoreError, VersionRow, Write, Written};
+use forge_host::store::{Store, StoreError, Taken, VersionRow, Write, Written};
 use forge_postgres::Server;
 use uuid::Uuid;
 
@@ -72,6 +72,10 @@ async fn conforms(store: &dyn Store) {
     lists_the_newest_first_in_pages(store).await;
     loads_many_runs_at_once(store).await;
     knows_when_runs_are_due(store).await;
+    takes_a_batch_of_nothing_and_of_many_runs(store).await;
+    keeps_every_text_and_number_as_it_is(store).await;
+    offers_runs_to_whoever_claims_them(store).await;
+    takes_runs_with_their_journals(store).await;
     keeps_versions_immutable(store).await;
 }
 
@@ -219,6 +223,107 @@ async fn knows_when_runs_are_due(store: &dyn Store) {
     assert_eq!(due(Some((Timestamp::NOW, run(2).id)), 500, 1).await, [(0, 3)]);
     assert_eq!(due(Some((Timestamp(500), run(7).id)), 9_000, 10).await, []);
     assert_eq!(store.unfinished().await.unwrap(), 4);
+}
+
+async fn takes_a_batch_of_nothing_and_of_many_runs(store: &dyn Store) {
+    assert_eq!(store.commit(store.epoch(), &[]).await.unwrap(), []);
+    let mut batch = Vec::new();
+    for number in 1_000..2_000 {
+        let mut journal = Journal::unsaved(run(number));
+        for event in [Event::Running, step("reserve", 0), Event::Finished { output: "1".into() }] {
+            journal.apply(event, Timestamp(2_000)).unwrap();
+        }
+        batch.push(Write::Save(run(number).id, journal.take_changes()));
+    }
+    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap(), vec![Written::Done; 1_000]);
+    let ids: Vec<RunId> = (1_000..2_000).map(|number| run(number).id).collect();
+    let loaded = store.load(&ids).await.unwrap();
+    let rows = loaded.into_iter().map(|loaded| loaded.unwrap().unwrap().rows.unwrap().len());
+    assert_eq!(rows.sum::<usize>(), 1_000);
+}
+
+/// A guest's names and messages may hold what a database has no room for, and no run may suffer from another's.
+async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
+    let odd =
+        "nul \0, substitute \u{1a}0, quote ' \" \\, {[(,)]}, NULL, ü, 🦀, \u{feff}\u{ffff}\u{10ffff}\r\n";
+    let failure = Failure::permanent(odd, odd);
+    let pause =
+        Pause { reason: PauseReason::InDoubt, message: odd.to_owned(), from: WorkflowStatus::Compensating };
+    let huge: std::sync::Arc<str> = format!("\"{}\"", "\\u0000ü".repeat(500_000)).into();
+    let odd_run = Run {
+        workflow: "odd \0".into(),
+        version: u32::MAX,
+        input: std::sync::Arc::clone(&huge),
+        output: Some("1e400".into()),
+        status: WorkflowStatus::Paused,
+        started_at: Timestamp(i64::MIN),
+        completed_at: Some(Timestamp::MAX),
+        deadline: Timestamp(i64::MAX),
+        wake_at: Some(Timestamp(i64::MIN)),
+        failure: Some(failure.clone()),
+        stuck: Some(odd.into()),
+        pause: Some(pause),
+        key: Some("odd \0".into()),
+        auth: r#"{"a":"\u0000"}"#.into(),
+        trace_id: Some(odd.into()),
+        ..run(8_000)
+    };
+    let row = Row {
+        seq: 1,
+        scope: Scope { step: 0, attempt: u32::MAX },
+        index: Some(u32::MAX),
+        kind: Kind::Step,
+        name: odd.into(),
+        fingerprint: u64::MAX,
+        options: StepOptions { timeout_ms: Some(u64::MAX), ..StepOptions::default() },
+        input: Some(std::sync::Arc::clone(&huge)),
+        status: StepStatus::Failed,
+        result: Some("{ \"b\": 1, \"a\" : 1.0, \"a\": 2 }".into()),
+        failure: Some(failure),
+        attempt: u32::MAX,
+        attempt_orders: vec![u64::MAX],
+        order: Some(i64::MAX.unsigned_abs()),
+        wake_at: Some(Timestamp(i64::MAX)),
+        started_at: Timestamp(i64::MIN),
+        completed_at: Some(Timestamp(0)),
+    };
+    let changes = Changes { run: None, rows: vec![row.clone()] };
+    let batch = [Write::Start(Box::new(odd_run.clone())), Write::Start(Box::new(run(8_001)))];
+    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap(), [Written::Done; 2]);
+    store.commit(store.epoch(), &[Write::Save(odd_run.id, changes)]).await.unwrap();
+    let loaded = store.load(&[odd_run.id]).await.unwrap().pop().unwrap().unwrap().unwrap();
+    assert_eq!(loaded.run, odd_run);
+    assert_eq!(loaded.rows.unwrap(), [row]);
+    assert_eq!(store.run_with_key("odd \0", "odd \0").await.unwrap(), Some(odd_run));
+    assert_eq!(store.run_with_key("odd", "odd").await.unwrap(), None);
+    let filter = RunFilter { workflow: Some("odd \0".to_owned()), limit: 9, ..RunFilter::default() };
+    assert_eq!(store.list(&filter).await.unwrap()[0].workflow_name, "odd \0");
+    let again = Run { key: Some("odd \0".into()), workflow: "odd \0".into(), ..run(8_002) };
+    let taken = store.commit(store.epoch(), &[Write::Offer(Box::new(again))]).await.unwrap();
+    assert_eq!(taken, [Written::KeyTaken(run(8_000).id)]);
+}
+
+async fn offers_runs_to_whoever_claims_them(store: &dyn Store) {
+    let before = store.unfinished().await.unwrap();
+    let offer = |number| Write::Offer(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
+    assert_eq!(store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap(), [Written::Done; 2]);
+    let claimed = store.claim(store.epoch(), Timestamp(-9), 10).await.unwrap();
+    // A store with one node has nothing that is nobody's.
+    let expected = [(Timestamp(-9), run(9_001).id), (Timestamp(-9), run(9_002).id)];
+    assert_eq!(claimed.as_slice(), if store.nodes().is_some() { expected.as_slice() } else { &[] });
+    assert_eq!(store.due(store.epoch(), None, Timestamp(-9), 10).await.unwrap(), expected);
+    assert_eq!(store.claim(store.epoch(), Timestamp::MAX, 10).await.unwrap(), []);
+    assert_eq!(store.unfinished().await.unwrap(), before + 2);
+}
+
+async fn takes_runs_with_their_journals(store: &dyn Store) {
+    let taken = store.take(store.epoch(), &[run(99).id, run(1).id, run(9_001).id]).await.unwrap();
+    let mut taken = taken.into_iter().map(Result::unwrap);
+    assert!(matches!(taken.next(), Some(Taken::Unknown)));
+    for (number, rows) in [(1, 2), (9_001, 0)] {
+        let Some(Taken::Here(loaded)) = taken.next() else { panic!("run {number} is not here") };
+        assert_eq!((loaded.run.id, loaded.rows.unwrap().len()), (run(number).id, rows));
+    }
 }
 
 async fn keeps_versions_immutable(store: &dyn Store) {

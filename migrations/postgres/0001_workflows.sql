@@ -32,7 +32,7 @@ CREATE UNIQUE INDEX forge_runs_by_key ON forge_runs (workflow_name, idempotency_
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX forge_runs_by_workflow ON forge_runs (workflow_name, id);
 -- For taking over, for recovery and for timers: what is over is not in it.
-CREATE INDEX forge_runs_due ON forge_runs (owner, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX forge_runs_due ON forge_runs (owner, due_at, id) WHERE due_at IS NOT NULL;
 
 -- The journal: one row per call of the guest. No foreign key: it would look up the run for each row.
 CREATE TABLE forge_steps (

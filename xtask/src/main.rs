@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod postgres;
 mod setup;
 mod test;
 
@@ -13,11 +14,12 @@ Usage: cargo xtask <command>
 Commands:
   bench   Measure the host beside what the machine could do; `bench --help` has its options
   demo    Run the examples: a payment, one that is rolled back, one during which the host is killed
-  setup   Make the Rust target for WebAssembly available, if it is not
+  setup   Make the Rust target for WebAssembly and PostgreSQL's programs available, if they are not
   test    Run every test of this repository, after setting up what is missing
 
 Environment:
   FORGE_WASM_TOOLCHAIN=debian   Take the WebAssembly target from Debian's packages, not from rustup
+  FORGE_POSTGRES_BIN=<folder>   Take `initdb`, `pg_ctl`, `postgres` and `psql` from there
 ";
 
 fn main() -> ExitCode {

@@ -6,6 +6,7 @@ use forge_toolchain::Toolchain;
 pub(crate) fn run() -> Result<()> {
     let toolchain = wasm_target()?;
     eprintln!("xtask: guests compile with {toolchain}.");
+    super::postgres::ensure()?;
     Ok(())
 }
 

@@ -30,6 +30,7 @@ struct Outcome {
 
 pub(crate) fn run() -> Result<()> {
     super::setup::wasm_target()?;
+    super::postgres::ensure()?;
     let mut outcomes = Vec::new();
     for suite in SUITES {
         outcomes.push(suite.run()?);

@@ -8,8 +8,9 @@ use crate::store::Write;
 /// Faster than the standard one; its seed is random.
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
-/// Bytes that a statement may hold, about. PostgreSQL takes a gigabyte at most.
-const STATEMENT_BYTES: usize = 256 << 20;
+/// Bytes that a statement may hold, about. PostgreSQL takes a gigabyte at most, and needs several times as much
+/// memory.
+const STATEMENT_BYTES: usize = 64 << 20;
 
 /// Who gets a run that is inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,4 +151,103 @@ fn room<'p, 'w>(
     *bytes += size;
     let last = parts.len() - 1;
     &mut parts[last]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Changes, Kind, Scope, StepOptions, StepStatus, Timestamp, WorkflowStatus};
+
+    fn run(number: u128, key: Option<&str>) -> Run {
+        Run {
+            id: RunId(uuid::Uuid::from_u128(number)),
+            workflow: "w".into(),
+            version: 1,
+            digest: "d".into(),
+            input: "12345".into(),
+            output: None,
+            status: WorkflowStatus::Created,
+            started_at: Timestamp(1),
+            completed_at: None,
+            deadline: Timestamp(2),
+            wake_at: None,
+            failure: None,
+            stuck: None,
+            pause: None,
+            key: key.map(Into::into),
+            auth: "{}".into(),
+            trace_id: None,
+        }
+    }
+
+    fn row(seq: u64, attempt: u32) -> Row {
+        Row {
+            seq,
+            scope: Scope::BODY,
+            index: None,
+            kind: Kind::Step,
+            name: "s".into(),
+            fingerprint: 0,
+            options: StepOptions::default(),
+            input: None,
+            status: StepStatus::Running,
+            result: Some("12345".into()),
+            failure: None,
+            attempt,
+            attempt_orders: Vec::new(),
+            order: None,
+            wake_at: None,
+            started_at: Timestamp(1),
+            completed_at: None,
+        }
+    }
+
+    fn save(run: Run, rows: Vec<Row>) -> Write {
+        Write::Save(run.id, Changes { run: Some(Box::new(run)), rows })
+    }
+
+    #[test]
+    fn of_each_run_and_row_the_last_state_is_left() {
+        let completed = Run { status: WorkflowStatus::Completed, ..run(1, None) };
+        let writes = [
+            Write::Start(Box::new(run(1, None))),
+            save(run(1, None), vec![row(1, 1), row(2, 1)]),
+            save(completed, vec![row(1, 2)]),
+            Write::Offer(Box::new(run(2, None))),
+        ];
+        let batch = Batch::of(&writes);
+        let runs: Vec<_> =
+            batch.runs.iter().map(|state| (state.run.status, state.owner, state.begins)).collect();
+        assert_eq!(
+            runs,
+            [(WorkflowStatus::Completed, Owner::Me, false), (WorkflowStatus::Created, Owner::Nobody, true)]
+        );
+        let rows: Vec<_> = batch.rows.iter().map(|state| (state.row.seq, state.row.attempt)).collect();
+        assert_eq!(rows, [(1, 2), (2, 1)]);
+        assert!(batch.has_offers());
+    }
+
+    #[test]
+    fn of_runs_with_the_same_key_the_first_is_left() {
+        let writes = [
+            Write::Start(Box::new(run(1, Some("b")))),
+            Write::Start(Box::new(run(2, Some("a")))),
+            Write::Start(Box::new(run(3, Some("b")))),
+        ];
+        let batch = Batch::of(&writes);
+        let runs: Vec<_> = batch.runs.iter().map(|state| state.run.id.0.as_u128()).collect();
+        assert_eq!(runs, [2, 1], "in the order of their keys");
+    }
+
+    #[test]
+    fn a_batch_falls_into_parts_that_a_statement_can_hold() {
+        let writes = [save(run(1, None), vec![row(1, 1), row(2, 1)]), Write::Start(Box::new(run(2, None)))];
+        let sizes = |most| -> Vec<(usize, usize)> {
+            let parts = Batch::of(&writes).parts_of(most);
+            parts.iter().map(|part| (part.runs.len(), part.rows.len())).collect()
+        };
+        assert_eq!(sizes(100), [(2, 2)]);
+        assert_eq!(sizes(10), [(2, 0), (0, 2)]);
+        assert_eq!(sizes(1), [(1, 0), (1, 0), (0, 1), (0, 1)]);
+    }
 }

@@ -20,7 +20,7 @@ const CLAIM: &str = "WITH fence AS MATERIALIZED ( \
         UNION ALL SELECT node.epoch FROM forge_nodes node, fence WHERE node.ended_at IS NOT NULL) AS free \
     CROSS JOIN LATERAL (SELECT id, due_at FROM forge_runs \
         WHERE owner = free.epoch AND due_at IS NOT NULL AND due_at <= $2 \
-        ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED) AS run \
+        ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) AS run \
     ORDER BY run.due_at, run.id LIMIT $3 \
 ), claimed AS ( \
     UPDATE forge_runs SET owner = $1 WHERE id = ANY (ARRAY(SELECT id FROM picked)) RETURNING due_at, id \

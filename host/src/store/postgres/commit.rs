@@ -8,7 +8,7 @@ use sqlx::{Arguments as _, Encode, Postgres, Type};
 use uuid::Uuid;
 
 use super::batch::{Batch, Owner, RowState, RunState, key};
-use super::connection::{Connection, PgQuery};
+use super::connection::{Connection, End, PgQuery};
 use super::decode::Columns;
 use super::error::QueryError;
 use super::text;
@@ -111,7 +111,7 @@ pub(super) async fn write(
         tries += 1;
         match write_once(connection, pen, writes).await {
             Err(NotWritten::Failed(error)) if error.is_conflict() && tries < TRIES => {
-                connection.batch("ROLLBACK").await?;
+                connection.finish(End::Rollback).await?;
             }
             done => break done?,
         }
@@ -130,11 +130,11 @@ async fn write_once(
         return write_part(connection, pen, part).await;
     }
     let mut begun = Vec::new();
-    connection.batch("BEGIN").await?;
+    connection.begin("BEGIN").await?;
     for part in &parts {
         begun.append(&mut write_part(connection, pen, part).await?);
     }
-    connection.batch("COMMIT").await?;
+    connection.finish(End::Commit).await?;
     Ok(begun)
 }
 

@@ -24,26 +24,36 @@ const SET_UP: &str = "SELECT set_config('statement_timeout', $1, false), \
      set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
      set_config('jit', 'off', false)";
 
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    Commit,
+    Rollback,
+}
+
 /// A connection on which no statement takes longer than it may.
 pub(super) struct Connection {
     inner: PgConnection,
     limit: Duration,
     /// The last statement was answered. If not, the connection is of no use: the answer may still come.
     healthy: bool,
+    /// It is in a transaction.
+    busy: bool,
 }
 
 impl Connection {
     pub(super) async fn open(options: &PgConnectOptions, limit: Duration) -> Result<Self, QueryError> {
         let connecting = timeout(limit, PgConnection::connect_with(options));
         let inner = connecting.await.map_err(|_| QueryError::TimedOut(limit))??;
-        let mut connection = Self { inner, limit, healthy: true };
+        let mut connection = Self { inner, limit, healthy: true, busy: false };
         let server_limit = (limit.as_millis() * 9 / 10).to_string();
         connection.all(sqlx::query(SET_UP).bind(server_limit)).await?;
         Ok(connection)
     }
 
+    /// Whether somebody else may use it.
     pub(super) fn is_healthy(&self) -> bool {
-        self.healthy
+        self.healthy && !self.busy
     }
 
     /// All rows of the answer.
@@ -67,6 +77,22 @@ impl Connection {
         let running = sqlx::Executor::execute(&mut self.inner, sqlx::raw_sql(statements));
         timeout(self.limit, running).await.map_err(|_| QueryError::TimedOut(self.limit))??;
         self.healthy = true;
+        Ok(())
+    }
+
+    /// Begins a transaction with these statements.
+    pub(super) async fn begin(&mut self, statements: &'static str) -> Result<(), QueryError> {
+        self.busy = true;
+        self.batch(statements).await
+    }
+
+    pub(super) async fn finish(&mut self, end: End) -> Result<(), QueryError> {
+        self.batch(match end {
+            End::Commit => "COMMIT",
+            End::Rollback => "ROLLBACK",
+        })
+        .await?;
+        self.busy = false;
         Ok(())
     }
 
@@ -154,31 +180,22 @@ pub(super) struct Lent<'c> {
 
 impl Lent<'_> {
     pub(super) async fn all(&mut self, query: PgQuery<'_>) -> Result<Vec<PgRow>, QueryError> {
-        if self.connection.is_none() {
-            self.renew().await?;
-        }
-        match &mut self.connection {
-            Some(connection) => connection.all(query).await,
-            None => Ok(Vec::new()),
-        }
+        self.connection().await?.all(query).await
     }
 
-    /// Statements without parameters, one after the other.
-    pub(super) async fn batch(&mut self, statements: &'static str) -> Result<(), QueryError> {
-        if self.connection.is_none() {
-            self.renew().await?;
-        }
-        match &mut self.connection {
-            Some(connection) => connection.batch(statements).await,
-            None => Ok(()),
-        }
+    /// The connection, made anew if it is gone.
+    pub(super) async fn connection(&mut self) -> Result<&mut Connection, QueryError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.pool.options, self.pool.limit).await?,
+        };
+        Ok(self.connection.insert(connection))
     }
 
     async fn renew(&mut self) -> Result<(), QueryError> {
         self.connection = None;
-        self.connection = Some(Connection::open(&self.pool.options, self.pool.limit).await?);
         self.reused = false;
-        Ok(())
+        self.connection().await.map(|_| ())
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shared;
-use super::connection::Connection;
+use super::connection::{Connection, End};
 use super::decode::Columns;
 use super::error::QueryError;
 use super::notices::Word;
@@ -27,6 +27,9 @@ const BEATS: u32 = 3;
 
 /// Beats between two looks for what nobody needs any more.
 const SWEEP: u32 = 20;
+
+/// An answer that takes twice as long does not say what time it is.
+const SLOW: Duration = Duration::from_millis(250);
 
 /// Epochs are given out one after the other, and are visible in that order.
 const BEGIN: &str = "BEGIN; \
@@ -106,7 +109,7 @@ pub(super) async fn register(
     channel: &str,
     identity: &Identity,
 ) -> Result<Epoch, StoreError> {
-    connection.batch(BEGIN).await?;
+    connection.begin(BEGIN).await?;
     let name = text::encode(&identity.name);
     connection.all(sqlx::query(REPLACE).bind(&*name).bind(channel)).await?;
     insert(connection, identity).await
@@ -117,10 +120,10 @@ async fn register_again(
     connection: &mut Connection,
     identity: &Identity,
 ) -> Result<Option<Epoch>, StoreError> {
-    connection.batch(BEGIN).await?;
+    connection.begin(BEGIN).await?;
     let name = text::encode(&identity.name);
     if connection.first(sqlx::query(NAMESAKE).bind(&*name)).await?.is_some() {
-        connection.batch("ROLLBACK").await?;
+        connection.finish(End::Rollback).await?;
         return Ok(None);
     }
     insert(connection, identity).await.map(Some)
@@ -132,7 +135,7 @@ async fn insert(connection: &mut Connection, identity: &Identity) -> Result<Epoc
     let row = connection.first(query).await?;
     let nothing = || StoreError::Unavailable("PostgreSQL gave no epoch".to_owned());
     let epoch = Columns::new(TABLE, &row.ok_or_else(nothing)?).number()?;
-    connection.batch("COMMIT").await?;
+    connection.finish(End::Commit).await?;
     Ok(Epoch(epoch))
 }
 
@@ -141,8 +144,8 @@ struct Beat {
     live: bool,
     why: Option<Arc<str>>,
     dead: Option<Arc<str>>,
-    /// The time there when the answer was here, about.
-    time: Timestamp,
+    /// The time there when the answer was here, if that was soon enough to know.
+    time: Option<Timestamp>,
 }
 
 /// Keeps the lease until the store is closed, or another process has the node's name.
@@ -167,7 +170,7 @@ pub(super) async fn keep(
             beat(&shared, &identity, &options, &mut connection, limit, number.is_multiple_of(SWEEP)).await;
         number = number.wrapping_add(1);
         match beaten {
-            Ok(true) => {}
+            Ok(true) => shared.settle_soon(),
             Ok(false) => return,
             Err(error) if failing => tracing::debug!(%error, "the lease cannot be renewed"),
             Err(ref error) => tracing::warn!(%error, "the lease cannot be renewed"),
@@ -190,7 +193,9 @@ async fn beat(
         None => Connection::open(options, limit).await?,
     };
     let beat = renew(&mut connection, shared).await?;
-    clock::follow(beat.time);
+    if let Some(time) = beat.time {
+        clock::follow(time);
+    }
     if let Some(dead) = &beat.dead {
         tracing::warn!(nodes = %dead, "nodes have not renewed their leases: others take their runs");
         // Others hear of it; this one has said it.
@@ -222,6 +227,10 @@ async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Beat, Sto
     let query = sqlx::query(BEAT).bind(voice.epoch().0).bind(voice.channel()).bind(voice.say(Word::Free));
     let row = connection.first(query).await?;
     let way_back = asked.elapsed() / 2;
+    let at_answer = |time: Timestamp| {
+        let known = way_back < SLOW;
+        known.then(|| time.plus(u64::try_from(way_back.as_millis()).unwrap_or(0)))
+    };
     let nothing = || StoreError::Unavailable("PostgreSQL answered nothing".to_owned());
     let row = row.ok_or_else(nothing)?;
     let mut columns = Columns::new(TABLE, &row);
@@ -229,7 +238,7 @@ async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Beat, Sto
         live: columns.flag()?,
         why: columns.optional_text()?,
         dead: columns.optional_text()?,
-        time: columns.time()?.plus(u64::try_from(way_back.as_millis()).unwrap_or(0)),
+        time: at_answer(columns.time()?),
     })
 }
 

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnectOptions;
 
 use super::PostgresStore;
-use super::connection::Connection;
+use super::connection::{Connection, End};
 use super::error::QueryError;
 use super::options::{PostgresOptions, connect_options, describe};
 use crate::store::StoreError;
@@ -80,7 +80,7 @@ pub(super) async fn migrate(connection: &mut Connection, database: &str) -> Resu
     if usable && pending(connection, database).await?.is_empty() {
         return Ok(Vec::new());
     }
-    connection.batch("BEGIN").await.map_err(failed)?;
+    connection.begin("BEGIN").await.map_err(failed)?;
     connection.batch(LOCK).await.map_err(failed)?;
     connection.batch(VERSIONS).await.map_err(failed)?;
     let pending = pending(connection, database).await?;
@@ -89,7 +89,7 @@ pub(super) async fn migrate(connection: &mut Connection, database: &str) -> Resu
         let done = sqlx::query("INSERT INTO forge_schema (version, needs) VALUES ($1, $2)");
         connection.all(done.bind(version).bind(migration.needs)).await.map_err(failed)?;
     }
-    connection.batch("COMMIT").await.map_err(failed)?;
+    connection.finish(End::Commit).await.map_err(failed)?;
     Ok(pending.into_iter().map(|(version, _)| version).collect())
 }
 

@@ -242,6 +242,15 @@ impl Shared {
         Ok(())
     }
 
+    /// The same for those who read nothing now.
+    fn settle_soon(self: &Arc<Self>) {
+        if self.doubtful.load(Ordering::Acquire) {
+            let shared = Arc::clone(self);
+            // The lease does not wait for it. If it fails, the next beat tries again.
+            tokio::spawn(async move { shared.settle().await });
+        }
+    }
+
     /// The lease was renewed.
     fn beaten(&self) {
         if self.lost_claim.swap(false, Ordering::AcqRel) {
@@ -252,7 +261,6 @@ impl Shared {
     /// Those of the open questions that were given out before. From now on all of them were.
     fn given(&self, open: HashSet<i64>) -> HashSet<i64> {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *given, open);
-        before
+        std::mem::replace(&mut *given, open)
     }
 }

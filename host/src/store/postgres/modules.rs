@@ -1,6 +1,6 @@
 use sqlx::postgres::PgRow;
 
-use super::connection::{Connections, Lent};
+use super::connection::{Connection, Connections, End};
 use super::decode::Columns;
 use super::notices::Voice;
 use super::text;
@@ -60,13 +60,14 @@ pub(super) async fn register(
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
     let mut lent = connections.take().await?;
-    lent.batch(BEGIN).await?;
-    if let Some(taken) = taken(&mut lent, digest, versions).await? {
-        lent.batch("ROLLBACK").await?;
+    let connection = lent.connection().await?;
+    connection.begin(BEGIN).await?;
+    if let Some(taken) = taken(connection, digest, versions).await? {
+        connection.finish(End::Rollback).await?;
         return Ok(Some(taken));
     }
     let uploaded_at = versions.first().map_or(0, |version| version.created_at.0);
-    lent.all(sqlx::query(INSERT_MODULE).bind(digest).bind(component).bind(uploaded_at)).await?;
+    connection.all(sqlx::query(INSERT_MODULE).bind(digest).bind(component).bind(uploaded_at)).await?;
     for version in versions {
         let insert = sqlx::query(INSERT_VERSION)
             .bind(text::encode(&version.workflow))
@@ -76,23 +77,23 @@ pub(super) async fn register(
             .bind(version.created_at.0)
             .bind(version.deprecated)
             .bind(version.active);
-        lent.all(insert).await?;
+        connection.all(insert).await?;
     }
-    lent.all(sqlx::query(TELL).bind(voice.channel()).bind(voice.versions())).await?;
-    lent.batch("COMMIT").await?;
+    connection.all(sqlx::query(TELL).bind(voice.channel()).bind(voice.versions())).await?;
+    connection.finish(End::Commit).await?;
     Ok(None)
 }
 
 /// The first of these versions that exists with another component.
 async fn taken(
-    lent: &mut Lent<'_>,
+    connection: &mut Connection,
     digest: &str,
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
     for version in versions {
         let workflow = text::encode(&version.workflow);
         let query = sqlx::query(VERSION).bind(workflow).bind(i64::from(version.version));
-        let existing = lent.all(query).await?.first().map(decode).transpose()?;
+        let existing = connection.all(query).await?.first().map(decode).transpose()?;
         if let Some(existing) = existing.filter(|existing| existing.digest != digest) {
             return Ok(Some(existing));
         }

@@ -1,0 +1,153 @@
+//! Servers that stop, hang and lose connections.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use forge_host::journal::Timestamp;
+use forge_host::store::postgres::{PostgresOptions, PostgresStore};
+use forge_host::store::{Nodes as _, Notice, Store as _, StoreError, Write};
+use forge_postgres::{Server, Shutdown};
+
+use crate::proxy::Proxy;
+use crate::support::{
+    SOON, commit, connect, database, eventually, execute, hears, open, options, run, save, start, text,
+};
+
+/// So long a statement may take here.
+const LIMIT: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_acknowledged_is_lost_when_the_server_crashes() {
+    let server = Arc::new(Server::start(&[]).unwrap());
+    let url = server.create_database().unwrap();
+    // A lease that a restart does not use up.
+    let lease = Duration::from_secs(30);
+    let store =
+        PostgresStore::open(&PostgresOptions { lease, ..PostgresOptions::new(&url, "a") }).await.unwrap();
+    let mut notices = store.listen().unwrap();
+    let epoch = store.epoch();
+    let crashing = {
+        let server = Arc::clone(&server);
+        std::thread::spawn(move || {
+            for _ in 0..3 {
+                server.restart(Shutdown::Immediate).unwrap();
+            }
+        })
+    };
+    let (mut acknowledged, mut failed, mut number) = (Vec::new(), 0, 0);
+    while !crashing.is_finished() || failed == 0 {
+        number += 1;
+        match commit(&store, &[start(number)]).await {
+            Ok(_) => acknowledged.push(number),
+            Err(StoreError::Unavailable(_)) => failed += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    crashing.join().unwrap();
+    hears(&mut notices, Notice::Reconnected).await;
+    commit(&store, &[start(number + 1)]).await.unwrap();
+    for number in &acknowledged {
+        assert!(store.run(run(*number).id).await.unwrap().is_some(), "run {number} was acknowledged");
+    }
+    assert_eq!(store.epoch(), epoch, "a server that was down is no reason to take a node for dead");
+    let due = store.due(epoch, None, Timestamp::MAX, u32::MAX).await.unwrap();
+    assert!(due.len() > acknowledged.len());
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_not_available_and_is_again() {
+    let proxy = Proxy::before(Server::shared().unwrap().port()).await;
+    let limited = PostgresOptions { timeout: LIMIT, ..PostgresOptions::new(proxy.url(&database()), "a") };
+    let store = PostgresStore::open(&limited).await.unwrap();
+    let mut notices = store.listen().unwrap();
+    commit(&store, &[start(1)]).await.unwrap();
+    proxy.hold_all();
+    let began = Instant::now();
+    let late = [start(2)];
+    let (written, read) = tokio::join!(commit(&store, &late), store.run(run(1).id));
+    assert!(matches!(written, Err(StoreError::Unavailable(why)) if why.contains("has not answered for 1s")));
+    assert!(matches!(read, Err(StoreError::Unavailable(_))));
+    assert!(matches!(PostgresStore::open(&limited).await, Err(StoreError::CannotOpen { .. })));
+    assert!(began.elapsed() < 5 * LIMIT);
+    proxy.release();
+    hears(&mut notices, Notice::Reconnected).await;
+    commit(&store, &[start(3)]).await.unwrap();
+    assert!(store.run(run(1).id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_batch_that_was_given_up_is_not_written_after_later_ones() {
+    let url = database();
+    let proxy = Proxy::before(Server::shared().unwrap().port()).await;
+    let limited = PostgresOptions { timeout: LIMIT, ..PostgresOptions::new(proxy.url(&url), "a") };
+    let store = PostgresStore::open(&limited).await.unwrap();
+    commit(&store, &[save(1, "1")]).await.unwrap();
+    let mut other = connect(&url).await;
+    execute(
+        &mut other,
+        "CREATE TEMPORARY TABLE early AS SELECT pid FROM pg_stat_activity \
+         WHERE datname = current_database() AND query LIKE 'WITH fence%' AND pid <> pg_backend_pid()",
+    )
+    .await;
+    assert_eq!(text(&mut other, "SELECT count(*)::TEXT FROM early").await, "1");
+    proxy.hold_these();
+    // It is on its way to the server, and arrives when all is over.
+    assert!(matches!(commit(&store, &[save(1, "2"), start(2)]).await, Err(StoreError::Unavailable(_))));
+    let loaded = store.load(&[run(1).id, run(2).id]).await.unwrap();
+    let outputs: Vec<_> =
+        loaded.into_iter().map(|loaded| loaded.unwrap().and_then(|loaded| loaded.run.output)).collect();
+    assert_eq!(outputs, [Some("1".into()), None]);
+    proxy.release();
+    // Whoever said it is gone when the server has read it.
+    eventually(&mut other, "SELECT count(*)::TEXT FROM pg_stat_activity JOIN early USING (pid)", "0").await;
+    commit(&store, &[start(3)]).await.unwrap();
+    assert_eq!(
+        store.run(run(1).id).await.unwrap().unwrap().output,
+        Some("1".into()),
+        "what was read stays true"
+    );
+    assert_eq!(store.run(run(2).id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_batch_is_too_late_for_a_connection_that_was_replaced() {
+    // The same without a network: what the late batch is held against.
+    let url = database();
+    let store = open(&url, "a").await;
+    commit(&store, &[start(1)]).await.unwrap();
+    let mut other = connect(&url).await;
+    execute(&mut other, "UPDATE forge_nodes SET writer = writer + 1").await;
+    assert!(matches!(commit(&store, &[start(2)]).await, Err(StoreError::Fenced)));
+    assert_eq!(store.run(run(2).id).await.unwrap(), None);
+    commit(&store, &[start(3)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn reads_go_on_when_the_server_was_restarted_while_nobody_read() {
+    let server = Server::start(&[]).unwrap();
+    let url = server.create_database().unwrap();
+    let store = PostgresStore::open(&options(&url, "a")).await.unwrap();
+    commit(&store, &[start(1)]).await.unwrap();
+    let ids = [run(1).id];
+    let (one, two, three) = tokio::join!(store.load(&ids), store.load(&ids), store.load(&ids));
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    server.restart(Shutdown::Fast).unwrap();
+    for _ in 0..4 {
+        assert!(store.run(run(1).id).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_more_than_a_statement_holds_is_written_as_one() {
+    let store = open(&database(), "a").await;
+    let document: std::sync::Arc<str> = format!("\"{}\"", "x".repeat(40 << 20)).into();
+    let large = |number| {
+        Write::Start(Box::new(forge_host::journal::Run {
+            input: std::sync::Arc::clone(&document),
+            ..run(number)
+        }))
+    };
+    let batch: Vec<Write> = (1..=3).map(large).collect();
+    tokio::time::timeout(3 * SOON, commit(&store, &batch)).await.unwrap().unwrap();
+    assert_eq!(store.run(run(3).id).await.unwrap().unwrap().input, document);
+}

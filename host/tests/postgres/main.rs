@@ -1,0 +1,13 @@
+//! What the PostgreSQL store does beyond what every store must (`store.rs`): several nodes, servers that fail, and
+//! what other programs see.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod claims;
+mod faults;
+mod fencing;
+mod notices;
+mod proxy;
+mod questions;
+mod schema;
+mod support;

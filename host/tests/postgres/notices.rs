@@ -1,0 +1,70 @@
+//! What nodes tell each other.
+
+use forge_host::journal::Timestamp;
+use forge_host::store::{Nodes, Notice, Store as _, VersionRow};
+
+use crate::support::{commit, connect, database, execute, hears, offer, open, run};
+
+#[tokio::test]
+async fn what_one_says_the_others_hear() {
+    let url = database();
+    let (a, b) = (open(&url, "a").await, open(&url, "b").await);
+    let mut notices = b.listen().unwrap();
+    assert!(b.listen().is_none(), "there is one listener");
+    for notice in [Notice::Awaited(run(1).id), Notice::Rested(run(2).id), Notice::Free] {
+        a.tell(notice.clone()).await.unwrap();
+        hears(&mut notices, notice).await;
+    }
+    commit(&a, &[offer(1)]).await.unwrap();
+    hears(&mut notices, Notice::Free).await;
+
+    let version = VersionRow {
+        workflow: "payment".to_owned(),
+        version: 1,
+        digest: "d".to_owned(),
+        timeout_ms: 1,
+        deprecated: false,
+        active: false,
+        created_at: Timestamp(1),
+    };
+    a.register("d", b"component", &[version]).await.unwrap();
+    hears(&mut notices, Notice::Versions).await;
+    assert!(a.activate("payment", 1).await.unwrap());
+    hears(&mut notices, Notice::Versions).await;
+    assert!(a.deprecate("payment", 1).await.unwrap());
+    hears(&mut notices, Notice::Versions).await;
+}
+
+#[tokio::test]
+async fn nobody_hears_itself_or_what_it_does_not_understand() {
+    let url = database();
+    let (a, b) = (open(&url, "a").await, open(&url, "b").await);
+    let mut notices = a.listen().unwrap();
+    a.tell(Notice::Awaited(run(1).id)).await.unwrap();
+    a.tell(Notice::Fenced).await.unwrap();
+    let mut other = connect(&url).await;
+    execute(&mut other, "SELECT pg_notify('forge_' || 'public'::regnamespace::oid, '7 from-the-future 1')")
+        .await;
+    b.tell(Notice::Rested(run(2).id)).await.unwrap();
+    assert_eq!(notices.recv().await, Some(Notice::Rested(run(2).id)));
+}
+
+#[tokio::test]
+async fn nodes_are_listed_with_what_they_have_to_do() {
+    let url = database();
+    let (a, b) = (open(&url, "a").await, open(&url, "b").await);
+    commit(&b, &[crate::support::start(1), crate::support::start(2), offer(3)]).await.unwrap();
+    b.close().await;
+    let nodes = Nodes::list(&a).await.unwrap();
+    let shown: Vec<_> =
+        nodes.iter().map(|node| (&*node.name, node.runs, node.here, node.ended_at.is_some())).collect();
+    assert_eq!(shown, [("a", 0, true, false), ("b", 2, false, true)]);
+    assert!(nodes[0].lease_until > nodes[0].started_at);
+    assert_eq!(nodes[0].epoch, a.epoch());
+    a.claim(a.epoch(), Timestamp::MAX, 10).await.unwrap();
+    assert_eq!(
+        Nodes::list(&a).await.unwrap().len(),
+        1,
+        "who ended is not listed once nothing waits for another node"
+    );
+}

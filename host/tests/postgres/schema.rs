@@ -1,0 +1,206 @@
+//! The schema: who may change it, and what other programs see.
+
+use std::time::Duration;
+
+use forge_host::journal::{
+    Begin, Event, Failure, Journal, Kind, Run, Scope, StepOptions, Timestamp, fingerprint, kind,
+};
+use forge_host::store::postgres::{PostgresOptions, PostgresStore};
+use forge_host::store::{Store as _, StoreError, Write};
+use forge_postgres::Server;
+use sqlx::postgres::PgListener;
+use tokio::time::timeout;
+
+use crate::support::{SOON, commit, connect, database, execute, open, run, start, text};
+
+#[tokio::test]
+async fn migrations_are_applied_once() {
+    let url = database();
+    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), [1]);
+    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), [0_i32; 0]);
+    let url = database();
+    let (one, two) = tokio::join!(PostgresStore::migrate(&url), PostgresStore::migrate(&url));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.len() + two.len(), 1, "one of two that come at once does it");
+}
+
+#[tokio::test]
+async fn a_host_works_with_a_newer_schema_unless_that_needs_a_newer_host() {
+    let url = database();
+    PostgresStore::migrate(&url).await.unwrap();
+    let mut other = connect(&url).await;
+    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (2, 1)").await;
+    open(&url, "a").await.close().await;
+    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (3, 2)").await;
+    let refused = PostgresStore::open(&PostgresOptions::new(&url, "a")).await;
+    assert!(matches!(refused, Err(StoreError::TooNew { found: 3, known: 1, .. })));
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_change_the_schema_is_told_who_must() {
+    let server = Server::shared().unwrap();
+    let url = database();
+    let mut owner = connect(&url).await;
+    execute(
+        &mut owner,
+        "CREATE ROLE plain LOGIN PASSWORD 's3cret'; REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    )
+    .await;
+    let database = url.split('/').next_back().unwrap();
+    let plain = format!("postgres://plain:s3cret@127.0.0.1:{}/{database}", server.port());
+    let refused = PostgresStore::open(&PostgresOptions::new(&plain, "a")).await.err().unwrap().to_string();
+    assert!(refused.contains("run `forge migrate` with a role that owns the schema"), "{refused}");
+    assert!(!refused.contains("s3cret"), "{refused}");
+    PostgresStore::migrate(&url).await.unwrap();
+    execute(&mut owner, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO plain").await;
+    let store = PostgresStore::open(&PostgresOptions::new(&plain, "a")).await.unwrap();
+    commit(&store, &[start(1)]).await.unwrap();
+    store.register("d", b"c", &[]).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_says_why() {
+    let server = Server::shared().unwrap();
+    let why = async |url: &str| -> String {
+        let options = PostgresOptions { timeout: Duration::from_secs(2), ..PostgresOptions::new(url, "a") };
+        PostgresStore::open(&options).await.err().unwrap().to_string()
+    };
+    let there_is_none = why(&server.url("nowhere")).await;
+    assert!(there_is_none.contains("create the database"), "{there_is_none}");
+    let nobody_there = why("postgres://forge:s3cret@127.0.0.1:1/forge").await;
+    assert!(
+        nobody_there.contains("check that it runs") && !nobody_there.contains("s3cret"),
+        "{nobody_there}"
+    );
+    let mut other = connect(&server.url("postgres")).await;
+    execute(&mut other, "CREATE DATABASE latin ENCODING LATIN1 LOCALE 'C' TEMPLATE template0").await;
+    let no_utf8 = why(&server.url("latin")).await;
+    assert!(no_utf8.contains("ENCODING 'UTF8'"), "{no_utf8}");
+}
+
+/// A run with everything that JSONB and text do not take.
+fn odd() -> Journal {
+    let document = r#"{"a":"\u0000","b":1e999999}"#;
+    let mut journal = Journal::unsaved(Run {
+        input: document.into(),
+        trace_id: Some("tr\0ace".into()),
+        deadline: Timestamp(i64::MAX),
+        ..run(1)
+    });
+    let begin = |name: &str, input: Option<&str>| {
+        Event::Begun(Begin {
+            scope: Scope::BODY,
+            index: Some(u32::from(name != "plain")),
+            kind: Kind::Step,
+            name: name.into(),
+            fingerprint: fingerprint(Kind::Step, name, input),
+            options: StepOptions::default(),
+            input: input.map(Into::into),
+            wake_at: Some(Timestamp(i64::MIN)),
+        })
+    };
+    let failure = Failure::permanent(kind::ERROR, "nul: \0");
+    for event in [
+        begin("plain", None),
+        Event::Completed { seq: 1, result: Some(document.into()) },
+        begin("n\0ul", Some("[1]")),
+        Event::Failed { seq: 2, failure: failure.clone() },
+        Event::Unwinding { failure },
+    ] {
+        journal.apply(event, Timestamp(2_000)).unwrap();
+    }
+    journal
+}
+
+#[tokio::test]
+async fn the_views_show_every_row_in_the_types_of_the_spec() {
+    let url = database();
+    let store = open(&url, "a").await;
+    let mut journal = odd();
+    commit(&store, &[Write::Save(run(1).id, journal.take_changes()), start(2)]).await.unwrap();
+    let loaded = store.load(&[run(1).id]).await.unwrap().pop().unwrap().unwrap().unwrap();
+    assert_eq!((&loaded.run, loaded.rows.unwrap().as_slice()), (journal.run(), journal.rows()));
+
+    let mut other = connect(&url).await;
+    let types = "SELECT string_agg(DISTINCT concat_ws(' ', pg_typeof(id), pg_typeof(input), pg_typeof(output), \
+         pg_typeof(step_results), pg_typeof(started_at), pg_typeof(completed_at)), ', ') FROM forge_workflow_runs";
+    let zoned = "timestamp with time zone";
+    assert_eq!(text(&mut other, types).await, format!("uuid jsonb jsonb jsonb {zoned} {zoned}"));
+    let types = "SELECT string_agg(DISTINCT concat_ws(' ', pg_typeof(id), pg_typeof(workflow_run_id), pg_typeof(input), \
+         pg_typeof(result), pg_typeof(started_at), pg_typeof(completed_at)), ', ') FROM forge_workflow_steps";
+    assert_eq!(text(&mut other, types).await, format!("uuid uuid jsonb jsonb {zoned} {zoned}"));
+    let rows = "SELECT string_agg(to_jsonb(view)::TEXT, ',') FROM forge_workflow_runs view";
+    let rows = text(&mut other, rows).await;
+    assert!(rows.contains(r#""current_step": "n"#) && rows.contains(r#""plain": "{\"a\""#), "{rows}");
+    let steps =
+        text(&mut other, "SELECT string_agg(to_jsonb(view)::TEXT, ',') FROM forge_workflow_steps view").await;
+    assert!(steps.contains(r#""input": [1]"#), "{steps}");
+    let ids = "SELECT count(DISTINCT id)::TEXT FROM forge_workflow_steps";
+    assert_eq!(text(&mut other, ids).await, "2");
+}
+
+#[tokio::test]
+async fn whoever_deletes_a_run_deletes_its_journal() {
+    let url = database();
+    let store = open(&url, "a").await;
+    let mut journal = odd();
+    commit(&store, &[Write::Save(run(1).id, journal.take_changes()), start(2)]).await.unwrap();
+    let mut other = connect(&url).await;
+    execute(&mut other, "DELETE FROM forge_runs WHERE right(id::TEXT, 1) = '1'").await;
+    assert_eq!(text(&mut other, "SELECT count(*)::TEXT FROM forge_steps").await, "0");
+    assert!(store.run(run(2).id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn who_asks_for_reactivity_hears_of_every_statement() {
+    let url = database();
+    let store = open(&url, "a").await;
+    let mut other = connect(&url).await;
+    let mut listener = PgListener::connect(&url).await.unwrap();
+    listener.listen_all(["forge_workflow_runs", "forge_workflow_steps"]).await.unwrap();
+    let hear = async |listener: &mut PgListener| -> (String, serde_json::Value) {
+        let heard = timeout(SOON, listener.recv()).await.unwrap().unwrap();
+        (heard.channel().to_owned(), serde_json::from_str(heard.payload()).unwrap())
+    };
+    commit(&store, &[start(9)]).await.unwrap();
+    execute(
+        &mut other,
+        "SELECT forge_enable_reactivity('forge_workflow_runs'); \
+         SELECT forge_enable_reactivity('forge_workflow_steps'); \
+         SELECT forge_enable_reactivity('forge_workflow_steps')",
+    )
+    .await;
+    let mut journal = odd();
+    commit(&store, &[Write::Save(run(1).id, journal.take_changes())]).await.unwrap();
+    let id = run(1).id.to_string();
+    let inserted = serde_json::json!({ "op": "insert", "ids": [id], "more": false });
+    let mut heard = [hear(&mut listener).await, hear(&mut listener).await];
+    heard.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(
+        heard,
+        ["forge_workflow_runs", "forge_workflow_steps"].map(|name| (name.to_owned(), inserted.clone()))
+    );
+
+    execute(&mut other, "SELECT forge_disable_reactivity('forge_workflow_steps')").await;
+    let mut changed = journal.run().clone();
+    changed.output = Some("1".into());
+    let changes =
+        forge_host::journal::Changes { run: Some(Box::new(changed)), rows: journal.rows().to_vec() };
+    commit(&store, &[Write::Save(run(1).id, changes)]).await.unwrap();
+    let updated = serde_json::json!({ "op": "update", "ids": [id], "more": false });
+    assert_eq!(hear(&mut listener).await, ("forge_workflow_runs".to_owned(), updated));
+
+    let many: Vec<Write> = (1_000..1_400).map(start).collect();
+    commit(&store, &many).await.unwrap();
+    let (_, payload) = hear(&mut listener).await;
+    assert_eq!((payload["ids"].as_array().unwrap().len(), &payload["more"]), (190, &true.into()));
+    execute(&mut other, "DELETE FROM forge_runs WHERE right(id::TEXT, 1) = '1' AND NOT id::TEXT LIKE '%4%'")
+        .await;
+    assert_eq!(hear(&mut listener).await.1["op"], "delete");
+
+    let error =
+        sqlx::raw_sql("SELECT forge_enable_reactivity('forge_runs')").execute(&mut other).await.unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("forge_workflow_runs and forge_workflow_steps"), "{error}");
+}

@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use forge_host::journal::{Changes, Run, RunId, Timestamp, WorkflowStatus};
+use forge_host::store::postgres::{PostgresOptions, PostgresStore};
+use forge_host::store::{Epoch, Notice, Store, StoreError, Write, Written};
+use forge_postgres::Server;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// What comes at all comes within this time.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// The shortest lease that there can be.
+pub(crate) const LEASE: Duration = PostgresOptions::SHORTEST_LEASE;
+
+/// A new database on the server that all tests share.
+pub(crate) fn database() -> String {
+    Server::shared().unwrap().create_database().unwrap()
+}
+
+pub(crate) fn options(url: &str, node: &str) -> PostgresOptions {
+    PostgresOptions { lease: LEASE, ..PostgresOptions::new(url, node) }
+}
+
+pub(crate) async fn open(url: &str, node: &str) -> PostgresStore {
+    PostgresStore::open(&options(url, node)).await.unwrap()
+}
+
+/// A connection of another program.
+pub(crate) async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
+}
+
+pub(crate) async fn execute(connection: &mut PgConnection, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(connection).await.unwrap();
+}
+
+pub(crate) async fn text(connection: &mut PgConnection, sql: &'static str) -> String {
+    sqlx::query_scalar::<_, Option<String>>(sql).fetch_one(connection).await.unwrap().unwrap_or_default()
+}
+
+/// Asks until the answer is this.
+pub(crate) async fn eventually(connection: &mut PgConnection, sql: &'static str, answer: &str) {
+    let asking = async {
+        while text(connection, sql).await != answer {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, asking).await.unwrap_or_else(|_| panic!("{sql} is not {answer}"));
+}
+
+pub(crate) fn run(number: u128) -> Run {
+    Run {
+        id: RunId(Uuid::from_u128(number)),
+        workflow: "payment".into(),
+        version: 1,
+        digest: "d1".into(),
+        input: "{}".into(),
+        output: None,
+        status: WorkflowStatus::Running,
+        started_at: Timestamp(1_000),
+        completed_at: None,
+        deadline: Timestamp(90_000),
+        wake_at: None,
+        failure: None,
+        stuck: None,
+        pause: None,
+        key: None,
+        auth: "{}".into(),
+        trace_id: None,
+    }
+}
+
+pub(crate) fn start(number: u128) -> Write {
+    Write::Start(Box::new(run(number)))
+}
+
+pub(crate) fn offer(number: u128) -> Write {
+    Write::Offer(Box::new(run(number)))
+}
+
+/// The run with another trace, by which a state of it can be told from others... in its output.
+pub(crate) fn save(number: u128, output: &str) -> Write {
+    let run = Run { output: Some(output.into()), ..run(number) };
+    Write::Save(run.id, Changes { run: Some(Box::new(run)), rows: Vec::new() })
+}
+
+pub(crate) async fn commit(store: &PostgresStore, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+    store.commit(store.epoch(), writes).await
+}
+
+/// The numbers of the runs that are claimed.
+pub(crate) async fn claim(store: &PostgresStore, epoch: Epoch, limit: u32) -> Result<Vec<u128>, StoreError> {
+    let claimed = store.claim(epoch, Timestamp::MAX, limit).await?;
+    Ok(claimed.into_iter().map(|(_, id)| id.0.as_u128()).collect())
+}
+
+/// Claims until there is something.
+pub(crate) async fn claim_something(store: &PostgresStore) -> Vec<u128> {
+    let claiming = async {
+        loop {
+            let claimed = claim(store, store.epoch(), 100).await.unwrap();
+            if !claimed.is_empty() {
+                return claimed;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, claiming).await.unwrap()
+}
+
+/// Waits for a notice; others before it are skipped.
+pub(crate) async fn hears(notices: &mut UnboundedReceiver<Notice>, wanted: Notice) {
+    let hearing = async {
+        while let Some(notice) = notices.recv().await {
+            if notice == wanted {
+                return;
+            }
+        }
+        panic!("the store is gone");
+    };
+    timeout(SOON, hearing).await.unwrap_or_else(|_| panic!("{wanted:?} is not heard"));
+}

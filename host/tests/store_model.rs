@@ -1,0 +1,431 @@
+//! Random sequences of what a host does with a store, held against a model in memory: every store must answer what the
+//! model does.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use forge_host::executor::RunFilter;
+use forge_host::journal::{
+    Changes, Failure, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions, StepStatus, Timestamp,
+    WorkflowStatus,
+};
+use forge_host::store::postgres::{PostgresOptions, PostgresStore};
+use forge_host::store::sqlite::SqliteStore;
+use forge_host::store::{Store, Taken, VersionRow, Write, Written};
+use forge_postgres::Server;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// Cases per store: each has a database of its own.
+const CASES: u32 = 40;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+#[test]
+fn sqlite_does_what_the_model_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = std::sync::atomic::AtomicU32::new(0);
+    check(|| {
+        let number = databases.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = folder.path().join(format!("{number}.db"));
+        Box::new(RUNTIME.block_on(SqliteStore::open(&path)).unwrap())
+    });
+}
+
+#[test]
+fn postgres_does_what_the_model_does() {
+    let server = Server::shared().unwrap();
+    check(|| {
+        let options = PostgresOptions::new(server.create_database().unwrap(), "one");
+        Box::new(RUNTIME.block_on(PostgresStore::open(&options)).unwrap())
+    });
+}
+
+fn check(open: impl Fn() -> Box<dyn Store>) {
+    let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
+    let done = runner.run(&vec(operation(), 1..30), |operations| {
+        let store = open();
+        let mut model = Model { nodes: store.nodes().is_some(), ..Model::default() };
+        RUNTIME.block_on(async {
+            for operation in &operations {
+                step(store.as_ref(), &mut model, operation).await;
+            }
+            store.close().await;
+        });
+        Ok(())
+    });
+    done.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// One thing that a host does.
+#[derive(Debug, Clone)]
+enum Operation {
+    Commit(Vec<Action>),
+    Claim { until: i64, limit: u32 },
+    Take(Vec<u8>),
+    Load(Vec<u8>),
+    List { workflow: Option<&'static str>, status: Option<WorkflowStatus>, limit: u32, cursor: Option<u8> },
+    Due { after: Option<(i64, u8)>, until: i64, limit: u32 },
+    WithKey(&'static str, &'static str),
+    Register { digest: &'static str, versions: Vec<(&'static str, u32)> },
+    Activate(&'static str, u32),
+    Deprecate(&'static str, u32),
+}
+
+/// One write. Those that make no sense in the state of the model are left out.
+#[derive(Debug, Clone)]
+enum Action {
+    Begin { offer: bool, state: State },
+    Save { run: u8, state: Option<State>, rows: Vec<Row> },
+}
+
+/// What a run is written with.
+#[derive(Debug, Clone)]
+struct State {
+    workflow: &'static str,
+    key: Option<&'static str>,
+    status: WorkflowStatus,
+    wake_at: Option<i64>,
+    message: Option<&'static str>,
+}
+
+const WORKFLOWS: [&str; 3] = ["a", "b", "B"];
+const KEYS: [&str; 3] = ["k", "l\0", "\u{1a}"];
+const TEXTS: [&str; 4] = ["", "plain", "\0 and \u{1a}1", "ü\"'\\{}"];
+const DIGESTS: [&str; 3] = ["d1", "d2", "d3"];
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let workflow = || select(&WORKFLOWS[..]);
+    let time = || -2_i64..6;
+    let runs = || vec(0_u8..20, 0..6);
+    prop_oneof![
+        8 => vec(action(), 0..8).prop_map(Operation::Commit),
+        2 => (time(), 0_u32..5).prop_map(|(until, limit)| Operation::Claim { until, limit }),
+        1 => runs().prop_map(Operation::Take),
+        2 => runs().prop_map(Operation::Load),
+        3 => (option::of(workflow()), option::of(select(WorkflowStatus::ALL)), 0_u32..6, option::of(0_u8..25))
+            .prop_map(|(workflow, status, limit, cursor)| Operation::List { workflow, status, limit, cursor }),
+        3 => (option::of((time(), 0_u8..20)), time(), 0_u32..6)
+            .prop_map(|(after, until, limit)| Operation::Due { after, until, limit }),
+        1 => (workflow(), select(&KEYS[..])).prop_map(|(workflow, key)| Operation::WithKey(workflow, key)),
+        2 => (select(&DIGESTS[..]), vec((workflow(), 1_u32..4), 0..3))
+            .prop_map(|(digest, versions)| Operation::Register { digest, versions }),
+        1 => (workflow(), 1_u32..4).prop_map(|(workflow, version)| Operation::Activate(workflow, version)),
+        1 => (workflow(), 1_u32..4).prop_map(|(workflow, version)| Operation::Deprecate(workflow, version)),
+    ]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let state = || {
+        let wake_at = option::of(0_i64..5);
+        let message = option::of(select(&TEXTS[..]));
+        (select(&WORKFLOWS[..]), option::of(select(&KEYS[..])), select(WorkflowStatus::ALL), wake_at, message)
+            .prop_map(|(workflow, key, status, wake_at, message)| State {
+                workflow,
+                key,
+                status,
+                wake_at,
+                message,
+            })
+    };
+    prop_oneof![
+        (any::<bool>(), state()).prop_map(|(offer, state)| Action::Begin { offer, state }),
+        (0_u8..20, option::of(state()), vec(row(), 0..4)).prop_map(|(run, state, rows)| Action::Save {
+            run,
+            state,
+            rows
+        }),
+    ]
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let statuses = [StepStatus::Running, StepStatus::Completed, StepStatus::Failed];
+    (
+        1_u64..5,
+        select(statuses.to_vec()),
+        option::of(select(&TEXTS[..])),
+        any::<u32>(),
+        option::of(any::<i32>()),
+    )
+        .prop_map(|(seq, status, text, number, order)| Row {
+            seq,
+            // What never changes of a row is the same each time.
+            scope: Scope::BODY,
+            index: Some(7),
+            kind: Kind::Step,
+            name: format!("step {seq} \0").into(),
+            fingerprint: u64::MAX - seq,
+            options: StepOptions::default(),
+            input: None,
+            status,
+            result: text.map(Into::into),
+            failure: text.map(|text| Failure { retryable: number % 2 == 0, ..Failure::new(text, text) }),
+            attempt: number,
+            attempt_orders: vec![u64::from(number); (number % 3) as usize],
+            order: order.map(|order| u64::from(order.unsigned_abs())),
+            wake_at: order.map(|order| Timestamp(i64::from(order))),
+            started_at: Timestamp(1),
+            completed_at: text.map(|_| Timestamp(i64::from(number))),
+        })
+}
+
+fn id(number: u8) -> RunId {
+    RunId(Uuid::from_u128(number.into()))
+}
+
+impl State {
+    fn run(&self, number: u8) -> Run {
+        let message = self.message.unwrap_or_default();
+        Run {
+            id: id(number),
+            workflow: self.workflow.into(),
+            version: 1,
+            digest: "d1".into(),
+            input: "{}".into(),
+            output: self.message.map(|_| "1".into()),
+            status: self.status,
+            started_at: Timestamp(number.into()),
+            completed_at: self.wake_at.map(Timestamp),
+            deadline: Timestamp(9),
+            wake_at: self.wake_at.map(Timestamp),
+            failure: self.message.map(|message| Failure::new(message, message)),
+            stuck: self.message.map(Into::into),
+            pause: (self.status == WorkflowStatus::Paused).then(|| Pause {
+                reason: PauseReason::Operator,
+                message: message.to_owned(),
+                from: WorkflowStatus::Running,
+            }),
+            key: self.key.map(Into::into),
+            auth: "{}".into(),
+            trace_id: None,
+        }
+    }
+}
+
+/// What a store should have.
+#[derive(Default)]
+struct Model {
+    /// Whether runs can be nobody's.
+    nodes: bool,
+    /// Runs by their number, and whether they are this node's.
+    runs: BTreeMap<u8, (Run, bool)>,
+    rows: BTreeMap<(u8, u64), Row>,
+    /// The number of the next run: ids grow as time does.
+    next: u8,
+    versions: BTreeMap<(String, u32), VersionRow>,
+    components: BTreeSet<String>,
+}
+
+impl Model {
+    /// The writes that make sense, and what should become of them.
+    fn commit(&mut self, actions: &[Action]) -> (Vec<Write>, Vec<Written>) {
+        let (mut writes, mut written) = (Vec::new(), Vec::new());
+        let mut keyed_now = BTreeSet::new();
+        for action in actions {
+            match action {
+                Action::Begin { offer, state } => {
+                    let run = state.run(self.next);
+                    let number = self.next;
+                    self.next += 1;
+                    let holder = self.with_key(&run.workflow, run.key.as_deref()).map(|run| run.id);
+                    written.push(holder.map_or(Written::Done, Written::KeyTaken));
+                    if holder.is_none() {
+                        self.runs.insert(number, (run.clone(), !(*offer && self.nodes)));
+                        if run.key.is_some() {
+                            keyed_now.insert(number);
+                        }
+                    }
+                    let run = Box::new(run);
+                    writes.push(if *offer { Write::Offer(run) } else { Write::Start(run) });
+                }
+                Action::Save { run: number, state, rows } => {
+                    let Some((run, _)) = self.runs.get_mut(number).filter(|_| !keyed_now.contains(number))
+                    else {
+                        continue;
+                    };
+                    if let Some(state) = state {
+                        // What never changes of a run stays.
+                        let state = State { workflow: "", key: None, ..state.clone() };
+                        *run = Run {
+                            workflow: run.workflow.clone(),
+                            key: run.key.clone(),
+                            ..state.run(*number)
+                        };
+                    }
+                    let run = state.is_some().then(|| Box::new(run.clone()));
+                    for row in rows {
+                        let kept = self.rows.entry((*number, row.seq)).or_insert_with(|| row.clone());
+                        *kept = row.clone();
+                    }
+                    writes.push(Write::Save(id(*number), Changes { run, rows: rows.clone() }));
+                    written.push(Written::Done);
+                }
+            }
+        }
+        (writes, written)
+    }
+
+    fn with_key(&self, workflow: &str, key: Option<&str>) -> Option<&Run> {
+        let mut runs = self.runs.values().map(|(run, _)| run);
+        runs.find(|run| key.is_some() && run.key.as_deref() == key && *run.workflow == *workflow)
+    }
+
+    /// Runs that are due, in order, this node's or nobody's.
+    fn due(&self, mine: bool, until: i64) -> Vec<(Timestamp, RunId)> {
+        let runs = self.runs.values().filter(|(_, of_this)| *of_this == mine);
+        let due = runs.filter_map(|(run, _)| Some((run.due_at()?, run.id)));
+        let mut due: Vec<_> = due.filter(|(time, _)| time.0 <= until).collect();
+        due.sort();
+        due
+    }
+
+    fn loaded(&self, number: u8) -> Option<(Run, Vec<Row>)> {
+        let (run, _) = self.runs.get(&number)?;
+        Some((
+            run.clone(),
+            self.rows.range((number, 0)..=(number, u64::MAX)).map(|(_, row)| row.clone()).collect(),
+        ))
+    }
+
+    fn register(&mut self, digest: &str, versions: &[VersionRow]) -> Option<VersionRow> {
+        let existing = |version: &VersionRow| self.versions.get(&(version.workflow.clone(), version.version));
+        let taken = versions.iter().filter_map(existing).find(|existing| existing.digest != digest);
+        if let Some(taken) = taken {
+            return Some(taken.clone());
+        }
+        self.components.insert(digest.to_owned());
+        for version in versions {
+            let place = (version.workflow.clone(), version.version);
+            self.versions.entry(place).or_insert_with(|| version.clone());
+        }
+        None
+    }
+}
+
+async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
+    let epoch = store.epoch();
+    match operation {
+        Operation::Commit(actions) => {
+            let (writes, written) = model.commit(actions);
+            assert_eq!(store.commit(epoch, &writes).await.unwrap(), written);
+            let unfinished = model.runs.values().filter(|(run, _)| run.due_at().is_some()).count();
+            assert_eq!(store.unfinished().await.unwrap(), unfinished as u64);
+        }
+        Operation::Claim { until, limit } => {
+            let mut claimed = model.due(false, *until);
+            claimed.truncate(*limit as usize);
+            for (run, mine) in model.runs.values_mut() {
+                *mine |= claimed.iter().any(|(_, id)| *id == run.id);
+            }
+            assert_eq!(store.claim(epoch, Timestamp(*until), *limit).await.unwrap(), claimed);
+        }
+        Operation::Take(numbers) => {
+            let ids: Vec<RunId> = distinct(numbers).map(id).collect();
+            let taken = store.take(epoch, &ids).await.unwrap();
+            for (number, taken) in distinct(numbers).zip(taken) {
+                let found = match taken.unwrap() {
+                    Taken::Here(loaded) => Some((loaded.run, loaded.rows.unwrap())),
+                    Taken::Unknown => None,
+                    Taken::Elsewhere => panic!("there is one node"),
+                };
+                assert_eq!(found, model.loaded(number));
+                if let Some((_, mine)) = model.runs.get_mut(&number) {
+                    *mine = true;
+                }
+            }
+        }
+        Operation::Load(numbers) => {
+            let ids: Vec<RunId> = distinct(numbers).map(id).collect();
+            let loaded = store.load(&ids).await.unwrap();
+            for (number, loaded) in distinct(numbers).zip(loaded) {
+                let found = loaded.unwrap().map(|loaded| (loaded.run, loaded.rows.unwrap()));
+                assert_eq!(found, model.loaded(number));
+                assert_eq!(store.run(id(number)).await.unwrap(), found.map(|(run, _)| run));
+            }
+        }
+        Operation::List { workflow, status, limit, cursor } => {
+            let cursor = cursor.map(|number| id(number).0);
+            let runs = model.runs.values().rev().map(|(run, _)| run);
+            let expected: Vec<_> = runs
+                .filter(|run| workflow.is_none_or(|workflow| *run.workflow == *workflow))
+                .filter(|run| status.is_none_or(|status| run.status == status))
+                .filter(|run| cursor.is_none_or(|cursor| run.id.0 < cursor))
+                .take(*limit as usize)
+                .map(|run| (run.id.0, run.status, run.error(), run.started_at.to_datetime()))
+                .collect();
+            let filter =
+                RunFilter { workflow: workflow.map(str::to_owned), status: *status, limit: *limit, cursor };
+            let listed = store.list(&filter).await.unwrap();
+            let listed: Vec<_> =
+                listed.into_iter().map(|run| (run.id, run.status, run.error, run.started_at)).collect();
+            assert_eq!(listed, expected);
+        }
+        Operation::Due { after, until, limit } => {
+            // A cursor is a run that was due then.
+            let after = after.filter(|(_, number)| model.runs.contains_key(number));
+            let after = after.map(|(time, number)| (Timestamp(time), id(number)));
+            let mut expected = model.due(true, *until);
+            expected.retain(|place| after.is_none_or(|after| *place > after));
+            expected.truncate(*limit as usize);
+            assert_eq!(store.due(epoch, after, Timestamp(*until), *limit).await.unwrap(), expected);
+        }
+        Operation::WithKey(workflow, key) => {
+            let found = store.run_with_key(workflow, key).await.unwrap();
+            assert_eq!(found.as_ref(), model.with_key(workflow, Some(key)));
+        }
+        Operation::Register { digest, versions } => {
+            let version = |(workflow, version): &(&str, u32)| VersionRow {
+                workflow: (*workflow).to_owned(),
+                version: *version,
+                digest: (*digest).to_owned(),
+                timeout_ms: 5,
+                deprecated: false,
+                active: false,
+                created_at: Timestamp(1_000),
+            };
+            let versions: Vec<_> = versions.iter().map(version).collect();
+            let expected = model.register(digest, &versions);
+            assert_eq!(store.register(digest, digest.as_bytes(), &versions).await.unwrap(), expected);
+            let component = store.component(digest).await.unwrap();
+            let expected = model.components.contains(*digest).then(|| digest.as_bytes().to_vec());
+            assert_eq!(component, expected);
+        }
+        Operation::Activate(workflow, version) => {
+            let found = model.versions.contains_key(&((*workflow).to_owned(), *version));
+            for row in model.versions.values_mut().filter(|row| found && row.workflow == *workflow) {
+                row.active = row.version == *version;
+                row.deprecated &= row.version != *version;
+            }
+            assert_eq!(store.activate(workflow, *version).await.unwrap(), found);
+            versions(store, model).await;
+        }
+        Operation::Deprecate(workflow, version) => {
+            let row = model.versions.get_mut(&((*workflow).to_owned(), *version));
+            let found = row.is_some();
+            if let Some(row) = row {
+                (row.active, row.deprecated) = (false, true);
+            }
+            assert_eq!(store.deprecate(workflow, *version).await.unwrap(), found);
+            versions(store, model).await;
+        }
+    }
+}
+
+async fn versions(store: &dyn Store, model: &Model) {
+    let mut expected: Vec<_> = model.versions.values().cloned().collect();
+    expected.sort_by(|one, other| (&one.workflow, other.version).cmp(&(&other.workflow, one.version)));
+    assert_eq!(store.versions(None).await.unwrap(), expected);
+    expected.retain(|version| version.workflow == "b");
+    assert_eq!(store.versions(Some("b")).await.unwrap(), expected);
+}
+
+fn distinct(numbers: &[u8]) -> impl Iterator<Item = u8> {
+    numbers.iter().copied().collect::<BTreeSet<_>>().into_iter()
+}
