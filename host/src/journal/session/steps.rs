@@ -23,7 +23,6 @@ impl Session {
         if let Some(row) = self.journal.call(scope, index) {
             check_same(row, Kind::Step, name, fingerprint)?;
             let seq = row.seq;
-            *self.names.entry(name.to_owned()).or_default() += 1;
             return self.found(seq);
         }
         let name = self.unused_name(name);
