@@ -27,7 +27,7 @@ async fn what_one_says_the_others_hear() {
         active: false,
         created_at: Timestamp(1),
     };
-    a.register("d", b"component", &[version]).await.unwrap();
+    a.register("d", Some(b"component"), &[version]).await.unwrap();
     hears(&mut notices, Notice::Versions).await;
     assert!(a.activate("payment", 1).await.unwrap());
     hears(&mut notices, Notice::Versions).await;
