@@ -138,8 +138,7 @@ async fn what_a_killed_node_had_goes_on_elsewhere_after_its_lease() {
     cluster.api(0).deploy(&component("interpreter")).await;
     let mut runs = Vec::new();
     for number in 0..20 {
-        let body =
-            block![effect(&format!("first-{number}")), gate("door"), effect(&format!("last-{number}"))];
+        let body = block![effect(format!("first-{number}")), gate("door"), effect(format!("last-{number}"))];
         runs.push(cluster.api(0).start_program(&services, body).await);
     }
     services.until_asked("door", 20).await;
