@@ -2,6 +2,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use sqlx::postgres::PgConnectOptions;
+
 /// Where runs, journals and components are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
@@ -24,7 +26,7 @@ impl FromStr for Database {
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
         if ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Ok(Self::Postgres(PostgresUrl(url.to_owned())));
+            return Ok(Self::Postgres(url.into()));
         }
         let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
         match path {
@@ -43,44 +45,34 @@ impl fmt::Display for Database {
     }
 }
 
-/// The URL of a PostgreSQL database, with what libpq allows in it (`sslmode`, `sslrootcert` and so on).
-/// Shown without its password.
+/// The URL of a PostgreSQL database, with what libpq allows in it (`sslmode`, `sslrootcert` and so on); what it
+/// does not say is in `PGHOST`, `PGPASSWORD` and the like. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl(String);
 
 impl PostgresUrl {
-    /// The whole URL, with its password.
-    pub fn secret(&self) -> &str {
-        &self.0
+    /// How sqlx connects to it.
+    pub(crate) fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
+        self.0.parse()
     }
 }
 
-/// What takes the place of a password.
-const HIDDEN: &str = "***";
+impl<T: Into<String>> From<T> for PostgresUrl {
+    fn from(url: T) -> Self {
+        Self(url.into())
+    }
+}
 
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (base, query) = self.0.split_once('?').unwrap_or((&self.0, ""));
-        let (scheme, rest) = base.split_once("://").unwrap_or(("postgres", base));
-        match rest.rsplit_once('@') {
-            Some((user, host)) => {
-                let (name, password) = user.split_once(':').unwrap_or((user, ""));
-                let hidden = if password.is_empty() { String::new() } else { format!(":{HIDDEN}") };
-                write!(f, "{scheme}://{name}{hidden}@{host}")?;
-            }
-            None => write!(f, "{scheme}://{rest}")?,
+        // Where there is no telling what is the password, nothing is shown.
+        let Ok(options) = self.options() else { return write!(f, "postgres://?") };
+        write!(f, "postgres://{}@", options.get_username())?;
+        match options.get_socket() {
+            Some(socket) => write!(f, "[{}]", socket.display())?,
+            None => write!(f, "{}", options.get_host())?,
         }
-        for (number, option) in query.split('&').filter(|option| !option.is_empty()).enumerate() {
-            let separator = if number == 0 { '?' } else { '&' };
-            let is_secret = option.split_once('=').is_some_and(|(name, _)| name.contains("password"));
-            let name = option.split('=').next().unwrap_or_default();
-            if is_secret {
-                write!(f, "{separator}{name}={HIDDEN}")?;
-            } else {
-                write!(f, "{separator}{option}")?;
-            }
-        }
-        Ok(())
+        write!(f, ":{}/{}", options.get_port(), options.get_database().unwrap_or(options.get_username()))
     }
 }
 
@@ -99,7 +91,7 @@ mod tests {
         let database = |url: &str| url.parse::<Database>().map(|database| database.to_string());
         assert_eq!(database("sqlite:forge.db").unwrap(), "sqlite:forge.db");
         assert_eq!(database("sqlite:///var/forge.db").unwrap(), "sqlite:/var/forge.db");
-        assert_eq!(database("postgresql://db/forge").unwrap(), "postgresql://db/forge");
+        assert_eq!(database("postgresql://me@db/forge").unwrap(), "postgres://me@db:5432/forge");
         for wrong in ["forge.db", "sqlite:", "sqlite::memory:", "mysql://db/forge", ""] {
             assert!(
                 database(wrong).unwrap_err().to_string().contains("postgres://USER@HOST/NAME"),
@@ -110,12 +102,11 @@ mod tests {
 
     #[test]
     fn a_password_is_not_shown() {
-        let url = "postgres://forge:p@ss:w%20rd@db:5432/forge?sslmode=require&password=x&sslpassword=y";
+        let url = "postgres://forge:s3cret@db.example:5433/flows?sslmode=require&password=s3cret";
         let database: Database = url.parse().unwrap();
-        let shown = "postgres://forge:***@db:5432/forge?sslmode=require&password=***&sslpassword=***";
-        assert_eq!(database.to_string(), shown);
-        assert!(!format!("{database:?}").contains("ss:w"));
-        let Database::Postgres(url) = database else { panic!("it is a server") };
-        assert!(url.secret().contains("p@ss"));
+        assert_eq!(database.to_string(), "postgres://forge@db.example:5433/flows");
+        assert!(!format!("{database:?}").contains("s3cret"));
+        let wrong: Database = "postgres://forge:s3cret@[db/flows".parse().unwrap();
+        assert_eq!(wrong.to_string(), "postgres://?");
     }
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
+use url::Url;
 
 use super::connector::{Connections, connections};
 use super::hop::{Hop, strip_credentials};

@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use reqwest::Url;
+use url::Url;
 
 /// Redirects that are followed before the answer is given up.
 const REDIRECTS: usize = 5;

@@ -14,8 +14,7 @@ pub async fn open(database: &Database, node: &NodeConfig) -> Result<Arc<dyn Stor
         Database::Sqlite(path) => Arc::new(SqliteStore::open(path).await?),
         Database::Postgres(url) => {
             let NodeConfig { name, lease, connections, timeout } = node.clone();
-            let url = url.secret().to_owned();
-            let options = PostgresOptions { url, node: name, lease, connections, timeout };
+            let options = PostgresOptions { url: url.clone(), node: name, lease, connections, timeout };
             Arc::new(PostgresStore::open(&options).await?)
         }
     })
@@ -32,6 +31,6 @@ pub async fn migrate(database: &Database) -> Result<Vec<i32>, StoreError> {
             store.close().await;
             Ok(applied)
         }
-        Database::Postgres(url) => PostgresStore::migrate(url.secret()).await,
+        Database::Postgres(url) => PostgresStore::migrate(url.clone()).await,
     }
 }

@@ -11,3 +11,4 @@ mod proxy;
 mod questions;
 mod schema;
 mod support;
+mod tls;

@@ -1,6 +1,7 @@
+use std::fs::Permissions;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -131,6 +132,24 @@ impl Server {
             command.args(options).arg("--dbname").arg(url).arg("--command").arg(sql)
         })?;
         Ok(said.trim_end().to_owned())
+    }
+
+    /// Encrypts connections that ask for it, with this certificate and its key, both PEM.
+    ///
+    /// # Errors
+    /// [`io::Error`] if it does not take them.
+    pub fn encrypt(&self, certificate: &str, key: &str) -> io::Result<()> {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.data().join(name);
+            std::fs::write(&file, text)?;
+            // The server refuses a key that others can read.
+            std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+            if let Some(User { uid, gid }) = self.user {
+                chown(&file, Some(uid), Some(gid))?;
+            }
+        }
+        self.sql(&self.url("postgres"), "ALTER SYSTEM SET ssl = on")?;
+        self.restart(Shutdown::Fast)
     }
 
     /// Stops it and starts it again on the same port.

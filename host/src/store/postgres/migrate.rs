@@ -7,7 +7,8 @@ use sqlx::postgres::PgConnectOptions;
 use super::PostgresStore;
 use super::connection::{Connection, End};
 use super::error::QueryError;
-use super::options::{PostgresOptions, connect_options, describe};
+use super::options::{PostgresOptions, connect_options};
+use crate::config::PostgresUrl;
 use crate::store::StoreError;
 
 struct Migration {
@@ -42,9 +43,10 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`StoreError`] if the database cannot be reached or used, or the role may not change it.
-    pub async fn migrate(url: &str) -> Result<Vec<i32>, StoreError> {
-        let options = connect_options(url, "forge migrate")?;
-        let database = describe(url);
+    pub async fn migrate(url: impl Into<PostgresUrl>) -> Result<Vec<i32>, StoreError> {
+        let url = url.into();
+        let options = connect_options(&url, "forge migrate")?;
+        let database = url.to_string();
         let mut connection = connect(&options, &database, PostgresOptions::TIMEOUT).await?;
         let applied = migrate(&mut connection, &database).await?;
         connection.close().await;

@@ -10,7 +10,7 @@ use super::decode::Columns;
 use super::lease::{self, Identity};
 use super::migrate::{cannot_open, connect, migrate};
 use super::notices::{self, Voice};
-use super::options::{PostgresOptions, describe};
+use super::options::PostgresOptions;
 use super::{PostgresStore, Shared};
 use crate::store::StoreError;
 
@@ -25,7 +25,7 @@ impl PostgresStore {
     /// [`StoreError`] if the database cannot be reached or used, or is from a newer version.
     pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
         let (connect_options, limit) = (options.connect()?, options.timeout);
-        let database = describe(&options.url);
+        let database = options.url.to_string();
         let mut connection = connect(&connect_options, &database, limit).await?;
         migrate(&mut connection, &database).await?;
         let failed = |error| cannot_open(&database, error);

@@ -1,18 +1,16 @@
-use std::fmt::{self, Display};
-use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::config::PostgresUrl;
 use crate::store::StoreError;
 
 /// How to use a PostgreSQL database.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// `postgres://user:password@host:port/database?sslmode=..`, and what else the URL may say. What it does not say
-    /// is in the variables `PGHOST`, `PGPASSWORD`, ...
-    pub url: String,
+    /// Where it is.
+    pub url: PostgresUrl,
     /// This node's name. Nodes that run at the same time have different ones; a process that is started with the
     /// name of another one replaces it.
     pub node: String,
@@ -39,7 +37,7 @@ impl PostgresOptions {
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// A database with all else as it usually is.
-    pub fn new(url: impl Into<String>, node: impl Into<String>) -> Self {
+    pub fn new(url: impl Into<PostgresUrl>, node: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             node: node.into(),
@@ -55,52 +53,17 @@ impl PostgresOptions {
     }
 }
 
-/// Without the password.
-impl fmt::Debug for PostgresOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresOptions")
-            .field("url", &describe(&self.url))
-            .field("node", &self.node)
-            .field("lease", &self.lease)
-            .field("connections", &self.connections)
-            .field("timeout", &self.timeout)
-            .finish()
-    }
-}
-
 /// The longest name that PostgreSQL shows of an application.
 const APPLICATION_NAME: usize = 63;
 
-pub(super) fn connect_options(url: &str, application: &str) -> Result<PgConnectOptions, StoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::CannotOpen {
-        database: describe(url),
+pub(super) fn connect_options(url: &PostgresUrl, application: &str) -> Result<PgConnectOptions, StoreError> {
+    let options = url.options().map_err(|error| StoreError::CannotOpen {
+        database: url.to_string(),
         why: format!("the URL is not one of a PostgreSQL database: {error}"),
     })?;
     let printable = |character: &char| character.is_ascii() && !character.is_ascii_control();
     let application: String = application.chars().filter(printable).take(APPLICATION_NAME).collect();
     Ok(options.application_name(&application).disable_statement_logging())
-}
-
-/// The database as people may see it: without the password and what else the URL says.
-pub(super) fn describe(url: &str) -> String {
-    match PgConnectOptions::from_str(url) {
-        Ok(options) => Described(&options).to_string(),
-        Err(_) => "postgres://?".to_owned(),
-    }
-}
-
-struct Described<'o>(&'o PgConnectOptions);
-
-impl Display for Described<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(options) = self;
-        write!(f, "postgres://{}@", options.get_username())?;
-        match options.get_socket() {
-            Some(socket) => write!(f, "[{}]", socket.display())?,
-            None => write!(f, "{}", options.get_host())?,
-        }
-        write!(f, ":{}/{}", options.get_port(), options.get_database().unwrap_or(options.get_username()))
-    }
 }
 
 #[cfg(test)]
@@ -109,10 +72,7 @@ mod tests {
 
     #[test]
     fn nothing_shows_the_password() {
-        let url = "postgres://forge:s3cret@db.example:5433/flows?sslmode=require&password=s3cret";
-        assert_eq!(describe(url), "postgres://forge@db.example:5433/flows");
-        assert!(!format!("{:?}", PostgresOptions::new(url, "a")).contains("s3cret"));
-        let error = connect_options("postgres://forge:s3cret@[db/flows", "a").unwrap_err();
+        let error = connect_options(&"postgres://forge:s3cret@[db/flows".into(), "a").unwrap_err();
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 }
