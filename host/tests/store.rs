@@ -336,12 +336,16 @@ async fn keeps_versions_immutable(store: &dyn Store) {
         active: false,
         created_at: Timestamp(1_000),
     };
-    assert_eq!(store.register("d1", b"one", &[version(1, "d1")]).await.unwrap(), None);
-    assert_eq!(store.register("d1", b"one", &[version(1, "d1")]).await.unwrap(), None, "the same again");
-    let taken = store.register("d2", b"two", &[version(2, "d2"), version(1, "d2")]).await.unwrap();
+    assert_eq!(store.register("d1", Some(b"one"), &[version(1, "d1")]).await.unwrap(), None);
+    assert_eq!(
+        store.register("d1", Some(b"one"), &[version(1, "d1")]).await.unwrap(),
+        None,
+        "the same again"
+    );
+    let taken = store.register("d2", Some(b"two"), &[version(2, "d2"), version(1, "d2")]).await.unwrap();
     assert_eq!(taken, Some(version(1, "d1")));
     assert_eq!(store.component("d2").await.unwrap(), None, "all or none");
-    assert_eq!(store.register("d2", b"two", &[version(2, "d2")]).await.unwrap(), None);
+    assert_eq!(store.register("d2", Some(b"two"), &[version(2, "d2")]).await.unwrap(), None);
     assert_eq!(store.component("d2").await.unwrap().as_deref(), Some(b"two".as_slice()));
 
     assert!(store.activate("payment", 1).await.unwrap());

@@ -392,7 +392,7 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
             };
             let versions: Vec<_> = versions.iter().map(version).collect();
             let expected = model.register(digest, &versions);
-            assert_eq!(store.register(digest, digest.as_bytes(), &versions).await.unwrap(), expected);
+            assert_eq!(store.register(digest, Some(digest.as_bytes()), &versions).await.unwrap(), expected);
             let component = store.component(digest).await.unwrap();
             let expected = model.components.contains(*digest).then(|| digest.as_bytes().to_vec());
             assert_eq!(component, expected);

@@ -106,7 +106,7 @@ SELECT id, workflow_name, version::TEXT AS version, forge_json(input) AS input, 
 -- Components, by the SHA-256 of their bytes. They never change.
 CREATE TABLE forge_workflow_modules (
     digest      TEXT COLLATE "C" PRIMARY KEY,
-    component   BYTEA NOT NULL,
+    component   BYTEA,
     uploaded_at BIGINT NOT NULL
 );
 -- What wasm compilers write is not worth another attempt at making it smaller at each read.

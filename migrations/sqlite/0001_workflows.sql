@@ -97,7 +97,7 @@ SELECT id, workflow_name, version, input, output, status,
 -- Components, by the SHA-256 of their bytes. They never change.
 CREATE TABLE forge_workflow_modules (
     digest      TEXT PRIMARY KEY,
-    component   BLOB NOT NULL,
+    component   BLOB,                                     -- NULL: in the object store
     uploaded_at TEXT NOT NULL
 );
 

@@ -41,11 +41,21 @@ impl Crashes {
             0 => self.sleep_up_to(START).await,
             _ => services.next_request(SILENCE).await && self.sleep_up_to(within).await,
         };
-        let before = clock::now();
-        host.kill();
-        self.kills.push(Kill { before, after: clock::now() });
-        host.launch();
+        self.kill(host);
         heard_of
+    }
+
+    /// Kills the host now, and launches it again.
+    pub fn kill(&mut self, host: &mut Host) {
+        self.record(|| host.kill());
+        host.launch();
+    }
+
+    /// Something else crashes.
+    pub fn record(&mut self, crash: impl FnOnce()) {
+        let before = clock::now();
+        crash();
+        self.kills.push(Kill { before, after: clock::now() });
     }
 
     /// This is no waiting for anything: the moment is what is random.
@@ -61,11 +71,16 @@ impl Crashes {
 
     /// How many kills there were from one point in time to another.
     pub fn between(&self, from: u64, to: u64) -> usize {
-        self.kills.iter().filter(|kill| kill.after >= from && kill.before <= to).count()
+        between(&self.kills, from, to)
     }
 
     /// How many kills hit a run that is over.
     pub fn during(&self, record: &Value) -> usize {
         self.between(clock::parse(&record["started_at"]), clock::parse(&record["completed_at"]))
     }
+}
+
+/// How many of these kills there were from one point in time to another.
+pub(crate) fn between(kills: &[Kill], from: u64, to: u64) -> usize {
+    kills.iter().filter(|kill| kill.after >= from && kill.before <= to).count()
 }

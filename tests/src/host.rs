@@ -15,6 +15,7 @@ use crate::{Api, Cli, Database, binary, eventually_some};
 /// prints its log if the test fails.
 pub struct Host {
     folder: TempDir,
+    database: Option<String>,
     flags: Vec<String>,
     full_disk: bool,
     environment: Vec<(String, String)>,
@@ -29,6 +30,7 @@ pub struct Host {
 #[derive(Default)]
 pub struct HostBuilder {
     folder: Option<TempDir>,
+    database: Option<String>,
     flags: Vec<String>,
     full_disk: bool,
     environment: Vec<(String, String)>,
@@ -61,6 +63,11 @@ impl HostBuilder {
         Self { folder: Some(folder), ..self }
     }
 
+    /// Takes this database, not a file of its own.
+    pub fn database(self, url: impl Into<String>) -> Self {
+        Self { database: Some(url.into()), ..self }
+    }
+
     /// Lets [`Host::limit_files`] act like a disk that is full: what is written beyond the limit
     /// fails, instead of ending the process with SIGXFSZ.
     pub fn disk_may_be_full(self) -> Self {
@@ -83,6 +90,7 @@ impl HostBuilder {
         let folder = self.folder.unwrap_or_else(|| TempDir::new().expect("a temporary folder can be made"));
         let mut host = Host {
             folder,
+            database: self.database,
             flags: self.flags,
             full_disk: self.full_disk,
             environment: self.environment,
@@ -186,6 +194,29 @@ impl Host {
         (status, begun.elapsed())
     }
 
+    /// Stops it where it is, with SIGSTOP.
+    pub fn freeze(&self) {
+        self.process().signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Host::freeze`].
+    pub fn thaw(&self) {
+        self.process().signal(Signal::CONT);
+    }
+
+    /// Whether the process is there.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Waits until the process ends by itself; how it ended.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let process = self.process.as_mut().expect("it is running");
+        let status = eventually_some("the host ends", async || process.try_wait()).await;
+        self.stop();
+        status
+    }
+
     /// Starts it after it ended, and waits until it serves.
     pub async fn restart(&mut self) {
         if let Err(Refused { status, .. }) = self.try_restart().await {
@@ -220,13 +251,9 @@ impl Host {
             command = Command::new("sh");
             command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary::forge());
         }
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--database",
-            &database_url(&self.database_file()),
-        ]);
+        let database = self.database.clone().unwrap_or_else(|| database_url(&self.database_file()));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database", &database]);
+        command.arg("--module-cache").arg(self.module_cache());
         command.args(&self.flags);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

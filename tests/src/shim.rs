@@ -1,24 +1,51 @@
+//! Libraries that, preloaded into a host, change what the system does for it.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// The library that, preloaded into a host, lets one of its writes fail.
+/// One of a host's writes fails.
 pub fn failing_writes() -> PathBuf {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = TempDir::new().expect("a temporary folder can be made");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim/fail_write.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1"]).arg(&source).arg("-o").arg(library(&folder)).arg("-ldl");
-        let compiled = compiler.status().expect("there is a C compiler");
-        assert!(compiled.success(), "{} compiles", source.display());
-        folder
-    });
-    library(folder)
+    static LIBRARY: Shim = Shim::new("fail_write");
+    LIBRARY.path()
 }
 
-fn library(folder: &TempDir) -> PathBuf {
-    folder.path().join("fail_write.so")
+/// A host's wall clock is ahead.
+pub fn skewed_clock() -> PathBuf {
+    static LIBRARY: Shim = Shim::new("skew_clock");
+    LIBRARY.path()
+}
+
+struct Shim {
+    name: &'static str,
+    folder: OnceLock<TempDir>,
+}
+
+impl Shim {
+    const fn new(name: &'static str) -> Self {
+        Self { name, folder: OnceLock::new() }
+    }
+
+    /// The library, compiled when it is needed first.
+    fn path(&self) -> PathBuf {
+        let library = |folder: &TempDir| folder.path().join(self.name).with_extension("so");
+        let folder = self.folder.get_or_init(|| {
+            let folder = TempDir::new().expect("a temporary folder can be made");
+            let source =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("shim").join(self.name).with_extension("c");
+            let mut compiler = Command::new("cc");
+            compiler
+                .args(["-shared", "-fPIC", "-O1"])
+                .arg(&source)
+                .arg("-o")
+                .arg(library(&folder))
+                .arg("-ldl");
+            let compiled = compiler.status().expect("there is a C compiler");
+            assert!(compiled.success(), "{} compiles", source.display());
+            folder
+        });
+        library(folder)
+    }
 }

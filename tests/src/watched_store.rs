@@ -185,7 +185,7 @@ impl Store for WatchedStore {
     async fn register(
         &self,
         digest: &str,
-        component: &[u8],
+        component: Option<&[u8]>,
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError> {
         self.store.register(digest, component, versions).await

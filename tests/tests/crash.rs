@@ -3,25 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 
-use forge_example_services::ledger::Entry;
+use forge_tests::payments::{self, Payment, shop};
 use forge_tests::program::{Statement, block, effect, fail, gate, reversible, step};
-use forge_tests::{Api, Crashes, Host, Services, example, random};
+use forge_tests::{Crashes, Host, Services, example, random};
 use futures::future::join_all;
-use serde_json::{Value, json};
 
 /// How often the host is killed during the storm.
 const KILLS: usize = 100;
 
 /// Customers who pay at the same time, each one payment after the other.
 const CUSTOMERS: usize = 50;
-
-/// A payment that the host acknowledged.
-struct Payment {
-    run: String,
-    bounces: bool,
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_survive_a_hundred_kills_and_each_effect_happens_once() {
@@ -33,7 +25,8 @@ async fn payments_survive_a_hundred_kills_and_each_effect_happens_once() {
     api.deploy(&example("payment")).await;
 
     let closing_time = Cell::new(false);
-    let customers = (0..CUSTOMERS).map(|customer| shop(customer, &api, &services, &closing_time));
+    let apis = [api];
+    let customers = (0..CUSTOMERS).map(|customer| shop(customer, &apis, &services, &closing_time));
     let storm = async {
         for _ in 0..KILLS {
             assert!(crashes.crash(&mut host, &services, 400).await, "the customers go on paying");
@@ -42,110 +35,8 @@ async fn payments_survive_a_hundred_kills_and_each_effect_happens_once() {
     };
     let (payments, ()) = futures::join!(join_all(customers), storm);
     let payments: Vec<Payment> = payments.into_iter().flatten().collect();
-
-    let ledger = services.ledger.entries();
-    println!("{} payments, {} requests, {} kills", payments.len(), ledger.len(), crashes.kills().len());
     assert!(payments.len() >= CUSTOMERS, "every customer paid");
-    every_key_has_one_effect(&ledger);
-    only_what_was_in_flight_was_sent_again(&ledger, &crashes);
-    let sent = by_run(&ledger);
-    for payment in &payments {
-        let record = api.record(&payment.run).await;
-        let steps = api.steps(&payment.run).await;
-        ended_as_it_should(payment, &record, &steps);
-        calls_follow_each_other(payment, sent.get(&*payment.run).map_or(&[], Vec::as_slice));
-    }
-    assert_eq!(sent.len(), payments.len(), "only acknowledged runs had effects");
-}
-
-/// One customer's payments, each with a key, so that a start whose answer was lost can be repeated.
-async fn shop(customer: usize, api: &Api, services: &Services, closing_time: &Cell<bool>) -> Vec<Payment> {
-    let mut payments = Vec::new();
-    while !closing_time.get() {
-        let bounces = (customer + payments.len()).is_multiple_of(4);
-        let workflow = if bounces { "payment_with_confirmation" } else { "payment_workflow" };
-        let order = json!({
-            "key": format!("customer-{customer}-payment-{}", payments.len()),
-            "input": {
-                "items": [{"sku": "beans-yirgacheffe-1kg", "quantity": 1}],
-                "card_token": "tok_visa",
-                "email": if bounces { "bounce@example.com" } else { "ada@example.com" },
-                "services": services.url(),
-            },
-        });
-        let run = api.start_acknowledged(workflow, &order).await;
-        api.settled(&run).await;
-        payments.push(Payment { run, bounces });
-    }
-    payments
-}
-
-fn every_key_has_one_effect(ledger: &[Entry]) {
-    let mut effects: BTreeMap<&str, usize> = BTreeMap::new();
-    for entry in ledger {
-        let key = entry.key.as_deref().expect("every request has a key");
-        *effects.entry(key).or_default() += usize::from(entry.performed);
-    }
-    // A mail to an address that bounces is refused, and so has no effect.
-    let wrong: Vec<_> = effects
-        .iter()
-        .filter(|(key, count)| {
-            let refused =
-                ledger.iter().any(|entry| entry.key.as_deref() == Some(key) && entry.status == Some(422));
-            **count != usize::from(!refused)
-        })
-        .collect();
-    assert!(wrong.is_empty(), "keys whose effect did not happen once: {wrong:#?}");
-}
-
-/// Between two requests with the same key lies a kill, and there are no more requests than kills.
-fn only_what_was_in_flight_was_sent_again(ledger: &[Entry], crashes: &Crashes) {
-    let mut by_key: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-    for entry in ledger {
-        by_key.entry(entry.key.as_deref().expect("every request has a key")).or_default().push(entry);
-    }
-    for (key, sends) in by_key {
-        for pair in sends.windows(2) {
-            let kills = crashes.between(pair[0].at.saturating_sub(ARRIVAL), pair[1].at);
-            assert!(kills > 0, "{key} was sent again although nothing was killed: {pair:#?}");
-        }
-        if let [first, .., last] = sends[..] {
-            let kills = crashes.between(first.at.saturating_sub(ARRIVAL), last.at);
-            assert!(sends.len() <= 1 + kills, "{key} was sent {} times during {kills} kills", sends.len());
-        }
-    }
-}
-
-/// A request of a host that was killed may be read by the services this much later, in milliseconds.
-const ARRIVAL: u64 = 500;
-
-/// The requests of each run, in order of arrival. A key begins with its run.
-fn by_run(ledger: &[Entry]) -> BTreeMap<&str, Vec<&Entry>> {
-    let mut by_run: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-    for entry in ledger {
-        let key = entry.key.as_deref().expect("every request has a key");
-        let (run, _) = key.split_once(':').expect("a key begins with its run");
-        by_run.entry(run).or_default().push(entry);
-    }
-    by_run
-}
-
-fn ended_as_it_should(payment: &Payment, record: &Value, steps: &[Value]) {
-    let expected = if payment.bounces { "compensated" } else { "completed" };
-    assert_eq!(record["status"], expected, "{record:#}");
-    let again: Vec<_> = steps.iter().filter(|step| step["attempt"] != 1).collect();
-    assert!(again.is_empty(), "steps that were executed again: {again:#?}");
-}
-
-/// Once a call was sent, no earlier one of the run is: its answer was durable.
-fn calls_follow_each_other(payment: &Payment, sent: &[&Entry]) {
-    let expected: &[&str] = match payment.bounces {
-        true => &["reserve_inventory", "charge_card", "send_mail", "refund_charge", "release_inventory"],
-        false => &["reserve_inventory", "charge_card", "send_mail"],
-    };
-    let mut effects: Vec<&str> = sent.iter().map(|entry| entry.effect.as_str()).collect();
-    effects.dedup();
-    assert_eq!(effects, expected, "{sent:#?}");
+    payments::check(&payments, &apis[0], &services, crashes.kills()).await;
 }
 
 #[tokio::test]

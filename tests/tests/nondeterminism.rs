@@ -5,6 +5,7 @@
 use forge_tests::program::{Block, Statement, block, effect, gate, reversible, step};
 use forge_tests::{Host, Services, component};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// All that the journal has of a run, in one text.
 async fn journal(host: &Host, run: &str) -> String {
@@ -21,16 +22,16 @@ async fn journal(host: &Host, run: &str) -> String {
     rows
 }
 
-/// Replaces the component that a run is pinned to. The host must not be running.
+/// Pins a run to another component. The host must not be running.
 async fn swap_component(host: &Host, run: &str, component: &[u8]) {
     let mut database = host.database().await;
-    let digest_of_run = "SELECT digest FROM forge_runs WHERE id = ?";
-    let sql = format!("UPDATE forge_workflow_modules SET component = ? WHERE digest = ({digest_of_run})");
-    let changed = database.change(&sql, &[component.to_vec().into(), run.to_owned().into()]).await;
-    assert_eq!(changed, 1, "the component is swapped");
+    let digest: String = Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect();
+    let insert = "INSERT INTO forge_workflow_modules (digest, component, uploaded_at) VALUES (?, ?, '') \
+                  ON CONFLICT DO NOTHING";
+    database.change(insert, &[digest.clone().into(), component.to_vec().into()]).await;
+    let pin = "UPDATE forge_runs SET digest = ? WHERE id = ?";
+    assert_eq!(database.change(pin, &[digest.into(), run.to_owned().into()]).await, 1, "it is swapped");
     database.close().await;
-    // It would be found there by the digest that it no longer has.
-    std::fs::remove_dir_all(host.module_cache()).unwrap();
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use forge_tests::{Api, Host, Services, component, example};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// What a new run of `greeting` says.
 async fn greeting(api: &Api, version: Option<u32>) -> Value {
@@ -141,4 +142,39 @@ async fn the_list_of_workflows_has_every_version_the_highest_first() {
     let versions: Vec<_> =
         greeting["versions"].as_array().unwrap().iter().map(|info| &info["version"]).collect();
     assert_eq!((versions, &greeting["current"]), (vec![&json!(3), &json!(2), &json!(1)], &json!(3)));
+}
+
+#[tokio::test]
+async fn components_can_be_kept_in_an_object_store_and_are_checked_when_they_come_from_there() {
+    let objects = TempDir::new().unwrap();
+    let url = format!("file://{}", objects.path().join("components").display());
+    let mut host = Host::builder().flag(["--components", &url]).start().await;
+    let digest = host.api().deploy(&component("greeting")).await["digest"].as_str().unwrap().to_owned();
+    assert_eq!(greeting(&host.api(), None).await, "3: welcome Ada");
+    let object = objects.path().join("components").join(format!("{digest}.wasm"));
+    assert_eq!(std::fs::read(&object).unwrap(), *component("greeting"));
+    let inline = "SELECT count(*) FROM forge_workflow_modules WHERE component IS NOT NULL";
+    let (inline,): (i64,) = host.database().await.row(inline, &[]).await;
+    assert_eq!(inline, 0);
+
+    // It comes from there when it must be compiled again, and only if it is what was uploaded.
+    let forget = |host: &mut Host| {
+        host.kill();
+        std::fs::remove_dir_all(host.module_cache()).unwrap();
+    };
+    forget(&mut host);
+    host.restart().await;
+    assert_eq!(greeting(&host.api(), None).await, "3: welcome Ada");
+    forget(&mut host);
+    std::fs::write(&object, *b"something else").unwrap();
+    host.restart().await;
+    let run = host.api().start_acknowledged("greeting", &json!({"input": "Ada"})).await;
+    let record = host.api().settled(&run).await;
+    assert_eq!((&record["status"], &record["pause_reason"]), (&json!("paused"), &json!("missing_version")));
+    let error = record["error"].as_str().unwrap();
+    assert!(error.contains("not what was uploaded") && error.contains("deploy it again"), "{error}");
+
+    host.api().upload(&component("greeting")).await.ok();
+    host.api().resume(&run).await.ok();
+    assert_eq!(host.api().settled(&run).await["output"], "3: welcome Ada");
 }

@@ -9,6 +9,7 @@ mod browser;
 mod document;
 mod error;
 mod health;
+mod nodes;
 mod parameters;
 mod runs;
 mod start;
@@ -26,6 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use document::openapi;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
+pub use nodes::Nodes;
 pub use runs::Steps;
 pub use start::{StartBody, Started};
 pub use wait::MAX_WAIT;
@@ -63,6 +65,7 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(start::router())
         .merge(runs::router())
         .merge(health::router())
+        .merge(nodes::router())
 }
 
 async fn unknown_route(request: Request) -> ApiError {

@@ -13,6 +13,7 @@ fn the_document_has_every_endpoint() {
         endpoints,
         [
             "get /_api/health",
+            "get /_api/nodes",
             "get /_api/openapi.json",
             "get /_api/runs",
             "get /_api/runs/{id}",

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::CliError;
-use crate::api::{ErrorBody, ErrorDetail, StartBody, Started, Steps, Workflows};
+use crate::api::{ErrorBody, ErrorDetail, Nodes, StartBody, Started, Steps, Workflows};
 use crate::executor::{RunPage, WorkflowRecord};
 use crate::journal::RunId;
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
@@ -79,6 +79,11 @@ impl Client {
     /// Starts a run.
     pub(super) async fn start(&self, workflow: &str, body: &StartBody) -> Result<Started, CliError> {
         self.answer(self.request(Method::POST, &["workflows", workflow, "start"], &[]).json(body)).await
+    }
+
+    /// The hosts that share the server's database.
+    pub(super) async fn nodes(&self) -> Result<Nodes, CliError> {
+        self.answer(self.request(Method::GET, &["nodes"], &[])).await
     }
 
     /// A page of runs.

@@ -11,7 +11,9 @@ mod deprecate;
 mod error;
 mod follow;
 mod input;
+mod migrate;
 mod new;
+mod nodes;
 mod output;
 mod project;
 mod runs;
@@ -106,6 +108,10 @@ enum Command {
     Deprecate(deprecate::Args),
     /// List runs; show, watch, cancel, pause or resume one
     Runs(runs::Args),
+    /// List the hosts that share the server's database
+    Nodes(nodes::Args),
+    /// Bring a database's schema up to date
+    Migrate(migrate::Args),
 }
 
 /// What commands know beside their arguments.
@@ -161,6 +167,8 @@ impl Cli {
             Command::Activate(args) => activate::run(args, &context).await,
             Command::Deprecate(args) => deprecate::run(args, &context).await,
             Command::Runs(args) => runs::run(args, &context).await,
+            Command::Nodes(args) => nodes::run(args, &context).await,
+            Command::Migrate(args) => migrate::run(args, &context).await,
         }
     }
 }

@@ -1,29 +1,31 @@
-use std::error::Error as _;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Url, redirect};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
 
+use super::connector::{Connections, connections};
+use super::hop::{Hop, strip_credentials};
 use super::{Body, HttpRequest, HttpResponse};
 use crate::journal::{Failure, Outcome, kind};
-
-/// Redirects that are followed before the answer is given up.
-const REDIRECTS: usize = 5;
-
-/// Idle connections kept for each host.
-const IDLE_CONNECTIONS: usize = 64;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The HTTP client cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the HTTP client: {0}")]
-pub struct EgressError(String);
+pub struct EgressError(#[from] rustls::Error);
 
 /// Sends the requests of workflows.
 pub struct Egress {
-    client: Client,
+    connections: Connections,
     default_timeout: Duration,
     response_bytes: usize,
 }
@@ -34,67 +36,72 @@ impl Egress {
     /// # Errors
     /// [`EgressError`] if TLS cannot be set up.
     pub fn new(default_timeout: Duration, response_bytes: usize) -> Result<Self, EgressError> {
-        // The provider is the process's; whoever installed one first decides.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            Client::builder()
-                .no_proxy()
-                .redirect(redirect::Policy::limited(REDIRECTS))
-                .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                .tcp_nodelay(true)
-                .user_agent(concat!("forge/", env!("CARGO_PKG_VERSION")))
-        };
-        // A machine without CA certificates can still speak plain http.
-        let client = builder().build().or_else(|error| {
-            tracing::warn!(error = describe(&error), "no CA certificates: requests to https will fail");
-            builder().tls_certs_only([]).build()
-        });
-        let client = client.map_err(|error| EgressError(describe(&error)))?;
-        Ok(Self { client, default_timeout, response_bytes })
+        Ok(Self { connections: connections()?, default_timeout, response_bytes })
     }
 
     /// Sends a request and gives its answer, or why there is none. `key` becomes its
     /// `Idempotency-Key`, unless the workflow set one.
-    pub async fn send(&self, request: HttpRequest, key: &str) -> Outcome {
-        let what = format!("{} {}", request.method, request.url);
+    pub async fn send(&self, mut request: HttpRequest, key: &str) -> Outcome {
+        let body = std::mem::take(&mut request.body);
+        let what = || format!("{} {}", request.method, request.url);
         let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
-        match tokio::time::timeout(timeout, self.exchange(request, key)).await {
+        match tokio::time::timeout(timeout, self.exchange(&request, body, key)).await {
             Ok(Ok(response)) => Ok(Some(Arc::from(response.to_json()))),
             Ok(Err(mut failure)) => {
-                failure.message = format!("{what}: {}", failure.message);
+                failure.message = format!("{}: {}", what(), failure.message);
                 Err(failure)
             }
             Err(_) => {
                 let timeout = humantime::format_duration(timeout);
-                Err(Failure::new(kind::TIMEOUT, format!("{what}: no answer within {timeout}")))
+                Err(Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what())))
             }
         }
     }
 
-    async fn exchange(&self, request: HttpRequest, key: &str) -> Result<HttpResponse, Failure> {
+    async fn exchange(&self, request: &HttpRequest, body: Body, key: &str) -> Result<HttpResponse, Failure> {
         let invalid = |message: String| Failure::permanent(kind::HTTP, message);
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| invalid(format!("`{}` is no HTTP method", request.method)))?;
-        let url = Url::parse(&request.url)
+        let mut url = Url::parse(&request.url)
             .map_err(|error| invalid(format!("not an absolute URL ({error}); write http://HOST/PATH")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(invalid(format!("scheme `{}` is not supported; use http or https", url.scheme())));
         }
-        let headers = headers(&request.headers, key)?;
-        let sent = self.client.request(method, url).headers(headers).body(request.body.into_bytes()).send();
-        let response = sent.await.map_err(|error| Failure::new(kind::HTTP, describe(&error)))?;
-        self.read(response).await
+        let credentials = credentials(&url);
+        if credentials.is_some() {
+            strip_credentials(&mut url);
+        }
+        let mut hop = Hop::new(method, url, body.into_bytes());
+        loop {
+            let mut headers = headers(&request.headers, key)?;
+            if let Some(credentials) = &credentials {
+                headers.entry(AUTHORIZATION).or_insert_with(|| credentials.clone());
+            }
+            let failed = |message: String| Failure::new(kind::HTTP, message);
+            let sent = self.connections.request(hop.request(headers).map_err(failed)?);
+            let response = sent.await.map_err(|error| {
+                failed(with_causes(format!("error sending request for url ({})", hop.url()), &error))
+            })?;
+            match hop.redirected(&response).map_err(failed)? {
+                Some(next) => hop = next,
+                None => return self.read(response).await,
+            }
+        }
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Result<HttpResponse, Failure> {
+    async fn read(&self, response: Response<Incoming>) -> Result<HttpResponse, Failure> {
         let headers = response.headers().iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         let (status, headers) = (response.status().as_u16(), headers.collect());
+        let mut frames = response.into_body();
         let mut body = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| Failure::new(kind::HTTP, describe(&error)))?
-        {
+        while let Some(frame) = frames.frame().await {
+            let frame = frame.map_err(|error| {
+                Failure::new(kind::HTTP, with_causes("error decoding response body".to_owned(), &error))
+            })?;
+            // What is no data are trailers, which a workflow does not see.
+            let Ok(chunk) = frame.into_data() else { continue };
             if body.len() + chunk.len() > self.response_bytes {
                 let most = self.response_bytes;
                 let message =
@@ -105,6 +112,20 @@ impl Egress {
         }
         Ok(HttpResponse { status, headers, body: Body::from(body) })
     }
+}
+
+/// The header that stands for `user:password@` in a URL.
+fn credentials(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text| percent_decode_str(text).decode_utf8();
+    let user = decoded(url.username()).ok()?;
+    let password = url.password().and_then(|password| decoded(password).ok()).unwrap_or_default();
+    let mut header =
+        HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))).ok()?;
+    header.set_sensitive(true);
+    Some(header)
 }
 
 fn headers(pairs: &[(String, String)], key: &str) -> Result<HeaderMap, Failure> {
@@ -125,16 +146,15 @@ fn headers(pairs: &[(String, String)], key: &str) -> Result<HeaderMap, Failure> 
     Ok(headers)
 }
 
-/// An error with its causes: the outermost alone says only that sending failed.
-fn describe(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
+/// What failed, with its causes: the outermost alone says only that sending failed.
+fn with_causes(mut text: String, error: &dyn Error) -> String {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let cause_text = error.to_string();
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }
-        source = cause.source();
+        cause = error.source();
     }
     text
 }

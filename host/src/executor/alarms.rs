@@ -2,7 +2,8 @@
 //! that wait for time.
 //!
 //! The store knows all of them by their time. Only those of the next minute are in memory, so that
-//! a sleeping run costs a row and nothing else, and a wake-up needs no search.
+//! a sleeping run costs a row and nothing else, and a wake-up needs no search. Where there are several
+//! nodes, runs that are nobody's are claimed here.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -28,6 +29,18 @@ const BACKLOG: usize = 1_000;
 /// How long to wait for the backlog to shrink.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
+/// How often runs that are nobody's are looked for without a notice that there are some, in milliseconds.
+const CLAIM_EVERY: u64 = 5_000;
+
+/// How far ahead runs are claimed, in milliseconds: until they are looked for again, and a little more.
+const CLAIM_AHEAD: u64 = 2 * CLAIM_EVERY;
+
+/// Runs that are claimed at once: few, so that other nodes get their part.
+const CLAIM: usize = 256;
+
+/// How long to wait, in milliseconds, for places for more runs that are nobody's.
+const CLAIM_PAUSE: u64 = 20;
+
 type Alarm = (Timestamp, RunId);
 
 /// The alarms of the near future.
@@ -40,8 +53,13 @@ pub(super) struct Alarms {
 #[derive(Default)]
 struct State {
     queue: BTreeSet<Alarm>,
-    /// Every run that is due up to here is in the queue, or was; later ones are in the store only.
+    /// Every run of this node that is due up to here is in the queue, or was; later ones are in the
+    /// store only.
     asked_until: Option<Alarm>,
+    /// When to look for runs that are nobody's.
+    claim_at: Timestamp,
+    /// How often all began anew.
+    beginnings: u64,
 }
 
 impl Alarms {
@@ -58,14 +76,30 @@ impl Alarms {
         }
     }
 
+    /// There are runs that are nobody's.
+    pub(super) fn claim(&self) {
+        self.state().claim_at = Timestamp::NOW;
+        self.changed.notify_one();
+    }
+
+    /// What is in the queue may not be this node's any more, and something may be missing.
+    pub(super) fn start_over(&self) {
+        let mut state = self.state();
+        let beginnings = state.beginnings + 1;
+        *state = State { beginnings, ..State::default() };
+        drop(state);
+        self.changed.notify_one();
+    }
+
     /// Wakes runs for as long as the executor is there.
     pub(super) async fn ring(self: Arc<Self>, inner: Weak<Inner>, shutdown: CancellationToken) {
         while let Some(inner) = inner.upgrade() {
             let executor = WorkflowExecutor { inner };
-            let next = match self.refill(&executor).await {
+            let writer = executor.inner.writer.clone();
+            let next = match self.look(&executor).await {
                 Ok(()) => {
                     self.wake_due(&executor).await;
-                    self.next()
+                    self.next(&executor)
                 }
                 Err(error) => {
                     tracing::debug!(%error, "timers wait for the database");
@@ -77,6 +111,8 @@ impl Alarms {
             tokio::select! {
                 () = tokio::time::sleep(clock::until(next)) => {}
                 () = self.changed.notified() => {}
+                // A start whose commit failed may be in the database all the same.
+                () = writer.recovered() => self.start_over(),
                 () = shutdown.cancelled() => return,
             }
         }
@@ -95,11 +131,50 @@ impl Alarms {
         }
     }
 
-    /// Asks the store for the alarms up to a minute from now.
-    async fn refill(&self, executor: &WorkflowExecutor) -> Result<(), StoreError> {
+    /// Asks the store for what is due soon.
+    async fn look(&self, executor: &WorkflowExecutor) -> Result<(), StoreError> {
         let now = clock::now();
+        if executor.inner.store.nodes().is_some() && self.state().claim_at <= now {
+            self.claim_some(executor, now).await?;
+        }
+        self.refill(executor, now).await
+    }
+
+    /// Makes runs this node's that are nobody's, as many as there is room for.
+    async fn claim_some(&self, executor: &WorkflowExecutor, now: Timestamp) -> Result<(), StoreError> {
+        let inner = &executor.inner;
+        self.state().claim_at = now.plus(CLAIM_EVERY);
+        let room = inner.slots.room().min(CLAIM);
+        if room == 0 {
+            self.state().claim_at = now.plus(CLAIM_PAUSE);
+            return Ok(());
+        }
+        let limit = u32::try_from(room).unwrap_or(u32::MAX);
+        let (beginnings, epoch) = (self.state().beginnings, inner.store.epoch());
+        let claimed = match inner.store.claim(epoch, now.plus(CLAIM_AHEAD), limit).await {
+            // There is another epoch, or will be: all begins anew then.
+            Err(StoreError::Fenced) => return Ok(()),
+            claimed => claimed?,
+        };
+        if !claimed.is_empty() {
+            tracing::info!(runs = claimed.len(), "runs that were nobody's go on here");
+        }
+        let mut state = self.state();
+        if state.beginnings != beginnings {
+            return Ok(());
+        }
+        if claimed.len() >= room {
+            state.claim_at = now.plus(CLAIM_PAUSE);
+        }
+        state.queue.extend(claimed);
+        Ok(())
+    }
+
+    /// Asks the store for this node's alarms up to a minute from now.
+    async fn refill(&self, executor: &WorkflowExecutor, now: Timestamp) -> Result<(), StoreError> {
+        let store = &executor.inner.store;
         let end = (now.plus(AHEAD), RunId::MAX);
-        let after = {
+        let (after, beginnings) = {
             let mut state = self.state();
             let after = state.asked_until;
             let late = after.is_none_or(|(until, _)| until < now.plus(AHEAD / 2));
@@ -109,11 +184,15 @@ impl Alarms {
             // From here on, who leaves memory until then is put into the queue; who left before is
             // in the store already.
             state.asked_until = Some(end);
-            after
+            (after, state.beginnings)
         };
-        match executor.inner.store.due(executor.inner.store.epoch(), after, end.0, PAGE).await {
+        let page = store.due(store.epoch(), after, end.0, PAGE).await;
+        let mut state = self.state();
+        if state.beginnings != beginnings {
+            return Ok(());
+        }
+        match page {
             Ok(page) => {
-                let mut state = self.state();
                 if page.len() == PAGE as usize {
                     // There is more. Those that were put into the queue meanwhile may stay there.
                     state.asked_until = page.last().copied();
@@ -122,23 +201,26 @@ impl Alarms {
                 Ok(())
             }
             Err(error) => {
-                self.state().asked_until = after;
+                state.asked_until = after;
                 Err(error)
             }
         }
     }
 
     /// When there is something to do.
-    fn next(&self) -> Timestamp {
+    fn next(&self, executor: &WorkflowExecutor) -> Timestamp {
         let state = self.state();
-        let first = state.queue.first().map_or(Timestamp::MAX, |(at, _)| *at);
+        let mut next = state.queue.first().map_or(Timestamp::MAX, |(at, _)| *at);
+        if executor.inner.store.nodes().is_some() {
+            next = next.min(state.claim_at);
+        }
         if state.queue.len() >= PAGE as usize {
-            return first;
+            return next;
         }
         let refill = state
             .asked_until
             .map_or(Timestamp::NOW, |(until, _)| Timestamp(until.0.saturating_sub_unsigned(AHEAD / 2)));
-        first.min(refill)
+        next.min(refill)
     }
 
     fn pop(&self, now: Timestamp) -> Option<RunId> {

@@ -3,6 +3,7 @@ use tokio::sync::oneshot;
 use super::{ExecutorError, WorkflowExecutor};
 use crate::engine::{Command, Reply};
 use crate::journal::{Event, Failure, Journal, Pause, PauseReason, RunId, WorkflowStatus, kind};
+use crate::store::Ask;
 
 impl WorkflowExecutor {
     /// Rolls a run back: runs the compensations of its completed steps, the last first. Returns
@@ -12,7 +13,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn cancel(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask(run, Command::Cancel).await
+        self.ask(run, Ask::Cancel).await
     }
 
     /// Lets a paused run go on, and tries failed compensations again. Changes nothing on a run
@@ -21,7 +22,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn resume(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask(run, Command::Resume).await
+        self.ask(run, Ask::Resume).await
     }
 
     /// Stops a run until it is resumed. Returns when it has stopped.
@@ -29,17 +30,40 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn pause(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask(run, Command::Pause).await
+        self.ask(run, Ask::Pause).await
     }
 
-    async fn ask(&self, run: RunId, command: fn(Reply) -> Command) -> Result<(), ExecutorError> {
+    /// Asks the run's task, if the run is executed here.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Elsewhere`] if it is not.
+    pub(super) async fn ask_here(&self, run: RunId, ask: Ask) -> Result<(), ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
             return Err(ExecutorError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
-        self.drive(run, None, Some(command(reply)));
+        self.drive(run, None, Some(ask.command(reply)));
         // The task answers, unless the host stops.
         answer.await.unwrap_or(Err(ExecutorError::ShuttingDown))
+    }
+}
+
+impl Ask {
+    /// What was asked, as a participle.
+    pub(super) fn participle(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancelled",
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+        }
+    }
+
+    fn command(self, reply: Reply) -> Command {
+        match self {
+            Self::Cancel => Command::Cancel(reply),
+            Self::Pause => Command::Pause(reply),
+            Self::Resume => Command::Resume(reply),
+        }
     }
 }
 
@@ -47,10 +71,11 @@ impl Command {
     /// What was asked, as a participle.
     pub(super) fn participle(&self) -> &'static str {
         match self {
-            Self::Cancel(_) => "cancelled",
-            Self::Pause(_) => "paused",
-            Self::Resume(_) => "resumed",
+            Self::Cancel(_) => Ask::Cancel,
+            Self::Pause(_) => Ask::Pause,
+            Self::Resume(_) => Ask::Resume,
         }
+        .participle()
     }
 
     /// What it does to a run that has no instance: `None` for nothing.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::query::record;
 use super::{ExecutorError, Inner, Slot};
@@ -14,7 +15,7 @@ use crate::journal::{
     Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, RunId, Timestamp, WorkflowStatus,
 };
 use crate::registry::RegistryError;
-use crate::store::{Loaded, RunWriter, StoreError};
+use crate::store::{Loaded, RunWriter, StoreError, Taken};
 
 /// What a task does next.
 enum Then {
@@ -35,6 +36,8 @@ pub(super) struct Drive {
     /// The run as it is in memory, if it is.
     journal: Option<Journal>,
     writer: RunWriter,
+    /// Cancelled when the writer's epoch is over.
+    tenure: CancellationToken,
     commands: mpsc::UnboundedReceiver<Command>,
     /// What to do before anything else.
     command: Option<Command>,
@@ -48,11 +51,13 @@ impl Drive {
         begun: Option<(Journal, RunWriter)>,
         commands: mpsc::UnboundedReceiver<Command>,
     ) -> Self {
+        // In this order: an epoch that ends meanwhile is noticed.
+        let tenure = inner.tenure();
         let (journal, writer) = match begun {
             Some((journal, writer)) => (Some(journal), writer),
-            None => (None, inner.writer.for_run(inner.store.epoch(), run)),
+            None => (None, inner.writer_for(run)),
         };
-        Self { inner, run, journal, writer, commands, command: None, resend_in_doubt: false }
+        Self { inner, run, journal, writer, tenure, commands, command: None, resend_in_doubt: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -71,8 +76,9 @@ impl Drive {
                 }
                 Then::Reload => {
                     self.journal = None;
-                    self.writer = self.inner.writer.for_run(self.inner.store.epoch(), self.run);
                     self.pause_before_reload().await;
+                    self.tenure = self.inner.tenure();
+                    self.writer = self.inner.writer_for(self.run);
                 }
                 Then::Leave => {
                     if self.leave() {
@@ -171,11 +177,22 @@ impl Drive {
         })
     }
 
+    /// The run; `None` if it is not to be executed here, which whoever asked for something is told.
     async fn load(&mut self) -> Result<Option<Journal>, StoreError> {
         if let Some(journal) = self.journal.take() {
             return Ok(Some(journal));
         }
-        let Some(Loaded { run, rows }) = self.inner.loader.load(self.run).await? else { return Ok(None) };
+        let Loaded { run, rows } = match self.inner.loader.load(self.writer.epoch(), self.run).await? {
+            Taken::Here(loaded) => *loaded,
+            Taken::Elsewhere => {
+                self.answer(Err(ExecutorError::Elsewhere(self.run)));
+                return Ok(None);
+            }
+            Taken::Unknown => {
+                self.answer(Err(ExecutorError::UnknownRun(self.run)));
+                return Ok(None);
+            }
+        };
         let corrupt = |why: String| StoreError::Corrupt { table: "forge_steps", why };
         let loaded = match rows {
             Ok(rows) => Journal::load(run.clone(), rows).map_err(|error| corrupt(error.to_string())),
@@ -214,7 +231,7 @@ impl Drive {
             slots: Arc::clone(&self.inner.slots),
             writer: self.writer.clone(),
             commands: std::mem::replace(&mut self.commands, no_commands),
-            shutdown: self.inner.shutdown.clone(),
+            shutdown: self.tenure.clone(),
             resend_in_doubt: std::mem::take(&mut self.resend_in_doubt),
         };
         let activation = match Activation::new(journal, context) {
@@ -281,7 +298,9 @@ impl Drive {
             End::Stopped(Stop::Command(command)) => self.command = Some(command),
             End::Stopped(Stop::Evicted(time)) => then = Then::Sleep(time),
             End::Stopped(Stop::Store(error)) => return Err(error),
-            End::Stopped(Stop::Shutdown) => then = Then::Leave,
+            End::Stopped(Stop::Shutdown) if self.inner.shutdown.is_cancelled() => then = Then::Leave,
+            // It may have another node by now.
+            End::Stopped(Stop::Shutdown) => then = Then::Reload,
         }
         self.writer.barrier(journal.take_changes()).await?;
         // A run that leaves memory leaves it whole.
@@ -313,10 +332,7 @@ impl Drive {
 
     /// Does what somebody asked for, on a run that has no instance.
     async fn obey(&mut self) -> Result<Then, StoreError> {
-        let Some(mut journal) = self.load().await? else {
-            self.answer(Err(ExecutorError::UnknownRun(self.run)));
-            return Ok(Then::Leave);
-        };
+        let Some(mut journal) = self.load().await? else { return Ok(Then::Leave) };
         let Some(command) = &self.command else { return Ok(Then::GoOn) };
         let answer = match command.event(&journal) {
             Ok(event) => {

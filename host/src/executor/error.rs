@@ -49,6 +49,9 @@ pub enum ExecutorError {
         /// What was asked, as a participle: `cancelled`, `paused`, `resumed`.
         action: &'static str,
     },
+    /// Another node executes the run, and has not answered.
+    #[error("another node executes run {0} and has not answered in time; ask again")]
+    Elsewhere(RunId),
     /// The store failed. Nothing was acknowledged.
     #[error(transparent)]
     Store(#[from] StoreError),

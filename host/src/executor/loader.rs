@@ -6,17 +6,24 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::RunId;
-use crate::store::{Loaded, Store, StoreError};
+use crate::store::{Epoch, Store, StoreError, Taken};
 
 /// Runs that are read at once: enough that the way to the database no longer shows, few enough that
 /// those that are read first need not wait for long.
 const BATCH: usize = 64;
 
-type Answer = Result<Option<Loaded>, StoreError>;
+type Answer = Result<Taken, StoreError>;
+
+/// Somebody who wants a run.
+struct Request {
+    epoch: Epoch,
+    run: RunId,
+    reply: oneshot::Sender<Answer>,
+}
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Loader(mpsc::UnboundedSender<(RunId, oneshot::Sender<Answer>)>);
+pub(super) struct Loader(mpsc::UnboundedSender<Request>);
 
 impl Loader {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
@@ -25,25 +32,29 @@ impl Loader {
         Self(queue)
     }
 
-    /// A run as the store has it.
-    pub(super) async fn load(&self, run: RunId) -> Answer {
+    /// A run as the store has it, to execute it in this epoch.
+    pub(super) async fn load(&self, epoch: Epoch, run: RunId) -> Answer {
         let (reply, answer) = oneshot::channel();
-        self.0.send((run, reply)).map_err(|_| StoreError::Closed)?;
+        self.0.send(Request { epoch, run, reply }).map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }
 
-async fn load(store: Arc<dyn Store>, mut asked: mpsc::UnboundedReceiver<(RunId, oneshot::Sender<Answer>)>) {
+async fn load(store: Arc<dyn Store>, mut asked: mpsc::UnboundedReceiver<Request>) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut answers = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut batch, BATCH).await > 0 {
-        let (runs, replies): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        let answers = match store.load(&runs).await {
-            Ok(answers) => answers,
-            Err(error) => runs.iter().map(|_| Err(error.clone())).collect(),
-        };
-        for (reply, answer) in replies.into_iter().zip(answers) {
+        for requests in batch.chunk_by(|a, b| a.epoch == b.epoch) {
+            let Some(Request { epoch, .. }) = requests.first() else { continue };
+            let runs: Vec<RunId> = requests.iter().map(|request| request.run).collect();
+            answers.extend(match store.take(*epoch, &runs).await {
+                Ok(answers) => answers,
+                Err(error) => runs.iter().map(|_| Err(error.clone())).collect(),
+            });
+        }
+        for (request, answer) in batch.drain(..).zip(answers.drain(..)) {
             // Whoever asked may be gone.
-            let _ = reply.send(answer);
+            let _ = request.reply.send(answer);
         }
     }
 }

@@ -8,6 +8,7 @@ mod command;
 mod drive;
 mod error;
 mod loader;
+mod nodes;
 mod query;
 mod record;
 mod slots;
@@ -31,13 +32,12 @@ pub use start::{StartRequest, Started};
 use self::alarms::Alarms;
 use self::loader::Loader;
 use self::waiters::Waiters;
-use crate::config::{Config, Database, Limits};
+use crate::config::{Config, Limits};
 use crate::egress::Egress;
 use crate::engine::{Command, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{RunWriter, Store, Writer};
+use crate::store::{self, Nodes, Objects, RunWriter, Store, Writer};
 
 /// Executes workflows durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
@@ -62,6 +62,10 @@ struct Inner {
     waiters: Arc<Waiters>,
     alarms: Arc<Alarms>,
     tasks: TaskTracker,
+    /// Cancelled when this node's epoch is over: what it has in memory is others' then.
+    tenure: Mutex<CancellationToken>,
+    /// Another process has taken this node's name.
+    replaced: CancellationToken,
     shutdown: CancellationToken,
 }
 
@@ -76,11 +80,10 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, limits, module_cache } = config;
-        let store: Arc<dyn Store> = match database {
-            Database::Sqlite(path) => Arc::new(SqliteStore::open(&path).await?),
-        };
-        Self::with_store(store, limits, module_cache.as_deref()).await
+        let Config { database, components, node, limits, module_cache } = config;
+        let objects = components.as_ref().map(Objects::open).transpose()?;
+        let store = store::open(&database, &node).await?;
+        Self::assemble(store, objects, limits, module_cache.as_deref()).await
     }
 
     /// The same with a store of the caller's, and a folder for compiled components.
@@ -92,10 +95,21 @@ impl WorkflowExecutor {
         limits: Limits,
         module_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
+        Self::assemble(store, None, limits, module_cache).await
+    }
+
+    async fn assemble(
+        store: Arc<dyn Store>,
+        objects: Option<Objects>,
+        limits: Limits,
+        module_cache: Option<&Path>,
+    ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
         let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
         let egress = Arc::new(Egress::new(limits.http_timeout, limits.response_bytes)?);
-        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&limits));
+        let registry =
+            WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&limits));
+        let shutdown = CancellationToken::new();
         let inner = Inner {
             writer: Writer::new(Arc::clone(&store), limits.write_queue_bytes)?,
             loader: Loader::new(Arc::clone(&store)),
@@ -110,7 +124,9 @@ impl WorkflowExecutor {
             waiters: Arc::default(),
             alarms: Arc::default(),
             tasks: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
+            tenure: Mutex::new(shutdown.child_token()),
+            replaced: CancellationToken::new(),
+            shutdown,
         };
         let executor = Self { inner: Arc::new(inner) };
         let unfinished = executor.inner.store.unfinished().await?;
@@ -120,6 +136,9 @@ impl WorkflowExecutor {
         let inner = &executor.inner;
         let ringing = Arc::clone(&inner.alarms).ring(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
+        if let Some(notices) = inner.store.nodes().and_then(Nodes::listen) {
+            inner.tasks.spawn(nodes::attend(Arc::downgrade(inner), notices, inner.shutdown.clone()));
+        }
         Ok(executor)
     }
 
@@ -186,6 +205,16 @@ impl WorkflowExecutor {
 }
 
 impl Inner {
+    /// For the writes of an activation of this run that begins now.
+    fn writer_for(&self, run: RunId) -> RunWriter {
+        self.writer.for_run(self.store.epoch(), run)
+    }
+
+    /// Cancelled when the epoch of now is over, or the host stops.
+    fn tenure(&self) -> CancellationToken {
+        self.tenure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Handle>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }

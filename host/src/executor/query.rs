@@ -46,7 +46,7 @@ impl WorkflowExecutor {
         if record.status.is_final() || record.status == WorkflowStatus::Paused {
             return Ok(record);
         }
-        match self.rested(&mut waiter, patience).await {
+        match self.rested(run, &mut waiter, patience).await {
             Some(record) => Ok(record),
             None => self.status(run).await,
         }
@@ -54,6 +54,20 @@ impl WorkflowExecutor {
 
     /// A run when it comes to rest; `None` if `patience` completes before that, or the host stops.
     pub(super) async fn rested(
+        &self,
+        run: RunId,
+        waiter: &mut Waiter,
+        patience: impl Future<Output = ()>,
+    ) -> Option<WorkflowRecord> {
+        tokio::select! {
+            biased;
+            record = self.rested_here(waiter, patience) => record,
+            record = self.rested_elsewhere(run) => Some(record),
+        }
+    }
+
+    /// The same of a run that is executed here.
+    pub(super) async fn rested_here(
         &self,
         waiter: &mut Waiter,
         patience: impl Future<Output = ()>,

@@ -47,6 +47,13 @@ impl Slots {
         self.state().waiting
     }
 
+    /// Places for further runs: those that are free, and some that parked runs can make. None while anybody
+    /// waits for one.
+    pub fn room(&self) -> usize {
+        let state = self.state();
+        if state.waiting > 0 { 0 } else { self.places.available_permits() + state.parked.len() }
+    }
+
     /// Says that the caller's run could leave its place, for as long as the answer is kept.
     pub fn park(self: &Arc<Self>) -> Parked {
         let mut state = self.state();

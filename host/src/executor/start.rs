@@ -71,7 +71,7 @@ impl WorkflowExecutor {
     /// was used for something else, or the run cannot be made durable. Then nothing was started.
     pub async fn start_with(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
         let admitted = self.admit(&request)?;
-        if request.key.is_some() {
+        if request.key.is_some() || self.is_crowded() {
             return self.start_once(request).await;
         }
         let run = self.new_run(&request).await?;
@@ -94,7 +94,7 @@ impl WorkflowExecutor {
         patience: impl Future<Output = ()>,
     ) -> Result<Started, ExecutorError> {
         let admitted = self.admit(&request)?;
-        if request.key.is_some() {
+        if request.key.is_some() || self.is_crowded() {
             let run = self.start_once(request).await?;
             drop(admitted);
             // It is started: whatever fails from here on, the caller must learn its id.
@@ -108,7 +108,7 @@ impl WorkflowExecutor {
             drop(admitted);
             begun
         });
-        let mut rested = std::pin::pin!(self.rested(&mut waiter, patience));
+        let mut rested = std::pin::pin!(self.rested(run, &mut waiter, patience));
         let record = tokio::select! {
             biased;
             record = &mut rested => record,
@@ -142,16 +142,21 @@ impl WorkflowExecutor {
         room.filter(|_| self.inner.slots.waiting() < limit).ok_or(ExecutorError::Busy { limit })
     }
 
+    /// Whether another node may have a place sooner.
+    fn is_crowded(&self) -> bool {
+        self.inner.store.nodes().is_some() && self.inner.slots.waiting() > 0
+    }
+
     /// Lets a new run go on. Its first changes, which the writer given back waits for, are its start.
     fn begin(&self, run: Run) -> (RunId, RunWriter) {
         let id = run.id;
-        let writer = self.inner.writer.for_run(self.inner.store.epoch(), id);
+        let writer = self.inner.writer_for(id);
         self.drive(id, Some((Journal::unsaved(run), writer.clone())), None);
         (id, writer)
     }
 
-    /// Starts what this key has not started before. Nothing of the run may happen before that is
-    /// certain.
+    /// Starts what this key has not started before, here or wherever there is a place. Nothing of the run
+    /// may happen before that is certain.
     async fn start_once(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
         // The key comes first: what it started stays its run, whatever version is current by now.
         if let Some(key) = &request.key
@@ -160,10 +165,12 @@ impl WorkflowExecutor {
             return same_start(&first, &request);
         }
         let run = self.new_run(&request).await?;
-        match self.inner.writer.start(self.inner.store.epoch(), run.clone()).await? {
+        let writer = self.inner.writer_for(run.id);
+        let crowded = self.is_crowded();
+        match writer.start(run.clone(), crowded).await? {
+            Written::Done if crowded => Ok(run.id),
             Written::Done => {
                 let id = run.id;
-                let writer = self.inner.writer.for_run(self.inner.store.epoch(), id);
                 self.drive(id, Some((Journal::new(run), writer)), None);
                 Ok(id)
             }

@@ -21,6 +21,11 @@ impl Waiters {
         Waiter { waiters: Arc::clone(self), run, rested }
     }
 
+    /// Whether anybody waits for this run.
+    pub(super) fn has(&self, run: RunId) -> bool {
+        self.lock().contains_key(&run)
+    }
+
     /// A run is final or paused, and that is durable: tells those who wait. `record` is made only
     /// if there is anybody.
     pub(super) fn tell(&self, run: RunId, record: impl FnOnce() -> WorkflowRecord) {

@@ -7,6 +7,7 @@
 
 mod event;
 mod failure;
+mod index;
 mod row;
 mod run;
 mod session;

@@ -163,6 +163,14 @@ impl Row {
         self.kind.has_scope() && self.is_open() && self.wake_at.is_some()
     }
 
+    /// Whether this is the call that a guest makes with this kind, name and input: compares what the
+    /// fingerprint is a hash of. The hash itself decides when the row's name may not be the guest's: the
+    /// second step `charge` is recorded as `charge#2`.
+    pub fn is_call(&self, kind: Kind, name: &str, input: Option<&str>) -> bool {
+        let same = *self.name == *name && !name.contains('#') && self.input.as_deref() == input;
+        self.kind == kind && (same || self.fingerprint == fingerprint(kind, name, input))
+    }
+
     /// The scope of its current attempt.
     pub fn current_scope(&self) -> Scope {
         Scope { step: self.seq, attempt: self.attempt }

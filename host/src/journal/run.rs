@@ -33,7 +33,7 @@ impl std::str::FromStr for RunId {
 }
 
 /// A point in time in milliseconds since 1970-01-01T00:00:00Z, which is what the journal keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

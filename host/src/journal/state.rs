@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::index::Index;
 use super::{
-    Begin, Event, Failure, HashMap, Kind, Outcome, Pause, Row, Run, RunId, Scope, StepStatus, Timestamp,
+    Begin, Event, Failure, Kind, Outcome, Pause, Row, Run, RunId, Scope, StepStatus, Timestamp,
     WorkflowStatus,
 };
 
@@ -37,14 +38,8 @@ pub struct Journal {
     run: Run,
     /// Row `seq` is at index `seq - 1`.
     rows: Vec<Row>,
-    /// Calls by what identifies them. Never iterated, so its order decides nothing.
-    by_index: HashMap<(Scope, u32), u64>,
-    /// Steps by name. Never iterated.
-    by_name: HashMap<Arc<str>, u64>,
-    /// Compensations by their step. Never iterated.
-    by_step: HashMap<u64, u64>,
-    /// Timeouts by the attempt that they limit. Never iterated.
-    timeouts: HashMap<Scope, u64>,
+    /// What finds them.
+    index: Index,
     /// The last place given in the order of what the guest saw.
     last_order: u64,
     /// Rows changed since [`Journal::take_changes`].
@@ -75,10 +70,7 @@ impl Journal {
         Self {
             run,
             rows: Vec::new(),
-            by_index: HashMap::default(),
-            by_name: HashMap::default(),
-            by_step: HashMap::default(),
-            timeouts: HashMap::default(),
+            index: Index::default(),
             last_order: 0,
             touched: BTreeSet::new(),
             run_touched: false,
@@ -100,13 +92,11 @@ impl Journal {
     /// # Errors
     /// [`CorruptJournal`] if rows are missing, out of order or contradict each other.
     pub fn load(run: Run, rows: Vec<Row>) -> Result<Self, CorruptJournal> {
-        let mut journal = Self::new(run);
-        journal.reserve(rows.len());
+        let mut index = Index::with_capacity(rows.len());
         let mut orders: Vec<(u64, u64)> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let (run, seq) = (journal.run.id, row.seq);
-            let corrupt = |why: &str| CorruptJournal { run, seq, why: why.to_owned() };
-            if row.seq != journal.rows.len() as u64 + 1 {
+        for (row, expected) in rows.iter().zip(1..) {
+            let corrupt = |why: &str| CorruptJournal { run: run.id, seq: row.seq, why: why.to_owned() };
+            if row.seq != expected {
                 return Err(corrupt("a row before it is missing"));
             }
             if row.scope.step >= row.seq {
@@ -118,8 +108,8 @@ impl Journal {
             if row.attempt_orders.len() as u64 + 1 != u64::from(row.attempt) {
                 return Err(corrupt("its attempts and their order do not match"));
             }
-            orders.extend(row.attempt_orders.iter().chain(&row.order).map(|order| (*order, seq)));
-            if let Some(parent) = row.scope.step.checked_sub(1).and_then(|i| journal.rows.get(i as usize)) {
+            orders.extend(row.attempt_orders.iter().chain(&row.order).map(|order| (*order, row.seq)));
+            if let Some(parent) = row.scope.step.checked_sub(1).and_then(|i| rows.get(i as usize)) {
                 let compensates = row.kind == Kind::Compensation && parent.kind == Kind::Step;
                 if !parent.kind.has_scope() || (!compensates && row.scope.attempt == 0) {
                     return Err(corrupt("it belongs to a call that has no calls of its own"));
@@ -127,25 +117,17 @@ impl Journal {
             } else if row.kind == Kind::Compensation {
                 return Err(corrupt("it compensates nothing"));
             }
-            if !journal.index(&row) {
+            if !index.insert(row) {
                 return Err(corrupt("another row is the same call"));
             }
-            journal.rows.push(row);
         }
         orders.sort_unstable();
         if let Some(twice) = orders.array_windows().find(|[(order, _), (next, _)]| order == next) {
             let why = "another row has the same place in the order".to_owned();
-            return Err(CorruptJournal { run: journal.run.id, seq: twice[1].1, why });
+            return Err(CorruptJournal { run: run.id, seq: twice[1].1, why });
         }
-        journal.last_order = orders.last().map_or(0, |(order, _)| *order);
-        Ok(journal)
-    }
-
-    /// Makes room for rows that are about to be added.
-    fn reserve(&mut self, rows: usize) {
-        self.rows.reserve(rows);
-        self.by_index.reserve(rows);
-        self.by_name.reserve(rows);
+        let last_order = orders.last().map_or(0, |(order, _)| *order);
+        Ok(Self { rows, index, last_order, ..Self::new(run) })
     }
 
     /// The run.
@@ -165,22 +147,22 @@ impl Journal {
 
     /// The call with this index in this scope.
     pub fn call(&self, scope: Scope, index: u32) -> Option<&Row> {
-        self.row(*self.by_index.get(&(scope, index))?)
+        self.row(self.index.call(scope, index)?)
     }
 
     /// The step with this name.
     pub fn step(&self, name: &str) -> Option<&Row> {
-        self.row(*self.by_name.get(name)?)
+        self.row(self.index.step(name)?)
     }
 
     /// The compensation of a step.
     pub fn compensation(&self, step: u64) -> Option<&Row> {
-        self.row(*self.by_step.get(&step)?)
+        self.row(self.index.compensation(step)?)
     }
 
     /// The timer of an attempt's timeout.
     pub fn timeout(&self, scope: Scope) -> Option<&Row> {
-        self.row(*self.timeouts.get(&scope)?)
+        self.row(self.index.timeout(scope)?)
     }
 
     /// The place of the last completed step that has a compensation handler: the point to which a
@@ -311,7 +293,7 @@ impl Journal {
             started_at: at,
             completed_at: None,
         };
-        if !self.index(&row) {
+        if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
         }
         self.touched.insert(row.seq);
@@ -535,21 +517,6 @@ impl Journal {
             change(row);
             self.touched.insert(seq);
         }
-    }
-
-    /// Makes a row findable. False if another row is the same call.
-    fn index(&mut self, row: &Row) -> bool {
-        let mut new = true;
-        if let Some(index) = row.index {
-            new &= self.by_index.insert((row.scope, index), row.seq).is_none();
-        }
-        match row.kind {
-            Kind::Step => new &= self.by_name.insert(Arc::clone(&row.name), row.seq).is_none(),
-            Kind::Compensation => new &= self.by_step.insert(row.scope.step, row.seq).is_none(),
-            Kind::Timeout => new &= self.timeouts.insert(row.scope, row.seq).is_none(),
-            Kind::Http | Kind::Sleep | Kind::Time => {}
-        }
-        new
     }
 }
 

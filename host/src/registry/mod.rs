@@ -16,7 +16,7 @@ pub use info::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::clock;
 use crate::config::Limits;
 use crate::engine::{Described, Engine, InvalidComponent, Module};
-use crate::store::{Store, StoreError, VersionRow};
+use crate::store::{Objects, Store, StoreError, VersionRow};
 
 /// Bytes of a workflow's name: what the spec's column holds.
 const NAME: usize = 255;
@@ -25,6 +25,8 @@ const NAME: usize = 255;
 /// immutable, so a run stays with the component that it was started with.
 pub struct WorkflowRegistry {
     store: Arc<dyn Store>,
+    /// Where components are, if that is not the store.
+    objects: Option<Objects>,
     engine: Arc<Engine>,
     limits: Arc<Limits>,
     /// Compiled components by digest. Never iterated.
@@ -34,7 +36,7 @@ pub struct WorkflowRegistry {
     compiling: Semaphore,
 }
 
-/// Workflows as the store has them: nobody but this registry changes them.
+/// Workflows as the store has them. Who changes them tells ([`WorkflowRegistry::forget`]).
 #[derive(Default)]
 struct Known {
     /// By name. Never iterated.
@@ -51,9 +53,15 @@ impl Known {
 }
 
 impl WorkflowRegistry {
-    pub(crate) fn new(store: Arc<dyn Store>, engine: Arc<Engine>, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        objects: Option<Objects>,
+        engine: Arc<Engine>,
+        limits: Arc<Limits>,
+    ) -> Self {
         Self {
             store,
+            objects,
             engine,
             limits,
             modules: Mutex::default(),
@@ -74,7 +82,7 @@ impl WorkflowRegistry {
         }
         let digest = digest(component);
         let existing = self.versions_of(&digest).await?;
-        if !existing.is_empty() && self.store.component(&digest).await?.is_some() {
+        if !existing.is_empty() && self.component(&digest).await?.is_some() {
             return Ok(Registered { digest, workflows: existing, created: false });
         }
         let module = self.compile(&digest, component.to_vec()).await?;
@@ -93,7 +101,14 @@ impl WorkflowRegistry {
                 created_at,
             })
             .collect();
-        if let Some(taken) = self.store.register(&digest, component, &versions).await? {
+        let inline = match &self.objects {
+            Some(objects) => {
+                objects.put(&digest, component).await?;
+                None
+            }
+            None => Some(component),
+        };
+        if let Some(taken) = self.store.register(&digest, inline, &versions).await? {
             let next = self.store.versions(Some(&taken.workflow)).await?;
             let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
             return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
@@ -196,13 +211,34 @@ impl WorkflowRegistry {
         let cell = self.cell(digest);
         let module = cell
             .get_or_try_init(|| async {
-                let missing =
-                    || RegistryError::InvalidComponent(format!("component {digest} is not in the database"));
-                let component = self.store.component(digest).await?.ok_or_else(missing)?;
+                let missing = || {
+                    RegistryError::InvalidComponent(format!(
+                        "component {digest} is gone, or is not what was uploaded"
+                    ))
+                };
+                let component = self.component(digest).await?.ok_or_else(missing)?;
                 self.compile(digest, component).await
             })
             .await?;
         Ok(module.clone())
+    }
+
+    /// The bytes of a component, from wherever they are: both, if it was moved.
+    async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = match (self.store.component(digest).await?, &self.objects) {
+            (None, Some(objects)) => objects.get(digest).await?,
+            (found, _) => found,
+        };
+        let is_it = |found: &Vec<u8>| self::digest(found) == digest;
+        if found.as_ref().is_some_and(|found| !is_it(found)) {
+            tracing::error!(digest, "a component is not what was uploaded");
+        }
+        Ok(found.filter(is_it))
+    }
+
+    /// Another node has changed something: what is known is read again.
+    pub(crate) fn forget(&self) {
+        self.known().changed();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

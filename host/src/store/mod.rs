@@ -5,6 +5,8 @@
 
 mod error;
 mod nodes;
+mod objects;
+mod open;
 pub mod postgres;
 pub mod sqlite;
 mod writer;
@@ -13,6 +15,8 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use nodes::{Answer, Ask, Epoch, Node, Nodes, Notice, Question};
+pub use objects::Objects;
+pub use open::{migrate, open};
 pub use writer::{RunWriter, Writer};
 
 use crate::executor::{RunFilter, RunSummary};
@@ -188,13 +192,13 @@ pub trait Store: Send + Sync + 'static {
     /// How many runs are neither final nor paused, on whatever node.
     async fn unfinished(&self) -> Result<u64, StoreError>;
 
-    /// Keeps a component and its versions, all or none. `Ok(Some(_))`: nothing was written,
+    /// Keeps a component (`None`: somebody else does) and its versions, all or none. `Ok(Some(_))`: nothing was written,
     /// because this version exists with another component. Versions that exist with the same
     /// component stay as they are.
     async fn register(
         &self,
         digest: &str,
-        component: &[u8],
+        component: Option<&[u8]>,
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError>;
 

@@ -49,7 +49,8 @@ pub struct Node {
     pub started_at: DateTime<Utc>,
     /// Until when the others wait for it to renew its lease.
     pub lease_until: DateTime<Utc>,
-    /// When it ended, or was declared dead. It is listed for as long as runs wait for another node.
+    /// When it ended, or was declared dead. It is listed for an hour, and for as long as runs of it wait for
+    /// another node.
     pub ended_at: Option<DateTime<Utc>>,
     /// Runs of it that are neither final nor paused.
     pub runs: u64,

@@ -121,22 +121,6 @@ impl Writer {
         self.shared.recovered.notified().await;
     }
 
-    /// Writes a new run unless its key is taken, and returns when it is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it is not durable.
-    pub async fn start(&self, epoch: Epoch, run: Run) -> Result<Written, StoreError> {
-        self.send_and_wait(epoch, Write::Start(Box::new(run)), Arc::default()).await
-    }
-
-    /// The same with a run that begins on whatever node claims it.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it is not durable.
-    pub async fn offer(&self, epoch: Epoch, run: Run) -> Result<Written, StoreError> {
-        self.send_and_wait(epoch, Write::Offer(Box::new(run)), Arc::default()).await
-    }
-
     /// For the writes of one activation of a run in this epoch.
     pub fn for_run(&self, epoch: Epoch, run: RunId) -> RunWriter {
         RunWriter { epoch, run, writer: self.clone(), fate: Arc::default() }
@@ -185,6 +169,17 @@ impl RunWriter {
     /// The epoch in which it writes.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Writes a new run unless its key is taken, and returns when it is durable. With `offer` it begins on
+    /// whatever node claims it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it is not durable.
+    pub async fn start(&self, run: Run, offer: bool) -> Result<Written, StoreError> {
+        let run = Box::new(run);
+        let write = if offer { Write::Offer(run) } else { Write::Start(run) };
+        self.writer.send_and_wait(self.epoch, write, Arc::clone(&self.fate)).await
     }
 
     /// Hands changes to the writer. They become durable some time after, unless an earlier or

@@ -54,7 +54,8 @@ async fn a_node_that_died_without_a_word_is_found_when_its_lease_is_over() {
     hears(&mut notices, Notice::Free).await;
     assert_eq!(claim_something(&b).await, [1]);
     let nodes = Nodes::list(&b).await.unwrap();
-    assert_eq!(nodes.iter().map(|node| (&*node.name, node.here)).collect::<Vec<_>>(), [("b", true)]);
+    let shown: Vec<_> = nodes.iter().map(|node| (&*node.name, node.here, node.ended_at.is_some())).collect();
+    assert_eq!(shown, [("a", false, true), ("b", true, false)]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 mod limits;
 mod logging;
+mod node;
 mod size;
 mod stop;
 
@@ -7,10 +8,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::{CliError, Context, output};
 use crate::api;
@@ -38,9 +40,15 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "FORM", env = "FORGE_LOG", default_value_t)]
     log: logging::Form,
     /// The folder for compiled components, which only the host may be able to write
-    /// [default: the database's file with `.modules` behind its name].
+    /// [default: the database's file with `.modules` behind its name; `forge.modules` with PostgreSQL].
     #[arg(long, value_name = "FOLDER", env = "FORGE_MODULE_CACHE")]
     module_cache: Option<PathBuf>,
+    /// An object store for components, such as s3://BUCKET/FOLDER or file:///FOLDER; credentials come from the
+    /// environment [default: they are in the database].
+    #[arg(long, value_name = "URL", env = "FORGE_COMPONENTS")]
+    components: Option<Url>,
+    #[command(flatten)]
+    node: node::Args,
     #[command(flatten)]
     limits: limits::Args,
 }
@@ -52,12 +60,14 @@ SIGTERM or Ctrl-C, within some 5 seconds; at the next start all runs go on.
 Examples:
   forge serve
   forge serve --database sqlite:/var/lib/forge/forge.db --listen 127.0.0.1:8080 --log json
+  forge serve --database postgres://forge@db/forge --node a --module-cache /var/cache/forge
   forge serve --memory 128MiB --fuel 20G --http-timeout 30s";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     logging::init(args.log)?;
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
+    config.components = args.components;
     config.limits = args.limits.into_limits();
     config.module_cache = args.module_cache.or(config.module_cache);
     let database = config.database.to_string();
@@ -65,6 +75,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
+    config.node = args.node.into_config(address);
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
     announce(address, &database, context.json);
     serve(listener, executor, stop).await?;
@@ -97,9 +108,13 @@ async fn serve(
     let router = api::router_until(executor.clone(), closing.clone());
     let server = axum::serve(listener, router).with_graceful_shutdown(closing.clone().cancelled_owned());
     let mut server = tokio::spawn(server.into_future());
+    let mut outcome = Ok(());
     tokio::select! {
         ended = &mut server => return ended.context("the server broke off")?.context("the server failed"),
         signal = stop.recv() => tracing::info!(signal, "stopping"),
+        () = executor.replaced() => outcome = Err(anyhow!(
+            "another process serves this database under this node's name: give each a --node of its own"
+        )),
     }
     closing.cancel();
     let stopping = async {
@@ -111,5 +126,5 @@ async fn serve(
         () = stopping => tracing::info!("stopped"),
         signal = stop.recv() => tracing::warn!(signal, "stopped without waiting for what is under way"),
     }
-    Ok(())
+    outcome
 }

@@ -75,21 +75,20 @@ impl Session {
         now: Timestamp,
     ) -> Result<u64, SessionError> {
         let input = (!effect.input.is_empty()).then_some(effect.input.as_str());
-        let fingerprint = fingerprint(effect.kind, &effect.name, input);
         let found = match index {
             Some(index) => self.journal.call(scope, index),
             None => self.journal.timeout(scope),
         };
         if let Some(row) = found {
-            check_same(row, effect.kind, &effect.name, fingerprint)?;
+            check_same(row, effect.kind, &effect.name, input)?;
             return Ok(row.seq);
         }
         let begin = Begin {
             scope,
             index,
             kind: effect.kind,
+            fingerprint: fingerprint(effect.kind, &effect.name, input),
             name: effect.name.into(),
-            fingerprint,
             options: StepOptions::default(),
             input: input.map(Arc::from),
             wake_at: effect.wake_at,

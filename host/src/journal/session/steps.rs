@@ -19,20 +19,17 @@ impl Session {
         now: Timestamp,
     ) -> Result<Entry, SessionError> {
         let Some(index) = self.take_index(scope)? else { return Ok(Entry::Parked(self.call_for_nothing())) };
-        let fingerprint = fingerprint(Kind::Step, name, None);
         if let Some(row) = self.journal.call(scope, index) {
-            check_same(row, Kind::Step, name, fingerprint)?;
+            check_same(row, Kind::Step, name, None)?;
             let seq = row.seq;
-            *self.names.entry(name.to_owned()).or_default() += 1;
             return self.found(seq);
         }
-        let name = self.unused_name(name);
         let begin = Begin {
             scope,
             index: Some(index),
             kind: Kind::Step,
-            name,
-            fingerprint,
+            name: self.unused_name(name),
+            fingerprint: fingerprint(Kind::Step, name, None),
             options,
             input: None,
             wake_at: None,

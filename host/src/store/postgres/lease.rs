@@ -84,7 +84,7 @@ const LIST: &str = "SELECT name, epoch, version, (extract(epoch FROM started_at)
     (extract(epoch FROM lease_until) * 1000)::BIGINT, (extract(epoch FROM ended_at) * 1000)::BIGINT, runs \
     FROM forge_nodes node CROSS JOIN LATERAL ( \
         SELECT count(*) AS runs FROM forge_runs WHERE owner = node.epoch AND due_at IS NOT NULL) AS waiting \
-    WHERE ended_at IS NULL OR runs > 0 ORDER BY name, epoch";
+    ORDER BY name, epoch";
 
 /// What a node says of itself.
 #[derive(Debug, Clone)]

@@ -160,7 +160,7 @@ impl Store for PostgresStore {
     async fn register(
         &self,
         digest: &str,
-        component: &[u8],
+        component: Option<&[u8]>,
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError> {
         modules::register(&self.shared.readers, &self.shared.voice, digest, component, versions).await

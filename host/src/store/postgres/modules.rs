@@ -12,7 +12,9 @@ const TABLE: &str = "forge_workflow_versions";
 const BEGIN: &str = "BEGIN; LOCK TABLE forge_workflow_versions IN SHARE ROW EXCLUSIVE MODE";
 
 const INSERT_MODULE: &str = "INSERT INTO forge_workflow_modules (digest, component, uploaded_at) \
-     VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+     VALUES ($1, $2, $3) \
+     ON CONFLICT (digest) DO UPDATE SET component = excluded.component \
+     WHERE forge_workflow_modules.component IS NULL AND excluded.component IS NOT NULL";
 
 const INSERT_VERSION: &str = "INSERT INTO forge_workflow_versions \
      (workflow_name, version, digest, timeout_ms, created_at, deprecated, active) \
@@ -31,7 +33,8 @@ const ALL: &str = concat!("SELECT ", columns!(), " ORDER BY workflow_name, versi
 
 const OF_ONE: &str = concat!("SELECT ", columns!(), " WHERE workflow_name = $1 ORDER BY version DESC");
 
-const COMPONENT: &str = "SELECT component FROM forge_workflow_modules WHERE digest = $1";
+const COMPONENT: &str =
+    "SELECT component FROM forge_workflow_modules WHERE digest = $1 AND component IS NOT NULL";
 
 const TELL: &str = "SELECT pg_notify($1, $2)";
 
@@ -53,7 +56,7 @@ pub(super) async fn register(
     connections: &Connections,
     voice: &Voice,
     digest: &str,
-    component: &[u8],
+    component: Option<&[u8]>,
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
     let mut lent = connections.take().await?;

@@ -23,6 +23,11 @@ impl<'r> Columns<'r> {
         Self { table, row, next: 0 }
     }
 
+    /// Goes past columns that mean nothing in this row.
+    pub(super) fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
     pub(super) fn text(&mut self) -> Result<Arc<str>, StoreError> {
         self.str().map(Arc::from)
     }

@@ -95,11 +95,15 @@ impl Store for SqliteStore {
     async fn register(
         &self,
         digest: &str,
-        component: &[u8],
+        component: Option<&[u8]>,
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError> {
-        let (digest, component, versions) = (digest.to_owned(), component.to_vec(), versions.to_vec());
-        self.writing(move |connection| modules::register(connection, &digest, &component, &versions)).await
+        let (digest, versions) = (digest.to_owned(), versions.to_vec());
+        let component = component.map(<[u8]>::to_vec);
+        self.writing(move |connection| {
+            modules::register(connection, &digest, component.as_deref(), &versions)
+        })
+        .await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -13,7 +13,7 @@ const COLUMNS: &str = "workflow_name, version, digest, timeout_ms, deprecated, a
 pub(super) fn register(
     connection: &Connection,
     digest: &str,
-    component: &[u8],
+    component: Option<&[u8]>,
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
     let taken = taken(connection, digest, versions)?;
@@ -42,12 +42,13 @@ fn taken(
 fn insert(
     connection: &Connection,
     digest: &str,
-    component: &[u8],
+    component: Option<&[u8]>,
     versions: &[VersionRow],
 ) -> Result<(), StoreError> {
     let uploaded_at = versions.first().map(|version| version.created_at.to_rfc3339()).unwrap_or_default();
     connection.execute(
-        "INSERT INTO forge_workflow_modules (digest, component, uploaded_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO forge_workflow_modules (digest, component, uploaded_at) VALUES (?, ?, ?) \
+         ON CONFLICT (digest) DO UPDATE SET component = coalesce(component, excluded.component)",
         params![digest, component, uploaded_at],
     )?;
     for version in versions {
@@ -69,7 +70,7 @@ fn insert(
 
 pub(super) fn component(connection: &Connection, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let sql = "SELECT component FROM forge_workflow_modules WHERE digest = ?";
-    Ok(connection.query_row(sql, [digest], |row| row.get(0)).optional()?)
+    Ok(connection.query_row(sql, [digest], |row| row.get(0)).optional()?.flatten())
 }
 
 pub(super) fn versions(

@@ -18,15 +18,20 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] if another process uses it, it is from a newer version, or cannot be opened.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_and_migrate(path).await.map(|(store, _)| store)
+    }
+
+    /// The same; says which versions of the schema were applied, too.
+    pub(in crate::store) async fn open_and_migrate(path: &Path) -> Result<(Self, Vec<i32>), StoreError> {
         let path = path.to_owned();
         match tokio::task::spawn_blocking(move || open(&path)).await {
-            Ok(opened) => opened.map(|shared| Self { shared: Arc::new(shared) }),
+            Ok(opened) => opened.map(|(shared, migrated)| (Self { shared: Arc::new(shared) }, migrated)),
             Err(error) => Err(StoreError::Unavailable(error.to_string())),
         }
     }
 }
 
-fn open(path: &Path) -> Result<Shared, StoreError> {
+fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
     // By whatever name it is opened, it is one database with one lock.
     let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let path = canonical.as_path();
@@ -37,29 +42,34 @@ fn open(path: &Path) -> Result<Shared, StoreError> {
         why: StoreError::from(error).to_string(),
     };
     let mut writer = WriteConnection::open(path).map_err(cannot_open)?;
-    writer.transaction(|connection| migrate(connection, &database)).map_err(|error| match error {
+    let migrated = writer.transaction(|connection| migrate(connection, &database));
+    let migrated = migrated.map_err(|error| match error {
         StoreError::Unavailable(why) => StoreError::CannotOpen { database: database.clone(), why },
         error => error,
     })?;
     if let Err(error) = log::reserve(path) {
         tracing::warn!(%error, "no room for the write-ahead log could be reserved: commits are slower");
     }
-    Ok(Shared { writer: Mutex::new(writer), readers: Readers::new(path), lock: Mutex::new(Some(lock)) })
+    let shared =
+        Shared { writer: Mutex::new(writer), readers: Readers::new(path), lock: Mutex::new(Some(lock)) };
+    Ok((shared, migrated))
 }
 
-fn migrate(connection: &Connection, database: &str) -> Result<(), StoreError> {
+fn migrate(connection: &Connection, database: &str) -> Result<Vec<i32>, StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(StoreError::TooNew { database: database.to_owned(), found, known });
     }
-    for (version, migration) in (1_i64..).zip(MIGRATIONS) {
-        if version > found {
+    let mut applied = Vec::new();
+    for (version, migration) in (1..).zip(MIGRATIONS) {
+        if i64::from(version) > found {
             connection.execute_batch(migration)?;
             connection.pragma_update(None, "user_version", version)?;
+            applied.push(version);
         }
     }
-    Ok(())
+    Ok(applied)
 }
 
 /// SQLite's own locks would let two hosts take turns, each with a picture of its own in memory.

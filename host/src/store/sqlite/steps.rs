@@ -23,6 +23,13 @@ const SELECT: &str = "SELECT key & 16777215, scope_step, scope_attempt, call_ind
      status, result, error, error_kind, error_retryable, attempt, attempt_orders, call_order, wake_at, started_at, \
      completed_at FROM forge_steps WHERE key BETWEEN ?1 AND ?2 ORDER BY key";
 
+/// The position of a run's last row, which is how many it has.
+const LAST: &str = "SELECT max(key) & 16777215 FROM forge_steps WHERE key BETWEEN ?1 AND ?2";
+
+/// Rows to make room for at once. Longer journals are rare, and a row that is where none can be must not
+/// cost memory.
+const ROOM: usize = 1 << 16;
+
 /// Writes the journal rows that changed in this batch.
 pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
     let mut upsert = connection.prepare_cached(UPSERT)?;
@@ -83,9 +90,12 @@ fn put(upsert: &mut CachedStatement<'_>, key: i64, row: &Row) -> Result<(), Stor
 /// The journal of a run, in order.
 pub(super) fn of_run(connection: &Connection, run: RunId) -> Result<Vec<Row>, StoreError> {
     let Some(run) = runs::number(connection, run)? else { return Ok(Vec::new()) };
+    let keys = [run * ROWS, run * ROWS + ROWS - 1];
+    let last: Option<i64> = connection.prepare_cached(LAST)?.query_row(keys, |row| row.get(0))?;
+    let Some(last) = last else { return Ok(Vec::new()) };
+    let mut rows = Vec::with_capacity(usize::try_from(last).unwrap_or(ROOM).min(ROOM));
     let mut statement = connection.prepare_cached(SELECT)?;
-    let mut found = statement.query([run * ROWS, run * ROWS + ROWS - 1])?;
-    let mut rows = Vec::new();
+    let mut found = statement.query(keys)?;
     while let Some(row) = found.next()? {
         rows.push(decode(&mut Columns::new(TABLE, row))?);
     }
@@ -115,8 +125,11 @@ fn decode(columns: &mut Columns<'_>) -> Result<Row, StoreError> {
 }
 
 fn failure(columns: &mut Columns<'_>) -> Result<Option<Failure>, StoreError> {
-    let message = columns.optional_text()?;
+    let Some(message) = columns.optional_text()? else {
+        columns.skip(2);
+        return Ok(None);
+    };
     let kind = columns.optional_text()?.unwrap_or_default();
     let retryable = columns.optional_number::<i64>()?.unwrap_or(1) != 0;
-    Ok(message.map(|message| Failure { kind: kind.to_string(), message: message.to_string(), retryable }))
+    Ok(Some(Failure { kind: kind.to_string(), message: message.to_string(), retryable }))
 }

@@ -1,67 +1,6 @@
-//! What can be configured, with defaults and the reason for each.
-
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::journal::RetryPolicy;
-
-/// Where runs, journals and components are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Database {
-    /// An SQLite file, created if it is not there. One host process at a time.
-    Sqlite(PathBuf),
-}
-
-/// A database URL that Forge does not understand.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no database that Forge knows: use sqlite:PATH, for example sqlite:forge.db")]
-pub struct InvalidDatabase(pub String);
-
-impl std::str::FromStr for Database {
-    type Err = InvalidDatabase;
-
-    fn from_str(url: &str) -> Result<Self, Self::Err> {
-        let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
-        match path {
-            Some(path) if !path.is_empty() && path != ":memory:" => Ok(Self::Sqlite(path.into())),
-            _ => Err(InvalidDatabase(url.to_owned())),
-        }
-    }
-}
-
-impl std::fmt::Display for Database {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-        }
-    }
-}
-
-/// The configuration of a host.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Where everything is kept.
-    pub database: Database,
-    /// What bounds guests, requests and the host itself.
-    pub limits: Limits,
-    /// The folder for compiled components; none: they are compiled again after a restart. Nobody
-    /// but the host may be able to write there: it runs what it finds.
-    pub module_cache: Option<PathBuf>,
-}
-
-impl Config {
-    /// The default configuration with this database. Compiled components are kept beside its file.
-    pub fn new(database: Database) -> Self {
-        let Database::Sqlite(file) = &database;
-        let module_cache = PathBuf::from(format!("{}.modules", file.display()));
-        Self { database, limits: Limits::default(), module_cache: Some(module_cache) }
-    }
-}
-
-/// Where `forge serve` listens without configuration: loopback only, because nothing asks who calls.
-pub const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
 
 /// What bounds guests, requests and the host. Every limit can be set; `forge serve`
 /// has flags for those that operators want.

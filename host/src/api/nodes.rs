@@ -1,0 +1,35 @@
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Api, ApiError, ErrorBody};
+use crate::store::Node;
+
+/// `GET /_api/nodes`.
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(nodes))
+}
+
+/// The hosts that share a database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Nodes {
+    /// By name. Empty if the database belongs to this host alone.
+    pub nodes: Vec<Node>,
+}
+
+/// The hosts that share this one's database: those that live, and those that ended a while ago.
+#[utoipa::path(
+    get,
+    path = "/_api/nodes",
+    operation_id = "nodes",
+    tag = "host",
+    responses(
+        (status = 200, description = "The nodes.", body = Nodes),
+        (status = 503, description = "The database is not available.", body = ErrorBody),
+    ),
+)]
+async fn nodes(State(api): State<Api>) -> Result<Json<Nodes>, ApiError> {
+    Ok(Json(Nodes { nodes: api.executor.nodes().await? }))
+}

@@ -1,0 +1,86 @@
+//! What can be configured, with defaults and the reason for each.
+
+mod database;
+mod limits;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+pub use database::{Database, InvalidDatabase, PostgresUrl};
+pub use limits::Limits;
+
+/// The configuration of a host.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything is kept.
+    pub database: Database,
+    /// An object store for components: `s3://BUCKET/FOLDER`, `gs://…`, `az://…` or `file:///FOLDER`; none:
+    /// they are in the database.
+    pub components: Option<Url>,
+    /// This host among those that share the database. Means nothing with SQLite, which one host has for
+    /// itself.
+    pub node: NodeConfig,
+    /// What bounds guests, requests and the host itself.
+    pub limits: Limits,
+    /// The folder for compiled components; none: they are compiled again after a restart. Nobody
+    /// but the host may be able to write there: it runs what it finds.
+    pub module_cache: Option<PathBuf>,
+}
+
+impl Config {
+    /// The default configuration with this database. Compiled components are kept beside its file, or
+    /// in the folder `forge.modules`.
+    pub fn new(database: Database) -> Self {
+        let module_cache = match &database {
+            Database::Sqlite(file) => format!("{}.modules", file.display()),
+            Database::Postgres(_) => "forge.modules".to_owned(),
+        };
+        Self {
+            database,
+            components: None,
+            node: NodeConfig::default(),
+            limits: Limits::default(),
+            module_cache: Some(module_cache.into()),
+        }
+    }
+}
+
+/// One of several hosts that share a PostgreSQL database.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Its name, which no other may have, and which it should have again after a restart: it then gets
+    /// its runs back at once. Default: the machine's name.
+    pub name: String,
+    /// How long the others wait for a sign of life before they take its runs over. A sign comes three
+    /// times as often. Default 10 s, 1 s at least.
+    pub lease: Duration,
+    /// Connections to the database for reading, beside one each for writing, signs of life and notices.
+    /// Default 8.
+    pub connections: u32,
+    /// How long the database may take for an answer before it counts as not available. Default 10 s.
+    pub timeout: Duration,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            name: machine_name(),
+            lease: Duration::from_secs(10),
+            connections: 8,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The name of this machine, as far as it has one.
+pub fn machine_name() -> String {
+    let name = hostname::get().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "node".to_owned())
+}
+
+/// Where `forge serve` listens without configuration: loopback only, because nothing asks who calls.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);

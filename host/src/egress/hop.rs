@@ -1,0 +1,127 @@
+//! One request to one server, and the one that a redirect makes of it.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION,
+    PROXY_AUTHORIZATION, REFERER, TRANSFER_ENCODING, USER_AGENT, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use reqwest::Url;
+
+/// Redirects that are followed before the answer is given up.
+const REDIRECTS: usize = 5;
+
+/// What describes a body, and goes with it.
+const OF_THE_BODY: [HeaderName; 4] = [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING];
+
+/// What one server may know and another may not.
+const SECRETS: [HeaderName; 5] =
+    [AUTHORIZATION, COOKIE, HeaderName::from_static("cookie2"), PROXY_AUTHORIZATION, WWW_AUTHENTICATE];
+
+const FORGE: HeaderValue = HeaderValue::from_static(concat!("forge/", env!("CARGO_PKG_VERSION")));
+
+/// A request on its way.
+pub(super) struct Hop {
+    method: Method,
+    url: Url,
+    body: Bytes,
+    /// Redirects that led here.
+    redirects: usize,
+    /// Without the headers that describe a body.
+    bodiless: bool,
+    /// Without those that only the first server may know.
+    elsewhere: bool,
+    /// Where the last redirect came from.
+    referer: Option<HeaderValue>,
+}
+
+impl Hop {
+    /// The first.
+    pub(super) fn new(method: Method, url: Url, body: Vec<u8>) -> Self {
+        let body = body.into();
+        Self { method, url, body, redirects: 0, bodiless: false, elsewhere: false, referer: None }
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The request for the wire, with `headers` as the workflow gave them.
+    pub(super) fn request(&self, mut headers: HeaderMap) -> Result<Request<Full<Bytes>>, String> {
+        let uri = Uri::try_from(self.url.as_str())
+            .map_err(|error| format!("builder error for url ({}): {error}", self.url))?;
+        let unwanted = OF_THE_BODY.iter().filter(|_| self.bodiless);
+        for name in unwanted.chain(SECRETS.iter().filter(|_| self.elsewhere)) {
+            headers.remove(name);
+        }
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert(FORGE);
+        if let Some(referer) = &self.referer {
+            headers.insert(REFERER, referer.clone());
+        }
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// Where an answer redirects to. `None`: it is the answer.
+    ///
+    /// # Errors
+    /// Why the redirect is not followed.
+    pub(super) fn redirected<B>(&self, response: &Response<B>) -> Result<Option<Self>, String> {
+        let status = response.status();
+        let to_get = match status {
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
+            StatusCode::SEE_OTHER => true,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
+            _ => return Ok(None),
+        };
+        let location =
+            response.headers().get(LOCATION).and_then(|value| str::from_utf8(value.as_bytes()).ok());
+        let Some(mut url) = location.and_then(|location| self.url.join(location).ok()) else {
+            return Ok(None);
+        };
+        if self.redirects >= REDIRECTS {
+            return Err(format!("error following redirect for url ({}): too many redirects", self.url));
+        }
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(format!("builder error for url ({url}): URL scheme is not allowed"));
+        }
+        strip_credentials(&mut url);
+        let method = if to_get && self.method != Method::HEAD { Method::GET } else { self.method.clone() };
+        Ok(Some(Self {
+            method,
+            body: if to_get { Bytes::new() } else { self.body.clone() },
+            redirects: self.redirects + 1,
+            bodiless: self.bodiless || to_get,
+            elsewhere: self.elsewhere || server(&self.url) != server(&url),
+            referer: referer(&self.url, &url),
+            url,
+        }))
+    }
+}
+
+/// Whom a URL speaks to. The scheme's own port is none.
+fn server(url: &Url) -> (&str, Option<&str>, Option<u16>) {
+    (url.scheme(), url.host_str(), url.port())
+}
+
+/// What the next server learns of where the redirect came from: nothing if that was a secret.
+fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
+    if from.scheme() == "https" && to.scheme() == "http" {
+        return None;
+    }
+    let mut from = from.clone();
+    from.set_fragment(None);
+    HeaderValue::from_str(from.as_str()).ok()
+}
+
+/// Takes `user:password@` out of a URL: it is no part of an address, nor of messages.
+pub(super) fn strip_credentials(url: &mut Url) {
+    // Neither fails for http and https.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+}

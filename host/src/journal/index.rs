@@ -1,0 +1,73 @@
+use std::sync::Arc;
+
+use super::{HashMap, Kind, Row, Scope};
+
+/// What identifies the calls of a journal, and the `seq` of their rows. Nothing of it is ever iterated, so
+/// its order decides nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index {
+    /// Calls of the body by their index, as far as they are in the order of their rows: those of a workflow
+    /// that has nothing under way twice, which is what makes journals long.
+    body: Vec<u64>,
+    /// The other calls, by what identifies them.
+    calls: HashMap<(Scope, u32), u64>,
+    /// Steps by name.
+    steps: HashMap<Arc<str>, u64>,
+    /// Compensations by their step.
+    compensations: HashMap<u64, u64>,
+    /// Timeouts by the attempt that they limit.
+    timeouts: HashMap<Scope, u64>,
+}
+
+impl Index {
+    /// With room for so many calls.
+    pub(super) fn with_capacity(rows: usize) -> Self {
+        let mut index = Self::default();
+        index.body.reserve(rows);
+        index.steps.reserve(rows);
+        index
+    }
+
+    /// Makes a row findable. False if another row is the same call.
+    pub(super) fn insert(&mut self, row: &Row) -> bool {
+        let new = row.index.is_none_or(|index| self.insert_call(row.scope, index, row.seq));
+        new & match row.kind {
+            Kind::Step => self.steps.insert(Arc::clone(&row.name), row.seq).is_none(),
+            Kind::Compensation => self.compensations.insert(row.scope.step, row.seq).is_none(),
+            Kind::Timeout => self.timeouts.insert(row.scope, row.seq).is_none(),
+            Kind::Http | Kind::Sleep | Kind::Time => true,
+        }
+    }
+
+    fn insert_call(&mut self, scope: Scope, index: u32, seq: u64) -> bool {
+        if scope == Scope::BODY && index as usize == self.body.len() {
+            self.body.push(seq);
+            return !self.calls.contains_key(&(scope, index));
+        }
+        self.in_body(scope, index).is_none() & self.calls.insert((scope, index), seq).is_none()
+    }
+
+    fn in_body(&self, scope: Scope, index: u32) -> Option<u64> {
+        if scope == Scope::BODY { self.body.get(index as usize).copied() } else { None }
+    }
+
+    /// The call with this index in this scope.
+    pub(super) fn call(&self, scope: Scope, index: u32) -> Option<u64> {
+        self.in_body(scope, index).or_else(|| self.calls.get(&(scope, index)).copied())
+    }
+
+    /// The step with this name.
+    pub(super) fn step(&self, name: &str) -> Option<u64> {
+        self.steps.get(name).copied()
+    }
+
+    /// The compensation of a step.
+    pub(super) fn compensation(&self, step: u64) -> Option<u64> {
+        self.compensations.get(&step).copied()
+    }
+
+    /// The timer of an attempt's timeout.
+    pub(super) fn timeout(&self, scope: Scope) -> Option<u64> {
+        self.timeouts.get(&scope).copied()
+    }
+}

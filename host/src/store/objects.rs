@@ -1,0 +1,71 @@
+//! Components in an object store that all nodes can reach, not in the database.
+
+use std::fmt::Display;
+
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, parse_url_opts};
+use url::Url;
+
+use super::StoreError;
+
+/// A folder in an object store: `s3://BUCKET/FOLDER`, `gs://…`, `az://…` or `file:///FOLDER`. Credentials
+/// come from the environment, by the names that the clouds' own tools use.
+pub struct Objects {
+    url: Url,
+    store: Box<dyn ObjectStore>,
+    folder: Path,
+}
+
+impl Objects {
+    /// Looks at the URL. Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// [`StoreError::CannotOpen`] if it makes no sense.
+    pub fn open(url: &Url) -> Result<Self, StoreError> {
+        if url.scheme() == "file"
+            && let Ok(folder) = url.to_file_path()
+        {
+            std::fs::create_dir_all(folder).map_err(|error| cannot_open(url, error))?;
+        }
+        // Names are matched without regard to case, and those of nobody are left alone.
+        let environment = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let (store, folder) = parse_url_opts(url, environment).map_err(|error| cannot_open(url, error))?;
+        Ok(Self { url: url.clone(), store, folder })
+    }
+
+    /// Keeps a component.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn put(&self, digest: &str, component: &[u8]) -> Result<(), StoreError> {
+        let stored = self.store.put(&self.place(digest), PutPayload::from(component.to_vec())).await;
+        stored.map(|_| ()).map_err(|error| self.unavailable(error))
+    }
+
+    /// What there is under a component's digest. It may be something else.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn get(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.store.get(&self.place(digest)).await {
+            Ok(found) => {
+                let component = found.bytes().await.map_err(|error| self.unavailable(error))?;
+                Ok(Some(component.into()))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.unavailable(error)),
+        }
+    }
+
+    fn place(&self, digest: &str) -> Path {
+        self.folder.clone().join(format!("{digest}.wasm"))
+    }
+
+    fn unavailable(&self, error: impl Display) -> StoreError {
+        StoreError::Unavailable(format!("the object store {}: {error}", self.url))
+    }
+}
+
+fn cannot_open(url: &Url, error: impl Display) -> StoreError {
+    StoreError::CannotOpen { database: url.to_string(), why: error.to_string() }
+}

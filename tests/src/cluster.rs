@@ -1,0 +1,133 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use forge_postgres::{Server, Shutdown};
+use futures::future::join_all;
+
+use crate::{Api, Host, HostBuilder};
+
+/// How long the nodes of a test wait for each other's signs of life unless it says otherwise.
+const LEASE: [&str; 2] = ["--lease", "3s"];
+
+/// Hosts that share a database on a PostgreSQL server of their own.
+pub struct Cluster {
+    hosts: Vec<Host>,
+    url: String,
+    server: Server,
+}
+
+/// How to start the hosts of a [`Cluster`].
+#[derive(Default)]
+pub struct ClusterBuilder {
+    flags: Vec<[String; 2]>,
+}
+
+impl ClusterBuilder {
+    /// Adds a flag to all hosts, with its value.
+    pub fn flag(mut self, flag: [&str; 2]) -> Self {
+        self.flags.push(flag.map(str::to_owned));
+        self
+    }
+
+    /// Starts a server and hosts with these names, and waits until they serve.
+    pub async fn start<const N: usize>(self, names: [&str; N]) -> Cluster {
+        let server = blocking(|| Server::start(&[]).expect("PostgreSQL can be started")).await;
+        let url = server.create_database().expect("a database can be made");
+        let host = |name| {
+            let flags = self.flags.iter().map(|[flag, value]| [flag.as_str(), value.as_str()]);
+            let builder = Host::builder().database(&url).flag(["--node", name]);
+            flags.fold(builder, HostBuilder::flag).start()
+        };
+        let hosts = join_all(names.map(host)).await;
+        Cluster { hosts, url, server }
+    }
+}
+
+impl Cluster {
+    /// Hosts with these names, which wait for each other for some seconds.
+    pub async fn start<const N: usize>(names: [&str; N]) -> Self {
+        Self::builder().flag(LEASE).start(names).await
+    }
+
+    /// For hosts with flags.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    /// Starts a further host, which the builder has given the database's URL.
+    pub async fn add(&mut self, host: HostBuilder) {
+        self.hosts.push(host.start().await);
+    }
+
+    /// The API of one host.
+    pub fn api(&self, host: usize) -> Api {
+        self.hosts[host].api()
+    }
+
+    /// One host.
+    pub fn host(&mut self, host: usize) -> &mut Host {
+        &mut self.hosts[host]
+    }
+
+    /// The database.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// The database at another address.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        self.url.replace(&self.address().to_string(), &address.to_string())
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.server.port()).into()
+    }
+
+    /// The server crashes, and starts again.
+    pub fn crash_database(&self) {
+        self.server.restart(Shutdown::Immediate).expect("PostgreSQL can be restarted");
+    }
+
+    /// Executes SQL; the first columns of what it gives.
+    pub fn rows(&self, sql: &str) -> Vec<String> {
+        let output = self.server.sql(&self.url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        output.lines().map(str::to_owned).collect()
+    }
+
+    /// Remembers from now on what is written of a run whose node has ended, or by a node that does not
+    /// have it.
+    pub fn watch_writes(&self) {
+        self.rows(WATCH);
+    }
+
+    /// Checks that there was nothing of the kind.
+    pub fn nothing_was_written_after_a_lease(&self) {
+        let wrong = self.rows("SELECT what FROM forge_test_wrong_writes");
+        assert!(wrong.is_empty(), "written without a lease: {wrong:#?}");
+    }
+}
+
+const WATCH: &str = "
+    CREATE TABLE forge_test_wrong_writes (what TEXT);
+    CREATE FUNCTION forge_test_watch() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        who TEXT := current_setting('application_name');
+        wrong TEXT;
+    BEGIN
+        SELECT format('%s wrote row %s of run %s, which epoch %s of %s has (ended: %s)',
+                      who, NEW.seq, NEW.run_id, n.epoch, n.name, n.ended_at) INTO wrong
+          FROM forge_runs r LEFT JOIN forge_nodes n ON n.epoch = r.owner
+         WHERE r.id = NEW.run_id
+           AND (n.ended_at IS NOT NULL OR 'forge:' || n.name IS DISTINCT FROM who);
+        IF wrong IS NOT NULL THEN
+            INSERT INTO forge_test_wrong_writes VALUES (wrong);
+        END IF;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER forge_test_watch AFTER INSERT OR UPDATE ON forge_steps
+        FOR EACH ROW EXECUTE FUNCTION forge_test_watch();";
+
+/// Does what takes a while apart from the test's own thread.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("it does not panic")
+}

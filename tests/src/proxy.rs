@@ -1,0 +1,72 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// A TCP proxy that a test can cut: nothing passes then, and nobody is told, as when a cable is pulled.
+pub struct Proxy {
+    address: SocketAddr,
+    open: Arc<watch::Sender<bool>>,
+}
+
+impl Proxy {
+    /// A proxy in front of this address.
+    pub async fn start(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are free ports");
+        let address = listener.local_addr().expect("it is bound");
+        let open = Arc::new(watch::Sender::new(true));
+        let gate = Arc::clone(&open);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(connect(client, target, Arc::clone(&gate)));
+            }
+        });
+        Self { address, open }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Nothing passes from now on.
+    pub fn cut(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Everything passes, what was sent meanwhile first.
+    pub fn heal(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+async fn connect(client: TcpStream, target: SocketAddr, gate: Arc<watch::Sender<bool>>) {
+    let mut open = gate.subscribe();
+    if open.wait_for(|open| *open).await.is_err() {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    // Whichever side closes ends both.
+    tokio::select! {
+        () = pass(from_client, to_server, gate.subscribe()) => {}
+        () = pass(from_server, to_client, gate.subscribe()) => {}
+    }
+}
+
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut open: watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if open.wait_for(|open| *open).await.is_err() || to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+    // An end does not pass either while it is cut.
+    let _ = open.wait_for(|open| *open).await;
+}

@@ -1,0 +1,194 @@
+//! What may happen to nodes and to their database, and loses nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use forge_tests::payments::{self, Payment};
+use forge_tests::program::{Statement, block, effect, gate};
+use forge_tests::{
+    Api, Cluster, Crashes, Host, Proxy, Services, component, eventually, example, random, skewed_clock,
+};
+use futures::future::join_all;
+use serde_json::Value;
+
+/// Payments in the storm, and customers who make them at the same time.
+const PAYMENTS: usize = 1_000;
+const CUSTOMERS: usize = 40;
+
+/// Between two kills.
+const KILL_EVERY: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_survive_nodes_that_are_killed_every_two_seconds() {
+    let mut cluster = Cluster::start(["a", "b", "c"]).await;
+    cluster.watch_writes();
+    let services = Services::start().await;
+    services.slow_down(20);
+    let apis: Vec<Api> = (0..3).map(|node| cluster.api(node)).collect();
+    apis[0].deploy(&example("payment")).await;
+    let seed = random::seed("nodes");
+    let mut crashes = Crashes::new(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
+
+    let paid = Cell::new(false);
+    let customer = async |customer: usize| -> Vec<Payment> {
+        let mut payments = Vec::new();
+        for number in (customer..PAYMENTS).step_by(CUSTOMERS) {
+            let turn = |shift| &apis[(customer + number / CUSTOMERS + shift) % 3];
+            let payment =
+                Payment::start(&format!("payment-{number}"), number % 5 == 0, turn(0), &services).await;
+            turn(1).settled(&payment.run).await;
+            payments.push(payment);
+        }
+        payments
+    };
+    let customers = async {
+        let payments = join_all((0..CUSTOMERS).map(customer)).await;
+        paid.set(true);
+        payments.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let storm = async {
+        while !paid.get() {
+            tokio::time::sleep(KILL_EVERY).await;
+            crashes.kill(cluster.host(random.usize(0..3)));
+        }
+    };
+    let (payments, ()) = futures::join!(customers, storm);
+    payments::check(&payments, &apis[0], &services, crashes.kills()).await;
+    cluster.nothing_was_written_after_a_lease();
+}
+
+/// The lease in these tests, and a time that is certainly longer.
+const LEASE: [&str; 2] = ["--lease", "2s"];
+
+/// A run whose first effect is done, and which waits at a gate.
+async fn at_the_gate(api: &Api, services: &Services) -> String {
+    let run = api.start_program(services, block![effect("first"), gate("door"), effect("last")]).await;
+    services.until_asked("door", 1).await;
+    run
+}
+
+/// A node is silent for longer than its lease, then goes on: its runs have moved, nothing that it writes of
+/// them counts, and it takes new ones.
+async fn is_declared_dead_and_goes_on(
+    cluster: &mut Cluster,
+    silence: impl FnOnce(&mut Cluster),
+    end_of_silence: impl FnOnce(&mut Cluster),
+) {
+    cluster.watch_writes();
+    let services = Services::start().await;
+    let [a, b] = [cluster.api(0), cluster.api(1)];
+    b.deploy(&component("interpreter")).await;
+    let epoch = async |name: &str| {
+        let nodes = b.get("/_api/nodes").await.ok();
+        let lives = |node: &&Value| node["name"] == name && node["ended_at"].is_null();
+        nodes["nodes"].as_array().unwrap().iter().find(lives).map(|node| node["epoch"].as_i64().unwrap())
+    };
+    let run = at_the_gate(&a, &services).await;
+    let old = epoch("a").await.expect("it lives");
+    silence(cluster);
+    services.until_asked("door", 2).await;
+    assert_eq!(epoch("a").await, None, "it is declared dead");
+    services.open("door");
+    assert_eq!(b.settled(&run).await["status"], "completed");
+
+    end_of_silence(cluster);
+    eventually("it has a new lease", async || epoch("a").await.is_some_and(|new| new > old)).await;
+    eventually("it has dropped what it had", async || a.health().await["runs_in_memory"] == 0).await;
+    assert_eq!(services.asked("last").len(), 1);
+    assert_eq!(a.record(&run).await, b.record(&run).await);
+    let run = a.start_program(&services, block![effect("new")]).await;
+    assert_eq!(b.settled(&run).await["status"], "completed");
+    cluster.nothing_was_written_after_a_lease();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_slept_past_its_lease_writes_nothing_more_and_goes_on_with_new_runs() {
+    let mut cluster = Cluster::builder().flag(LEASE).start(["a", "b"]).await;
+    is_declared_dead_and_goes_on(
+        &mut cluster,
+        |cluster| cluster.host(0).freeze(),
+        |cluster| cluster.host(0).thaw(),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_from_the_database_writes_nothing_more_and_goes_on_with_new_runs() {
+    let mut cluster = Cluster::builder().flag(LEASE).start([]).await;
+    let proxy = Proxy::start(cluster.address()).await;
+    let behind = cluster.url_at(proxy.address());
+    cluster.add(Host::builder().database(behind).flag(["--node", "a"]).flag(LEASE)).await;
+    cluster.add(Host::builder().database(cluster.url()).flag(["--node", "b"]).flag(LEASE)).await;
+    is_declared_dead_and_goes_on(&mut cluster, |_| proxy.cut(), |_| proxy.heal()).await;
+}
+
+/// How long PostgreSQL is restarted, and how often.
+const RESTARTS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_while_the_database_crashes_every_five_seconds() {
+    let cluster = Cluster::start(["a", "b"]).await;
+    let services = Services::start().await;
+    services.slow_down(20);
+    let apis = [cluster.api(0), cluster.api(1)];
+    apis[0].deploy(&example("payment")).await;
+    let mut crashes = Crashes::new(0);
+    let closing_time = Cell::new(false);
+    let customers = (0..10).map(|customer| payments::shop(customer, &apis, &services, &closing_time));
+    let storm = async {
+        let begun = Instant::now();
+        while begun.elapsed() < RESTARTS.0 {
+            tokio::time::sleep(RESTARTS.1).await;
+            crashes.record(|| cluster.crash_database());
+        }
+        closing_time.set(true);
+    };
+    let (payments, ()) = futures::join!(join_all(customers), storm);
+    let payments: Vec<Payment> = payments.into_iter().flatten().collect();
+    assert!(payments.len() >= 10, "every customer paid");
+    payments::check(&payments, &apis[0], &services, crashes.kills()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_differ_by_minutes_change_nothing() {
+    let mut cluster = Cluster::builder().flag(LEASE).start(["a"]).await;
+    for (name, skew) in [("ahead", "300"), ("behind", "-300")] {
+        let host = Host::builder().database(cluster.url()).flag(["--node", name]).flag(LEASE);
+        let preload = skewed_clock().display().to_string();
+        cluster.add(host.variable("LD_PRELOAD", preload).variable("CLOCK_SKEW", skew)).await;
+    }
+    let services = Services::start().await;
+    cluster.api(0).deploy(&component("interpreter")).await;
+    // Longer than a run may wait in memory: it is the database that knows when they wake up.
+    let body = block![Statement::Sleep(12_000), effect("awake"), Statement::Draw];
+    let begun = Instant::now();
+    let mut runs = Vec::new();
+    for node in 0..3 {
+        runs.push(cluster.api(node).start_program(&services, body.clone()).await);
+    }
+    // The one that is ahead dies in its sleep: the others know by the same clock when its run wakes up.
+    cluster.host(1).kill();
+    for run in &runs {
+        assert_eq!(cluster.api(2).settled(run).await["status"], "completed");
+    }
+    let took = begun.elapsed();
+    assert!(
+        (Duration::from_secs(12)..Duration::from_secs(40)).contains(&took),
+        "they woke up after {took:?}"
+    );
+    let now =
+        cluster.rows("SELECT (extract(epoch FROM now()) * 1000)::bigint::text")[0].parse::<i64>().unwrap();
+    for run in &runs {
+        let record = cluster.api(0).record(run).await;
+        let started = chrono::DateTime::parse_from_rfc3339(record["started_at"].as_str().unwrap()).unwrap();
+        assert!(
+            (now - started.timestamp_millis()).abs() < 60_000,
+            "started at {started} by the database's clock"
+        );
+    }
+    let ended = cluster.rows("SELECT name FROM forge_nodes WHERE ended_at IS NOT NULL");
+    assert_eq!(ended, ["ahead"], "nobody else was declared dead");
+}
