@@ -36,6 +36,12 @@ pub fn follow(other: Timestamp) {
     }
 }
 
+/// What to add to this machine's clock, if it has to be something else.
+fn corrected(offset: i64, machine: i64, other: Timestamp) -> Option<i64> {
+    let wanted = other.0.saturating_sub(machine);
+    (wanted.saturating_sub(offset).saturating_abs() > TOLERANCE_MS).then_some(wanted)
+}
+
 /// Milliseconds since 1970 by this machine's clock.
 #[expect(clippy::disallowed_methods, reason = "this is the place that the rule points to")]
 fn machine() -> i64 {
@@ -53,4 +59,28 @@ pub fn new_run_id() -> RunId {
 /// How long it is until `time`; zero if it has passed.
 pub fn until(time: Timestamp) -> Duration {
     Duration::from_millis(time.since(now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_followed_when_it_differs_by_more_than_reading_it_may() {
+        assert_eq!(corrected(0, 10_000, Timestamp(10_500)), None);
+        assert_eq!(corrected(0, 10_000, Timestamp(10_501)), Some(501));
+        assert_eq!(corrected(501, 10_000, Timestamp(10_400)), None, "it is followed already");
+        assert_eq!(corrected(501, 10_000, Timestamp(10_000)), Some(0), "and again when it is right");
+        assert_eq!(corrected(0, i64::MAX, Timestamp(i64::MIN)), Some(i64::MIN));
+    }
+
+    #[test]
+    fn ids_are_in_the_order_in_which_they_were_made() {
+        let before = now();
+        let ids: Vec<RunId> = (0..2_000).map(|_| new_run_id()).collect();
+        assert!(ids.is_sorted_by(|one, next| one < next));
+        let (seconds, nanoseconds) = ids[0].0.get_timestamp().unwrap().to_unix();
+        let milliseconds = seconds * 1_000 + u64::from(nanoseconds) / 1_000_000;
+        assert!(milliseconds >= before.0.unsigned_abs() && milliseconds <= now().0.unsigned_abs());
+    }
 }

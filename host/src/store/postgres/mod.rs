@@ -19,6 +19,7 @@ mod open;
 mod options;
 mod questions;
 mod runs;
+mod statement;
 mod text;
 mod writing;
 

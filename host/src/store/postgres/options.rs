@@ -17,7 +17,7 @@ pub struct PostgresOptions {
     /// For how long the others wait for this node to renew its lease before they take its runs.
     /// [`PostgresOptions::SHORTEST_LEASE`] at least.
     pub lease: Duration,
-    /// Connections for reads and claims, beside the four that every node has.
+    /// Connections for reads and claims, beside the three that every node has.
     pub connections: u32,
     /// How long a connection may take to be made, and a statement to be answered.
     pub timeout: Duration,
