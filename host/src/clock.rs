@@ -26,8 +26,7 @@ pub fn now() -> Timestamp {
 
 /// Follows another clock, which shows this time now: nodes that share a database must agree on when a timer ends.
 pub fn follow(other: Timestamp) {
-    if (other.0 - now().0).abs() > TOLERANCE_MS {
-        let offset = other.0 - machine();
+    if let Some(offset) = corrected(OFFSET_MS.load(Ordering::Relaxed), machine(), other) {
         tracing::warn!(
             milliseconds = offset,
             "this machine's clock differs from the database's, which is followed"

@@ -74,6 +74,10 @@ impl std::fmt::Display for QueryError {
             Some(code) if code.starts_with("57P") => "it restarts or stops",
             Some("42P01" | "42883" | "42703") => "its schema is not complete: run `forge migrate`",
             _ => match error {
+                // What rustls finds wrong with a certificate comes as this.
+                sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    "check sslmode and sslrootcert"
+                }
                 sqlx::Error::Io(_) => "check that it runs and can be reached",
                 sqlx::Error::Tls(_) => "check sslmode and sslrootcert",
                 _ => "",
