@@ -29,8 +29,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// A short stable word. Forge uses `error`, `timeout`, `cancelled`, `http`, `panic`, `trap`,
-    /// `out-of-fuel`, `out-of-memory`, `invalid-input`, `invalid-output` and `limit`; a workflow
+    /// A short stable word. Forge uses `error`, `timeout`, `cancelled`, `http`, `denied`,
+    /// `panic`, `trap`, `out-of-fuel`, `out-of-memory`, `invalid-input`, `invalid-output` and `limit`; a workflow
     /// may use words of its own.
     pub kind: String,
     /// For a person: what happened, and what to do if that is known.

@@ -24,6 +24,9 @@ pub struct Limits {
     pub response_bytes: usize,
     /// How long a guest's HTTP request may take if it does not say. Default 60 s.
     pub http_timeout: Duration,
+    /// HTTP requests of guests that may be under way at once; further ones wait, within their time. Default 1,000:
+    /// as many as there are instances.
+    pub http_requests: usize,
     /// Calls that one run may make, compensations apart. Default 100,000;
     /// [`Limits::MOST_CALLS_PER_RUN`] at most.
     pub calls_per_run: u64,
@@ -67,6 +70,7 @@ impl Default for Limits {
             payload_bytes: 1 << 20,
             response_bytes: 4 << 20,
             http_timeout: Duration::from_secs(60),
+            http_requests: 1_000,
             calls_per_run: 100_000,
             calls_outstanding: 1_000,
             live_instances: 1_000,

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::egress::Policy;
+
 pub use database::{Database, InvalidDatabase, PostgresUrl};
 pub use limits::Limits;
 
@@ -23,6 +25,8 @@ pub struct Config {
     /// This host among those that share the database. Means nothing with SQLite, which one host has for
     /// itself.
     pub node: NodeConfig,
+    /// Which servers workflows may reach. Default: all, private ones too.
+    pub egress: Policy,
     /// What bounds guests, requests and the host itself.
     pub limits: Limits,
     /// The folder for compiled components; none: they are compiled again after a restart. Nobody
@@ -42,6 +46,7 @@ impl Config {
             database,
             components: None,
             node: NodeConfig::default(),
+            egress: Policy::open(),
             limits: Limits::default(),
             module_cache: Some(module_cache.into()),
         }

@@ -9,11 +9,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::connector::{Connections, connections};
+use super::guard::{Lookup, denied, system_lookup};
 use super::hop::{Hop, strip_credentials};
+use super::policy::{Denied, Policy};
 use super::{Body, HttpRequest, HttpResponse};
+use crate::config::Limits;
 use crate::journal::{Failure, Outcome, kind};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -25,7 +29,10 @@ pub struct EgressError(#[from] rustls::Error);
 
 /// Sends the requests of workflows.
 pub struct Egress {
+    policy: Arc<Policy>,
     connections: Connections,
+    /// Requests that may be under way at once.
+    places: Semaphore,
     default_timeout: Duration,
     response_bytes: usize,
 }
@@ -35,8 +42,20 @@ impl Egress {
     ///
     /// # Errors
     /// [`EgressError`] if TLS cannot be set up.
-    pub fn new(default_timeout: Duration, response_bytes: usize) -> Result<Self, EgressError> {
-        Ok(Self { connections: connections()?, default_timeout, response_bytes })
+    pub fn new(policy: Policy, limits: &Limits) -> Result<Self, EgressError> {
+        Self::with_lookup(policy, limits, system_lookup())
+    }
+
+    /// The same with a look-up of names of the caller's.
+    pub(super) fn with_lookup(policy: Policy, limits: &Limits, lookup: Lookup) -> Result<Self, EgressError> {
+        let policy = Arc::new(policy);
+        Ok(Self {
+            connections: connections(Arc::clone(&policy), lookup)?,
+            policy,
+            places: Semaphore::new(limits.http_requests.clamp(1, Semaphore::MAX_PERMITS)),
+            default_timeout: limits.http_timeout,
+            response_bytes: limits.response_bytes,
+        })
     }
 
     /// Sends a request and gives its answer, or why there is none. `key` becomes its
@@ -72,15 +91,19 @@ impl Egress {
             strip_credentials(&mut url);
         }
         let mut hop = Hop::new(method, url, body.into_bytes());
+        // It is never closed.
+        let _place = self.places.acquire().await;
         loop {
+            self.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
             let mut headers = headers(&request.headers, key)?;
             if let Some(credentials) = &credentials {
                 headers.entry(AUTHORIZATION).or_insert_with(|| credentials.clone());
             }
             let failed = |message: String| Failure::new(kind::HTTP, message);
             let sent = self.connections.request(hop.request(headers).map_err(failed)?);
-            let response = sent.await.map_err(|error| {
-                failed(with_causes(format!("error sending request for url ({})", hop.url()), &error))
+            let response = sent.await.map_err(|error| match denied(&error) {
+                Some(denied) => not_permitted(denied),
+                None => failed(with_causes(format!("error sending request for url ({})", hop.url()), &error)),
             })?;
             match hop.redirected(&response).map_err(failed)? {
                 Some(next) => hop = next,
@@ -112,6 +135,10 @@ impl Egress {
         }
         Ok(HttpResponse { status, headers, body: Body::from(body) })
     }
+}
+
+fn not_permitted(denied: &Denied) -> Failure {
+    Failure::permanent(kind::DENIED, denied.to_string())
 }
 
 /// The header that stands for `user:password@` in a URL.

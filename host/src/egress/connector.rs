@@ -14,6 +14,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::EgressError;
+use super::guard::{Guard, Lookup, Resolver};
+use super::policy::Policy;
 
 /// Idle connections kept for each host.
 const IDLE_CONNECTIONS: usize = 64;
@@ -32,10 +34,11 @@ const PROBES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Sends one request after the other, and keeps the connections.
-pub(super) type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(super) type Connections = Client<HttpsConnector<Guard>, Full<Bytes>>;
 
-pub(super) fn connections() -> Result<Connections, EgressError> {
-    let mut tcp = HttpConnector::new();
+/// Connections to what the policy permits. They are kept for whoever has the same policy, and for nobody else.
+pub(super) fn connections(policy: Arc<Policy>, lookup: Lookup) -> Result<Connections, EgressError> {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver::new(Arc::clone(&policy), lookup));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(PROBE));
@@ -48,7 +51,7 @@ pub(super) fn connections() -> Result<Connections, EgressError> {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .build(HttpsConnector::from((tcp, tls()?)));
+        .build(HttpsConnector::from((Guard::new(policy, tcp), tls()?)));
     Ok(client)
 }
 

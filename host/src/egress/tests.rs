@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Body, Egress, HttpRequest};
+use super::{Body, Egress, HttpRequest, Policy};
+use crate::config::Limits;
 use crate::journal::{Failure, kind};
 
 /// The most that an answer may have here.
@@ -63,7 +64,8 @@ async fn redirect(Path((status, to)): Path<(u16, String)>, headers: HeaderMap) -
 }
 
 fn egress() -> Egress {
-    Egress::new(Duration::from_secs(10), MOST).unwrap()
+    let limits = Limits { http_timeout: Duration::from_secs(10), response_bytes: MOST, ..Limits::default() };
+    Egress::new(Policy::open(), &limits).unwrap()
 }
 
 fn request(method: &str, url: String) -> HttpRequest {

@@ -33,7 +33,7 @@ use self::alarms::Alarms;
 use self::loader::Loader;
 use self::waiters::Waiters;
 use crate::config::{Config, Limits};
-use crate::egress::Egress;
+use crate::egress::{Egress, Policy};
 use crate::engine::{Command, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
@@ -80,10 +80,10 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, components, node, limits, module_cache } = config;
+        let Config { database, components, node, egress, limits, module_cache } = config;
         let objects = components.as_ref().map(Objects::open).transpose()?;
         let store = store::open(&database, &node).await?;
-        Self::assemble(store, objects, limits, module_cache.as_deref()).await
+        Self::assemble(store, objects, egress, limits, module_cache.as_deref()).await
     }
 
     /// The same with a store of the caller's, and a folder for compiled components.
@@ -95,18 +95,19 @@ impl WorkflowExecutor {
         limits: Limits,
         module_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        Self::assemble(store, None, limits, module_cache).await
+        Self::assemble(store, None, Policy::open(), limits, module_cache).await
     }
 
     async fn assemble(
         store: Arc<dyn Store>,
         objects: Option<Objects>,
+        egress: Policy,
         limits: Limits,
         module_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
         let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
-        let egress = Arc::new(Egress::new(limits.http_timeout, limits.response_bytes)?);
+        let egress = Arc::new(Egress::new(egress, &limits)?);
         let registry =
             WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&limits));
         let shutdown = CancellationToken::new();

@@ -10,6 +10,8 @@ pub mod kind {
     pub const CANCELLED: &str = "cancelled";
     /// A request got no answer, or one that the workflow treats as an error.
     pub const HTTP: &str = "http";
+    /// A request to a server that may not be reached.
+    pub const DENIED: &str = "denied";
     /// The workflow panicked.
     pub const PANIC: &str = "panic";
     /// The instance trapped for another reason.

@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// How long a workflow's HTTP request may take if it does not say [default: 1m].
     #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = humantime::parse_duration)]
     http_timeout: Option<Duration>,
+    /// HTTP requests of workflows under way at once; further ones wait [default: 1000].
+    #[arg(long, value_name = "COUNT", env = "FORGE_HTTP_REQUESTS", value_parser = size::count)]
+    http_requests: Option<u64>,
     /// Calls that one run may make, 8388607 at most [default: 100k].
     #[arg(long, value_name = "COUNT", env = "FORGE_CALLS_PER_RUN", value_parser = size::calls)]
     calls_per_run: Option<u64>,
@@ -64,6 +67,10 @@ impl Args {
         set(&mut limits.payload_bytes, self.payload_size);
         set(&mut limits.response_bytes, self.response_size);
         set(&mut limits.http_timeout, self.http_timeout);
+        set(
+            &mut limits.http_requests,
+            self.http_requests.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+        );
         set(&mut limits.calls_per_run, self.calls_per_run);
         set(&mut limits.live_instances, self.live_instances);
         set(&mut limits.evict_after, self.evict_after);

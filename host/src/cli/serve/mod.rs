@@ -1,3 +1,4 @@
+mod egress;
 mod limits;
 mod logging;
 mod node;
@@ -50,6 +51,8 @@ pub(super) struct Args {
     #[command(flatten)]
     node: node::Args,
     #[command(flatten)]
+    egress: egress::Args,
+    #[command(flatten)]
     limits: limits::Args,
 }
 
@@ -68,6 +71,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
     config.components = args.components;
+    config.egress = args.egress.into_policy();
     config.limits = args.limits.into_limits();
     config.module_cache = args.module_cache.or(config.module_cache);
     let database = config.database.to_string();
