@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
+use crate::database::{Kind, Place, PostgresServer};
 use crate::host::{Host, HostOptions};
 use crate::http::EffectServer;
-use crate::limits::{self, sqlite::Journal, wasm::Bare, wasm::Fuel};
+use crate::limits::{self, Journal, wasm::Bare, wasm::Fuel};
 use crate::load::{Until, load};
 use crate::measurements::{Measurements, Metric};
 use crate::plan::{BATCHES, Plan, STEPS};
@@ -20,7 +22,10 @@ use crate::workloads::{
     steady,
 };
 
-/// Runs in flight while a journal is made for the limits of SQLite, and connections for that of HTTP.
+/// Hosts that share a database beside one that has it for itself.
+const NODES: usize = 2;
+
+/// Runs in flight while a journal is made for the limits of the database, and connections for that of HTTP.
 const MANY: u32 = 64;
 
 /// How often in a round a limit is measured whose single measurement is short.
@@ -38,7 +43,11 @@ pub(crate) struct Bench {
     selected: BTreeSet<Workload>,
     forge: PathBuf,
     component: Vec<u8>,
+    /// The folder that was given.
+    disk: PathBuf,
     folder: TempDir,
+    /// What keeps the hosts' data; `None`: a file each.
+    server: Option<Arc<PostgresServer>>,
     bare: [Bare; 2],
 }
 
@@ -49,13 +58,23 @@ impl Bench {
             .with_context(|| format!("cannot read {}", settings.component.display()))?;
         let all = <Workload as clap::ValueEnum>::value_variants();
         let selected = if settings.workloads.is_empty() { all } else { &settings.workloads };
+        let server = match settings.database {
+            Kind::Sqlite => None,
+            Kind::Postgres => {
+                let server = PostgresServer::start(&settings.folder)?;
+                server.warm_up()?;
+                Some(Arc::new(server))
+            }
+        };
         Ok(Self {
             plan: if settings.quick { Plan::QUICK } else { Plan::FULL },
-            measured: Measurements::default(),
+            measured: Measurements::with(settings.database),
             effects: EffectServer::start()?,
             began: Instant::now(),
             selected: selected.iter().copied().collect(),
             forge: settings.forge.clone(),
+            disk: settings.folder.clone(),
+            server,
             folder: tempfile::Builder::new().prefix("forge-bench-").tempdir_in(&settings.folder)?,
             bare: [Bare::new(&component, Fuel::On)?, Bare::new(&component, Fuel::Off)?],
             component,
@@ -67,9 +86,40 @@ impl Bench {
         self.folder.path()
     }
 
+    /// The folder on the disk that was given: one that others may reach, and that stays.
+    pub(crate) fn disk(&self) -> &Path {
+        &self.disk
+    }
+
+    /// What keeps the hosts' data, in words; `None`: a file each.
+    pub(crate) fn describe_server(&self) -> Result<Option<String>> {
+        self.server.as_ref().map(|server| server.describe()).transpose()
+    }
+
     /// A host with an empty database that has the workflows.
     pub(crate) async fn host(&self, options: HostOptions) -> Result<Host> {
-        Host::start(&self.forge, self.folder(), &self.component, options).await
+        Host::start(&self.forge, self.folder(), &self.component, options, self.new_place()?).await
+    }
+
+    /// A host with this database.
+    pub(crate) async fn host_at(&self, place: Place, options: HostOptions) -> Result<Host> {
+        Host::start(&self.forge, self.folder(), &self.component, options, Some(place)).await
+    }
+
+    /// Hosts that share an empty database; `None`: with this kind of database they cannot.
+    pub(crate) async fn hosts(&self, options: HostOptions) -> Result<Option<Vec<Host>>> {
+        let Some(place) = self.new_place()? else { return Ok(None) };
+        let mut hosts = Vec::new();
+        for _ in 0..NODES {
+            hosts.push(self.host_at(place.clone(), options.clone()).await?);
+        }
+        Ok(Some(hosts))
+    }
+
+    /// An empty database of the server; `None`: there is none, and every host has a file.
+    fn new_place(&self) -> Result<Option<Place>> {
+        let Some(server) = &self.server else { return Ok(None) };
+        Ok(Some(Place::Postgres(Arc::clone(server), server.create_database()?)))
     }
 
     /// Says what is going on: it takes minutes.
@@ -83,12 +133,7 @@ impl Bench {
             self.say(&format!("round {round} of {}", self.plan.rounds));
             self.round().await?;
         }
-        if self.has(Workload::W1) {
-            pure_steps::count_syncs(self).await.context("W1, syncs")?;
-        }
-        if self.has(Workload::W2) {
-            http_steps::count_syncs(self).await.context("W2, syncs")?;
-        }
+        self.count().await?;
         if self.has(Workload::Ageing) {
             ageing::measure(self).await.context("ageing")?;
         }
@@ -100,6 +145,24 @@ impl Bench {
         }
         if self.has(Workload::W6) {
             replay::measure(self).await.context("W6")?;
+        }
+        Ok(())
+    }
+
+    /// What the database has to do for a run.
+    async fn count(&mut self) -> Result<()> {
+        let database = self.measured.database();
+        if self.has(Workload::W1) {
+            match database {
+                Kind::Sqlite => pure_steps::count_syncs(self).await.context("W1, syncs")?,
+                Kind::Postgres => pure_steps::count_statements(self).await.context("W1, statements")?,
+            }
+        }
+        if self.has(Workload::W2) {
+            match database {
+                Kind::Sqlite => http_steps::count_syncs(self).await.context("W2, syncs")?,
+                Kind::Postgres => http_steps::count_statements(self).await.context("W2, statements")?,
+            }
         }
         Ok(())
     }
@@ -135,26 +198,38 @@ impl Bench {
         self.http_limits().await.context("HTTP alone")?;
         let mut host = self.host(HostOptions::default()).await?;
         if self.has(Workload::W1) {
-            pure_steps::measure(self, &host).await.context("W1")?;
+            pure_steps::measure(self, host.alone()).await.context("W1")?;
         } else {
-            load(&host, &pure_steps::start(), MANY, Until::Time(self.plan.warm_up)).await?;
+            load(host.alone(), &pure_steps::start(), MANY, Until::Time(self.plan.warm_up)).await?;
         }
         if self.has(Workload::W3) {
-            one_step::measure(self, &host).await.context("W3")?;
+            one_step::measure(self, host.alone()).await.context("W3")?;
         }
         host.stop().await?;
-        self.sqlite_limits(&host.database()).context("SQLite alone")?;
+        self.database_limits(host.place()).await.context("the database alone")?;
         drop(host);
         self.wasm_limits().await.context("wasmtime alone")?;
-        if !self.has(Workload::W2) && !self.has(Workload::W8) {
-            return Ok(());
+        if self.has(Workload::W2) || self.has(Workload::W8) {
+            let host = self.host(HostOptions::default()).await?;
+            self.requests(host.alone()).await?;
         }
-        let host = self.host(HostOptions::default()).await?;
+        if [Workload::W1, Workload::W2, Workload::W8].into_iter().any(|workload| self.has(workload))
+            && let Some(hosts) = self.hosts(HostOptions::default()).await?
+        {
+            if self.has(Workload::W1) {
+                pure_steps::measure(self, &hosts).await.context("W1, several nodes")?;
+            }
+            self.requests(&hosts).await.context("several nodes")?;
+        }
+        Ok(())
+    }
+
+    async fn requests(&mut self, hosts: &[Host]) -> Result<()> {
         if self.has(Workload::W2) {
-            http_steps::measure(self, &host).await.context("W2")?;
+            http_steps::measure(self, hosts).await.context("W2")?;
         }
         if self.has(Workload::W8) {
-            parallel_steps::measure(self, &host).await.context("W8")?;
+            parallel_steps::measure(self, hosts).await.context("W8")?;
         }
         Ok(())
     }
@@ -167,13 +242,13 @@ impl Bench {
         Ok(())
     }
 
-    fn sqlite_limits(&mut self, database: &Path) -> Result<()> {
-        let journal = Journal::read(database)?;
+    async fn database_limits(&mut self, place: &Place) -> Result<()> {
+        let mut journal = Journal::read(place, self.folder()).await?;
         for batch in BATCHES.repeat(REPEATS) {
-            let rate = journal.rows_per_second(self.folder(), batch)?;
+            let rate = journal.rows_per_second(batch).await?;
             self.measured.add_limit(Metric::RowsPerSecond(batch), rate);
         }
-        let commits = journal.commits(self.folder(), self.plan.limit)?;
+        let commits = journal.commits(self.plan.limit).await?;
         self.measured.add_limit(Metric::CommitsPerSecond, commits.rate);
         self.measured.add_limit(Metric::CommitLatency, commits.median);
         Ok(())

@@ -1,4 +1,4 @@
-//! A `forge serve` process with a database of its own, seen from outside.
+//! A `forge serve` process with a database of its own, or one that it shares, seen from outside.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::database::Place;
 use crate::http::{Connection, get, post};
 use crate::observe::{SyncCounter, Usage};
 
@@ -33,10 +34,11 @@ impl HostOptions {
     }
 }
 
-/// A host. Its database is gone when this is dropped.
+/// A host. Its folder is gone when this is dropped.
 pub(crate) struct Host {
     forge: PathBuf,
     folder: TempDir,
+    place: Place,
     options: HostOptions,
     process: Option<Process>,
 }
@@ -47,15 +49,17 @@ struct Process {
 }
 
 impl Host {
-    /// Starts a host with an empty database in a folder of its own and gives it the component.
+    /// Starts a host and gives it the component. Without a place it has a database in a folder of its own.
     pub(crate) async fn start(
         forge: &Path,
         parent: &Path,
         component: &[u8],
         options: HostOptions,
+        place: Option<Place>,
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("host-").tempdir_in(parent)?;
-        let mut host = Self { forge: forge.to_owned(), folder, options, process: None };
+        let place = place.unwrap_or_else(|| Place::Sqlite(folder.path().join("forge.db")));
+        let mut host = Self { forge: forge.to_owned(), folder, place, options, process: None };
         host.launch()?;
         let upload = post(host.address()?, "/_api/workflows", "application/wasm", component);
         host.connect().await?.send(&upload).await?.ok().context("the host refuses the component")?;
@@ -68,8 +72,8 @@ impl Host {
         let log = self.folder.path().join("forge.log");
         let log_file = File::options().create(true).append(true).open(&log)?;
         let mut command = Command::new(&self.forge);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--database"]);
-        command.arg(format!("sqlite:{}", self.database().display())).args(&self.options.flags);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database"]).arg(self.place.url());
+        command.arg("--module-cache").arg(self.folder.path().join("modules")).args(&self.options.flags);
         if let Some(counter) = &self.options.sync_counter {
             counter.attach(&mut command);
         }
@@ -107,9 +111,14 @@ impl Host {
         Usage::of(self.pid()?)
     }
 
-    /// Its database's file.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("forge.db")
+    /// Its database.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// It and no other one.
+    pub(crate) fn alone(&self) -> &[Self] {
+        std::slice::from_ref(self)
     }
 
     /// What it answers to a `GET`.
@@ -127,7 +136,7 @@ impl Host {
         Ok(())
     }
 
-    /// Asks it to end, and waits: then the database is one file.
+    /// Asks it to end, and waits: then a database that is a file is one file.
     pub(crate) async fn stop(&mut self) -> Result<ExitStatus> {
         let pid = self.pid()?;
         let asked = Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;

@@ -37,8 +37,10 @@ pub(crate) struct Load {
     pub(crate) elapsed: Duration,
     /// From start to result, of each run.
     pub(crate) latencies: Vec<Duration>,
-    /// What the host used meanwhile.
+    /// What the hosts used meanwhile.
     pub(crate) host: Usage,
+    /// What the database's server used meanwhile, if there is one.
+    pub(crate) server: Usage,
     /// What the load generator and the effect server used meanwhile.
     pub(crate) ours: Usage,
     /// Time on a CPU that everything else on this machine used meanwhile, the kernel's own threads
@@ -63,21 +65,21 @@ impl Load {
     }
 }
 
-/// Starts runs, waits for the result of each, and checks that each completed.
-pub(crate) async fn load(host: &Host, start: &Start<'_>, in_flight: u32, until: Until) -> Result<Load> {
+/// Starts runs, as many on each host, waits for the result of each, and checks that each completed.
+pub(crate) async fn load(hosts: &[Host], start: &Start<'_>, in_flight: u32, until: Until) -> Result<Load> {
     let path = format!("/_api/workflows/{}/start?wait=60", start.workflow);
     let body = json!({ "input": start.input }).to_string();
-    let request: Arc<[u8]> = post(host.address()?, &path, "application/json", body.as_bytes()).into();
     let mut connections = Vec::new();
-    for _ in 0..in_flight {
-        connections.push(host.connect().await?);
+    for (_, host) in (0..in_flight).zip(hosts.iter().cycle()) {
+        let request = post(host.address()?, &path, "application/json", body.as_bytes());
+        connections.push((host.connect().await?, request));
     }
     let begun = Arc::new(AtomicU64::new(0));
-    let (host_before, ours_before, all_before) = (host.usage()?, Usage::of_ourselves()?, cpu_of_all()?);
+    let before = Everybody::now(hosts)?;
     let began = Instant::now();
     let mut clients = JoinSet::new();
-    for mut connection in connections {
-        let (request, begun) = (Arc::clone(&request), Arc::clone(&begun));
+    for (mut connection, request) in connections {
+        let begun = Arc::clone(&begun);
         clients.spawn(async move {
             let mut latencies = Vec::new();
             loop {
@@ -102,10 +104,32 @@ pub(crate) async fn load(host: &Host, start: &Start<'_>, in_flight: u32, until: 
         latencies.extend(client?);
     }
     let elapsed = began.elapsed();
-    let (host, ours) = (host.usage()?.since(host_before), Usage::of_ourselves()?.since(ours_before));
-    let others = cpu_of_all()?.saturating_sub(all_before).saturating_sub(host.cpu + ours.cpu);
+    let now = Everybody::now(hosts)?;
     ensure!(!latencies.is_empty(), "no run completed in the time given");
-    Ok(Load { runs: latencies.len() as u64, elapsed, latencies, host, ours, others })
+    let (host, server) = (now.hosts.since(before.hosts), now.server.since(before.server));
+    let ours = now.ours.since(before.ours);
+    let others = now.cpu.saturating_sub(before.cpu).saturating_sub(host.and(server).and(ours).cpu);
+    Ok(Load { runs: latencies.len() as u64, elapsed, latencies, host, server, ours, others })
+}
+
+/// What was used so far.
+struct Everybody {
+    hosts: Usage,
+    server: Usage,
+    ours: Usage,
+    /// Time on a CPU of all there is.
+    cpu: Duration,
+}
+
+impl Everybody {
+    fn now(hosts: &[Host]) -> Result<Self> {
+        let mut of_hosts = Usage::default();
+        for host in hosts {
+            of_hosts = of_hosts.and(host.usage()?);
+        }
+        let server = hosts.first().context("there is a host")?.place().usage()?;
+        Ok(Self { hosts: of_hosts, server, ours: Usage::of_ourselves()?, cpu: cpu_of_all()? })
+    }
 }
 
 /// Starts runs that stay: returns when all starts are acknowledged.

@@ -26,6 +26,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
 use crate::bench::Bench;
+use crate::database::Kind;
 use crate::report::Figure;
 use crate::settings::Settings;
 
@@ -44,22 +45,23 @@ fn run(settings: &Settings) -> Result<()> {
     report::check_is_disk(&settings.folder)?;
     let machine = report::describe(&settings.folder)?;
     let mut bench = Bench::new(settings)?;
+    let server = bench.describe_server()?.map(|server| format!("{server}\n")).unwrap_or_default();
     // One thread: the host needs the others more.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let measured = runtime.block_on(bench.run());
     // What was measured before a workload failed took minutes, and still says something.
     let figures = bench.figures();
     let table = if settings.markdown { report::markdown(&figures) } else { report::text(&figures) };
-    println!("\n{machine}\n\n{table}");
+    println!("\n{machine}\n{server}\n{table}");
     if let Some(file) = &settings.json {
-        write_json(file, &figures)?;
+        write_json(file, settings.database, &figures)?;
     }
     eprintln!("bench: {}, {} s", verdict(&figures), began.elapsed().as_secs());
     measured
 }
 
-fn write_json(file: &Path, figures: &[Figure]) -> Result<()> {
-    let lines: String = figures.iter().map(|figure| report::json_line(figure) + "\n").collect();
+fn write_json(file: &Path, database: Kind, figures: &[Figure]) -> Result<()> {
+    let lines: String = figures.iter().map(|figure| report::json_line(database, figure) + "\n").collect();
     if file == Path::new("-") {
         print!("{lines}");
         return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::database::Kind;
 use crate::stats;
 use crate::workloads::Workload;
 
@@ -18,13 +19,22 @@ pub(crate) enum Metric {
     OurCpu,
     /// Bytes that the host wrote for each run.
     Written,
+    /// CPU time of the database's server for each run, in microseconds.
+    ServerCpu,
+    /// Runs completed a second by so many hosts that share the database, more than one.
+    RunsPerSecondOf(usize),
     /// Syncs of the host for each run.
     Syncs,
     /// Syncs of the host for each further step with a request.
     SyncsPerRequest,
+    /// Statements that the database's server gets for each run.
+    Statements,
+    /// Statements that it gets for each further step with a request.
+    StatementsPerRequest,
     /// W4: from the gate's opening to the last result, without a crash, in seconds.
     Undisturbed,
-    /// W4: from the start of the process that follows a killed one to the last result, in seconds.
+    /// W4: from the start of the process that follows a killed one, or from the end of a host that another one
+    /// takes the runs of, to the last result, in seconds.
     Recovered,
     /// W5: bytes of the host's memory for each run that sleeps and has left memory.
     SleeperMemory,
@@ -44,11 +54,11 @@ pub(crate) enum Metric {
     AgedRunsPerSecond,
     /// What everything else on the machine used while loads ran, in percent of one CPU.
     Disturbance,
-    /// SQLite alone, commits of one row a second.
+    /// The database alone, commits of one row a second.
     CommitsPerSecond,
-    /// SQLite alone, one commit of one row: the median in microseconds.
+    /// The database alone, one commit of one row: the median in microseconds.
     CommitLatency,
-    /// SQLite alone, rows a second in commits of so many.
+    /// The database alone, rows a second in commits of so many.
     RowsPerSecond(usize),
     /// HTTP alone, one round trip over one connection: the median in microseconds.
     RoundTrip,
@@ -62,27 +72,40 @@ pub(crate) enum Metric {
 
 /// What was measured: by workload (none for a limit), runs in flight (0 if that means nothing) and metric.
 #[derive(Debug, Default)]
-pub(crate) struct Measurements(BTreeMap<(Option<Workload>, u32, Metric), Vec<f64>>);
+pub(crate) struct Measurements {
+    database: Kind,
+    values: BTreeMap<(Option<Workload>, u32, Metric), Vec<f64>>,
+}
 
 impl Measurements {
+    /// Of hosts with such a database.
+    pub(crate) fn with(database: Kind) -> Self {
+        Self { database, values: BTreeMap::new() }
+    }
+
+    /// What the hosts' database was.
+    pub(crate) fn database(&self) -> Kind {
+        self.database
+    }
+
     /// Adds a value of a workload.
     pub(crate) fn add(&mut self, workload: Workload, in_flight: u32, metric: Metric, value: f64) {
-        self.0.entry((Some(workload), in_flight, metric)).or_default().push(value);
+        self.values.entry((Some(workload), in_flight, metric)).or_default().push(value);
     }
 
     /// Adds a value of a limit.
     pub(crate) fn add_limit(&mut self, metric: Metric, value: f64) {
-        self.0.entry((None, 0, metric)).or_default().push(value);
+        self.values.entry((None, 0, metric)).or_default().push(value);
     }
 
     /// The median of a workload's values; `None`: it was not measured.
     pub(crate) fn of(&self, workload: Workload, in_flight: u32, metric: Metric) -> Option<f64> {
-        stats::median(self.0.get(&(Some(workload), in_flight, metric))?)
+        stats::median(self.values.get(&(Some(workload), in_flight, metric))?)
     }
 
     /// The median of a limit's values; `None`: it was not measured.
     pub(crate) fn limit(&self, metric: Metric) -> Option<f64> {
-        stats::median(self.0.get(&(None, 0, metric))?)
+        stats::median(self.values.get(&(None, 0, metric))?)
     }
 }
 

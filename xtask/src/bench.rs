@@ -13,6 +13,9 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let toolchain = super::setup::wasm_target()?;
+    if wants_postgres(options) {
+        super::postgres::ensure()?;
+    }
     let release = target.join("release");
     build_programs(root)?;
     let folder = target.join("bench");
@@ -33,6 +36,12 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Whether the hosts are to share a PostgreSQL server, which takes its programs.
+fn wants_postgres(options: &[&str]) -> bool {
+    options.contains(&"--database=postgres")
+        || options.array_windows().any(|two| *two == ["--database", "postgres"])
+}
+
 /// Both at once, so that they have their dependencies in common, SQLite and wasmtime above all.
 fn build_programs(root: &Path) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -48,4 +57,17 @@ fn build_programs(root: &Path) -> Result<()> {
     eprintln!("xtask: cargo build --release (the first time takes some minutes: wasmtime is large)");
     ensure!(cargo.status()?.success(), "the build failed; its errors are above");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postgresql_is_needed_where_it_is_asked_for() {
+        assert!(wants_postgres(&["--quick", "--database", "postgres"]));
+        assert!(wants_postgres(&["--database=postgres", "W1"]));
+        assert!(!wants_postgres(&["--database", "sqlite"]));
+        assert!(!wants_postgres(&["--folder", "postgres"]));
+    }
 }

@@ -12,7 +12,7 @@ const CLUSTERS: &str = "/etc/postgresql-common/createcluster.conf";
 /// Finds them, or installs them from Debian's packages.
 pub(crate) fn ensure() -> Result<Binaries> {
     if let Some(found) = Binaries::find() {
-        eprintln!("xtask: tests start servers with {}.", found.folder().display());
+        eprintln!("xtask: servers are started with {}.", found.folder().display());
         return Ok(found);
     }
     if std::env::var_os("FORGE_POSTGRES_BIN").is_some() || !Path::new("/usr/bin/apt-get").exists() {

@@ -1,22 +1,72 @@
 //! What the machine could do if nobody did anything besides: the same work without the host.
 
 pub(crate) mod http;
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 pub(crate) mod wasm;
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::database::Place;
 use crate::measurements::{Measurements, Metric};
 use crate::plan::BATCHES;
 use crate::report::Figure;
 
+/// A journal's rows as a host stored them, which the database gets again without the host.
+pub(crate) enum Journal {
+    /// In files of a folder.
+    Sqlite(sqlite::Journal, PathBuf),
+    /// In the database that the host used.
+    Postgres(postgres::Journal),
+}
+
+/// Commits of one row.
+pub(crate) struct Commits {
+    /// How many a second.
+    pub(crate) rate: f64,
+    /// The median of one, in microseconds.
+    pub(crate) median: f64,
+}
+
+impl Journal {
+    /// Reads it from the database of a host that has stopped.
+    pub(crate) async fn read(place: &Place, folder: &Path) -> Result<Self> {
+        Ok(match place {
+            Place::Sqlite(file) => Self::Sqlite(sqlite::Journal::read(file)?, folder.to_owned()),
+            Place::Postgres(_, url) => Self::Postgres(postgres::Journal::read(url).await?),
+        })
+    }
+
+    /// Rows a second, in commits of so many.
+    pub(crate) async fn rows_per_second(&mut self, batch: usize) -> Result<f64> {
+        match self {
+            Self::Sqlite(journal, folder) => journal.rows_per_second(folder, batch),
+            Self::Postgres(journal) => journal.rows_per_second(batch).await,
+        }
+    }
+
+    /// Commits of one row, one after the other.
+    pub(crate) async fn commits(&mut self, time: Duration) -> Result<Commits> {
+        match self {
+            Self::Sqlite(journal, folder) => journal.commits(folder, time),
+            Self::Postgres(journal) => journal.commits(time).await,
+        }
+    }
+}
+
 /// The limits themselves.
 pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
     let figure = |name: String, metric, unit| Some(Figure::of_limit(name, measured.limit(metric)?, unit));
+    let database = measured.database().name();
     let mut figures = vec![
-        figure("SQLite, commits of one row".to_owned(), Metric::CommitsPerSecond, "/s"),
-        figure("SQLite, a commit of one row, p50".to_owned(), Metric::CommitLatency, "µs"),
+        figure(format!("{database}, commits of one row"), Metric::CommitsPerSecond, "/s"),
+        figure(format!("{database}, a commit of one row, p50"), Metric::CommitLatency, "µs"),
     ];
     figures.extend(BATCHES.map(|batch| {
-        figure(format!("SQLite, {batch} rows a commit"), Metric::RowsPerSecond(batch), "rows/s")
+        figure(format!("{database}, {batch} rows a commit"), Metric::RowsPerSecond(batch), "rows/s")
     }));
     figures.extend([
         figure("HTTP, a round trip, p50".to_owned(), Metric::RoundTrip, "µs"),

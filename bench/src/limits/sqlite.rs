@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
+use super::Commits;
 use crate::stats;
 
 /// Where a host keeps the rows of its journal: the first of these that is a table.
@@ -27,14 +28,6 @@ pub(crate) struct Journal {
     insert: String,
     /// In the order of their keys, which is the order of time.
     rows: Vec<Vec<Value>>,
-}
-
-/// Commits of one row.
-pub(crate) struct Commits {
-    /// How many a second.
-    pub(crate) rate: f64,
-    /// The median of one, in microseconds.
-    pub(crate) median: f64,
 }
 
 impl Journal {

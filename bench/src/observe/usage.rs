@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 const TICKS_PER_SECOND: u64 = 100;
 
 /// What a process has used since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Time on a CPU, of all threads, in the program and in the kernel.
     pub(crate) cpu: Duration,
@@ -28,9 +28,32 @@ impl Usage {
         Ok(Self { cpu, written })
     }
 
+    /// Of a process and its children, so far. Those that ended meanwhile are not in it.
+    pub(crate) fn of_family(parent: u32) -> Result<Self> {
+        let mut all = Self::of(parent)?;
+        for entry in std::fs::read_dir("/proc").context("cannot read /proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if parent_in(&stat) != Some(parent) {
+                continue;
+            }
+            // It may end at any moment.
+            if let Ok(child) = Self::of(pid) {
+                all = all.and(child);
+            }
+        }
+        Ok(all)
+    }
+
     /// Of this process, so far.
     pub(crate) fn of_ourselves() -> Result<Self> {
         Self::of(std::process::id())
+    }
+
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { cpu: self.cpu + other.cpu, written: self.written + other.written }
     }
 
     /// What was used from then until now.
@@ -66,6 +89,12 @@ fn cpu_in(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis((user + system) * 1_000 / TICKS_PER_SECOND))
 }
 
+/// The second field after the name.
+fn parent_in(stat: &str) -> Option<u32> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1)?.parse().ok()
+}
+
 fn written_in(io: &str) -> Option<u64> {
     let value = io.lines().find_map(|line| line.strip_prefix("write_bytes:"))?;
     value.trim().parse().ok()
@@ -79,6 +108,7 @@ mod tests {
     fn cpu_time_is_found_behind_any_name() {
         let stat = "42 (a) b) S 1 1 1 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 8 0 100 1000 10";
         assert_eq!(cpu_in(stat), Some(Duration::from_secs(3)));
+        assert_eq!(parent_in(stat), Some(1));
         assert_eq!(cpu_in("42 (forge) S 1"), None);
     }
 
@@ -99,6 +129,7 @@ mod tests {
     fn a_process_can_be_asked() {
         let before = Usage::of_ourselves().unwrap();
         let after = Usage::of_ourselves().unwrap();
+        assert!(Usage::of_family(std::process::id()).unwrap().cpu >= after.cpu);
         assert!(after.cpu >= before.cpu && after.since(before).cpu < Duration::from_secs(60));
     }
 }

@@ -17,7 +17,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let runs = bench.plan.aged_runs;
     bench.say(&format!("ageing: {runs} runs, then a comparison with a fresh database"));
     let aged = bench.host(HostOptions::default()).await?;
-    load(&aged, &pure_steps::start(), IN_FLIGHT, Until::Count(runs)).await?;
+    load(aged.alone(), &pure_steps::start(), IN_FLIGHT, Until::Count(runs)).await?;
     for _ in 0..bench.plan.comparisons {
         let fresh = bench.host(HostOptions::default()).await?;
         measure_one(bench, &fresh, Metric::FreshRunsPerSecond).await?;
@@ -28,8 +28,8 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
 }
 
 async fn measure_one(bench: &mut Bench, host: &Host, metric: Metric) -> Result<()> {
-    load(host, &pure_steps::start(), IN_FLIGHT, Until::Time(bench.plan.warm_up)).await?;
-    let load = load(host, &pure_steps::start(), IN_FLIGHT, Until::Time(bench.plan.load)).await?;
+    load(host.alone(), &pure_steps::start(), IN_FLIGHT, Until::Time(bench.plan.warm_up)).await?;
+    let load = load(host.alone(), &pure_steps::start(), IN_FLIGHT, Until::Time(bench.plan.load)).await?;
     bench.measured.add(Workload::Ageing, IN_FLIGHT, metric, load.rate());
     Ok(())
 }

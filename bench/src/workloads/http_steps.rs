@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use super::{Workload, steady};
 use crate::bench::Bench;
+use crate::database::Kind;
 use crate::host::Host;
 use crate::load::Start;
 use crate::measurements::{Measurements, Metric};
@@ -15,10 +16,10 @@ use crate::report::Figure;
 const RUNS_PER_SECOND: f64 = 1_510.0;
 
 /// One round.
-pub(crate) async fn measure(bench: &mut Bench, host: &Host) -> Result<()> {
+pub(crate) async fn measure(bench: &mut Bench, hosts: &[Host]) -> Result<()> {
     for in_flight in IN_FLIGHT {
         let start = start(bench, STEPS);
-        steady::measure(bench, host, Workload::W2, &start, in_flight).await?;
+        steady::measure(bench, hosts, Workload::W2, &start, in_flight).await?;
     }
     Ok(())
 }
@@ -34,6 +35,17 @@ pub(crate) async fn count_syncs(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// Statements, once: the same.
+pub(crate) async fn count_statements(bench: &mut Bench) -> Result<()> {
+    let starts = [start(bench, STEPS), start(bench, 2 * STEPS)];
+    if let [short, long] = steady::count_statements(bench, &starts).await?[..] {
+        bench.measured.add(Workload::W2, 1, Metric::Statements, short);
+        let added = (long - short) / f64::from(STEPS);
+        bench.measured.add(Workload::W2, 1, Metric::StatementsPerRequest, added);
+    }
+    Ok(())
+}
+
 fn start(bench: &Bench, steps: u32) -> Start<'static> {
     Start { workflow: "http_steps", input: steady::requests(bench, steps) }
 }
@@ -41,10 +53,12 @@ fn start(bench: &Bench, steps: u32) -> Start<'static> {
 pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
     let mut figures: Vec<Option<Figure>> =
         IN_FLIGHT.map(|in_flight| steady::rate(measured, Workload::W2, in_flight)).to_vec();
-    if let Some(Some(at_64)) = figures.get_mut(2) {
+    if let (Kind::Sqlite, Some(Some(at_64))) = (measured.database(), figures.get_mut(2)) {
         *at_64 = at_64.clone().at_least(RUNS_PER_SECOND);
     }
+    figures.extend(steady::rates_of_two(measured, Workload::W2));
     figures.extend([time_per_step(measured), syncs(measured), commits_per_effect(measured)]);
+    figures.extend([statements(measured), statements_per_effect(measured)]);
     figures.extend(steady::cpu(measured, Workload::W2, 64));
     figures.into_iter().flatten().collect()
 }
@@ -52,7 +66,11 @@ pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
 fn time_per_step(measured: &Measurements) -> Option<Figure> {
     let step = measured.of(Workload::W2, 1, Metric::Latency)? / f64::from(STEPS);
     let limit = measured.limit(Metric::RoundTrip)? + measured.limit(Metric::CommitLatency)?;
-    let figure = Figure::of(Workload::W2, "time for a step, p50", step, "µs").in_flight(1).at_most(1.3);
+    let figure = Figure::of(Workload::W2, "time for a step, p50", step, "µs").in_flight(1);
+    let figure = figure.at_most(match measured.database() {
+        Kind::Sqlite => 1.3,
+        Kind::Postgres => 1.4,
+    });
     Some(figure.against("a round trip and a commit", limit))
 }
 
@@ -66,4 +84,20 @@ fn commits_per_effect(measured: &Measurements) -> Option<Figure> {
     let commits = measured.of(Workload::W2, 1, Metric::SyncsPerRequest)?;
     let commits = (commits * 10.0).round() / 10.0;
     Some(Figure::of(Workload::W2, "commits for a further request", commits, "").in_flight(1).at_most(1.0))
+}
+
+fn statements(measured: &Measurements) -> Option<Figure> {
+    let statements = measured.of(Workload::W2, 1, Metric::Statements)?;
+    Some(Figure::of(Workload::W2, "statements for a run", statements, "").in_flight(1))
+}
+
+/// The node's signs of life are no run's, and are rounded away.
+fn statements_per_effect(measured: &Measurements) -> Option<Figure> {
+    let statements = measured.of(Workload::W2, 1, Metric::StatementsPerRequest)?;
+    let statements = (statements * 10.0).round() / 10.0;
+    Some(
+        Figure::of(Workload::W2, "statements for a further request", statements, "")
+            .in_flight(1)
+            .at_most(1.0),
+    )
 }

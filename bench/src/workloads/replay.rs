@@ -33,14 +33,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     bench.say("W6: replays");
     let host = bench.host(HostOptions::with_flags(["--evict-after", "0s"])).await?;
-    let database = Database::open(&host.database())?;
+    let mut database = Database::open(host.place()).await?;
     for _ in 0..bench.plan.replays {
         let mut runs = Vec::new();
         for (number, length) in (0..).zip(LENGTHS) {
             runs.push((length, start(&host, length, SLEEP + number * APART).await?));
         }
         for (length, run) in runs {
-            let lateness = lateness(&database, &run).await?;
+            let lateness = lateness(&mut database, &run).await?;
             bench.measured.add(Workload::W6, 0, Metric::Replay(length), lateness);
         }
     }
@@ -66,10 +66,10 @@ async fn start(host: &Host, steps: u32, sleep: Duration) -> Result<String> {
     }
 }
 
-async fn lateness(database: &Database, run: &str) -> Result<f64> {
+async fn lateness(database: &mut Database, run: &str) -> Result<f64> {
     let until = Instant::now() + PATIENCE;
     loop {
-        if let Some(lateness) = database.lateness_of(run)? {
+        if let Some(lateness) = database.lateness_of(run).await? {
             return Ok(lateness);
         }
         ensure!(Instant::now() < until, "run {run} does not complete");

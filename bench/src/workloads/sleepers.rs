@@ -47,11 +47,11 @@ async fn evicted(bench: &mut Bench) -> Result<()> {
     bench.say(&format!("W5: {sleepers} sleepers"));
     let host = bench.host(HostOptions::with_flags(["--evict-after", "100ms"])).await?;
     let scouts = sleepers.div_ceil(SCOUTS);
-    load(&host, &pure_steps::start(), CLIENTS as u32, Until::Count(RUNS_BEFORE)).await?;
+    load(host.alone(), &pure_steps::start(), CLIENTS as u32, Until::Count(RUNS_BEFORE)).await?;
     let rate = scouts as f64 / fall_asleep(&host, (0..scouts).map(|_| LONG)).await?.as_secs_f64();
     let before = settled_memory(&host).await?;
-    let database = Database::open(&host.database())?;
-    let completed_before = database.completed()?;
+    let mut database = Database::open(host.place()).await?;
+    let completed_before = database.completed().await?;
 
     let starting = Duration::from_secs_f64(sleepers as f64 / rate);
     let first = starting.mul_f64(1.5) + REST;
@@ -67,7 +67,7 @@ async fn evicted(bench: &mut Bench) -> Result<()> {
     bench.measured.add(Workload::W5, 0, Metric::StartsPerSecond, rate);
     let asleep = settled_memory(&host).await?;
     ensure!(
-        database.completed()? == completed_before,
+        database.completed().await? == completed_before,
         "some woke up before all slept: {sleepers} starts took {} s, {} s were expected",
         started.as_secs(),
         starting.as_secs()
@@ -79,7 +79,7 @@ async fn evicted(bench: &mut Bench) -> Result<()> {
     // Counting rows costs the machine milliseconds: not while wake-ups are to be on time.
     tokio::time::sleep((first + waking).saturating_sub(began.elapsed())).await;
     database.until_completed(completed_before + sleepers, PATIENCE).await?;
-    let lateness = database.lateness()?;
+    let lateness = database.lateness().await?;
     ensure!(lateness.len() as u64 == sleepers, "{} of {sleepers} sleepers are found", lateness.len());
     for (metric, percent) in [(Metric::LatenessMedian, 50.0), (Metric::LatenessHigh, 99.0)] {
         let value = stats::percentile(&lateness, percent).context("nobody slept")?;
@@ -94,7 +94,7 @@ async fn parked(bench: &mut Bench) -> Result<()> {
     let places = (runs + runs / 4).to_string();
     let flags = ["--evict-after", "1h", "--live-instances", &places];
     let host = bench.host(HostOptions::with_flags(flags)).await?;
-    load(&host, &pure_steps::start(), CLIENTS as u32, Until::Count(RUNS_BEFORE)).await?;
+    load(host.alone(), &pure_steps::start(), CLIENTS as u32, Until::Count(RUNS_BEFORE)).await?;
     let before = settled_memory(&host).await?;
     fall_asleep(&host, (0..runs).map(|_| LONG)).await?;
     let memory = settled_memory(&host).await?.saturating_sub(before) as f64 / runs as f64;

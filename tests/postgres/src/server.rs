@@ -21,6 +21,7 @@ const TRIES: u32 = 5;
 /// not the machine's.
 const SETTINGS: &[(&str, &str)] = &[
     ("listen_addresses", "127.0.0.1"),
+    ("unix_socket_directories", ""),
     ("shared_buffers", "32MB"),
     ("max_connections", "200"),
     ("fsync", "off"),
@@ -71,8 +72,17 @@ impl Server {
     /// # Errors
     /// [`io::Error`] if there is no PostgreSQL, or it does not start.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// The same with its files below this folder, which is on the disk that matters.
+    ///
+    /// # Errors
+    /// [`io::Error`] if there is no PostgreSQL, it does not start, or its user cannot reach the folder.
+    pub fn start_in(parent: &Path, settings: &[(&str, &str)]) -> io::Result<Self> {
         let binaries = Binaries::find().ok_or_else(|| io::Error::other(HOW_TO_INSTALL))?;
-        let folder = tempfile::Builder::new().prefix("forge-postgres-").tempdir()?.keep();
+        let parent = parent.canonicalize()?;
+        let folder = tempfile::Builder::new().prefix("forge-postgres-").tempdir_in(parent)?.keep();
         // From now on it is the guard's.
         let guard = Guard::of(&folder)?;
         let user = User::needed(&folder)?;
@@ -89,7 +99,6 @@ impl Server {
         for (name, value) in SETTINGS.iter().chain(settings) {
             lines.push_str(&format!("{name} = '{value}'\n"));
         }
-        lines.push_str(&format!("unix_socket_directories = '{}'\n", server.folder.display()));
         let configuration = data.join("postgresql.auto.conf");
         std::fs::write(configuration, lines)?;
         for tried in 1.. {
@@ -115,6 +124,16 @@ impl Server {
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// The id of its first process, whose children the others are.
+    ///
+    /// # Errors
+    /// [`io::Error`] if it is not running.
+    pub fn pid(&self) -> io::Result<u32> {
+        let lines = std::fs::read_to_string(self.data().join("postmaster.pid"))?;
+        let pid = lines.lines().next().and_then(|line| line.trim().parse().ok());
+        pid.ok_or_else(|| io::Error::other("postmaster.pid has no process id"))
     }
 
     /// Where it listens on 127.0.0.1.
@@ -238,6 +257,8 @@ impl User {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -249,12 +270,16 @@ mod tests {
 
     #[test]
     fn a_server_starts_recovers_and_is_gone_afterwards() {
-        let server = Server::start(&[("application_name", "test")]).unwrap();
+        let parent = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
+        std::fs::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let server = Server::start_in(parent.path(), &[("application_name", "test")]).unwrap();
+        assert!(server.pid().unwrap() > 1);
         let url = server.create_database().unwrap();
         assert_eq!(server.sql(&url, "CREATE TABLE t AS SELECT 7 AS n; SELECT n, 'a' FROM t").unwrap(), "7|a");
         server.restart(Shutdown::Immediate).unwrap();
         assert_eq!(server.sql(&url, "SELECT n FROM t").unwrap(), "7");
         let folder = server.folder.clone();
+        assert!(folder.starts_with(parent.path()));
         drop(server);
         assert!(!folder.exists());
     }

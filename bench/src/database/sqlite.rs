@@ -1,58 +1,31 @@
-//! A host's database, read while it runs: through the views, which stay when the tables change.
-
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use chrono::DateTime;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::limits::sqlite::read_only;
 
-/// Between two looks at how many runs are done: a look costs the machine a few milliseconds.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// A host's database, read only.
+/// Read from the file.
 pub(crate) struct Database(Connection);
 
 impl Database {
-    /// Opens it.
-    pub(crate) fn open(file: &Path) -> Result<Self> {
+    pub(super) fn open(file: &Path) -> Result<Self> {
         read_only(file).map(Self)
     }
 
-    /// Runs that completed.
-    pub(crate) fn completed(&self) -> Result<u64> {
+    pub(super) fn completed(&self) -> Result<u64> {
         let sql = "SELECT count(*) FROM forge_workflow_runs WHERE status = 'completed'";
         let count: i64 = self.0.query_row(sql, [], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
 
-    /// Waits until so many runs completed.
-    pub(crate) async fn until_completed(&self, runs: u64, patience: Duration) -> Result<()> {
-        let until = Instant::now() + patience;
-        loop {
-            let completed = self.completed()?;
-            if completed >= runs {
-                return Ok(());
-            }
-            ensure!(
-                Instant::now() < until,
-                "{completed} of {runs} runs completed within {} s",
-                patience.as_secs()
-            );
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// How much later than it should have woken up each run completed that slept once, in milliseconds.
-    pub(crate) fn lateness(&self) -> Result<Vec<f64>> {
+    pub(super) fn lateness(&self) -> Result<Vec<f64>> {
         self.times("", &[])
     }
 
-    /// The same of one run; `None`: it has not completed.
-    pub(crate) fn lateness_of(&self, run: &str) -> Result<Option<f64>> {
+    pub(super) fn lateness_of(&self, run: &str) -> Result<Option<f64>> {
         Ok(self.times("AND runs.id = ?1", &[run])?.first().copied())
     }
 
@@ -85,6 +58,9 @@ fn milliseconds(time: &Value) -> Result<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::{Database, Place};
     use super::*;
 
     #[tokio::test]
@@ -100,10 +76,10 @@ mod tests {
                 ('a', 'step', NULL), ('a', 'sleep', '2026-11-23T04:05:29.150Z'),
                 ('b', 'sleep', '2026-11-23T04:05:29.150Z');";
         Connection::open(&path).unwrap().execute_batch(schema).unwrap();
-        let database = Database::open(&path).unwrap();
-        assert_eq!(database.lateness().unwrap(), [8.0]);
-        assert_eq!(database.lateness_of("a").unwrap(), Some(8.0));
-        assert_eq!(database.lateness_of("b").unwrap(), None);
+        let mut database = Database::open(&Place::Sqlite(path)).await.unwrap();
+        assert_eq!(database.lateness().await.unwrap(), [8.0]);
+        assert_eq!(database.lateness_of("a").await.unwrap(), Some(8.0));
+        assert_eq!(database.lateness_of("b").await.unwrap(), None);
         database.until_completed(1, Duration::ZERO).await.unwrap();
         let error = database.until_completed(2, Duration::ZERO).await.unwrap_err().to_string();
         assert_eq!(error, "1 of 2 runs completed within 0 s");
