@@ -264,7 +264,9 @@ impl Model {
                         let kept = self.rows.entry((*number, row.seq)).or_insert_with(|| row.clone());
                         *kept = row.clone();
                     }
-                    writes.push(Write::Save(id(*number), Changes { run, rows: rows.clone() }));
+                    // Some are not new. A store must not depend on it.
+                    let changes = Changes { run, rows: rows.clone(), new_rows: rows.len() };
+                    writes.push(Write::Save(id(*number), changes));
                     written.push(Written::Done);
                 }
             }

@@ -44,6 +44,8 @@ pub struct Journal {
     last_order: u64,
     /// Rows changed since [`Journal::take_changes`].
     touched: BTreeSet<u64>,
+    /// The last row that the store has or was handed.
+    last_stored: u64,
     /// Whether the run itself changed since then.
     run_touched: bool,
 }
@@ -55,6 +57,8 @@ pub struct Changes {
     pub run: Option<Box<Run>>,
     /// The rows that are new or changed, in order.
     pub rows: Vec<Row>,
+    /// How many of them, the last ones, were never handed out before: a store may expect that it has none of them.
+    pub new_rows: usize,
 }
 
 impl Changes {
@@ -73,6 +77,7 @@ impl Journal {
             index: Index::default(),
             last_order: 0,
             touched: BTreeSet::new(),
+            last_stored: 0,
             run_touched: false,
         }
     }
@@ -127,7 +132,7 @@ impl Journal {
             return Err(CorruptJournal { run: run.id, seq: twice[1].1, why });
         }
         let last_order = orders.last().map_or(0, |(order, _)| *order);
-        Ok(Self { rows, index, last_order, ..Self::new(run) })
+        Ok(Self { last_stored: rows.len() as u64, rows, index, last_order, ..Self::new(run) })
     }
 
     /// The run.
@@ -204,8 +209,10 @@ impl Journal {
     pub fn take_changes(&mut self) -> Changes {
         let run = std::mem::take(&mut self.run_touched).then(|| Box::new(self.run.clone()));
         let touched = std::mem::take(&mut self.touched);
-        let rows = touched.into_iter().filter_map(|seq| self.row(seq).cloned()).collect();
-        Changes { run, rows }
+        let rows: Vec<Row> = touched.into_iter().filter_map(|seq| self.row(seq).cloned()).collect();
+        let new_rows = rows.iter().filter(|row| row.seq > self.last_stored).count();
+        self.last_stored = self.rows.len() as u64;
+        Changes { run, rows, new_rows }
     }
 
     /// The state machine: what `event`, happening at `at`, makes of the run.

@@ -309,6 +309,21 @@ fn an_event_that_cannot_happen_changes_nothing() {
 }
 
 #[test]
+fn changes_say_which_rows_are_new() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    send(&mut session, scope, "first");
+    let counts = |changes: Changes| (changes.rows.len(), changes.new_rows);
+    assert_eq!(counts(session.journal_mut().take_changes()), (2, 2));
+    answer(&mut session, 2);
+    send(&mut session, scope, "second");
+    assert_eq!(counts(session.journal_mut().take_changes()), (2, 1), "one has changed, and one is new");
+    let mut session = restarted(session);
+    executed(step(&mut session, "a", StepOptions::default()));
+    assert_eq!(session.journal_mut().take_changes().new_rows, 0, "the store has all");
+}
+
+#[test]
 fn idempotency_keys_name_the_way_to_a_request_and_not_the_attempt() {
     let mut session = fresh();
     let scope = executed(step(&mut session, "a", COMPENSABLE));

@@ -185,8 +185,11 @@ async fn who_asks_for_reactivity_hears_of_every_statement() {
     execute(&mut other, "SELECT forge_disable_reactivity('forge_workflow_steps')").await;
     let mut changed = journal.run().clone();
     changed.output = Some("1".into());
-    let changes =
-        forge_host::journal::Changes { run: Some(Box::new(changed)), rows: journal.rows().to_vec() };
+    let changes = forge_host::journal::Changes {
+        run: Some(Box::new(changed)),
+        rows: journal.rows().to_vec(),
+        new_rows: 0,
+    };
     commit(&store, &[Write::Save(run(1).id, changes)]).await.unwrap();
     let updated = serde_json::json!({ "op": "update", "ids": [id], "more": false });
     assert_eq!(hear(&mut listener).await, ("forge_workflow_runs".to_owned(), updated));

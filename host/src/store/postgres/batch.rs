@@ -34,6 +34,8 @@ pub(super) struct RunState<'w> {
 pub(super) struct RowState<'w> {
     pub(super) run: RunId,
     pub(super) row: &'w Row,
+    /// The database has no such row, unless this batch was written before and nobody knows.
+    pub(super) is_new: bool,
 }
 
 /// What one statement writes. No two of its runs have the same id, or the same workflow and key, and no two rows
@@ -61,8 +63,9 @@ impl<'w> Batch<'w> {
                     if let Some(run) = &changes.run {
                         batch.save(run, &mut places);
                     }
-                    for row in &changes.rows {
-                        batch.put(*id, row, &mut places);
+                    let known = changes.rows.len().saturating_sub(changes.new_rows);
+                    for (place, row) in changes.rows.iter().enumerate() {
+                        batch.put(*id, row, place >= known, &mut places);
                     }
                 }
             }
@@ -91,12 +94,12 @@ impl<'w> Batch<'w> {
         }
     }
 
-    fn put(&mut self, run: RunId, row: &'w Row, places: &mut Places<'w>) {
+    fn put(&mut self, run: RunId, row: &'w Row, is_new: bool, places: &mut Places<'w>) {
         match places.rows.get(&(run, row.seq)).and_then(|place| self.rows.get_mut(*place)) {
             Some(state) => state.row = row,
             None => {
                 places.rows.insert((run, row.seq), self.rows.len());
-                self.rows.push(RowState { run, row });
+                self.rows.push(RowState { run, row, is_new });
             }
         }
     }
@@ -203,7 +206,7 @@ mod tests {
     }
 
     fn save(run: Run, rows: Vec<Row>) -> Write {
-        Write::Save(run.id, Changes { run: Some(Box::new(run)), rows })
+        Write::Save(run.id, Changes { run: Some(Box::new(run)), rows, new_rows: 0 })
     }
 
     #[test]
@@ -225,6 +228,17 @@ mod tests {
         let rows: Vec<_> = batch.rows.iter().map(|state| (state.row.seq, state.row.attempt)).collect();
         assert_eq!(rows, [(1, 2), (2, 1)]);
         assert!(batch.has_offers());
+    }
+
+    #[test]
+    fn a_row_is_new_until_the_batch_that_inserts_it_is_written() {
+        let save =
+            |rows: Vec<Row>, new_rows| Write::Save(run(1, None).id, Changes { run: None, rows, new_rows });
+        let writes = [save(vec![row(1, 2), row(2, 1)], 1), save(vec![row(2, 2)], 0)];
+        let batch = Batch::of(&writes);
+        let rows: Vec<_> =
+            batch.rows.iter().map(|state| (state.row.seq, state.row.attempt, state.is_new)).collect();
+        assert_eq!(rows, [(1, 2, false), (2, 2, true)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::batch::{Batch, key};
 use super::connection::{Connection, End};
 use super::decode::Columns;
 use super::error::QueryError;
+use super::statement::Rows;
 use super::{statement, text};
 use crate::journal::RunId;
 use crate::store::{Epoch, StoreError, Write, Written};
@@ -56,9 +57,15 @@ pub(super) async fn write(
     writes: &[Write],
 ) -> Result<Vec<Written>, NotWritten> {
     let mut tries = 0;
+    let mut rows = Rows::MayBeNew;
     let begun = loop {
         tries += 1;
-        match write_once(connection, pen, writes).await {
+        match write_once(connection, pen, writes, rows).await {
+            // The batch was written before.
+            Err(NotWritten::Failed(error)) if error.is_duplicate() && rows == Rows::MayBeNew => {
+                rows = Rows::MayBeThere;
+                connection.finish(End::Rollback).await?;
+            }
             Err(NotWritten::Failed(error)) if error.is_conflict() && tries < TRIES => {
                 connection.finish(End::Rollback).await?;
             }
@@ -73,15 +80,16 @@ async fn write_once(
     connection: &mut Connection,
     pen: &Pen<'_>,
     writes: &[Write],
+    rows: Rows,
 ) -> Result<Vec<Uuid>, NotWritten> {
     let parts = Batch::of(writes).parts();
     if let [part] = parts.as_slice() {
-        return write_part(connection, pen, part).await;
+        return write_part(connection, pen, part, rows).await;
     }
     let mut begun = Vec::new();
     connection.begin("BEGIN").await?;
     for part in &parts {
-        begun.append(&mut write_part(connection, pen, part).await?);
+        begun.append(&mut write_part(connection, pen, part, rows).await?);
     }
     connection.finish(End::Commit).await?;
     Ok(begun)
@@ -91,8 +99,9 @@ async fn write_part(
     connection: &mut Connection,
     pen: &Pen<'_>,
     part: &Batch<'_>,
+    rows: Rows,
 ) -> Result<Vec<Uuid>, NotWritten> {
-    let query = statement::of(pen, part)?;
+    let query = statement::of(pen, part, rows)?;
     let row = connection.first(query).await?.ok_or(NotWritten::Fenced)?;
     Ok(Columns::new("forge_runs", &row).ids()?)
 }

@@ -36,6 +36,11 @@ impl QueryError {
         self.code().is_some_and(|code| code == "40001" || code == "40P01")
     }
 
+    /// A row is there that was to be new.
+    pub(super) fn is_duplicate(&self) -> bool {
+        self.code().is_some_and(|code| code == "23505")
+    }
+
     /// The role has not the right to do that.
     pub(super) fn is_forbidden(&self) -> bool {
         self.code().is_some_and(|code| code == "42501" || code == "25006")

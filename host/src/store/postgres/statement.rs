@@ -1,4 +1,4 @@
-//! The statement that writes a batch, as SQL and arguments. There are three of it: most batches change rows alone, and
+//! The statement that writes a batch, as SQL and arguments. There are five of it: most batches change rows alone, and
 //! what a statement does not mention costs nothing.
 
 use std::borrow::Cow;
@@ -94,14 +94,25 @@ const ROW_CHANGES: [&str; 10] = [
     "wake_at",
 ];
 
-static RUNS: LazyLock<String> = LazyLock::new(|| sql(true, false));
-static ROWS: LazyLock<String> = LazyLock::new(|| sql(false, true));
-static RUNS_AND_ROWS: LazyLock<String> = LazyLock::new(|| sql(true, true));
+/// What is known of the rows that a batch has for new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// They are, unless the batch was written before. The database refuses it then.
+    MayBeNew,
+    /// They may be there, and are changed.
+    MayBeThere,
+}
+
+static RUNS: LazyLock<String> = LazyLock::new(|| sql(true, None));
+static ROWS: LazyLock<String> = LazyLock::new(|| sql(false, Some(Rows::MayBeThere)));
+static NEW_ROWS: LazyLock<String> = LazyLock::new(|| sql(false, Some(Rows::MayBeNew)));
+static RUNS_AND_ROWS: LazyLock<String> = LazyLock::new(|| sql(true, Some(Rows::MayBeThere)));
+static RUNS_AND_NEW_ROWS: LazyLock<String> = LazyLock::new(|| sql(true, Some(Rows::MayBeNew)));
 
 /// `$1` is the epoch, `$2` the connection's number in it, `$3` and `$4` the channel and the notice for runs that are
 /// nobody's. No row is the answer if the epoch is over, or another connection writes in it: nothing else was done
 /// then. What never changes of a run or a row is left alone.
-fn sql(with_runs: bool, with_rows: bool) -> String {
+fn sql(with_runs: bool, rows: Option<Rows>) -> String {
     let mut sql = "WITH fence AS MATERIALIZED ( \
          SELECT epoch FROM forge_nodes WHERE epoch = $1 AND writer = $2 AND ended_at IS NULL FOR KEY SHARE)"
         .to_owned();
@@ -123,14 +134,19 @@ fn sql(with_runs: bool, with_rows: bool) -> String {
         ));
         begun = "ARRAY(SELECT id FROM begun)";
     }
-    if with_rows {
+    if let Some(rows) = rows {
         let columns = names(&ROW);
-        let changes = assignments(&ROW_CHANGES);
         let arrays = arrays(&ROW, &mut last);
+        // Without this clause PostgreSQL looks for each row before it inserts it, and confirms it afterwards.
+        let on_conflict = match rows {
+            Rows::MayBeNew => String::new(),
+            Rows::MayBeThere => {
+                format!(" ON CONFLICT (run_id, seq) DO UPDATE SET {}", assignments(&ROW_CHANGES))
+            }
+        };
         sql.push_str(&format!(
             ", steps AS ( \
-                 INSERT INTO forge_steps ({columns}) SELECT step.* FROM fence, unnest({arrays}) AS step \
-                 ON CONFLICT (run_id, seq) DO UPDATE SET {changes})"
+                 INSERT INTO forge_steps ({columns}) SELECT step.* FROM fence, unnest({arrays}) AS step{on_conflict})"
         ));
     }
     sql.push_str(&format!(
@@ -160,10 +176,13 @@ fn arrays(columns: &[(&str, &str)], last: &mut usize) -> String {
 }
 
 /// The statement that writes this. Its answer has the runs that began, or no row; see [`sql`].
-pub(super) fn of(pen: &Pen<'_>, batch: &Batch<'_>) -> Result<PgQuery<'static>, QueryError> {
+pub(super) fn of(pen: &Pen<'_>, batch: &Batch<'_>, rows: Rows) -> Result<PgQuery<'static>, QueryError> {
+    let new = rows == Rows::MayBeNew && batch.rows.iter().all(|state| state.is_new);
     let sql: &'static str = match (batch.runs.is_empty(), batch.rows.is_empty()) {
+        (false, false) if new => &RUNS_AND_NEW_ROWS,
         (false, false) => &RUNS_AND_ROWS,
         (false, true) => &RUNS,
+        (true, _) if new => &NEW_ROWS,
         (true, _) => &ROWS,
     };
     let mut arrays = Arrays::default();
