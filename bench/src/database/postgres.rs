@@ -61,7 +61,9 @@ mod tests {
             INSERT INTO forge_workflow_steps SELECT id, kind, '2026-11-23T04:05:29.150Z'
                 FROM forge_workflow_runs, unnest('{step, sleep}'::TEXT[]) AS kind;";
         connect(&url).await.unwrap().execute(sqlx::raw_sql(schema)).await.unwrap();
-        let mut database = Database::open(&Place::Postgres(server, url)).await.unwrap();
+        // The server lives as long as this.
+        let place = Place::Postgres(server, url);
+        let mut database = Database::open(&place).await.unwrap();
         assert_eq!(database.completed().await.unwrap(), 1);
         assert_eq!(database.lateness().await.unwrap(), [8.0]);
         let completed = "00000000-0000-0000-0000-00000000000a";
