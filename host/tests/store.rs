@@ -287,7 +287,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         started_at: Timestamp(i64::MIN),
         completed_at: Some(Timestamp(0)),
     };
-    let changes = Changes { run: None, rows: vec![row.clone()], new_rows: 0 };
+    let changes = Changes { run: None, new_run: false, rows: vec![row.clone()], new_rows: 0 };
     let batch = [Write::Start(Box::new(odd_run.clone())), Write::Start(Box::new(run(8_001)))];
     assert_eq!(store.commit(store.epoch(), &batch).await.unwrap(), [Written::Done; 2]);
     store.commit(store.epoch(), &[Write::Save(odd_run.id, changes)]).await.unwrap();

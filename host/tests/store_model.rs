@@ -265,7 +265,7 @@ impl Model {
                         *kept = row.clone();
                     }
                     // Some are not new. A store must not depend on it.
-                    let changes = Changes { run, rows: rows.clone(), new_rows: rows.len() };
+                    let changes = Changes { run, new_run: false, rows: rows.clone(), new_rows: rows.len() };
                     writes.push(Write::Save(id(*number), changes));
                     written.push(Written::Done);
                 }

@@ -48,6 +48,8 @@ pub struct Journal {
     last_stored: u64,
     /// Whether the run itself changed since then.
     run_touched: bool,
+    /// Whether the store has the run.
+    run_stored: bool,
 }
 
 /// What changed and is not yet handed to the store.
@@ -55,6 +57,8 @@ pub struct Journal {
 pub struct Changes {
     /// The run, if it changed.
     pub run: Option<Box<Run>>,
+    /// Whether the run was never handed out before: a store may expect that it does not have it.
+    pub new_run: bool,
     /// The rows that are new or changed, in order.
     pub rows: Vec<Row>,
     /// How many of them, the last ones, were never handed out before: a store may expect that it has none of them.
@@ -79,12 +83,13 @@ impl Journal {
             touched: BTreeSet::new(),
             last_stored: 0,
             run_touched: false,
+            run_stored: true,
         }
     }
 
     /// The journal of a run that begins and that the store does not have.
     pub fn unsaved(run: Run) -> Self {
-        Self { run_touched: true, ..Self::new(run) }
+        Self { run_touched: true, run_stored: false, ..Self::new(run) }
     }
 
     /// Whether [`Journal::take_changes`] has anything to hand out.
@@ -212,7 +217,8 @@ impl Journal {
         let rows: Vec<Row> = touched.into_iter().filter_map(|seq| self.row(seq).cloned()).collect();
         let new_rows = rows.iter().filter(|row| row.seq > self.last_stored).count();
         self.last_stored = self.rows.len() as u64;
-        Changes { run, rows, new_rows }
+        let new_run = run.is_some() && !std::mem::replace(&mut self.run_stored, true);
+        Changes { run, new_run, rows, new_rows }
     }
 
     /// The state machine: what `event`, happening at `at`, makes of the run.

@@ -188,6 +188,7 @@ async fn who_asks_for_reactivity_hears_of_every_statement() {
     let changes = forge_host::journal::Changes {
         run: Some(Box::new(changed)),
         rows: journal.rows().to_vec(),
+        new_run: false,
         new_rows: 0,
     };
     commit(&store, &[Write::Save(run(1).id, changes)]).await.unwrap();

@@ -85,7 +85,7 @@ pub(crate) fn offer(number: u128) -> Write {
 /// The run with another trace, by which a state of it can be told from others... in its output.
 pub(crate) fn save(number: u128, output: &str) -> Write {
     let run = Run { output: Some(output.into()), ..run(number) };
-    Write::Save(run.id, Changes { run: Some(Box::new(run)), rows: Vec::new(), new_rows: 0 })
+    Write::Save(run.id, Changes { run: Some(Box::new(run)), new_run: false, rows: Vec::new(), new_rows: 0 })
 }
 
 pub(crate) async fn commit(store: &PostgresStore, writes: &[Write]) -> Result<Vec<Written>, StoreError> {

@@ -27,6 +27,8 @@ pub(super) struct RunState<'w> {
     /// It begins, and leaves alone what there is: a run with the same key, or itself, which another
     /// node may have claimed since.
     pub(super) begins: bool,
+    /// The database has no such run, unless this batch was written before and nobody knows.
+    pub(super) is_new: bool,
 }
 
 /// The last state of a row of a run.
@@ -61,7 +63,7 @@ impl<'w> Batch<'w> {
                 Write::Offer(run) => batch.begin(run, Owner::Nobody, &mut places),
                 Write::Save(id, changes) => {
                     if let Some(run) = &changes.run {
-                        batch.save(run, &mut places);
+                        batch.save(run, changes.new_run, &mut places);
                     }
                     let known = changes.rows.len().saturating_sub(changes.new_rows);
                     for (place, row) in changes.rows.iter().enumerate() {
@@ -80,16 +82,16 @@ impl<'w> Batch<'w> {
         if first && !places.runs.contains_key(&run.id) {
             places.runs.insert(run.id, self.runs.len());
             let begins = run.key.is_some() || owner == Owner::Nobody;
-            self.runs.push(RunState { run, owner, begins });
+            self.runs.push(RunState { run, owner, begins, is_new: !begins });
         }
     }
 
-    fn save(&mut self, run: &'w Run, places: &mut Places<'w>) {
+    fn save(&mut self, run: &'w Run, is_new: bool, places: &mut Places<'w>) {
         match places.runs.get(&run.id).and_then(|place| self.runs.get_mut(*place)) {
             Some(state) => state.run = run,
             None => {
                 places.runs.insert(run.id, self.runs.len());
-                self.runs.push(RunState { run, owner: Owner::Me, begins: false });
+                self.runs.push(RunState { run, owner: Owner::Me, begins: false, is_new });
             }
         }
     }
@@ -206,7 +208,7 @@ mod tests {
     }
 
     fn save(run: Run, rows: Vec<Row>) -> Write {
-        Write::Save(run.id, Changes { run: Some(Box::new(run)), rows, new_rows: 0 })
+        Write::Save(run.id, Changes { run: Some(Box::new(run)), rows, new_run: false, new_rows: 0 })
     }
 
     #[test]
@@ -232,8 +234,9 @@ mod tests {
 
     #[test]
     fn a_row_is_new_until_the_batch_that_inserts_it_is_written() {
-        let save =
-            |rows: Vec<Row>, new_rows| Write::Save(run(1, None).id, Changes { run: None, rows, new_rows });
+        let save = |rows: Vec<Row>, new_rows| {
+            Write::Save(run(1, None).id, Changes { run: None, rows, new_run: false, new_rows })
+        };
         let writes = [save(vec![row(1, 2), row(2, 1)], 1), save(vec![row(2, 2)], 0)];
         let batch = Batch::of(&writes);
         let rows: Vec<_> =

@@ -1,5 +1,5 @@
-//! The statement that writes a batch, as SQL and arguments. There are five of it: most batches change rows alone, and
-//! what a statement does not mention costs nothing.
+//! The statement that writes a batch, as SQL and arguments. There are nine of it: what a
+//! statement does not mention costs nothing, and rows that are new cost less than those that may be there.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -103,50 +103,66 @@ pub(super) enum Rows {
     MayBeThere,
 }
 
-static RUNS: LazyLock<String> = LazyLock::new(|| sql(true, None));
-static ROWS: LazyLock<String> = LazyLock::new(|| sql(false, Some(Rows::MayBeThere)));
-static NEW_ROWS: LazyLock<String> = LazyLock::new(|| sql(false, Some(Rows::MayBeNew)));
-static RUNS_AND_ROWS: LazyLock<String> = LazyLock::new(|| sql(true, Some(Rows::MayBeThere)));
-static RUNS_AND_NEW_ROWS: LazyLock<String> = LazyLock::new(|| sql(true, Some(Rows::MayBeNew)));
+/// What a statement inserts into one of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Nothing,
+    New,
+    Any,
+}
+
+const PARTS: [Part; 3] = [Part::Nothing, Part::New, Part::Any];
+
+/// For all that may be written of runs, and of rows.
+static STATEMENTS: LazyLock<[[String; 3]; 3]> =
+    LazyLock::new(|| PARTS.map(|runs| PARTS.map(|rows| sql(runs, rows))));
 
 /// `$1` is the epoch, `$2` the connection's number in it, `$3` and `$4` the channel and the notice for runs that are
 /// nobody's. No row is the answer if the epoch is over, or another connection writes in it: nothing else was done
 /// then. What never changes of a run or a row is left alone.
-fn sql(with_runs: bool, rows: Option<Rows>) -> String {
+///
+/// The arrays are taken apart in the list of what is selected: behind `FROM`, PostgreSQL would first copy each of them.
+fn sql(runs: Part, rows: Part) -> String {
     let mut sql = "WITH fence AS MATERIALIZED ( \
          SELECT epoch FROM forge_nodes WHERE epoch = $1 AND writer = $2 AND ended_at IS NULL FOR KEY SHARE)"
         .to_owned();
     let mut last = 4;
     let mut begun = "ARRAY[]::UUID[]";
-    if with_runs {
-        let columns = names(&RUN);
-        let changes = assignments(&RUN_CHANGES);
-        let arrays = arrays(&[&[("begins", "BOOL")], &RUN[..]].concat(), &mut last);
-        sql.push_str(&format!(
-            ", runs AS MATERIALIZED ( \
-                 SELECT run.* FROM fence, unnest({arrays}) AS run (begins, {columns}) \
-             ), begun AS ( \
-                 INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE begins \
-                 ON CONFLICT DO NOTHING RETURNING id \
-             ), saved AS ( \
-                 INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE NOT begins \
-                 ON CONFLICT (id) DO UPDATE SET {changes})"
-        ));
-        begun = "ARRAY(SELECT id FROM begun)";
+    let columns = names(&RUN);
+    match runs {
+        Part::Nothing => {}
+        Part::New => {
+            let values = values(&RUN, &mut last);
+            sql.push_str(&format!(
+                ", saved AS (INSERT INTO forge_runs ({columns}) SELECT {values} FROM fence)"
+            ));
+        }
+        Part::Any => {
+            let changes = assignments(&RUN_CHANGES);
+            let values = values(&[&RUN[..], &[("begins", "BOOL")]].concat(), &mut last);
+            sql.push_str(&format!(
+                ", runs AS MATERIALIZED ( \
+                     SELECT {values} FROM fence \
+                 ), begun AS ( \
+                     INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE begins \
+                     ON CONFLICT DO NOTHING RETURNING id \
+                 ), saved AS ( \
+                     INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE NOT begins \
+                     ON CONFLICT (id) DO UPDATE SET {changes})"
+            ));
+            begun = "ARRAY(SELECT id FROM begun)";
+        }
     }
-    if let Some(rows) = rows {
+    if rows != Part::Nothing {
         let columns = names(&ROW);
-        let arrays = arrays(&ROW, &mut last);
+        let values = values(&ROW, &mut last);
         // Without this clause PostgreSQL looks for each row before it inserts it, and confirms it afterwards.
         let on_conflict = match rows {
-            Rows::MayBeNew => String::new(),
-            Rows::MayBeThere => {
-                format!(" ON CONFLICT (run_id, seq) DO UPDATE SET {}", assignments(&ROW_CHANGES))
-            }
+            Part::Any => format!(" ON CONFLICT (run_id, seq) DO UPDATE SET {}", assignments(&ROW_CHANGES)),
+            Part::New | Part::Nothing => String::new(),
         };
         sql.push_str(&format!(
-            ", steps AS ( \
-                 INSERT INTO forge_steps ({columns}) SELECT step.* FROM fence, unnest({arrays}) AS step{on_conflict})"
+            ", steps AS (INSERT INTO forge_steps ({columns}) SELECT {values} FROM fence{on_conflict})"
         ));
     }
     sql.push_str(&format!(
@@ -165,35 +181,38 @@ fn assignments(columns: &[&str]) -> String {
     assignments.join(", ")
 }
 
-/// A parameter for each column, behind the last one.
-fn arrays(columns: &[(&str, &str)], last: &mut usize) -> String {
-    let mut parameter = |(_, array): &(&str, &str)| {
+/// The elements of an array for each column. The arrays are parameters, behind the last one.
+fn values(columns: &[(&str, &str)], last: &mut usize) -> String {
+    let mut value = |(name, array): &(&str, &str)| {
         *last += 1;
-        format!("${last}::{array}[]")
+        format!("unnest(${last}::{array}[]) AS {name}")
     };
-    let parameters: Vec<String> = columns.iter().map(&mut parameter).collect();
-    parameters.join(", ")
+    let values: Vec<String> = columns.iter().map(&mut value).collect();
+    values.join(", ")
 }
 
 /// The statement that writes this. Its answer has the runs that began, or no row; see [`sql`].
 pub(super) fn of(pen: &Pen<'_>, batch: &Batch<'_>, rows: Rows) -> Result<PgQuery<'static>, QueryError> {
-    let new = rows == Rows::MayBeNew && batch.rows.iter().all(|state| state.is_new);
-    let sql: &'static str = match (batch.runs.is_empty(), batch.rows.is_empty()) {
-        (false, false) if new => &RUNS_AND_NEW_ROWS,
-        (false, false) => &RUNS_AND_ROWS,
-        (false, true) => &RUNS,
-        (true, _) if new => &NEW_ROWS,
-        (true, _) => &ROWS,
+    let part = |is_empty: bool, is_new: bool| match (is_empty, is_new && rows == Rows::MayBeNew) {
+        (true, _) => Part::Nothing,
+        (false, true) => Part::New,
+        (false, false) => Part::Any,
     };
+    let runs = part(batch.runs.is_empty(), batch.runs.iter().all(|state| state.is_new));
+    let rows = part(batch.rows.is_empty(), batch.rows.iter().all(|state| state.is_new));
+    let sql: &'static str = &STATEMENTS[runs as usize][rows as usize];
     let mut arrays = Arrays::default();
     arrays.add(pen.epoch.0)?;
     arrays.add(pen.writer)?;
     arrays.add(pen.channel)?;
     arrays.add(batch.has_offers().then_some(pen.free))?;
-    if !batch.runs.is_empty() {
+    if runs != Part::Nothing {
         arrays.runs(pen.epoch, &batch.runs)?;
     }
-    if batch.runs.is_empty() || !batch.rows.is_empty() {
+    if runs == Part::Any {
+        arrays.column(&batch.runs, |state| state.begins)?;
+    }
+    if rows != Part::Nothing {
         arrays.rows(&batch.rows)?;
     }
     Ok(sqlx::query_with(sql, arrays.arguments))
@@ -237,7 +256,6 @@ impl Arrays {
             Owner::Me => epoch.0,
             Owner::Nobody => 0,
         };
-        self.column(runs, |state| state.begins)?;
         self.column(runs, |state| state.run.id.0)?;
         self.column(runs, owner)?;
         self.column(runs, |state| i64::from(state.run.version))?;
