@@ -11,6 +11,7 @@
 //! - [`engine`]: wasmtime, and one file per interface that a guest imports.
 //! - [`executor`]: starting, driving and steering runs.
 //! - [`registry`]: workflows by name and version.
+//! - [`tenants`]: whose things are whose, limits, API keys, the audit log, usage.
 //! - [`egress`]: HTTP out.
 //! - [`api`]: HTTP in. [`cli`]: the commands of `forge`.
 //!
@@ -39,3 +40,4 @@ pub mod executor;
 pub mod journal;
 pub mod registry;
 pub mod store;
+pub mod tenants;

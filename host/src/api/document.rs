@@ -18,6 +18,7 @@ use super::Api;
     tags(
         (name = "workflows", description = "Components and the versions of the workflows that they hold."),
         (name = "runs", description = "Workflows that run or ran."),
+        (name = "tenants", description = "Whose workflows and runs they are, who may act for them, what they used."),
         (name = "host", description = "The host itself."),
     ),
 )]
@@ -25,7 +26,9 @@ struct Document;
 
 /// `GET /_api/openapi.json`.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(Document::openapi()).routes(routes!(document))
+    let mut described = Document::openapi();
+    super::auth::describe(&mut described);
+    OpenApiRouter::with_openapi(described).routes(routes!(document))
 }
 
 /// The OpenAPI document of the API.
@@ -39,6 +42,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     path = "/_api/openapi.json",
     operation_id = "openapi",
     tag = "host",
+    security(()),
     responses((status = 200, description = "An OpenAPI 3.1 document.", body = serde_json::Value)),
 )]
 async fn document() -> Json<utoipa::openapi::OpenApi> {

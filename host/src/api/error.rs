@@ -6,10 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
 use crate::store::StoreError;
+use crate::tenants::{Denied, TenantError};
 
 /// Seconds after which it makes sense to ask again a host that stops or is busy, or whose store takes
 /// no writes.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// How to say who asks.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 
 /// Why a request was not served, as the caller sees it. What went wrong inside is in the host's log.
 #[derive(Debug)]
@@ -56,6 +60,17 @@ impl ApiError {
     pub(super) fn cross_site(origin: &str) -> Self {
         let message = format!("a web page of {origin} may not use this API");
         Self::new(StatusCode::FORBIDDEN, "cross_site", message)
+    }
+
+    /// 403: an endpoint of which nothing says who may use it.
+    pub(super) fn not_open(path: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("nobody may use {path}"))
+    }
+
+    /// 403: an API key of a tenant where one of the host is needed.
+    pub(super) fn host_only() -> Self {
+        let message = "this takes an API key of the host, and this one belongs to a tenant";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
     /// 404: no such path.
@@ -116,6 +131,7 @@ impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
         let (status, code) = match error {
             RegistryError::Store(error) => return error.into(),
+            RegistryError::Tenant(error) => return error.into(),
             RegistryError::InvalidComponent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_component"),
             RegistryError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             RegistryError::VersionTaken { .. } => (StatusCode::CONFLICT, "version_taken"),
@@ -132,6 +148,7 @@ impl From<ExecutorError> for ApiError {
         let (status, code) = match error {
             ExecutorError::Registry(error) => return error.into(),
             ExecutorError::Store(error) => return error.into(),
+            ExecutorError::Tenant(error) => return error.into(),
             ExecutorError::UnknownRun(_) => (StatusCode::NOT_FOUND, "unknown_run"),
             ExecutorError::InputTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "input_too_large"),
             ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
@@ -146,11 +163,47 @@ impl From<ExecutorError> for ApiError {
     }
 }
 
+impl From<TenantError> for ApiError {
+    fn from(error: TenantError) -> Self {
+        let (status, code) = match error {
+            TenantError::Store(error) => return error.into(),
+            TenantError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_tenant"),
+            TenantError::UnknownKey(_) => (StatusCode::NOT_FOUND, "unknown_key"),
+            TenantError::Exists(_) => (StatusCode::CONFLICT, "tenant_exists"),
+            TenantError::Changed(_) => (StatusCode::CONFLICT, "changed"),
+            TenantError::InvalidName(_) => (StatusCode::BAD_REQUEST, "invalid_name"),
+            TenantError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
+            TenantError::InvalidLimit(_) => (StatusCode::BAD_REQUEST, "invalid_limit"),
+            TenantError::InvalidRule(_) | TenantError::InvalidNetwork(_) => {
+                (StatusCode::BAD_REQUEST, "invalid_rule")
+            }
+            TenantError::Suspended(_) => (StatusCode::FORBIDDEN, "suspended"),
+            TenantError::Role { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            TenantError::Limit { .. } => (StatusCode::FORBIDDEN, "limit"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        let (status, code) = match denied {
+            Denied::Tenant(error) => return error.into(),
+            Denied::NoKey | Denied::InvalidKey => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Denied::OtherTenant { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+        };
+        Self::new(status, code, denied.to_string())
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
         if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status) {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
         }
         response
     }

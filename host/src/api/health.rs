@@ -18,13 +18,14 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     path = "/_api/health",
     operation_id = "health",
     tag = "host",
+    security(()),
     responses(
         (status = 200, description = "It can.", body = Health),
         (status = 503, description = "It cannot; `error` says why.", body = Health),
     ),
 )]
 async fn health(State(api): State<Api>) -> (StatusCode, Json<Health>) {
-    let health = api.executor.health().await;
+    let health = api.host.health().await;
     let status = match health.status {
         HealthStatus::Ok => StatusCode::OK,
         HealthStatus::Degraded => StatusCode::SERVICE_UNAVAILABLE,

@@ -4,15 +4,19 @@
 //! also what axum would answer in words of its own: unknown routes, wrong methods, parameters that do
 //! not parse.
 
+mod audit;
+mod auth;
 mod body;
 mod browser;
 mod document;
 mod error;
 mod health;
+mod keys;
 mod nodes;
 mod parameters;
 mod runs;
 mod start;
+mod tenants;
 mod trace;
 mod wait;
 mod workflows;
@@ -25,21 +29,26 @@ use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use auth::TENANT;
 pub use document::openapi;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
+pub use keys::KeyList;
 pub use nodes::Nodes;
 pub use runs::Steps;
 pub use start::{StartBody, Started};
+pub use tenants::{CallerInfo, NewTenant, TenantList};
 pub use wait::MAX_WAIT;
 pub use workflows::Workflows;
 
+use self::auth::Gate;
 use crate::executor::WorkflowExecutor;
+use crate::tenants::Caller;
 
 /// What the handlers share.
 #[derive(Clone)]
 struct Api {
-    /// Does the work.
-    executor: WorkflowExecutor,
+    /// Does the work, for whatever tenant.
+    host: WorkflowExecutor,
     /// Cancelled when the host stops: requests that wait for a run are answered then.
     closing: CancellationToken,
 }
@@ -51,12 +60,21 @@ pub fn router(executor: WorkflowExecutor) -> Router {
 
 /// The API of this executor. Once `closing` is cancelled, no request waits for a run any longer.
 pub fn router_until(executor: WorkflowExecutor, closing: CancellationToken) -> Router {
-    let (router, _) = resources().split_for_parts();
+    let (router, document) = resources().split_for_parts();
+    let gate = Gate::new(executor.clone(), &document);
     router
+        .route_layer(middleware::from_fn_with_state(gate, auth::admit))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(browser::same_origin))
-        .with_state(Api { executor, closing })
+        .with_state(Api { host: executor, closing })
+}
+
+impl Api {
+    /// Does the work for the caller's tenant.
+    fn executor(&self, caller: &Caller) -> WorkflowExecutor {
+        self.host.of(&caller.tenant)
+    }
 }
 
 fn resources() -> OpenApiRouter<Api> {
@@ -66,6 +84,9 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(runs::router())
         .merge(health::router())
         .merge(nodes::router())
+        .merge(tenants::router())
+        .merge(keys::router())
+        .merge(audit::router())
 }
 
 async fn unknown_route(request: Request) -> ApiError {

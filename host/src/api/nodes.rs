@@ -25,11 +25,12 @@ pub struct Nodes {
     path = "/_api/nodes",
     operation_id = "nodes",
     tag = "host",
+    security(("key" = ["read", "host"])),
     responses(
         (status = 200, description = "The nodes.", body = Nodes),
         (status = 503, description = "The database is not available.", body = ErrorBody),
     ),
 )]
 async fn nodes(State(api): State<Api>) -> Result<Json<Nodes>, ApiError> {
-    Ok(Json(Nodes { nodes: api.executor.nodes().await? }))
+    Ok(Json(Nodes { nodes: api.host.nodes().await? }))
 }

@@ -13,6 +13,7 @@ use super::wait::WaitQuery;
 use super::{Api, ApiError, ErrorBody};
 use crate::executor::{RunFilter, RunPage, StepRecord, WorkflowRecord};
 use crate::journal::{RunId, WorkflowStatus};
+use crate::tenants::Caller;
 
 /// The most runs on one page.
 const MAX_LIMIT: u32 = 500;
@@ -71,14 +72,16 @@ impl TryFrom<RunsQuery> for RunFilter {
     path = "/_api/runs",
     operation_id = "list_runs",
     tag = "runs",
+    security(("key" = ["read"])),
     params(RunsQuery),
     responses(
         (status = 200, description = "A page of them.", body = RunPage),
         (status = 400, description = "A parameter is not what it should be.", body = ErrorBody),
     ),
 )]
-async fn list(State(api): State<Api>, Query(query): Query<RunsQuery>) -> Result<Json<RunPage>, ApiError> {
-    Ok(Json(api.executor.list(query.try_into()?).await?))
+async fn list(State(api): State<Api>,
+    caller: Caller, Query(query): Query<RunsQuery>) -> Result<Json<RunPage>, ApiError> {
+    Ok(Json(api.executor(&caller).list(query.try_into()?).await?))
 }
 
 /// A run
@@ -89,6 +92,7 @@ async fn list(State(api): State<Api>, Query(query): Query<RunsQuery>) -> Result<
     path = "/_api/runs/{id}",
     operation_id = "show_run",
     tag = "runs",
+    security(("key" = ["read"])),
     params(("id" = Uuid, Path, description = "The run's id."), WaitQuery),
     responses(
         (status = 200, description = "The run.", body = WorkflowRecord),
@@ -98,12 +102,13 @@ async fn list(State(api): State<Api>, Query(query): Query<RunsQuery>) -> Result<
 )]
 async fn show(
     State(api): State<Api>,
+    caller: Caller,
     Path(id): Path<Uuid>,
     Query(query): Query<WaitQuery>,
 ) -> Result<Json<WorkflowRecord>, ApiError> {
     let record = match query.duration()? {
-        None | Some(Duration::ZERO) => api.executor.status(RunId(id)).await?,
-        Some(at_most) => api.wait(RunId(id), at_most).await?,
+        None | Some(Duration::ZERO) => api.executor(&caller).status(RunId(id)).await?,
+        Some(at_most) => api.wait(&caller, RunId(id), at_most).await?,
     };
     Ok(Json(record))
 }
@@ -116,14 +121,16 @@ async fn show(
     path = "/_api/runs/{id}/steps",
     operation_id = "list_steps",
     tag = "runs",
+    security(("key" = ["read"])),
     params(("id" = Uuid, Path, description = "The run's id.")),
     responses(
         (status = 200, description = "Its steps.", body = Steps),
         (status = 404, description = "There is no such run.", body = ErrorBody),
     ),
 )]
-async fn steps(State(api): State<Api>, Path(id): Path<Uuid>) -> Result<Json<Steps>, ApiError> {
-    Ok(Json(Steps { steps: api.executor.steps(RunId(id)).await? }))
+async fn steps(State(api): State<Api>,
+    caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Steps>, ApiError> {
+    Ok(Json(Steps { steps: api.executor(&caller).steps(RunId(id)).await? }))
 }
 
 /// Cancel a run
@@ -134,6 +141,7 @@ async fn steps(State(api): State<Api>, Path(id): Path<Uuid>) -> Result<Json<Step
     path = "/_api/runs/{id}/cancel",
     operation_id = "cancel_run",
     tag = "runs",
+    security(("key" = ["start"])),
     params(("id" = Uuid, Path, description = "The run's id.")),
     responses(
         (status = 202, description = "It will be. The run as it is now.", body = WorkflowRecord),
@@ -144,10 +152,12 @@ async fn steps(State(api): State<Api>, Path(id): Path<Uuid>) -> Result<Json<Step
 )]
 async fn cancel(
     State(api): State<Api>,
+    caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
-    api.executor.cancel(RunId(id)).await?;
-    accepted(&api, RunId(id)).await
+    note(&api, &caller, "run.cancel", RunId(id)).await?;
+    api.executor(&caller).cancel(RunId(id)).await?;
+    accepted(&api, &caller, RunId(id)).await
 }
 
 /// Resume a run
@@ -158,6 +168,7 @@ async fn cancel(
     path = "/_api/runs/{id}/resume",
     operation_id = "resume_run",
     tag = "runs",
+    security(("key" = ["start"])),
     params(("id" = Uuid, Path, description = "The run's id.")),
     responses(
         (status = 202, description = "It will be. The run as it is now.", body = WorkflowRecord),
@@ -168,10 +179,12 @@ async fn cancel(
 )]
 async fn resume(
     State(api): State<Api>,
+    caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
-    api.executor.resume(RunId(id)).await?;
-    accepted(&api, RunId(id)).await
+    note(&api, &caller, "run.resume", RunId(id)).await?;
+    api.executor(&caller).resume(RunId(id)).await?;
+    accepted(&api, &caller, RunId(id)).await
 }
 
 /// Pause a run
@@ -182,6 +195,7 @@ async fn resume(
     path = "/_api/runs/{id}/pause",
     operation_id = "pause_run",
     tag = "runs",
+    security(("key" = ["start"])),
     params(("id" = Uuid, Path, description = "The run's id.")),
     responses(
         (status = 202, description = "It will be. The run as it is now.", body = WorkflowRecord),
@@ -192,12 +206,24 @@ async fn resume(
 )]
 async fn pause(
     State(api): State<Api>,
+    caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
-    api.executor.pause(RunId(id)).await?;
-    accepted(&api, RunId(id)).await
+    note(&api, &caller, "run.pause", RunId(id)).await?;
+    api.executor(&caller).pause(RunId(id)).await?;
+    accepted(&api, &caller, RunId(id)).await
 }
 
-async fn accepted(api: &Api, run: RunId) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
-    Ok((StatusCode::ACCEPTED, Json(api.executor.status(run).await?)))
+async fn accepted(
+    api: &Api,
+    caller: &Caller,
+    run: RunId,
+) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Json(api.executor(caller).status(run).await?)))
+}
+
+/// Puts into the audit log what is about to be done with a run that is there.
+async fn note(api: &Api, caller: &Caller, action: &str, run: RunId) -> Result<(), ApiError> {
+    api.executor(caller).check(run).await?;
+    Ok(api.host.tenants().note(caller, action, &run.to_string(), None).await?)
 }

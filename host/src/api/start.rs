@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::parameters::{Path, Query};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ErrorBody, body, trace};
+use crate::config::size;
 use crate::executor::{self, StartRequest, WorkflowRecord};
+use crate::tenants::Caller;
 
 /// Bytes that the body may have beside the input: a version, a key and what JSON needs around them.
 const BESIDE_INPUT: usize = 4 << 10;
@@ -69,6 +71,7 @@ pub struct Started {
     path = "/_api/workflows/{name}/start",
     operation_id = "start_run",
     tag = "workflows",
+    security(("key" = ["start"])),
     params(("name" = String, Path, description = "The workflow's name."), WaitQuery),
     request_body = StartBody,
     responses(
@@ -85,17 +88,19 @@ pub struct Started {
 )]
 async fn start(
     State(api): State<Api>,
+    caller: Caller,
     Path(workflow): Path<String>,
     Query(query): Query<WaitQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let at_most = query.duration()?;
-    let limit = api.executor.limits().payload_bytes.saturating_add(BESIDE_INPUT);
+    let tenant = api.host.tenants().get(&caller.tenant).await?;
+    let limit = size(tenant.limits.payload_bytes).saturating_add(BESIDE_INPUT);
     let StartBody { input, version, key } = body::read_json(&headers, body, limit).await?;
     let trace_id = trace::trace_id(&headers);
-    let request = StartRequest { workflow, input, version, key, trace_id, ..StartRequest::default() };
-    let executor = &api.executor;
+    let request = StartRequest { workflow, input, version, key, auth: caller.auth(), trace_id };
+    let executor = &api.executor(&caller);
     let executor::Started { run, record } = match at_most {
         Some(at_most) => executor.start_and_wait(request, api.patience(at_most)).await?,
         None => executor::Started { run: executor.start_with(request).await?, record: None },

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{Api, ApiError};
 use crate::executor::{ExecutorError, WorkflowRecord};
 use crate::journal::RunId;
+use crate::tenants::Caller;
 
 /// The longest that a request may wait: proxies on the way give up on what is silent for longer.
 pub const MAX_WAIT: Duration = Duration::from_secs(300);
@@ -38,8 +39,13 @@ impl WaitQuery {
 
 impl Api {
     /// The run's record once it is final or paused; what it is after `at_most`, or when the host stops.
-    pub(super) async fn wait(&self, run: RunId, at_most: Duration) -> Result<WorkflowRecord, ExecutorError> {
-        self.executor.wait_until(run, self.patience(at_most)).await
+    pub(super) async fn wait(
+        &self,
+        caller: &Caller,
+        run: RunId,
+        at_most: Duration,
+    ) -> Result<WorkflowRecord, ExecutorError> {
+        self.executor(caller).wait_until(run, self.patience(at_most)).await
     }
 
     /// Completes after `at_most`, or when the host stops.

@@ -3,12 +3,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Path;
 use super::{Api, ApiError, ErrorBody, body};
-use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
+use crate::config::size;
+use crate::registry::{Registered, WorkflowInfo, WorkflowVersions, digest};
+use crate::tenants::Caller;
 
 /// Uploads, lists, activates and deprecates.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -50,6 +53,7 @@ struct VersionPath {
     path = "/_api/workflows",
     operation_id = "upload_component",
     tag = "workflows",
+    security(("key" = ["deploy"])),
     request_body(content = Component, content_type = "application/wasm"),
     responses(
         (status = 201, description = "Its workflows are registered.", body = Registered),
@@ -63,6 +67,7 @@ struct VersionPath {
 )]
 async fn upload(
     State(api): State<Api>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Registered>), ApiError> {
@@ -70,8 +75,11 @@ async fn upload(
     if !matches!(media_type.as_deref(), Some("application/wasm" | "application/octet-stream")) {
         return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/wasm"));
     }
-    let component = body::read(body, api.executor.limits().module_bytes, "the component").await?;
-    let registered = api.executor.registry().register(&component).await?;
+    let tenant = api.host.tenants().get(&caller.tenant).await?;
+    let component = body::read(body, size(tenant.limits.module_bytes), "the component").await?;
+    let detail = json!({ "bytes": component.len() });
+    api.host.tenants().note(&caller, "component.upload", &digest(&component), Some(detail)).await?;
+    let registered = api.executor(&caller).registry().register(&component).await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(registered)))
 }
@@ -82,10 +90,11 @@ async fn upload(
     path = "/_api/workflows",
     operation_id = "list_workflows",
     tag = "workflows",
+    security(("key" = ["read"])),
     responses((status = 200, description = "All of them.", body = Workflows)),
 )]
-async fn list(State(api): State<Api>) -> Result<Json<Workflows>, ApiError> {
-    Ok(Json(Workflows { workflows: api.executor.registry().list().await? }))
+async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Workflows>, ApiError> {
+    Ok(Json(Workflows { workflows: api.executor(&caller).registry().list().await? }))
 }
 
 /// A workflow and its versions
@@ -94,14 +103,16 @@ async fn list(State(api): State<Api>) -> Result<Json<Workflows>, ApiError> {
     path = "/_api/workflows/{name}",
     operation_id = "show_workflow",
     tag = "workflows",
+    security(("key" = ["read"])),
     params(("name" = String, Path, description = "The workflow's name.")),
     responses(
         (status = 200, description = "It and its versions.", body = WorkflowVersions),
         (status = 404, description = "There is no such workflow.", body = ErrorBody),
     ),
 )]
-async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<WorkflowVersions>, ApiError> {
-    Ok(Json(api.executor.registry().versions(&name).await?))
+async fn show(State(api): State<Api>,
+    caller: Caller, Path(name): Path<String>) -> Result<Json<WorkflowVersions>, ApiError> {
+    Ok(Json(api.executor(&caller).registry().versions(&name).await?))
 }
 
 /// Activate a version
@@ -112,6 +123,7 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<W
     path = "/_api/workflows/{name}/versions/{version}/activate",
     operation_id = "activate_version",
     tag = "workflows",
+    security(("key" = ["deploy"])),
     params(VersionPath),
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
@@ -121,9 +133,11 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<W
 )]
 async fn activate(
     State(api): State<Api>,
+    caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
 ) -> Result<Json<WorkflowInfo>, ApiError> {
-    Ok(Json(api.executor.registry().activate(&name, version).await?))
+    note(&api, &caller, "version.activate", &name, version).await?;
+    Ok(Json(api.executor(&caller).registry().activate(&name, version).await?))
 }
 
 /// Deprecate a version
@@ -134,6 +148,7 @@ async fn activate(
     path = "/_api/workflows/{name}/versions/{version}/deprecate",
     operation_id = "deprecate_version",
     tag = "workflows",
+    security(("key" = ["deploy"])),
     params(VersionPath),
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
@@ -143,7 +158,14 @@ async fn activate(
 )]
 async fn deprecate(
     State(api): State<Api>,
+    caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
 ) -> Result<Json<WorkflowInfo>, ApiError> {
-    Ok(Json(api.executor.registry().deprecate(&name, version).await?))
+    note(&api, &caller, "version.deprecate", &name, version).await?;
+    Ok(Json(api.executor(&caller).registry().deprecate(&name, version).await?))
+}
+
+/// Puts into the audit log what is about to be done with a version.
+async fn note(api: &Api, caller: &Caller, action: &str, name: &str, version: u32) -> Result<(), ApiError> {
+    Ok(api.host.tenants().note(caller, action, &format!("{name} {version}"), None).await?)
 }

@@ -2,6 +2,7 @@
 
 mod database;
 mod limits;
+mod tenant;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::egress::Policy;
 
 pub use database::{Database, InvalidDatabase, PostgresUrl};
 pub use limits::Limits;
+pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, size};
 
 /// The configuration of a host.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ use super::guard::{Lookup, denied, system_lookup};
 use super::hop::{Hop, strip_credentials};
 use super::policy::{Denied, Policy};
 use super::{Body, HttpRequest, HttpResponse};
-use crate::config::Limits;
+use crate::config::{TenantLimits, size};
 use crate::journal::{Failure, Outcome, kind};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -42,19 +42,19 @@ impl Egress {
     ///
     /// # Errors
     /// [`EgressError`] if TLS cannot be set up.
-    pub fn new(policy: Policy, limits: &Limits) -> Result<Self, EgressError> {
+    pub fn new(policy: Policy, limits: &TenantLimits) -> Result<Self, EgressError> {
         Self::with_lookup(policy, limits, system_lookup())
     }
 
     /// The same with a look-up of names of the caller's.
-    pub(super) fn with_lookup(policy: Policy, limits: &Limits, lookup: Lookup) -> Result<Self, EgressError> {
+    pub(super) fn with_lookup(policy: Policy, limits: &TenantLimits, lookup: Lookup) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
         Ok(Self {
             connections: connections(Arc::clone(&policy), lookup)?,
             policy,
-            places: Semaphore::new(limits.http_requests.clamp(1, Semaphore::MAX_PERMITS)),
-            default_timeout: limits.http_timeout,
-            response_bytes: limits.response_bytes,
+            places: Semaphore::new(size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS)),
+            default_timeout: Duration::from_millis(limits.http_timeout_ms),
+            response_bytes: size(limits.response_bytes),
         })
     }
 

@@ -12,14 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::MemoryLimiter;
 use crate::clock;
-use crate::config::Limits;
-use crate::egress::{Egress, HttpRequest};
+use crate::config::{Limits, TenantLimits, size};
+use crate::egress::HttpRequest;
 use crate::executor::{ExecutorError, Parked, Slots};
 use crate::journal::{
     CallId, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, Session, SessionError,
     SessionLimits, Timestamp, WorkflowStatus, kind,
 };
 use crate::store::{RunWriter, StoreError};
+use crate::tenants::Tenant;
 
 /// Where the answer to a [`Command`] goes.
 pub type Reply = oneshot::Sender<Result<(), ExecutorError>>;
@@ -73,10 +74,10 @@ impl From<IllegalEvent> for Stop {
 
 /// What an activation needs of the host.
 pub struct ActivationContext {
-    /// What bounds it.
+    /// What bounds all activations.
     pub limits: Arc<Limits>,
-    /// Sends its requests.
-    pub egress: Arc<Egress>,
+    /// Whose the run is: what bounds it, and sends its requests.
+    pub tenant: Arc<Tenant>,
     /// Where its journal goes.
     pub writer: RunWriter,
     /// The places for instances, of which it has one.
@@ -119,8 +120,9 @@ impl Activation {
             return Err((Box::new(error), context));
         }
         let limits = SessionLimits {
-            max_calls: context.limits.calls_per_run.min(Limits::MOST_CALLS_PER_RUN),
-            max_outstanding: context.limits.calls_outstanding,
+            max_calls: context.tenant.limits.calls_per_run.min(TenantLimits::MOST_CALLS_PER_RUN),
+            max_outstanding: size(context.tenant.limits.calls_outstanding),
+            max_bytes: context.tenant.limits.journal_bytes_per_run,
             compensation_retry: context.limits.compensation_retry,
         };
         Ok(Self {
@@ -138,8 +140,30 @@ impl Activation {
         (self.session.into_journal(), self.context, self.cancelled_by)
     }
 
-    pub(super) fn limits(&self) -> &Limits {
-        &self.context.limits
+    /// Whose the run is.
+    pub(super) fn tenant(&self) -> &Arc<Tenant> {
+        &self.context.tenant
+    }
+
+    /// The guest used so much fuel.
+    fn computed(&mut self, fuel: u64) {
+        self.context.tenant.account.computed(fuel);
+        if self.is_past_replay() {
+            self.session.journal_mut().computed(fuel);
+        }
+    }
+
+    /// Whether the run may compute further.
+    pub(super) fn check_fuel(&self) -> Result<(), Stop> {
+        let (used, most) = (self.session.journal().run().fuel, self.context.tenant.limits.fuel_per_run);
+        if used <= most || self.session.is_unwinding() {
+            return Ok(());
+        }
+        let message = format!(
+            "out of fuel: the run has computed for {used} units of fuel in all; the most is {most} (fuel_per_run). Move \
+             heavy computing out of the workflow, or ask for a higher limit"
+        );
+        Err(Stop::Failed(Failure::permanent(kind::OUT_OF_FUEL, message)))
     }
 
     /// What the guest is called with.
@@ -167,15 +191,15 @@ impl Activation {
         Ok(())
     }
 
-    pub(super) fn check_size(&self, what: &str, size: usize) -> Result<(), Stop> {
-        let limit = self.context.limits.payload_bytes;
-        if size <= limit {
+    pub(super) fn check_size(&self, what: &str, bytes: usize) -> Result<(), Stop> {
+        let limit = size(self.context.tenant.limits.payload_bytes);
+        if bytes <= limit {
             return Ok(());
         }
         Err(Stop::Failed(Failure::permanent(
             kind::LIMIT,
             format!(
-                "{what} has {size} bytes; the most is {limit}. Keep large data elsewhere and pass a reference"
+                "{what} has {bytes} bytes; the most is {limit} (payload_bytes). Keep large data elsewhere and pass a reference"
             ),
         )))
     }
@@ -241,7 +265,7 @@ impl Activation {
         {
             return Err(Stop::Evicted(wake_at));
         }
-        let mut parked = sleeps_until.map(|wake_at| (self.context.slots.park(), wake_at));
+        let mut parked = sleeps_until.map(|wake_at| (self.context.slots.park(&self.context.tenant.name), wake_at));
         let alarm = async {
             match wake_at {
                 Some(wake_at) => tokio::time::sleep_until(Instant::now() + clock::until(wake_at)).await,
@@ -293,7 +317,7 @@ impl Activation {
         }
         self.context.writer.barrier(changes).await.map_err(Stop::Store)?;
         for (seq, request, key) in requests {
-            let egress = Arc::clone(&self.context.egress);
+            let egress = Arc::clone(&self.context.tenant.egress);
             let request = async move { (seq, egress.send(request, &key).await) }.boxed();
             let (request, abort) = futures::future::abortable(request);
             self.requests.push(request);
@@ -402,16 +426,33 @@ pub(super) struct HostState {
     stop: Option<Stop>,
     /// What the guest said before it trapped.
     panic: Option<String>,
+    /// The fuel that it had when it was last measured.
+    fuel: u64,
 }
 
 impl HostState {
-    pub(super) fn new(activation: Activation, limits: &Limits) -> Self {
-        Self { activation: Some(activation), ..Self::without_run(limits) }
+    pub(super) fn new(activation: Activation) -> Self {
+        let limits = Arc::clone(&activation.tenant().limits);
+        Self { activation: Some(activation), ..Self::without_run(&limits) }
     }
 
-    pub(super) fn without_run(limits: &Limits) -> Self {
-        let limiter = MemoryLimiter::new(limits.memory_bytes, limits.table_elements);
-        Self { activation: None, limiter, stop: None, panic: None }
+    pub(super) fn without_run(limits: &TenantLimits) -> Self {
+        let limiter = MemoryLimiter::new(size(limits.memory_bytes), size(limits.table_elements));
+        Self { activation: None, limiter, stop: None, panic: None, fuel: 0 }
+    }
+
+    /// The guest has so much fuel from now on.
+    pub(super) fn refuelled(&mut self, fuel: u64) {
+        self.fuel = fuel;
+    }
+
+    /// The guest has so much fuel left.
+    pub(super) fn account(&mut self, left: u64) {
+        let used = self.fuel.saturating_sub(left);
+        self.fuel = left;
+        if let Some(activation) = &mut self.activation {
+            activation.computed(used);
+        }
     }
 
     pub(super) fn limiter(&mut self) -> &mut MemoryLimiter {

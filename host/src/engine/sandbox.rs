@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{
@@ -14,7 +14,7 @@ use super::activation::{Activation, HostState, Stop};
 use super::bindings::WorkflowPre;
 use super::cache::Cache;
 use super::{InvalidComponent, host, inspect};
-use crate::config::Limits;
+use crate::config::{Limits, size};
 use crate::journal::{Failure, PauseReason, kind};
 
 /// How often a computing guest gives way to others.
@@ -90,7 +90,7 @@ impl Engine {
         let error = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let engine = new_engine(&limits).map_err(error)?;
         let mut linker = Linker::new(&engine);
-        host::add_to_linker(&mut linker, &limits).map_err(error)?;
+        host::add_to_linker(&mut linker).map_err(error)?;
         let ticker = start_ticker(&engine).map_err(|error| EngineError(error.to_string()))?;
         let cache = cache.and_then(|folder| {
             let opened = Cache::open(folder, &engine);
@@ -138,7 +138,7 @@ impl Engine {
     /// # Errors
     /// [`InvalidComponent`] if it traps, computes for too long, or describes nothing usable.
     pub async fn describe(&self, module: &Module) -> Result<Vec<Described>, InvalidComponent> {
-        let mut store = self.store(HostState::without_run(&self.limits), self.limits.fuel_for_describe);
+        let mut store = self.store(HostState::without_run(&self.limits.tenant), self.limits.fuel_for_describe);
         let called = async {
             let instance = module.0.instantiate_async(&mut store).await?;
             instance.call_describe(&mut store).await
@@ -161,15 +161,20 @@ impl Engine {
 
     /// Runs the guest of an activation until it returns, traps or is stopped.
     pub async fn run(&self, module: &Module, activation: Activation) -> Option<(End, Activation)> {
-        let fuel = activation.limits().fuel_per_activation;
+        let fuel = activation.tenant().limits.fuel_per_activation;
         let (workflow, version, input) = activation.arguments();
-        let mut store = self.store(HostState::new(activation, &self.limits), fuel);
+        let tenant = Arc::clone(activation.tenant());
+        let began = Instant::now();
+        let mut store = self.store(HostState::new(activation), fuel);
         let called = async {
             let instance = module.0.instantiate_async(&mut store).await?;
             instance.call_run(&mut store, &workflow, version, &input).await
         };
         let returned = called.await;
+        tenant.account.stayed(began.elapsed());
+        let left = store.get_fuel().unwrap_or_default();
         let mut state = store.into_data();
+        state.account(left);
         let trapped = returned.as_ref().err().map(|error| self.classify(error, &mut state, fuel));
         let (activation, stop) = state.into_parts();
         let mut activation = activation?;
@@ -187,7 +192,8 @@ impl Engine {
         Some((end, activation))
     }
 
-    fn store(&self, state: HostState, fuel: u64) -> Store<HostState> {
+    fn store(&self, mut state: HostState, fuel: u64) -> Store<HostState> {
+        state.refuelled(fuel);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| state.limiter());
         if let Err(error) = store.set_fuel(fuel) {
@@ -219,7 +225,8 @@ impl Engine {
             Some(Trap::OutOfFuel) => Failure::permanent(
                 kind::OUT_OF_FUEL,
                 format!(
-                    "out of fuel: the workflow computed for {fuel} units of fuel without waiting for anything; \
+                    "out of fuel: the workflow computed for {fuel} units of fuel (fuel_per_activation) without waiting \
+                     for anything; \
                      look for an endless loop, or move heavy computing out of the workflow"
                 ),
             ),
@@ -286,8 +293,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
-        .max_memory_size(limits.memory_bytes)
-        .table_elements(limits.table_elements)
+        .max_memory_size(size(limits.tenant.memory_bytes))
+        .table_elements(size(limits.tenant.table_elements))
         .table_keep_resident(KEEP_TABLES);
     pool
 }

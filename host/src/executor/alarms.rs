@@ -5,9 +5,8 @@
 //! a sleeping run costs a row and nothing else, and a wake-up needs no search. Where there are several
 //! nodes, runs that are nobody's are claimed here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Inner, WorkflowExecutor, as_millis};
 use crate::clock;
 use crate::journal::{RunId, Timestamp};
-use crate::store::StoreError;
+use crate::store::{Due, StoreError};
+use crate::tenants::DEFAULT_TENANT;
 
 /// How far ahead the store is asked, in milliseconds.
 const AHEAD: u64 = 60_000;
@@ -23,11 +23,11 @@ const AHEAD: u64 = 60_000;
 /// Runs that the store is asked for at once. Bounds what is in memory.
 const PAGE: u32 = 10_000;
 
-/// Runs that may wait for a place before more are woken.
+/// Runs of a tenant that may wait for a place before more of it are woken.
 const BACKLOG: usize = 1_000;
 
-/// How long to wait for the backlog to shrink.
-const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+/// How long to wait for a backlog to shrink, in milliseconds.
+const BACKLOG_PAUSE: u64 = 5;
 
 /// How often runs that are nobody's are looked for without a notice that there are some, in milliseconds.
 const CLAIM_EVERY: u64 = 5_000;
@@ -52,7 +52,10 @@ pub(super) struct Alarms {
 
 #[derive(Default)]
 struct State {
-    queue: BTreeSet<Alarm>,
+    /// Runs by their time, and whose they are.
+    queue: BTreeMap<Alarm, Arc<str>>,
+    /// Runs that are due, and wait because too many of their tenants wait for a place.
+    held: BTreeMap<Arc<str>, VecDeque<RunId>>,
     /// Every run of this node that is due up to here is in the queue, or was; later ones are in the
     /// store only.
     asked_until: Option<Alarm>,
@@ -62,13 +65,29 @@ struct State {
     beginnings: u64,
 }
 
+impl State {
+    /// The names of tenants are in memory once.
+    fn extend(&mut self, executor: &WorkflowExecutor, due: Vec<Due>) {
+        let tenants = &executor.inner.tenants;
+        let mut last: Option<Arc<str>> = None;
+        for Due { at, run, tenant } in due {
+            let tenant = match last.take().filter(|last| *last == tenant) {
+                Some(last) => last,
+                None => Arc::clone(&tenants.account(&tenant).tenant),
+            };
+            self.queue.insert((at, run), Arc::clone(&tenant));
+            last = Some(tenant);
+        }
+    }
+}
+
 impl Alarms {
     /// A run has left memory until then, and the store knows.
-    pub(super) fn set(&self, at: Timestamp, run: RunId) {
+    pub(super) fn set(&self, at: Timestamp, run: RunId, tenant: &Arc<str>) {
         let mut state = self.state();
         if state.asked_until.is_some_and(|until| (at, run) <= until) {
-            let is_next = state.queue.first().is_none_or(|next| (at, run) < *next);
-            state.queue.insert((at, run));
+            let is_next = state.queue.first_key_value().is_none_or(|(next, _)| (at, run) < *next);
+            state.queue.insert((at, run), Arc::clone(tenant));
             drop(state);
             if is_next {
                 self.changed.notify_one();
@@ -94,11 +113,11 @@ impl Alarms {
     /// Wakes runs for as long as the executor is there.
     pub(super) async fn ring(self: Arc<Self>, inner: Weak<Inner>, shutdown: CancellationToken) {
         while let Some(inner) = inner.upgrade() {
-            let executor = WorkflowExecutor { inner };
+            let executor = WorkflowExecutor { inner, tenant: DEFAULT_TENANT.into() };
             let writer = executor.inner.writer.clone();
             let next = match self.look(&executor).await {
                 Ok(()) => {
-                    self.wake_due(&executor).await;
+                    self.wake_due(&executor);
                     self.next(&executor)
                 }
                 Err(error) => {
@@ -118,16 +137,26 @@ impl Alarms {
         }
     }
 
-    /// Gives the runs that are due a task, no more at once than a backlog of those that wait for a place.
-    async fn wake_due(&self, executor: &WorkflowExecutor) {
+    /// Gives the runs that are due a task, of each tenant no more than a backlog of those that wait for a place.
+    fn wake_due(&self, executor: &WorkflowExecutor) {
         let inner = &executor.inner;
-        while !inner.shutdown.is_cancelled()
-            && let Some(run) = self.pop(clock::now())
-        {
-            executor.drive(run, None, None);
-            while inner.slots.waiting() > BACKLOG && !inner.shutdown.is_cancelled() {
-                tokio::time::sleep(BACKLOG_PAUSE).await;
+        let mut held = std::mem::take(&mut self.state().held);
+        while let Some((run, tenant)) = self.pop(clock::now()) {
+            held.entry(tenant).or_default().push_back(run);
+        }
+        held.retain(|tenant, runs| {
+            while !inner.shutdown.is_cancelled()
+                && inner.slots.waiting_of(tenant) <= BACKLOG
+                && let Some(run) = runs.pop_front()
+            {
+                executor.drive(run, tenant, None, None);
             }
+            !runs.is_empty()
+        });
+        let mut state = self.state();
+        // All began anew meanwhile, perhaps: then they are tried in vain, which does no harm.
+        for (tenant, runs) in held {
+            state.held.entry(tenant).or_default().extend(runs);
         }
     }
 
@@ -166,7 +195,7 @@ impl Alarms {
         if claimed.len() >= room {
             state.claim_at = now.plus(CLAIM_PAUSE);
         }
-        state.queue.extend(claimed);
+        state.extend(executor, claimed);
         Ok(())
     }
 
@@ -195,9 +224,9 @@ impl Alarms {
             Ok(page) => {
                 if page.len() == PAGE as usize {
                     // There is more. Those that were put into the queue meanwhile may stay there.
-                    state.asked_until = page.last().copied();
+                    state.asked_until = page.last().map(|due| (due.at, due.run));
                 }
-                state.queue.extend(page);
+                state.extend(executor, page);
                 Ok(())
             }
             Err(error) => {
@@ -210,7 +239,10 @@ impl Alarms {
     /// When there is something to do.
     fn next(&self, executor: &WorkflowExecutor) -> Timestamp {
         let state = self.state();
-        let mut next = state.queue.first().map_or(Timestamp::MAX, |(at, _)| *at);
+        let mut next = state.queue.first_key_value().map_or(Timestamp::MAX, |((at, _), _)| *at);
+        if !state.held.is_empty() {
+            next = next.min(clock::now().plus(BACKLOG_PAUSE));
+        }
         if executor.inner.store.nodes().is_some() {
             next = next.min(state.claim_at);
         }
@@ -223,10 +255,10 @@ impl Alarms {
         next.min(refill)
     }
 
-    fn pop(&self, now: Timestamp) -> Option<RunId> {
+    fn pop(&self, now: Timestamp) -> Option<(RunId, Arc<str>)> {
         let mut state = self.state();
-        state.queue.first().filter(|(at, _)| *at <= now)?;
-        state.queue.pop_first().map(|(_, run)| run)
+        state.queue.first_key_value().filter(|((at, _), _)| *at <= now)?;
+        state.queue.pop_first().map(|((_, run), tenant)| (run, tenant))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

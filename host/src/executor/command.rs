@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::{ExecutorError, WorkflowExecutor};
@@ -13,7 +15,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn cancel(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask(run, Ask::Cancel).await
+        self.ask_as_tenant(run, Ask::Cancel).await
     }
 
     /// Lets a paused run go on, and tries failed compensations again. Changes nothing on a run
@@ -22,7 +24,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn resume(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask(run, Ask::Resume).await
+        self.ask_as_tenant(run, Ask::Resume).await
     }
 
     /// Stops a run until it is resumed. Returns when it has stopped.
@@ -30,19 +32,43 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn pause(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask(run, Ask::Pause).await
+        self.ask_as_tenant(run, Ask::Pause).await
+    }
+
+    /// Asks it of one of this tenant's runs.
+    async fn ask_as_tenant(&self, run: RunId, ask: Ask) -> Result<(), ExecutorError> {
+        self.check(run).await?;
+        self.ask(run, &self.tenant, ask).await
+    }
+
+    /// Whether there is such a run of this tenant.
+    ///
+    /// # Errors
+    /// [`ExecutorError::UnknownRun`].
+    pub async fn check(&self, run: RunId) -> Result<(), ExecutorError> {
+        if self.tenant_of(run).await? == self.tenant { Ok(()) } else { Err(ExecutorError::UnknownRun(run)) }
+    }
+
+    /// Whose a run is.
+    pub(super) async fn tenant_of(&self, run: RunId) -> Result<Arc<str>, ExecutorError> {
+        Ok(self.inner.store.run(run).await?.ok_or(ExecutorError::UnknownRun(run))?.tenant)
     }
 
     /// Asks the run's task, if the run is executed here.
     ///
     /// # Errors
     /// [`ExecutorError::Elsewhere`] if it is not.
-    pub(super) async fn ask_here(&self, run: RunId, ask: Ask) -> Result<(), ExecutorError> {
+    pub(super) async fn ask_here(
+        &self,
+        run: RunId,
+        tenant: &Arc<str>,
+        ask: Ask,
+    ) -> Result<(), ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
             return Err(ExecutorError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
-        self.drive(run, None, Some(ask.command(reply)));
+        self.drive(run, tenant, None, Some(ask.command(reply)));
         // The task answers, unless the host stops.
         answer.await.unwrap_or(Err(ExecutorError::ShuttingDown))
     }

@@ -16,6 +16,7 @@ use crate::journal::{
 };
 use crate::registry::RegistryError;
 use crate::store::{Loaded, RunWriter, StoreError, Taken};
+use crate::tenants::{Tenant, TenantError};
 
 /// What a task does next.
 enum Then {
@@ -33,6 +34,8 @@ enum Then {
 pub(super) struct Drive {
     inner: Arc<Inner>,
     run: RunId,
+    /// Whose it is.
+    tenant: Arc<str>,
     /// The run as it is in memory, if it is.
     journal: Option<Journal>,
     writer: RunWriter,
@@ -48,6 +51,7 @@ impl Drive {
     pub(super) fn new(
         inner: Arc<Inner>,
         run: RunId,
+        tenant: Arc<str>,
         begun: Option<(Journal, RunWriter)>,
         commands: mpsc::UnboundedReceiver<Command>,
     ) -> Self {
@@ -55,9 +59,9 @@ impl Drive {
         let tenure = inner.tenure();
         let (journal, writer) = match begun {
             Some((journal, writer)) => (Some(journal), writer),
-            None => (None, inner.writer_for(run)),
+            None => (None, inner.writer_for(run, &tenant)),
         };
-        Self { inner, run, journal, writer, tenure, commands, command: None, resend_in_doubt: false }
+        Self { inner, run, tenant, journal, writer, tenure, commands, command: None, resend_in_doubt: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -70,7 +74,7 @@ impl Drive {
                 Then::GoOn => {}
                 Then::Sleep(time) => {
                     if self.leave() {
-                        self.inner.alarms.set(time, self.run);
+                        self.inner.alarms.set(time, self.run, &self.tenant);
                         return;
                     }
                 }
@@ -78,7 +82,7 @@ impl Drive {
                     self.journal = None;
                     self.pause_before_reload().await;
                     self.tenure = self.inner.tenure();
-                    self.writer = self.inner.writer_for(self.run);
+                    self.writer = self.inner.writer_for(self.run, &self.tenant);
                 }
                 Then::Leave => {
                     if self.leave() {
@@ -159,7 +163,7 @@ impl Drive {
 
     /// A place in memory; `None` if there is something to obey first.
     async fn slot(&mut self) -> Result<Option<Slot>, StoreError> {
-        if let Some(slot) = self.inner.slots.try_acquire() {
+        if let Some(slot) = self.inner.slots.try_acquire(&self.tenant) {
             return Ok(Some(slot));
         }
         // Those that wait for a place wait without their journals.
@@ -169,7 +173,7 @@ impl Drive {
         Ok(tokio::select! {
             biased;
             () = self.inner.shutdown.cancelled() => None,
-            slot = self.inner.slots.acquire() => slot,
+            slot = self.inner.slots.acquire(&self.tenant) => slot,
             command = self.commands.recv() => {
                 self.command = command;
                 None
@@ -222,12 +226,13 @@ impl Drive {
                 return Ok(Then::GoOn);
             }
         };
+        let tenant = self.tenant().await?;
         let compensating = journal.run().status == WorkflowStatus::Compensating;
         let (unused, no_commands) = mpsc::unbounded_channel();
         drop(unused);
         let context = ActivationContext {
             limits: Arc::clone(&self.inner.limits),
-            egress: Arc::clone(&self.inner.egress),
+            tenant,
             slots: Arc::clone(&self.inner.slots),
             writer: self.writer.clone(),
             commands: std::mem::replace(&mut self.commands, no_commands),
@@ -254,6 +259,15 @@ impl Drive {
         let then = self.ended(journal, end, compensating).await;
         self.acknowledge(cancelled_by, &then);
         then
+    }
+
+    /// The run's tenant as it is now.
+    async fn tenant(&self) -> Result<Arc<Tenant>, StoreError> {
+        match self.inner.tenants.get(&self.tenant).await {
+            Ok(tenant) => Ok(tenant),
+            Err(TenantError::Store(error)) => Err(error),
+            Err(error) => Err(StoreError::Corrupt { table: "forge_directory", why: error.to_string() }),
+        }
     }
 
     /// The run's component. What began is saved before it is compiled, which takes long.

@@ -3,6 +3,7 @@ use crate::engine::EngineError;
 use crate::journal::{RunId, WorkflowStatus};
 use crate::registry::RegistryError;
 use crate::store::StoreError;
+use crate::tenants::TenantError;
 
 /// Why the executor did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -55,15 +56,22 @@ pub enum ExecutorError {
     /// The store failed. Nothing was acknowledged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// More starts wait to be carried out than may.
+    /// More starts wait to be carried out, or come each second, than may.
     #[error(
-        "{limit} starts wait already, the most that this host keeps waiting; nothing was started: ask again in a \
-         second, or raise --start-queue"
+        "tenant `{tenant}` starts more than it may ({limit} = {value}); nothing was started: ask again in a second, \
+         or raise the limit"
     )]
     Busy {
-        /// The limit.
-        limit: usize,
+        /// The tenant.
+        tenant: String,
+        /// The limit's name.
+        limit: &'static str,
+        /// Its value.
+        value: u64,
     },
+    /// The tenant cannot do that.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
     /// The host stops.
     #[error("the host is shutting down; ask again when it is back")]
     ShuttingDown,
@@ -81,6 +89,9 @@ pub enum OpenError {
     /// The HTTP client.
     #[error(transparent)]
     Egress(#[from] EgressError),
+    /// The directory of tenants.
+    #[error(transparent)]
+    Tenants(#[from] TenantError),
     /// A thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,16 +33,19 @@ use self::alarms::Alarms;
 use self::loader::Loader;
 use self::waiters::Waiters;
 use crate::config::{Config, Limits};
-use crate::egress::{Egress, Policy};
+use crate::egress::Policy;
 use crate::engine::{Command, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
 use crate::store::{self, Nodes, Objects, RunWriter, Store, Writer};
+use crate::tenants::{DEFAULT_TENANT, Tenants};
 
-/// Executes workflows durably. Cheap to clone; all clones are the same executor.
+/// Executes workflows durably, for one tenant: its runs and workflows are all that there is. Cheap to clone; all clones
+/// are the same executor.
 #[derive(Clone)]
 pub struct WorkflowExecutor {
     inner: Arc<Inner>,
+    tenant: Arc<str>,
 }
 
 struct Inner {
@@ -50,13 +53,11 @@ struct Inner {
     writer: Writer,
     registry: WorkflowRegistry,
     engine: Arc<Engine>,
-    egress: Arc<Egress>,
+    tenants: Arc<Tenants>,
     limits: Arc<Limits>,
     loader: Loader,
     /// Places for instances in memory.
     slots: Arc<Slots>,
-    /// Starts that may wait to become durable.
-    starts: Arc<Semaphore>,
     /// Runs that have a task. Never iterated.
     runs: Mutex<HashMap<RunId, Handle>>,
     waiters: Arc<Waiters>,
@@ -107,19 +108,22 @@ impl WorkflowExecutor {
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
         let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
-        let egress = Arc::new(Egress::new(egress, &limits)?);
+        let slots = Slots::new(limits.live_instances);
+        let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&limits), egress, Arc::clone(&slots));
+        let tenants = Arc::new(tenants);
+        // What is wrong with it is said at once, and not to whoever starts a run first.
+        let tenant = Arc::clone(&tenants.get(DEFAULT_TENANT).await?.name);
         let registry =
-            WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&limits));
+            WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&tenants));
         let shutdown = CancellationToken::new();
         let inner = Inner {
             writer: Writer::new(Arc::clone(&store), limits.write_queue_bytes)?,
             loader: Loader::new(Arc::clone(&store)),
-            slots: Slots::new(limits.live_instances),
-            starts: Arc::new(Semaphore::new(limits.start_queue.min(Semaphore::MAX_PERMITS))),
+            slots,
             store,
             registry,
             engine,
-            egress,
+            tenants,
             limits,
             runs: Mutex::default(),
             waiters: Arc::default(),
@@ -129,7 +133,7 @@ impl WorkflowExecutor {
             replaced: CancellationToken::new(),
             shutdown,
         };
-        let executor = Self { inner: Arc::new(inner) };
+        let executor = Self { inner: Arc::new(inner), tenant };
         let unfinished = executor.inner.store.unfinished().await?;
         if unfinished > 0 {
             tracing::info!(runs = unfinished, "unfinished runs go on");
@@ -137,15 +141,31 @@ impl WorkflowExecutor {
         let inner = &executor.inner;
         let ringing = Arc::clone(&inner.alarms).ring(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
+        inner.tasks.spawn(Arc::clone(&inner.tenants).keep_accounts(inner.shutdown.clone()));
         if let Some(notices) = inner.store.nodes().and_then(Nodes::listen) {
             inner.tasks.spawn(nodes::attend(Arc::downgrade(inner), notices, inner.shutdown.clone()));
         }
         Ok(executor)
     }
 
-    /// The registry of workflows.
-    pub fn registry(&self) -> &WorkflowRegistry {
-        &self.inner.registry
+    /// The same for another tenant, which need not exist.
+    pub fn of(&self, tenant: &Arc<str>) -> Self {
+        Self { inner: Arc::clone(&self.inner), tenant: Arc::clone(tenant) }
+    }
+
+    /// The tenant that it is for.
+    pub fn tenant(&self) -> &Arc<str> {
+        &self.tenant
+    }
+
+    /// All tenants.
+    pub fn tenants(&self) -> &Tenants {
+        &self.inner.tenants
+    }
+
+    /// The tenant's registry of workflows.
+    pub fn registry(&self) -> WorkflowRegistry {
+        self.inner.registry.of(&self.tenant)
     }
 
     /// What bounds guests, requests and the host.
@@ -182,7 +202,13 @@ impl WorkflowExecutor {
 
     /// Gives a run a task, unless it has one. With `command`, the task does that first. With
     /// `begun`, the run is in memory already.
-    fn drive(&self, run: RunId, begun: Option<(Journal, RunWriter)>, command: Option<Command>) {
+    fn drive(
+        &self,
+        run: RunId,
+        tenant: &Arc<str>,
+        begun: Option<(Journal, RunWriter)>,
+        command: Option<Command>,
+    ) {
         let mut runs = self.inner.runs();
         let command = match (runs.get(&run), command) {
             (Some(_), None) => return,
@@ -200,15 +226,15 @@ impl WorkflowExecutor {
         }
         runs.insert(run, Handle { commands });
         drop(runs);
-        let task = drive::Drive::new(Arc::clone(&self.inner), run, begun, queue);
+        let task = drive::Drive::new(Arc::clone(&self.inner), run, Arc::clone(tenant), begun, queue);
         self.inner.tasks.spawn(task.run());
     }
 }
 
 impl Inner {
     /// For the writes of an activation of this run that begins now.
-    fn writer_for(&self, run: RunId) -> RunWriter {
-        self.writer.for_run(self.store.epoch(), run)
+    fn writer_for(&self, run: RunId, tenant: &Arc<str>) -> RunWriter {
+        self.writer.for_run(self.store.epoch(), run, tenant)
     }
 
     /// Cancelled when the epoch of now is over, or the host stops.

@@ -1,6 +1,6 @@
 //! Several nodes: what they tell and ask each other.
 
-use std::sync::{PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ExecutorError, Inner, WorkflowExecutor, WorkflowRecord};
 use crate::journal::{RunId, WorkflowStatus};
 use crate::store::{Answer, Ask, Node, Notice, Question, StoreError};
+use crate::tenants::DEFAULT_TENANT;
 
 /// How often another node is asked before whoever asked is told that it does not answer. Each time it has
 /// some seconds.
@@ -66,7 +67,8 @@ impl WorkflowExecutor {
     }
 
     async fn record_at_rest(&self, run: RunId) -> Option<WorkflowRecord> {
-        let record = self.status(run).await.ok()?;
+        let (found, rows) = self.read_any(run).await.ok()?;
+        let record = super::query::record(&found, &rows);
         (record.status.is_final() || record.status == WorkflowStatus::Paused).then_some(record)
     }
 
@@ -84,9 +86,9 @@ impl WorkflowExecutor {
                     inner.waiters.tell(run, || record);
                 }
             }
-            Notice::Versions => inner.registry.forget(),
+            Notice::Versions => self.forget(),
             Notice::Reconnected => {
-                inner.registry.forget();
+                self.forget();
                 inner.alarms.start_over();
                 self.answer_questions().await;
             }
@@ -96,6 +98,12 @@ impl WorkflowExecutor {
                 inner.replaced.cancel();
             }
         }
+    }
+
+    /// What is known of workflows and tenants is read again.
+    fn forget(&self) {
+        self.inner.registry.forget();
+        self.inner.tenants.forget();
     }
 
     /// This node has another epoch: what it has in memory is others' now, unless it gets it again.
@@ -147,7 +155,11 @@ impl WorkflowExecutor {
     }
 
     async fn answer(&self, Question { id, run, ask }: Question) {
-        let answer = match self.ask_here(run, ask).await {
+        let asked = match self.tenant_of(run).await {
+            Ok(tenant) => self.ask_here(run, &tenant, ask).await,
+            Err(error) => Err(error),
+        };
+        let answer = match asked {
             Ok(()) => Answer::Done,
             Err(ExecutorError::Conflict { status, .. }) => Answer::Conflict(status),
             Err(ExecutorError::UnknownRun(_)) => Answer::Unknown,
@@ -161,9 +173,9 @@ impl WorkflowExecutor {
     }
 
     /// Asks whoever executes the run, here or elsewhere.
-    pub(super) async fn ask(&self, run: RunId, ask: Ask) -> Result<(), ExecutorError> {
+    pub(super) async fn ask(&self, run: RunId, tenant: &Arc<str>, ask: Ask) -> Result<(), ExecutorError> {
         for _ in 0..ATTEMPTS {
-            match self.ask_here(run, ask).await {
+            match self.ask_here(run, tenant, ask).await {
                 Err(ExecutorError::Elsewhere(_)) => {}
                 answered => return answered,
             }
@@ -193,6 +205,6 @@ pub(super) async fn attend(
             () = shutdown.cancelled() => return,
         };
         let (Some(notice), Some(inner)) = (notice, inner.upgrade()) else { return };
-        WorkflowExecutor { inner }.heed(notice).await;
+        WorkflowExecutor { inner, tenant: DEFAULT_TENANT.into() }.heed(notice).await;
     }
 }

@@ -80,7 +80,14 @@ impl WorkflowExecutor {
         }
     }
 
+    /// One of this tenant's runs.
     async fn read(&self, run: RunId) -> Result<(Run, Vec<Row>), ExecutorError> {
+        let (found, rows) = self.read_any(run).await?;
+        if found.tenant == self.tenant { Ok((found, rows)) } else { Err(ExecutorError::UnknownRun(run)) }
+    }
+
+    /// A run, whosever it is.
+    pub(super) async fn read_any(&self, run: RunId) -> Result<(Run, Vec<Row>), ExecutorError> {
         let loaded = self.inner.store.load(&[run]).await?.pop();
         let Loaded { run, rows } = loaded.transpose()?.flatten().ok_or(ExecutorError::UnknownRun(run))?;
         Ok((run, rows?))
@@ -102,7 +109,7 @@ impl WorkflowExecutor {
     pub async fn list(&self, filter: RunFilter) -> Result<RunPage, ExecutorError> {
         let size = if filter.limit == 0 { PAGE } else { filter.limit.min(LARGEST_PAGE) };
         // One more than asked for tells whether there is a next page.
-        let mut runs = self.inner.store.list(&RunFilter { limit: size + 1, ..filter }).await?;
+        let mut runs = self.inner.store.list(&self.tenant, &RunFilter { limit: size + 1, ..filter }).await?;
         let more = runs.len() > size as usize;
         runs.truncate(size as usize);
         let next_cursor = runs.last().map(|run| run.id).filter(|_| more);
@@ -137,6 +144,7 @@ pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),
         key: run.key.as_deref().map(str::to_owned),
+        fuel: run.fuel,
     }
 }
 

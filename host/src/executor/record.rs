@@ -44,6 +44,9 @@ pub struct WorkflowRecord {
     pub digest: String,
     /// The idempotency key of its start.
     pub key: Option<String>,
+    /// Units of fuel that it has computed, as far as it is known while it runs; replays apart.
+    #[serde(default)]
+    pub fuel: u64,
 }
 
 /// A run in a list.

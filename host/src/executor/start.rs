@@ -2,12 +2,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::clock;
+use crate::config::size;
 use crate::journal::{Journal, Run, RunId, WorkflowStatus};
 use crate::store::{RunWriter, Written};
+use crate::tenants::{Admitted, Tenant};
 
 /// Bytes of an idempotency key.
 const KEY: std::ops::RangeInclusive<usize> = 1..=255;
@@ -70,11 +71,11 @@ impl WorkflowExecutor {
     /// [`ExecutorError`] if there is no such workflow or version, the input is too large, the key
     /// was used for something else, or the run cannot be made durable. Then nothing was started.
     pub async fn start_with(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
-        let admitted = self.admit(&request)?;
+        let (tenant, admitted) = self.admit(&request).await?;
         if request.key.is_some() || self.is_crowded() {
-            return self.start_once(request).await;
+            return self.start_once(request, &tenant).await;
         }
-        let run = self.new_run(&request).await?;
+        let run = self.new_run(&request, &tenant).await?;
         let (id, writer) = self.begin(run);
         writer.begun().await?;
         drop(admitted);
@@ -93,14 +94,14 @@ impl WorkflowExecutor {
         request: StartRequest,
         patience: impl Future<Output = ()>,
     ) -> Result<Started, ExecutorError> {
-        let admitted = self.admit(&request)?;
+        let (tenant, admitted) = self.admit(&request).await?;
         if request.key.is_some() || self.is_crowded() {
-            let run = self.start_once(request).await?;
+            let run = self.start_once(request, &tenant).await?;
             drop(admitted);
             // It is started: whatever fails from here on, the caller must learn its id.
             return Ok(Started { run, record: self.wait_until(run, patience).await.ok() });
         }
-        let run = self.new_run(&request).await?;
+        let run = self.new_run(&request, &tenant).await?;
         let mut waiter = self.inner.waiters.wait_for(run.id);
         let (run, writer) = self.begin(run);
         let mut begun = std::pin::pin!(async {
@@ -132,14 +133,29 @@ impl WorkflowExecutor {
     }
 
     /// Takes a start, if it can be taken now.
-    fn admit(&self, request: &StartRequest) -> Result<OwnedSemaphorePermit, ExecutorError> {
+    async fn admit(&self, request: &StartRequest) -> Result<(Arc<Tenant>, Admitted), ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
             return Err(ExecutorError::ShuttingDown);
         }
         check_key(request.key.as_deref())?;
-        let limit = self.inner.limits.start_queue;
-        let room = Arc::clone(&self.inner.starts).try_acquire_owned().ok();
-        room.filter(|_| self.inner.slots.waiting() < limit).ok_or(ExecutorError::Busy { limit })
+        let tenant = self.inner.tenants.get(&self.tenant).await?;
+        tenant.check_active()?;
+        let busy = |limit: &'static str, value| ExecutorError::Busy {
+            tenant: tenant.name.to_string(),
+            limit,
+            value,
+        };
+        let rate = tenant.limits.start_rate;
+        if !tenant.account.keeps_rate(rate) {
+            return Err(busy("start_rate", rate));
+        }
+        let queue = tenant.limits.start_queue;
+        let admitted = tenant.account.admit(size(queue));
+        let waiting = self.inner.slots.waiting_of(&self.tenant);
+        match admitted.filter(|_| waiting < size(queue)) {
+            Some(admitted) => Ok((tenant, admitted)),
+            None => Err(busy("start_queue", queue)),
+        }
     }
 
     /// Whether another node may have a place sooner.
@@ -150,28 +166,28 @@ impl WorkflowExecutor {
     /// Lets a new run go on. Its first changes, which the writer given back waits for, are its start.
     fn begin(&self, run: Run) -> (RunId, RunWriter) {
         let id = run.id;
-        let writer = self.inner.writer_for(id);
-        self.drive(id, Some((Journal::unsaved(run), writer.clone())), None);
+        let writer = self.inner.writer_for(id, &self.tenant);
+        self.drive(id, &self.tenant, Some((Journal::unsaved(run), writer.clone())), None);
         (id, writer)
     }
 
     /// Starts what this key has not started before, here or wherever there is a place. Nothing of the run
     /// may happen before that is certain.
-    async fn start_once(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
+    async fn start_once(&self, request: StartRequest, tenant: &Tenant) -> Result<RunId, ExecutorError> {
         // The key comes first: what it started stays its run, whatever version is current by now.
         if let Some(key) = &request.key
-            && let Some(first) = self.inner.store.run_with_key(&request.workflow, key).await?
+            && let Some(first) = self.inner.store.run_with_key(&self.tenant, &request.workflow, key).await?
         {
             return same_start(&first, &request);
         }
-        let run = self.new_run(&request).await?;
-        let writer = self.inner.writer_for(run.id);
+        let run = self.new_run(&request, tenant).await?;
+        let writer = self.inner.writer_for(run.id, &self.tenant);
         let crowded = self.is_crowded();
         match writer.start(run.clone(), crowded).await? {
             Written::Done if crowded => Ok(run.id),
             Written::Done => {
                 let id = run.id;
-                self.drive(id, Some((Journal::new(run), writer)), None);
+                self.drive(id, &self.tenant, Some((Journal::new(run), writer)), None);
                 Ok(id)
             }
             Written::KeyTaken(first) => {
@@ -181,19 +197,21 @@ impl WorkflowExecutor {
         }
     }
 
-    async fn new_run(&self, request: &StartRequest) -> Result<Run, ExecutorError> {
+    async fn new_run(&self, request: &StartRequest, tenant: &Tenant) -> Result<Run, ExecutorError> {
         let input = request.input.to_string();
-        let limit = self.inner.limits.payload_bytes;
+        let limit = size(tenant.limits.payload_bytes);
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
         }
         let info = match request.version {
-            Some(version) => self.inner.registry.get_version(&request.workflow, version).await?,
-            None => self.inner.registry.get(&request.workflow).await?,
+            Some(version) => self.registry().get_version(&request.workflow, version).await?,
+            None => self.registry().get(&request.workflow).await?,
         };
+        tenant.account.started();
         let started_at = clock::now();
         Ok(Run {
             id: clock::new_run_id(),
+            tenant: Arc::clone(&self.tenant),
             workflow: info.name.into(),
             version: info.version,
             digest: info.digest.into(),
@@ -210,6 +228,7 @@ impl WorkflowExecutor {
             key: request.key.as_deref().map(Into::into),
             auth: request.auth.to_string().into(),
             trace_id: request.trace_id.as_deref().map(Into::into),
+            fuel: 0,
         })
     }
 }

@@ -23,6 +23,7 @@ pub use run::{Pause, PauseReason, Run, RunId, Timestamp};
 pub(crate) use session::Effect;
 pub use session::{CallId, Entry, GuestError, Next, Receipt, Session, SessionError, SessionLimits, Verdict};
 pub use state::{Changes, CorruptJournal, IllegalEvent, Journal};
+pub(crate) use status::words;
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
 
 use foldhash::fast::RandomState;

@@ -113,6 +113,8 @@ impl Pause {
 pub struct Run {
     /// Its id.
     pub id: RunId,
+    /// Whose it is.
+    pub tenant: Arc<str>,
     /// The workflow's name.
     pub workflow: Arc<str>,
     /// The version that it was started with, and stays with.
@@ -145,6 +147,8 @@ pub struct Run {
     pub auth: Arc<str>,
     /// The trace that its start belongs to.
     pub trace_id: Option<Arc<str>>,
+    /// Units of fuel that it has computed, as far as it is known; replays apart.
+    pub fuel: u64,
 }
 
 impl Run {

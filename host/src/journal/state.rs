@@ -52,6 +52,9 @@ pub struct Journal {
     run_stored: bool,
 }
 
+/// Units of fuel that a crash may make the store forget of a run: a second or so of computing.
+const MUCH_FUEL: u64 = 1_000_000_000;
+
 /// What changed and is not yet handed to the store.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
@@ -219,6 +222,13 @@ impl Journal {
         self.last_stored = self.rows.len() as u64;
         let new_run = run.is_some() && !std::mem::replace(&mut self.run_stored, true);
         Changes { run, new_run, rows, new_rows }
+    }
+
+    /// The guest used so much fuel, which the store learns with the run's next change, or when it is a lot.
+    pub fn computed(&mut self, fuel: u64) {
+        let before = self.run.fuel;
+        self.run.fuel = before.saturating_add(fuel);
+        self.run_touched |= self.run_stored && before / MUCH_FUEL != self.run.fuel / MUCH_FUEL;
     }
 
     /// The state machine: what `event`, happening at `at`, makes of the run.

@@ -7,6 +7,7 @@ use super::*;
 const LIMITS: SessionLimits = SessionLimits {
     max_calls: 100,
     max_outstanding: 10,
+    max_bytes: u64::MAX,
     compensation_retry: RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 },
 };
 

@@ -1,4 +1,5 @@
 use crate::store::StoreError;
+use crate::tenants::TenantError;
 
 /// Why a component or a version was refused.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -53,6 +54,9 @@ pub enum RegistryError {
         /// The workflow.
         name: String,
     },
+    /// The tenant cannot have it.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

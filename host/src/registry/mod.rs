@@ -14,21 +14,29 @@ pub use error::RegistryError;
 pub use info::{Registered, WorkflowInfo, WorkflowVersions};
 
 use crate::clock;
-use crate::config::Limits;
+use crate::config;
 use crate::engine::{Described, Engine, InvalidComponent, Module};
 use crate::store::{Objects, Store, StoreError, VersionRow};
+use crate::tenants::{DEFAULT_TENANT, Tenant, TenantError, Tenants};
 
 /// Bytes of a workflow's name: what the spec's column holds.
 const NAME: usize = 255;
 
-/// The registry (spec: *Registering and Starting Workflows*). Uploads are content-addressed and
+/// A tenant's registry (spec: *Registering and Starting Workflows*). Uploads are content-addressed and
 /// immutable, so a run stays with the component that it was started with.
+#[derive(Clone)]
 pub struct WorkflowRegistry {
+    shared: Arc<Shared>,
+    tenant: Arc<str>,
+}
+
+/// What the registries of all tenants share.
+struct Shared {
     store: Arc<dyn Store>,
     /// Where components are, if that is not the store.
     objects: Option<Objects>,
     engine: Arc<Engine>,
-    limits: Arc<Limits>,
+    tenants: Arc<Tenants>,
     /// Compiled components by digest. Never iterated.
     modules: Mutex<HashMap<Arc<str>, Arc<OnceCell<Module>>>>,
     known: Mutex<Known>,
@@ -39,8 +47,8 @@ pub struct WorkflowRegistry {
 /// Workflows as the store has them. Who changes them tells ([`WorkflowRegistry::forget`]).
 #[derive(Default)]
 struct Known {
-    /// By name. Never iterated.
-    workflows: HashMap<String, Arc<WorkflowVersions>>,
+    /// By tenant and name. Never iterated.
+    workflows: HashMap<(Arc<str>, String), Arc<WorkflowVersions>>,
     /// How often they were changed: what was read before a change is not kept after it.
     changes: u64,
 }
@@ -57,17 +65,23 @@ impl WorkflowRegistry {
         store: Arc<dyn Store>,
         objects: Option<Objects>,
         engine: Arc<Engine>,
-        limits: Arc<Limits>,
+        tenants: Arc<Tenants>,
     ) -> Self {
-        Self {
+        let shared = Shared {
             store,
             objects,
             engine,
-            limits,
+            tenants,
             modules: Mutex::default(),
             known: Mutex::default(),
             compiling: Semaphore::new(1),
-        }
+        };
+        Self { shared: Arc::new(shared), tenant: DEFAULT_TENANT.into() }
+    }
+
+    /// The same for another tenant.
+    pub fn of(&self, tenant: &Arc<str>) -> Self {
+        Self { shared: Arc::clone(&self.shared), tenant: Arc::clone(tenant) }
     }
 
     /// Registers the workflows of a component. The same bytes again change nothing.
@@ -76,22 +90,27 @@ impl WorkflowRegistry {
     /// [`RegistryError`] if it is no component that runs here, or a version of it is taken. Then
     /// nothing was registered.
     pub async fn register(&self, component: &[u8]) -> Result<Registered, RegistryError> {
-        let (size, limit) = (component.len(), self.limits.module_bytes);
+        let tenant = self.shared.tenants.get(&self.tenant).await?;
+        tenant.check_active()?;
+        let (size, limit) = (component.len(), config::size(tenant.limits.module_bytes));
         if size > limit {
             return Err(RegistryError::TooLarge { size, limit });
         }
         let digest = digest(component);
         let existing = self.versions_of(&digest).await?;
-        if !existing.is_empty() && self.component(&digest).await?.is_some() {
+        if !existing.is_empty() && self.shared.component(&digest).await?.is_some() {
             return Ok(Registered { digest, workflows: existing, created: false });
         }
-        let module = self.compile(&digest, component.to_vec()).await?;
-        let described = self.engine.describe(&module).await?;
+        self.check_versions(&tenant, 1).await?;
+        let module = self.shared.compile(&digest, component.to_vec()).await?;
+        let described = self.shared.engine.describe(&module).await?;
         check_described(&described)?;
+        self.check_versions(&tenant, described.len()).await?;
         let created_at = clock::now();
         let versions: Vec<VersionRow> = described
             .into_iter()
             .map(|described| VersionRow {
+                tenant: self.tenant.to_string(),
                 workflow: described.name,
                 version: described.version,
                 digest: digest.clone(),
@@ -101,21 +120,21 @@ impl WorkflowRegistry {
                 created_at,
             })
             .collect();
-        let inline = match &self.objects {
+        let inline = match &self.shared.objects {
             Some(objects) => {
                 objects.put(&digest, component).await?;
                 None
             }
             None => Some(component),
         };
-        if let Some(taken) = self.store.register(&digest, inline, &versions).await? {
-            let next = self.store.versions(Some(&taken.workflow)).await?;
+        if let Some(taken) = self.shared.store.register(&digest, inline, &versions).await? {
+            let next = self.shared.store.versions(&self.tenant, Some(&taken.workflow)).await?;
             let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
             return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
         }
-        self.known().changed();
+        self.shared.known().changed();
         // It is compiled already: the first run need not wait for that.
-        let _ = self.cell(&digest).set(module);
+        let _ = self.shared.cell(&digest).set(module);
         Ok(Registered { workflows: self.versions_of(&digest).await?, digest, created: true })
     }
 
@@ -124,7 +143,7 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`RegistryError::Store`].
     pub async fn list(&self) -> Result<Vec<WorkflowVersions>, RegistryError> {
-        let rows = self.store.versions(None).await?;
+        let rows = self.shared.store.versions(&self.tenant, None).await?;
         Ok(rows.chunk_by(|a, b| a.workflow == b.workflow).map(grouped).collect())
     }
 
@@ -138,20 +157,20 @@ impl WorkflowRegistry {
 
     async fn workflow(&self, name: &str) -> Result<Arc<WorkflowVersions>, RegistryError> {
         let changes = {
-            let known = self.known();
-            if let Some(workflow) = known.workflows.get(name) {
+            let known = self.shared.known();
+            if let Some(workflow) = known.workflows.get(&self.key(name)) {
                 return Ok(Arc::clone(workflow));
             }
             known.changes
         };
-        let rows = self.store.versions(Some(name)).await?;
+        let rows = self.shared.store.versions(&self.tenant, Some(name)).await?;
         if rows.is_empty() {
             return Err(self.unknown(name).await?);
         }
         let found = Arc::new(grouped(&rows));
-        let mut known = self.known();
+        let mut known = self.shared.known();
         if known.changes == changes {
-            known.workflows.insert(name.to_owned(), Arc::clone(&found));
+            known.workflows.insert(self.key(name), Arc::clone(&found));
         }
         Ok(found)
     }
@@ -186,8 +205,8 @@ impl WorkflowRegistry {
     /// # Errors
     /// As [`WorkflowRegistry::get_version`].
     pub async fn activate(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
-        self.store.activate(name, version).await?;
-        self.known().changed();
+        self.shared.store.activate(&self.tenant, name, version).await?;
+        self.shared.known().changed();
         self.get_version(name, version).await
     }
 
@@ -196,18 +215,55 @@ impl WorkflowRegistry {
     /// # Errors
     /// As [`WorkflowRegistry::get_version`].
     pub async fn deprecate(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
-        self.store.deprecate(name, version).await?;
-        self.known().changed();
+        self.shared.store.deprecate(&self.tenant, name, version).await?;
+        self.shared.known().changed();
         self.get_version(name, version).await
     }
 
     /// The component with this digest, if it is compiled and in memory.
     pub(crate) fn compiled(&self, digest: &Arc<str>) -> Option<Module> {
-        self.cell(digest).get().cloned()
+        self.shared.cell(digest).get().cloned()
     }
 
     /// The component with this digest, compiled.
     pub(crate) async fn module(&self, digest: &Arc<str>) -> Result<Module, RegistryError> {
+        self.shared.module(digest).await
+    }
+
+    /// Another node has changed something: what is known is read again.
+    pub(crate) fn forget(&self) {
+        self.shared.known().changed();
+    }
+
+    fn key(&self, workflow: &str) -> (Arc<str>, String) {
+        (Arc::clone(&self.tenant), workflow.to_owned())
+    }
+
+    /// Checks that the tenant may have so many more versions.
+    async fn check_versions(&self, tenant: &Tenant, more: usize) -> Result<(), RegistryError> {
+        let (value, there) = (tenant.limits.versions, self.shared.store.versions(&self.tenant, None).await?.len());
+        if there.saturating_add(more) as u64 <= value {
+            return Ok(());
+        }
+        let advice = "ask for a higher limit";
+        Err(TenantError::Limit { tenant: self.tenant.to_string(), limit: "versions", value, advice }.into())
+    }
+
+    async fn versions_of(&self, digest: &str) -> Result<Vec<WorkflowInfo>, StoreError> {
+        let rows = self.shared.store.versions(&self.tenant, None).await?;
+        Ok(rows.iter().filter(|row| row.digest == digest).map(info).collect())
+    }
+
+    async fn unknown(&self, name: &str) -> Result<RegistryError, StoreError> {
+        let names: BTreeSet<String> =
+            self.shared.store.versions(&self.tenant, None).await?.into_iter().map(|row| row.workflow).collect();
+        Ok(RegistryError::UnknownWorkflow { name: name.to_owned(), known: names.into_iter().collect() })
+    }
+}
+
+impl Shared {
+    /// The component with this digest, compiled.
+    async fn module(&self, digest: &Arc<str>) -> Result<Module, RegistryError> {
         let cell = self.cell(digest);
         let module = cell
             .get_or_try_init(|| async {
@@ -236,11 +292,6 @@ impl WorkflowRegistry {
         Ok(found.filter(is_it))
     }
 
-    /// Another node has changed something: what is known is read again.
-    pub(crate) fn forget(&self) {
-        self.known().changed();
-    }
-
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -261,16 +312,6 @@ impl WorkflowRegistry {
         Ok(compiled??)
     }
 
-    async fn versions_of(&self, digest: &str) -> Result<Vec<WorkflowInfo>, StoreError> {
-        let rows = self.store.versions(None).await?;
-        Ok(rows.iter().filter(|row| row.digest == digest).map(info).collect())
-    }
-
-    async fn unknown(&self, name: &str) -> Result<RegistryError, StoreError> {
-        let names: BTreeSet<String> =
-            self.store.versions(None).await?.into_iter().map(|row| row.workflow).collect();
-        Ok(RegistryError::UnknownWorkflow { name: name.to_owned(), known: names.into_iter().collect() })
-    }
 }
 
 impl From<InvalidComponent> for RegistryError {
@@ -346,7 +387,7 @@ fn timeout(milliseconds: u64) -> String {
 }
 
 /// The SHA-256 of a component, in hexadecimal.
-fn digest(component: &[u8]) -> String {
+pub(crate) fn digest(component: &[u8]) -> String {
     Sha256::digest(component).iter().fold(String::new(), |mut text, byte| {
         // Writing to a string does not fail.
         let _ = write!(text, "{byte:02x}");

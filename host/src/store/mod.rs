@@ -3,6 +3,8 @@
 //! [`Store`] is what a database must do; [`Writer`] is the group commit in front of it, the same
 //! for every store.
 
+mod backlog;
+pub mod directory;
 mod error;
 mod nodes;
 mod objects;
@@ -11,8 +13,11 @@ pub mod postgres;
 pub mod sqlite;
 mod writer;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+pub use directory::Directory;
 pub use error::StoreError;
 pub use nodes::{Answer, Ask, Epoch, Node, Nodes, Notice, Question};
 pub use objects::Objects;
@@ -47,7 +52,7 @@ impl Write {
 
     /// Bytes that it holds in memory, about.
     fn size(&self) -> usize {
-        let length = |text: &Option<std::sync::Arc<str>>| text.as_deref().map_or(0, str::len);
+        let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len);
         let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output);
         match self {
             Self::Start(run) | Self::Offer(run) => of_run(run),
@@ -89,9 +94,22 @@ pub enum Taken {
     Unknown,
 }
 
+/// When a run must be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// From then on.
+    pub at: Timestamp,
+    /// The run.
+    pub run: RunId,
+    /// Whose it is.
+    pub tenant: Arc<str>,
+}
+
 /// A version of a workflow as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRow {
+    /// Whose it is.
+    pub tenant: String,
     /// The workflow's name.
     pub workflow: String,
     /// The version.
@@ -114,6 +132,9 @@ pub struct VersionRow {
 /// durable: it survives a crash of the host and of the machine.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Tenants with what is theirs, the audit log, and what was used.
+    fn directory(&self) -> &dyn Directory;
+
     /// In what it may write now. Changes when this node has lost its lease and got another.
     fn epoch(&self) -> Epoch {
         Epoch::default()
@@ -150,7 +171,7 @@ pub trait Store: Send + Sync + 'static {
         epoch: Epoch,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+    ) -> Result<Vec<Due>, StoreError> {
         let _ = (epoch, until, limit);
         Ok(Vec::new())
     }
@@ -169,15 +190,15 @@ pub trait Store: Send + Sync + 'static {
     /// A run.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
 
-    /// The run that this key started.
-    async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
+    /// The run of this tenant's workflow that this key started.
+    async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
     /// Runs with their journals, each as it is at one moment; the answers are in the order of `ids`.
     /// That one of them cannot be read does not keep the others from being.
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError>;
 
-    /// Runs, the newest first. `filter.limit` is taken as it is.
-    async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
+    /// A tenant's runs, the newest first. `filter.limit` is taken as it is.
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
 
     /// Runs of this node that are due ([`Run::due_at`]) until then, in order of that time, after
     /// `after`.
@@ -187,12 +208,12 @@ pub trait Store: Send + Sync + 'static {
         after: Option<(Timestamp, RunId)>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, RunId)>, StoreError>;
+    ) -> Result<Vec<Due>, StoreError>;
 
     /// How many runs are neither final nor paused, on whatever node.
     async fn unfinished(&self) -> Result<u64, StoreError>;
 
-    /// Keeps a component (`None`: somebody else does) and its versions, all or none. `Ok(Some(_))`: nothing was written,
+    /// Keeps a component (`None`: somebody else does) and its versions, which are of one tenant, all or none. `Ok(Some(_))`: nothing was written,
     /// because this version exists with another component. Versions that exist with the same
     /// component stay as they are.
     async fn register(
@@ -205,14 +226,14 @@ pub trait Store: Send + Sync + 'static {
     /// A component by its digest.
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// The versions of a workflow, or of all, by name and then from the highest down.
-    async fn versions(&self, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError>;
+    /// The versions of a tenant's workflow, or of all, by name and then from the highest down.
+    async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError>;
 
     /// Makes a version the one that new runs take, and no longer deprecated. False: there is none.
-    async fn activate(&self, workflow: &str, version: u32) -> Result<bool, StoreError>;
+    async fn activate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError>;
 
     /// Marks a version as deprecated, and no longer active. False: there is none.
-    async fn deprecate(&self, workflow: &str, version: u32) -> Result<bool, StoreError>;
+    async fn deprecate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError>;
 
     /// Writes what is buffered and closes the database.
     async fn close(&self);

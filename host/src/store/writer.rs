@@ -1,9 +1,10 @@
-//! Group commit: one thread writes for all runs. A run that has no company writes for itself.
+//! Group commit: one thread writes for all runs, tenants taking turns. A run that has no company writes for itself.
 //!
 //! Jobs of one run are committed in the order in which they were sent. When a commit fails, all
 //! its jobs fail, and so does every later job of the same [`RunWriter`]: what is on disk is always
 //! a prefix of a run's journal.
 
+use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,11 +13,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
 
+use super::backlog::Backlog;
 use super::{Epoch, Store, StoreError, Write, Written};
 use crate::journal::{Changes, Run, RunId};
 
 /// Rows in one commit: enough that the cost of the commit itself no longer shows.
 const BATCH_ROWS: usize = 2_048;
+
+/// The same while several tenants write: nobody waits for long because of another one.
+const SHARED_BATCH_ROWS: usize = BATCH_ROWS / 4;
 
 /// Bytes that one place in the queue stands for.
 const PLACE: usize = 1 << 10;
@@ -25,19 +30,23 @@ const PLACE: usize = 1 << 10;
 /// will soon have something to write, too. It is waited for as long as the last commit took.
 const COMPANY: usize = 4;
 
-/// The longest that it is waited for: when a commit takes longer, enough comes together meanwhile.
+/// It is not waited for when a commit takes longer: then enough comes together meanwhile.
 const GATHER: Duration = Duration::from_millis(1);
 
 type Reply = oneshot::Sender<Result<Written, StoreError>>;
 
 struct Job {
+    tenant: Arc<str>,
     epoch: Epoch,
     write: Write,
     fate: Arc<Fate>,
     reply: Option<Reply>,
     /// What it takes of the queue, until it is committed.
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
+
+/// What a job takes of its tenant's part of the queue, and of all.
+type Room = [OwnedSemaphorePermit; 2];
 
 /// What became of the writes of one [`RunWriter`].
 #[derive(Default)]
@@ -70,6 +79,9 @@ pub struct Writer {
     queue: mpsc::UnboundedSender<Job>,
     /// Bounds the queue: when the disk is slower than the runs, the runs wait.
     room: Arc<Semaphore>,
+    /// The same for each tenant, so that one cannot have all of it.
+    rooms: Arc<Mutex<HashMap<Arc<str>, Arc<Semaphore>>>>,
+    /// Places of a tenant.
     places: u32,
     shared: Arc<Shared>,
 }
@@ -107,7 +119,8 @@ impl Writer {
             .name("forge-writer".to_owned())
             .spawn(move || runtime.block_on(writing))?;
         let places = u32::try_from(queue_bytes.div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, 1 << 20);
-        Ok(Self { queue, room: Arc::new(Semaphore::new(places as usize)), places, shared })
+        let room = Arc::new(Semaphore::new(places as usize));
+        Ok(Self { queue, room, rooms: Arc::default(), places: places.div_ceil(2), shared })
     }
 
     /// Why the last commit failed; `None` if it did not.
@@ -122,38 +135,28 @@ impl Writer {
     }
 
     /// For the writes of one activation of a run in this epoch.
-    pub fn for_run(&self, epoch: Epoch, run: RunId) -> RunWriter {
-        RunWriter { epoch, run, writer: self.clone(), fate: Arc::default() }
-    }
-
-    async fn send(
-        &self,
-        epoch: Epoch,
-        write: Write,
-        fate: Arc<Fate>,
-        reply: Option<Reply>,
-    ) -> Result<(), StoreError> {
-        let places = u32::try_from(write.size().div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, self.places);
-        let room = Arc::clone(&self.room).acquire_many_owned(places).await;
-        let room = room.map_err(|_| StoreError::Closed)?;
-        self.shared.pending.fetch_add(1, Ordering::AcqRel);
-        self.queue.send(Job { epoch, write, fate, reply, _room: room }).map_err(|_| StoreError::Closed)
-    }
-
-    async fn send_and_wait(
-        &self,
-        epoch: Epoch,
-        write: Write,
-        fate: Arc<Fate>,
-    ) -> Result<Written, StoreError> {
-        let write = match self.shared.write_here(epoch, write, &fate) {
-            ControlFlow::Break(written) => return written,
-            ControlFlow::Continue(write) => write,
+    pub fn for_run(&self, epoch: Epoch, run: RunId, tenant: &Arc<str>) -> RunWriter {
+        let room = {
+            let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || (Arc::clone(tenant), Arc::new(Semaphore::new(self.places as usize)));
+            match rooms.get(tenant) {
+                Some(room) => Arc::clone(room),
+                None => {
+                    let (tenant, room) = new();
+                    Arc::clone(rooms.entry(tenant).or_insert(room))
+                }
+            }
         };
-        let (reply, answer) = oneshot::channel();
-        self.send(epoch, write, fate, Some(reply)).await?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        RunWriter {
+            epoch,
+            run,
+            tenant: Arc::clone(tenant),
+            room,
+            writer: self.clone(),
+            fate: Arc::default(),
+        }
     }
+
 }
 
 /// Writes what one activation of one run changes.
@@ -161,6 +164,9 @@ impl Writer {
 pub struct RunWriter {
     epoch: Epoch,
     run: RunId,
+    tenant: Arc<str>,
+    /// The tenant's part of the queue.
+    room: Arc<Semaphore>,
     writer: Writer,
     fate: Arc<Fate>,
 }
@@ -179,7 +185,7 @@ impl RunWriter {
     pub async fn start(&self, run: Run, offer: bool) -> Result<Written, StoreError> {
         let run = Box::new(run);
         let write = if offer { Write::Offer(run) } else { Write::Start(run) };
-        self.writer.send_and_wait(self.epoch, write, Arc::clone(&self.fate)).await
+        self.send_and_wait(write).await
     }
 
     /// Hands changes to the writer. They become durable some time after, unless an earlier or
@@ -196,7 +202,7 @@ impl RunWriter {
             return Err(self.lost());
         }
         let write = Write::Save(self.run, changes);
-        self.writer.send(self.epoch, write, Arc::clone(&self.fate), None).await
+        self.send(write, None).await
     }
 
     /// Returns when these changes and all before them are durable.
@@ -208,7 +214,7 @@ impl RunWriter {
             return Err(self.lost());
         }
         let write = Write::Save(self.run, changes);
-        self.writer.send_and_wait(self.epoch, write, Arc::clone(&self.fate)).await.map(|_| ())
+        self.send_and_wait(write).await.map(|_| ())
     }
 
     /// Returns when the first changes that are written here, at whatever time, are durable.
@@ -217,6 +223,30 @@ impl RunWriter {
     /// [`StoreError`] if they were lost.
     pub async fn begun(&self) -> Result<(), StoreError> {
         self.fate.first.wait().await.clone()
+    }
+
+    async fn send(&self, write: Write, reply: Option<Reply>) -> Result<(), StoreError> {
+        let Writer { places, room, .. } = &self.writer;
+        let places = u32::try_from(write.size().div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, *places);
+        let take = async |room: &Arc<Semaphore>| {
+            let taken = Arc::clone(room).acquire_many_owned(places).await;
+            taken.map_err(|_| StoreError::Closed)
+        };
+        let room = [take(&self.room).await?, take(room).await?];
+        self.writer.shared.pending.fetch_add(1, Ordering::AcqRel);
+        let (tenant, fate) = (Arc::clone(&self.tenant), Arc::clone(&self.fate));
+        let job = Job { tenant, epoch: self.epoch, write, fate, reply, _room: room };
+        self.writer.queue.send(job).map_err(|_| StoreError::Closed)
+    }
+
+    async fn send_and_wait(&self, write: Write) -> Result<Written, StoreError> {
+        let write = match self.writer.shared.write_here(self.epoch, write, &self.fate) {
+            ControlFlow::Break(written) => return written,
+            ControlFlow::Continue(write) => write,
+        };
+        let (reply, answer) = oneshot::channel();
+        self.send(write, Some(reply)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     fn lost(&self) -> StoreError {
@@ -230,14 +260,23 @@ fn lost() -> StoreError {
 
 async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let mut took = Duration::ZERO;
-    while let Some(job) = jobs.recv().await {
-        if shared.company.load(Ordering::Relaxed) >= COMPANY {
-            gather(took.min(GATHER));
+    let mut backlog = Backlog::default();
+    loop {
+        if backlog.tenants() == 0 {
+            let Some(job) = jobs.recv().await else { return };
+            backlog.push(&Arc::clone(&job.tenant), job);
         }
-        let mut rows = job.write.rows();
-        let mut batch = vec![job];
-        while rows < BATCH_ROWS
-            && let Ok(job) = jobs.try_recv()
+        if shared.company.load(Ordering::Relaxed) >= COMPANY && took < GATHER {
+            gather(took);
+        }
+        while let Ok(job) = jobs.try_recv() {
+            backlog.push(&Arc::clone(&job.tenant), job);
+        }
+        let most = if backlog.tenants() > 1 { SHARED_BATCH_ROWS } else { BATCH_ROWS };
+        let mut batch: Vec<Job> = Vec::new();
+        let mut rows = 0;
+        while rows < most
+            && let Some(job) = backlog.pop()
         {
             rows += job.write.rows();
             batch.push(job);

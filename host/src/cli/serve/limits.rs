@@ -7,18 +7,27 @@ use crate::config::Limits;
 
 /// Flags that change [`Limits::default`].
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Limits")]
+#[command(next_help_heading = "Limits of a tenant, unless it has its own, and of the host")]
 #[group(skip)]
 pub(super) struct Args {
     /// Fuel (about one unit per instruction) from one wait of a run to its next [default: 5G].
     #[arg(long, value_name = "COUNT", env = "FORGE_FUEL", value_parser = size::count)]
     fuel: Option<u64>,
+    /// Fuel of a run in all [default: 500G].
+    #[arg(long, value_name = "COUNT", env = "FORGE_FUEL_PER_RUN", value_parser = size::count)]
+    fuel_per_run: Option<u64>,
     /// Memory of one run [default: 64MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_MEMORY", value_parser = size::bytes)]
     memory: Option<usize>,
     /// Size of a component at upload [default: 16MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_MODULE_SIZE", value_parser = size::bytes)]
     module_size: Option<usize>,
+    /// How long a component may take to compile [default: 1m].
+    #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = humantime::parse_duration)]
+    compile_time: Option<Duration>,
+    /// Memory that compiling a component may take [default: 2GiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_COMPILE_MEMORY", value_parser = size::bytes)]
+    compile_memory: Option<usize>,
     /// Size of an input, an output or a step's result [default: 1MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_PAYLOAD_SIZE", value_parser = size::bytes)]
     payload_size: Option<usize>,
@@ -61,23 +70,23 @@ impl Args {
     /// The defaults with what was set.
     pub(super) fn into_limits(self) -> Limits {
         let mut limits = Limits::default();
-        set(&mut limits.fuel_per_activation, self.fuel);
-        set(&mut limits.memory_bytes, self.memory);
-        set(&mut limits.module_bytes, self.module_size);
-        set(&mut limits.payload_bytes, self.payload_size);
-        set(&mut limits.response_bytes, self.response_size);
-        set(&mut limits.http_timeout, self.http_timeout);
-        set(
-            &mut limits.http_requests,
-            self.http_requests.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
-        );
-        set(&mut limits.calls_per_run, self.calls_per_run);
+        let tenant = &mut limits.tenant;
+        set(&mut tenant.fuel_per_activation, self.fuel);
+        set(&mut tenant.fuel_per_run, self.fuel_per_run);
+        set(&mut tenant.memory_bytes, self.memory.map(wide));
+        set(&mut tenant.module_bytes, self.module_size.map(wide));
+        set(&mut tenant.payload_bytes, self.payload_size.map(wide));
+        set(&mut tenant.response_bytes, self.response_size.map(wide));
+        set(&mut tenant.http_timeout_ms, self.http_timeout.map(milliseconds));
+        set(&mut tenant.http_requests, self.http_requests);
+        set(&mut tenant.calls_per_run, self.calls_per_run);
+        set(&mut tenant.start_queue, self.start_queue);
+        // By default one tenant may have all that there is.
+        set(&mut tenant.runs_in_flight, self.live_instances.map(u64::from));
         set(&mut limits.live_instances, self.live_instances);
         set(&mut limits.evict_after, self.evict_after);
-        set(
-            &mut limits.start_queue,
-            self.start_queue.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
-        );
+        set(&mut limits.compile_time, self.compile_time);
+        set(&mut limits.compile_memory, self.compile_memory.map(wide));
         set(&mut limits.write_queue_bytes, self.write_queue);
         set(&mut limits.store_retry, self.store_retry);
         let retry = &mut limits.compensation_retry;
@@ -92,6 +101,10 @@ fn set<T>(limit: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *limit = value;
     }
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 fn milliseconds(duration: Duration) -> u64 {

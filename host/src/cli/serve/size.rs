@@ -1,6 +1,6 @@
 //! Amounts with a suffix.
 
-use crate::config::Limits;
+use crate::config::TenantLimits;
 
 /// Bytes: `65536`, `64KiB`, `64MiB`, `1GiB`; `k`, `M` and `G` mean the same.
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
@@ -34,7 +34,7 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
 
 /// A count that a run's calls can reach.
 pub(super) fn calls(text: &str) -> Result<u64, String> {
-    let most = Limits::MOST_CALLS_PER_RUN;
+    let most = TenantLimits::MOST_CALLS_PER_RUN;
     match count(text)? {
         calls if calls <= most => Ok(calls),
         calls => Err(format!("a run can make {most} calls at most, not {calls}")),

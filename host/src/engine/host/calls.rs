@@ -9,9 +9,9 @@ use crate::engine::sandbox::EPOCHS;
 const REPLAY_FUEL_FACTOR: u64 = 2;
 
 /// `calls` is written by hand because `next` sets the fuel, for which it needs the store.
-pub(super) fn add_to_linker(linker: &mut Linker<HostState>, fuel: u64) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     let mut calls = linker.instance("forge:workflow/calls@0.1.0")?;
-    calls.func_wrap_async("next", move |store, (): ()| Box::new(next(store, fuel)))?;
+    calls.func_wrap_async("next", move |store, (): ()| Box::new(next(store)))?;
     calls.func_wrap("cancel", |mut store: StoreContextMut<'_, HostState>, (call,): (u64,)| {
         let state = store.data_mut();
         let cancelled = state.activation()?.cancel(call);
@@ -19,13 +19,20 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>, fuel: u64) -> wasmti
     })
 }
 
-async fn next(mut store: StoreContextMut<'_, HostState>, fuel: u64) -> wasmtime::Result<(Option<u64>,)> {
+async fn next(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<(Option<u64>,)> {
+    let left = store.get_fuel()?;
     let state = store.data_mut();
+    state.account(left);
     let activation = state.activation()?;
-    let call = activation.next().await;
+    let call = match activation.check_fuel() {
+        Ok(()) => activation.next().await,
+        Err(stop) => Err(stop),
+    };
     let factor = if activation.is_past_replay() { 1 } else { REPLAY_FUEL_FACTOR };
+    let fuel = activation.tenant().limits.fuel_per_activation.saturating_mul(factor);
     let call = state.or_stop(call)?;
-    store.set_fuel(fuel.saturating_mul(factor))?;
+    state.refuelled(fuel);
+    store.set_fuel(fuel)?;
     // It has given way by waiting.
     store.set_epoch_deadline(EPOCHS);
     Ok((call,))

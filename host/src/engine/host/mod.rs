@@ -7,26 +7,23 @@ mod run;
 mod step;
 mod time;
 
-use std::sync::Arc;
-
 use wasmtime::component::{HasSelf, Linker};
 
 use super::activation::HostState;
 use super::bindings::forge::workflow as interfaces;
-use crate::config::Limits;
 use crate::journal::Failure;
 
 impl interfaces::types::Host for HostState {}
 
 /// Makes the host's functions known to the linker.
-pub(super) fn add_to_linker(linker: &mut Linker<HostState>, limits: &Arc<Limits>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     interfaces::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::run::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::time::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::step::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::compensate::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::http::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    calls::add_to_linker(linker, limits.fuel_per_activation)
+    calls::add_to_linker(linker)
 }
 
 impl From<interfaces::types::Failure> for Failure {

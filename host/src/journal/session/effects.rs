@@ -178,6 +178,9 @@ impl Session {
         let (Ready::Effect(seq, _) | Ready::Attempt(seq)) = ready;
         // The guest may have dropped it since it ended.
         let Some(id) = self.waiting.remove(&seq) else { return Ok(None) };
+        if let Ready::Effect(_, Ok(Some(answer))) = &ready {
+            self.bytes += answer.len() as u64;
+        }
         let event = match ready {
             Ready::Effect(seq, outcome) => Event::Delivered { seq, outcome },
             Ready::Attempt(seq) => Event::AttemptStarted { seq },

@@ -145,6 +145,8 @@ pub struct SessionLimits {
     pub max_calls: u64,
     /// Calls under way at once.
     pub max_outstanding: usize,
+    /// Bytes of inputs and results in its journal. Compensations may exceed it, too.
+    pub max_bytes: u64,
     /// How failed compensations are retried.
     pub compensation_retry: RetryPolicy,
 }
@@ -235,6 +237,8 @@ pub struct Session {
     recorded: u64,
     /// Those of them that the guest had not seen end.
     unfinished: Vec<u64>,
+    /// Bytes of inputs and results in the journal, of compensations apart.
+    bytes: u64,
 }
 
 impl Session {
@@ -251,6 +255,7 @@ impl Session {
             reenter: ancestors_of_handlers(&journal),
             recorded: journal.rows().len() as u64,
             unfinished: journal.rows().iter().filter(|row| row.order.is_none()).map(|row| row.seq).collect(),
+            bytes: journal.rows().iter().map(bytes).sum(),
             limits,
             position: 0,
             scopes: HashMap::from_iter([(Scope::BODY, body)]),
@@ -409,7 +414,7 @@ impl Session {
         if self.waiting.len() >= self.limits.max_outstanding {
             return Err(SessionError::Limit(Failure::permanent(
                 super::kind::LIMIT,
-                format!("the workflow has {} calls under way, the most allowed at once", self.waiting.len()),
+                format!("the workflow has {} calls under way, the most allowed at once (calls_outstanding)", self.waiting.len()),
             )));
         }
         let id = self.next_call;
@@ -433,12 +438,28 @@ impl Session {
         if !compensating && count >= self.limits.max_calls {
             return Err(SessionError::Limit(Failure::permanent(
                 super::kind::LIMIT,
-                format!("the run has made {count} calls, the most that one run may make"),
+                format!("the run has made {count} calls, the most that one run may make (calls_per_run)"),
             )));
         }
+        if !compensating && self.bytes > self.limits.max_bytes {
+            return Err(SessionError::Limit(Failure::permanent(
+                super::kind::LIMIT,
+                format!(
+                    "the run's journal has {} bytes; the most is {} (journal_bytes_per_run). Keep large data elsewhere \
+                     and pass references",
+                    self.bytes, self.limits.max_bytes
+                ),
+            )));
+        }
+        self.bytes += begin.input.as_deref().map_or(0, str::len) as u64;
         self.journal.apply(Event::Begun(begin), now)?;
         Ok(count + 1)
     }
+}
+
+/// Bytes of what a call was made with, and of what came of it.
+fn bytes(row: &Row) -> u64 {
+    (row.input.as_deref().map_or(0, str::len) + row.result.as_deref().map_or(0, str::len)) as u64
 }
 
 /// Steps inside which a handler was registered: entering them again is the only way to it.

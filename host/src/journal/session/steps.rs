@@ -68,6 +68,7 @@ impl Session {
         if row.is_open() {
             if let Some(result) = result {
                 check_json(&format!("the result of {what}"), result)?;
+                self.bytes += result.len() as u64;
             }
             self.journal.apply(Event::Completed { seq, result: result.map(Arc::from) }, now)?;
         }

@@ -40,7 +40,7 @@ pub(super) struct RowState<'w> {
     pub(super) is_new: bool,
 }
 
-/// What one statement writes. No two of its runs have the same id, or the same workflow and key, and no two rows
+/// What one statement writes. No two of its runs have the same id, or the same key, and no two rows
 /// the same place.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'w> {
@@ -48,9 +48,11 @@ pub(super) struct Batch<'w> {
     pub(super) rows: Vec<RowState<'w>>,
 }
 
-/// The workflow and the key of a run that has one.
-pub(super) fn key(run: &Run) -> Option<(&Arc<str>, &Arc<str>)> {
-    run.key.as_ref().map(|key| (&run.workflow, key))
+/// What a key is unique with: tenant, workflow and the key of a run that has one.
+pub(super) type Key<'r> = (&'r Arc<str>, &'r Arc<str>, &'r Arc<str>);
+
+pub(super) fn key(run: &Run) -> Option<Key<'_>> {
+    run.key.as_ref().map(|key| (&run.tenant, &run.workflow, key))
 }
 
 impl<'w> Batch<'w> {
@@ -135,7 +137,7 @@ impl<'w> Batch<'w> {
 struct Places<'w> {
     runs: HashMap<RunId, usize>,
     rows: HashMap<(RunId, u64), usize>,
-    keys: HashMap<(&'w Arc<str>, &'w Arc<str>), ()>,
+    keys: HashMap<Key<'w>, ()>,
 }
 
 fn length(document: Option<&Arc<str>>) -> usize {
@@ -166,6 +168,7 @@ mod tests {
     fn run(number: u128, key: Option<&str>) -> Run {
         Run {
             id: RunId(uuid::Uuid::from_u128(number)),
+            tenant: "t".into(),
             workflow: "w".into(),
             version: 1,
             digest: "d".into(),
@@ -182,6 +185,7 @@ mod tests {
             key: key.map(Into::into),
             auth: "{}".into(),
             trace_id: None,
+            fuel: 0,
         }
     }
 

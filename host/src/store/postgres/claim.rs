@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::connection::Connections;
 use super::decode::Columns;
 use super::runs::{self, TABLE};
-use crate::journal::{RunId, Timestamp};
-use crate::store::{Epoch, StoreError};
+use crate::journal::Timestamp;
+use crate::store::{Due, Epoch, StoreError};
 
 /// Each owner's first ones by the index, and of these the first ones. Those that somebody claims at this moment
 /// are left to them. One row without a run is the answer if there are none, and no row if the epoch is over.
@@ -23,8 +23,8 @@ const CLAIM: &str = "WITH fence AS MATERIALIZED ( \
         ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) AS run \
     ORDER BY run.due_at, run.id LIMIT $3 \
 ), claimed AS ( \
-    UPDATE forge_runs SET owner = $1 WHERE id = ANY (ARRAY(SELECT id FROM picked)) RETURNING due_at, id \
-) SELECT claimed.due_at, claimed.id FROM fence LEFT JOIN claimed ON TRUE ORDER BY 1, 2";
+    UPDATE forge_runs SET owner = $1 WHERE id = ANY (ARRAY(SELECT id FROM picked)) RETURNING due_at, id, tenant \
+) SELECT claimed.due_at, claimed.id, claimed.tenant FROM fence LEFT JOIN claimed ON TRUE ORDER BY 1, 2";
 
 /// In the order of their ids, so that two nodes that take the same runs do not wait for each other in a circle.
 const TAKE: &str = "WITH fence AS MATERIALIZED ( \
@@ -44,7 +44,7 @@ pub(super) async fn claim(
     epoch: Epoch,
     until: Timestamp,
     limit: u32,
-) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+) -> Result<Vec<Due>, StoreError> {
     let mut lent = connections.take().await?;
     let query = sqlx::query(CLAIM).bind(epoch.0).bind(until.0).bind(i64::from(limit));
     let rows = lent.all(query).await?;

@@ -12,9 +12,9 @@ use crate::journal::RunId;
 use crate::store::{Epoch, StoreError, Write, Written};
 
 /// Which runs were begun with these workflows and keys.
-const HOLDERS: &str = "SELECT run.id, wanted.place FROM unnest($1::TEXT[], $2::TEXT[]) \
-     WITH ORDINALITY AS wanted (workflow_name, idempotency_key, place) \
-     JOIN forge_runs run USING (workflow_name, idempotency_key)";
+const HOLDERS: &str = "SELECT run.id, wanted.place FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[]) \
+     WITH ORDINALITY AS wanted (tenant, workflow_name, idempotency_key, place) \
+     JOIN forge_runs run USING (tenant, workflow_name, idempotency_key)";
 
 /// A batch that another node's batch was in the way of is tried so often.
 const TRIES: u32 = 5;
@@ -116,18 +116,18 @@ async fn answers(
     let mut losers = Vec::new();
     for (place, write) in writes.iter().enumerate() {
         if let Write::Start(run) | Write::Offer(run) = write
-            && let Some((workflow, key)) = key(run)
+            && let Some((tenant, workflow, key)) = key(run)
             && !begun.contains(&run.id.0)
         {
-            losers.push((place, run.id, text::encode(workflow), text::encode(key)));
+            losers.push((place, run.id, [tenant, workflow, key].map(|part| text::encode(part))));
         }
     }
     if losers.is_empty() {
         return Ok(written);
     }
-    let (workflows, keys): (Vec<_>, Vec<_>) =
-        losers.iter().map(|(_, _, workflow, key)| (workflow.clone(), key.clone())).unzip();
-    let rows = connection.all(sqlx::query(HOLDERS).bind(workflows).bind(keys)).await?;
+    let part = |part: usize| losers.iter().map(|(_, _, key)| key[part].clone()).collect::<Vec<_>>();
+    let query = sqlx::query(HOLDERS).bind(part(0)).bind(part(1)).bind(part(2));
+    let rows = connection.all(query).await?;
     let mut holders = vec![None; losers.len()];
     for row in &rows {
         let mut columns = Columns::new("forge_runs", row);

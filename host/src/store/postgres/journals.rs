@@ -23,14 +23,14 @@ const LOAD: &str = concat!(
      NULL::BIGINT, NULL::BIGINT, NULL::BIGINT FROM forge_runs WHERE id = ANY ($1) \
      UNION ALL SELECT run_id, seq, NULL, NULL, \
      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-     scope_step, scope_attempt, call_index, kind, name, fingerprint, options, input, status, result, error, error_kind, \
+     NULL, NULL, scope_step, scope_attempt, call_index, kind, name, fingerprint, options, input, status, result, error, error_kind, \
      error_retryable, attempt, attempt_orders, call_order, wake_at, started_at, completed_at \
      FROM forge_steps WHERE run_id = ANY ($1)"
 );
 
 /// Where the columns of runs begin, and those of rows.
 const RUN: usize = 4;
-const ROW: usize = RUN + 19;
+const ROW: usize = RUN + 21;
 
 /// A run as it was found, and whose it is.
 pub(super) struct Found {

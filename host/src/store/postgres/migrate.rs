@@ -17,8 +17,11 @@ struct Migration {
     needs: i32,
 }
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 },
+    // A host that does not know tenants would run their workflows without their limits.
+    Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
+];
 
 /// One at a time. The lock is of one schema of one database, and ends with the transaction.
 const LOCK: &str =

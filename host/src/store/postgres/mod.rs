@@ -9,6 +9,7 @@ mod claim;
 mod commit;
 mod connection;
 mod decode;
+mod directory;
 mod error;
 mod journals;
 mod lease;
@@ -41,8 +42,9 @@ use self::connection::Connections;
 use self::journals::Found;
 use self::notices::{Voice, Word};
 use self::writing::WriteConnection;
+use super::directory::{Change, Deed, DeedFilter, Directory, Entry, Used};
 use super::{
-    Answer, Ask, Epoch, Loaded, Node, Nodes, Notice, Question, Store, StoreError, Taken, VersionRow, Write,
+    Answer, Ask, Due, Epoch, Loaded, Node, Nodes, Notice, Question, Store, StoreError, Taken, VersionRow, Write,
     Written,
 };
 use crate::executor::{RunFilter, RunSummary};
@@ -79,6 +81,10 @@ struct Shared {
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn directory(&self) -> &dyn Directory {
+        self
+    }
+
     fn epoch(&self) -> Epoch {
         self.shared.voice.epoch()
     }
@@ -96,7 +102,7 @@ impl Store for PostgresStore {
         epoch: Epoch,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+    ) -> Result<Vec<Due>, StoreError> {
         let claimed = claim::claim(&self.shared.readers, epoch, until, limit).await;
         if matches!(claimed, Err(StoreError::Unavailable(_) | StoreError::Corrupt { .. })) {
             self.shared.lost_claim.store(true, Ordering::Release);
@@ -129,8 +135,13 @@ impl Store for PostgresStore {
         runs::get(&self.shared.readers, id).await
     }
 
-    async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
-        runs::with_key(&self.shared.readers, workflow, key).await
+    async fn run_with_key(
+        &self,
+        tenant: &str,
+        workflow: &str,
+        key: &str,
+    ) -> Result<Option<Run>, StoreError> {
+        runs::with_key(&self.shared.readers, tenant, workflow, key).await
     }
 
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
@@ -139,8 +150,8 @@ impl Store for PostgresStore {
         Ok(ids.iter().map(|id| found.remove(id).map(|found| found.loaded).transpose()).collect())
     }
 
-    async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        runs::list(&self.shared.readers, filter).await
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        runs::list(&self.shared.readers, tenant, filter).await
     }
 
     async fn due(
@@ -149,7 +160,7 @@ impl Store for PostgresStore {
         after: Option<(Timestamp, RunId)>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+    ) -> Result<Vec<Due>, StoreError> {
         runs::due(&self.shared.readers, epoch, after, until, limit).await
     }
 
@@ -170,22 +181,45 @@ impl Store for PostgresStore {
         modules::component(&self.shared.readers, digest).await
     }
 
-    async fn versions(&self, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
-        modules::versions(&self.shared.readers, workflow).await
+    async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
+        modules::versions(&self.shared.readers, tenant, workflow).await
     }
 
-    async fn activate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        modules::activate(&self.shared.readers, &self.shared.voice, workflow, version).await
+    async fn activate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError> {
+        modules::activate(&self.shared.readers, &self.shared.voice, tenant, workflow, version).await
     }
 
-    async fn deprecate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        modules::deprecate(&self.shared.readers, &self.shared.voice, workflow, version).await
+    async fn deprecate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError> {
+        modules::deprecate(&self.shared.readers, &self.shared.voice, tenant, workflow, version).await
     }
 
     async fn close(&self) {
         self.stop.token().cancel();
         self.shared.writer.lock().await.close(&self.shared).await;
         self.shared.readers.close().await;
+    }
+}
+
+#[async_trait]
+impl Directory for PostgresStore {
+    async fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+        directory::entries(&self.shared.readers).await
+    }
+
+    async fn change(&self, change: Option<&Change>, deed: &Deed) -> Result<bool, StoreError> {
+        directory::change(&self.shared.readers, &self.shared.voice, change, deed).await
+    }
+
+    async fn deeds(&self, filter: &DeedFilter) -> Result<Vec<(i64, Deed)>, StoreError> {
+        directory::deeds(&self.shared.readers, filter).await
+    }
+
+    async fn charge(&self, used: &[Used]) -> Result<(), StoreError> {
+        directory::charge(&self.shared.readers, used).await
+    }
+
+    async fn used(&self, tenant: Option<&str>, hours: std::ops::Range<i64>) -> Result<Vec<Used>, StoreError> {
+        directory::used(&self.shared.readers, tenant, &hours).await
     }
 }
 

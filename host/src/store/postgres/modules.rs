@@ -17,21 +17,21 @@ const INSERT_MODULE: &str = "INSERT INTO forge_workflow_modules (digest, compone
      WHERE forge_workflow_modules.component IS NULL AND excluded.component IS NOT NULL";
 
 const INSERT_VERSION: &str = "INSERT INTO forge_workflow_versions \
-     (workflow_name, version, digest, timeout_ms, created_at, deprecated, active) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+     (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
 
 /// The columns that [`decode`] takes.
 macro_rules! columns {
     () => {
-        "workflow_name, version, digest, timeout_ms, deprecated, active, created_at FROM forge_workflow_versions"
+        "workflow_name, version, digest, timeout_ms, deprecated, active, created_at, tenant FROM forge_workflow_versions"
     };
 }
 
-const VERSION: &str = concat!("SELECT ", columns!(), " WHERE workflow_name = $1 AND version = $2");
+const VERSION: &str = concat!("SELECT ", columns!(), " WHERE tenant = $3 AND workflow_name = $1 AND version = $2");
 
-const ALL: &str = concat!("SELECT ", columns!(), " ORDER BY workflow_name, version DESC");
+const ALL: &str = concat!("SELECT ", columns!(), " WHERE tenant = $1 ORDER BY workflow_name, version DESC");
 
-const OF_ONE: &str = concat!("SELECT ", columns!(), " WHERE workflow_name = $1 ORDER BY version DESC");
+const OF_ONE: &str = concat!("SELECT ", columns!(), " WHERE tenant = $1 AND workflow_name = $2 ORDER BY version DESC");
 
 const COMPONENT: &str =
     "SELECT component FROM forge_workflow_modules WHERE digest = $1 AND component IS NOT NULL";
@@ -41,13 +41,13 @@ const TELL: &str = "SELECT pg_notify($1, $2)";
 /// All versions of the workflow, if the wanted one is among them. `$3` and `$4` are the channel and the notice.
 const ACTIVATE: &str = "WITH changed AS ( \
     UPDATE forge_workflow_versions SET active = version = $2, deprecated = deprecated AND version <> $2 \
-     WHERE workflow_name = $1 AND EXISTS ( \
-        SELECT FROM forge_workflow_versions WHERE workflow_name = $1 AND version = $2) RETURNING version \
+     WHERE tenant = $5 AND workflow_name = $1 AND EXISTS ( \
+        SELECT FROM forge_workflow_versions WHERE tenant = $5 AND workflow_name = $1 AND version = $2) RETURNING version \
 ) SELECT pg_notify($3, $4) FROM changed WHERE version = $2";
 
 const DEPRECATE: &str = "WITH changed AS ( \
     UPDATE forge_workflow_versions SET active = FALSE, deprecated = TRUE \
-     WHERE workflow_name = $1 AND version = $2 RETURNING version \
+     WHERE tenant = $5 AND workflow_name = $1 AND version = $2 RETURNING version \
 ) SELECT pg_notify($3, $4) FROM changed";
 
 /// Inserts a component and its versions, unless one of them exists with another component: that one
@@ -76,7 +76,8 @@ pub(super) async fn register(
             .bind(version.timeout_ms.cast_signed())
             .bind(version.created_at.0)
             .bind(version.deprecated)
-            .bind(version.active);
+            .bind(version.active)
+            .bind(text::encode(&version.tenant));
         connection.all(insert).await?;
     }
     connection.all(sqlx::query(TELL).bind(voice.channel()).bind(voice.versions())).await?;
@@ -92,7 +93,7 @@ async fn taken(
 ) -> Result<Option<VersionRow>, StoreError> {
     for version in versions {
         let workflow = text::encode(&version.workflow);
-        let query = sqlx::query(VERSION).bind(workflow).bind(i64::from(version.version));
+        let query = sqlx::query(VERSION).bind(workflow).bind(i64::from(version.version)).bind(text::encode(&version.tenant));
         let existing = connection.all(query).await?.first().map(decode).transpose()?;
         if let Some(existing) = existing.filter(|existing| existing.digest != digest) {
             return Ok(Some(existing));
@@ -111,11 +112,15 @@ pub(super) async fn component(
 
 pub(super) async fn versions(
     connections: &Connections,
+    tenant: &str,
     workflow: Option<&str>,
 ) -> Result<Vec<VersionRow>, StoreError> {
     let rows = match workflow {
-        Some(workflow) => connections.all(|| sqlx::query(OF_ONE).bind(text::encode(workflow))).await?,
-        None => connections.all(|| sqlx::query(ALL)).await?,
+        Some(workflow) => {
+            let query = || sqlx::query(OF_ONE).bind(text::encode(tenant)).bind(text::encode(workflow));
+            connections.all(query).await?
+        }
+        None => connections.all(|| sqlx::query(ALL).bind(text::encode(tenant))).await?,
     };
     rows.iter().map(decode).collect()
 }
@@ -123,19 +128,21 @@ pub(super) async fn versions(
 pub(super) async fn activate(
     connections: &Connections,
     voice: &Voice,
+    tenant: &str,
     workflow: &str,
     version: u32,
 ) -> Result<bool, StoreError> {
-    change(connections, voice, ACTIVATE, workflow, version).await
+    change(connections, voice, ACTIVATE, [tenant, workflow], version).await
 }
 
 pub(super) async fn deprecate(
     connections: &Connections,
     voice: &Voice,
+    tenant: &str,
     workflow: &str,
     version: u32,
 ) -> Result<bool, StoreError> {
-    change(connections, voice, DEPRECATE, workflow, version).await
+    change(connections, voice, DEPRECATE, [tenant, workflow], version).await
 }
 
 /// Whether there is such a version.
@@ -143,12 +150,12 @@ async fn change(
     connections: &Connections,
     voice: &Voice,
     sql: &'static str,
-    workflow: &str,
+    [tenant, workflow]: [&str; 2],
     version: u32,
 ) -> Result<bool, StoreError> {
     let query = || {
         let query = sqlx::query(sql).bind(text::encode(workflow)).bind(i64::from(version));
-        query.bind(voice.channel()).bind(voice.versions())
+        query.bind(voice.channel()).bind(voice.versions()).bind(text::encode(tenant))
     };
     Ok(connections.first(query).await?.is_some())
 }
@@ -163,5 +170,6 @@ fn decode(row: &PgRow) -> Result<VersionRow, StoreError> {
         deprecated: columns.flag()?,
         active: columns.flag()?,
         created_at: columns.time()?,
+        tenant: columns.text()?.to_string(),
     })
 }

@@ -6,7 +6,8 @@ use super::decode::Columns;
 use super::text;
 use crate::executor::{RunFilter, RunSummary};
 use crate::journal::{Pause, Run, RunId, Timestamp};
-use crate::store::{Epoch, StoreError};
+use crate::store::{Due, Epoch, StoreError};
+use crate::tenants::DEFAULT_TENANT;
 
 pub(super) const TABLE: &str = "forge_runs";
 
@@ -14,7 +15,8 @@ pub(super) const TABLE: &str = "forge_runs";
 macro_rules! columns {
     () => {
         "id, workflow_name, version, digest, input, output, status, started_at, completed_at, deadline, wake_at, \
-         failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id"
+         failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id, \
+         tenant, fuel"
     };
 }
 pub(super) use columns;
@@ -22,9 +24,9 @@ pub(super) use columns;
 const GET: &str = concat!("SELECT ", columns!(), " FROM forge_runs WHERE id = $1");
 
 const WITH_KEY: &str =
-    concat!("SELECT ", columns!(), " FROM forge_runs WHERE workflow_name = $1 AND idempotency_key = $2");
+    concat!("SELECT ", columns!(), " FROM forge_runs WHERE tenant = $1 AND workflow_name = $2 AND idempotency_key = $3");
 
-const DUE: &str = "SELECT due_at, id FROM forge_runs \
+const DUE: &str = "SELECT due_at, id, tenant FROM forge_runs \
      WHERE owner = $1 AND due_at IS NOT NULL AND due_at <= $2 AND (due_at, id) > ($3, $4) \
      ORDER BY due_at, id LIMIT $5";
 
@@ -37,11 +39,13 @@ pub(super) async fn get(readers: &Connections, id: RunId) -> Result<Option<Run>,
 
 pub(super) async fn with_key(
     readers: &Connections,
+    tenant: &str,
     workflow: &str,
     key: &str,
 ) -> Result<Option<Run>, StoreError> {
-    let (workflow, key) = (text::encode(workflow), text::encode(key));
-    let row = readers.first(|| sqlx::query(WITH_KEY).bind(&*workflow).bind(&*key)).await?;
+    let [tenant, workflow, key] = [tenant, workflow, key].map(text::encode);
+    let row =
+        readers.first(|| sqlx::query(WITH_KEY).bind(&*tenant).bind(&*workflow).bind(&*key)).await?;
     row.map(|row| decode(&mut Columns::new(TABLE, &row))).transpose()
 }
 
@@ -65,6 +69,8 @@ pub(super) fn decode(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
         key: columns.optional_text()?,
         auth: columns.text()?,
         trace_id: columns.optional_text()?,
+        tenant: columns.text()?,
+        fuel: columns.bits()?,
     })
 }
 
@@ -75,12 +81,20 @@ fn pause(columns: &mut Columns<'_>) -> Result<Option<Pause>, StoreError> {
     Ok(reason.zip(from).map(|(reason, from)| Pause { reason, message, from }))
 }
 
-pub(super) async fn list(readers: &Connections, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+pub(super) async fn list(
+    readers: &Connections,
+    tenant: &str,
+    filter: &RunFilter,
+) -> Result<Vec<RunSummary>, StoreError> {
     let mut sql =
         "SELECT id, workflow_name, version, status, started_at, completed_at, error FROM forge_runs \
-                   WHERE TRUE"
+                   WHERE tenant = $1"
             .to_owned();
-    let mut conditions = 0;
+    if tenant != DEFAULT_TENANT {
+        // What lets PostgreSQL use the index.
+        sql.push_str(" AND tenant <> 'default'");
+    }
+    let mut conditions = 1;
     for (condition, asked) in [
         ("workflow_name", filter.workflow.is_some()),
         ("status", filter.status.is_some()),
@@ -95,6 +109,7 @@ pub(super) async fn list(readers: &Connections, filter: &RunFilter) -> Result<Ve
     sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", conditions + 1));
     let arguments = || {
         let mut arguments = PgArguments::default();
+        arguments.add(text::encode(tenant))?;
         if let Some(workflow) = &filter.workflow {
             arguments.add(text::encode(workflow))?;
         }
@@ -133,17 +148,16 @@ pub(super) async fn due(
     after: Option<(Timestamp, RunId)>,
     until: Timestamp,
     limit: u32,
-) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+) -> Result<Vec<Due>, StoreError> {
     let (time, id) = after.map_or((i64::MIN, uuid::Uuid::nil()), |(time, id)| (time.0, id.0));
     let query = || sqlx::query(DUE).bind(epoch.0).bind(until.0).bind(time).bind(id).bind(i64::from(limit));
     let rows = readers.all(query).await?;
     rows.iter().map(decode_due).collect()
 }
 
-/// When a run is due, and its id.
-pub(super) fn decode_due(row: &PgRow) -> Result<(Timestamp, RunId), StoreError> {
+pub(super) fn decode_due(row: &PgRow) -> Result<Due, StoreError> {
     let mut columns = Columns::new(TABLE, row);
-    Ok((columns.time()?, columns.run_id()?))
+    Ok(Due { at: columns.time()?, run: columns.run_id()?, tenant: columns.text()? })
 }
 
 pub(super) async fn unfinished(readers: &Connections) -> Result<u64, StoreError> {

@@ -16,7 +16,7 @@ use crate::journal::StepOptions;
 use crate::store::Epoch;
 
 /// Columns and their types, in the order in which [`Arrays::runs`] adds them.
-const RUN: [(&str, &str); 22] = [
+const RUN: [(&str, &str); 24] = [
     ("id", "UUID"),
     ("owner", "BIGINT"),
     ("version", "BIGINT"),
@@ -39,10 +39,12 @@ const RUN: [(&str, &str); 22] = [
     ("pause_from", "TEXT"),
     ("idempotency_key", "TEXT"),
     ("trace_id", "TEXT"),
+    ("tenant", "TEXT"),
+    ("fuel", "BIGINT"),
 ];
 
 /// Those of a run that change.
-const RUN_CHANGES: [&str; 11] = [
+const RUN_CHANGES: [&str; 12] = [
     "output",
     "status",
     "completed_at",
@@ -54,6 +56,7 @@ const RUN_CHANGES: [&str; 11] = [
     "pause_reason",
     "pause_message",
     "pause_from",
+    "fuel",
 ];
 
 /// The same for [`Arrays::rows`].
@@ -277,7 +280,9 @@ impl Arrays {
         self.column(runs, |state| optional(state.run.pause.as_ref().map(|pause| pause.message.as_str())))?;
         self.column(runs, |state| state.run.pause.as_ref().map(|pause| pause.from.as_str()))?;
         self.column(runs, |state| document(&state.run.key))?;
-        self.column(runs, |state| document(&state.run.trace_id))
+        self.column(runs, |state| document(&state.run.trace_id))?;
+        self.column(runs, |state| text::encode(&state.run.tenant))?;
+        self.column(runs, |state| state.run.fuel.cast_signed())
     }
 
     fn rows(&mut self, rows: &[RowState<'_>]) -> Result<(), QueryError> {

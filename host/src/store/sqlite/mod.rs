@@ -5,6 +5,7 @@
 
 mod connection;
 mod decode;
+mod directory;
 mod log;
 mod modules;
 mod open;
@@ -18,7 +19,8 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use self::connection::{Readers, WriteConnection};
-use super::{Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
+use super::directory::{Change, Deed, DeedFilter, Directory, Entry, Used};
+use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 use crate::executor::{RunFilter, RunSummary};
 use crate::journal::{Run, RunId, Timestamp};
 
@@ -36,6 +38,10 @@ struct Shared {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn directory(&self) -> &dyn Directory {
+        self
+    }
+
     /// Works on the thread that it is called on: the writer has one of its own, and each way to
     /// another thread and back would cost as much as the commit.
     async fn commit(&self, _: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
@@ -55,9 +61,14 @@ impl Store for SqliteStore {
         self.reading(move |connection| runs::get(connection, id)).await
     }
 
-    async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
-        let (workflow, key) = (workflow.to_owned(), key.to_owned());
-        self.reading(move |connection| runs::with_key(connection, &workflow, &key)).await
+    async fn run_with_key(
+        &self,
+        tenant: &str,
+        workflow: &str,
+        key: &str,
+    ) -> Result<Option<Run>, StoreError> {
+        let (tenant, workflow, key) = (tenant.to_owned(), workflow.to_owned(), key.to_owned());
+        self.reading(move |connection| runs::with_key(connection, &tenant, &workflow, &key)).await
     }
 
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
@@ -73,9 +84,9 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        let filter = filter.clone();
-        self.reading(move |connection| runs::list(connection, &filter)).await
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        let (tenant, filter) = (tenant.to_owned(), filter.clone());
+        self.reading(move |connection| runs::list(connection, &tenant, &filter)).await
     }
 
     async fn due(
@@ -84,7 +95,7 @@ impl Store for SqliteStore {
         after: Option<(Timestamp, RunId)>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+    ) -> Result<Vec<Due>, StoreError> {
         self.reading(move |connection| runs::due(connection, after, until, limit)).await
     }
 
@@ -111,19 +122,19 @@ impl Store for SqliteStore {
         self.reading(move |connection| modules::component(connection, &digest)).await
     }
 
-    async fn versions(&self, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
-        let workflow = workflow.map(str::to_owned);
-        self.reading(move |connection| modules::versions(connection, workflow.as_deref())).await
+    async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
+        let (tenant, workflow) = (tenant.to_owned(), workflow.map(str::to_owned));
+        self.reading(move |connection| modules::versions(connection, &tenant, workflow.as_deref())).await
     }
 
-    async fn activate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        let workflow = workflow.to_owned();
-        self.writing(move |connection| modules::activate(connection, &workflow, version)).await
+    async fn activate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError> {
+        let (tenant, workflow) = (tenant.to_owned(), workflow.to_owned());
+        self.writing(move |connection| modules::activate(connection, &tenant, &workflow, version)).await
     }
 
-    async fn deprecate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        let workflow = workflow.to_owned();
-        self.writing(move |connection| modules::deprecate(connection, &workflow, version)).await
+    async fn deprecate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError> {
+        let (tenant, workflow) = (tenant.to_owned(), workflow.to_owned());
+        self.writing(move |connection| modules::deprecate(connection, &tenant, &workflow, version)).await
     }
 
     async fn close(&self) {
@@ -136,6 +147,33 @@ impl Store for SqliteStore {
         if let Err(error) = closed.await {
             tracing::warn!(%error, "the database was not closed");
         }
+    }
+}
+
+#[async_trait]
+impl Directory for SqliteStore {
+    async fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+        self.reading(directory::entries).await
+    }
+
+    async fn change(&self, change: Option<&Change>, deed: &Deed) -> Result<bool, StoreError> {
+        let (change, deed) = (change.cloned(), deed.clone());
+        self.writing(move |connection| directory::change(connection, change.as_ref(), &deed)).await
+    }
+
+    async fn deeds(&self, filter: &DeedFilter) -> Result<Vec<(i64, Deed)>, StoreError> {
+        let filter = filter.clone();
+        self.reading(move |connection| directory::deeds(connection, &filter)).await
+    }
+
+    async fn charge(&self, used: &[Used]) -> Result<(), StoreError> {
+        let used = used.to_vec();
+        self.writing(move |connection| directory::charge(connection, &used)).await
+    }
+
+    async fn used(&self, tenant: Option<&str>, hours: std::ops::Range<i64>) -> Result<Vec<Used>, StoreError> {
+        let tenant = tenant.map(str::to_owned);
+        self.reading(move |connection| directory::used(connection, tenant.as_deref(), &hours)).await
     }
 }
 

@@ -6,7 +6,7 @@ use crate::store::{StoreError, VersionRow};
 
 const TABLE: &str = "forge_workflow_versions";
 
-const COLUMNS: &str = "workflow_name, version, digest, timeout_ms, deprecated, active, created_at";
+const COLUMNS: &str = "tenant, workflow_name, version, digest, timeout_ms, deprecated, active, created_at";
 
 /// Inserts a component and its versions, unless one of them exists with another component: that one
 /// is the answer.
@@ -30,7 +30,7 @@ fn taken(
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
     for version in versions {
-        let existing = self::versions(connection, Some(&version.workflow))?;
+        let existing = self::versions(connection, &version.tenant, Some(&version.workflow))?;
         let existing = existing.into_iter().find(|existing| existing.version == version.version);
         if let Some(existing) = existing.filter(|existing| existing.digest != digest) {
             return Ok(Some(existing));
@@ -53,8 +53,9 @@ fn insert(
     )?;
     for version in versions {
         connection.execute(
-            &format!("INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"),
+            &format!("INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"),
             params![
+                version.tenant,
                 version.workflow,
                 version.version,
                 version.digest,
@@ -75,12 +76,14 @@ pub(super) fn component(connection: &Connection, digest: &str) -> Result<Option<
 
 pub(super) fn versions(
     connection: &Connection,
+    tenant: &str,
     workflow: Option<&str>,
 ) -> Result<Vec<VersionRow>, StoreError> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM {TABLE} WHERE ?1 IS NULL OR workflow_name = ?1 ORDER BY workflow_name, version DESC"
+        "SELECT {COLUMNS} FROM {TABLE} WHERE tenant = ?1 AND (?2 IS NULL OR workflow_name = ?2) \
+         ORDER BY workflow_name, version DESC"
     ))?;
-    let mut rows = statement.query([workflow])?;
+    let mut rows = statement.query(params![tenant, workflow])?;
     let mut versions = Vec::new();
     while let Some(row) = rows.next()? {
         versions.push(decode(row)?);
@@ -88,25 +91,37 @@ pub(super) fn versions(
     Ok(versions)
 }
 
-pub(super) fn activate(connection: &Connection, workflow: &str, version: u32) -> Result<bool, StoreError> {
+pub(super) fn activate(
+    connection: &Connection,
+    tenant: &str,
+    workflow: &str,
+    version: u32,
+) -> Result<bool, StoreError> {
     let found = connection.execute(
-        "UPDATE forge_workflow_versions SET active = 1, deprecated = 0 WHERE workflow_name = ? AND version = ?",
-        params![workflow, version],
+        "UPDATE forge_workflow_versions SET active = 1, deprecated = 0 WHERE tenant = ? AND workflow_name = ? \
+         AND version = ?",
+        params![tenant, workflow, version],
     )?;
     if found == 0 {
         return Ok(false);
     }
     connection.execute(
-        "UPDATE forge_workflow_versions SET active = 0 WHERE workflow_name = ? AND version <> ?",
-        params![workflow, version],
+        "UPDATE forge_workflow_versions SET active = 0 WHERE tenant = ? AND workflow_name = ? AND version <> ?",
+        params![tenant, workflow, version],
     )?;
     Ok(true)
 }
 
-pub(super) fn deprecate(connection: &Connection, workflow: &str, version: u32) -> Result<bool, StoreError> {
+pub(super) fn deprecate(
+    connection: &Connection,
+    tenant: &str,
+    workflow: &str,
+    version: u32,
+) -> Result<bool, StoreError> {
     let found = connection.execute(
-        "UPDATE forge_workflow_versions SET deprecated = 1, active = 0 WHERE workflow_name = ? AND version = ?",
-        params![workflow, version],
+        "UPDATE forge_workflow_versions SET deprecated = 1, active = 0 WHERE tenant = ? AND workflow_name = ? \
+         AND version = ?",
+        params![tenant, workflow, version],
     )?;
     Ok(found > 0)
 }
@@ -118,6 +133,7 @@ fn decode(row: &Row<'_>) -> Result<VersionRow, StoreError> {
         why: format!("column created_at: {error}"),
     };
     Ok(VersionRow {
+        tenant: columns.text()?.to_string(),
         workflow: columns.text()?.to_string(),
         version: columns.number()?,
         digest: columns.text()?.to_string(),

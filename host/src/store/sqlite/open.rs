@@ -10,7 +10,10 @@ use super::{Shared, SqliteStore, log};
 use crate::store::StoreError;
 
 /// The schema, one change after the other. SQLite's `user_version` says how many of them a file has.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_workflows.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../../migrations/sqlite/0001_workflows.sql"),
+    include_str!("../../../../migrations/sqlite/0002_tenants.sql"),
+];
 
 impl SqliteStore {
     /// Opens the database file, creates it if it is not there, and brings its schema up to date.

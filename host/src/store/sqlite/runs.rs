@@ -3,27 +3,29 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql, 
 use super::decode::Columns;
 use crate::executor::{RunFilter, RunSummary};
 use crate::journal::{Pause, Run, RunId, Timestamp};
-use crate::store::{StoreError, Write, Written};
+use crate::store::{Due, StoreError, Write, Written};
+use crate::tenants::DEFAULT_TENANT;
 
 const TABLE: &str = "forge_runs";
 
 const INSERT: &str = "INSERT INTO forge_runs (id, workflow_name, version, digest, input, output, status, started_at, \
      completed_at, deadline, wake_at, due_at, error, failure, stuck, pause_reason, pause_message, pause_from, \
-     idempotency_key, auth, trace_id) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     idempotency_key, auth, trace_id, tenant, fuel) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const ON_KEY_TAKEN: &str =
-    " ON CONFLICT (workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
+    " ON CONFLICT (tenant, workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
 
 /// What never changes is left alone.
 const ON_EXISTING: &str = " ON CONFLICT (id) DO UPDATE SET output = excluded.output, status = excluded.status, \
      completed_at = excluded.completed_at, wake_at = excluded.wake_at, due_at = excluded.due_at, \
      error = excluded.error, failure = excluded.failure, stuck = excluded.stuck, \
-     pause_reason = excluded.pause_reason, pause_message = excluded.pause_message, pause_from = excluded.pause_from";
+     pause_reason = excluded.pause_reason, pause_message = excluded.pause_message, pause_from = excluded.pause_from, \
+     fuel = excluded.fuel";
 
 const SELECT: &str = "SELECT id, workflow_name, version, digest, input, output, status, started_at, completed_at, \
-     deadline, wake_at, failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id \
-     FROM forge_runs";
+     deadline, wake_at, failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id, \
+     tenant, fuel FROM forge_runs";
 
 /// Runs that began before one, whether it is there or not.
 const BEFORE: &str = " AND number < \
@@ -47,7 +49,7 @@ pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Writ
 }
 
 fn key_holder(connection: &Connection, run: &Run) -> Result<Option<RunId>, StoreError> {
-    let holder = with_key(connection, &run.workflow, run.key.as_deref().unwrap_or_default())?;
+    let holder = with_key(connection, &run.tenant, &run.workflow, run.key.as_deref().unwrap_or_default())?;
     Ok(holder.map(|holder| holder.id))
 }
 
@@ -95,6 +97,8 @@ fn put(statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreErr
         run.key.as_deref(),
         &*run.auth,
         run.trace_id.as_deref(),
+        &*run.tenant,
+        run.fuel.cast_signed(),
     ])?)
 }
 
@@ -105,12 +109,13 @@ pub(super) fn get(connection: &Connection, id: RunId) -> Result<Option<Run>, Sto
 
 pub(super) fn with_key(
     connection: &Connection,
+    tenant: &str,
     workflow: &str,
     key: &str,
 ) -> Result<Option<Run>, StoreError> {
-    let sql = format!("{SELECT} WHERE workflow_name = ? AND idempotency_key = ?");
+    let sql = format!("{SELECT} WHERE tenant = ? AND workflow_name = ? AND idempotency_key = ?");
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_row([workflow, key], |row| Ok(decode(row))).optional()?.transpose()
+    statement.query_row([tenant, workflow, key], |row| Ok(decode(row))).optional()?.transpose()
 }
 
 fn decode(row: &Row<'_>) -> Result<Run, StoreError> {
@@ -133,6 +138,8 @@ fn decode(row: &Row<'_>) -> Result<Run, StoreError> {
         key: columns.optional_text()?,
         auth: columns.text()?,
         trace_id: columns.optional_text()?,
+        tenant: columns.text()?,
+        fuel: columns.number::<i64>()?.cast_unsigned(),
     })
 }
 
@@ -143,12 +150,20 @@ fn pause(columns: &mut Columns<'_>) -> Result<Option<Pause>, StoreError> {
     Ok(reason.zip(from).map(|(reason, from)| Pause { reason, message, from }))
 }
 
-pub(super) fn list(connection: &Connection, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+pub(super) fn list(
+    connection: &Connection,
+    tenant: &str,
+    filter: &RunFilter,
+) -> Result<Vec<RunSummary>, StoreError> {
     let mut sql =
         "SELECT id, workflow_name, version, status, started_at, completed_at, error FROM forge_runs \
-                   WHERE 1"
+                   WHERE tenant = ?"
             .to_owned();
-    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(tenant.to_owned())];
+    if tenant != DEFAULT_TENANT {
+        // What lets SQLite use the index.
+        sql.push_str(" AND tenant <> 'default'");
+    }
     if let Some(workflow) = &filter.workflow {
         sql.push_str(" AND workflow_name = ?");
         values.push(Box::new(workflow.clone()));
@@ -190,9 +205,9 @@ pub(super) fn due(
     after: Option<(Timestamp, RunId)>,
     until: Timestamp,
     limit: u32,
-) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+) -> Result<Vec<Due>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT due_at, id FROM forge_runs WHERE due_at IS NOT NULL AND due_at <= ?1 \
+        "SELECT due_at, id, tenant FROM forge_runs WHERE due_at IS NOT NULL AND due_at <= ?1 \
          AND (due_at, number) > (?2, coalesce((SELECT number FROM forge_runs WHERE id = ?3), -1)) \
          ORDER BY due_at, number LIMIT ?4",
     )?;
@@ -201,7 +216,7 @@ pub(super) fn due(
     let mut due = Vec::new();
     while let Some(row) = rows.next()? {
         let mut columns = Columns::new(TABLE, row);
-        due.push((columns.time()?, columns.parsed()?));
+        due.push(Due { at: columns.time()?, run: columns.parsed()?, tenant: columns.text()? });
     }
     Ok(due)
 }

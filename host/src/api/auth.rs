@@ -1,0 +1,171 @@
+//! Who asks, and whether they may.
+//!
+//! What an endpoint takes stands in the OpenAPI document, and is enforced from there: an endpoint that says nothing
+//! can be used by nobody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::ApiError;
+use crate::executor::WorkflowExecutor;
+use crate::tenants::{Caller, Denied, Role};
+
+/// Names the tenant for which a key of the host acts.
+pub const TENANT: HeaderName = HeaderName::from_static("forge-tenant");
+
+/// The security scheme's name in the document. Its scopes are roles.
+const SCHEME: &str = "key";
+
+/// The scope of what only the host's own keys may do.
+const HOST: &str = "host";
+
+/// What an endpoint takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Requirement {
+    /// None: nobody is asked who they are.
+    role: Option<Role>,
+    /// A key of the host.
+    host: bool,
+}
+
+/// Lets in who may.
+#[derive(Clone)]
+pub(super) struct Gate {
+    executor: WorkflowExecutor,
+    /// By method and path, as the router has it. Never iterated.
+    requirements: Arc<HashMap<(String, String), Requirement>>,
+}
+
+impl Gate {
+    pub(super) fn new(executor: WorkflowExecutor, document: &OpenApi) -> Self {
+        Self { executor, requirements: Arc::new(requirements(document)) }
+    }
+
+    async fn caller(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let requirement = self.requirements.get(&(method.as_str().to_ascii_lowercase(), path.to_owned()));
+        let Some(requirement) = requirement else { return Err(ApiError::not_open(path)) };
+        let Some(role) = requirement.role else { return Ok(None) };
+        let token = bearer(headers)?;
+        let tenant = match headers.get(TENANT) {
+            None => None,
+            Some(tenant) => Some(tenant.to_str().map_err(|_| {
+                ApiError::invalid_parameter("the header `Forge-Tenant` is no tenant's name")
+            })?),
+        };
+        let caller = self.executor.tenants().authenticate(token, tenant).await?;
+        caller.check(role)?;
+        if requirement.host && !caller.is_host {
+            return Err(ApiError::host_only());
+        }
+        Ok(Some(caller))
+    }
+}
+
+/// Lets a request through with who it is from.
+pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let caller = gate.caller(request.method(), &path.unwrap_or_default(), request.headers()).await;
+    match caller {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Ok(None) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let value = value.to_str().map_err(|_| Denied::InvalidKey)?;
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(Denied::NoKey.into()),
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Denied::NoKey.into())
+    }
+}
+
+/// Adds the scheme to the document.
+pub(super) fn describe(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_default();
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+        "An API key. What an endpoint names is the role that it takes (`read`, `start`, `deploy` or `admin`: each \
+         may do what those before it may); `host` means a key that belongs to no tenant. A host that has no keys \
+         serves its own machine without.",
+    ));
+    components.add_security_scheme(SCHEME, SecurityScheme::Http(scheme.build()));
+}
+
+/// What the document says of each endpoint. Those of which it says nothing are left out.
+pub(super) fn requirements(document: &OpenApi) -> HashMap<(String, String), Requirement> {
+    let mut requirements = HashMap::new();
+    let document = serde_json::to_value(document).unwrap_or_default();
+    for (path, methods) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in methods.as_object().into_iter().flatten() {
+            let Some(security) = operation["security"].as_array() else { continue };
+            let scopes = security.first().and_then(|scheme| scheme[SCHEME].as_array());
+            let mut requirement = Requirement { role: None, host: false };
+            for scope in scopes.into_iter().flatten().filter_map(|scope| scope.as_str()) {
+                match scope.parse() {
+                    Ok(role) => requirement.role = Some(role),
+                    Err(_) => requirement.host |= scope == HOST,
+                }
+            }
+            let is_public = security.first().is_some_and(|scheme| scheme.as_object().is_some_and(|it| it.is_empty()));
+            if is_public || requirement.role.is_some() {
+                requirements.insert((method.clone(), path.clone()), requirement);
+            }
+        }
+    }
+    requirements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_endpoint_says_what_it_takes_and_only_two_are_for_everybody() {
+        let document = super::super::openapi();
+        let requirements = requirements(&document);
+        let paths = serde_json::to_value(&document).unwrap();
+        let mut public = Vec::new();
+        for (path, methods) in paths["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                let requirement = requirements.get(&(method.clone(), path.clone()));
+                let requirement = requirement.unwrap_or_else(|| panic!("{method} {path} says nothing"));
+                if requirement.role.is_none() {
+                    public.push(path.clone());
+                }
+            }
+        }
+        assert_eq!(public, ["/_api/health", "/_api/openapi.json"]);
+    }
+
+    #[test]
+    fn a_token_is_what_follows_bearer() {
+        let with = |value: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+        assert_eq!(bearer(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(bearer(&with("Bearer forge_1_2")).unwrap(), Some("forge_1_2"));
+        assert_eq!(bearer(&with("bearer  x")).unwrap(), Some("x"));
+        for wrong in ["Basic dXNlcg==", "forge_1_2", ""] {
+            assert!(bearer(&with(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

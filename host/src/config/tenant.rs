@@ -1,0 +1,188 @@
+//! What bounds a tenant. Each limit has a name, by which operators change it and errors mention it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Units of fuel: about one for each WebAssembly instruction.
+    Fuel,
+    /// Bytes.
+    Bytes,
+    /// Milliseconds.
+    Milliseconds,
+    /// So many of them.
+    Count,
+    /// So many each second.
+    PerSecond,
+}
+
+/// Values by the names of their limits.
+pub type LimitValues = BTreeMap<String, u64>;
+
+/// A limit that a tenant cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLimit {
+    /// There is none with this name.
+    #[error("there is no limit `{name}`; there are: {}", TenantLimits::NAMES.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// More than the host can give.
+    #[error("`{name}` can be {most} at most on this host, not {value}")]
+    TooHigh {
+        /// The limit.
+        name: &'static str,
+        /// What was asked for.
+        value: u64,
+        /// The most.
+        most: u64,
+    },
+    /// Zero.
+    #[error("`{0}` cannot be 0: nothing would work; suspend the tenant instead")]
+    Zero(&'static str),
+}
+
+macro_rules! tenant_limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $unit:ident = $default:expr,)+) => {
+        /// What bounds one tenant: its workflows, its runs and its requests.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct TenantLimits {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Default for TenantLimits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl TenantLimits {
+            /// The names of all limits.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)+];
+
+            /// All limits: name, unit, value, and what it bounds.
+            pub fn all(&self) -> Vec<(&'static str, Unit, u64, &'static str)> {
+                vec![$((stringify!($name), Unit::$unit, self.$name, concat!($($doc,)+).trim_ascii()),)+]
+            }
+
+            fn place(&mut self, name: &str) -> Option<(&'static str, &mut u64)> {
+                match name {
+                    $(stringify!($name) => Some((stringify!($name), &mut self.$name)),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+tenant_limits! {
+    /// Fuel from one wait of a guest to the next. Default 5 billion, some seconds of computing: far beyond what
+    /// orchestration needs, and short enough that an endless loop ends while somebody watches.
+    fuel_per_activation: Fuel = 5_000_000_000,
+    /// Fuel of a run in all, replays apart: its CPU timeout. Default 500 billion, some minutes of a core.
+    fuel_per_run: Fuel = 500_000_000_000,
+    /// Linear memory of one instance, summed over its memories. Default 64 MiB.
+    memory_bytes: Bytes = 64 << 20,
+    /// Elements of one instance's tables. Default 100,000: function pointers of a large module.
+    table_elements: Count = 100_000,
+    /// A component at upload. Default 16 MiB: a Rust workflow has about a tenth of one.
+    module_bytes: Bytes = 16 << 20,
+    /// Versions of workflows. Default 1,000: some years of weekly deployments of a few workflows.
+    versions: Count = 1_000,
+    /// An input, an output, a step's result or a request. Default 1 MiB: the journal is no blob store.
+    payload_bytes: Bytes = 1 << 20,
+    /// An answer to a guest's HTTP request. Default 4 MiB.
+    response_bytes: Bytes = 4 << 20,
+    /// How long a guest's HTTP request may take if it does not say. Default 60 s.
+    http_timeout_ms: Milliseconds = 60_000,
+    /// HTTP requests under way at once; further ones wait, within their time. Default 1,000: as many as there are
+    /// instances.
+    http_requests: Count = 1_000,
+    /// Calls that one run may make, compensations apart. Default 100,000.
+    calls_per_run: Count = 100_000,
+    /// Calls that one run may have under way at once. Default 1,000.
+    calls_outstanding: Count = 1_000,
+    /// The journal of one run: inputs and results of its calls. Default 256 MiB: a replay reads all of it.
+    journal_bytes_per_run: Bytes = 256 << 20,
+    /// What one run may log while it is in memory; further lines are dropped, and that is said once. Default 1 MiB.
+    log_bytes_per_run: Bytes = 1 << 20,
+    /// Runs with an instance in memory; further ones wait for their turn. Default 1,000: all that the host has.
+    runs_in_flight: Count = 1_000,
+    /// Starts that may wait at once, to become durable or for a place in memory; further ones are refused (429).
+    /// Default 10,000: some seconds of work, after which a caller would give up.
+    start_queue: Count = 10_000,
+    /// Starts each second, on one host; further ones are refused (429). Default 50,000: more than a host can do.
+    start_rate: PerSecond = 50_000,
+    /// Secrets. Default 1,000.
+    secrets: Count = 1_000,
+    /// API keys that are not revoked. Default 1,000.
+    keys: Count = 1_000,
+}
+
+impl TenantLimits {
+    /// More calls than this no run may make: a store has room for twice as many, for as many compensations.
+    pub const MOST_CALLS_PER_RUN: u64 = (1 << 23) - 1;
+
+    /// The limits with some of them changed.
+    ///
+    /// # Errors
+    /// [`InvalidLimit`] if one of them does not exist or cannot have its value.
+    pub fn with(&self, values: &LimitValues) -> Result<Self, InvalidLimit> {
+        let mut limits = self.clone();
+        for (name, value) in values {
+            let (name, place) = limits.place(name).ok_or_else(|| InvalidLimit::Unknown { name: name.clone() })?;
+            if *value == 0 {
+                return Err(InvalidLimit::Zero(name));
+            }
+            let most = match name {
+                // The places for instances have been made with these.
+                "memory_bytes" => self.memory_bytes,
+                "table_elements" => self.table_elements,
+                "calls_per_run" => Self::MOST_CALLS_PER_RUN,
+                _ => u64::MAX >> 1,
+            };
+            if *value > most {
+                return Err(InvalidLimit::TooHigh { name, value: *value, most });
+            }
+            *place = *value;
+        }
+        Ok(limits)
+    }
+}
+
+/// A limit as a number of things in memory.
+pub fn size(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: u64) -> Result<TenantLimits, InvalidLimit> {
+        TenantLimits::default().with(&LimitValues::from([(name.to_owned(), value)]))
+    }
+
+    #[test]
+    fn a_limit_is_changed_by_its_name() {
+        assert_eq!(with("payload_bytes", 5).unwrap().payload_bytes, 5);
+        assert_eq!(TenantLimits::default().all().len(), TenantLimits::NAMES.len());
+        for name in TenantLimits::NAMES {
+            assert!(with(name, 1).is_ok(), "{name}");
+            assert!(matches!(with(name, 0), Err(InvalidLimit::Zero(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_host_cannot_give_is_refused() {
+        let error = with("memory_bytes", 1 << 40).unwrap_err().to_string();
+        assert!(error.contains("`memory_bytes` can be 67108864 at most"), "{error}");
+        assert!(with("calls_per_run", 1 << 23).is_err());
+        assert!(with("fuel", 1).unwrap_err().to_string().contains("fuel_per_run, memory_bytes"));
+    }
+}

@@ -1,0 +1,234 @@
+//! Tenants: whose workflows and runs are whose, what they may use, who may act for them, and what they used.
+//!
+//! The directory is small and read as a whole. It is kept in memory, and read again when it was changed here, when
+//! another node says that it was, and from time to time in any case.
+
+mod account;
+mod admin;
+mod audit;
+mod caller;
+mod error;
+mod info;
+mod key;
+mod name;
+mod settings;
+mod usage;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use account::{Account, Admitted};
+pub use audit::{AuditPage, AuditRecord};
+pub use caller::{Caller, Denied, Role};
+pub use error::TenantError;
+pub use info::{EffectiveLimit, TenantInfo};
+pub use key::{ApiKey, CreatedKey, NewKey};
+pub use name::check as check_name;
+pub use settings::{Settings, SettingsChange};
+pub use usage::{Usage, UsageReport};
+
+use crate::config::{Limits, TenantLimits};
+use crate::egress::{Egress, EgressError, Policy};
+use crate::executor::Slots;
+use crate::store::directory::{Entry, EntryKind};
+use crate::store::{Store, StoreError};
+
+/// The tenant to which all belongs on a host that has no others.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// How old the directory in memory may be where other nodes can change it and their notice can be lost: a key that
+/// was revoked there is refused here after this time at the latest.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// A tenant as it is now.
+pub struct Tenant {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is set of it.
+    pub settings: Settings,
+    /// What bounds it.
+    pub limits: Arc<TenantLimits>,
+    /// Sends its requests.
+    pub egress: Arc<Egress>,
+    /// What it uses.
+    pub account: Arc<Account>,
+    /// What it was made of.
+    source: String,
+}
+
+/// All tenants.
+pub struct Tenants {
+    store: Arc<dyn Store>,
+    limits: Arc<Limits>,
+    /// What the default tenant may reach, unless it has rules of its own.
+    policy: Policy,
+    slots: Arc<Slots>,
+    state: Mutex<State>,
+    /// One reads at a time: the others take what it has read.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    directory: Option<Arc<Snapshot>>,
+    /// How often it was changed: what was read before a change is not kept after it.
+    changes: u64,
+    /// Of all tenants that there ever were in this process. Never iterated but for what they used.
+    accounts: BTreeMap<Arc<str>, Arc<Account>>,
+}
+
+/// The directory as it was read.
+struct Snapshot {
+    tenants: BTreeMap<Arc<str>, Arc<Tenant>>,
+    /// By id. Never iterated.
+    keys: HashMap<String, ApiKey>,
+    entries: Vec<Entry>,
+    read_at: Instant,
+}
+
+impl Tenants {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        limits: Arc<Limits>,
+        policy: Policy,
+        slots: Arc<Slots>,
+    ) -> Self {
+        Self { store, limits, policy, slots, state: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    }
+
+    /// A tenant.
+    ///
+    /// # Errors
+    /// [`TenantError::Unknown`], [`TenantError::Store`].
+    pub async fn get(&self, name: &str) -> Result<Arc<Tenant>, TenantError> {
+        let directory = self.directory().await?;
+        directory.tenants.get(name).cloned().ok_or_else(|| TenantError::Unknown(name.to_owned()))
+    }
+
+    /// Whether there has ever been an API key: then nobody acts without one.
+    ///
+    /// # Errors
+    /// [`TenantError::Store`].
+    pub async fn has_keys(&self) -> Result<bool, TenantError> {
+        Ok(!self.directory().await?.keys.is_empty())
+    }
+
+    /// Something has changed, here or elsewhere: it is read again.
+    pub(crate) fn forget(&self) {
+        let mut state = self.state();
+        state.directory = None;
+        state.changes += 1;
+    }
+
+    /// What a tenant of this name uses, whether it exists or not.
+    pub(crate) fn account(&self, name: &str) -> Arc<Account> {
+        let mut state = self.state();
+        if let Some(account) = state.accounts.get(name) {
+            return Arc::clone(account);
+        }
+        let account = Arc::new(Account::new(name.into()));
+        state.accounts.insert(Arc::clone(&account.tenant), Arc::clone(&account));
+        account
+    }
+
+    async fn directory(&self) -> Result<Arc<Snapshot>, TenantError> {
+        if let Some(directory) = self.fresh() {
+            return Ok(directory);
+        }
+        let _reading = self.reading.lock().await;
+        if let Some(directory) = self.fresh() {
+            return Ok(directory);
+        }
+        let (changes, before) = {
+            let state = self.state();
+            (state.changes, state.directory.clone())
+        };
+        let entries = self.store.directory().entries().await?;
+        let directory = Arc::new(self.read(entries, before.as_deref())?);
+        for tenant in directory.tenants.values() {
+            self.slots.set_limit(&tenant.name, tenant.places());
+        }
+        let mut state = self.state();
+        if state.changes == changes {
+            state.directory = Some(Arc::clone(&directory));
+        }
+        Ok(directory)
+    }
+
+    fn fresh(&self) -> Option<Arc<Snapshot>> {
+        let state = self.state();
+        let directory = state.directory.as_ref()?;
+        let is_shared = self.store.nodes().is_some();
+        (!is_shared || directory.read_at.elapsed() < FRESH).then(|| Arc::clone(directory))
+    }
+
+    /// What the entries say. Tenants that have not changed stay the same, with their connections.
+    fn read(&self, entries: Vec<Entry>, before: Option<&Snapshot>) -> Result<Snapshot, TenantError> {
+        let mut tenants = BTreeMap::new();
+        let mut keys = HashMap::new();
+        let default = Entry {
+            kind: EntryKind::Tenant,
+            tenant: DEFAULT_TENANT.to_owned(),
+            name: DEFAULT_TENANT.to_owned(),
+            document: "{}".to_owned(),
+        };
+        for entry in [&default].into_iter().chain(&entries) {
+            match entry.kind {
+                EntryKind::Tenant => {
+                    let known = before.and_then(|before| before.tenants.get(entry.name.as_str()));
+                    let tenant = match known.filter(|tenant| tenant.source == entry.document) {
+                        Some(tenant) => Arc::clone(tenant),
+                        None => Arc::new(self.tenant(entry)?),
+                    };
+                    tenants.insert(Arc::clone(&tenant.name), tenant);
+                }
+                EntryKind::Key => {
+                    keys.insert(entry.name.clone(), ApiKey::decode(entry)?);
+                }
+                EntryKind::Secret => {}
+            }
+        }
+        Ok(Snapshot { tenants, keys, entries, read_at: Instant::now() })
+    }
+
+    fn tenant(&self, entry: &Entry) -> Result<Tenant, TenantError> {
+        let settings = Settings::decode(entry)?;
+        // Limits that the host cannot give any more are those that it can.
+        let limits = settings.limits_within(&self.limits.tenant);
+        let policy = match settings.policy()? {
+            Some(policy) => policy,
+            None if entry.name == DEFAULT_TENANT => self.policy.clone(),
+            None => Policy::only(Vec::new(), Vec::new()),
+        };
+        let egress = Egress::new(policy, &limits).map_err(|error: EgressError| {
+            TenantError::Store(StoreError::Unavailable(format!("tenant `{}`: {error}", entry.name)))
+        })?;
+        let account = self.account(&entry.name);
+        Ok(Tenant {
+            name: Arc::clone(&account.tenant),
+            settings,
+            limits: Arc::new(limits),
+            egress: Arc::new(egress),
+            account,
+            source: entry.document.clone(),
+        })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tenant {
+    /// Places for instances that it may have at once: none while it is suspended.
+    pub(crate) fn places(&self) -> u32 {
+        if self.settings.suspended { 0 } else { u32::try_from(self.limits.runs_in_flight).unwrap_or(u32::MAX) }
+    }
+
+    /// # Errors
+    /// [`TenantError::Suspended`].
+    pub(crate) fn check_active(&self) -> Result<(), TenantError> {
+        if self.settings.suspended { Err(TenantError::Suspended(self.name.to_string())) } else { Ok(()) }
+    }
+}
