@@ -81,6 +81,7 @@ fn names(count: u64) -> Vec<Arc<str>> {
 fn run() -> Run {
     Run {
         id: RunId(Uuid::from_u128(1)),
+        tenant: "default".into(),
         workflow: "pure_steps".into(),
         version: 1,
         digest: "00".into(),
@@ -97,5 +98,6 @@ fn run() -> Run {
         key: None,
         auth: "{}".into(),
         trace_id: None,
+        fuel: 0,
     }
 }

@@ -9,7 +9,7 @@ use forge_host::journal::{
 };
 use forge_host::store::postgres::{PostgresOptions, PostgresStore};
 use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Store, StoreError, Taken, VersionRow, Write, Written};
+use forge_host::store::{Due, Store, StoreError, Taken, VersionRow, Write, Written};
 use forge_postgres::Server;
 use uuid::Uuid;
 
@@ -82,6 +82,7 @@ async fn conforms(store: &dyn Store) {
 fn run(number: u128) -> Run {
     Run {
         id: RunId(Uuid::from_u128(number)),
+        tenant: "default".into(),
         workflow: "payment".into(),
         version: 1,
         digest: "d1".into(),
@@ -98,6 +99,7 @@ fn run(number: u128) -> Run {
         key: None,
         auth: "{}".into(),
         trace_id: Some("trace".into()),
+        fuel: 0,
     }
 }
 
@@ -186,7 +188,7 @@ async fn lets_a_key_start_one_run(store: &dyn Store) {
 
 async fn lists_the_newest_first_in_pages(store: &dyn Store) {
     let ids = async |filter: RunFilter| -> Vec<u128> {
-        store.list(&filter).await.unwrap().iter().map(|run| run.id.as_u128()).collect()
+        store.list("default", &filter).await.unwrap().iter().map(|run| run.id.as_u128()).collect()
     };
     let filter = RunFilter { limit: 2, ..RunFilter::default() };
     assert_eq!(ids(filter.clone()).await, [6, 3]);
@@ -216,7 +218,7 @@ async fn knows_when_runs_are_due(store: &dyn Store) {
 
     let due = async |after, until, limit| -> Vec<(i64, u128)> {
         let due = store.due(store.epoch(), after, Timestamp(until), limit).await.unwrap();
-        due.into_iter().map(|(time, id)| (time.0, id.0.as_u128())).collect()
+        due.into_iter().map(|due| (due.at.0, due.run.0.as_u128())).collect()
     };
     assert_eq!(due(None, 499, 10).await, [(0, 2), (0, 3), (0, 6)], "run 1 is paused, run 8 is over");
     assert_eq!(due(Some((Timestamp::NOW, run(3).id)), 500, 10).await, [(0, 6), (500, 7)]);
@@ -294,10 +296,10 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
     let loaded = store.load(&[odd_run.id]).await.unwrap().pop().unwrap().unwrap().unwrap();
     assert_eq!(loaded.run, odd_run);
     assert_eq!(loaded.rows.unwrap(), [row]);
-    assert_eq!(store.run_with_key("odd \0", "odd \0").await.unwrap(), Some(odd_run));
-    assert_eq!(store.run_with_key("odd", "odd").await.unwrap(), None);
+    assert_eq!(store.run_with_key("odd \0", "odd \0", "odd \0").await.unwrap(), Some(odd_run));
+    assert_eq!(store.run_with_key("odd", "odd", "odd").await.unwrap(), None);
     let filter = RunFilter { workflow: Some("odd \0".to_owned()), limit: 9, ..RunFilter::default() };
-    assert_eq!(store.list(&filter).await.unwrap()[0].workflow_name, "odd \0");
+    assert_eq!(store.list("odd \0", &filter).await.unwrap()[0].workflow_name, "odd \0");
     let again = Run { key: Some("odd \0".into()), workflow: "odd \0".into(), ..run(8_002) };
     let taken = store.commit(store.epoch(), &[Write::Offer(Box::new(again))]).await.unwrap();
     assert_eq!(taken, [Written::KeyTaken(run(8_000).id)]);
@@ -307,11 +309,12 @@ async fn offers_runs_to_whoever_claims_them(store: &dyn Store) {
     let before = store.unfinished().await.unwrap();
     let offer = |number| Write::Offer(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
     assert_eq!(store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap(), [Written::Done; 2]);
-    let claimed = store.claim(store.epoch(), Timestamp(-9), 10).await.unwrap();
+    let alarms = |due: Vec<Due>| due.into_iter().map(|due| (due.at, due.run)).collect::<Vec<_>>();
+    let claimed = alarms(store.claim(store.epoch(), Timestamp(-9), 10).await.unwrap());
     // A store with one node has nothing that is nobody's.
     let expected = [(Timestamp(-9), run(9_001).id), (Timestamp(-9), run(9_002).id)];
     assert_eq!(claimed.as_slice(), if store.nodes().is_some() { expected.as_slice() } else { &[] });
-    assert_eq!(store.due(store.epoch(), None, Timestamp(-9), 10).await.unwrap(), expected);
+    assert_eq!(alarms(store.due(store.epoch(), None, Timestamp(-9), 10).await.unwrap()), expected);
     assert_eq!(store.claim(store.epoch(), Timestamp::MAX, 10).await.unwrap(), []);
     assert_eq!(store.unfinished().await.unwrap(), before + 2);
 }
@@ -328,6 +331,7 @@ async fn takes_runs_with_their_journals(store: &dyn Store) {
 
 async fn keeps_versions_immutable(store: &dyn Store) {
     let version = |version, digest: &str| VersionRow {
+        tenant: "default".to_owned(),
         workflow: "payment".to_owned(),
         version,
         digest: digest.to_owned(),
@@ -348,15 +352,15 @@ async fn keeps_versions_immutable(store: &dyn Store) {
     assert_eq!(store.register("d2", Some(b"two"), &[version(2, "d2")]).await.unwrap(), None);
     assert_eq!(store.component("d2").await.unwrap().as_deref(), Some(b"two".as_slice()));
 
-    assert!(store.activate("payment", 1).await.unwrap());
-    assert!(!store.activate("payment", 9).await.unwrap());
+    assert!(store.activate("default", "payment", 1).await.unwrap());
+    assert!(!store.activate("default", "payment", 9).await.unwrap());
     let active = async || -> Vec<u32> {
-        let versions = store.versions(Some("payment")).await.unwrap();
+        let versions = store.versions("default", Some("payment")).await.unwrap();
         versions.iter().filter(|version| version.active).map(|version| version.version).collect()
     };
     assert_eq!(active().await, [1]);
-    assert!(store.deprecate("payment", 1).await.unwrap());
+    assert!(store.deprecate("default", "payment", 1).await.unwrap());
     assert_eq!(active().await, [0_u32; 0]);
-    let versions = store.versions(None).await.unwrap();
+    let versions = store.versions("default", None).await.unwrap();
     assert_eq!(versions.iter().map(|version| version.version).collect::<Vec<_>>(), [2, 1]);
 }

@@ -13,7 +13,7 @@ use forge_host::journal::{
 };
 use forge_host::store::postgres::{PostgresOptions, PostgresStore};
 use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Store, Taken, VersionRow, Write, Written};
+use forge_host::store::{Due, Store, Taken, VersionRow, Write, Written};
 use forge_postgres::Server;
 use proptest::collection::vec;
 use proptest::option;
@@ -68,16 +68,35 @@ fn check(open: impl Fn() -> Box<dyn Store>) {
 #[derive(Debug, Clone)]
 enum Operation {
     Commit(Vec<Action>),
-    Claim { until: i64, limit: u32 },
+    Claim {
+        until: i64,
+        limit: u32,
+    },
     Take(Vec<u8>),
     Load(Vec<u8>),
-    List { workflow: Option<&'static str>, status: Option<WorkflowStatus>, limit: u32, cursor: Option<u8> },
-    Due { after: Option<(i64, u8)>, until: i64, limit: u32 },
-    WithKey(&'static str, &'static str),
-    Register { digest: &'static str, versions: Vec<(&'static str, u32)> },
-    Activate(&'static str, u32),
-    Deprecate(&'static str, u32),
+    List {
+        tenant: &'static str,
+        workflow: Option<&'static str>,
+        status: Option<WorkflowStatus>,
+        limit: u32,
+        cursor: Option<u8>,
+    },
+    Due {
+        after: Option<(i64, u8)>,
+        until: i64,
+        limit: u32,
+    },
+    WithKey(Name, &'static str),
+    Register {
+        digest: &'static str,
+        versions: Vec<(Name, u32)>,
+    },
+    Activate(Name, u32),
+    Deprecate(Name, u32),
 }
+
+/// A tenant and a workflow of it.
+type Name = (&'static str, &'static str);
 
 /// One write. Those that make no sense in the state of the model are left out.
 #[derive(Debug, Clone)]
@@ -89,14 +108,15 @@ enum Action {
 /// What a run is written with.
 #[derive(Debug, Clone)]
 struct State {
-    workflow: &'static str,
+    workflow: Name,
     key: Option<&'static str>,
     status: WorkflowStatus,
     wake_at: Option<i64>,
     message: Option<&'static str>,
 }
 
-const WORKFLOWS: [&str; 3] = ["a", "b", "B"];
+const TENANTS: [&str; 2] = ["default", "acme"];
+const WORKFLOWS: [Name; 4] = [("default", "a"), ("default", "b"), ("acme", "b"), ("acme", "B")];
 const KEYS: [&str; 3] = ["k", "l\0", "\u{1a}"];
 const TEXTS: [&str; 4] = ["", "plain", "\0 and \u{1a}1", "ü\"'\\{}"];
 const DIGESTS: [&str; 3] = ["d1", "d2", "d3"];
@@ -110,8 +130,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (time(), 0_u32..5).prop_map(|(until, limit)| Operation::Claim { until, limit }),
         1 => runs().prop_map(Operation::Take),
         2 => runs().prop_map(Operation::Load),
-        3 => (option::of(workflow()), option::of(select(WorkflowStatus::ALL)), 0_u32..6, option::of(0_u8..25))
-            .prop_map(|(workflow, status, limit, cursor)| Operation::List { workflow, status, limit, cursor }),
+        3 => (select(&TENANTS[..]), option::of(select(&["a", "b"][..])), option::of(select(WorkflowStatus::ALL)),
+            0_u32..6, option::of(0_u8..25))
+            .prop_map(|(tenant, workflow, status, limit, cursor)| {
+                Operation::List { tenant, workflow, status, limit, cursor }
+            }),
         3 => (option::of((time(), 0_u8..20)), time(), 0_u32..6)
             .prop_map(|(after, until, limit)| Operation::Due { after, until, limit }),
         1 => (workflow(), select(&KEYS[..])).prop_map(|(workflow, key)| Operation::WithKey(workflow, key)),
@@ -185,7 +208,8 @@ impl State {
         let message = self.message.unwrap_or_default();
         Run {
             id: id(number),
-            workflow: self.workflow.into(),
+            tenant: self.workflow.0.into(),
+            workflow: self.workflow.1.into(),
             version: 1,
             digest: "d1".into(),
             input: "{}".into(),
@@ -205,6 +229,7 @@ impl State {
             key: self.key.map(Into::into),
             auth: "{}".into(),
             trace_id: None,
+            fuel: 0,
         }
     }
 }
@@ -219,7 +244,7 @@ struct Model {
     rows: BTreeMap<(u8, u64), Row>,
     /// The number of the next run: ids grow as time does.
     next: u8,
-    versions: BTreeMap<(String, u32), VersionRow>,
+    versions: BTreeMap<(Name, u32), VersionRow>,
     components: BTreeSet<String>,
 }
 
@@ -234,7 +259,7 @@ impl Model {
                     let run = state.run(self.next);
                     let number = self.next;
                     self.next += 1;
-                    let holder = self.with_key(&run.workflow, run.key.as_deref()).map(|run| run.id);
+                    let holder = self.with_key(state.workflow, run.key.as_deref()).map(|run| run.id);
                     written.push(holder.map_or(Written::Done, Written::KeyTaken));
                     if holder.is_none() {
                         self.runs.insert(number, (run.clone(), !(*offer && self.nodes)));
@@ -252,8 +277,9 @@ impl Model {
                     };
                     if let Some(state) = state {
                         // What never changes of a run stays.
-                        let state = State { workflow: "", key: None, ..state.clone() };
+                        let state = State { workflow: ("", ""), key: None, ..state.clone() };
                         *run = Run {
+                            tenant: run.tenant.clone(),
                             workflow: run.workflow.clone(),
                             key: run.key.clone(),
                             ..state.run(*number)
@@ -274,9 +300,10 @@ impl Model {
         (writes, written)
     }
 
-    fn with_key(&self, workflow: &str, key: Option<&str>) -> Option<&Run> {
+    fn with_key(&self, workflow: Name, key: Option<&str>) -> Option<&Run> {
         let mut runs = self.runs.values().map(|(run, _)| run);
-        runs.find(|run| key.is_some() && run.key.as_deref() == key && *run.workflow == *workflow)
+        let is_it = |run: &&Run| key.is_some() && run.key.as_deref() == key;
+        runs.find(|run| is_it(run) && (&*run.tenant, &*run.workflow) == workflow)
     }
 
     /// Runs that are due, in order, this node's or nobody's.
@@ -296,16 +323,14 @@ impl Model {
         ))
     }
 
-    fn register(&mut self, digest: &str, versions: &[VersionRow]) -> Option<VersionRow> {
-        let existing = |version: &VersionRow| self.versions.get(&(version.workflow.clone(), version.version));
-        let taken = versions.iter().filter_map(existing).find(|existing| existing.digest != digest);
-        if let Some(taken) = taken {
+    fn register(&mut self, digest: &str, versions: &[((Name, u32), VersionRow)]) -> Option<VersionRow> {
+        let mut existing = versions.iter().filter_map(|(place, _)| self.versions.get(place));
+        if let Some(taken) = existing.find(|existing| existing.digest != digest) {
             return Some(taken.clone());
         }
         self.components.insert(digest.to_owned());
-        for version in versions {
-            let place = (version.workflow.clone(), version.version);
-            self.versions.entry(place).or_insert_with(|| version.clone());
+        for (place, version) in versions {
+            self.versions.entry(*place).or_insert_with(|| version.clone());
         }
         None
     }
@@ -326,7 +351,7 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
             for (run, mine) in model.runs.values_mut() {
                 *mine |= claimed.iter().any(|(_, id)| *id == run.id);
             }
-            assert_eq!(store.claim(epoch, Timestamp(*until), *limit).await.unwrap(), claimed);
+            assert_eq!(alarms(model, store.claim(epoch, Timestamp(*until), *limit).await.unwrap()), claimed);
         }
         Operation::Take(numbers) => {
             let ids: Vec<RunId> = distinct(numbers).map(id).collect();
@@ -352,10 +377,11 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
                 assert_eq!(store.run(id(number)).await.unwrap(), found.map(|(run, _)| run));
             }
         }
-        Operation::List { workflow, status, limit, cursor } => {
+        Operation::List { tenant, workflow, status, limit, cursor } => {
             let cursor = cursor.map(|number| id(number).0);
             let runs = model.runs.values().rev().map(|(run, _)| run);
             let expected: Vec<_> = runs
+                .filter(|run| *run.tenant == **tenant)
                 .filter(|run| workflow.is_none_or(|workflow| *run.workflow == *workflow))
                 .filter(|run| status.is_none_or(|status| run.status == status))
                 .filter(|run| cursor.is_none_or(|cursor| run.id.0 < cursor))
@@ -364,7 +390,7 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
                 .collect();
             let filter =
                 RunFilter { workflow: workflow.map(str::to_owned), status: *status, limit: *limit, cursor };
-            let listed = store.list(&filter).await.unwrap();
+            let listed = store.list(tenant, &filter).await.unwrap();
             let listed: Vec<_> =
                 listed.into_iter().map(|run| (run.id, run.status, run.error, run.started_at)).collect();
             assert_eq!(listed, expected);
@@ -376,56 +402,74 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
             let mut expected = model.due(true, *until);
             expected.retain(|place| after.is_none_or(|after| *place > after));
             expected.truncate(*limit as usize);
-            assert_eq!(store.due(epoch, after, Timestamp(*until), *limit).await.unwrap(), expected);
+            let due = store.due(epoch, after, Timestamp(*until), *limit).await.unwrap();
+            assert_eq!(alarms(model, due), expected);
         }
         Operation::WithKey(workflow, key) => {
-            let found = store.run_with_key(workflow, key).await.unwrap();
-            assert_eq!(found.as_ref(), model.with_key(workflow, Some(key)));
+            let found = store.run_with_key(workflow.0, workflow.1, key).await.unwrap();
+            assert_eq!(found.as_ref(), model.with_key(*workflow, Some(key)));
         }
         Operation::Register { digest, versions } => {
-            let version = |(workflow, version): &(&str, u32)| VersionRow {
-                workflow: (*workflow).to_owned(),
-                version: *version,
+            // A component is uploaded by one tenant.
+            let one = versions.first().map(|((tenant, _), _)| *tenant);
+            let versions: Vec<_> =
+                versions.iter().filter(|((tenant, _), _)| Some(*tenant) == one).copied().collect();
+            let version = |place: (Name, u32)| VersionRow {
+                tenant: place.0.0.to_owned(),
+                workflow: place.0.1.to_owned(),
+                version: place.1,
                 digest: (*digest).to_owned(),
                 timeout_ms: 5,
                 deprecated: false,
                 active: false,
                 created_at: Timestamp(1_000),
             };
-            let versions: Vec<_> = versions.iter().map(version).collect();
-            let expected = model.register(digest, &versions);
+            let placed: Vec<_> = versions.iter().map(|place| (*place, version(*place))).collect();
+            let expected = model.register(digest, &placed);
+            let versions: Vec<_> = placed.into_iter().map(|(_, version)| version).collect();
             assert_eq!(store.register(digest, Some(digest.as_bytes()), &versions).await.unwrap(), expected);
             let component = store.component(digest).await.unwrap();
             let expected = model.components.contains(*digest).then(|| digest.as_bytes().to_vec());
             assert_eq!(component, expected);
         }
         Operation::Activate(workflow, version) => {
-            let found = model.versions.contains_key(&((*workflow).to_owned(), *version));
-            for row in model.versions.values_mut().filter(|row| found && row.workflow == *workflow) {
+            let found = model.versions.contains_key(&(*workflow, *version));
+            for (_, row) in model.versions.iter_mut().filter(|((of, _), _)| found && of == workflow) {
                 row.active = row.version == *version;
                 row.deprecated &= row.version != *version;
             }
-            assert_eq!(store.activate(workflow, *version).await.unwrap(), found);
+            assert_eq!(store.activate(workflow.0, workflow.1, *version).await.unwrap(), found);
             versions(store, model).await;
         }
         Operation::Deprecate(workflow, version) => {
-            let row = model.versions.get_mut(&((*workflow).to_owned(), *version));
+            let row = model.versions.get_mut(&(*workflow, *version));
             let found = row.is_some();
             if let Some(row) = row {
                 (row.active, row.deprecated) = (false, true);
             }
-            assert_eq!(store.deprecate(workflow, *version).await.unwrap(), found);
+            assert_eq!(store.deprecate(workflow.0, workflow.1, *version).await.unwrap(), found);
             versions(store, model).await;
         }
     }
 }
 
 async fn versions(store: &dyn Store, model: &Model) {
-    let mut expected: Vec<_> = model.versions.values().cloned().collect();
-    expected.sort_by(|one, other| (&one.workflow, other.version).cmp(&(&other.workflow, one.version)));
-    assert_eq!(store.versions(None).await.unwrap(), expected);
-    expected.retain(|version| version.workflow == "b");
-    assert_eq!(store.versions(Some("b")).await.unwrap(), expected);
+    for tenant in TENANTS {
+        let theirs = model.versions.values().filter(|version| version.tenant == tenant);
+        let mut expected: Vec<_> = theirs.cloned().collect();
+        expected.sort_by(|one, other| (&one.workflow, other.version).cmp(&(&other.workflow, one.version)));
+        assert_eq!(store.versions(tenant, None).await.unwrap(), expected);
+        expected.retain(|version| version.workflow == "b");
+        assert_eq!(store.versions(tenant, Some("b")).await.unwrap(), expected);
+    }
+}
+
+/// The times and runs, if each is said to be of its tenant.
+fn alarms(model: &Model, due: Vec<Due>) -> Vec<(Timestamp, RunId)> {
+    for Due { run, tenant, .. } in &due {
+        assert!(model.runs.values().any(|(known, _)| known.id == *run && known.tenant == *tenant));
+    }
+    due.into_iter().map(|due| (due.at, due.run)).collect()
 }
 
 fn distinct(numbers: &[u8]) -> impl Iterator<Item = u8> {

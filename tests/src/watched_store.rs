@@ -7,7 +7,7 @@ use std::time::Duration;
 use forge_host::executor::{RunFilter, RunSummary};
 use forge_host::journal::{Journal, Kind, Row, Run, RunId, Timestamp};
 use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
+use forge_host::store::{Directory, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 
 /// A real SQLite store that a test can freeze, slow down or cut off, and that knows what is durable.
 pub struct WatchedStore {
@@ -125,6 +125,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[async_trait::async_trait]
 impl Store for WatchedStore {
+    fn directory(&self) -> &dyn Directory {
+        self.store.directory()
+    }
+
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
         self.watch.wait_and_admit(batch)?;
         let written = self.store.commit(epoch, batch).await?;
@@ -150,8 +154,8 @@ impl Store for WatchedStore {
         self.store.run(id).await
     }
 
-    async fn run_with_key(&self, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
-        self.store.run_with_key(workflow, key).await
+    async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
+        self.store.run_with_key(tenant, workflow, key).await
     }
 
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
@@ -164,8 +168,8 @@ impl Store for WatchedStore {
         Ok(loaded)
     }
 
-    async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        self.store.list(filter).await
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        self.store.list(tenant, filter).await
     }
 
     async fn due(
@@ -174,7 +178,7 @@ impl Store for WatchedStore {
         after: Option<(Timestamp, RunId)>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, RunId)>, StoreError> {
+    ) -> Result<Vec<Due>, StoreError> {
         self.store.due(epoch, after, until, limit).await
     }
 
@@ -195,16 +199,16 @@ impl Store for WatchedStore {
         self.store.component(digest).await
     }
 
-    async fn versions(&self, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
-        self.store.versions(workflow).await
+    async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
+        self.store.versions(tenant, workflow).await
     }
 
-    async fn activate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        self.store.activate(workflow, version).await
+    async fn activate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError> {
+        self.store.activate(tenant, workflow, version).await
     }
 
-    async fn deprecate(&self, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        self.store.deprecate(workflow, version).await
+    async fn deprecate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError> {
+        self.store.deprecate(tenant, workflow, version).await
     }
 
     async fn close(&self) {

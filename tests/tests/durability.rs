@@ -231,7 +231,7 @@ async fn an_effect_costs_one_commit_and_a_run_without_any_is_one_commit() {
 async fn starts_beyond_the_queue_are_refused_and_those_that_were_taken_are_carried_out() {
     let directory = TempDir::new().unwrap();
     let services = Services::start().await;
-    let host = Watched::open(directory.path(), |limits| limits.start_queue = 8).await;
+    let host = Watched::open(directory.path(), |limits| limits.tenant.start_queue = 8).await;
     host.watch.freeze();
     let mut starts: FuturesUnordered<_> = (0..20)
         .map(|_| {
@@ -281,6 +281,7 @@ async fn when_the_disk_is_slower_than_the_runs_the_runs_wait() {
 fn run() -> Run {
     Run {
         id: forge_host::clock::new_run_id(),
+        tenant: "default".into(),
         workflow: "w".into(),
         version: 1,
         digest: "d".into(),
@@ -297,6 +298,7 @@ fn run() -> Run {
         key: None,
         auth: "{}".into(),
         trace_id: None,
+        fuel: 0,
     }
 }
 

@@ -49,18 +49,24 @@ impl Gate {
         Self { executor, requirements: Arc::new(requirements(document)) }
     }
 
-    async fn caller(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+    async fn caller(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Option<Caller>, ApiError> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let requirement = self.requirements.get(&(method.as_str().to_ascii_lowercase(), path.to_owned()));
         let Some(requirement) = requirement else { return Err(ApiError::not_open(path)) };
         let Some(role) = requirement.role else { return Ok(None) };
         let token = bearer(headers)?;
-        let tenant = match headers.get(TENANT) {
-            None => None,
-            Some(tenant) => Some(tenant.to_str().map_err(|_| {
-                ApiError::invalid_parameter("the header `Forge-Tenant` is no tenant's name")
-            })?),
-        };
+        let tenant =
+            match headers.get(TENANT) {
+                None => None,
+                Some(tenant) => Some(tenant.to_str().map_err(|_| {
+                    ApiError::invalid_parameter("the header `Forge-Tenant` is no tenant's name")
+                })?),
+            };
         let caller = self.executor.tenants().authenticate(token, tenant).await?;
         caller.check(role)?;
         if requirement.host && !caller.is_host {
@@ -127,7 +133,8 @@ pub(super) fn requirements(document: &OpenApi) -> HashMap<(String, String), Requ
                     Err(_) => requirement.host |= scope == HOST,
                 }
             }
-            let is_public = security.first().is_some_and(|scheme| scheme.as_object().is_some_and(|it| it.is_empty()));
+            let is_public =
+                security.first().is_some_and(|scheme| scheme.as_object().is_some_and(|it| it.is_empty()));
             if is_public || requirement.role.is_some() {
                 requirements.insert((method.clone(), path.clone()), requirement);
             }
@@ -160,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_token_is_what_follows_bearer() {
-        let with = |value: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+        let with =
+            |value: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
         assert_eq!(bearer(&HeaderMap::new()).unwrap(), None);
         assert_eq!(bearer(&with("Bearer forge_1_2")).unwrap(), Some("forge_1_2"));
         assert_eq!(bearer(&with("bearer  x")).unwrap(), Some("x"));

@@ -79,8 +79,11 @@ impl TryFrom<RunsQuery> for RunFilter {
         (status = 400, description = "A parameter is not what it should be.", body = ErrorBody),
     ),
 )]
-async fn list(State(api): State<Api>,
-    caller: Caller, Query(query): Query<RunsQuery>) -> Result<Json<RunPage>, ApiError> {
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<RunsQuery>,
+) -> Result<Json<RunPage>, ApiError> {
     Ok(Json(api.executor(&caller).list(query.try_into()?).await?))
 }
 
@@ -128,8 +131,11 @@ async fn show(
         (status = 404, description = "There is no such run.", body = ErrorBody),
     ),
 )]
-async fn steps(State(api): State<Api>,
-    caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Steps>, ApiError> {
+async fn steps(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Steps>, ApiError> {
     Ok(Json(Steps { steps: api.executor(&caller).steps(RunId(id)).await? }))
 }
 

@@ -110,8 +110,11 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Workflows>,
         (status = 404, description = "There is no such workflow.", body = ErrorBody),
     ),
 )]
-async fn show(State(api): State<Api>,
-    caller: Caller, Path(name): Path<String>) -> Result<Json<WorkflowVersions>, ApiError> {
+async fn show(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<WorkflowVersions>, ApiError> {
     Ok(Json(api.executor(&caller).registry().versions(&name).await?))
 }
 

@@ -135,7 +135,8 @@ impl TenantLimits {
     pub fn with(&self, values: &LimitValues) -> Result<Self, InvalidLimit> {
         let mut limits = self.clone();
         for (name, value) in values {
-            let (name, place) = limits.place(name).ok_or_else(|| InvalidLimit::Unknown { name: name.clone() })?;
+            let (name, place) =
+                limits.place(name).ok_or_else(|| InvalidLimit::Unknown { name: name.clone() })?;
             if *value == 0 {
                 return Err(InvalidLimit::Zero(name));
             }

@@ -47,7 +47,11 @@ impl Egress {
     }
 
     /// The same with a look-up of names of the caller's.
-    pub(super) fn with_lookup(policy: Policy, limits: &TenantLimits, lookup: Lookup) -> Result<Self, EgressError> {
+    pub(super) fn with_lookup(
+        policy: Policy,
+        limits: &TenantLimits,
+        lookup: Lookup,
+    ) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
         Ok(Self {
             connections: connections(Arc::clone(&policy), lookup)?,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Path;
@@ -14,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::guard::Lookup;
 use super::{Body, Egress, HttpRequest, Policy};
-use crate::config::Limits;
+use crate::config::TenantLimits;
 use crate::journal::{Failure, kind};
 
 /// Ways to write an address that is not public, in a URL. `PORT` is one that something listens to.
@@ -152,7 +151,7 @@ fn lookup(names: &[(&str, &[&str])]) -> Lookup {
 }
 
 fn egress(rules: &[String], lookup: Lookup) -> Egress {
-    let limits = Limits { http_timeout: Duration::from_secs(5), ..Limits::default() };
+    let limits = TenantLimits { http_timeout_ms: 5_000, ..TenantLimits::default() };
     let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
     Egress::with_lookup(Policy::only(rules, Vec::new()), &limits, lookup).unwrap()
 }

@@ -1,7 +1,5 @@
 //! Requests to a server of this process, over TCP.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::{Body, Egress, HttpRequest, Policy};
-use crate::config::Limits;
+use crate::config::TenantLimits;
 use crate::journal::{Failure, kind};
 
 /// The most that an answer may have here.
@@ -64,7 +62,8 @@ async fn redirect(Path((status, to)): Path<(u16, String)>, headers: HeaderMap) -
 }
 
 fn egress() -> Egress {
-    let limits = Limits { http_timeout: Duration::from_secs(10), response_bytes: MOST, ..Limits::default() };
+    let limits =
+        TenantLimits { http_timeout_ms: 10_000, response_bytes: MOST as u64, ..TenantLimits::default() };
     Egress::new(Policy::open(), &limits).unwrap()
 }
 

@@ -265,7 +265,8 @@ impl Activation {
         {
             return Err(Stop::Evicted(wake_at));
         }
-        let mut parked = sleeps_until.map(|wake_at| (self.context.slots.park(&self.context.tenant.name), wake_at));
+        let mut parked =
+            sleeps_until.map(|wake_at| (self.context.slots.park(&self.context.tenant.name), wake_at));
         let alarm = async {
             match wake_at {
                 Some(wake_at) => tokio::time::sleep_until(Instant::now() + clock::until(wake_at)).await,

@@ -138,7 +138,8 @@ impl Engine {
     /// # Errors
     /// [`InvalidComponent`] if it traps, computes for too long, or describes nothing usable.
     pub async fn describe(&self, module: &Module) -> Result<Vec<Described>, InvalidComponent> {
-        let mut store = self.store(HostState::without_run(&self.limits.tenant), self.limits.fuel_for_describe);
+        let mut store =
+            self.store(HostState::without_run(&self.limits.tenant), self.limits.fuel_for_describe);
         let called = async {
             let instance = module.0.instantiate_async(&mut store).await?;
             instance.call_describe(&mut store).await

@@ -319,7 +319,10 @@ mod tests {
         drop(taken);
         let first = queued[0].as_mut().now_or_never().flatten().expect("who came first is first");
         drop(first);
-        assert!(late.now_or_never().flatten().is_some(), "then the other tenant, before four that came earlier");
+        assert!(
+            late.now_or_never().flatten().is_some(),
+            "then the other tenant, before four that came earlier"
+        );
     }
 
     #[test]

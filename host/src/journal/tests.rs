@@ -21,6 +21,7 @@ fn at(time: i64) -> Timestamp {
 fn run() -> Run {
     Run {
         id: RunId(Uuid::from_u128(7)),
+        tenant: "default".into(),
         workflow: "test".into(),
         version: 1,
         digest: "d".into(),
@@ -37,6 +38,7 @@ fn run() -> Run {
         key: None,
         auth: "{}".into(),
         trace_id: None,
+        fuel: 0,
     }
 }
 

@@ -241,7 +241,8 @@ impl WorkflowRegistry {
 
     /// Checks that the tenant may have so many more versions.
     async fn check_versions(&self, tenant: &Tenant, more: usize) -> Result<(), RegistryError> {
-        let (value, there) = (tenant.limits.versions, self.shared.store.versions(&self.tenant, None).await?.len());
+        let (value, there) =
+            (tenant.limits.versions, self.shared.store.versions(&self.tenant, None).await?.len());
         if there.saturating_add(more) as u64 <= value {
             return Ok(());
         }
@@ -255,8 +256,14 @@ impl WorkflowRegistry {
     }
 
     async fn unknown(&self, name: &str) -> Result<RegistryError, StoreError> {
-        let names: BTreeSet<String> =
-            self.shared.store.versions(&self.tenant, None).await?.into_iter().map(|row| row.workflow).collect();
+        let names: BTreeSet<String> = self
+            .shared
+            .store
+            .versions(&self.tenant, None)
+            .await?
+            .into_iter()
+            .map(|row| row.workflow)
+            .collect();
         Ok(RegistryError::UnknownWorkflow { name: name.to_owned(), known: names.into_iter().collect() })
     }
 }
@@ -311,7 +318,6 @@ impl Shared {
             compiled.map_err(|error| RegistryError::InvalidComponent(format!("compiling failed: {error}")));
         Ok(compiled??)
     }
-
 }
 
 impl From<InvalidComponent> for RegistryError {

@@ -86,9 +86,7 @@ pub struct Used {
 }
 
 /// Amounts of what is measured. They add up.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Amounts {
     /// Units of fuel that guests computed, replays included.
     pub fuel: u64,

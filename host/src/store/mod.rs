@@ -166,12 +166,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the epoch is over.
-    async fn claim(
-        &self,
-        epoch: Epoch,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Due>, StoreError> {
+    async fn claim(&self, epoch: Epoch, until: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
         let _ = (epoch, until, limit);
         Ok(Vec::new())
     }

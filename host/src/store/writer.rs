@@ -147,16 +147,8 @@ impl Writer {
                 }
             }
         };
-        RunWriter {
-            epoch,
-            run,
-            tenant: Arc::clone(tenant),
-            room,
-            writer: self.clone(),
-            fate: Arc::default(),
-        }
+        RunWriter { epoch, run, tenant: Arc::clone(tenant), room, writer: self.clone(), fate: Arc::default() }
     }
-
 }
 
 /// Writes what one activation of one run changes.

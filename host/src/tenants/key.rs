@@ -90,7 +90,8 @@ impl ApiKey {
                 NAME.end()
             )));
         }
-        let no_randomness = |error: std::io::Error| StoreError::Unavailable(format!("no randomness: {error}"));
+        let no_randomness =
+            |error: std::io::Error| StoreError::Unavailable(format!("no randomness: {error}"));
         let id = hexadecimal(&clock::random::<ID>().map_err(no_randomness)?);
         let secret = URL_SAFE_NO_PAD.encode(clock::random::<SECRET>().map_err(no_randomness)?);
         let key = Self {
@@ -119,8 +120,10 @@ impl ApiKey {
     /// Whether this is its secret, and it may be used. Takes the same time for every wrong one.
     pub(super) fn admits(&self, secret: &str) -> bool {
         let (known, given) = (self.hash.as_bytes(), hash(secret));
-        let differences =
-            known.iter().zip(given.as_bytes()).fold(known.len() ^ given.len(), |all, (a, b)| all | usize::from(a ^ b));
+        let differences = known
+            .iter()
+            .zip(given.as_bytes())
+            .fold(known.len() ^ given.len(), |all, (a, b)| all | usize::from(a ^ b));
         differences == 0 && self.is_valid()
     }
 

@@ -88,12 +88,7 @@ struct Snapshot {
 }
 
 impl Tenants {
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        limits: Arc<Limits>,
-        policy: Policy,
-        slots: Arc<Slots>,
-    ) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, limits: Arc<Limits>, policy: Policy, slots: Arc<Slots>) -> Self {
         Self { store, limits, policy, slots, state: Mutex::default(), reading: tokio::sync::Mutex::default() }
     }
 
@@ -223,7 +218,11 @@ impl Tenants {
 impl Tenant {
     /// Places for instances that it may have at once: none while it is suspended.
     pub(crate) fn places(&self) -> u32 {
-        if self.settings.suspended { 0 } else { u32::try_from(self.limits.runs_in_flight).unwrap_or(u32::MAX) }
+        if self.settings.suspended {
+            0
+        } else {
+            u32::try_from(self.limits.runs_in_flight).unwrap_or(u32::MAX)
+        }
     }
 
     /// # Errors

@@ -9,7 +9,8 @@ const LONGEST: usize = 63;
 /// [`TenantError::InvalidName`].
 pub fn check(name: &str) -> Result<(), TenantError> {
     let begins = name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit());
-    let fits = name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
+    let fits =
+        name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
     if begins && fits && name.len() <= LONGEST {
         return Ok(());
     }

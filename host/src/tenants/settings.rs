@@ -75,11 +75,7 @@ impl Settings {
     }
 
     /// The settings after a change.
-    pub(super) fn changed(
-        &self,
-        change: &SettingsChange,
-        host: &TenantLimits,
-    ) -> Result<Self, TenantError> {
+    pub(super) fn changed(&self, change: &SettingsChange, host: &TenantLimits) -> Result<Self, TenantError> {
         let mut settings = self.clone();
         let SettingsChange { egress, egress_private, limits, suspended } = change;
         if let Some(egress) = egress {

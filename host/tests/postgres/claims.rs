@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use forge_host::journal::{Run, Timestamp};
 use forge_host::store::postgres::PostgresStore;
-use forge_host::store::{Store as _, StoreError, Taken, VersionRow, Write, Written};
+use forge_host::store::{Due, Store as _, StoreError, Taken, VersionRow, Write, Written};
 
 use crate::support::{claim, commit, database, offer, open, run, start};
 
@@ -38,12 +38,12 @@ async fn the_first_that_are_due_are_claimed_first_and_no_others() {
     let due = |number, time| Write::Offer(Box::new(Run { wake_at: Some(Timestamp(time)), ..run(number) }));
     commit(&a, &[due(1, 300), due(2, 100), due(3, 200), due(4, 400), offer(5)]).await.unwrap();
     let claimed = a.claim(a.epoch(), Timestamp(300), 3).await.unwrap();
-    let claimed: Vec<_> = claimed.into_iter().map(|(time, id)| (time.0, id.0.as_u128())).collect();
+    let claimed: Vec<_> = claimed.into_iter().map(|due| (due.at.0, due.run.0.as_u128())).collect();
     assert_eq!(claimed, [(0, 5), (100, 2), (200, 3)]);
     let due = a.due(a.epoch(), None, Timestamp::MAX, 10).await.unwrap();
     assert_eq!(due.len(), 3, "only what was claimed is this node's");
     let rest = a.claim(a.epoch(), Timestamp(300), 3).await.unwrap();
-    assert_eq!(rest, [(Timestamp(300), run(1).id)]);
+    assert_eq!(rest, [Due { at: Timestamp(300), run: run(1).id, tenant: "default".into() }]);
 }
 
 #[tokio::test]
@@ -109,6 +109,7 @@ async fn two_nodes_that_upload_the_same_version_agree_on_one() {
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
     for number in 1..=20 {
         let version = |digest: &str| VersionRow {
+            tenant: "default".to_owned(),
             workflow: "payment".to_owned(),
             version: number,
             digest: digest.to_owned(),

@@ -19,6 +19,7 @@ async fn what_one_says_the_others_hear() {
     hears(&mut notices, Notice::Free).await;
 
     let version = VersionRow {
+        tenant: "default".to_owned(),
         workflow: "payment".to_owned(),
         version: 1,
         digest: "d".to_owned(),
@@ -29,9 +30,9 @@ async fn what_one_says_the_others_hear() {
     };
     a.register("d", Some(b"component"), &[version]).await.unwrap();
     hears(&mut notices, Notice::Versions).await;
-    assert!(a.activate("payment", 1).await.unwrap());
+    assert!(a.activate("default", "payment", 1).await.unwrap());
     hears(&mut notices, Notice::Versions).await;
-    assert!(a.deprecate("payment", 1).await.unwrap());
+    assert!(a.deprecate("default", "payment", 1).await.unwrap());
     hears(&mut notices, Notice::Versions).await;
 }
 

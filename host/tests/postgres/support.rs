@@ -55,6 +55,7 @@ pub(crate) async fn eventually(connection: &mut PgConnection, sql: &'static str,
 pub(crate) fn run(number: u128) -> Run {
     Run {
         id: RunId(Uuid::from_u128(number)),
+        tenant: "default".into(),
         workflow: "payment".into(),
         version: 1,
         digest: "d1".into(),
@@ -71,6 +72,7 @@ pub(crate) fn run(number: u128) -> Run {
         key: None,
         auth: "{}".into(),
         trace_id: None,
+        fuel: 0,
     }
 }
 
@@ -95,7 +97,7 @@ pub(crate) async fn commit(store: &PostgresStore, writes: &[Write]) -> Result<Ve
 /// The numbers of the runs that are claimed.
 pub(crate) async fn claim(store: &PostgresStore, epoch: Epoch, limit: u32) -> Result<Vec<u128>, StoreError> {
     let claimed = store.claim(epoch, Timestamp::MAX, limit).await?;
-    Ok(claimed.into_iter().map(|(_, id)| id.0.as_u128()).collect())
+    Ok(claimed.into_iter().map(|due| due.run.0.as_u128()).collect())
 }
 
 /// Claims until there is something.

@@ -32,6 +32,7 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),
         key: None,
+        fuel: 0,
     }
 }
 

@@ -414,7 +414,10 @@ impl Session {
         if self.waiting.len() >= self.limits.max_outstanding {
             return Err(SessionError::Limit(Failure::permanent(
                 super::kind::LIMIT,
-                format!("the workflow has {} calls under way, the most allowed at once (calls_outstanding)", self.waiting.len()),
+                format!(
+                    "the workflow has {} calls under way, the most allowed at once (calls_outstanding)",
+                    self.waiting.len()
+                ),
             )));
         }
         let id = self.next_call;

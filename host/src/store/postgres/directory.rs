@@ -15,8 +15,7 @@ const INSERT: &str = "INSERT INTO forge_directory (kind, tenant, name, document)
 const UPDATE: &str = "UPDATE forge_directory SET document = $4 \
      WHERE kind = $1 AND tenant = $2 AND name = $3 AND document = $5 RETURNING 1";
 
-const REMOVE: &str =
-    "DELETE FROM forge_directory WHERE kind = $1 AND tenant = $2 AND name = $3 RETURNING 1";
+const REMOVE: &str = "DELETE FROM forge_directory WHERE kind = $1 AND tenant = $2 AND name = $3 RETURNING 1";
 
 /// `$7` and `$8` are the channel and the notice.
 const NOTE: &str = "WITH noted AS ( \
@@ -143,8 +142,7 @@ pub(super) async fn used(
     tenant: Option<&str>,
     hours: &Range<i64>,
 ) -> Result<Vec<Used>, StoreError> {
-    let query =
-        || sqlx::query(USED).bind(tenant.map(text::encode)).bind(hours.start).bind(hours.end);
+    let query = || sqlx::query(USED).bind(tenant.map(text::encode)).bind(hours.start).bind(hours.end);
     let rows = connections.all(query).await?;
     let decode = |row| {
         let mut columns = Columns::new("forge_usage", row);

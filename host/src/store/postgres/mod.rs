@@ -44,8 +44,8 @@ use self::notices::{Voice, Word};
 use self::writing::WriteConnection;
 use super::directory::{Change, Deed, DeedFilter, Directory, Entry, Used};
 use super::{
-    Answer, Ask, Due, Epoch, Loaded, Node, Nodes, Notice, Question, Store, StoreError, Taken, VersionRow, Write,
-    Written,
+    Answer, Ask, Due, Epoch, Loaded, Node, Nodes, Notice, Question, Store, StoreError, Taken, VersionRow,
+    Write, Written,
 };
 use crate::executor::{RunFilter, RunSummary};
 use crate::journal::{Run, RunId, Timestamp};
@@ -97,12 +97,7 @@ impl Store for PostgresStore {
         self.shared.writer.lock().await.write(&self.shared, epoch, batch).await
     }
 
-    async fn claim(
-        &self,
-        epoch: Epoch,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Due>, StoreError> {
+    async fn claim(&self, epoch: Epoch, until: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
         let claimed = claim::claim(&self.shared.readers, epoch, until, limit).await;
         if matches!(claimed, Err(StoreError::Unavailable(_) | StoreError::Corrupt { .. })) {
             self.shared.lost_claim.store(true, Ordering::Release);
@@ -135,12 +130,7 @@ impl Store for PostgresStore {
         runs::get(&self.shared.readers, id).await
     }
 
-    async fn run_with_key(
-        &self,
-        tenant: &str,
-        workflow: &str,
-        key: &str,
-    ) -> Result<Option<Run>, StoreError> {
+    async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         runs::with_key(&self.shared.readers, tenant, workflow, key).await
     }
 

@@ -27,11 +27,13 @@ macro_rules! columns {
     };
 }
 
-const VERSION: &str = concat!("SELECT ", columns!(), " WHERE tenant = $3 AND workflow_name = $1 AND version = $2");
+const VERSION: &str =
+    concat!("SELECT ", columns!(), " WHERE tenant = $3 AND workflow_name = $1 AND version = $2");
 
 const ALL: &str = concat!("SELECT ", columns!(), " WHERE tenant = $1 ORDER BY workflow_name, version DESC");
 
-const OF_ONE: &str = concat!("SELECT ", columns!(), " WHERE tenant = $1 AND workflow_name = $2 ORDER BY version DESC");
+const OF_ONE: &str =
+    concat!("SELECT ", columns!(), " WHERE tenant = $1 AND workflow_name = $2 ORDER BY version DESC");
 
 const COMPONENT: &str =
     "SELECT component FROM forge_workflow_modules WHERE digest = $1 AND component IS NOT NULL";
@@ -93,7 +95,10 @@ async fn taken(
 ) -> Result<Option<VersionRow>, StoreError> {
     for version in versions {
         let workflow = text::encode(&version.workflow);
-        let query = sqlx::query(VERSION).bind(workflow).bind(i64::from(version.version)).bind(text::encode(&version.tenant));
+        let query = sqlx::query(VERSION)
+            .bind(workflow)
+            .bind(i64::from(version.version))
+            .bind(text::encode(&version.tenant));
         let existing = connection.all(query).await?.first().map(decode).transpose()?;
         if let Some(existing) = existing.filter(|existing| existing.digest != digest) {
             return Ok(Some(existing));

@@ -23,8 +23,11 @@ pub(super) use columns;
 
 const GET: &str = concat!("SELECT ", columns!(), " FROM forge_runs WHERE id = $1");
 
-const WITH_KEY: &str =
-    concat!("SELECT ", columns!(), " FROM forge_runs WHERE tenant = $1 AND workflow_name = $2 AND idempotency_key = $3");
+const WITH_KEY: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM forge_runs WHERE tenant = $1 AND workflow_name = $2 AND idempotency_key = $3"
+);
 
 const DUE: &str = "SELECT due_at, id, tenant FROM forge_runs \
      WHERE owner = $1 AND due_at IS NOT NULL AND due_at <= $2 AND (due_at, id) > ($3, $4) \
@@ -44,8 +47,7 @@ pub(super) async fn with_key(
     key: &str,
 ) -> Result<Option<Run>, StoreError> {
     let [tenant, workflow, key] = [tenant, workflow, key].map(text::encode);
-    let row =
-        readers.first(|| sqlx::query(WITH_KEY).bind(&*tenant).bind(&*workflow).bind(&*key)).await?;
+    let row = readers.first(|| sqlx::query(WITH_KEY).bind(&*tenant).bind(&*workflow).bind(&*key)).await?;
     row.map(|row| decode(&mut Columns::new(TABLE, &row))).transpose()
 }
 

@@ -3,12 +3,13 @@ use std::ops::Range;
 use rusqlite::{Connection, params};
 
 use super::decode::Columns;
-use crate::store::directory::{Amounts, Change, Deed, DeedFilter, Entry, Used};
 use crate::store::StoreError;
+use crate::store::directory::{Amounts, Change, Deed, DeedFilter, Entry, Used};
 
 pub(super) fn entries(connection: &Connection) -> Result<Vec<Entry>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT kind, tenant, name, document FROM forge_directory ORDER BY kind, tenant, name")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, tenant, name, document FROM forge_directory ORDER BY kind, tenant, name",
+    )?;
     let mut rows = statement.query(())?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {

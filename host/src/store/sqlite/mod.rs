@@ -61,12 +61,7 @@ impl Store for SqliteStore {
         self.reading(move |connection| runs::get(connection, id)).await
     }
 
-    async fn run_with_key(
-        &self,
-        tenant: &str,
-        workflow: &str,
-        key: &str,
-    ) -> Result<Option<Run>, StoreError> {
+    async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         let (tenant, workflow, key) = (tenant.to_owned(), workflow.to_owned(), key.to_owned());
         self.reading(move |connection| runs::with_key(connection, &tenant, &workflow, &key)).await
     }

@@ -53,7 +53,9 @@ fn insert(
     )?;
     for version in versions {
         connection.execute(
-            &format!("INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"),
+            &format!(
+                "INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+            ),
             params![
                 version.tenant,
                 version.workflow,
