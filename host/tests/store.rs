@@ -7,6 +7,7 @@ use forge_host::journal::{
     Begin, Changes, Event, Failure, Journal, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions,
     StepStatus, Timestamp, WorkflowStatus, fingerprint, kind,
 };
+use forge_host::store::directory::{Amounts, Change, Deed, DeedFilter, Entry, EntryKind, Used};
 use forge_host::store::postgres::{PostgresOptions, PostgresStore};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{Due, Store, StoreError, Taken, VersionRow, Write, Written};
@@ -77,6 +78,10 @@ async fn conforms(store: &dyn Store) {
     offers_runs_to_whoever_claims_them(store).await;
     takes_runs_with_their_journals(store).await;
     keeps_versions_immutable(store).await;
+    keeps_tenants_apart(store).await;
+    changes_an_entry_only_as_it_was_read(store).await;
+    only_adds_to_the_audit_log(store).await;
+    adds_up_what_was_used(store).await;
 }
 
 fn run(number: u128) -> Run {
@@ -253,6 +258,8 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         Pause { reason: PauseReason::InDoubt, message: odd.to_owned(), from: WorkflowStatus::Compensating };
     let huge: std::sync::Arc<str> = format!("\"{}\"", "\\u0000ü".repeat(500_000)).into();
     let odd_run = Run {
+        tenant: odd.into(),
+        fuel: u64::MAX,
         workflow: "odd \0".into(),
         version: u32::MAX,
         input: std::sync::Arc::clone(&huge),
@@ -300,7 +307,8 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
     assert_eq!(store.run_with_key("odd", "odd", "odd").await.unwrap(), None);
     let filter = RunFilter { workflow: Some("odd \0".to_owned()), limit: 9, ..RunFilter::default() };
     assert_eq!(store.list("odd \0", &filter).await.unwrap()[0].workflow_name, "odd \0");
-    let again = Run { key: Some("odd \0".into()), workflow: "odd \0".into(), ..run(8_002) };
+    let again =
+        Run { tenant: "odd \0".into(), key: Some("odd \0".into()), workflow: "odd \0".into(), ..run(8_002) };
     let taken = store.commit(store.epoch(), &[Write::Offer(Box::new(again))]).await.unwrap();
     assert_eq!(taken, [Written::KeyTaken(run(8_000).id)]);
 }
@@ -363,4 +371,114 @@ async fn keeps_versions_immutable(store: &dyn Store) {
     assert_eq!(active().await, [0_u32; 0]);
     let versions = store.versions("default", None).await.unwrap();
     assert_eq!(versions.iter().map(|version| version.version).collect::<Vec<_>>(), [2, 1]);
+}
+
+async fn keeps_tenants_apart(store: &dyn Store) {
+    let of = |tenant: &str, number| Run { tenant: tenant.into(), key: Some("same".into()), ..run(number) };
+    let writes = [of("acme", 9_101), of("umbrella", 9_102)].map(|run| Write::Start(Box::new(run)));
+    assert_eq!(
+        store.commit(store.epoch(), &writes).await.unwrap(),
+        [Written::Done; 2],
+        "one key, two tenants"
+    );
+    let again = [Write::Start(Box::new(of("acme", 9_103)))];
+    assert_eq!(store.commit(store.epoch(), &again).await.unwrap(), [Written::KeyTaken(run(9_101).id)]);
+    let key = async |tenant: &str| store.run_with_key(tenant, &run(1).workflow, "same").await.unwrap();
+    assert_eq!(key("umbrella").await.unwrap().id, run(9_102).id);
+    assert!(key("other").await.is_none());
+    let filter = RunFilter { limit: 100, ..RunFilter::default() };
+    let listed = async |tenant: &str| -> Vec<Uuid> {
+        store.list(tenant, &filter).await.unwrap().into_iter().map(|run| run.id).collect()
+    };
+    assert_eq!(listed("acme").await, [run(9_101).id.0]);
+    assert!(!listed("default").await.contains(&run(9_101).id.0));
+    let version = VersionRow {
+        tenant: "acme".to_owned(),
+        workflow: "payment".to_owned(),
+        version: 1,
+        digest: "d3".to_owned(),
+        timeout_ms: 1,
+        deprecated: false,
+        active: false,
+        created_at: Timestamp(1),
+    };
+    assert_eq!(
+        store.register("d3", Some(b"three"), &[version]).await.unwrap(),
+        None,
+        "another tenant has its 1"
+    );
+    assert!(store.activate("acme", "payment", 1).await.unwrap());
+    assert!(!store.deprecate("umbrella", "payment", 1).await.unwrap());
+    let theirs = store.versions("default", Some("payment")).await.unwrap();
+    assert!(theirs.iter().all(|version| !version.active && version.digest != "d3"));
+}
+
+fn deed(action: &str) -> Deed {
+    Deed {
+        at: Timestamp(5),
+        tenant: "acme".to_owned(),
+        actor: "key \0 (ü)".to_owned(),
+        action: action.to_owned(),
+        subject: "it".to_owned(),
+        detail: Some(r#"{"a":1}"#.to_owned()),
+    }
+}
+
+async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
+    let directory = store.directory();
+    let entry = |document: &str| Entry {
+        kind: EntryKind::Tenant,
+        tenant: "acme".to_owned(),
+        name: "acme".to_owned(),
+        document: document.to_owned(),
+    };
+    let put = |document: &str, was: Option<&str>| Change::Put {
+        entry: entry(document),
+        was: was.map(str::to_owned),
+    };
+    let change = async |change: Change| directory.change(Some(&change), &deed("change")).await.unwrap();
+    assert!(!change(put("{}", Some("{}"))).await, "it is not there");
+    assert!(change(put("{}", None)).await);
+    assert!(!change(put("{1}", None)).await, "it is there");
+    assert!(!change(put("{1}", Some("{2}"))).await, "somebody else has changed it");
+    assert!(change(put("{1}", Some("{}"))).await);
+    assert_eq!(directory.entries().await.unwrap(), [entry("{1}")]);
+    let removal = || Change::Remove(EntryKind::Tenant, "acme".to_owned(), "acme".to_owned());
+    assert!(change(removal()).await);
+    assert!(!change(removal()).await);
+    let deeds = directory.deeds(&DeedFilter { limit: 100, ..DeedFilter::default() }).await.unwrap();
+    assert_eq!(deeds.len(), 3, "what was not done is not in the log");
+}
+
+async fn only_adds_to_the_audit_log(store: &dyn Store) {
+    let directory = store.directory();
+    assert!(directory.change(None, &deed("other")).await.unwrap());
+    let others = Deed { tenant: String::new(), ..deed("host") };
+    assert!(directory.change(None, &others).await.unwrap());
+    let read = async |tenant: Option<&str>, before, limit| {
+        let filter = DeedFilter { tenant: tenant.map(str::to_owned), before, limit };
+        directory.deeds(&filter).await.unwrap()
+    };
+    let all = read(None, None, 2).await;
+    assert_eq!(all.iter().map(|(_, deed)| deed.clone()).collect::<Vec<_>>(), [others.clone(), deed("other")]);
+    assert_eq!(read(Some("acme"), None, 1).await[0].1, deed("other"));
+    assert_eq!(read(Some(""), None, 9).await.len(), 1);
+    let (last, _) = all[1];
+    assert!(read(None, Some(last), 9).await.iter().all(|(seq, _)| *seq < last));
+}
+
+async fn adds_up_what_was_used(store: &dyn Store) {
+    let directory = store.directory();
+    let used = |tenant: &str, hour, fuel| Used {
+        tenant: tenant.to_owned(),
+        hour,
+        amounts: Amounts { fuel, run_ms: 1, ..Amounts::default() },
+    };
+    directory.charge(&[used("acme", 7, 5), used("umbrella", 7, 1)]).await.unwrap();
+    directory.charge(&[used("acme", 7, 6), used("acme", 8, 1)]).await.unwrap();
+    let of_acme = directory.used(Some("acme"), 7..8).await.unwrap();
+    assert_eq!(of_acme.len(), 1);
+    assert_eq!((of_acme[0].amounts.fuel, of_acme[0].amounts.run_ms), (11, 2));
+    assert_eq!(directory.used(None, 0..9).await.unwrap().len(), 3);
+    directory.charge(&[]).await.unwrap();
 }

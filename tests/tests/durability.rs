@@ -241,7 +241,10 @@ async fn starts_beyond_the_queue_are_refused_and_those_that_were_taken_are_carri
         .collect();
     for _ in 8..20 {
         let refused = tokio::time::timeout(PATIENCE, starts.next()).await.unwrap().unwrap().unwrap();
-        assert!(matches!(refused, Err(ExecutorError::Busy { limit: 8 })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(ExecutorError::Busy { limit: "start_queue", value: 8, .. })),
+            "{refused:?}"
+        );
     }
     host.watch.thaw();
     while let Some(start) = starts.next().await {
@@ -258,7 +261,7 @@ async fn when_the_disk_is_slower_than_the_runs_the_runs_wait() {
     let writer = Writer::new(Arc::clone(&store) as Arc<dyn Store>, QUEUE).unwrap();
     let mut journal = Journal::unsaved(run());
     journal.apply(Event::Running, Timestamp(1)).unwrap();
-    let saving = writer.for_run(Epoch::default(), journal.run().id);
+    let saving = writer.for_run(Epoch::default(), journal.run().id, &"default".into());
     watch.freeze();
     let mut queued = 0;
     loop {

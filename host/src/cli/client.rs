@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::CliError;
-use crate::api::{ErrorBody, ErrorDetail, Nodes, StartBody, Started, Steps, Workflows};
+use crate::api::{
+    CallerInfo, ErrorBody, ErrorDetail, KeyList, NewTenant, Nodes, StartBody, Started, Steps, TENANT,
+    TenantList, Workflows,
+};
 use crate::executor::{RunPage, WorkflowRecord};
 use crate::journal::RunId;
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
+use crate::tenants::{ApiKey, AuditPage, CreatedKey, NewKey, SettingsChange, TenantInfo, UsageReport};
 
 /// A server that does not accept a connection within this is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,14 +35,26 @@ pub(super) struct Client {
 
 impl Client {
     /// The server at this address. Nothing is sent yet.
-    pub(super) fn new(address: &str) -> Result<Self, CliError> {
+    pub(super) fn new(address: &str, token: Option<&str>, tenant: Option<&str>) -> Result<Self, CliError> {
         let wrong =
             || CliError::Usage(format!("`{address}` is no server's address; one is http://127.0.0.1:7070"));
         let server = Url::parse(address).map_err(|_| wrong())?;
         if !matches!(server.scheme(), "http" | "https") || !server.has_host() {
             return Err(wrong());
         }
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (AUTHORIZATION, token.map(|token| format!("Bearer {token}"))),
+            (TENANT, tenant.map(str::to_owned)),
+        ] {
+            let Some(value) = value else { continue };
+            let invalid =
+                |_| CliError::Usage(format!("what was given for the header `{name}` cannot be in one"));
+            let mut value = HeaderValue::from_str(&value).map_err(invalid)?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).default_headers(headers);
         if is_loopback(&server) {
             http = http.no_proxy();
         }
@@ -109,6 +127,77 @@ impl Client {
         self.answer(self.request(Method::POST, &["runs", &run.to_string(), action], &[])).await
     }
 
+    /// Who asks.
+    pub(super) async fn caller(&self) -> Result<CallerInfo, CliError> {
+        self.answer(self.request(Method::GET, &["caller"], &[])).await
+    }
+
+    /// All tenants.
+    pub(super) async fn tenants(&self) -> Result<TenantList, CliError> {
+        self.answer(self.request(Method::GET, &["tenants"], &[])).await
+    }
+
+    /// A tenant.
+    pub(super) async fn tenant(&self, name: &str) -> Result<TenantInfo, CliError> {
+        self.answer(self.request(Method::GET, &["tenants", name], &[])).await
+    }
+
+    /// Makes a tenant.
+    pub(super) async fn create_tenant(&self, tenant: &NewTenant) -> Result<TenantInfo, CliError> {
+        self.answer(self.request(Method::POST, &["tenants"], &[]).json(tenant)).await
+    }
+
+    /// Changes a tenant.
+    pub(super) async fn change_tenant(
+        &self,
+        name: &str,
+        change: &SettingsChange,
+    ) -> Result<TenantInfo, CliError> {
+        self.answer(self.request(Method::PATCH, &["tenants", name], &[]).json(change)).await
+    }
+
+    /// The API keys of the tenant, or of the host.
+    pub(super) async fn keys(&self, host: bool) -> Result<KeyList, CliError> {
+        self.answer(self.request(Method::GET, &["keys"], &of_host(host))).await
+    }
+
+    /// Makes an API key.
+    pub(super) async fn create_key(&self, key: &NewKey) -> Result<CreatedKey, CliError> {
+        self.answer(self.request(Method::POST, &["keys"], &[]).json(key)).await
+    }
+
+    /// Revokes an API key.
+    pub(super) async fn revoke_key(&self, id: &str, host: bool) -> Result<ApiKey, CliError> {
+        self.answer(self.request(Method::DELETE, &["keys", id], &of_host(host))).await
+    }
+
+    /// A page of the audit log.
+    pub(super) async fn audit(
+        &self,
+        all: bool,
+        limit: u32,
+        cursor: Option<i64>,
+    ) -> Result<AuditPage, CliError> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(all.then(|| ("all", true.to_string())));
+        query.extend(cursor.map(|cursor| ("cursor", cursor.to_string())));
+        self.answer(self.request(Method::GET, &["audit"], &query)).await
+    }
+
+    /// What was used.
+    pub(super) async fn usage(
+        &self,
+        all: bool,
+        from: Option<DateTime<Utc>>,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<UsageReport, CliError> {
+        let mut query = Vec::new();
+        query.extend(all.then(|| ("all", true.to_string())));
+        query.extend(from.map(|time| ("from", time.to_rfc3339())));
+        query.extend(until.map(|time| ("until", time.to_rfc3339())));
+        self.answer(self.request(Method::GET, &["usage"], &query)).await
+    }
+
     fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -137,6 +226,10 @@ impl Client {
         let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
         CliError::Unreachable { server: self.server.as_str().trim_end_matches('/').to_owned(), why }
     }
+}
+
+fn of_host(host: bool) -> Vec<(&'static str, String)> {
+    host.then(|| ("host", host.to_string())).into_iter().collect()
 }
 
 /// An answer that is an error, in the API's form or, from a proxy or another program, in any other.
@@ -183,7 +276,7 @@ mod tests {
     #[test]
     fn what_is_no_server_is_refused_before_anything_is_sent() {
         for address in ["localhost:7070", "127.0.0.1:7070", "ftp://127.0.0.1", "", "unix:/tmp/x"] {
-            assert!(matches!(Client::new(address), Err(CliError::Usage(_))), "{address}");
+            assert!(matches!(Client::new(address, None, None), Err(CliError::Usage(_))), "{address}");
         }
     }
 

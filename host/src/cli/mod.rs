@@ -4,6 +4,7 @@
 //! piped. With `--json` both are JSON. Exit codes are in [`ExitStatus`].
 
 mod activate;
+mod audit;
 mod build;
 mod client;
 mod deploy;
@@ -11,6 +12,7 @@ mod deprecate;
 mod error;
 mod follow;
 mod input;
+mod keys;
 mod migrate;
 mod new;
 mod nodes;
@@ -19,8 +21,10 @@ mod project;
 mod runs;
 mod serve;
 mod start;
+mod tenants;
 mod text;
 pub mod tree;
+mod usage;
 mod workflows;
 
 use std::process::ExitCode;
@@ -57,6 +61,13 @@ struct Global {
     #[arg(long, global = true, value_name = "URL", env = "FORGE_SERVER", default_value = DEFAULT_SERVER)]
     #[arg(help_heading = "Global options")]
     server: String,
+    /// The API key to present, if the server asks for one.
+    #[arg(long, global = true, value_name = "KEY", env = "FORGE_TOKEN", hide_env_values = true)]
+    #[arg(help_heading = "Global options")]
+    token: Option<String>,
+    /// The tenant to act for, with an API key of the host.
+    #[arg(long, global = true, value_name = "NAME", env = "FORGE_TENANT", help_heading = "Global options")]
+    tenant: Option<String>,
     /// Print JSON, for programs.
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
@@ -108,6 +119,14 @@ enum Command {
     Deprecate(deprecate::Args),
     /// List runs; show, watch, cancel, pause or resume one
     Runs(runs::Args),
+    /// List, make, show and change tenants
+    Tenants(tenants::Args),
+    /// List, make and revoke API keys
+    Keys(keys::Args),
+    /// Read who did what
+    Audit(audit::Args),
+    /// Show what was used
+    Usage(usage::Args),
     /// List the hosts that share the server's database
     Nodes(nodes::Args),
     /// Bring a database's schema up to date
@@ -117,12 +136,14 @@ enum Command {
 /// What commands know beside their arguments.
 struct Context {
     server: String,
+    token: Option<String>,
+    tenant: Option<String>,
     json: bool,
 }
 
 impl Context {
     fn client(&self) -> Result<Client, CliError> {
-        Client::new(&self.server)
+        Client::new(&self.server, self.token.as_deref(), self.tenant.as_deref())
     }
 }
 
@@ -155,8 +176,8 @@ impl Cli {
     /// # Errors
     /// [`CliError`], which knows its exit code.
     pub async fn run(self) -> Result<(), CliError> {
-        let Global { server, json } = self.global;
-        let context = Context { server, json };
+        let Global { server, token, tenant, json } = self.global;
+        let context = Context { server, token, tenant, json };
         match self.command {
             Command::Serve(args) => serve::run(*args, &context).await,
             Command::New(args) => new::run(args, &context),
@@ -167,6 +188,10 @@ impl Cli {
             Command::Activate(args) => activate::run(args, &context).await,
             Command::Deprecate(args) => deprecate::run(args, &context).await,
             Command::Runs(args) => runs::run(args, &context).await,
+            Command::Tenants(args) => tenants::run(args, &context).await,
+            Command::Keys(args) => keys::run(args, &context).await,
+            Command::Audit(args) => audit::run(args, &context).await,
+            Command::Usage(args) => usage::run(args, &context).await,
             Command::Nodes(args) => nodes::run(args, &context).await,
             Command::Migrate(args) => migrate::run(args, &context).await,
         }

@@ -92,6 +92,11 @@ impl Tenants {
         Self { store, limits, policy, slots, state: Mutex::default(), reading: tokio::sync::Mutex::default() }
     }
 
+    /// Those of a store on which nothing runs.
+    pub fn of_store(store: Arc<dyn Store>) -> Self {
+        Self::new(store, Arc::default(), Policy::open(), Slots::new(0))
+    }
+
     /// A tenant.
     ///
     /// # Errors

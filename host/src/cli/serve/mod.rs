@@ -5,6 +5,8 @@ mod node;
 mod size;
 mod stop;
 
+pub(in crate::cli) use size::{bytes, count};
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -81,13 +83,21 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let address = listener.local_addr().context("the listener has no address")?;
     config.node = args.node.into_config(address);
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
-    announce(address, &database, context.json);
+    let has_keys = executor.tenants().has_keys().await.map_err(anyhow::Error::from)?;
+    if !has_keys && !address.ip().is_loopback() {
+        executor.shutdown(RUN_GRACE).await;
+        return Err(CliError::Usage(format!(
+            "other machines could reach {address}, and there are no API keys: anybody could do everything. Make the \
+             first key with `forge keys create NAME --host --role admin --database {database}`, or listen on 127.0.0.1"
+        )));
+    }
+    announce(address, &database, has_keys, context.json);
     serve(listener, executor, stop).await?;
     Ok(())
 }
 
 /// Says where it listens. Whoever started us may wait for this line; if nobody does, we serve all the same.
-fn announce(address: SocketAddr, database: &str, json: bool) {
+fn announce(address: SocketAddr, database: &str, has_keys: bool, json: bool) {
     let version = env!("CARGO_PKG_VERSION");
     let url = format!("http://{address}");
     let _ = if json {
@@ -96,9 +106,9 @@ fn announce(address: SocketAddr, database: &str, json: bool) {
         output::print(&format!("forge {version} serves {url} (database {database})"))
     };
     tracing::info!(url, database, "listening");
-    if !address.ip().is_loopback() {
-        tracing::warn!(
-            "other machines can reach {address}, and nothing asks who calls: put something in front that does"
+    if !has_keys {
+        tracing::info!(
+            "there are no API keys: whoever can reach this machine's loopback may do everything, as the tenant `default`"
         );
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::TenantLimits;
 
 /// Bytes: `65536`, `64KiB`, `64MiB`, `1GiB`; `k`, `M` and `G` mean the same.
-pub(super) fn bytes(text: &str) -> Result<usize, String> {
+pub(in crate::cli) fn bytes(text: &str) -> Result<usize, String> {
     let wrong = || format!("`{text}` is no number of bytes: write it as 65536, 64KiB, 64MiB or 1GiB");
     let (number, suffix) = split(text);
     let factor: usize = match suffix.to_ascii_lowercase().as_str() {
@@ -18,7 +18,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
 }
 
 /// A count: `5000000000`, `500k`, `50M`, `5G`.
-pub(super) fn count(text: &str) -> Result<u64, String> {
+pub(in crate::cli) fn count(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is no count: write it as 500000, 500k, 50M or 5G");
     let (number, suffix) = split(text);
     let factor: u64 = match suffix.to_ascii_lowercase().as_str() {

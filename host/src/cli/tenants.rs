@@ -1,0 +1,179 @@
+use std::collections::BTreeMap;
+
+use clap::Subcommand;
+
+use super::{CliError, Context, output, text};
+use crate::api::NewTenant;
+use crate::config::Unit;
+use crate::tenants::{SettingsChange, TenantInfo};
+
+/// The arguments of `forge tenants`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the tenants (the default)
+    List,
+    /// Make a tenant
+    Create {
+        /// 1 to 63 lower-case letters, digits and `-`.
+        name: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Show what is set of a tenant, and its limits
+    Show {
+        /// The tenant [default: that of the API key].
+        name: Option<String>,
+    },
+    /// Change what is set of a tenant; what is not mentioned stays
+    Set {
+        /// The tenant.
+        name: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// What can be set.
+#[derive(Debug, clap::Args)]
+struct Settings {
+    /// A limit, as NAME=VALUE; NAME=default takes the host's again. `forge tenants show` has the names.
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit)]
+    limits: Vec<(String, Option<u64>)>,
+    /// A server that workflows may reach, such as https://*.example.com. Those that are named are all.
+    #[arg(long, value_name = "RULE")]
+    egress: Vec<String>,
+    /// A network that these may be in although it is not public, such as 10.0.0.0/8.
+    #[arg(long, value_name = "NETWORK")]
+    egress_private: Vec<String>,
+    /// No server may be reached.
+    #[arg(long, conflicts_with_all = ["egress", "egress_private"])]
+    no_egress: bool,
+    /// Nothing of it begins or goes on until it is resumed.
+    #[arg(long, conflicts_with = "resume")]
+    suspend: bool,
+    /// It is no longer suspended.
+    #[arg(long)]
+    resume: bool,
+}
+
+const EXAMPLES: &str = "\
+A tenant has workflows, runs, API keys, secrets and limits of its own, and sees nothing of others. It reaches
+no server unless rules name it. This takes an API key of the host, but for `show` of one's own.
+
+Examples:
+  forge tenants create acme --egress https://api.example.com --limit runs_in_flight=50
+  forge tenants set acme --limit payload_bytes=65536 --limit runs_in_flight=default
+  forge tenants set acme --suspend
+  forge tenants show acme
+  forge --tenant acme keys create ci --role deploy";
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    let info = match args.command.unwrap_or(Command::List) {
+        Command::List => {
+            let tenants = client.tenants().await?;
+            return if context.json {
+                output::print_json(&tenants)
+            } else {
+                output::print(&list(&tenants.tenants))
+            };
+        }
+        Command::Create { name, settings } => {
+            client.create_tenant(&NewTenant { name, settings: settings.into_change() }).await?
+        }
+        Command::Show { name: Some(name) } => client.tenant(&name).await?,
+        Command::Show { name: None } => client.tenant(&client.caller().await?.tenant).await?,
+        Command::Set { name, settings } => client.change_tenant(&name, &settings.into_change()).await?,
+    };
+    if context.json { output::print_json(&info) } else { output::print(&show(&info)) }
+}
+
+impl Settings {
+    fn into_change(self) -> SettingsChange {
+        let Self { limits, egress, egress_private, no_egress, suspend, resume } = self;
+        SettingsChange {
+            egress: (no_egress || !egress.is_empty()).then_some(egress),
+            egress_private: (no_egress || !egress_private.is_empty()).then_some(egress_private),
+            limits: limits.into_iter().collect::<BTreeMap<_, _>>(),
+            suspended: (suspend || resume).then_some(suspend),
+        }
+    }
+}
+
+fn limit(text: &str) -> Result<(String, Option<u64>), String> {
+    let wrong = || {
+        format!("`{text}` sets no limit: write it as versions=50, payload_bytes=64KiB or versions=default")
+    };
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    if value == "default" {
+        return Ok((name.to_owned(), None));
+    }
+    let bytes = || super::serve::bytes(value).ok().and_then(|bytes| u64::try_from(bytes).ok());
+    let value = if name.contains("bytes") { bytes() } else { super::serve::count(value).ok() };
+    Ok((name.to_owned(), Some(value.ok_or_else(wrong)?)))
+}
+
+fn list(tenants: &[TenantInfo]) -> String {
+    let mut rows = vec![["TENANT", "STATE", "OWN LIMITS", "SERVERS"].map(str::to_owned).to_vec()];
+    for TenantInfo { name, settings, limits } in tenants {
+        let own = limits.iter().filter(|limit| limit.is_set).count();
+        let state = if settings.suspended { "suspended" } else { "" };
+        rows.push(vec![name.clone(), state.to_owned(), own.to_string(), servers(settings)]);
+    }
+    output::table(&rows)
+}
+
+fn servers(settings: &crate::tenants::Settings) -> String {
+    match settings.egress.as_deref() {
+        None => "as the host is configured".to_owned(),
+        Some([]) => "none".to_owned(),
+        Some(rules) => rules.join(", "),
+    }
+}
+
+fn show(info: &TenantInfo) -> String {
+    let TenantInfo { name, settings, limits } = info;
+    let mut lines = vec![format!("tenant {name}{}", if settings.suspended { " (suspended)" } else { "" })];
+    lines.push(format!("servers that workflows may reach: {}", servers(settings)));
+    if !settings.egress_private.is_empty() {
+        lines.push(format!("also in the networks {}", settings.egress_private.join(", ")));
+    }
+    let mut rows = vec![["LIMIT", "VALUE", "", "WHAT IT BOUNDS"].map(str::to_owned).to_vec()];
+    for limit in limits {
+        let value = match limit.unit {
+            Unit::Bytes => text::size(usize::try_from(limit.value).unwrap_or(usize::MAX)),
+            Unit::Milliseconds => text::duration(limit.value),
+            Unit::PerSecond => format!("{} /s", limit.value),
+            Unit::Fuel | Unit::Count => limit.value.to_string(),
+        };
+        let own = if limit.is_set { "own" } else { "" };
+        let about = limit.about.split_once(". ").map_or(limit.about.as_str(), |(first, _)| first);
+        rows.push(vec![limit.name.clone(), value, own.to_owned(), about.to_owned()]);
+    }
+    lines.push(String::new());
+    lines.push(output::table(&rows));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_name_and_a_value() {
+        assert_eq!(limit("versions=50"), Ok(("versions".to_owned(), Some(50))));
+        assert_eq!(limit("payload_bytes=64KiB"), Ok(("payload_bytes".to_owned(), Some(65_536))));
+        assert_eq!(limit("fuel_per_run=5G"), Ok(("fuel_per_run".to_owned(), Some(5_000_000_000))));
+        assert_eq!(limit("versions=default"), Ok(("versions".to_owned(), None)));
+        for wrong in ["versions", "versions=", "versions=0", "versions=-1", "=5x"] {
+            assert!(limit(wrong).is_err(), "{wrong}");
+        }
+    }
+}
