@@ -60,6 +60,16 @@ pub fn until(time: Timestamp) -> Duration {
     Duration::from_millis(time.since(now()))
 }
 
+/// Bytes that nobody can guess, from the operating system.
+///
+/// # Errors
+/// [`std::io::Error`] if it has none.
+pub fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

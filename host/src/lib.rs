@@ -11,6 +11,7 @@
 //! - [`engine`]: wasmtime, and one file per interface that a guest imports.
 //! - [`executor`]: starting, driving and steering runs.
 //! - [`registry`]: workflows by name and version.
+//! - [`secrets`]: what workflows may use and not see.
 //! - [`egress`]: HTTP out.
 //! - [`api`]: HTTP in. [`cli`]: the commands of `forge`.
 //!
@@ -38,4 +39,5 @@ pub mod engine;
 pub mod executor;
 pub mod journal;
 pub mod registry;
+pub mod secrets;
 pub mod store;

@@ -15,4 +15,5 @@ mod tests;
 pub use address::{InvalidNetwork, Network};
 pub use client::{Egress, EgressError};
 pub use message::{Body, HttpRequest, HttpResponse};
+pub(crate) use policy::server;
 pub use policy::{Denied, InvalidRule, Policy, Rule};
