@@ -1,5 +1,6 @@
 //! Requests to a server of this process, over TCP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,9 +12,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Body, Egress, HttpRequest, Policy};
+use super::{Body, Egress, HttpRequest, Policy, Tls};
 use crate::config::Limits;
 use crate::journal::{Failure, kind};
+use crate::secrets::Secrets;
 
 /// The most that an answer may have here.
 const MOST: usize = 1_000;
@@ -65,7 +67,7 @@ async fn redirect(Path((status, to)): Path<(u16, String)>, headers: HeaderMap) -
 
 fn egress() -> Egress {
     let limits = Limits { http_timeout: Duration::from_secs(10), response_bytes: MOST, ..Limits::default() };
-    Egress::new(Policy::open(), &limits).unwrap()
+    Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits)
 }
 
 fn request(method: &str, url: String) -> HttpRequest {

@@ -33,10 +33,11 @@ use self::alarms::Alarms;
 use self::loader::Loader;
 use self::waiters::Waiters;
 use crate::config::{Config, Limits};
-use crate::egress::{Egress, Policy};
+use crate::egress::{Egress, Policy, Tls};
 use crate::engine::{Command, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
+use crate::secrets::Secrets;
 use crate::store::{self, Nodes, Objects, RunWriter, Store, Writer};
 
 /// Executes workflows durably. Cheap to clone; all clones are the same executor.
@@ -107,7 +108,7 @@ impl WorkflowExecutor {
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
         let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
-        let egress = Arc::new(Egress::new(egress, &limits)?);
+        let egress = Arc::new(Egress::new(&Tls::new()?, egress, Arc::new(Secrets::none()), &limits));
         let registry =
             WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&limits));
         let shutdown = CancellationToken::new();
