@@ -12,6 +12,7 @@
 //! - [`executor`]: starting, driving and steering runs.
 //! - [`registry`]: workflows by name and version.
 //! - [`tenants`]: whose things are whose, limits, API keys, the audit log, usage.
+//! - [`secrets`]: what workflows may use and not see.
 //! - [`egress`]: HTTP out.
 //! - [`api`]: HTTP in. [`cli`]: the commands of `forge`.
 //!
@@ -39,5 +40,6 @@ pub mod engine;
 pub mod executor;
 pub mod journal;
 pub mod registry;
+pub mod secrets;
 pub mod store;
 pub mod tenants;

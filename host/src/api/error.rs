@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
+use crate::secrets::SecretError;
 use crate::store::StoreError;
 use crate::tenants::{Denied, TenantError};
 
@@ -177,6 +178,13 @@ impl From<TenantError> for ApiError {
             TenantError::InvalidRule(_) | TenantError::InvalidNetwork(_) => {
                 (StatusCode::BAD_REQUEST, "invalid_rule")
             }
+            TenantError::UnknownSecret(_) => (StatusCode::NOT_FOUND, "unknown_secret"),
+            TenantError::Secret(ref error) => match **error {
+                SecretError::InvalidName(_) | SecretError::InvalidValue(_) | SecretError::TooMuch { .. } => {
+                    (StatusCode::BAD_REQUEST, "invalid_secret")
+                }
+                _ => (StatusCode::CONFLICT, "secret"),
+            },
             TenantError::Suspended(_) => (StatusCode::FORBIDDEN, "suspended"),
             TenantError::Role { .. } => (StatusCode::FORBIDDEN, "forbidden"),
             TenantError::Limit { .. } => (StatusCode::FORBIDDEN, "limit"),

@@ -15,6 +15,7 @@ mod keys;
 mod nodes;
 mod parameters;
 mod runs;
+mod secrets;
 mod start;
 mod tenants;
 mod trace;
@@ -35,6 +36,7 @@ pub use error::{ApiError, ErrorBody, ErrorDetail};
 pub use keys::KeyList;
 pub use nodes::Nodes;
 pub use runs::Steps;
+pub use secrets::{Resealed, SecretList};
 pub use start::{StartBody, Started};
 pub use tenants::{CallerInfo, NewTenant, TenantList};
 pub use wait::MAX_WAIT;
@@ -86,6 +88,7 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(nodes::router())
         .merge(tenants::router())
         .merge(keys::router())
+        .merge(secrets::router())
         .merge(audit::router())
 }
 

@@ -13,6 +13,7 @@ fn the_document_has_every_endpoint() {
         endpoints,
         [
             "delete /_api/keys/{id}",
+            "delete /_api/secrets/{name}",
             "get /_api/audit",
             "get /_api/caller",
             "get /_api/health",
@@ -22,6 +23,7 @@ fn the_document_has_every_endpoint() {
             "get /_api/runs",
             "get /_api/runs/{id}",
             "get /_api/runs/{id}/steps",
+            "get /_api/secrets",
             "get /_api/tenants",
             "get /_api/tenants/{tenant}",
             "get /_api/usage",
@@ -29,6 +31,7 @@ fn the_document_has_every_endpoint() {
             "get /_api/workflows/{name}",
             "patch /_api/tenants/{tenant}",
             "post /_api/keys",
+            "post /_api/reseal-secrets",
             "post /_api/runs/{id}/cancel",
             "post /_api/runs/{id}/pause",
             "post /_api/runs/{id}/resume",
@@ -37,6 +40,7 @@ fn the_document_has_every_endpoint() {
             "post /_api/workflows/{name}/start",
             "post /_api/workflows/{name}/versions/{version}/activate",
             "post /_api/workflows/{name}/versions/{version}/deprecate",
+            "put /_api/secrets/{name}",
         ]
     );
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
@@ -10,13 +11,15 @@ use serde::de::DeserializeOwned;
 
 use super::CliError;
 use crate::api::{
-    CallerInfo, ErrorBody, ErrorDetail, KeyList, NewTenant, Nodes, StartBody, Started, Steps, TENANT,
-    TenantList, Workflows,
+    CallerInfo, ErrorBody, ErrorDetail, KeyList, NewTenant, Nodes, Resealed, SecretList, StartBody, Started,
+    Steps, TENANT, TenantList, Workflows,
 };
 use crate::executor::{RunPage, WorkflowRecord};
 use crate::journal::RunId;
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
-use crate::tenants::{ApiKey, AuditPage, CreatedKey, NewKey, SettingsChange, TenantInfo, UsageReport};
+use crate::tenants::{
+    ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
+};
 
 /// A server that does not accept a connection within this is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -171,6 +174,26 @@ impl Client {
         self.answer(self.request(Method::DELETE, &["keys", id], &of_host(host))).await
     }
 
+    /// The secrets, without their values.
+    pub(super) async fn secrets(&self) -> Result<SecretList, CliError> {
+        self.answer(self.request(Method::GET, &["secrets"], &[])).await
+    }
+
+    /// Sets a secret.
+    pub(super) async fn set_secret(&self, name: &str, secret: &NewSecret) -> Result<SecretInfo, CliError> {
+        self.answer(self.request(Method::PUT, &["secrets", name], &[]).json(secret)).await
+    }
+
+    /// Removes a secret.
+    pub(super) async fn remove_secret(&self, name: &str) -> Result<(), CliError> {
+        self.send(self.request(Method::DELETE, &["secrets", name], &[])).await.map(|_| ())
+    }
+
+    /// Seals all secrets with the newest key.
+    pub(super) async fn reseal(&self) -> Result<Resealed, CliError> {
+        self.answer(self.request(Method::POST, &["reseal-secrets"], &[])).await
+    }
+
     /// A page of the audit log.
     pub(super) async fn audit(
         &self,
@@ -210,16 +233,22 @@ impl Client {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
+        let body = self.send(request).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let server = &self.server;
+            anyhow::anyhow!("{server} answers what this version of forge does not understand: {error}").into()
+        })
+    }
+
+    /// The body of an answer that is no error.
+    async fn send(&self, request: RequestBuilder) -> Result<Bytes, CliError> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if !status.is_success() {
             return Err(refused(&self.server, status, &body));
         }
-        serde_json::from_slice(&body).map_err(|error| {
-            let server = &self.server;
-            anyhow::anyhow!("{server} answers what this version of forge does not understand: {error}").into()
-        })
+        Ok(body)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {

@@ -101,7 +101,8 @@ async fn create(create: Create, context: &Context) -> Result<CreatedKey, CliErro
     let tenant: Arc<str> = context.tenant.as_deref().unwrap_or(DEFAULT_TENANT).into();
     let by = Caller::local(Arc::clone(&tenant));
     let of = (!host).then_some(&*tenant);
-    let created = Tenants::of_store(Arc::clone(&store)).create_key(of, new, &by).await;
+    let tenants = Tenants::of_store(Arc::clone(&store)).map_err(anyhow::Error::from)?;
+    let created = tenants.create_key(of, new, &by).await;
     store.close().await;
     Ok(created.map_err(anyhow::Error::from)?)
 }

@@ -19,6 +19,7 @@ mod nodes;
 mod output;
 mod project;
 mod runs;
+mod secrets;
 mod serve;
 mod start;
 mod tenants;
@@ -123,6 +124,8 @@ enum Command {
     Tenants(tenants::Args),
     /// List, make and revoke API keys
     Keys(keys::Args),
+    /// List, set and remove secrets, and the key that seals them
+    Secrets(secrets::Args),
     /// Read who did what
     Audit(audit::Args),
     /// Show what was used
@@ -190,6 +193,7 @@ impl Cli {
             Command::Runs(args) => runs::run(args, &context).await,
             Command::Tenants(args) => tenants::run(args, &context).await,
             Command::Keys(args) => keys::run(args, &context).await,
+            Command::Secrets(args) => secrets::run(args, &context).await,
             Command::Audit(args) => audit::run(args, &context).await,
             Command::Usage(args) => usage::run(args, &context).await,
             Command::Nodes(args) => nodes::run(args, &context).await,

@@ -6,11 +6,13 @@ mod tenant;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::egress::Policy;
+use crate::secrets::KeyRing;
 
 pub use database::{Database, InvalidDatabase, PostgresUrl};
 pub use limits::Limits;
@@ -29,6 +31,8 @@ pub struct Config {
     pub node: NodeConfig,
     /// Which servers workflows may reach. Default: all, private ones too.
     pub egress: Policy,
+    /// What seals the secrets of tenants; none: there can be no secrets.
+    pub secret_keys: Option<Arc<KeyRing>>,
     /// What bounds guests, requests and the host itself.
     pub limits: Limits,
     /// The folder for compiled components; none: they are compiled again after a restart. Nobody
@@ -49,6 +53,7 @@ impl Config {
             components: None,
             node: NodeConfig::default(),
             egress: Policy::open(),
+            secret_keys: None,
             limits: Limits::default(),
             module_cache: Some(module_cache.into()),
         }

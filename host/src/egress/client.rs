@@ -1,11 +1,12 @@
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{HeaderValue, Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -14,22 +15,25 @@ use url::Url;
 
 use super::connector::{Connections, connections};
 use super::guard::{Lookup, denied, system_lookup};
+use super::headers::Headers;
 use super::hop::{Hop, strip_credentials};
 use super::policy::{Denied, Policy};
-use super::{Body, HttpRequest, HttpResponse};
+use super::traffic::Traffic;
+use super::{Body, HttpRequest, HttpResponse, Tls};
 use crate::config::{TenantLimits, size};
 use crate::journal::{Failure, Outcome, kind};
+use crate::secrets::Secrets;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Bytes of a body that are searched for secrets where they arrive: most bodies have fewer. To search more of them
+/// would keep the thread from other runs.
+const SEARCHED_AT_ONCE: usize = 64 << 10;
 
-/// The HTTP client cannot be set up on this machine.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot set up the HTTP client: {0}")]
-pub struct EgressError(#[from] rustls::Error);
-
-/// Sends the requests of workflows.
+/// Sends the requests of one tenant's workflows. Its connections are its own: what may be reached is decided when they
+/// are opened, so another tenant must not find them open.
 pub struct Egress {
     policy: Arc<Policy>,
+    secrets: Arc<Secrets>,
+    traffic: Traffic,
     connections: Connections,
     /// Requests that may be under way at once.
     places: Semaphore,
@@ -38,32 +42,41 @@ pub struct Egress {
 }
 
 impl Egress {
-    /// Sets up the client.
-    ///
-    /// # Errors
-    /// [`EgressError`] if TLS cannot be set up.
-    pub fn new(policy: Policy, limits: &TenantLimits) -> Result<Self, EgressError> {
-        Self::with_lookup(policy, limits, system_lookup())
+    /// For what may be reached, with these secrets.
+    pub fn new(tls: &Tls, policy: Policy, secrets: Arc<Secrets>, limits: &TenantLimits) -> Self {
+        Self::with_lookup(tls, policy, secrets, limits, system_lookup())
     }
 
     /// The same with a look-up of names of the caller's.
     pub(super) fn with_lookup(
+        tls: &Tls,
         policy: Policy,
+        secrets: Arc<Secrets>,
         limits: &TenantLimits,
         lookup: Lookup,
-    ) -> Result<Self, EgressError> {
+    ) -> Self {
         let policy = Arc::new(policy);
-        Ok(Self {
-            connections: connections(Arc::clone(&policy), lookup)?,
+        Self {
+            connections: connections(tls, Arc::clone(&policy), lookup),
             policy,
+            secrets,
+            traffic: Traffic::default(),
             places: Semaphore::new(size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS)),
             default_timeout: Duration::from_millis(limits.http_timeout_ms),
             response_bytes: size(limits.response_bytes),
-        })
+        }
+    }
+
+    /// Adds the bytes of bodies that go out and come in to this counter, also those of requests that fail or are
+    /// given up.
+    #[must_use]
+    pub fn counting(self, bytes: Arc<AtomicU64>) -> Self {
+        Self { traffic: Traffic::new(bytes), ..self }
     }
 
     /// Sends a request and gives its answer, or why there is none. `key` becomes its
-    /// `Idempotency-Key`, unless the workflow set one.
+    /// `Idempotency-Key`, unless the workflow set one. Secrets are filled in, and are neither in the answer nor in a
+    /// failure.
     pub async fn send(&self, mut request: HttpRequest, key: &str) -> Outcome {
         let body = std::mem::take(&mut request.body);
         let what = || format!("{} {}", request.method, request.url);
@@ -71,7 +84,7 @@ impl Egress {
         match tokio::time::timeout(timeout, self.exchange(&request, body, key)).await {
             Ok(Ok(response)) => Ok(Some(Arc::from(response.to_json()))),
             Ok(Err(mut failure)) => {
-                failure.message = format!("{}: {}", what(), failure.message);
+                failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
                 Err(failure)
             }
             Err(_) => {
@@ -95,28 +108,35 @@ impl Egress {
             strip_credentials(&mut url);
         }
         let mut hop = Hop::new(method, url, body.into_bytes());
+        let headers = Headers {
+            pairs: &request.headers,
+            key,
+            credentials,
+            secrets: &self.secrets,
+            may_name_host: self.policy.is_open(),
+        };
         // It is never closed.
         let _place = self.places.acquire().await;
         loop {
             self.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
-            let mut headers = headers(&request.headers, key)?;
-            if let Some(credentials) = &credentials {
-                headers.entry(AUTHORIZATION).or_insert_with(|| credentials.clone());
-            }
             let failed = |message: String| Failure::new(kind::HTTP, message);
-            let sent = self.connections.request(hop.request(headers).map_err(failed)?);
-            let response = sent.await.map_err(|error| match denied(&error) {
+            let request = hop.request(headers.to(&hop)?).map_err(failed)?;
+            let request = request.map(|body| self.traffic.outgoing(body));
+            let response = self.connections.request(request).await.map_err(|error| match denied(&error) {
                 Some(denied) => not_permitted(denied),
                 None => failed(with_causes(format!("error sending request for url ({})", hop.url()), &error)),
             })?;
             match hop.redirected(&response).map_err(failed)? {
-                Some(next) => hop = next,
-                None => return self.read(response).await,
+                Some(next) => {
+                    self.secrets.permit_redirect(next.url())?;
+                    hop = next;
+                }
+                None => return self.read(response).await?.redacted(&self.secrets).await,
             }
         }
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<HttpResponse, Failure> {
+    async fn read(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
         let headers = response.headers().iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
@@ -129,6 +149,7 @@ impl Egress {
             })?;
             // What is no data are trailers, which a workflow does not see.
             let Ok(chunk) = frame.into_data() else { continue };
+            self.traffic.count(&chunk);
             if body.len() + chunk.len() > self.response_bytes {
                 let most = self.response_bytes;
                 let message =
@@ -137,8 +158,43 @@ impl Egress {
             }
             body.extend_from_slice(&chunk);
         }
+        Ok(Answer { status, headers, body })
+    }
+}
+
+/// An answer as the server gave it.
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// What the workflow and the journal get.
+    async fn redacted(self, secrets: &Arc<Secrets>) -> Result<HttpResponse, Failure> {
+        let Self { status, mut headers, mut body } = self;
+        if !secrets.is_empty() {
+            let redact = |text| secrets.redact_text(text);
+            headers = headers.into_iter().map(|(name, value)| (redact(name), redact(value))).collect();
+            body = redacted(secrets, body).await?;
+        }
         Ok(HttpResponse { status, headers, body: Body::from(body) })
     }
+}
+
+async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    let redact = |secrets: &Secrets, body: Vec<u8>| match secrets.redact(&body) {
+        Cow::Borrowed(_) => body,
+        Cow::Owned(redacted) => redacted,
+    };
+    if body.len() <= SEARCHED_AT_ONCE {
+        return Ok(redact(secrets, body));
+    }
+    let secrets = Arc::clone(secrets);
+    // It fails only when the host stops.
+    tokio::task::spawn_blocking(move || redact(&secrets, body)).await.map_err(|error| {
+        Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
+    })
 }
 
 fn not_permitted(denied: &Denied) -> Failure {
@@ -157,24 +213,6 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
         HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))).ok()?;
     header.set_sensitive(true);
     Some(header)
-}
-
-fn headers(pairs: &[(String, String)], key: &str) -> Result<HeaderMap, Failure> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in pairs {
-        let invalid = |why: &str| Failure::permanent(kind::HTTP, format!("header `{name}` {why}"));
-        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("is no header name"))?;
-        let value =
-            HeaderValue::from_str(value).map_err(|_| invalid("has a value that no header can have"))?;
-        headers.append(header, value);
-    }
-    if !headers.contains_key(IDEMPOTENCY_KEY) {
-        let key = HeaderValue::from_str(key).or_else(|_| HeaderValue::from_bytes(key.as_bytes())).map_err(
-            |_| Failure::permanent(kind::HTTP, "a step's name cannot be part of an Idempotency-Key header"),
-        )?;
-        headers.insert(IDEMPOTENCY_KEY, key);
-    }
-    Ok(headers)
 }
 
 /// What failed, with its causes: the outermost alone says only that sending failed.

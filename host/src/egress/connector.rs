@@ -3,19 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use super::EgressError;
+use super::Tls;
 use super::guard::{Guard, Lookup, Resolver};
 use super::policy::Policy;
+use super::traffic::Outgoing;
 
 /// Idle connections kept for each host.
 const IDLE_CONNECTIONS: usize = 64;
@@ -33,11 +29,15 @@ const PROBES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
+/// Bytes of the status line and the headers of an answer: servers send a few thousand. Their number is bounded by
+/// hyper, which reads 100 of them.
+const HEAD_BYTES: usize = 128 << 10;
+
 /// Sends one request after the other, and keeps the connections.
-pub(super) type Connections = Client<HttpsConnector<Guard>, Full<Bytes>>;
+pub(super) type Connections = Client<HttpsConnector<Guard>, Outgoing>;
 
 /// Connections to what the policy permits. They are kept for whoever has the same policy, and for nobody else.
-pub(super) fn connections(policy: Arc<Policy>, lookup: Lookup) -> Result<Connections, EgressError> {
+pub(super) fn connections(tls: &Tls, policy: Arc<Policy>, lookup: Lookup) -> Connections {
     let mut tcp = HttpConnector::new_with_resolver(Resolver::new(Arc::clone(&policy), lookup));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -46,28 +46,11 @@ pub(super) fn connections(policy: Arc<Policy>, lookup: Lookup) -> Result<Connect
     tcp.set_keepalive_retries(Some(PROBES));
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-    let client = Client::builder(TokioExecutor::new())
+    Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .build(HttpsConnector::from((Guard::new(policy, tcp), tls()?)));
-    Ok(client)
-}
-
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    // The provider is the process's; whoever installed one first decides.
-    let _ = ring::default_provider().install_default();
-    let provider =
-        CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
-    let builder =
-        || ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let verifying = builder()?.with_platform_verifier().or_else(|error| {
-        // A machine without CA certificates can still speak plain http.
-        tracing::warn!(%error, "no CA certificates: requests to https will fail");
-        builder().map(|builder| builder.with_root_certificates(RootCertStore::empty()))
-    })?;
-    let mut config = verifying.with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+        .http1_max_buf_size(HEAD_BYTES)
+        .build(HttpsConnector::from((Guard::new(policy, tcp), tls.config())))
 }

@@ -12,9 +12,10 @@ use axum::routing::any;
 use tokio::net::TcpListener;
 
 use super::guard::Lookup;
-use super::{Body, Egress, HttpRequest, Policy};
+use super::{Body, Egress, HttpRequest, Policy, Tls};
 use crate::config::TenantLimits;
 use crate::journal::{Failure, kind};
+use crate::secrets::Secrets;
 
 /// Ways to write an address that is not public, in a URL. `PORT` is one that something listens to.
 const LITERALS: &[&str] = &[
@@ -153,7 +154,8 @@ fn lookup(names: &[(&str, &[&str])]) -> Lookup {
 fn egress(rules: &[String], lookup: Lookup) -> Egress {
     let limits = TenantLimits { http_timeout_ms: 5_000, ..TenantLimits::default() };
     let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
-    Egress::with_lookup(Policy::only(rules, Vec::new()), &limits, lookup).unwrap()
+    let policy = Policy::only(rules, Vec::new());
+    Egress::with_lookup(&Tls::new().unwrap(), policy, Arc::new(Secrets::none()), &limits, lookup)
 }
 
 async fn failure(egress: &Egress, url: String) -> Failure {

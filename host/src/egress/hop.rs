@@ -6,7 +6,6 @@ use http::header::{
     PROXY_AUTHORIZATION, REFERER, TRANSFER_ENCODING, USER_AGENT, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
 use url::Url;
 
 /// Redirects that are followed before the answer is given up.
@@ -16,7 +15,7 @@ const REDIRECTS: usize = 5;
 const OF_THE_BODY: [HeaderName; 4] = [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING];
 
 /// What one server may know and another may not.
-const SECRETS: [HeaderName; 5] =
+const CREDENTIALS: [HeaderName; 5] =
     [AUTHORIZATION, COOKIE, HeaderName::from_static("cookie2"), PROXY_AUTHORIZATION, WWW_AUTHENTICATE];
 
 const FORGE: HeaderValue = HeaderValue::from_static(concat!("forge/", env!("CARGO_PKG_VERSION")));
@@ -47,20 +46,21 @@ impl Hop {
         &self.url
     }
 
-    /// The request for the wire, with `headers` as the workflow gave them.
-    pub(super) fn request(&self, mut headers: HeaderMap) -> Result<Request<Full<Bytes>>, String> {
+    /// Whether a header of the workflow's goes to this server.
+    pub(super) fn carries(&self, header: &HeaderName) -> bool {
+        !(self.bodiless && OF_THE_BODY.contains(header) || self.elsewhere && CREDENTIALS.contains(header))
+    }
+
+    /// The request for the wire, with those headers that it carries.
+    pub(super) fn request(&self, mut headers: HeaderMap) -> Result<Request<Bytes>, String> {
         let uri = Uri::try_from(self.url.as_str())
             .map_err(|error| format!("builder error for url ({}): {error}", self.url))?;
-        let unwanted = OF_THE_BODY.iter().filter(|_| self.bodiless);
-        for name in unwanted.chain(SECRETS.iter().filter(|_| self.elsewhere)) {
-            headers.remove(name);
-        }
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(USER_AGENT).or_insert(FORGE);
         if let Some(referer) = &self.referer {
             headers.insert(REFERER, referer.clone());
         }
-        let mut request = Request::new(Full::new(self.body.clone()));
+        let mut request = Request::new(self.body.clone());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;

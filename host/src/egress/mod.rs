@@ -6,13 +6,20 @@ mod connector;
 #[cfg(test)]
 mod forbidden;
 mod guard;
+mod headers;
 mod hop;
 mod message;
 mod policy;
 #[cfg(test)]
+mod secrecy;
+#[cfg(test)]
 mod tests;
+mod tls;
+mod traffic;
 
 pub use address::{InvalidNetwork, Network};
-pub use client::{Egress, EgressError};
+pub use client::Egress;
 pub use message::{Body, HttpRequest, HttpResponse};
+pub(crate) use policy::server;
 pub use policy::{Denied, InvalidRule, Policy, Rule};
+pub use tls::{EgressError, Tls};

@@ -74,9 +74,7 @@ impl Policy {
         if rules.iter().any(|rule| rule.names(url)) {
             return Ok(());
         }
-        let (scheme, host, port) =
-            (url.scheme(), url.host_str().unwrap_or_default(), url.port_or_known_default());
-        let server = format!("{scheme}://{host}:{}", port.unwrap_or_default());
+        let server = server(url);
         Err(Denied(if rules.is_empty() {
             format!(
                 "{server} may not be reached: no server may (`forge serve --egress` names those that may)"
@@ -109,8 +107,15 @@ impl Policy {
     }
 }
 
+/// The server that a URL speaks to, for messages: `https://api.example.com:443`.
+pub(crate) fn server(url: &Url) -> String {
+    let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
+    format!("{scheme}://{host}:{}", url.port_or_known_default().unwrap_or_default())
+}
+
 impl Rule {
-    fn names(&self, url: &Url) -> bool {
+    /// Whether a URL speaks to a server that it names.
+    pub fn names(&self, url: &Url) -> bool {
         let scheme = if self.https { "https" } else { "http" };
         if url.scheme() != scheme || url.port_or_known_default() != Some(self.port) {
             return false;

@@ -1,5 +1,7 @@
 //! Requests to a server of this process, over TCP.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Body, Egress, HttpRequest, Policy};
+use super::{Body, Egress, HttpRequest, Policy, Tls};
 use crate::config::TenantLimits;
 use crate::journal::{Failure, kind};
+use crate::secrets::Secrets;
 
 /// The most that an answer may have here.
 const MOST: usize = 1_000;
@@ -64,7 +67,7 @@ async fn redirect(Path((status, to)): Path<(u16, String)>, headers: HeaderMap) -
 fn egress() -> Egress {
     let limits =
         TenantLimits { http_timeout_ms: 10_000, response_bytes: MOST as u64, ..TenantLimits::default() };
-    Egress::new(Policy::open(), &limits).unwrap()
+    Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits)
 }
 
 fn request(method: &str, url: String) -> HttpRequest {

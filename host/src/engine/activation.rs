@@ -319,6 +319,7 @@ impl Activation {
         self.context.writer.barrier(changes).await.map_err(Stop::Store)?;
         for (seq, request, key) in requests {
             let egress = Arc::clone(&self.context.tenant.egress);
+            self.context.tenant.account.requested();
             let request = async move { (seq, egress.send(request, &key).await) }.boxed();
             let (request, abort) = futures::future::abortable(request);
             self.requests.push(request);

@@ -33,10 +33,11 @@ use self::alarms::Alarms;
 use self::loader::Loader;
 use self::waiters::Waiters;
 use crate::config::{Config, Limits};
-use crate::egress::Policy;
+use crate::egress::{Policy, Tls};
 use crate::engine::{Command, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
+use crate::secrets::KeyRing;
 use crate::store::{self, Nodes, Objects, RunWriter, Store, Writer};
 use crate::tenants::{DEFAULT_TENANT, Tenants};
 
@@ -81,10 +82,10 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, components, node, egress, limits, module_cache } = config;
+        let Config { database, components, node, egress, secret_keys, limits, module_cache } = config;
         let objects = components.as_ref().map(Objects::open).transpose()?;
         let store = store::open(&database, &node).await?;
-        Self::assemble(store, objects, egress, limits, module_cache.as_deref()).await
+        Self::assemble(store, objects, egress, secret_keys, limits, module_cache.as_deref()).await
     }
 
     /// The same with a store of the caller's, and a folder for compiled components.
@@ -96,20 +97,28 @@ impl WorkflowExecutor {
         limits: Limits,
         module_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        Self::assemble(store, None, Policy::open(), limits, module_cache).await
+        Self::assemble(store, None, Policy::open(), None, limits, module_cache).await
     }
 
     async fn assemble(
         store: Arc<dyn Store>,
         objects: Option<Objects>,
         egress: Policy,
+        secret_keys: Option<Arc<KeyRing>>,
         limits: Limits,
         module_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
         let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
         let slots = Slots::new(limits.live_instances);
-        let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&limits), egress, Arc::clone(&slots));
+        let tenants = Tenants::new(
+            Arc::clone(&store),
+            Arc::clone(&limits),
+            egress,
+            secret_keys,
+            Tls::new()?,
+            Arc::clone(&slots),
+        );
         let tenants = Arc::new(tenants);
         // What is wrong with it is said at once, and not to whoever starts a run first.
         let tenant = Arc::clone(&tenants.get(DEFAULT_TENANT).await?.name);

@@ -13,7 +13,7 @@ pub struct Account {
     runs: AtomicU64,
     steps: AtomicU64,
     http_requests: AtomicU64,
-    http_bytes: AtomicU64,
+    http_bytes: Arc<AtomicU64>,
     journal_bytes: AtomicU64,
     run_ms: AtomicU64,
     /// Starts that wait to become durable or for a place.
@@ -46,7 +46,7 @@ impl Account {
             runs: AtomicU64::new(0),
             steps: AtomicU64::new(0),
             http_requests: AtomicU64::new(0),
-            http_bytes: AtomicU64::new(0),
+            http_bytes: Arc::default(),
             journal_bytes: AtomicU64::new(0),
             run_ms: AtomicU64::new(0),
             starts: AtomicUsize::new(0),
@@ -90,10 +90,14 @@ impl Account {
         self.runs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request was sent, with so many bytes out and in.
-    pub fn requested(&self, bytes: u64) {
+    /// A request was sent.
+    pub fn requested(&self) {
         self.http_requests.fetch_add(1, Ordering::Relaxed);
-        self.http_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts the bytes of requests and answers.
+    pub fn http_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.http_bytes)
     }
 
     /// Calls were journaled.
@@ -129,7 +133,7 @@ impl Account {
             (&self.runs, runs),
             (&self.steps, steps),
             (&self.http_requests, http_requests),
-            (&self.http_bytes, http_bytes),
+            (&*self.http_bytes, http_bytes),
             (&self.journal_bytes, journal_bytes),
             (&self.run_ms, run_ms),
         ] {
@@ -167,7 +171,8 @@ mod tests {
     fn what_was_taken_and_given_back_is_still_there() {
         let account = account();
         account.computed(5);
-        account.requested(7);
+        account.requested();
+        account.http_bytes().fetch_add(7, Ordering::Relaxed);
         let amounts = account.take();
         assert_eq!((amounts.fuel, amounts.http_requests, amounts.http_bytes), (5, 1, 7));
         assert_eq!(account.take(), Amounts::default());

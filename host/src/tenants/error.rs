@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use crate::config::InvalidLimit;
 use crate::egress::{InvalidNetwork, InvalidRule};
+use crate::secrets::SecretError;
 use crate::store::StoreError;
 
 use super::Role;
@@ -56,12 +59,24 @@ pub enum TenantError {
         /// What there is.
         has: Role,
     },
+    /// There is no such secret.
+    #[error("there is no secret `{0}`; `forge secrets list` has those that there are")]
+    UnknownSecret(String),
+    /// Something about a secret.
+    #[error(transparent)]
+    Secret(Arc<SecretError>),
     /// It was changed by somebody else at the same time.
     #[error("`{0}` was changed by somebody else at the same time: look at it, and try again")]
     Changed(String),
     /// The store failed. Nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<SecretError> for TenantError {
+    fn from(error: SecretError) -> Self {
+        Self::Secret(Arc::new(error))
+    }
 }
 
 impl TenantError {

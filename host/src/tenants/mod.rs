@@ -11,6 +11,7 @@ mod error;
 mod info;
 mod key;
 mod name;
+mod secrets;
 mod settings;
 mod usage;
 
@@ -25,14 +26,16 @@ pub use error::TenantError;
 pub use info::{EffectiveLimit, TenantInfo};
 pub use key::{ApiKey, CreatedKey, NewKey};
 pub use name::check as check_name;
+pub use secrets::{NewSecret, SecretInfo};
 pub use settings::{Settings, SettingsChange};
 pub use usage::{Usage, UsageReport};
 
 use crate::config::{Limits, TenantLimits};
-use crate::egress::{Egress, EgressError, Policy};
+use crate::egress::{Egress, EgressError, Policy, Tls};
 use crate::executor::Slots;
+use crate::secrets::KeyRing;
+use crate::store::Store;
 use crate::store::directory::{Entry, EntryKind};
-use crate::store::{Store, StoreError};
 
 /// The tenant to which all belongs on a host that has no others.
 pub const DEFAULT_TENANT: &str = "default";
@@ -63,6 +66,8 @@ pub struct Tenants {
     limits: Arc<Limits>,
     /// What the default tenant may reach, unless it has rules of its own.
     policy: Policy,
+    secret_keys: Option<Arc<KeyRing>>,
+    tls: Tls,
     slots: Arc<Slots>,
     state: Mutex<State>,
     /// One reads at a time: the others take what it has read.
@@ -88,13 +93,32 @@ struct Snapshot {
 }
 
 impl Tenants {
-    pub(crate) fn new(store: Arc<dyn Store>, limits: Arc<Limits>, policy: Policy, slots: Arc<Slots>) -> Self {
-        Self { store, limits, policy, slots, state: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        limits: Arc<Limits>,
+        policy: Policy,
+        secret_keys: Option<Arc<KeyRing>>,
+        tls: Tls,
+        slots: Arc<Slots>,
+    ) -> Self {
+        Self {
+            store,
+            limits,
+            policy,
+            secret_keys,
+            tls,
+            slots,
+            state: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Those of a store on which nothing runs.
-    pub fn of_store(store: Arc<dyn Store>) -> Self {
-        Self::new(store, Arc::default(), Policy::open(), Slots::new(0))
+    ///
+    /// # Errors
+    /// [`EgressError`] if TLS cannot be set up.
+    pub fn of_store(store: Arc<dyn Store>) -> Result<Self, EgressError> {
+        Ok(Self::new(store, Arc::default(), Policy::open(), None, Tls::new()?, Slots::new(0)))
     }
 
     /// A tenant.
@@ -176,10 +200,12 @@ impl Tenants {
         for entry in [&default].into_iter().chain(&entries) {
             match entry.kind {
                 EntryKind::Tenant => {
+                    let secrets = secrets_of(&entries, &entry.name);
+                    let source = source(entry, &secrets);
                     let known = before.and_then(|before| before.tenants.get(entry.name.as_str()));
-                    let tenant = match known.filter(|tenant| tenant.source == entry.document) {
+                    let tenant = match known.filter(|tenant| tenant.source == source) {
                         Some(tenant) => Arc::clone(tenant),
-                        None => Arc::new(self.tenant(entry)?),
+                        None => Arc::new(self.tenant(entry, &secrets, source)?),
                     };
                     tenants.insert(Arc::clone(&tenant.name), tenant);
                 }
@@ -192,7 +218,7 @@ impl Tenants {
         Ok(Snapshot { tenants, keys, entries, read_at: Instant::now() })
     }
 
-    fn tenant(&self, entry: &Entry) -> Result<Tenant, TenantError> {
+    fn tenant(&self, entry: &Entry, secrets: &[&Entry], source: String) -> Result<Tenant, TenantError> {
         let settings = Settings::decode(entry)?;
         // Limits that the host cannot give any more are those that it can.
         let limits = settings.limits_within(&self.limits.tenant);
@@ -201,23 +227,38 @@ impl Tenants {
             None if entry.name == DEFAULT_TENANT => self.policy.clone(),
             None => Policy::only(Vec::new(), Vec::new()),
         };
-        let egress = Egress::new(policy, &limits).map_err(|error: EgressError| {
-            TenantError::Store(StoreError::Unavailable(format!("tenant `{}`: {error}", entry.name)))
-        })?;
+        let secrets = Arc::new(secrets::open(self.secret_keys.as_deref(), secrets));
         let account = self.account(&entry.name);
+        let egress = Egress::new(&self.tls, policy, secrets, &limits).counting(account.http_bytes());
         Ok(Tenant {
             name: Arc::clone(&account.tenant),
             settings,
             limits: Arc::new(limits),
             egress: Arc::new(egress),
             account,
-            source: entry.document.clone(),
+            source,
         })
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Snapshot {
+    fn secrets_of(&self, tenant: &str) -> Vec<&Entry> {
+        secrets_of(&self.entries, tenant)
+    }
+}
+
+fn secrets_of<'e>(entries: &'e [Entry], tenant: &str) -> Vec<&'e Entry> {
+    entries.iter().filter(|entry| entry.kind == EntryKind::Secret && entry.tenant == tenant).collect()
+}
+
+/// All that a tenant is made of.
+fn source(entry: &Entry, secrets: &[&Entry]) -> String {
+    let documents = [entry].into_iter().chain(secrets.iter().copied());
+    documents.flat_map(|entry| [entry.name.as_str(), entry.document.as_str()]).collect::<Vec<_>>().join("\n")
 }
 
 impl Tenant {

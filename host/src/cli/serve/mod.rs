@@ -2,6 +2,7 @@ mod egress;
 mod limits;
 mod logging;
 mod node;
+mod secrets;
 mod size;
 mod stop;
 
@@ -55,6 +56,8 @@ pub(super) struct Args {
     #[command(flatten)]
     egress: egress::Args,
     #[command(flatten)]
+    secrets: secrets::Args,
+    #[command(flatten)]
     limits: limits::Args,
 }
 
@@ -74,6 +77,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut config = Config::new(args.database);
     config.components = args.components;
     config.egress = args.egress.into_policy();
+    config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();
     config.module_cache = args.module_cache.or(config.module_cache);
     let database = config.database.to_string();

@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+/// The HTTP client cannot be set up on this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the HTTP client: {0}")]
+pub struct EgressError(#[from] rustls::Error);
+
+/// What https needs: this machine's certificates, read once. Copies share them.
+#[derive(Debug, Clone)]
+pub struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    /// [`EgressError`] if TLS cannot be set up.
+    pub fn new() -> Result<Self, EgressError> {
+        // The provider is the process's; whoever installed one first decides.
+        let _ = ring::default_provider().install_default();
+        let provider =
+            CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
+        let builder = || {
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()
+        };
+        let verifying = builder()?.with_platform_verifier().or_else(|error| {
+            // A machine without CA certificates can still speak plain http.
+            tracing::warn!(%error, "no CA certificates: requests to https will fail");
+            builder().map(|builder| builder.with_root_certificates(RootCertStore::empty()))
+        })?;
+        let mut config = verifying.with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
+    }
+}

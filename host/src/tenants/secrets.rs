@@ -1,0 +1,214 @@
+//! A tenant's secrets: kept sealed, opened when the tenant is read.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::audit::deed;
+use super::{Caller, TenantError, Tenants};
+use crate::clock;
+use crate::egress::Rule;
+use crate::secrets::{KeyRing, Sealed, Secret, SecretError, SecretValue, Secrets, check_name};
+use crate::store::directory::{Change, Entry, EntryKind};
+
+/// How often a change is tried that another one was in the way of.
+const TRIES: u32 = 5;
+
+/// A secret without its value, which nobody gets back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SecretInfo {
+    /// Its name, as in `{{secret:NAME}}`.
+    pub name: String,
+    /// Servers that it may be sent to.
+    pub servers: Vec<String>,
+    /// When it was set.
+    pub updated_at: DateTime<Utc>,
+    /// The id of the key that seals it.
+    pub key: String,
+}
+
+/// A secret to set.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSecret {
+    /// The value: 8 bytes to 64 KiB of visible ASCII.
+    #[schema(write_only)]
+    pub value: String,
+    /// Servers that it may be sent to, such as `https://api.example.com` or `https://*.example.com`.
+    pub servers: Vec<String>,
+}
+
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewSecret").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}
+
+/// A secret as the store has it.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    sealed: Sealed,
+    servers: Vec<String>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Document {
+    fn decode(entry: &Entry) -> Result<Self, TenantError> {
+        serde_json::from_str(&entry.document)
+            .map_err(|error| TenantError::corrupt("secret", &entry.name, error))
+    }
+
+    fn encode(&self, tenant: &str, name: &str) -> Entry {
+        Entry {
+            kind: EntryKind::Secret,
+            tenant: tenant.to_owned(),
+            name: name.to_owned(),
+            document: serde_json::to_string(self).unwrap_or_default(),
+        }
+    }
+
+    fn info(self, name: &str) -> SecretInfo {
+        let Self { sealed, servers, updated_at } = self;
+        SecretInfo { name: name.to_owned(), servers, updated_at, key: sealed.key_id }
+    }
+}
+
+/// The secrets that these entries have. One that cannot be opened is left out: a request that names it is denied.
+pub(super) fn open(keys: Option<&KeyRing>, entries: &[&Entry]) -> Secrets {
+    let mut secrets = BTreeMap::new();
+    for entry in entries {
+        match open_one(keys, entry) {
+            Ok(secret) => {
+                secrets.insert(entry.name.clone(), secret);
+            }
+            Err(error) => {
+                tracing::error!(tenant = entry.tenant, secret = entry.name, %error, "a secret cannot be opened")
+            }
+        }
+    }
+    Secrets::new(secrets).unwrap_or_else(|error| {
+        tracing::error!(%error, "a tenant's secrets cannot be used");
+        Secrets::none()
+    })
+}
+
+fn open_one(keys: Option<&KeyRing>, entry: &Entry) -> Result<Secret, TenantError> {
+    let document = Document::decode(entry)?;
+    let keys = keys.ok_or(SecretError::NoKey)?;
+    let value = keys.open(&entry.tenant, &entry.name, &document.sealed)?;
+    let hosts = document.servers.iter().map(|rule| rule.parse()).collect::<Result<Vec<Rule>, _>>()?;
+    Ok(Secret { value, hosts })
+}
+
+impl Tenants {
+    /// The secrets of a tenant, by name.
+    ///
+    /// # Errors
+    /// [`TenantError::Store`].
+    pub async fn secrets(&self, tenant: &str) -> Result<Vec<SecretInfo>, TenantError> {
+        let directory = self.directory().await?;
+        let theirs = directory.secrets_of(tenant);
+        theirs.into_iter().map(|entry| Ok(Document::decode(entry)?.info(&entry.name))).collect()
+    }
+
+    /// Sets a secret of a tenant, in the place of the one with this name.
+    ///
+    /// # Errors
+    /// [`TenantError`] if the name, the value or a rule cannot be, the host has no key for it, or the tenant has as
+    /// many as it may.
+    pub async fn set_secret(
+        &self,
+        tenant: &str,
+        name: &str,
+        new: NewSecret,
+        by: &Caller,
+    ) -> Result<SecretInfo, TenantError> {
+        check_name(name)?;
+        let NewSecret { value, servers } = new;
+        let value = SecretValue::new(value)?;
+        let rules = servers.iter().map(|rule| rule.parse()).collect::<Result<Vec<Rule>, _>>()?;
+        let keys = self.secret_keys.as_ref().ok_or(SecretError::NoKey)?;
+        let sealed = keys.seal(tenant, name, &value)?;
+        let document = Document { sealed, servers, updated_at: clock::now().to_datetime() };
+        let entry = document.encode(tenant, name);
+        for _ in 0..TRIES {
+            let limit = self.get(tenant).await?.limits.secrets;
+            let directory = self.directory().await?;
+            let theirs = directory.secrets_of(tenant);
+            let was = theirs.iter().find(|entry| entry.name == name).map(|entry| entry.document.clone());
+            if was.is_none() && theirs.len() as u64 >= limit {
+                let advice = "remove one that nobody uses";
+                return Err(TenantError::Limit {
+                    tenant: tenant.to_owned(),
+                    limit: "secrets",
+                    value: limit,
+                    advice,
+                });
+            }
+            self.check_together(&theirs, name, &value, &rules)?;
+            let deed = deed(by, tenant, "secret.set", name, serde_json::to_value(&document.servers).ok());
+            if self.apply(&Change::Put { entry: entry.clone(), was }, &deed).await? {
+                return Ok(document.info(name));
+            }
+        }
+        Err(TenantError::Changed(name.to_owned()))
+    }
+
+    /// All secrets of a tenant have to fit together.
+    fn check_together(
+        &self,
+        theirs: &[&Entry],
+        name: &str,
+        value: &SecretValue,
+        hosts: &[Rule],
+    ) -> Result<(), TenantError> {
+        let others = theirs.iter().filter(|entry| entry.name != name);
+        let opened = others.filter_map(|entry| {
+            Some((entry.name.clone(), open_one(self.secret_keys.as_deref(), entry).ok()?))
+        });
+        let mut all: BTreeMap<String, Secret> = opened.collect();
+        all.insert(name.to_owned(), Secret { value: value.clone(), hosts: hosts.to_vec() });
+        Secrets::new(all)?;
+        Ok(())
+    }
+
+    /// Removes a secret of a tenant.
+    ///
+    /// # Errors
+    /// [`TenantError::UnknownSecret`].
+    pub async fn remove_secret(&self, tenant: &str, name: &str, by: &Caller) -> Result<(), TenantError> {
+        let removal = Change::Remove(EntryKind::Secret, tenant.to_owned(), name.to_owned());
+        if self.apply(&removal, &deed(by, tenant, "secret.remove", name, None)).await? {
+            return Ok(());
+        }
+        Err(TenantError::UnknownSecret(name.to_owned()))
+    }
+
+    /// Seals all secrets with the newest key that are sealed with another. How many that were.
+    ///
+    /// # Errors
+    /// [`TenantError`] if one cannot be opened. Those before it are sealed anew.
+    pub async fn reseal(&self, by: &Caller) -> Result<u64, TenantError> {
+        let keys = self.secret_keys.as_ref().ok_or(SecretError::NoKey)?;
+        let directory = self.directory().await?;
+        let mut sealed = 0;
+        for entry in directory.entries.iter().filter(|entry| entry.kind == EntryKind::Secret) {
+            let document = Document::decode(entry)?;
+            if keys.is_current(&document.sealed) {
+                continue;
+            }
+            let value = keys.open(&entry.tenant, &entry.name, &document.sealed)?;
+            let document = Document { sealed: keys.seal(&entry.tenant, &entry.name, &value)?, ..document };
+            let put = Change::Put {
+                entry: document.encode(&entry.tenant, &entry.name),
+                was: Some(entry.document.clone()),
+            };
+            // One that was set meanwhile is sealed with the newest key.
+            if self.apply(&put, &deed(by, &entry.tenant, "secret.reseal", &entry.name, None)).await? {
+                sealed += 1;
+            }
+        }
+        Ok(sealed)
+    }
+}
