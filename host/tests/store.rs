@@ -258,7 +258,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         Pause { reason: PauseReason::InDoubt, message: odd.to_owned(), from: WorkflowStatus::Compensating };
     let huge: std::sync::Arc<str> = format!("\"{}\"", "\\u0000ü".repeat(500_000)).into();
     let odd_run = Run {
-        tenant: odd.into(),
+        tenant: "odd \0".into(),
         fuel: u64::MAX,
         workflow: "odd \0".into(),
         version: u32::MAX,

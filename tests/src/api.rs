@@ -15,6 +15,8 @@ const WAIT: u64 = 10;
 pub struct Api {
     client: Client,
     url: watch::Receiver<Option<String>>,
+    token: Option<String>,
+    tenant: Option<String>,
 }
 
 /// An answer, whatever its status.
@@ -53,7 +55,17 @@ impl Api {
         // reqwest is built without a provider of its own. Another test may have installed this one.
         _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client can be made");
-        Self { client, url }
+        Self { client, url, token: None, tenant: None }
+    }
+
+    /// The same with an API key.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same for a tenant.
+    pub fn for_tenant(&self, tenant: &str) -> Self {
+        Self { tenant: Some(tenant.to_owned()), ..self.clone() }
     }
 
     /// A request to the host that serves now.
@@ -62,7 +74,24 @@ impl Api {
         let serving = url.wait_for(Option::is_some);
         let serving = tokio::time::timeout(PATIENCE, serving).await.expect("the host serves in time");
         let url = serving.expect("the host is there").clone().expect("it serves");
-        self.client.request(method, format!("{url}{path}"))
+        let mut request = self.client.request(method, format!("{url}{path}"));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(tenant) = &self.tenant {
+            request = request.header("forge-tenant", tenant);
+        }
+        request
+    }
+
+    /// Any request, with JSON if it has a body.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let request = self.request(method, path).await;
+        answered(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
     }
 
     /// `GET`.

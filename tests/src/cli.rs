@@ -91,6 +91,7 @@ impl Cli {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // What `forge build` compiles shares its dependencies with the guests.
         command.env("CARGO_TARGET_DIR", binary::root().join("target/guests")).env_remove("FORGE_SERVER");
+        command.env_remove("FORGE_TOKEN").env_remove("FORGE_TENANT");
         if let Some(server) = &self.server {
             command.env("FORGE_SERVER", server);
         }

@@ -38,6 +38,8 @@ pub struct Services {
 /// What the test controls.
 #[derive(Clone, Default)]
 struct Stage {
+    /// The headers of requests to `/echo`.
+    echoed: Arc<Mutex<Vec<Value>>>,
     open_gates: watch::Sender<BTreeSet<String>>,
     /// Paths whose requests are held, and how many are.
     held: watch::Sender<BTreeMap<String, usize>>,
@@ -75,6 +77,11 @@ impl Services {
     /// The interpreter's input for a program that calls these services.
     pub fn program(&self, body: Block) -> Value {
         json!(Program { services: self.url.clone(), body })
+    }
+
+    /// The headers of the requests to `/echo`, in order.
+    pub fn echoed(&self) -> Vec<Value> {
+        self.stage.echoed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens a gate, for good.
@@ -182,6 +189,7 @@ fn routes(services: &forge_example_services::Services, stage: &Stage) -> Router 
     Router::new()
         .route("/gate/{name}", keyed_by_path(services, post(gate)))
         .route("/flaky/{times}/{name}", keyed_by_path(services, post(flaky)))
+        .route("/echo", axum::routing::get(echo))
         .route("/never", keyed_by_path(services, post(never)))
         .layer(Extension(stage.clone()))
         .with_state(services.clone())
@@ -226,6 +234,19 @@ async fn flaky(
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": "not yet" })));
     }
     (StatusCode::OK, Json(json!({ "after": times })))
+}
+
+/// All headers of the request, and those that a test looks for.
+async fn echo(Extension(stage): Extension<Stage>, headers: HeaderMap) -> (HeaderMap, Json<Value>) {
+    let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let all: serde_json::Map<String, Value> =
+        headers.iter().map(|(name, value)| (name.to_string(), json!(text(value)))).collect();
+    stage.echoed.lock().unwrap_or_else(PoisonError::into_inner).push(Value::Object(all.clone()));
+    let mut back = HeaderMap::new();
+    if let Some(value) = headers.get("x-test") {
+        back.insert("x-test", value.clone());
+    }
+    (back, Json(Value::Object(all)))
 }
 
 async fn never() -> StatusCode {

@@ -47,6 +47,10 @@ pub enum Statement {
     Never(Option<u64>),
     /// `GET` this path. An error status is an error.
     Get(String),
+    /// `GET` this path with this header, its name and its value.
+    GetWith(String, (String, String)),
+    /// Who started the run.
+    Auth,
     /// A durable timer, in milliseconds.
     Sleep(u64),
     /// A random UUID, a random number and the workflow's time.

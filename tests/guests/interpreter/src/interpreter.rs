@@ -50,6 +50,10 @@ impl Interpreter {
             Statement::Flaky(name, times) => self.flaky(name, *times, seen).await,
             Statement::Never(timeout) => self.never(*timeout, seen).await,
             Statement::Get(path) => answer(self.ctx.http().get(self.url(path))).await,
+            Statement::GetWith(path, (name, value)) => {
+                answer(self.ctx.http().get(self.url(path)).header(name, value)).await
+            }
+            Statement::Auth => Ok(json!(self.ctx.auth)),
             Statement::Sleep(milliseconds) => {
                 self.ctx.sleep(Duration::from_millis(*milliseconds)).await;
                 Ok(json!("slept"))

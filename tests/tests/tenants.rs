@@ -1,0 +1,216 @@
+//! Tenants: nothing of one reaches another, and API keys say who may do what.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use forge_tests::program::{Statement, block, effect, gate};
+use forge_tests::{Api, Host, Services, component};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Makes an API key and gives what to present.
+async fn key(api: &Api, role: &str, host: bool) -> String {
+    let body = json!({ "role": role, "name": format!("a {role}"), "host": host });
+    let created = api.post_json("/_api/keys", &body).await.ok();
+    created["token"].as_str().unwrap().to_owned()
+}
+
+/// A host with keys, and two tenants that may reach the services; as the host's admin.
+async fn with_tenants(services: &Services) -> (Host, Api) {
+    let host = Host::builder().flag(["--compensation-backoff", "20ms"]).start().await;
+    let ops = host.api().with_token(&key(&host.api(), "admin", true).await);
+    for name in ["acme", "umbrella"] {
+        let body = json!({ "name": name, "egress": [services.url()] });
+        ops.post_json("/_api/tenants", &body).await.ok();
+    }
+    (host, ops)
+}
+
+#[tokio::test]
+async fn every_endpoint_asks_for_its_role_and_nothing_of_another_tenant_is_there() {
+    let services = Services::start().await;
+    let (host, ops) = with_tenants(&services).await;
+    let open = host.api();
+    // What belongs to umbrella.
+    let umbrella = ops.for_tenant("umbrella");
+    umbrella.deploy(&component("interpreter")).await;
+    let run = umbrella.start_program(&services, block![gate("g")]).await;
+    let their_key = key(&umbrella, "read", false).await;
+    let their_key = their_key.split('_').nth(1).unwrap().to_owned();
+    let document = open.get("/_api/openapi.json").await.ok();
+    let roles = ["read", "start", "deploy", "admin"];
+    let mut of_acme = Vec::new();
+    for role in roles {
+        of_acme.push(open.with_token(&key(&ops.for_tenant("acme"), role, false).await));
+    }
+    let host_reader = open.with_token(&key(&ops, "read", true).await);
+    let mut checked = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let what = format!("{method} {path}");
+            let scopes = operation["security"][0]["key"].as_array();
+            let scopes: Vec<&str> =
+                scopes.into_iter().flatten().map(|scope| scope.as_str().unwrap()).collect();
+            let needed = roles.iter().position(|role| scopes.contains(role));
+            let for_host = scopes.contains(&"host");
+            let filled = path
+                .replace("{id}", if path.contains("keys") { &their_key } else { &run })
+                .replace("{name}", "program")
+                .replace("{version}", "1")
+                .replace("{tenant}", "umbrella");
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let body = operation.get("requestBody").map(|_| json!({ "role": "read", "name": "x" }));
+            let ask = async |api: &Api| api.send(method.clone(), &filled, body.as_ref()).await;
+            checked += 1;
+            let Some(needed) = needed else {
+                assert!(ask(&open).await.status < 400, "{what} is for everybody");
+                continue;
+            };
+            assert_eq!(ask(&open).await.refused(401).0, "unauthorized", "{what} without a key");
+            let unknown = open.with_token("forge_000000000000_nothing");
+            assert_eq!(ask(&unknown).await.refused(401).0, "unauthorized", "{what} with a key that is none");
+            for (place, api) in of_acme.iter().enumerate() {
+                let (what, answer) = (format!("{what} as {}", roles[place]), ask(api).await);
+                if place < needed || for_host {
+                    assert_eq!(answer.status, 403, "{what}: {}", answer.body);
+                } else if filled != *path {
+                    // It names something of umbrella's, or something that is not there.
+                    assert!([404, 400, 415, 409].contains(&answer.status), "{what}: {}", answer.body);
+                } else {
+                    assert!(![401, 403].contains(&answer.status), "{what}: {}", answer.body);
+                    let text = answer.body.to_string();
+                    assert!(
+                        !text.contains(&run) && !text.contains(&their_key),
+                        "{what} shows what is another's"
+                    );
+                }
+            }
+            let elsewhere = of_acme[3].for_tenant("umbrella");
+            assert_eq!(ask(&elsewhere).await.refused(403).0, "forbidden", "{what} for another tenant");
+            let answer = ask(&host_reader.for_tenant("umbrella")).await;
+            assert_eq!(answer.status == 403, needed > 0, "{what} as a reader of the host: {}", answer.body);
+        }
+    }
+    assert!(checked > 25, "{checked}");
+    let record = umbrella.record(&run).await;
+    assert_eq!(record["status"], "running", "nobody has done anything to it: {record:#}");
+    let keys = umbrella.get("/_api/keys").await.ok();
+    assert_eq!(keys["keys"][0].get("revoked_at"), None);
+}
+
+#[tokio::test]
+async fn tenants_have_the_same_names_and_keys_and_see_their_own() {
+    let services = Services::start().await;
+    let (_host, ops) = with_tenants(&services).await;
+    let mut runs = Vec::new();
+    for tenant in ["acme", "umbrella"] {
+        let api = ops.for_tenant(tenant);
+        let registered = api.deploy(&component("interpreter")).await;
+        assert_eq!(registered["created"], true, "nobody learns that another has the same component");
+        let body =
+            json!({ "input": services.program(block![Statement::Auth, effect(tenant)]), "key": "same" });
+        let started = api.try_start("program", &body).await.ok();
+        let again = api.try_start("program", &body).await.ok();
+        assert_eq!(started["run_id"], again["run_id"]);
+        let run = started["run_id"].as_str().unwrap().to_owned();
+        let record = api.settled(&run).await;
+        assert_eq!(record["status"], "completed", "{record:#}");
+        assert_eq!(record["output"][0]["claims"]["tenant"], tenant, "{record:#}");
+        assert_eq!(record["output"][0]["roles"], json!(["admin"]));
+        runs.push(run);
+    }
+    assert_ne!(runs[0], runs[1]);
+    let acme = ops.for_tenant("acme");
+    let listed = acme.get("/_api/runs").await.ok();
+    let listed: Vec<&Value> = listed["runs"].as_array().unwrap().iter().map(|run| &run["id"]).collect();
+    assert_eq!(listed, [&json!(runs[0])]);
+    for path in ["", "/steps", "?wait=1"] {
+        assert_eq!(acme.get(&format!("/_api/runs/{}{path}", runs[1])).await.refused(404).0, "unknown_run");
+    }
+    assert_eq!(acme.cancel(&runs[1]).await.refused(404).0, "unknown_run");
+    acme.post("/_api/workflows/program/versions/1/deprecate").await.ok();
+    let theirs = ops.for_tenant("umbrella").get("/_api/workflows/program").await.ok();
+    assert_eq!(theirs["current"], 1, "{theirs}");
+    assert_eq!(ops.for_tenant("nobody").get("/_api/runs").await.refused(404).0, "unknown_tenant");
+}
+
+#[tokio::test]
+async fn a_host_without_keys_serves_its_own_machine_until_there_is_one() {
+    let host = Host::start().await;
+    let api = host.api();
+    assert_eq!(api.get("/_api/caller").await.ok()["tenant"], "default");
+    let (_, message) =
+        api.post_json("/_api/keys", &json!({ "role": "read", "name": "x" })).await.refused(400);
+    assert!(message.contains("--host"), "{message}");
+    let token = host.cli().run(["keys", "create", "ops", "--host", "--role", "admin"]).await.ok();
+    let token = token.trim();
+    assert_eq!(api.get("/_api/runs").await.refused(401).0, "unauthorized");
+    let ops = api.with_token(token);
+    assert_eq!(ops.get("/_api/caller").await.ok()["host"], true);
+    let id = token.split('_').nth(1).unwrap();
+    ops.send(Method::DELETE, &format!("/_api/keys/{id}?host=true"), None).await.ok();
+    ops.get("/_api/caller").await.refused(401);
+    assert_eq!(api.get("/_api/caller").await.status, 401, "a host that had keys never opens again");
+}
+
+#[tokio::test]
+async fn other_machines_reach_a_host_only_if_it_has_keys() {
+    let refused = Host::builder().flag(["--listen", "0.0.0.0:0"]).try_start().await.err().unwrap();
+    assert!(refused.log.contains("forge keys create NAME --host --role admin --database"), "{}", refused.log);
+    let folder = tempfile::TempDir::new().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("forge.db").display());
+    let create = ["keys", "create", "ops", "--host", "--role", "admin", "--database", &database];
+    let token = forge_tests::Cli::default().run(create).await.ok();
+    let host = Host::builder().flag(["--listen", "0.0.0.0:0"]).folder(folder).start().await;
+    let api = host.api();
+    api.get("/_api/caller").await.refused(401);
+    assert_eq!(api.with_token(token.trim()).get("/_api/caller").await.ok()["role"], "admin");
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_looks_and_does_nothing_and_goes_on_later() {
+    let services = Services::start().await;
+    let (_host, ops) = with_tenants(&services).await;
+    let acme = ops.for_tenant("acme");
+    acme.deploy(&component("interpreter")).await;
+    let run = acme.start_program(&services, block![Statement::Sleep(300), effect("late")]).await;
+    ops.send(Method::PATCH, "/_api/tenants/acme", Some(&json!({ "suspended": true }))).await.ok();
+    let start = json!({ "input": services.program(block![]) });
+    assert_eq!(acme.try_start("program", &start).await.refused(403).0, "suspended");
+    assert_eq!(acme.record(&run).await["id"], json!(run));
+    ops.send(Method::PATCH, "/_api/tenants/acme", Some(&json!({ "suspended": false }))).await.ok();
+    assert_eq!(acme.settled(&run).await["status"], "completed");
+    acme.try_start("program", &start).await.ok();
+}
+
+#[tokio::test]
+async fn who_did_what_and_what_was_used_can_be_read() {
+    let services = Services::start().await;
+    let (host, ops) = with_tenants(&services).await;
+    let acme = ops.for_tenant("acme");
+    acme.deploy(&component("interpreter")).await;
+    let run = acme.start_program(&services, block![effect("one"), effect("two")]).await;
+    acme.settled(&run).await;
+    acme.post("/_api/workflows/program/versions/1/activate").await.ok();
+    acme.cancel(&run).await.refused(409);
+    let log = acme.get("/_api/audit").await.ok();
+    let actions: Vec<&str> =
+        log["records"].as_array().unwrap().iter().map(|record| record["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["run.cancel", "version.activate", "component.upload", "tenant.create"]);
+    assert!(log["records"][0]["actor"].as_str().unwrap().contains("(a admin)"), "{log:#}");
+    let all = ops.get("/_api/audit?all=true&limit=2").await.ok();
+    assert_eq!(all["next_cursor"], all["records"][1]["seq"]);
+    let database = rusqlite::Connection::open(host.database_file()).unwrap();
+    for forbidden in ["DELETE FROM forge_audit", "UPDATE forge_audit SET actor = 'nobody'"] {
+        let error = database.execute(forbidden, ()).unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{error}");
+    }
+    let usage = acme.get("/_api/usage").await.ok();
+    let total = &usage["total"];
+    assert_eq!((&total["runs"], &total["http_requests"]), (&json!(1), &json!(2)), "{usage:#}");
+    for amount in ["fuel", "steps", "http_bytes", "journal_bytes"] {
+        assert!(total[amount].as_u64().unwrap() > 0, "{amount}: {usage:#}");
+    }
+    let other = ops.for_tenant("umbrella").get("/_api/usage").await.ok();
+    assert_eq!(other["hours"], json!([]));
+    acme.get("/_api/usage?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z").await.refused(400);
+}
