@@ -252,7 +252,10 @@ impl Host {
             command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary::forge());
         }
         let database = self.database.clone().unwrap_or_else(|| database_url(&self.database_file()));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--database", &database]);
+        command.args(["serve", "--database", &database]);
+        if !self.flags.iter().any(|flag| flag == "--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command.arg("--module-cache").arg(self.module_cache());
         command.args(&self.flags);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

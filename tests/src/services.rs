@@ -38,7 +38,7 @@ pub struct Services {
 /// What the test controls.
 #[derive(Clone, Default)]
 struct Stage {
-    /// The headers of requests to `/echo`.
+    /// The headers of requests to `/headers`.
     echoed: Arc<Mutex<Vec<Value>>>,
     open_gates: watch::Sender<BTreeSet<String>>,
     /// Paths whose requests are held, and how many are.
@@ -79,7 +79,7 @@ impl Services {
         json!(Program { services: self.url.clone(), body })
     }
 
-    /// The headers of the requests to `/echo`, in order.
+    /// The headers of the requests to `/headers`, in order.
     pub fn echoed(&self) -> Vec<Value> {
         self.stage.echoed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -189,7 +189,7 @@ fn routes(services: &forge_example_services::Services, stage: &Stage) -> Router 
     Router::new()
         .route("/gate/{name}", keyed_by_path(services, post(gate)))
         .route("/flaky/{times}/{name}", keyed_by_path(services, post(flaky)))
-        .route("/echo", axum::routing::get(echo))
+        .route("/headers", axum::routing::get(echo))
         .route("/never", keyed_by_path(services, post(never)))
         .layer(Extension(stage.clone()))
         .with_state(services.clone())

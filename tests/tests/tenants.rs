@@ -154,13 +154,21 @@ async fn a_host_without_keys_serves_its_own_machine_until_there_is_one() {
 
 #[tokio::test]
 async fn other_machines_reach_a_host_only_if_it_has_keys() {
-    let refused = Host::builder().flag(["--listen", "0.0.0.0:0"]).try_start().await.err().unwrap();
+    // An address for documentation: nothing listens there, because the keys are looked for first.
+    let refused = Host::builder().flag(["--listen", "192.0.2.1:0"]).try_start().await.err().unwrap();
     assert!(refused.log.contains("forge keys create NAME --host --role admin --database"), "{}", refused.log);
     let folder = tempfile::TempDir::new().unwrap();
     let database = format!("sqlite:{}", folder.path().join("forge.db").display());
     let create = ["keys", "create", "ops", "--host", "--role", "admin", "--database", &database];
+    forge_tests::Cli::default().run(create).await.ok();
+    let with_keys = Host::builder().flag(["--listen", "192.0.2.1:0"]).folder(folder);
+    let refused = with_keys.try_start().await.err().unwrap();
+    assert!(refused.log.contains("cannot listen on 192.0.2.1"), "{}", refused.log);
+    let folder = tempfile::TempDir::new().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("forge.db").display());
+    let create = ["keys", "create", "ops", "--host", "--role", "admin", "--database", &database];
     let token = forge_tests::Cli::default().run(create).await.ok();
-    let host = Host::builder().flag(["--listen", "0.0.0.0:0"]).folder(folder).start().await;
+    let host = Host::builder().folder(folder).start().await;
     let api = host.api();
     api.get("/_api/caller").await.refused(401);
     assert_eq!(api.with_token(token.trim()).get("/_api/caller").await.ok()["role"], "admin");

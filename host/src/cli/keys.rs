@@ -5,8 +5,7 @@ use clap::Subcommand;
 
 use super::{CliError, Context, output, text};
 use crate::clock;
-use crate::config::{Database, NodeConfig};
-use crate::store;
+use crate::config::Database;
 use crate::tenants::{ApiKey, Caller, CreatedKey, DEFAULT_TENANT, NewKey, Role, Tenants};
 
 /// The arguments of `forge keys`.
@@ -96,8 +95,7 @@ async fn create(create: Create, context: &Context) -> Result<CreatedKey, CliErro
         .map(|time| clock::now().plus(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).to_datetime());
     let new = NewKey { role, name, host, expires_at };
     let Some(database) = database else { return context.client()?.create_key(&new).await };
-    let node = NodeConfig { name: format!("forge keys {}", std::process::id()), ..NodeConfig::default() };
-    let store = store::open(&database, &node).await.map_err(anyhow::Error::from)?;
+    let store = super::open_aside(&database).await?;
     let tenant: Arc<str> = context.tenant.as_deref().unwrap_or(DEFAULT_TENANT).into();
     let by = Caller::local(Arc::clone(&tenant));
     let of = (!host).then_some(&*tenant);

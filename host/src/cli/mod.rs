@@ -29,12 +29,16 @@ mod usage;
 mod workflows;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use error::{CliError, ExitStatus};
 
 use client::Client;
+
+use crate::config::{Database, NodeConfig};
+use crate::store::{self, Store};
 
 /// Where `forge serve` listens unless it is told otherwise.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
@@ -148,6 +152,13 @@ impl Context {
     fn client(&self) -> Result<Client, CliError> {
         Client::new(&self.server, self.token.as_deref(), self.tenant.as_deref())
     }
+}
+
+/// A database that this process looks at without being one of its hosts.
+async fn open_aside(database: &Database) -> Result<Arc<dyn Store>, CliError> {
+    let name = format!("forge {}", std::process::id());
+    let node = NodeConfig { name, ..NodeConfig::default() };
+    Ok(store::open(database, &node).await.map_err(anyhow::Error::from)?)
 }
 
 impl Cli {

@@ -1,7 +1,7 @@
 //! One stay of a run in memory: the guest's instance, its session, and what it waits for.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
 use futures::stream::FuturesUnordered;
@@ -11,13 +11,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::MemoryLimiter;
+use super::turns::{Turn, Turns};
 use crate::clock;
 use crate::config::{Limits, TenantLimits, size};
 use crate::egress::HttpRequest;
 use crate::executor::{ExecutorError, Parked, Slots};
 use crate::journal::{
-    CallId, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, Session, SessionError,
-    SessionLimits, Timestamp, WorkflowStatus, kind,
+    CallId, Changes, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, Session,
+    SessionError, SessionLimits, Timestamp, WorkflowStatus, kind,
 };
 use crate::store::{RunWriter, StoreError};
 use crate::tenants::Tenant;
@@ -312,7 +313,7 @@ impl Activation {
         {
             self.session.journal_mut().apply(Event::Waiting { until }, clock::now())?;
         }
-        let changes = self.session.journal_mut().take_changes();
+        let changes = self.take_changes();
         if requests.is_empty() {
             return self.context.writer.save(changes).await.map_err(Stop::Store);
         }
@@ -376,9 +377,8 @@ impl Activation {
     /// What the guest did since the last time that it waited, to be written meanwhile: a guest that
     /// computes for long loses little of it in a crash, and keeps little of it in memory.
     fn take_unsaved(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        let journal = self.session.journal_mut();
-        journal.has_changes().then(|| {
-            let (writer, changes) = (self.context.writer.clone(), journal.take_changes());
+        self.session.journal().has_changes().then(|| {
+            let (writer, changes) = (self.context.writer.clone(), self.take_changes());
             async move {
                 if let Err(error) = writer.save(changes).await {
                     // The next barrier of the run fails, too.
@@ -388,12 +388,19 @@ impl Activation {
         })
     }
 
+    /// What is to be written now.
+    fn take_changes(&mut self) -> Changes {
+        let changes = self.session.journal_mut().take_changes();
+        self.context.tenant.account.journaled(&changes);
+        changes
+    }
+
     /// Answers those who cancelled the run, once its rollback is durable.
     async fn acknowledge_cancel(&mut self) -> Result<(), Stop> {
         if self.cancelled_by.is_empty() {
             return Ok(());
         }
-        let changes = self.session.journal_mut().take_changes();
+        let changes = self.take_changes();
         self.context.writer.barrier(changes).await.map_err(Stop::Store)?;
         self.cancelled_by.drain(..).for_each(acknowledge);
         Ok(())
@@ -430,6 +437,8 @@ pub(super) struct HostState {
     panic: Option<String>,
     /// The fuel that it had when it was last measured.
     fuel: u64,
+    /// The turn in which it computes, if it needs one.
+    turn: Arc<Mutex<Option<Turn>>>,
 }
 
 impl HostState {
@@ -440,7 +449,24 @@ impl HostState {
 
     pub(super) fn without_run(limits: &TenantLimits) -> Self {
         let limiter = MemoryLimiter::new(size(limits.memory_bytes), size(limits.table_elements));
-        Self { activation: None, limiter, stop: None, panic: None, fuel: 0 }
+        Self { activation: None, limiter, stop: None, panic: None, fuel: 0, turn: Arc::default() }
+    }
+
+    /// The guest waits, and others may compute.
+    pub(super) fn give_way(&self) {
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// The guest goes on when it is its tenant's turn.
+    pub(super) fn take_turn(&self, turns: &Arc<Turns>) -> impl Future<Output = ()> + Send + 'static {
+        let account = self.activation.as_ref().map(|activation| Arc::clone(&activation.tenant().account));
+        let (turns, place) = (Arc::clone(turns), Arc::clone(&self.turn));
+        async move {
+            let Some(account) = account else { return };
+            if let Some(turn) = turns.enter(&account).await {
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+            }
+        }
     }
 
     /// The guest has so much fuel from now on.

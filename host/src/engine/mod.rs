@@ -7,7 +7,9 @@ mod component;
 mod host;
 mod limits;
 mod sandbox;
+mod turns;
 
 pub use activation::{Activation, ActivationContext, Command, Reply, Stop};
 pub use component::{InvalidComponent, inspect};
 pub use sandbox::{Described, End, Engine, EngineError, Module};
+pub use turns::{Load, Turns};

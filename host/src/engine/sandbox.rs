@@ -13,6 +13,7 @@ use wasmtime::{
 use super::activation::{Activation, HostState, Stop};
 use super::bindings::WorkflowPre;
 use super::cache::Cache;
+use super::turns::{Turns, measured};
 use super::{InvalidComponent, host, inspect};
 use crate::config::{Limits, size};
 use crate::journal::{Failure, PauseReason, kind};
@@ -77,6 +78,7 @@ pub struct Engine {
     linker: Linker<HostState>,
     limits: Arc<Limits>,
     cache: Option<Cache>,
+    turns: Arc<Turns>,
     /// Ends the thread that advances the epoch, when dropped.
     _ticker: SyncSender<()>,
 }
@@ -90,7 +92,9 @@ impl Engine {
         let error = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let engine = new_engine(&limits).map_err(error)?;
         let mut linker = Linker::new(&engine);
-        host::add_to_linker(&mut linker).map_err(error)?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let turns = Turns::new(threads);
+        host::add_to_linker(&mut linker, &turns).map_err(error)?;
         let ticker = start_ticker(&engine).map_err(|error| EngineError(error.to_string()))?;
         let cache = cache.and_then(|folder| {
             let opened = Cache::open(folder, &engine);
@@ -99,7 +103,7 @@ impl Engine {
             };
             opened.inspect_err(unusable).ok()
         });
-        Ok(Self { engine, linker, limits, cache, _ticker: ticker })
+        Ok(Self { engine, linker, limits, cache, turns, _ticker: ticker })
     }
 
     /// Checks and compiles the component with this digest, or takes it from the cache. Takes long:
@@ -167,11 +171,12 @@ impl Engine {
         let tenant = Arc::clone(activation.tenant());
         let began = Instant::now();
         let mut store = self.store(HostState::new(activation), fuel);
+        store.data().take_turn(&self.turns).await;
         let called = async {
             let instance = module.0.instantiate_async(&mut store).await?;
             instance.call_run(&mut store, &workflow, version, &input).await
         };
-        let returned = called.await;
+        let returned = measured(&tenant.account, called).await;
         tenant.account.stayed(began.elapsed());
         let left = store.get_fuel().unwrap_or_default();
         let mut state = store.into_data();
@@ -202,8 +207,11 @@ impl Engine {
         }
         // A new store's deadline has passed.
         store.set_epoch_deadline(EPOCHS);
-        store.epoch_deadline_callback(|mut store| {
-            let saving = store.data_mut().take_unsaved();
+        let turns = Arc::clone(&self.turns);
+        store.epoch_deadline_callback(move |mut store| {
+            let state = store.data_mut();
+            state.give_way();
+            let (saving, turn) = (state.take_unsaved(), state.take_turn(&turns));
             Ok(UpdateDeadline::YieldCustom(
                 1,
                 Box::pin(async {
@@ -211,6 +219,7 @@ impl Engine {
                         Some(saving) => saving.await,
                         None => tokio::task::yield_now().await,
                     }
+                    turn.await;
                 }),
             ))
         });

@@ -2,6 +2,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::engine::Load;
+use crate::journal::Changes;
 use crate::store::directory::Amounts;
 
 /// What a tenant uses on this host, and how fast.
@@ -19,6 +21,7 @@ pub struct Account {
     /// Starts that wait to become durable or for a place.
     starts: AtomicUsize,
     rate: Mutex<Rate>,
+    load: Mutex<Load>,
 }
 
 /// How many starts may still be in the second that began then.
@@ -39,7 +42,8 @@ impl Drop for Admitted {
 }
 
 impl Account {
-    pub(super) fn new(tenant: Arc<str>) -> Self {
+    /// Of this tenant, which has used nothing.
+    pub fn new(tenant: Arc<str>) -> Self {
         Self {
             tenant,
             fuel: AtomicU64::new(0),
@@ -51,6 +55,7 @@ impl Account {
             run_ms: AtomicU64::new(0),
             starts: AtomicUsize::new(0),
             rate: Mutex::new(Rate { began: Instant::now(), left: f64::MAX }),
+            load: Mutex::default(),
         }
     }
 
@@ -85,6 +90,16 @@ impl Account {
         self.fuel.fetch_add(fuel, Ordering::Relaxed);
     }
 
+    /// A guest of it kept a thread for so long.
+    pub fn computed_for(&self, time: Duration) {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner).add(time);
+    }
+
+    /// Whether its guests compute a lot at the moment.
+    pub fn is_busy(&self) -> bool {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner).is_busy()
+    }
+
     /// A run was started.
     pub fn started(&self) {
         self.runs.fetch_add(1, Ordering::Relaxed);
@@ -100,9 +115,11 @@ impl Account {
         Arc::clone(&self.http_bytes)
     }
 
-    /// Calls were journaled.
-    pub fn journaled(&self, steps: u64, bytes: u64) {
-        self.steps.fetch_add(steps, Ordering::Relaxed);
+    /// This is written to a journal.
+    pub fn journaled(&self, changes: &Changes) {
+        let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len) as u64;
+        let bytes = changes.rows.iter().map(|row| length(&row.input) + length(&row.result)).sum();
+        self.steps.fetch_add(changes.new_rows as u64, Ordering::Relaxed);
         self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 

@@ -10,6 +10,7 @@ pub(in crate::cli) use size::{bytes, count};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -22,6 +23,7 @@ use super::{CliError, Context, output};
 use crate::api;
 use crate::config::{Config, DEFAULT_LISTEN, Database};
 use crate::executor::WorkflowExecutor;
+use crate::tenants::Tenants;
 
 /// How long requests under way have to be answered after we are asked to stop. Those that wait for a run
 /// are answered at once.
@@ -81,6 +83,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.limits = args.limits.into_limits();
     config.module_cache = args.module_cache.or(config.module_cache);
     let database = config.database.to_string();
+    if !args.listen.ip().is_loopback() && !has_keys(&config.database).await? {
+        return Err(CliError::Usage(format!(
+            "other machines could reach {}, and there are no API keys: anybody could do everything. Make the first key \
+             with `forge keys create NAME --host --role admin --database {database}`, or listen on 127.0.0.1",
+            args.listen
+        )));
+    }
     // First the port, so that no run goes on in a process that cannot be reached.
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -88,16 +97,18 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.node = args.node.into_config(address);
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
     let has_keys = executor.tenants().has_keys().await.map_err(anyhow::Error::from)?;
-    if !has_keys && !address.ip().is_loopback() {
-        executor.shutdown(RUN_GRACE).await;
-        return Err(CliError::Usage(format!(
-            "other machines could reach {address}, and there are no API keys: anybody could do everything. Make the \
-             first key with `forge keys create NAME --host --role admin --database {database}`, or listen on 127.0.0.1"
-        )));
-    }
     announce(address, &database, has_keys, context.json);
     serve(listener, executor, stop).await?;
     Ok(())
+}
+
+/// Whether there has ever been an API key in this database, which nobody serves yet.
+async fn has_keys(database: &Database) -> Result<bool, CliError> {
+    let store = super::open_aside(database).await?;
+    let tenants = Tenants::of_store(Arc::clone(&store)).map_err(anyhow::Error::from)?;
+    let has_keys = tenants.has_keys().await;
+    store.close().await;
+    Ok(has_keys.map_err(anyhow::Error::from)?)
 }
 
 /// Says where it listens. Whoever started us may wait for this line; if nobody does, we serve all the same.

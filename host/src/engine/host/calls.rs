@@ -1,17 +1,21 @@
+use std::sync::Arc;
+
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
 use crate::engine::activation::HostState;
 use crate::engine::sandbox::EPOCHS;
+use crate::engine::turns::Turns;
 
 /// How much more fuel a replay may use: skipping a step costs a little that running it did not, and
 /// fuel must not decide what a replay sees.
 const REPLAY_FUEL_FACTOR: u64 = 2;
 
 /// `calls` is written by hand because `next` sets the fuel, for which it needs the store.
-pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<HostState>, turns: &Arc<Turns>) -> wasmtime::Result<()> {
+    let turns = Arc::clone(turns);
     let mut calls = linker.instance("forge:workflow/calls@0.1.0")?;
-    calls.func_wrap_async("next", move |store, (): ()| Box::new(next(store)))?;
+    calls.func_wrap_async("next", move |store, (): ()| Box::new(next(store, Arc::clone(&turns))))?;
     calls.func_wrap("cancel", |mut store: StoreContextMut<'_, HostState>, (call,): (u64,)| {
         let state = store.data_mut();
         let cancelled = state.activation()?.cancel(call);
@@ -19,10 +23,14 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
     })
 }
 
-async fn next(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<(Option<u64>,)> {
+async fn next(
+    mut store: StoreContextMut<'_, HostState>,
+    turns: Arc<Turns>,
+) -> wasmtime::Result<(Option<u64>,)> {
     let left = store.get_fuel()?;
     let state = store.data_mut();
     state.account(left);
+    state.give_way();
     let activation = state.activation()?;
     let call = match activation.check_fuel() {
         Ok(()) => activation.next().await,
@@ -32,6 +40,7 @@ async fn next(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<(Op
     let fuel = activation.tenant().limits.fuel_per_activation.saturating_mul(factor);
     let call = state.or_stop(call)?;
     state.refuelled(fuel);
+    state.take_turn(&turns).await;
     store.set_fuel(fuel)?;
     // It has given way by waiting.
     store.set_epoch_deadline(EPOCHS);

@@ -7,23 +7,26 @@ mod run;
 mod step;
 mod time;
 
+use std::sync::Arc;
+
 use wasmtime::component::{HasSelf, Linker};
 
 use super::activation::HostState;
 use super::bindings::forge::workflow as interfaces;
+use super::turns::Turns;
 use crate::journal::Failure;
 
 impl interfaces::types::Host for HostState {}
 
 /// Makes the host's functions known to the linker.
-pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<HostState>, turns: &Arc<Turns>) -> wasmtime::Result<()> {
     interfaces::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::run::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::time::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::step::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::compensate::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     interfaces::http::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    calls::add_to_linker(linker)
+    calls::add_to_linker(linker, turns)
 }
 
 impl From<interfaces::types::Failure> for Failure {
