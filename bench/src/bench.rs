@@ -18,8 +18,8 @@ use crate::plan::{BATCHES, Plan, STEPS};
 use crate::report::Figure;
 use crate::settings::Settings;
 use crate::workloads::{
-    Workload, ageing, fuel, http_steps, one_step, parallel_steps, pure_steps, recovery, replay, sleepers,
-    steady,
+    Workload, ageing, fuel, http_steps, neighbour, one_step, parallel_steps, pure_steps, recovery, replay,
+    sleepers, steady,
 };
 
 /// Hosts that share a database beside one that has it for itself.
@@ -79,6 +79,11 @@ impl Bench {
             bare: [Bare::new(&component, Fuel::On)?, Bare::new(&component, Fuel::Off)?],
             component,
         })
+    }
+
+    /// The workflows.
+    pub(crate) fn component(&self) -> &[u8] {
+        &self.component
     }
 
     /// A folder on the disk, which goes when the benchmark ends.
@@ -143,6 +148,9 @@ impl Bench {
         if self.has(Workload::W5) {
             sleepers::measure(self).await.context("W5")?;
         }
+        if self.has(Workload::W9) {
+            neighbour::measure(self).await.context("W9")?;
+        }
         if self.has(Workload::W6) {
             replay::measure(self).await.context("W6")?;
         }
@@ -180,6 +188,7 @@ impl Bench {
             (Workload::W6, replay::figures(measured)),
             (Workload::W7, fuel::figures(measured)),
             (Workload::W8, parallel_steps::figures(measured)),
+            (Workload::W9, neighbour::figures(measured)),
             (Workload::Ageing, ageing::figures(measured)),
         ] {
             if self.has(workload) {

@@ -48,6 +48,14 @@ pub(crate) enum Metric {
     StartsPerSecond,
     /// W6: from when a run with a journal of so many steps should wake up to its end, in milliseconds.
     Replay(u32),
+    /// W9: from start to result of a tenant's runs, which 99 of 100 keep, while it is alone; in milliseconds.
+    AloneHigh,
+    /// W9: the same while another tenant saturates the host.
+    BesideHigh,
+    /// W9: the median of it.
+    BesideMedian,
+    /// W9: runs a second of the other tenant.
+    NoisyRunsPerSecond,
     /// Ageing: runs a second on a fresh database.
     FreshRunsPerSecond,
     /// Ageing: runs a second after many finished runs.

@@ -71,6 +71,17 @@ pub(crate) fn post(address: SocketAddr, path: &str, content_type: &str, body: &[
     [head.as_bytes(), body].concat()
 }
 
+/// The same for a tenant.
+pub(crate) fn post_as(
+    address: SocketAddr,
+    tenant: &str,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+) -> Vec<u8> {
+    post(address, path, &format!("{content_type}\r\nforge-tenant: {tenant}"), body)
+}
+
 /// A `GET`, ready to be sent.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes()

@@ -6,5 +6,5 @@ mod client;
 mod message;
 mod server;
 
-pub(crate) use client::{Connection, get, post};
+pub(crate) use client::{Connection, get, post, post_as};
 pub(crate) use server::EffectServer;

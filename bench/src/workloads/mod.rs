@@ -3,6 +3,7 @@
 pub(crate) mod ageing;
 pub(crate) mod fuel;
 pub(crate) mod http_steps;
+pub(crate) mod neighbour;
 pub(crate) mod one_step;
 pub(crate) mod parallel_steps;
 pub(crate) mod pure_steps;
@@ -40,6 +41,9 @@ pub(crate) enum Workload {
     /// 20 steps with a request each, all at once.
     #[value(name = "W8")]
     W8,
+    /// The latency of a tenant's runs while another tenant saturates the host.
+    #[value(name = "W9")]
+    W9,
     /// W1 after 100,000 finished runs.
     Ageing,
 }
@@ -56,6 +60,7 @@ impl Workload {
             Self::W6 => "W6",
             Self::W7 => "W7",
             Self::W8 => "W8",
+            Self::W9 => "W9",
             Self::Ageing => "ageing",
         }
     }

@@ -64,4 +64,20 @@ async fn post(url: &str, number: u32) -> Result<u32> {
     forge::http::post(url).json(&json!({ "step": number })).send().await?.error_for_status()?.json()
 }
 
-forge::export!(PureStepsWorkflow, HttpStepsWorkflow, ParallelHttpStepsWorkflow);
+/// How much to compute.
+#[derive(Deserialize)]
+pub struct Computing {
+    rounds: u64,
+}
+
+/// Nothing but computing: some fuel for each round, and nobody is waited for.
+#[forge::workflow]
+pub async fn computing(_ctx: &WorkflowContext, input: Computing) -> Result<u64> {
+    let mut state = 1_u64;
+    for round in 0..input.rounds {
+        state = std::hint::black_box(state.rotate_left(7) ^ round);
+    }
+    Ok(state)
+}
+
+forge::export!(PureStepsWorkflow, HttpStepsWorkflow, ParallelHttpStepsWorkflow, ComputingWorkflow);
