@@ -152,8 +152,9 @@ impl Egress {
             self.traffic.count(&chunk);
             if body.len() + chunk.len() > self.response_bytes {
                 let most = self.response_bytes;
-                let message =
-                    format!("the answer has more than {most} bytes, the most that a workflow may receive");
+                let message = format!(
+                    "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes)"
+                );
                 return Err(Failure::permanent(kind::LIMIT, message));
             }
             body.extend_from_slice(&chunk);

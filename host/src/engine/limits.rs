@@ -38,7 +38,7 @@ impl ResourceLimiter for MemoryLimiter {
         if total > self.max_bytes {
             let (asked, most) = (total.div_ceil(1 << 20), self.max_bytes >> 20);
             return Err(self.exceeded(format!(
-                "out of memory: the workflow asked for {asked} MiB; the most is {most} MiB"
+                "out of memory: the workflow asked for {asked} MiB; the most is {most} MiB (memory_bytes)"
             )));
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
@@ -58,7 +58,7 @@ impl ResourceLimiter for MemoryLimiter {
         if total > self.max_elements {
             let most = self.max_elements;
             return Err(self.exceeded(format!(
-                "out of memory: the workflow's tables asked for {total} elements; the most is {most}"
+                "out of memory: the workflow's tables asked for {total} elements; the most is {most} (table_elements)"
             )));
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
