@@ -6,6 +6,7 @@
 mod activate;
 mod build;
 mod client;
+mod compile_component;
 mod deploy;
 mod deprecate;
 mod error;
@@ -112,6 +113,9 @@ enum Command {
     Nodes(nodes::Args),
     /// Bring a database's schema up to date
     Migrate(migrate::Args),
+    /// Compile a component for the host that started this process
+    #[command(hide = true)]
+    CompileComponent(compile_component::Args),
 }
 
 /// What commands know beside their arguments.
@@ -150,6 +154,14 @@ impl Cli {
         self.global.json
     }
 
+    /// Does what was asked, if that must be done in a process without threads.
+    pub fn run_alone(&self) -> Option<ExitCode> {
+        match &self.command {
+            Command::CompileComponent(args) => Some(compile_component::run(args)),
+            _ => None,
+        }
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
@@ -169,6 +181,7 @@ impl Cli {
             Command::Runs(args) => runs::run(args, &context).await,
             Command::Nodes(args) => nodes::run(args, &context).await,
             Command::Migrate(args) => migrate::run(args, &context).await,
+            Command::CompileComponent(_) => Err(CliError::Usage("this command must run alone".to_owned())),
         }
     }
 }

@@ -32,6 +32,11 @@ pub struct Limits {
     pub calls_per_run: u64,
     /// Calls that one run may have under way at once. Default 1,000.
     pub calls_outstanding: usize,
+    /// How long a component may take to compile. Default 60 s: a Rust workflow takes one.
+    pub compile_time: Duration,
+    /// Memory that compiling a component may take, in bytes. Default 2 GiB. Where components are compiled in the
+    /// host's own process, only their size bounds that.
+    pub compile_memory: u64,
     /// Instances in memory at once. When all places are taken, the run that has waited for a timer
     /// for longest leaves memory; further runs wait for a place. Default 1,000: at about 60 KB for a
     /// parked instance that is some 60 MB.
@@ -73,6 +78,8 @@ impl Default for Limits {
             http_requests: 1_000,
             calls_per_run: 100_000,
             calls_outstanding: 1_000,
+            compile_time: Duration::from_secs(60),
+            compile_memory: 2 << 30,
             live_instances: 1_000,
             evict_after: Duration::from_secs(10),
             leave_patience: Duration::from_secs(3),

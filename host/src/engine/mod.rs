@@ -3,11 +3,13 @@
 mod activation;
 mod bindings;
 mod cache;
+mod compiler;
 mod component;
 mod host;
 mod limits;
 mod sandbox;
 
 pub use activation::{Activation, ActivationContext, Command, Reply, Stop};
+pub use compiler::{COMMAND, ChildFailed, Compiler, compile_as_child};
 pub use component::{InvalidComponent, inspect};
 pub use sandbox::{Described, End, Engine, EngineError, Module};

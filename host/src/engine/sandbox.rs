@@ -13,7 +13,7 @@ use wasmtime::{
 use super::activation::{Activation, HostState, Stop};
 use super::bindings::WorkflowPre;
 use super::cache::Cache;
-use super::{InvalidComponent, host, inspect};
+use super::{Compiler, InvalidComponent, host, inspect};
 use crate::config::Limits;
 use crate::journal::{Failure, PauseReason, kind};
 
@@ -34,9 +34,9 @@ const KEEP_TABLES: usize = 64 << 10;
 
 /// Core instances, memories and tables that a component may consist of: a Rust workflow has one
 /// module, and the two that adapt its imports.
-const CORE_INSTANCES: u32 = 8;
-const MEMORIES: u32 = 2;
-const TABLES: u32 = 4;
+pub(super) const CORE_INSTANCES: u32 = 8;
+pub(super) const MEMORIES: u32 = 2;
+pub(super) const TABLES: u32 = 4;
 
 /// The engine cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +77,7 @@ pub struct Engine {
     linker: Linker<HostState>,
     limits: Arc<Limits>,
     cache: Option<Cache>,
+    compiler: Compiler,
     /// Ends the thread that advances the epoch, when dropped.
     _ticker: SyncSender<()>,
 }
@@ -86,7 +87,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`] if this machine cannot run it.
-    pub fn new(limits: Arc<Limits>, cache: Option<&Path>) -> Result<Self, EngineError> {
+    pub fn new(limits: Arc<Limits>, cache: Option<&Path>, compiler: Compiler) -> Result<Self, EngineError> {
         let error = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let engine = new_engine(&limits).map_err(error)?;
         let mut linker = Linker::new(&engine);
@@ -99,7 +100,7 @@ impl Engine {
             };
             opened.inspect_err(unusable).ok()
         });
-        Ok(Self { engine, linker, limits, cache, _ticker: ticker })
+        Ok(Self { engine, linker, limits, cache, compiler, _ticker: ticker })
     }
 
     /// Checks and compiles the component with this digest, or takes it from the cache. Takes long:
@@ -112,9 +113,7 @@ impl Engine {
             return self.link(&component);
         }
         inspect(bytes)?;
-        let component = Component::from_binary(&self.engine, bytes).map_err(|error| {
-            InvalidComponent(format!("the component is not valid ({error:#}): build and upload it again"))
-        })?;
+        let component = self.compiler.compile(&self.engine, bytes)?;
         let module = self.link(&component)?;
         if let Some(cache) = &self.cache {
             cache.put(digest, &component);
@@ -244,7 +243,7 @@ fn trap(activation: &Activation, failure: Failure) -> End {
     End::Stopped(Stop::Pause(PauseReason::Nondeterminism, message))
 }
 
-fn config(allocation: InstanceAllocationStrategy) -> Config {
+pub(super) fn config(allocation: InstanceAllocationStrategy) -> Config {
     let mut config = Config::new();
     config
         .allocation_strategy(allocation)
@@ -261,7 +260,7 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
 }
 
 /// The engine with the best way to allocate instances that this machine allows.
-fn new_engine(limits: &Limits) -> wasmtime::Result<wasmtime::Engine> {
+pub(super) fn new_engine(limits: &Limits) -> wasmtime::Result<wasmtime::Engine> {
     // A place's memory is reset by writing to the pages that its last instance has changed, if the
     // kernel can tell which they are (Linux 6.7): unmapping them interrupts every core.
     let mut scanning = pool(limits);

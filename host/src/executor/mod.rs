@@ -34,7 +34,7 @@ use self::loader::Loader;
 use self::waiters::Waiters;
 use crate::config::{Config, Limits};
 use crate::egress::{Egress, Policy};
-use crate::engine::{Command, Engine};
+use crate::engine::{Command, Compiler, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
 use crate::store::{self, Nodes, Objects, RunWriter, Store, Writer};
@@ -80,10 +80,15 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, components, node, egress, limits, module_cache } = config;
+        let Config { database, components, node, egress, limits, module_cache, compiler } = config;
         let objects = components.as_ref().map(Objects::open).transpose()?;
         let store = store::open(&database, &node).await?;
-        Self::assemble(store, objects, egress, limits, module_cache.as_deref()).await
+        let compiler = compiler.map_or(Compiler::InProcess, |program| Compiler::Child {
+            program,
+            time: limits.compile_time,
+            memory: limits.compile_memory,
+        });
+        Self::assemble(store, objects, egress, limits, module_cache.as_deref(), compiler).await
     }
 
     /// The same with a store of the caller's, and a folder for compiled components.
@@ -95,7 +100,7 @@ impl WorkflowExecutor {
         limits: Limits,
         module_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        Self::assemble(store, None, Policy::open(), limits, module_cache).await
+        Self::assemble(store, None, Policy::open(), limits, module_cache, Compiler::InProcess).await
     }
 
     async fn assemble(
@@ -104,9 +109,10 @@ impl WorkflowExecutor {
         egress: Policy,
         limits: Limits,
         module_cache: Option<&Path>,
+        compiler: Compiler,
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
-        let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
+        let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache, compiler)?);
         let egress = Arc::new(Egress::new(egress, &limits)?);
         let registry =
             WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&limits));

@@ -19,6 +19,12 @@ pub(super) struct Args {
     /// Size of a component at upload [default: 16MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_MODULE_SIZE", value_parser = size::bytes)]
     module_size: Option<usize>,
+    /// How long a component may take to compile [default: 1m].
+    #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = humantime::parse_duration)]
+    compile_time: Option<Duration>,
+    /// Memory that compiling a component may take [default: 2GiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_COMPILE_MEMORY", value_parser = size::bytes)]
+    compile_memory: Option<usize>,
     /// Size of an input, an output or a step's result [default: 1MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_PAYLOAD_SIZE", value_parser = size::bytes)]
     payload_size: Option<usize>,
@@ -64,6 +70,11 @@ impl Args {
         set(&mut limits.fuel_per_activation, self.fuel);
         set(&mut limits.memory_bytes, self.memory);
         set(&mut limits.module_bytes, self.module_size);
+        set(&mut limits.compile_time, self.compile_time);
+        set(
+            &mut limits.compile_memory,
+            self.compile_memory.map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX)),
+        );
         set(&mut limits.payload_bytes, self.payload_size);
         set(&mut limits.response_bytes, self.response_size);
         set(&mut limits.http_timeout, self.http_timeout);

@@ -74,6 +74,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.egress = args.egress.into_policy();
     config.limits = args.limits.into_limits();
     config.module_cache = args.module_cache.or(config.module_cache);
+    config.compiler = Some(this_program().context("cannot tell where this program is")?);
     let database = config.database.to_string();
     // First the port, so that no run goes on in a process that cannot be reached.
     let listener =
@@ -84,6 +85,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     announce(address, &database, context.json);
     serve(listener, executor, stop).await?;
     Ok(())
+}
+
+/// What compiles components: this very program, also when another version has taken its place on disk.
+fn this_program() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
 /// Says where it listens. Whoever started us may wait for this line; if nobody does, we serve all the same.
