@@ -37,6 +37,9 @@ pub struct Limits {
     /// Memory that compiling a component may take, in bytes. Default 2 GiB. Where components are compiled in the
     /// host's own process, only their size bounds that.
     pub compile_memory: u64,
+    /// What one run may log while it is in memory, in bytes; further lines are dropped, and that is said once.
+    /// Default 1 MiB.
+    pub log_bytes_per_run: u64,
     /// Instances in memory at once. When all places are taken, the run that has waited for a timer
     /// for longest leaves memory; further runs wait for a place. Default 1,000: at about 60 KB for a
     /// parked instance that is some 60 MB.
@@ -80,6 +83,7 @@ impl Default for Limits {
             calls_outstanding: 1_000,
             compile_time: Duration::from_secs(60),
             compile_memory: 2 << 30,
+            log_bytes_per_run: 1 << 20,
             live_instances: 1_000,
             evict_after: Duration::from_secs(10),
             leave_patience: Duration::from_secs(3),

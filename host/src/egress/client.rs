@@ -156,19 +156,20 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
 }
 
 fn headers(pairs: &[(String, String)], key: &str) -> Result<HeaderMap, Failure> {
+    let too_many = || Failure::permanent(kind::HTTP, "the request has too many headers");
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
         let invalid = |why: &str| Failure::permanent(kind::HTTP, format!("header `{name}` {why}"));
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("is no header name"))?;
         let value =
             HeaderValue::from_str(value).map_err(|_| invalid("has a value that no header can have"))?;
-        headers.append(header, value);
+        headers.try_append(header, value).map_err(|_| too_many())?;
     }
     if !headers.contains_key(IDEMPOTENCY_KEY) {
         let key = HeaderValue::from_str(key).or_else(|_| HeaderValue::from_bytes(key.as_bytes())).map_err(
             |_| Failure::permanent(kind::HTTP, "a step's name cannot be part of an Idempotency-Key header"),
         )?;
-        headers.insert(IDEMPOTENCY_KEY, key);
+        headers.try_insert(IDEMPOTENCY_KEY, key).map_err(|_| too_many())?;
     }
     Ok(headers)
 }

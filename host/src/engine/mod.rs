@@ -5,9 +5,12 @@ mod bindings;
 mod cache;
 mod compiler;
 mod component;
+mod fuel;
 mod host;
 mod limits;
+mod log;
 mod sandbox;
+mod settings;
 
 pub use activation::{Activation, ActivationContext, Command, Reply, Stop};
 pub use compiler::{COMMAND, ChildFailed, Compiler, compile_as_child};

@@ -47,27 +47,36 @@ pub(super) mod exit {
 /// # Errors
 /// [`ChildFailed`].
 pub fn compile_as_child(time: Duration, memory: u64) -> Result<(), ChildFailed> {
-    let other = |error: &dyn std::fmt::Display| ChildFailed::Other(error.to_string());
-    bound(time, memory).map_err(|error| other(&error))?;
+    bound(time, memory).map_err(ChildFailed::other)?;
     let mut component = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut component).map_err(|error| other(&error))?;
-    let engine = compiling_engine().map_err(|error| refused(error, other))?;
+    std::io::stdin().lock().read_to_end(&mut component)?;
+    let engine = compiling_engine().map_err(|error| refused(&error, |error| ChildFailed::other(error)))?;
     let code = engine
         .precompile_component(&component)
-        .map_err(|error| refused(error, |error| ChildFailed::Invalid(error.to_string())))?;
+        .map_err(|error| refused(&error, |error| ChildFailed::Invalid(invalid(error).to_string())))?;
     let mut output = std::io::stdout().lock();
-    output.write_all(&code).and_then(|()| output.flush()).map_err(|error| other(&error))
+    output.write_all(&code)?;
+    Ok(output.flush()?)
 }
 
-fn refused(
-    error: wasmtime::Error,
-    otherwise: impl FnOnce(&dyn std::fmt::Display) -> ChildFailed,
-) -> ChildFailed {
+impl ChildFailed {
+    fn other(error: impl std::fmt::Display) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for ChildFailed {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::OutOfMemory { Self::OutOfMemory } else { Self::other(error) }
+    }
+}
+
+fn refused(error: &wasmtime::Error, otherwise: impl FnOnce(&wasmtime::Error) -> ChildFailed) -> ChildFailed {
     let lacks_memory = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::OutOfMemory;
     if error.is::<wasmtime::OutOfMemory>() || error.downcast_ref().is_some_and(lacks_memory) {
         return ChildFailed::OutOfMemory;
     }
-    otherwise(&invalid(&error))
+    otherwise(error)
 }
 
 /// The parent ends us after this time by its clock. The processor's time is for the case that it is gone.

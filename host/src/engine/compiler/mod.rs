@@ -11,7 +11,7 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, InstanceAllocationStrategy};
 
 use super::InvalidComponent;
-use super::sandbox::config;
+use super::settings::config;
 
 pub use child::{ChildFailed, compile_as_child};
 
@@ -67,7 +67,7 @@ fn invalid(error: &wasmtime::Error) -> InvalidComponent {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sandbox::new_engine;
+    use super::super::settings::new_engine;
     use super::*;
     use crate::config::Limits;
 

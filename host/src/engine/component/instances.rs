@@ -8,7 +8,7 @@ use wasmparser::{
 
 use super::bounds::at_most;
 use super::{InvalidComponent, damaged};
-use crate::engine::sandbox::{CORE_INSTANCES, MEMORIES, TABLES};
+use crate::engine::settings::{CORE_INSTANCES, MEMORIES, TABLES};
 
 /// Instances of components inside the outermost: tools make one for each exported interface, or for each component
 /// that they compose.
