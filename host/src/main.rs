@@ -19,6 +19,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit_code) => return exit_code,
     };
+    if let Some(exit_code) = cli.run_alone() {
+        return exit_code;
+    }
     let json = cli.json();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -30,6 +30,11 @@ pub fn describing(workflows: &[(&str, u32)]) -> Vec<u8> {
     component(WIT, &core("", DESCRIBES, &data(workflows)))
 }
 
+/// A component whose core module is this, in text form. [`Parts`](crate::Parts) writes one.
+pub fn of_core(core: &str) -> Vec<u8> {
+    component(WIT, core)
+}
+
 /// A component whose `describe` does not end.
 pub fn describing_forever() -> Vec<u8> {
     component(WIT, &core("", "(loop $again (br $again)) unreachable", ""))
@@ -59,7 +64,7 @@ fn core(imports: &str, describe: &str, data: &str) -> String {
 /// The answer of `describe` in memory: at 0 the address and the length of the list, from 16 on its
 /// records, then the names. A record has a name (address and length), a version, a timeout in
 /// milliseconds and whether it is deprecated.
-fn data(workflows: &[(&str, u32)]) -> String {
+pub(crate) fn data(workflows: &[(&str, u32)]) -> String {
     const LIST: usize = 16;
     const RECORD: usize = 32;
     const TIMEOUT: u64 = 60_000;

@@ -14,7 +14,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this runs in tests")]
 
 mod api;
+pub mod arena;
 pub mod binary;
+pub mod bombs;
 mod cli;
 mod clock;
 mod cluster;
@@ -25,6 +27,7 @@ mod eventually;
 mod execution;
 mod guests;
 mod host;
+pub mod parts;
 pub mod payments;
 mod process;
 mod proxy;
@@ -34,6 +37,7 @@ mod shim;
 mod watched_store;
 
 pub use api::{Answer, Api};
+pub use arena::Arena;
 pub use cli::{Cli, Output};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use crashes::{Crashes, Kill};
@@ -42,6 +46,7 @@ pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use execution::Execution;
 pub use guests::{component, example};
 pub use host::{Host, HostBuilder, Refused};
+pub use parts::Parts;
 pub use program;
 pub use proxy::Proxy;
 pub use services::Services;

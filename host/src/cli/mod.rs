@@ -7,6 +7,7 @@ mod activate;
 mod audit;
 mod build;
 mod client;
+mod compile_component;
 mod deploy;
 mod deprecate;
 mod error;
@@ -138,6 +139,9 @@ enum Command {
     Nodes(nodes::Args),
     /// Bring a database's schema up to date
     Migrate(migrate::Args),
+    /// Compile a component for the host that started this process
+    #[command(hide = true)]
+    CompileComponent(compile_component::Args),
 }
 
 /// What commands know beside their arguments.
@@ -185,6 +189,14 @@ impl Cli {
         self.global.json
     }
 
+    /// Does what was asked, if that must be done in a process without threads.
+    pub fn run_alone(&self) -> Option<ExitCode> {
+        match &self.command {
+            Command::CompileComponent(args) => Some(compile_component::run(args)),
+            _ => None,
+        }
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
@@ -209,6 +221,7 @@ impl Cli {
             Command::Usage(args) => usage::run(args, &context).await,
             Command::Nodes(args) => nodes::run(args, &context).await,
             Command::Migrate(args) => migrate::run(args, &context).await,
+            Command::CompileComponent(_) => Err(CliError::Usage("this command must run alone".to_owned())),
         }
     }
 }

@@ -38,6 +38,9 @@ pub struct Config {
     /// The folder for compiled components; none: they are compiled again after a restart. Nobody
     /// but the host may be able to write there: it runs what it finds.
     pub module_cache: Option<PathBuf>,
+    /// The program that compiles components, a `forge` of this version; none: this process does. `forge serve` uses
+    /// itself, so that a component which is slow or hungry to compile harms nobody.
+    pub compiler: Option<PathBuf>,
 }
 
 impl Config {
@@ -56,6 +59,7 @@ impl Config {
             secret_keys: None,
             limits: Limits::default(),
             module_cache: Some(module_cache.into()),
+            compiler: None,
         }
     }
 }

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::MemoryLimiter;
+use super::log::LogBudget;
+use super::sandbox::most_passed;
 use super::turns::{Turn, Turns};
 use crate::clock;
 use crate::config::{Limits, TenantLimits, size};
@@ -96,6 +98,8 @@ type Request = Abortable<BoxFuture<'static, (u64, Outcome)>>;
 /// One stay of a run in memory.
 pub struct Activation {
     pub(super) session: Session,
+    /// What the guest may still log.
+    pub(super) log: LogBudget,
     context: ActivationContext,
     /// Requests under way; each gives its row and its outcome. They are part of the run's task: a
     /// task of its own for each would be a way more to a thread and back.
@@ -128,6 +132,7 @@ impl Activation {
         };
         Ok(Self {
             session: Session::new(journal, limits),
+            log: LogBudget::new(context.tenant.limits.log_bytes_per_run),
             context,
             requests: FuturesUnordered::new(),
             abort: HashMap::new(),
@@ -439,6 +444,10 @@ pub(super) struct HostState {
     fuel: u64,
     /// The turn in which it computes, if it needs one.
     turn: Arc<Mutex<Option<Turn>>>,
+    /// Bytes passed by the call under way.
+    passed: usize,
+    /// Bytes that a call may pass.
+    pub(super) most_passed: usize,
 }
 
 impl HostState {
@@ -449,7 +458,16 @@ impl HostState {
 
     pub(super) fn without_run(limits: &TenantLimits) -> Self {
         let limiter = MemoryLimiter::new(size(limits.memory_bytes), size(limits.table_elements));
-        Self { activation: None, limiter, stop: None, panic: None, fuel: 0, turn: Arc::default() }
+        Self {
+            activation: None,
+            limiter,
+            stop: None,
+            panic: None,
+            passed: 0,
+            most_passed: most_passed(limits),
+            fuel: 0,
+            turn: Arc::default(),
+        }
     }
 
     /// The guest waits, and others may compute.
@@ -490,6 +508,22 @@ impl HostState {
     /// The activation that the guest's call belongs to.
     pub(super) fn activation(&mut self) -> wasmtime::Result<&mut Activation> {
         self.activation.as_mut().ok_or_else(|| wasmtime::Error::msg("`describe` may not call the host"))
+    }
+
+    /// The same for a call that passes so many bytes, for which the guest pays.
+    pub(super) fn activation_for(&mut self, bytes: usize) -> wasmtime::Result<&mut Activation> {
+        self.passed(bytes);
+        self.activation()
+    }
+
+    /// Notes that the call under way passes so many bytes, or is as much work as if it did.
+    pub(super) fn passed(&mut self, bytes: usize) {
+        self.passed = self.passed.saturating_add(bytes);
+    }
+
+    /// What the call under way has passed.
+    pub(super) fn take_passed(&mut self) -> usize {
+        std::mem::take(&mut self.passed)
     }
 
     /// Turns a reason to stop into the trap that ends the guest.

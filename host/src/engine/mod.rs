@@ -3,13 +3,18 @@
 mod activation;
 mod bindings;
 mod cache;
+mod compiler;
 mod component;
+mod fuel;
 mod host;
 mod limits;
+mod log;
 mod sandbox;
+mod settings;
 mod turns;
 
 pub use activation::{Activation, ActivationContext, Command, Reply, Stop};
+pub use compiler::{COMMAND, ChildFailed, Compiler, compile_as_child};
 pub use component::{InvalidComponent, inspect};
 pub use sandbox::{Described, End, Engine, EngineError, Module};
 pub use turns::{Load, Turns};

@@ -2,42 +2,39 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, UpdateDeadline,
-};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::activation::{Activation, HostState, Stop};
 use super::bindings::WorkflowPre;
 use super::cache::Cache;
+use super::settings::{SPARE_INSTANCES, new_engine, start_ticker};
 use super::turns::{Turns, measured};
-use super::{InvalidComponent, host, inspect};
-use crate::config::{Limits, size};
+use super::{Compiler, InvalidComponent, fuel, host, inspect};
+use crate::config::{Limits, TenantLimits, size};
 use crate::journal::{Failure, PauseReason, kind};
-
-/// How often a computing guest gives way to others.
-const EPOCH: Duration = Duration::from_millis(10);
 
 /// Epochs for which a guest may compute at first: one has begun already.
 pub(super) const EPOCHS: u64 = 2;
 
-/// Instances beyond those of runs, for `describe`.
-const SPARE_INSTANCES: u32 = 16;
+/// What wasmtime says of a call that passes more than it may; its error has no name of its own.
+const PASSED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// Bytes of a free place's memory that stay with the process: what an ordinary workflow touches.
-const KEEP_RESIDENT: usize = 1 << 20;
+/// How much more than its longest text a call may pass: a request has headers, and text may be escaped.
+const PASSED_FACTOR: usize = 4;
 
-/// The same of its tables: 8,000 function pointers, some times what an ordinary workflow has.
-const KEEP_TABLES: usize = 64 << 10;
+/// Bytes that a call may pass whatever the limits: the names of a large component's workflows.
+const LEAST_PASSED: usize = 1 << 20;
 
-/// Core instances, memories and tables that a component may consist of: a Rust workflow has one
-/// module, and the two that adapt its imports.
-const CORE_INSTANCES: u32 = 8;
-const MEMORIES: u32 = 2;
-const TABLES: u32 = 4;
+/// Workflows of one component: a large application has some dozen.
+const WORKFLOWS: usize = 1_000;
+
+/// Bytes of a workflow's name: what the spec's column holds.
+const WORKFLOW_NAME: usize = 255;
 
 /// The engine cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +75,9 @@ pub struct Engine {
     linker: Linker<HostState>,
     limits: Arc<Limits>,
     cache: Option<Cache>,
+    compiler: Compiler,
+    /// The instances that may be there for `describe`.
+    describing: Semaphore,
     turns: Arc<Turns>,
     /// Ends the thread that advances the epoch, when dropped.
     _ticker: SyncSender<()>,
@@ -88,7 +88,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`] if this machine cannot run it.
-    pub fn new(limits: Arc<Limits>, cache: Option<&Path>) -> Result<Self, EngineError> {
+    pub fn new(limits: Arc<Limits>, cache: Option<&Path>, compiler: Compiler) -> Result<Self, EngineError> {
         let error = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let engine = new_engine(&limits).map_err(error)?;
         let mut linker = Linker::new(&engine);
@@ -103,7 +103,8 @@ impl Engine {
             };
             opened.inspect_err(unusable).ok()
         });
-        Ok(Self { engine, linker, limits, cache, turns, _ticker: ticker })
+        let describing = Semaphore::new(SPARE_INSTANCES as usize);
+        Ok(Self { engine, linker, limits, cache, compiler, describing, turns, _ticker: ticker })
     }
 
     /// Checks and compiles the component with this digest, or takes it from the cache. Takes long:
@@ -116,9 +117,7 @@ impl Engine {
             return self.link(&component);
         }
         inspect(bytes)?;
-        let component = Component::from_binary(&self.engine, bytes).map_err(|error| {
-            InvalidComponent(format!("the component is not valid ({error:#}): build and upload it again"))
-        })?;
+        let component = self.compiler.compile(&self.engine, bytes)?;
         let module = self.link(&component)?;
         if let Some(cache) = &self.cache {
             cache.put(digest, &component);
@@ -142,6 +141,8 @@ impl Engine {
     /// # Errors
     /// [`InvalidComponent`] if it traps, computes for too long, or describes nothing usable.
     pub async fn describe(&self, module: &Module) -> Result<Vec<Described>, InvalidComponent> {
+        // It is never closed. Without a turn an upload would take the place of a run.
+        let _turn = self.describing.acquire().await;
         let mut store =
             self.store(HostState::without_run(&self.limits.tenant), self.limits.fuel_for_describe);
         let called = async {
@@ -155,6 +156,18 @@ impl Engine {
                 return Err(InvalidComponent(format!("the component's `describe` failed: {failure}")));
             }
         };
+        if infos.len() > WORKFLOWS {
+            return Err(InvalidComponent(format!(
+                "the component has {} workflows; the most is {WORKFLOWS}: split it into several",
+                infos.len()
+            )));
+        }
+        if let Some(info) = infos.iter().find(|info| info.name.len() > WORKFLOW_NAME) {
+            return Err(InvalidComponent(format!(
+                "the component has a workflow whose name has {} bytes; the most is {WORKFLOW_NAME}",
+                info.name.len()
+            )));
+        }
         let described = infos.into_iter().map(|info| Described {
             name: info.name,
             version: info.version,
@@ -205,6 +218,9 @@ impl Engine {
         if let Err(error) = store.set_fuel(fuel) {
             tracing::error!(%error, "fuel is not enabled: the guest will trap at once");
         }
+        store.call_hook(fuel::charge);
+        let most = store.data().most_passed;
+        store.set_hostcall_fuel(most);
         // A new store's deadline has passed.
         store.set_epoch_deadline(EPOCHS);
         let turns = Arc::clone(&self.turns);
@@ -244,9 +260,23 @@ impl Engine {
                 Failure::permanent(kind::TRAP, "stack overflow: look for a recursion without end")
             }
             Some(trap) => Failure::permanent(kind::TRAP, format!("the workflow trapped: {trap}")),
+            None if format!("{error:#}").contains(PASSED_TOO_MUCH) => {
+                let most = state.most_passed;
+                let what = "the workflow passed more than";
+                Failure::permanent(
+                    kind::LIMIT,
+                    format!("{what} {most} bytes to the host in one call, the most allowed (payload_bytes)"),
+                )
+            }
             None => Failure::permanent(kind::TRAP, format!("the workflow trapped: {error:#}")),
         }
     }
+}
+
+/// Bytes that a guest may pass to the host in one call. What is somewhat larger than it may be is refused with an
+/// error that names it; what is much larger is not even copied.
+pub(super) fn most_passed(limits: &TenantLimits) -> usize {
+    size(limits.payload_bytes).saturating_mul(PASSED_FACTOR).max(LEAST_PASSED)
 }
 
 /// The first time, the guest went on from here: then it is not the workflow that failed.
@@ -259,67 +289,4 @@ fn trap(activation: &Activation, failure: Failure) -> End {
          what the workflow does differently each time; resume the run once that is mended, or cancel it"
     );
     End::Stopped(Stop::Pause(PauseReason::Nondeterminism, message))
-}
-
-fn config(allocation: InstanceAllocationStrategy) -> Config {
-    let mut config = Config::new();
-    config
-        .allocation_strategy(allocation)
-        // One core is left to the runs while another compiles.
-        .parallel_compilation(false)
-        .memory_init_cow(true)
-        .consume_fuel(true)
-        .epoch_interruption(true)
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true)
-        .wasm_memory64(false)
-        .wasm_component_model(true);
-    config
-}
-
-/// The engine with the best way to allocate instances that this machine allows.
-fn new_engine(limits: &Limits) -> wasmtime::Result<wasmtime::Engine> {
-    // A place's memory is reset by writing to the pages that its last instance has changed, if the
-    // kernel can tell which they are (Linux 6.7): unmapping them interrupts every core.
-    let mut scanning = pool(limits);
-    scanning.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEEP_RESIDENT);
-    let with = |pool| wasmtime::Engine::new(&config(InstanceAllocationStrategy::Pooling(pool)));
-    with(scanning).or_else(|_| with(pool(limits))).or_else(|pooling| {
-        // Pooled instances are made in microseconds, but reserve address space for all of them at
-        // once, which a container may deny.
-        tracing::warn!(error = %pooling, "no address space for pooled instances: allocating each on demand");
-        wasmtime::Engine::new(&config(InstanceAllocationStrategy::OnDemand))
-    })
-}
-
-fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let instances = limits.live_instances.saturating_add(SPARE_INSTANCES);
-    let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
-        .total_memories(instances.saturating_mul(MEMORIES))
-        .total_tables(instances.saturating_mul(TABLES))
-        .total_stacks(instances)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
-        .max_memory_size(size(limits.tenant.memory_bytes))
-        .table_elements(size(limits.tenant.table_elements))
-        .table_keep_resident(KEEP_TABLES);
-    pool
-}
-
-/// Advances the epoch from a thread of its own: the runtime's threads may all be computing.
-fn start_ticker(engine: &wasmtime::Engine) -> std::io::Result<SyncSender<()>> {
-    let (ticker, stopped) = sync_channel::<()>(0);
-    let engine = engine.weak();
-    std::thread::Builder::new().name("forge-epoch".to_owned()).spawn(move || {
-        while stopped.recv_timeout(EPOCH) == Err(RecvTimeoutError::Timeout) {
-            match engine.upgrade() {
-                Some(engine) => engine.increment_epoch(),
-                None => break,
-            }
-        }
-    })?;
-    Ok(ticker)
 }

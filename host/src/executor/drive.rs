@@ -12,7 +12,7 @@ use super::{ExecutorError, Inner, Slot};
 use crate::clock;
 use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Stop};
 use crate::journal::{
-    Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, RunId, Timestamp, WorkflowStatus,
+    Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, Row, RunId, Timestamp, WorkflowStatus,
 };
 use crate::registry::RegistryError;
 use crate::store::{Loaded, RunWriter, StoreError, Taken};
@@ -329,14 +329,31 @@ impl Drive {
         if journal.run().status != WorkflowStatus::Compensating {
             return apply(journal, Event::Unwinding { failure });
         }
-        let open = journal.rows().iter().rev().find(|row| row.kind == Kind::Compensation && row.is_open());
-        let Some((seq, attempt)) = open.map(|row| (row.seq, row.attempt)) else {
+        let is_left = |row: &Row| journal.compensation(row.seq).is_none_or(Row::is_open);
+        if !journal.uncompensated().any(is_left) {
+            // Nothing is left to try, so it does not matter how the guest ended.
+            return apply(journal, Event::RolledBack);
+        }
+        // The one that was under way, if there is one; otherwise the one that it was instantiated for.
+        let open = |waits: bool| {
+            let is_open = |row: &&Row| row.kind == Kind::Compensation && row.is_open();
+            journal.rows().iter().rev().filter(is_open).find(|row| row.awaits_retry() == waits)
+        };
+        let found = open(false).or_else(|| open(true));
+        let Some((seq, mut attempt, waits)) = found.map(|row| (row.seq, row.attempt, row.awaits_retry()))
+        else {
             let message = format!("the workflow trapped while it was prepared for rolling back: {failure}");
             return apply(
                 journal,
                 Event::Paused(Pause::of(journal.run(), PauseReason::Nondeterminism, message)),
             );
         };
+        if waits {
+            // The guest did not even come to the attempt that it was instantiated for. It counts all the same, or it
+            // would be made again for ever.
+            apply(journal, Event::AttemptStarted { seq })?;
+            attempt += 1;
+        }
         match self.inner.limits.compensation_retry.wait_after_in_rounds(attempt) {
             Some(wait) => {
                 let retry_at = clock::now().plus(wait);

@@ -34,7 +34,7 @@ use self::loader::Loader;
 use self::waiters::Waiters;
 use crate::config::{Config, Limits};
 use crate::egress::{Policy, Tls};
-use crate::engine::{Command, Engine};
+use crate::engine::{Command, Compiler, Engine};
 use crate::journal::{Journal, RunId};
 use crate::registry::WorkflowRegistry;
 use crate::secrets::KeyRing;
@@ -82,10 +82,16 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, components, node, egress, secret_keys, limits, module_cache } = config;
+        let Config { database, components, node, egress, secret_keys, limits, module_cache, compiler } =
+            config;
         let objects = components.as_ref().map(Objects::open).transpose()?;
         let store = store::open(&database, &node).await?;
-        Self::assemble(store, objects, egress, secret_keys, limits, module_cache.as_deref()).await
+        let compiler = compiler.map_or(Compiler::InProcess, |program| Compiler::Child {
+            program,
+            time: limits.compile_time,
+            memory: limits.compile_memory,
+        });
+        Self::assemble(store, objects, egress, secret_keys, limits, module_cache.as_deref(), compiler).await
     }
 
     /// The same with a store of the caller's, and a folder for compiled components.
@@ -97,7 +103,7 @@ impl WorkflowExecutor {
         limits: Limits,
         module_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        Self::assemble(store, None, Policy::open(), None, limits, module_cache).await
+        Self::assemble(store, None, Policy::open(), None, limits, module_cache, Compiler::InProcess).await
     }
 
     async fn assemble(
@@ -107,9 +113,10 @@ impl WorkflowExecutor {
         secret_keys: Option<Arc<KeyRing>>,
         limits: Limits,
         module_cache: Option<&Path>,
+        compiler: Compiler,
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
-        let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache)?);
+        let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache, compiler)?);
         let slots = Slots::new(limits.live_instances);
         let tenants = Tenants::new(
             Arc::clone(&store),

@@ -82,6 +82,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();
     config.module_cache = args.module_cache.or(config.module_cache);
+    config.compiler = Some(this_program().context("cannot tell where this program is")?);
     let database = config.database.to_string();
     if !args.listen.ip().is_loopback() && !has_keys(&config.database).await? {
         return Err(CliError::Usage(format!(
@@ -109,6 +110,12 @@ async fn has_keys(database: &Database) -> Result<bool, CliError> {
     let has_keys = tenants.has_keys().await;
     store.close().await;
     Ok(has_keys.map_err(anyhow::Error::from)?)
+}
+
+/// What compiles components: this very program, also when another version has taken its place on disk.
+fn this_program() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
 /// Says where it listens. Whoever started us may wait for this line; if nobody does, we serve all the same.

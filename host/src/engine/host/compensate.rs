@@ -1,13 +1,15 @@
 use super::interfaces::compensate::Host;
 use super::interfaces::step::{Entry, Verdict};
 use super::interfaces::types::{CallId, Failure, Scope as Handle, StepId};
+use super::size;
 use crate::clock;
 use crate::engine::activation::{HostState, Stop};
 use crate::journal::Scope;
 
 impl Host for HostState {
     fn unwind(&mut self, failure: Failure) -> wasmtime::Result<()> {
-        let unwound = self.activation()?.session.unwind(failure.into(), clock::now());
+        let activation = self.activation_for(size(&failure))?;
+        let unwound = activation.session.unwind(failure.into(), clock::now());
         self.or_stop(unwound.map_err(Stop::from))
     }
 
@@ -29,7 +31,8 @@ impl Host for HostState {
 
     fn fail(&mut self, scope: Handle, failure: Failure) -> wasmtime::Result<Verdict> {
         let scope = Scope::from_handle(scope);
-        let verdict = self.activation()?.session.fail_step(scope, failure.into(), clock::now());
+        let activation = self.activation_for(size(&failure))?;
+        let verdict = activation.session.fail_step(scope, failure.into(), clock::now());
         self.or_stop(verdict.map_err(Stop::from)).map(Verdict::from)
     }
 }

@@ -10,14 +10,26 @@ const NAME: usize = 255;
 
 impl Host for HostState {
     fn send(&mut self, scope: Handle, request: Request) -> wasmtime::Result<CallId> {
-        let call = send(self.activation()?, scope, request);
+        let call = send(self.activation_for(size(&request))?, scope, request);
         self.or_stop(call)
     }
 
     fn take(&mut self, call: CallId) -> wasmtime::Result<Result<Response, Failure>> {
         let answer = take(self.activation()?, call);
+        if let Ok(Ok(answer)) = &answer {
+            self.passed(answer.body.len());
+        }
         self.or_stop(answer)
     }
+}
+
+/// Bytes that passing a request takes.
+fn size(request: &Request) -> usize {
+    let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    headers
+        .saturating_add(request.method.len())
+        .saturating_add(request.url.len())
+        .saturating_add(request.body.len())
 }
 
 fn send(activation: &mut Activation, scope: Handle, request: Request) -> Result<CallId, Stop> {

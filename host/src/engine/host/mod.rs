@@ -29,9 +29,31 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>, turns: &Arc<Turns>) 
     calls::add_to_linker(linker, turns)
 }
 
+/// Bytes of a failure's kind, which is a word.
+const FAILURE_KIND: usize = 64;
+
+/// Bytes of a failure's message, which is for a person.
+const FAILURE_MESSAGE: usize = 16 << 10;
+
+/// Bytes that passing a failure takes.
+fn size(failure: &interfaces::types::Failure) -> usize {
+    failure.kind.len().saturating_add(failure.message.len())
+}
+
+/// The text up to so many bytes.
+fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
+}
+
+/// A failure that is too long is cut: refusing it would hide why the workflow failed.
 impl From<interfaces::types::Failure> for Failure {
     fn from(failure: interfaces::types::Failure) -> Self {
-        Self { kind: failure.kind, message: failure.message, retryable: failure.retryable }
+        Self {
+            kind: cut(failure.kind, FAILURE_KIND),
+            message: cut(failure.message, FAILURE_MESSAGE),
+            retryable: failure.retryable,
+        }
     }
 }
 

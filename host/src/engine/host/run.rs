@@ -1,9 +1,16 @@
+use tracing::Level;
+
+use super::cut;
 use super::interfaces::run::{Host, LogLevel, RunInfo};
 use super::interfaces::types::Scope;
 use crate::engine::activation::HostState;
+use crate::engine::log::Line;
 
 /// Bytes of one log line; what is longer is cut.
 const LOG_LINE: usize = 8 << 10;
+
+/// Looking at one row of the journal is as much work as passing so many bytes.
+const ROW: usize = 16;
 
 impl Host for HostState {
     fn info(&mut self) -> wasmtime::Result<RunInfo> {
@@ -21,29 +28,64 @@ impl Host for HostState {
     }
 
     fn log(&mut self, _scope: Scope, level: LogLevel, message: String) -> wasmtime::Result<()> {
-        let activation = self.activation()?;
-        if !activation.session.is_past_records() {
+        let activation = self.activation_for(message.len())?;
+        if activation.log.is_exhausted() || !is_enabled(level) {
             return Ok(());
         }
-        let run = activation.session.journal().run();
-        let (id, workflow) = (run.id, &*run.workflow);
-        let message = cut(&message, LOG_LINE);
-        match level {
-            LogLevel::Trace => tracing::trace!(target: "guest", run = %id, workflow, "{message}"),
-            LogLevel::Debug => tracing::debug!(target: "guest", run = %id, workflow, "{message}"),
-            LogLevel::Info => tracing::info!(target: "guest", run = %id, workflow, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "guest", run = %id, workflow, "{message}"),
-            LogLevel::Error => tracing::error!(target: "guest", run = %id, workflow, "{message}"),
+        let searched = activation.session.unfinished().saturating_mul(ROW);
+        if activation.session.is_past_records() {
+            write(
+                activation.log.take(message.len().min(LOG_LINE)),
+                activation,
+                level,
+                &cut(message, LOG_LINE),
+            );
         }
+        self.passed(searched);
         Ok(())
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
-        HostState::panicked(self, cut(&message, LOG_LINE).to_owned());
+        self.passed(message.len());
+        HostState::panicked(self, cut(message, LOG_LINE));
         Ok(())
     }
 }
 
-fn cut(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+/// What nobody reads does not count.
+fn is_enabled(level: LogLevel) -> bool {
+    match level {
+        LogLevel::Trace => tracing::enabled!(target: "guest", Level::TRACE),
+        LogLevel::Debug => tracing::enabled!(target: "guest", Level::DEBUG),
+        LogLevel::Info => tracing::enabled!(target: "guest", Level::INFO),
+        LogLevel::Warn => tracing::enabled!(target: "guest", Level::WARN),
+        LogLevel::Error => tracing::enabled!(target: "guest", Level::ERROR),
+    }
+}
+
+fn write(line: Line, activation: &crate::engine::Activation, level: LogLevel, message: &str) {
+    let run = activation.session.journal().run();
+    let (id, workflow) = (run.id, &*run.workflow);
+    match (line, level) {
+        (Line::Dropped, _) => {}
+        (Line::FirstDropped, _) => {
+            let limit = activation.log.limit();
+            tracing::warn!(
+                run = %id, workflow,
+                "the run has logged {limit} bytes, which is the limit `log_bytes_per_run`: what it logs from here on \
+                 is dropped"
+            );
+        }
+        (Line::Written, LogLevel::Trace) => {
+            tracing::trace!(target: "guest", run = %id, workflow, "{message}")
+        }
+        (Line::Written, LogLevel::Debug) => {
+            tracing::debug!(target: "guest", run = %id, workflow, "{message}")
+        }
+        (Line::Written, LogLevel::Info) => tracing::info!(target: "guest", run = %id, workflow, "{message}"),
+        (Line::Written, LogLevel::Warn) => tracing::warn!(target: "guest", run = %id, workflow, "{message}"),
+        (Line::Written, LogLevel::Error) => {
+            tracing::error!(target: "guest", run = %id, workflow, "{message}")
+        }
+    }
 }

@@ -2,6 +2,7 @@ use super::interfaces::step::{
     Completed, Entry, Host, Options, Receipt, RetryPolicy, State, Status, Verdict,
 };
 use super::interfaces::types::{CallId, Failure, Flow, Json, Scope as Handle};
+use super::size;
 use crate::clock;
 use crate::engine::activation::{Activation, HostState, Stop};
 use crate::journal::{self, Scope, StepOptions, StepStatus, kind};
@@ -11,7 +12,7 @@ const NAME: usize = 255;
 
 impl Host for HostState {
     fn begin(&mut self, scope: Handle, name: String, options: Options) -> wasmtime::Result<Entry> {
-        let activation = self.activation()?;
+        let activation = self.activation_for(name.len())?;
         let entry = check_name(&name).and_then(|()| {
             let scope = Scope::from_handle(scope);
             Ok(activation.session.begin_step(scope, &name, options.into(), clock::now())?)
@@ -25,14 +26,15 @@ impl Host for HostState {
     }
 
     fn complete(&mut self, scope: Handle, result: Json) -> wasmtime::Result<Receipt> {
-        let activation = self.activation()?;
+        let activation = self.activation_for(result.len())?;
         let receipt = complete(activation, scope, &result);
         self.or_stop(receipt).map(Receipt::from)
     }
 
     fn fail(&mut self, scope: Handle, failure: Failure) -> wasmtime::Result<Verdict> {
         let scope = Scope::from_handle(scope);
-        let verdict = self.activation()?.session.fail_step(scope, failure.into(), clock::now());
+        let activation = self.activation_for(size(&failure))?;
+        let verdict = activation.session.fail_step(scope, failure.into(), clock::now());
         self.or_stop(verdict.map_err(Stop::from)).map(Verdict::from)
     }
 
@@ -43,7 +45,7 @@ impl Host for HostState {
     }
 
     fn enter(&mut self, scope: Handle, name: String) -> wasmtime::Result<Handle> {
-        let activation = self.activation()?;
+        let activation = self.activation_for(name.len())?;
         let entered = check_name(&name).and_then(|()| {
             Ok(activation.session.enter_step(Scope::from_handle(scope), &name, clock::now())?)
         });
@@ -51,7 +53,9 @@ impl Host for HostState {
     }
 
     fn lookup(&mut self, name: String) -> wasmtime::Result<Option<State>> {
-        let found = self.activation()?.session.lookup_step(&name);
+        let found = self.activation_for(name.len())?.session.lookup_step(&name);
+        let result = found.as_ref().and_then(|(_, result)| result.as_deref());
+        self.passed(result.map_or(0, str::len));
         Ok(found.map(|(status, result)| State {
             status: status.into(),
             result: result.as_deref().map(str::to_owned),

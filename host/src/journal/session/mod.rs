@@ -160,6 +160,8 @@ struct OpenScope {
     compensating: bool,
     /// Whether its attempt has ended.
     ended: bool,
+    /// How many steps it lies in.
+    depth: u32,
 }
 
 /// What a call waits for.
@@ -203,6 +205,10 @@ enum Ready {
     /// The wait before the next attempt.
     Attempt(u64),
 }
+
+/// Steps inside one another. The way to a call is part of what identifies it outside, and is walked when a run is
+/// rolled back.
+const MOST_NESTED: u32 = 64;
 
 /// One execution of the guest.
 #[derive(Debug)]
@@ -249,7 +255,7 @@ impl Session {
             (WorkflowStatus::Compensating, None) => Rollback::Begun,
             _ => Rollback::No,
         };
-        let body = OpenScope { next_index: 0, compensating: false, ended: false };
+        let body = OpenScope { next_index: 0, compensating: false, ended: false, depth: 0 };
         Self {
             schedule: Schedule::of(&journal),
             reenter: ancestors_of_handlers(&journal),
@@ -297,6 +303,11 @@ impl Session {
     pub fn is_past_records(&self) -> bool {
         let mut unfinished = self.unfinished.iter().filter_map(|seq| self.journal.row(*seq));
         self.is_unwinding() || (self.is_live() && !unfinished.any(|row| self.is_missing(row)))
+    }
+
+    /// How many rows that takes to tell.
+    pub fn unfinished(&self) -> usize {
+        self.unfinished.len()
     }
 
     /// Asks for a rollback. The guest is told at its next completion or wait, once it is live.
@@ -405,8 +416,14 @@ impl Session {
 
     fn open_scope(&mut self, row_seq: u64, attempt: u32, compensating: bool) -> Scope {
         let scope = Scope { step: row_seq, attempt };
-        self.scopes.insert(scope, OpenScope { next_index: 0, compensating, ended: false });
+        let depth = self.journal.row(row_seq).map_or(0, |row| self.depth(row.scope)) + 1;
+        self.scopes.insert(scope, OpenScope { next_index: 0, compensating, ended: false, depth });
         scope
+    }
+
+    /// How many steps what belongs to this scope lies in. A compensation lies in none.
+    fn depth(&self, scope: Scope) -> u32 {
+        self.scopes.get(&scope).map_or(0, |open| open.depth)
     }
 
     /// Makes a call that the guest can wait for.
@@ -436,14 +453,14 @@ impl Session {
 
     /// Appends a call to the journal.
     fn record(&mut self, begin: super::Begin, now: Timestamp) -> Result<u64, SessionError> {
-        let compensating = self.rollback == Rollback::Begun || begin.kind == Kind::Compensation;
-        let count = self.journal.rows().len() as u64;
-        if !compensating && count >= self.limits.max_calls {
+        self.check_room(begin.kind == Kind::Compensation)?;
+        if begin.kind.has_scope() && self.depth(begin.scope) >= MOST_NESTED {
             return Err(SessionError::Limit(Failure::permanent(
                 super::kind::LIMIT,
-                format!("the run has made {count} calls, the most that one run may make (calls_per_run)"),
+                format!("steps are nested {MOST_NESTED} deep, the most that a run may have"),
             )));
         }
+        let compensating = self.rollback == Rollback::Begun || begin.kind == Kind::Compensation;
         if !compensating && self.bytes > self.limits.max_bytes {
             return Err(SessionError::Limit(Failure::permanent(
                 super::kind::LIMIT,
@@ -456,7 +473,24 @@ impl Session {
         }
         self.bytes += begin.input.as_deref().map_or(0, str::len) as u64;
         self.journal.apply(Event::Begun(begin), now)?;
-        Ok(count + 1)
+        Ok(self.journal.rows().len() as u64)
+    }
+
+    /// Checks that the run may make one more call, or one more attempt of a step. Rolling back may take as many again,
+    /// so that a run that has made all its calls can do it, and one that never ends does not.
+    fn check_room(&self, compensation: bool) -> Result<(), SessionError> {
+        let compensating = compensation || self.rollback == Rollback::Begun;
+        // Each attempt beyond the first has a place in the order, too.
+        let made = self.journal.last_order().max(self.journal.rows().len() as u64);
+        let most = self.limits.max_calls.saturating_mul(if compensating { 2 } else { 1 });
+        if made < most {
+            return Ok(());
+        }
+        let what = if compensating { ", those of its compensations included" } else { "" };
+        Err(SessionError::Limit(Failure::permanent(
+            super::kind::LIMIT,
+            format!("the run has made {made} calls{what}, the most that one run may make (calls_per_run)"),
+        )))
     }
 }
 

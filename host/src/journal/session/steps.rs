@@ -117,6 +117,7 @@ impl Session {
         };
         match wait.filter(|_| failure.retryable) {
             Some(wait) => {
+                self.check_room(kind == Kind::Compensation)?;
                 self.journal.apply(Event::AttemptFailed { seq, failure, retry_at: now.plus(wait) }, now)?;
                 Ok(Verdict::Retry(self.call_for(seq, Waits::Attempt(scope.attempt + 1))?))
             }

@@ -1,6 +1,14 @@
 //! What can be said of uploaded bytes before any of them is compiled.
 
-use wasmparser::{Encoding, Parser, Payload};
+mod bounds;
+mod instances;
+#[cfg(test)]
+mod tests;
+
+use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
+
+use self::bounds::Bounds;
+use self::instances::Instances;
 
 /// The package that a component may import, without its version.
 const PACKAGE: &str = "forge:workflow/";
@@ -13,7 +21,8 @@ const VERSION: &str = "0.1.0";
 #[error("{0}")]
 pub struct InvalidComponent(pub String);
 
-/// Checks that the bytes are a component that imports nothing but this host's interfaces.
+/// Checks that the bytes are a component that imports nothing but this host's interfaces, and whose parts are of a
+/// size that can be compiled and instantiated.
 ///
 /// # Errors
 /// [`InvalidComponent`] naming the first thing that is wrong.
@@ -24,35 +33,35 @@ pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
             "this is no WebAssembly: upload the file that `forge build` writes (precompiled code is never accepted)".to_owned(),
         );
     }
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(|error| {
+    let (mut bounds, mut instances) = (Bounds::default(), Instances::default());
+    for part in Parser::new(0).parse_all(bytes) {
+        let part = part.map_err(|error| {
             InvalidComponent(format!(
                 "the WebAssembly is damaged or truncated ({error}): build and upload it again"
             ))
         })?;
-        match payload {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+        match &part {
+            Payload::Version { encoding: Encoding::Module, .. } if instances.depth() == 0 => {
                 return invalid(
                     "this is a core module, not a component: build it with `forge build`".to_owned(),
                 );
             }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(imports) if depth == 0 => {
-                for import in imports {
-                    let import = import.map_err(|error| {
-                        InvalidComponent(format!(
-                            "the WebAssembly is damaged ({error}): build and upload it again"
-                        ))
-                    })?;
+            Payload::ComponentImportSection(imports) if instances.depth() == 1 => {
+                for import in imports.clone() {
+                    let import = import.map_err(|error| damaged(&error))?;
                     check_import(import.name.name, &import.ty)?;
                 }
             }
             _ => {}
         }
+        instances.check(&part)?;
+        bounds.check(&part, instances.depth())?;
     }
     Ok(())
+}
+
+fn damaged(error: &BinaryReaderError) -> InvalidComponent {
+    InvalidComponent(format!("the WebAssembly is damaged ({error}): build and upload it again"))
 }
 
 fn check_import(name: &str, ty: &wasmparser::ComponentTypeRef) -> Result<(), InvalidComponent> {

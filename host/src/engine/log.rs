@@ -1,0 +1,68 @@
+//! How much a guest may log.
+
+/// Bytes that a line takes beside its message: the time, the run, the workflow.
+const LINE: u64 = 100;
+
+/// What may still be logged. A restart of the run begins anew.
+#[derive(Debug)]
+pub(super) struct LogBudget {
+    limit: u64,
+    left: u64,
+    /// Whether anything was dropped.
+    exhausted: bool,
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It is written.
+    Written,
+    /// It is the first one that is not; that is to be said.
+    FirstDropped,
+    /// Neither it nor anything about it is written.
+    Dropped,
+}
+
+impl LogBudget {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, left: limit, exhausted: false }
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether every further line is dropped.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// Decides on a line of so many bytes. Once one was dropped, all are: a log with holes misleads.
+    pub(super) fn take(&mut self, bytes: usize) -> Line {
+        let left = self.left.checked_sub(LINE.saturating_add(bytes as u64));
+        match left {
+            _ if self.exhausted => Line::Dropped,
+            Some(left) => {
+                self.left = left;
+                Line::Written
+            }
+            None => {
+                self.exhausted = true;
+                Line::FirstDropped
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_written_until_one_does_not_fit_and_that_is_said_once() {
+        let mut budget = LogBudget::new(1_000);
+        let lines = [300, 300, 300, 10, 10].map(|bytes| budget.take(bytes));
+        assert_eq!(lines, [Line::Written, Line::Written, Line::FirstDropped, Line::Dropped, Line::Dropped]);
+        assert!(budget.is_exhausted());
+    }
+}

@@ -1,0 +1,90 @@
+//! Workflows that attack their host, each in its own way. They are written against the bare interface, which lets
+//! them do what the SDK would not. How each ends is in `tests/tests/hostile`.
+
+mod abi;
+mod computing;
+mod contract;
+mod floods;
+mod rollback;
+mod sizes;
+mod times;
+
+/// What wit-bindgen makes of `wit/workflow.wit`.
+#[allow(missing_docs, unsafe_code, clippy::all)]
+mod bindings {
+    wit_bindgen::generate!({ path: "../../../wit", world: "workflow" });
+}
+
+use bindings::forge::workflow::step::{self, Entry, Options, RetryPolicy};
+use bindings::forge::workflow::types::Failure;
+use bindings::{Guest, WorkflowInfo};
+
+/// How a workflow ends, if the host lets it.
+type Outcome = Result<String, Failure>;
+
+/// A workflow: it takes the input as it is, which is a JSON string without anything to escape.
+type Attack = fn(&str) -> Outcome;
+
+/// The scope of the workflow's body.
+const BODY: u64 = 0;
+
+struct Component;
+
+bindings::export!(Component with_types_in bindings);
+
+impl Guest for Component {
+    fn describe() -> Vec<WorkflowInfo> {
+        let describe = |(name, _): &(&str, Attack)| WorkflowInfo {
+            name: (*name).to_owned(),
+            version: 1,
+            timeout: 3_600_000,
+            deprecated: false,
+        };
+        attacks().map(describe).collect()
+    }
+
+    fn run(workflow: String, _version: u32, input: String) -> Outcome {
+        let attack = attacks().find(|(name, _)| *name == workflow).map(|(_, attack)| *attack);
+        attack
+            .map_or_else(|| Err(failure("there is no such attack")), |attack| attack(input.trim_matches('"')))
+    }
+}
+
+fn attacks() -> impl Iterator<Item = &'static (&'static str, Attack)> {
+    [
+        computing::ATTACKS,
+        sizes::ATTACKS,
+        floods::ATTACKS,
+        contract::ATTACKS,
+        abi::ATTACKS,
+        times::ATTACKS,
+        rollback::ATTACKS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The attack is over and the host has let it pass.
+fn done() -> Outcome {
+    Ok("\"done\"".to_owned())
+}
+
+fn failure(message: &str) -> Failure {
+    Failure { kind: "error".to_owned(), message: message.to_owned(), retryable: true }
+}
+
+fn options() -> Options {
+    Options { compensable: false, optional: false, timeout: None, retry: None }
+}
+
+fn retrying(max_attempts: u32, backoff: u64) -> Options {
+    Options { retry: Some(RetryPolicy { max_attempts, backoff, max_backoff: backoff }), ..options() }
+}
+
+/// Begins a step of this name in a scope and gives its own.
+fn begin(scope: u64, name: &str, options: Options) -> u64 {
+    match step::begin(scope, name, options) {
+        Entry::Execute(scope) => scope,
+        other => panic!("the step `{name}` is {other:?}"),
+    }
+}

@@ -1,0 +1,55 @@
+//! What can be done to a rollback.
+
+use forge_tests::Arena;
+use forge_tests::arena::{Ending, ending};
+use serde_json::json;
+
+/// All of them have a step to compensate, which they fail to do; what stands in the way is in the record's `stuck`.
+const STUCK: &[(&str, &str)] = &[
+    ("spin_in_handler", "out of fuel"),
+    ("panic_in_handler", "the handler panics"),
+    ("flood_in_handler", "has made 4000 calls, those of its compensations included"),
+    ("flood_timers_in_handler", "has made 4000 calls, those of its compensations included"),
+    ("flood_retries_in_handler", "never"),
+    ("panic_before_every_handler", "trapped"),
+    ("leave_handlers_out", "ran no handler"),
+    ("go_on_while_unwinding", "ran no handler"),
+];
+
+const ENDINGS: &[Ending] = &[
+    ending("compensate_twice", "compensated", "error", &["on purpose"]),
+    ending("unwind_twice", "failed", "error", &["once"]),
+    ending("panic_in_every_replay", "paused", "error", &["trapped while it was prepared for rolling back"]),
+];
+
+#[tokio::test]
+async fn a_rollback_that_is_sabotaged_ends_and_names_what_is_stuck() {
+    let arena = Arena::start().await;
+    let mut otherwise = Vec::new();
+    for (attack, words) in STUCK {
+        let record = arena.attacked(attack).await;
+        if record["status"] != "failed" || !record.to_string().contains(words) {
+            otherwise.push(format!("{attack}: {record:#}"));
+        }
+    }
+    assert!(otherwise.is_empty(), "these ended otherwise:\n{}", otherwise.join("\n"));
+    arena.all_end(ENDINGS).await;
+}
+
+#[tokio::test]
+async fn a_workflow_that_does_not_roll_back_when_it_is_cancelled_waits_for_a_person() {
+    let arena = Arena::start().await;
+    for attack in ["spin_when_cancelled", "panic_when_cancelled"] {
+        let run = arena.api().start(attack, json!("")).await;
+        arena.api().until_status(&run, "waiting").await;
+        arena.api().cancel(&run).await.ok();
+        let record = arena.api().settled(&run).await;
+        assert_eq!(
+            (&record["status"], &record["error_kind"]),
+            (&json!("paused"), &json!("cancelled")),
+            "{record:#}"
+        );
+        assert!(record.to_string().contains("trapped while it was prepared for rolling back"), "{record:#}");
+    }
+    arena.is_unharmed().await;
+}
