@@ -54,6 +54,35 @@ async fn a_run_is_seen_waited_for_and_steered_through_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tenants_and_keys_that_one_node_made_count_on_the_other_at_once() {
+    let cluster = Cluster::builder().flag(LONG).start(["a", "b"]).await;
+    let [a, b] = [cluster.api(0), cluster.api(1)];
+    let services = Services::start().await;
+    let body = json!({ "name": "acme", "egress": [services.url()], "limits": { "calls_per_run": 3 } });
+    a.post_json("/_api/tenants", &body).await.ok();
+    b.for_tenant("acme").deploy(&component("interpreter")).await;
+    let made = a.post_json("/_api/keys", &json!({ "role": "admin", "name": "ops", "host": true })).await.ok();
+    let token = made["token"].as_str().unwrap();
+    eventually("the other node asks for the key", async || b.get("/_api/caller").await.status == 401).await;
+    let [a, b] = [a.with_token(token), b.with_token(token)];
+    let run = b.for_tenant("acme").start_program(&services, vec![effect("e"); 9]).await;
+    let record = a.for_tenant("acme").settled(&run).await;
+    assert_eq!(record["error_kind"], "limit", "{record:#}");
+    assert_eq!(a.get(&format!("/_api/runs/{run}")).await.refused(404).0, "unknown_run");
+    let usage = a.get("/_api/usage?all=true").await.ok();
+    assert!(
+        usage.to_string().contains("acme")
+            || b.get("/_api/usage?all=true").await.ok().to_string().contains("acme")
+    );
+    let id = made["id"].as_str().unwrap();
+    b.send(reqwest::Method::DELETE, &format!("/_api/keys/{id}?host=true"), None).await.ok();
+    let revoked = Instant::now();
+    eventually("the key is refused by the other node", async || a.get("/_api/caller").await.status == 401)
+        .await;
+    assert!(revoked.elapsed() < Duration::from_secs(5), "it took {:?}", revoked.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_one_node_got_starts_on_the_other_within_a_second() {
     let cluster = Cluster::builder().flag(LONG).start(["a", "b"]).await;
     let [a, b] = [cluster.api(0), cluster.api(1)];

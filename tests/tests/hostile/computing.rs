@@ -28,7 +28,7 @@ const SIZES: &[Ending] = &[
     ending("output_too_large", "failed", "limit", &["its output has 1048578 bytes", "the most is 1048576"]),
     ending("request_too_large", "failed", "limit", &["a request has", "the most is 1048576"]),
     ending("url_too_long", "failed", "http", &[]),
-    ending("headers_too_many", "failed", "http", &["too many headers"]),
+    ending("headers_too_many", "failed", "limit", &["a request has 40000 headers"]),
     ending("headers_that_share_their_text", "failed", "limit", &["passed more than 4194304 bytes"]),
     ending("panic_too_long", "failed", "panic", &["ppp"]),
     ending("step_failure_too_long", "completed", "", &[]),
