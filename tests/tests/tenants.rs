@@ -145,6 +145,8 @@ async fn a_host_without_keys_serves_its_own_machine_until_there_is_one() {
     let token = token.trim();
     assert_eq!(api.get("/_api/runs").await.refused(401).0, "unauthorized");
     let ops = api.with_token(token);
+    assert_eq!(api.health().await, json!({ "status": "ok" }), "how much the tenants do concerns nobody else");
+    assert_eq!(ops.health().await["active_runs"], 0);
     assert_eq!(ops.get("/_api/caller").await.ok()["host"], true);
     let id = token.split('_').nth(1).unwrap();
     ops.send(Method::DELETE, &format!("/_api/keys/{id}?host=true"), None).await.ok();

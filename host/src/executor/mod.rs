@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use error::{ExecutorError, OpenError};
-pub use record::{Health, HealthStatus, RunFilter, RunPage, RunSummary, StepRecord, WorkflowRecord};
+pub use record::{
+    Health, HealthDetails, HealthStatus, RunFilter, RunPage, RunSummary, StepRecord, WorkflowRecord,
+};
 pub use slots::{Parked, Slot, Slots};
 pub use start::{StartRequest, Started};
 
@@ -195,10 +197,12 @@ impl WorkflowExecutor {
         let error = self.inner.writer.last_error().or_else(|| unfinished.as_ref().err().cloned());
         Health {
             status: if error.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok },
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            active_runs: unfinished.unwrap_or(0),
-            runs_in_memory: self.inner.runs().len(),
-            error: error.map(|error| error.to_string()),
+            details: Some(HealthDetails {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                active_runs: unfinished.unwrap_or(0),
+                runs_in_memory: self.inner.runs().len(),
+                error: error.map(|error| error.to_string()),
+            }),
         }
     }
 

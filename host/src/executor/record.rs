@@ -135,6 +135,14 @@ pub struct StepRecord {
 pub struct Health {
     /// `ok`, or `degraded` while the store does not take writes.
     pub status: HealthStatus,
+    /// More about it. Not for everybody where there are API keys: it concerns all tenants.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub details: Option<HealthDetails>,
+}
+
+/// What concerns all tenants of a host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HealthDetails {
     /// Forge's version.
     pub version: String,
     /// Runs that are neither final nor paused.

@@ -113,6 +113,13 @@ impl Slots {
         self.state().tenants.get(tenant).map_or(0, |queue| queue.count)
     }
 
+    /// Whether a run of this tenant that begins now has to wait.
+    pub fn is_crowded(&self, tenant: &str) -> bool {
+        let state = self.state();
+        let own = state.tenants.get(tenant).is_some_and(|queue| queue.count > 0);
+        own || (state.free == 0 && state.waiting > 0)
+    }
+
     /// Places for further runs: those that are free, and some that parked runs can make. None while anybody
     /// waits for one that is not free.
     pub fn room(&self) -> usize {

@@ -160,7 +160,7 @@ impl WorkflowExecutor {
 
     /// Whether another node may have a place sooner.
     fn is_crowded(&self) -> bool {
-        self.inner.store.nodes().is_some() && self.inner.slots.waiting() > 0
+        self.inner.store.nodes().is_some() && self.inner.slots.is_crowded(&self.tenant)
     }
 
     /// Lets a new run go on. Its first changes, which the writer given back waits for, are its start.

@@ -191,6 +191,10 @@ impl Tenants {
     fn read(&self, entries: Vec<Entry>, before: Option<&Snapshot>) -> Result<Snapshot, TenantError> {
         let mut tenants = BTreeMap::new();
         let mut keys = HashMap::new();
+        let mut secrets: HashMap<&str, Vec<&Entry>> = HashMap::new();
+        for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Secret) {
+            secrets.entry(&entry.tenant).or_default().push(entry);
+        }
         let default = Entry {
             kind: EntryKind::Tenant,
             tenant: DEFAULT_TENANT.to_owned(),
@@ -200,12 +204,12 @@ impl Tenants {
         for entry in [&default].into_iter().chain(&entries) {
             match entry.kind {
                 EntryKind::Tenant => {
-                    let secrets = secrets_of(&entries, &entry.name);
-                    let source = source(entry, &secrets);
+                    let secrets = secrets.get(entry.name.as_str()).map_or(&[][..], Vec::as_slice);
+                    let source = source(entry, secrets);
                     let known = before.and_then(|before| before.tenants.get(entry.name.as_str()));
                     let tenant = match known.filter(|tenant| tenant.source == source) {
                         Some(tenant) => Arc::clone(tenant),
-                        None => Arc::new(self.tenant(entry, &secrets, source)?),
+                        None => Arc::new(self.tenant(entry, secrets, source)?),
                     };
                     tenants.insert(Arc::clone(&tenant.name), tenant);
                 }
@@ -247,12 +251,9 @@ impl Tenants {
 
 impl Snapshot {
     fn secrets_of(&self, tenant: &str) -> Vec<&Entry> {
-        secrets_of(&self.entries, tenant)
+        let is_theirs = |entry: &&Entry| entry.kind == EntryKind::Secret && entry.tenant == tenant;
+        self.entries.iter().filter(is_theirs).collect()
     }
-}
-
-fn secrets_of<'e>(entries: &'e [Entry], tenant: &str) -> Vec<&'e Entry> {
-    entries.iter().filter(|entry| entry.kind == EntryKind::Secret && entry.tenant == tenant).collect()
 }
 
 /// All that a tenant is made of.
