@@ -120,9 +120,9 @@ impl Activation {
     pub fn new(
         mut journal: Journal,
         context: ActivationContext,
-    ) -> Result<Self, (Box<IllegalEvent>, ActivationContext)> {
+    ) -> Result<Self, Box<(IllegalEvent, ActivationContext)>> {
         if let Err(error) = journal.apply(Event::Running, clock::now()) {
-            return Err((Box::new(error), context));
+            return Err(Box::new((error, context)));
         }
         let limits = SessionLimits {
             max_calls: context.tenant.limits.calls_per_run.min(TenantLimits::MOST_CALLS_PER_RUN),

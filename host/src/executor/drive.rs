@@ -241,7 +241,8 @@ impl Drive {
         };
         let activation = match Activation::new(journal, context) {
             Ok(activation) => activation,
-            Err((error, context)) => {
+            Err(refused) => {
+                let (error, context) = *refused;
                 self.commands = context.commands;
                 return Err(corrupt(&error));
             }
