@@ -66,7 +66,11 @@ const SIMPLER: &str = "make its largest functions smaller and leave out what it 
 
 /// Nothing of this process's environment reaches the child, and it begins where nothing is.
 fn spawn(program: &Path, time: Duration, memory: u64) -> std::io::Result<Child> {
-    Command::new(program)
+    let mut command = Command::new(program);
+    // `program` may be a link without a telling name.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::arg0(&mut command, "forge");
+    command
         .arg(COMMAND)
         .args(["--time-ms", &time.as_millis().to_string(), "--memory", &memory.to_string()])
         .env_clear()
