@@ -166,6 +166,9 @@ impl FromStr for Rule {
             return Err(invalid("it has more than a scheme, a host and a port"));
         }
         let host = match url.host() {
+            Some(Host::Domain(domain)) if host_name(domain).is_empty() => {
+                return Err(invalid("it has no host"));
+            }
             Some(Host::Domain(domain)) if below => Pattern::Below(host_name(domain).to_owned()),
             Some(Host::Domain(domain)) => Pattern::Name(host_name(domain).to_owned()),
             Some(_) if below => return Err(invalid("there are no names below an address")),
@@ -307,6 +310,8 @@ mod tests {
             ("https://u:p@a", "more than"),
             ("https://*", "`*.`"),
             ("https://a.*.com", "`*.`"),
+            ("https://*..", "no host"),
+            ("http:///.", "no host"),
             ("https://*.*.com", "`*.`"),
             ("https://*.10.0.0.1", "below an address"),
             ("https://a:99999", "beginning of a URL"),

@@ -7,6 +7,8 @@
 
 mod event;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod index;
 mod row;
 mod run;

@@ -8,6 +8,9 @@ use super::{
     WorkflowStatus,
 };
 
+/// More places in the order than all attempts of all calls of a run can take.
+const MOST_ORDERS: u64 = 1 << 48;
+
 /// An event that cannot happen to a run in the state it is in: a bug, or rows changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("run {run}: {event} is not possible: {why}")]
@@ -135,6 +138,10 @@ impl Journal {
             }
         }
         orders.sort_unstable();
+        if let Some((_, seq)) = orders.last().filter(|(order, _)| *order > MOST_ORDERS) {
+            let why = "its place in the order is out of range".to_owned();
+            return Err(CorruptJournal { run: run.id, seq: *seq, why });
+        }
         if let Some(twice) = orders.array_windows().find(|[(order, _), (next, _)]| order == next) {
             let why = "another row has the same place in the order".to_owned();
             return Err(CorruptJournal { run: run.id, seq: twice[1].1, why });

@@ -298,6 +298,9 @@ fn rows_that_contradict_each_other_are_a_typed_error() {
     let mut twice = rows.clone();
     twice[1] = Row { seq: 2, ..rows[0].clone() };
     assert_eq!(Journal::load(run(), twice).unwrap_err().why, "another row is the same call");
+    let mut late = rows;
+    late[0].order = Some(u64::MAX);
+    assert_eq!(Journal::load(run(), late).unwrap_err().why, "its place in the order is out of range");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::COMMAND;
 use super::child::exit;
@@ -19,6 +19,9 @@ const LEAST_CODE: u64 = 16 << 20;
 
 /// Bytes of what the child says that are read: one error.
 const MESSAGE: u64 = 4 << 10;
+
+/// How long a child may take to end after its last word.
+const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// How a child ended.
 struct Ended {
@@ -63,7 +66,11 @@ const SIMPLER: &str = "make its largest functions smaller and leave out what it 
 
 /// Nothing of this process's environment reaches the child, and it begins where nothing is.
 fn spawn(program: &Path, time: Duration, memory: u64) -> std::io::Result<Child> {
-    Command::new(program)
+    let mut command = Command::new(program);
+    // `program` may be a link without a telling name.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::arg0(&mut command, "forge");
+    command
         .arg(COMMAND)
         .args(["--time-ms", &time.as_millis().to_string(), "--memory", &memory.to_string()])
         .env_clear()
@@ -91,14 +98,25 @@ fn attend(mut child: Child, time: Duration, most: u64, component: &[u8]) -> std:
             code
         });
         let late = ends.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
-        // What has ended by itself keeps the status that it had. What has not must not be waited for: it has closed
-        // its output, or fills it with more than it may.
-        child.kill()?;
-        let status = child.wait()?;
+        let status = end(&mut child, if late { Duration::ZERO } else { LAST_WORK })?;
         let code = code.join().unwrap_or_default();
         let message = String::from_utf8_lossy(&message.join().unwrap_or_default()).trim().to_owned();
         Ok(Ended { status, code, message, late })
     })
+}
+
+/// Waits so long for a child that has closed its output, or has filled it with more than it may, and then ends it.
+fn end(child: &mut Child, patience: Duration) -> std::io::Result<ExitStatus> {
+    let begun = Instant::now();
+    while begun.elapsed() < patience {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        // The standard library has no way to wait for a child and no longer.
+        thread::park_timeout(Duration::from_millis(1));
+    }
+    child.kill()?;
+    child.wait()
 }
 
 fn read(stream: Option<impl Read>, most: u64) -> Vec<u8> {
@@ -155,11 +173,11 @@ fn broken(how: &str) -> String {
     format!("the compiler broke off ({how}): {SIMPLER}")
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::{Mutex, PoisonError};
-    use std::time::Instant;
 
     use super::*;
 
