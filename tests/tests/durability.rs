@@ -177,7 +177,9 @@ async fn crash_after(
     match host.executor.start_with(request()).await {
         Ok(run) if batches.is_none() => _ = host.settled(run).await,
         Ok(run) => {
-            let over = async || host.executor.health().await.details.unwrap().error.is_some() || is_over(&host, run).await;
+            let over = async || {
+                host.executor.health().await.details.unwrap().error.is_some() || is_over(&host, run).await
+            };
             eventually("the disk is gone, or the run is over", over).await;
         }
         Err(error) => assert!(batches.is_some(), "{error}"),
