@@ -21,6 +21,7 @@ const CASES: u32 = 4_000;
 const LIMITS: SessionLimits = SessionLimits {
     max_calls: 30,
     max_outstanding: 5,
+    max_bytes: 1 << 20,
     compensation_retry: RetryPolicy { max_attempts: 2, backoff_ms: 1, max_backoff_ms: 1 },
 };
 
@@ -121,6 +122,7 @@ fn row() -> impl Strategy<Value = Row> {
 fn run(status: WorkflowStatus) -> Run {
     Run {
         id: RunId(Uuid::from_u128(7)),
+        tenant: "t".into(),
         workflow: "test".into(),
         version: 1,
         digest: "d".into(),
@@ -137,6 +139,7 @@ fn run(status: WorkflowStatus) -> Run {
         key: None,
         auth: "{}".into(),
         trace_id: None,
+        fuel: 0,
     }
 }
 
