@@ -1,6 +1,8 @@
 //! Workflows that attack their host, each in its own way. They are written against the bare interface, which lets
 //! them do what the SDK would not. How each ends is in `tests/tests/hostile`.
 
+#![cfg(target_arch = "wasm32")]
+
 mod abi;
 mod computing;
 mod contract;
