@@ -281,7 +281,10 @@ impl Activation {
         };
         tokio::select! {
             // What happened first does not matter: the order of deliveries is journaled.
-            Some(ended) = self.requests.next(), if !self.requests.is_empty() => self.arrived(ended),
+            Some(ended) = self.requests.next(), if !self.requests.is_empty() => {
+                self.arrived(ended);
+                self.session.check_bytes()?;
+            }
             () = alarm => {
                 self.session.fire(clock::now());
                 self.check_deadline();

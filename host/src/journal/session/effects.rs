@@ -178,9 +178,6 @@ impl Session {
         let (Ready::Effect(seq, _) | Ready::Attempt(seq)) = ready;
         // The guest may have dropped it since it ended.
         let Some(id) = self.waiting.remove(&seq) else { return Ok(None) };
-        if let Ready::Effect(_, Ok(Some(answer))) = &ready {
-            self.bytes += answer.len() as u64;
-        }
         let event = match ready {
             Ready::Effect(seq, outcome) => Event::Delivered { seq, outcome },
             Ready::Attempt(seq) => Event::AttemptStarted { seq },
@@ -225,6 +222,8 @@ impl Session {
     /// A request ended.
     pub(crate) fn arrive(&mut self, seq: u64, outcome: Outcome) {
         if self.waiting.contains_key(&seq) {
+            // Whether it is in the journal already or will be: it is in memory.
+            self.bytes += outcome.as_ref().ok().and_then(Option::as_deref).map_or(0, str::len) as u64;
             self.ready.push_back(Ready::Effect(seq, outcome));
         }
     }

@@ -460,20 +460,30 @@ impl Session {
                 format!("steps are nested {MOST_NESTED} deep, the most that a run may have"),
             )));
         }
-        let compensating = self.rollback == Rollback::Begun || begin.kind == Kind::Compensation;
-        if !compensating && self.bytes > self.limits.max_bytes {
-            return Err(SessionError::Limit(Failure::permanent(
-                super::kind::LIMIT,
-                format!(
-                    "the run's journal has {} bytes; the most is {} (journal_bytes_per_run). Keep large data elsewhere \
-                     and pass references",
-                    self.bytes, self.limits.max_bytes
-                ),
-            )));
+        if begin.kind != Kind::Compensation {
+            self.check_bytes()?;
         }
         self.bytes += begin.input.as_deref().map_or(0, str::len) as u64;
         self.journal.apply(Event::Begun(begin), now)?;
         Ok(self.journal.rows().len() as u64)
+    }
+
+    /// Checks that the journal is not too large. Rolling back may make it larger.
+    ///
+    /// # Errors
+    /// [`SessionError::Limit`].
+    pub fn check_bytes(&self) -> Result<(), SessionError> {
+        let (bytes, most) = (self.bytes, self.limits.max_bytes);
+        if bytes <= most || self.rollback == Rollback::Begun {
+            return Ok(());
+        }
+        Err(SessionError::Limit(Failure::permanent(
+            super::kind::LIMIT,
+            format!(
+                "the run's journal has {bytes} bytes; the most is {most} (journal_bytes_per_run). Keep large data elsewhere \
+                 and pass references"
+            ),
+        )))
     }
 
     /// Checks that the run may make one more call, or one more attempt of a step. Rolling back may take as many again,
