@@ -164,9 +164,9 @@ async fn a_component_that_is_slow_to_compile_is_given_up_in_time() {
 
 #[tokio::test]
 async fn a_component_that_is_hungry_to_compile_is_given_up_before_it_takes_the_hosts_memory() {
-    let arena = Arena::with(Arena::builder().flag(["--compile-memory", "256MiB"])).await;
+    let arena = Arena::with(Arena::builder().flag(["--compile-memory", "384MiB"])).await;
     let refused: Vec<(&str, Vec<u8>, &[&str])> =
-        vec![("one function", bombs::of_one_function(), &["256 MiB", "`compile_memory`"])];
+        vec![("one function", bombs::of_one_function(), &["384 MiB", "`compile_memory`"])];
     are_refused(&arena, refused).await;
 }
 

@@ -87,7 +87,7 @@ fn bound(time: Duration, memory: u64) -> Result<(), rustix::io::Errno> {
     let seconds = time.as_secs().saturating_add(2);
     let limits = [
         (Resource::Cpu, seconds),
-        (Resource::As, memory),
+        (Resource::As, memory.saturating_add(size_now())),
         (Resource::Core, 0),
         (Resource::Nofile, FILES),
         (Resource::Fsize, 0),
@@ -97,6 +97,14 @@ fn bound(time: Duration, memory: u64) -> Result<(), rustix::io::Errno> {
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
     }
     Ok(())
+}
+
+/// Bytes of address space that this program takes before it compiles anything: what compiling takes comes on top.
+#[cfg(target_os = "linux")]
+fn size_now() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm");
+    let pages = pages.ok().and_then(|pages| pages.split(' ').next()?.parse::<u64>().ok());
+    pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
 }
 
 /// Elsewhere only the parent's clock bounds it.
