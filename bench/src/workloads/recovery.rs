@@ -78,7 +78,16 @@ async fn taken_over(bench: &Bench, mut hosts: Vec<Host>, runs: u64) -> Result<f6
 fn options(runs: u64) -> HostOptions {
     let places = (runs + SPARE_PLACES).to_string();
     let lease = format!("{}s", LEASE.as_secs());
-    HostOptions::with_flags(["--live-instances", &places, "--http-timeout", "10m", "--lease", &lease])
+    HostOptions::with_flags([
+        "--live-instances",
+        &places,
+        "--http-requests",
+        &places,
+        "--http-timeout",
+        "10m",
+        "--lease",
+        &lease,
+    ])
 }
 
 /// Lets so many runs go as far as the gate.
