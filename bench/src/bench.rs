@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use crate::database::{Kind, Place, PostgresServer};
+use crate::duels;
 use crate::host::{Host, HostOptions};
 use crate::http::EffectServer;
 use crate::limits::{self, Journal, wasm::Bare, wasm::Fuel};
@@ -198,7 +199,8 @@ impl Bench {
         figures
     }
 
-    fn has(&self, workload: Workload) -> bool {
+    /// Whether this workload was selected.
+    pub(crate) fn has(&self, workload: Workload) -> bool {
         self.selected.contains(&workload)
     }
 
@@ -211,12 +213,13 @@ impl Bench {
         } else {
             load(host.alone(), &pure_steps::start(), MANY, Until::Time(self.plan.warm_up)).await?;
         }
-        if self.has(Workload::W3) {
-            one_step::measure(self, host.alone()).await.context("W3")?;
-        }
         host.stop().await?;
-        self.database_limits(host.place()).await.context("the database alone")?;
-        drop(host);
+        let mut journal = self.database_limits(host.place()).await.context("the database alone")?;
+        if [Workload::W1, Workload::W2, Workload::W3].into_iter().any(|workload| self.has(workload)) {
+            let fresh = self.host(HostOptions::default()).await?;
+            duels::measure(self, &mut journal, &fresh).await.context("workloads and limits in turns")?;
+        }
+        drop((journal, host));
         self.wasm_limits().await.context("wasmtime alone")?;
         if self.has(Workload::W2) || self.has(Workload::W8) {
             let host = self.host(HostOptions::default()).await?;
@@ -251,7 +254,7 @@ impl Bench {
         Ok(())
     }
 
-    async fn database_limits(&mut self, place: &Place) -> Result<()> {
+    async fn database_limits(&mut self, place: &Place) -> Result<Journal> {
         let mut journal = Journal::read(place, self.folder()).await?;
         for batch in BATCHES.repeat(REPEATS) {
             let rate = journal.rows_per_second(batch).await?;
@@ -260,7 +263,7 @@ impl Bench {
         let commits = journal.commits(self.plan.limit).await?;
         self.measured.add_limit(Metric::CommitsPerSecond, commits.rate);
         self.measured.add_limit(Metric::CommitLatency, commits.median);
-        Ok(())
+        Ok(journal)
     }
 
     async fn wasm_limits(&mut self) -> Result<()> {

@@ -6,6 +6,7 @@
 
 mod bench;
 mod database;
+mod duels;
 mod host;
 mod http;
 mod limits;

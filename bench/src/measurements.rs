@@ -11,8 +11,10 @@ use crate::workloads::Workload;
 pub(crate) enum Metric {
     /// Runs completed a second.
     RunsPerSecond,
-    /// From start to result, the median in microseconds.
+    /// From start to result, or of a step of it, the median in microseconds.
     Latency,
+    /// Journal rows a second.
+    Rows,
     /// CPU time of the host for each run, in microseconds.
     HostCpu,
     /// CPU time of the load generator and the effect server for each run, in microseconds.
@@ -83,12 +85,25 @@ pub(crate) enum Metric {
 pub(crate) struct Measurements {
     database: Kind,
     values: BTreeMap<(Option<Workload>, u32, Metric), Vec<f64>>,
+    /// Values of workloads, each with its limit of the same moment.
+    pairs: BTreeMap<(Workload, u32, Metric), Vec<(f64, f64)>>,
+}
+
+/// A value and its limit, which took turns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pair {
+    /// The median of the values.
+    pub(crate) value: f64,
+    /// The median of the limits.
+    pub(crate) limit: f64,
+    /// The median of the values over their limits.
+    pub(crate) ratio: f64,
 }
 
 impl Measurements {
     /// Of hosts with such a database.
     pub(crate) fn with(database: Kind) -> Self {
-        Self { database, values: BTreeMap::new() }
+        Self { database, ..Self::default() }
     }
 
     /// What the hosts' database was.
@@ -106,6 +121,29 @@ impl Measurements {
         self.values.entry((None, 0, metric)).or_default().push(value);
     }
 
+    /// Adds a value of a workload, and its limit of the same moment.
+    pub(crate) fn add_pair(
+        &mut self,
+        workload: Workload,
+        in_flight: u32,
+        metric: Metric,
+        value: f64,
+        limit: f64,
+    ) {
+        self.pairs.entry((workload, in_flight, metric)).or_default().push((value, limit));
+    }
+
+    /// A workload's values beside their limits; `None`: they were not measured.
+    pub(crate) fn pair(&self, workload: Workload, in_flight: u32, metric: Metric) -> Option<Pair> {
+        let pairs = self.pairs.get(&(workload, in_flight, metric))?;
+        let median = |of: fn(&(f64, f64)) -> f64| stats::median(&pairs.iter().map(of).collect::<Vec<_>>());
+        Some(Pair {
+            value: median(|(value, _)| *value)?,
+            limit: median(|(_, limit)| *limit)?,
+            ratio: median(|(value, limit)| value / limit)?,
+        })
+    }
+
     /// The median of a workload's values; `None`: it was not measured.
     pub(crate) fn of(&self, workload: Workload, in_flight: u32, metric: Metric) -> Option<f64> {
         stats::median(self.values.get(&(Some(workload), in_flight, metric))?)
@@ -120,6 +158,17 @@ impl Measurements {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_disturbs_a_value_and_its_limit_at_the_same_time_is_not_in_the_ratio() {
+        let mut measured = Measurements::default();
+        for slowness in [1.0, 5.0, 2.0] {
+            measured.add_pair(Workload::W1, 1, Metric::Latency, 3.0 * slowness, slowness);
+        }
+        let pair = Pair { value: 6.0, limit: 2.0, ratio: 3.0 };
+        assert_eq!(measured.pair(Workload::W1, 1, Metric::Latency), Some(pair));
+        assert_eq!(measured.pair(Workload::W1, 64, Metric::Latency), None);
+    }
 
     #[test]
     fn the_figure_is_the_median_of_the_rounds() {

@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) warm_up: Duration,
     /// How long a limit is measured.
     pub(crate) limit: Duration,
+    /// How often in a round workloads and their limits take turns.
+    pub(crate) turns: u32,
     /// Runs during which syncs are counted.
     pub(crate) counted_runs: u64,
     /// W4: runs that are unfinished when the host is killed.
@@ -51,6 +53,7 @@ impl Plan {
         load: Duration::from_secs(3),
         warm_up: Duration::from_millis(500),
         limit: Duration::from_millis(700),
+        turns: 8,
         counted_runs: 200,
         unfinished_runs: 10_000,
         sleepers: 100_000,
@@ -67,6 +70,7 @@ impl Plan {
         load: Duration::from_secs(1),
         warm_up: Duration::from_millis(300),
         limit: Duration::from_millis(300),
+        turns: 6,
         counted_runs: 100,
         unfinished_runs: 1_000,
         sleepers: 5_000,

@@ -1,5 +1,6 @@
 //! One figure beside its limit.
 
+use crate::measurements::Pair;
 use crate::workloads::Workload;
 
 /// A figure: what it is, what limits it, and what it should be.
@@ -17,6 +18,8 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// What the value is held against, and its name.
     pub(crate) limit: Option<(String, f64)>,
+    /// The value over its limit.
+    pub(crate) ratio: Option<f64>,
     /// What should be.
     pub(crate) target: Option<Target>,
 }
@@ -34,13 +37,22 @@ impl Figure {
     /// A figure of a workload.
     pub(crate) fn of(workload: Workload, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         let name = name.into();
-        Self { workload: Some(workload), in_flight: None, name, value, unit, limit: None, target: None }
+        Self {
+            workload: Some(workload),
+            in_flight: None,
+            name,
+            value,
+            unit,
+            limit: None,
+            ratio: None,
+            target: None,
+        }
     }
 
     /// A limit, which is a figure of no workload.
     pub(crate) fn of_limit(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         let name = name.into();
-        Self { workload: None, in_flight: None, name, value, unit, limit: None, target: None }
+        Self { workload: None, in_flight: None, name, value, unit, limit: None, ratio: None, target: None }
     }
 
     /// With so many runs in flight.
@@ -50,7 +62,12 @@ impl Figure {
 
     /// Held against this.
     pub(crate) fn against(self, name: impl Into<String>, limit: f64) -> Self {
-        Self { limit: Some((name.into(), limit)), ..self }
+        Self { limit: Some((name.into(), limit)), ratio: Some(self.value / limit), ..self }
+    }
+
+    /// Held against what was measured in turns with it.
+    pub(crate) fn in_turns_with(self, name: impl Into<String>, pair: Pair) -> Self {
+        Self { value: pair.value, ratio: Some(pair.ratio), ..self.against(name, pair.limit) }
     }
 
     /// It should be at least so much, or so much of its limit.
@@ -63,14 +80,9 @@ impl Figure {
         Self { target: Some(Target::AtMost(target)), ..self }
     }
 
-    /// The value over its limit.
-    pub(crate) fn ratio(&self) -> Option<f64> {
-        self.limit.as_ref().map(|(_, limit)| self.value / limit)
-    }
-
     /// Whether the target is reached; `None` if there is none.
     pub(crate) fn is_ok(&self) -> Option<bool> {
-        let held = self.ratio().unwrap_or(self.value);
+        let held = self.ratio.unwrap_or(self.value);
         self.target.map(|target| match target {
             Target::AtLeast(target) => held >= target,
             Target::AtMost(target) => held <= target,

@@ -16,7 +16,7 @@ pub(crate) fn json_line(database: Kind, figure: &Figure) -> String {
         "unit": figure.unit,
         "limit": figure.limit.as_ref().map(|(_, limit)| limit),
         "limit_name": figure.limit.as_ref().map(|(name, _)| name),
-        "ratio": figure.ratio(),
+        "ratio": figure.ratio,
         "target": figure.target.map(target_text),
         "ok": figure.is_ok(),
     })

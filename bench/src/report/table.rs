@@ -44,7 +44,7 @@ fn cells(figure: &Figure) -> [String; 8] {
         figure.name.clone(),
         format!("{} {}", number(figure.value), figure.unit).trim_end().to_owned(),
         limit.map(|(name, limit)| format!("{} {} ({name})", number(*limit), figure.unit)).unwrap_or_default(),
-        figure.ratio().map(number).unwrap_or_default(),
+        figure.ratio.map(number).unwrap_or_default(),
         figure.target.map(target_text).unwrap_or_default(),
         figure.is_ok().map(|is_ok| if is_ok { "ok" } else { "MISSED" }).unwrap_or_default().to_owned(),
     ]

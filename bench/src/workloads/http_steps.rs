@@ -46,7 +46,8 @@ pub(crate) async fn count_statements(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-fn start(bench: &Bench, steps: u32) -> Start<'static> {
+/// What is started.
+pub(crate) fn start(bench: &Bench, steps: u32) -> Start<'static> {
     Start { workflow: "http_steps", input: steady::requests(bench, steps) }
 }
 
@@ -64,14 +65,13 @@ pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
 }
 
 fn time_per_step(measured: &Measurements) -> Option<Figure> {
-    let step = measured.of(Workload::W2, 1, Metric::Latency)? / f64::from(STEPS);
-    let limit = measured.limit(Metric::RoundTrip)? + measured.limit(Metric::CommitLatency)?;
-    let figure = Figure::of(Workload::W2, "time for a step, p50", step, "µs").in_flight(1);
+    let step = measured.pair(Workload::W2, 1, Metric::Latency)?;
+    let figure = Figure::of(Workload::W2, "time for a step, p50", step.value, "µs").in_flight(1);
     let figure = figure.at_most(match measured.database() {
         Kind::Sqlite => 1.3,
         Kind::Postgres => 1.4,
     });
-    Some(figure.against("a round trip and a commit", limit))
+    Some(figure.in_turns_with("a round trip and a commit", step))
 }
 
 fn syncs(measured: &Measurements) -> Option<Figure> {

@@ -1,19 +1,14 @@
 //! W3: from the start of a run with one step to its result, with nothing else under way.
 
-use anyhow::Result;
-
 use super::{Workload, steady};
-use crate::bench::Bench;
 use crate::database::Kind;
-use crate::host::Host;
 use crate::load::Start;
 use crate::measurements::Measurements;
 use crate::report::Figure;
 
-/// One round.
-pub(crate) async fn measure(bench: &mut Bench, hosts: &[Host]) -> Result<()> {
-    let start = Start { workflow: "pure_steps", input: steady::pure(1) };
-    steady::measure(bench, hosts, Workload::W3, &start, 1).await
+/// What is started.
+pub(crate) fn start() -> Start<'static> {
+    Start { workflow: "pure_steps", input: steady::pure(1) }
 }
 
 pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {

@@ -13,7 +13,10 @@ use crate::plan::{IN_FLIGHT, STEPS};
 use crate::report::Figure;
 
 /// The commit size that journal rows are held against.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
+
+/// Runs in flight while rows are counted.
+pub(crate) const ROWS_IN_FLIGHT: u32 = 64;
 
 /// 20 times what the best of other engines reached with this workload on such a machine.
 const RUNS_PER_SECOND: f64 = 7_760.0;
@@ -61,15 +64,14 @@ pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
 }
 
 fn rows(measured: &Measurements) -> Option<Figure> {
-    let rows = measured.of(Workload::W1, 64, Metric::RunsPerSecond)? * f64::from(STEPS);
-    let figure = Figure::of(Workload::W1, "journal rows", rows, "rows/s").in_flight(64);
+    let rows = measured.pair(Workload::W1, ROWS_IN_FLIGHT, Metric::Rows)?;
+    let figure = Figure::of(Workload::W1, "journal rows", rows.value, "rows/s").in_flight(ROWS_IN_FLIGHT);
     let database = measured.database();
     let figure = figure.at_least(match database {
         Kind::Sqlite => 0.25,
         Kind::Postgres => 0.4,
     });
-    let limit = measured.limit(Metric::RowsPerSecond(BATCH))?;
-    Some(figure.against(format!("{}, {BATCH} rows a commit", database.name()), limit))
+    Some(figure.in_turns_with(format!("{}, {BATCH} rows a commit", database.name()), rows))
 }
 
 fn cpu(measured: &Measurements) -> [Option<Figure>; 3] {

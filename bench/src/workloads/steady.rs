@@ -10,7 +10,7 @@ use crate::bench::Bench;
 use crate::database::{Kind, Place, PostgresServer};
 use crate::host::{Host, HostOptions};
 use crate::load::{Load, Start, Until, load};
-use crate::measurements::{Measurements, Metric};
+use crate::measurements::{Measurements, Metric, Pair};
 use crate::observe::SyncCounter;
 use crate::plan::IN_FLIGHT;
 use crate::report::Figure;
@@ -123,9 +123,12 @@ pub(crate) fn latency(measured: &Measurements, workload: Workload, in_flight: u3
 
 /// The same of one run in flight, beside a commit of the database alone.
 pub(crate) fn latency_beside_commit(measured: &Measurements, workload: Workload) -> Option<Figure> {
-    let commit = measured.limit(Metric::CommitLatency)? / 1e3;
+    let pair = measured.pair(workload, 1, Metric::Latency)?;
+    let pair = Pair { value: pair.value / 1e3, limit: pair.limit / 1e3, ..pair };
     let name = format!("{}, a commit", measured.database().name());
-    Some(latency(measured, workload, 1)?.against(name, commit))
+    Some(
+        Figure::of(workload, "start to result, p50", pair.value, "ms").in_flight(1).in_turns_with(name, pair),
+    )
 }
 
 /// What a run costs whom on the CPU, with so many in flight: the host first.

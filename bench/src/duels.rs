@@ -1,0 +1,63 @@
+//! Latencies and rates that are held against what the disk does alone. A disk may be twice as fast a second later, so
+//! that both take turns, a fraction of a second each: the ratio is the median of the turns' ratios.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::bench::Bench;
+use crate::host::Host;
+use crate::limits::{self, Journal};
+use crate::load::{Load, Start, Until, load};
+use crate::measurements::Metric;
+use crate::plan::STEPS;
+use crate::stats;
+use crate::workloads::{Workload, http_steps, one_step, pure_steps};
+
+/// How long each side of a turn lasts.
+const TURN: Duration = Duration::from_millis(200);
+
+/// Runs in flight where rows are compared.
+const MANY: u32 = pure_steps::ROWS_IN_FLIGHT;
+
+/// The turns of one round.
+pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Host) -> Result<()> {
+    run(host, &pure_steps::start(), MANY, bench.plan.warm_up).await?;
+    for _ in 0..bench.plan.turns {
+        let commit = journal.commits(TURN).await?.median;
+        if bench.has(Workload::W1) {
+            let run = latency(host, &pure_steps::start()).await?;
+            bench.measured.add_pair(Workload::W1, 1, Metric::Latency, run, commit);
+            let alone = journal.rows_per_second(pure_steps::BATCH).await?;
+            let rows = run_rate(host).await? * f64::from(STEPS);
+            bench.measured.add_pair(Workload::W1, MANY, Metric::Rows, rows, alone);
+        }
+        if bench.has(Workload::W2) {
+            let round_trip = limits::http::latency(&bench.effects, TURN / 2).await?;
+            let commit = journal.commits(TURN).await?.median;
+            let step = latency(host, &http_steps::start(bench, STEPS)).await? / f64::from(STEPS);
+            bench.measured.add_pair(Workload::W2, 1, Metric::Latency, step, round_trip + commit);
+        }
+        if bench.has(Workload::W3) {
+            let commit = journal.commits(TURN).await?.median;
+            let run = latency(host, &one_step::start()).await?;
+            bench.measured.add_pair(Workload::W3, 1, Metric::Latency, run, commit);
+        }
+    }
+    Ok(())
+}
+
+/// From start to result with one run in flight, the median in microseconds.
+async fn latency(host: &Host, start: &Start<'_>) -> Result<f64> {
+    let load = run(host, start, 1, TURN).await?;
+    stats::median(&stats::microseconds(&load.latencies)).context("no run completed")
+}
+
+/// Runs of W1 a second.
+async fn run_rate(host: &Host) -> Result<f64> {
+    Ok(run(host, &pure_steps::start(), MANY, TURN).await?.rate())
+}
+
+async fn run(host: &Host, start: &Start<'_>, in_flight: u32, time: Duration) -> Result<Load> {
+    load(host.alone(), start, in_flight, Until::Time(time)).await
+}
