@@ -182,11 +182,18 @@ async fn a_suspended_tenant_looks_and_does_nothing_and_goes_on_later() {
     let (_host, ops) = with_tenants(&services).await;
     let acme = ops.for_tenant("acme");
     acme.deploy(&component("interpreter")).await;
+    let own = ops.with_token(&key(&acme, "admin", false).await);
     let run = acme.start_program(&services, block![Statement::Sleep(300), effect("late")]).await;
     ops.send(Method::PATCH, "/_api/tenants/acme", Some(&json!({ "suspended": true }))).await.ok();
     let start = json!({ "input": services.program(block![]) });
     assert_eq!(acme.try_start("program", &start).await.refused(403).0, "suspended");
     assert_eq!(acme.record(&run).await["id"], json!(run));
+    assert_eq!(own.record(&run).await["id"], json!(run));
+    for path in [format!("/_api/runs/{run}/cancel"), "/_api/workflows/program/versions/1/activate".into()] {
+        assert_eq!(own.post(&path).await.refused(403).0, "suspended", "{path}");
+    }
+    let more = json!({ "role": "admin", "name": "another" });
+    assert_eq!(own.post_json("/_api/keys", &more).await.refused(403).0, "suspended");
     ops.send(Method::PATCH, "/_api/tenants/acme", Some(&json!({ "suspended": false }))).await.ok();
     assert_eq!(acme.settled(&run).await["status"], "completed");
     acme.try_start("program", &start).await.ok();

@@ -5,14 +5,11 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::parameters::Query;
+use super::parameters::{Query, page};
 use super::{Api, ApiError, ErrorBody};
 use crate::clock;
 use crate::journal::Timestamp;
 use crate::tenants::{AuditPage, Caller, UsageReport};
-
-/// The most lines on one page.
-const MAX_LIMIT: u32 = 500;
 
 /// The longest time that is reported at once: a quarter of hours, of one tenant.
 const MAX_DAYS: i64 = 92;
@@ -72,11 +69,9 @@ async fn audit(
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<AuditPage>, ApiError> {
     let AuditQuery { all, limit, cursor } = query;
-    if limit.is_some_and(|limit| limit == 0 || limit > MAX_LIMIT) {
-        return Err(ApiError::invalid_parameter(format!("`limit` is a number from 1 to {MAX_LIMIT}")));
-    }
-    let tenant = whose(&caller, all)?;
-    Ok(Json(api.host.tenants().audit(tenant, cursor, limit.unwrap_or_default()).await?))
+    let limit = page(limit)?;
+    let tenant = caller.whose(all)?;
+    Ok(Json(api.host.tenants().audit(tenant, cursor, limit).await?))
 }
 
 /// What was used
@@ -108,14 +103,5 @@ async fn usage(
         )));
     };
     let [from, until] = [from, until].map(|time| Timestamp(time.timestamp_millis()));
-    Ok(Json(api.host.tenants().usage(whose(&caller, query.all)?, from, until).await?))
-}
-
-/// The tenant that is meant; none: all.
-fn whose(caller: &Caller, all: bool) -> Result<Option<&str>, ApiError> {
-    match (all, caller.is_host) {
-        (false, _) => Ok(Some(&caller.tenant)),
-        (true, true) => Ok(None),
-        (true, false) => Err(ApiError::host_only()),
-    }
+    Ok(Json(api.host.tenants().usage(caller.whose(query.all)?, from, until).await?))
 }

@@ -36,12 +36,14 @@ pub(super) struct Requirement {
     host: bool,
 }
 
+/// By path, as the router has it, and method. Never iterated.
+pub(super) type Requirements = HashMap<String, HashMap<Method, Requirement>>;
+
 /// Lets in who may.
 #[derive(Clone)]
 pub(super) struct Gate {
     executor: WorkflowExecutor,
-    /// By method and path, as the router has it. Never iterated.
-    requirements: Arc<HashMap<(String, String), Requirement>>,
+    requirements: Arc<Requirements>,
 }
 
 impl Gate {
@@ -56,7 +58,7 @@ impl Gate {
         headers: &HeaderMap,
     ) -> Result<Option<Caller>, ApiError> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        let requirement = self.requirements.get(&(method.as_str().to_ascii_lowercase(), path.to_owned()));
+        let requirement = self.requirements.get(path).and_then(|methods| methods.get(method));
         let Some(requirement) = requirement else { return Err(ApiError::not_open(path)) };
         let Some(role) = requirement.role else {
             // Who says who they are may be told more.
@@ -73,8 +75,12 @@ impl Gate {
             };
         let caller = self.executor.tenants().authenticate(token, tenant).await?;
         caller.check(role)?;
-        if requirement.host && !caller.is_host {
-            return Err(ApiError::host_only());
+        if requirement.host {
+            caller.of_host()?;
+        }
+        // Who may do more than look cannot while its tenant is suspended; the host's own keys still manage it.
+        if role > Role::Read && !caller.is_host {
+            self.executor.tenants().get(&caller.tenant).await?.check_active()?;
         }
         Ok(Some(caller))
     }
@@ -82,8 +88,9 @@ impl Gate {
 
 /// Lets a request through with who it is from.
 pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let caller = gate.caller(request.method(), &path.unwrap_or_default(), request.headers()).await;
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let path = path.as_ref().map_or("", MatchedPath::as_str);
+    let caller = gate.caller(request.method(), path, request.headers()).await;
     match caller {
         Ok(Some(caller)) => {
             request.extensions_mut().insert(caller);
@@ -111,6 +118,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+impl Caller {
+    /// Checks that it acts for the host.
+    pub(super) fn of_host(&self) -> Result<(), ApiError> {
+        if self.is_host { Ok(()) } else { Err(ApiError::host_only()) }
+    }
+
+    /// The tenant whose things are meant; `None`: the host's own, or all, which only the host may ask for.
+    pub(super) fn whose(&self, of_host: bool) -> Result<Option<&str>, ApiError> {
+        if of_host { self.of_host().map(|()| None) } else { Ok(Some(&self.tenant)) }
+    }
+}
+
 /// Adds the scheme to the document.
 pub(super) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
@@ -123,8 +142,8 @@ pub(super) fn describe(document: &mut OpenApi) {
 }
 
 /// What the document says of each endpoint. Those of which it says nothing are left out.
-pub(super) fn requirements(document: &OpenApi) -> HashMap<(String, String), Requirement> {
-    let mut requirements = HashMap::new();
+pub(super) fn requirements(document: &OpenApi) -> Requirements {
+    let mut requirements = Requirements::new();
     let document = serde_json::to_value(document).unwrap_or_default();
     for (path, methods) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in methods.as_object().into_iter().flatten() {
@@ -139,8 +158,10 @@ pub(super) fn requirements(document: &OpenApi) -> HashMap<(String, String), Requ
             }
             let is_public =
                 security.first().is_some_and(|scheme| scheme.as_object().is_some_and(|it| it.is_empty()));
-            if is_public || requirement.role.is_some() {
-                requirements.insert((method.clone(), path.clone()), requirement);
+            if let Ok(method) = method.to_ascii_uppercase().parse()
+                && (is_public || requirement.role.is_some())
+            {
+                requirements.entry(path.clone()).or_default().insert(method, requirement);
             }
         }
     }
@@ -159,7 +180,8 @@ mod tests {
         let mut public = Vec::new();
         for (path, methods) in paths["paths"].as_object().unwrap() {
             for method in methods.as_object().unwrap().keys() {
-                let requirement = requirements.get(&(method.clone(), path.clone()));
+                let wanted: Method = method.to_uppercase().parse().unwrap();
+                let requirement = requirements.get(path).and_then(|methods| methods.get(&wanted));
                 let requirement = requirement.unwrap_or_else(|| panic!("{method} {path} says nothing"));
                 if requirement.role.is_none() {
                     public.push(path.clone());

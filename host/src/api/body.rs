@@ -43,9 +43,29 @@ pub(super) async fn read_json<T: DeserializeOwned + Default>(
     body: Body,
     limit: usize,
 ) -> Result<T, ApiError> {
+    Ok(json(headers, body, limit).await?.unwrap_or_default())
+}
+
+/// A JSON body that has to be there, and to say at least this.
+pub(super) async fn need_json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    least: &str,
+) -> Result<T, ApiError> {
+    let missing = || ApiError::invalid_body(format!("the body has to say {least}, and is empty"));
+    json(headers, body, limit).await?.ok_or_else(missing)
+}
+
+/// `None`: it is empty.
+async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Option<T>, ApiError> {
     let bytes = read(body, limit, "the body").await?;
     if bytes.is_empty() {
-        return Ok(T::default());
+        return Ok(None);
     }
     let media_type = media_type(headers);
     if !media_type.as_deref().is_some_and(is_json) {
@@ -55,12 +75,13 @@ pub(super) async fn read_json<T: DeserializeOwned + Default>(
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::invalid_body("the body has to be a JSON object, and is an array"));
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
+    let value = serde_json::from_slice(&bytes).map_err(|error| {
         ApiError::invalid_body(match error.classify() {
             serde_json::error::Category::Data => format!("the body is not what it should be: {error}"),
             _ => format!("the body is no JSON: {error}"),
         })
-    })
+    })?;
+    Ok(Some(value))
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -35,20 +35,6 @@ struct KeysQuery {
     host: bool,
 }
 
-/// The body of a request for a new key has no default.
-#[derive(Default, Deserialize)]
-#[serde(transparent)]
-struct NewKeyBody(Option<NewKey>);
-
-/// The tenant whose keys are meant; none: the host.
-fn whose(caller: &Caller, host: bool) -> Result<Option<&str>, ApiError> {
-    match (host, caller.is_host) {
-        (false, _) => Ok(Some(&caller.tenant)),
-        (true, true) => Ok(None),
-        (true, false) => Err(ApiError::host_only()),
-    }
-}
-
 /// List the API keys
 ///
 /// Those that act for the tenant.
@@ -66,7 +52,7 @@ async fn list(
     caller: Caller,
     Query(query): Query<KeysQuery>,
 ) -> Result<Json<KeyList>, ApiError> {
-    Ok(Json(KeyList { keys: api.host.tenants().keys(whose(&caller, query.host)?).await? }))
+    Ok(Json(KeyList { keys: api.host.tenants().keys(caller.whose(query.host)?).await? }))
 }
 
 /// Make an API key
@@ -91,10 +77,9 @@ async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let NewKeyBody(new) = body::read_json(&headers, body, KEY_BYTES).await?;
-    let new = new.ok_or_else(|| ApiError::invalid_body("the body has to say `role` and `name`"))?;
+    let new: NewKey = body::need_json(&headers, body, KEY_BYTES, "`role` and `name`").await?;
     let tenants = api.host.tenants();
-    let tenant = whose(&caller, new.host)?;
+    let tenant = caller.whose(new.host)?;
     if tenant.is_some() && !tenants.has_keys().await? {
         let message = "the first key has to be one of the host, or nobody could manage it: `forge keys create --host \
                        --role admin NAME`";
@@ -124,5 +109,5 @@ async fn revoke(
     Path(id): Path<String>,
     Query(query): Query<KeysQuery>,
 ) -> Result<Json<ApiKey>, ApiError> {
-    Ok(Json(api.host.tenants().revoke_key(whose(&caller, query.host)?, &id, &caller).await?))
+    Ok(Json(api.host.tenants().revoke_key(caller.whose(query.host)?, &id, &caller).await?))
 }

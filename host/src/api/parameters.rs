@@ -39,3 +39,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 fn invalid(text: &str, prefix: &str) -> ApiError {
     ApiError::invalid_parameter(text.strip_prefix(prefix).unwrap_or(text))
 }
+
+/// The most of anything on one page.
+const MAX_PAGE: u32 = 500;
+
+/// How much of a list to give at most; 0: nothing was said.
+pub(super) fn page(limit: Option<u32>) -> Result<u32, ApiError> {
+    match limit {
+        Some(limit) if limit == 0 || limit > MAX_PAGE => {
+            Err(ApiError::invalid_parameter(format!("`limit` is a number from 1 to {MAX_PAGE}")))
+        }
+        limit => Ok(limit.unwrap_or_default()),
+    }
+}

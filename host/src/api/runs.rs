@@ -8,15 +8,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::parameters::{Path, Query};
+use super::parameters::{Path, Query, page};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ErrorBody};
 use crate::executor::{RunFilter, RunPage, StepRecord, WorkflowRecord};
 use crate::journal::{RunId, WorkflowStatus};
 use crate::tenants::Caller;
-
-/// The most runs on one page.
-const MAX_LIMIT: u32 = 500;
 
 /// Lists, shows, cancels, pauses and resumes.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -57,10 +54,7 @@ impl TryFrom<RunsQuery> for RunFilter {
 
     fn try_from(query: RunsQuery) -> Result<Self, ApiError> {
         let RunsQuery { workflow, status, limit, cursor } = query;
-        if limit.is_some_and(|limit| limit == 0 || limit > MAX_LIMIT) {
-            return Err(ApiError::invalid_parameter(format!("`limit` is a number from 1 to {MAX_LIMIT}")));
-        }
-        Ok(Self { workflow, status, limit: limit.unwrap_or_default(), cursor })
+        Ok(Self { workflow, status, limit: page(limit)?, cursor })
     }
 }
 

@@ -32,11 +32,6 @@ pub struct Resealed {
     pub resealed: u64,
 }
 
-/// The body of a request for a secret has no default.
-#[derive(Default, Deserialize)]
-#[serde(transparent)]
-struct NewSecretBody(Option<NewSecret>);
-
 /// List the secrets
 ///
 /// Nobody gets a value back.
@@ -78,8 +73,7 @@ async fn set(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<SecretInfo>, ApiError> {
-    let NewSecretBody(new) = body::read_json(&headers, body, SECRET_BYTES).await?;
-    let new = new.ok_or_else(|| ApiError::invalid_body("the body has to say `value` and `servers`"))?;
+    let new: NewSecret = body::need_json(&headers, body, SECRET_BYTES, "`value` and `servers`").await?;
     Ok(Json(api.host.tenants().set_secret(&caller.tenant, &name, new, &caller).await?))
 }
 

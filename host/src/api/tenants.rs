@@ -26,7 +26,7 @@ pub struct TenantList {
 }
 
 /// A tenant to make.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NewTenant {
     /// 1 to 63 lower-case letters, digits and `-`.
     pub name: String,
@@ -81,7 +81,7 @@ async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<TenantInfo>), ApiError> {
-    let NewTenant { name, settings } = body::read_json(&headers, body, SETTINGS_BYTES).await?;
+    let NewTenant { name, settings } = body::need_json(&headers, body, SETTINGS_BYTES, "`name`").await?;
     Ok((StatusCode::CREATED, Json(api.host.tenants().create(&name, &settings, &caller).await?)))
 }
 

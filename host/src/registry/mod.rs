@@ -48,7 +48,7 @@ struct Shared {
 #[derive(Default)]
 struct Known {
     /// By tenant and name. Never iterated.
-    workflows: HashMap<(Arc<str>, String), Arc<WorkflowVersions>>,
+    workflows: HashMap<Arc<str>, HashMap<String, Arc<WorkflowVersions>>>,
     /// How often they were changed: what was read before a change is not kept after it.
     changes: u64,
 }
@@ -158,7 +158,7 @@ impl WorkflowRegistry {
     async fn workflow(&self, name: &str) -> Result<Arc<WorkflowVersions>, RegistryError> {
         let changes = {
             let known = self.shared.known();
-            if let Some(workflow) = known.workflows.get(&self.key(name)) {
+            if let Some(workflow) = known.workflows.get(&self.tenant).and_then(|theirs| theirs.get(name)) {
                 return Ok(Arc::clone(workflow));
             }
             known.changes
@@ -170,7 +170,8 @@ impl WorkflowRegistry {
         let found = Arc::new(grouped(&rows));
         let mut known = self.shared.known();
         if known.changes == changes {
-            known.workflows.insert(self.key(name), Arc::clone(&found));
+            let theirs = known.workflows.entry(Arc::clone(&self.tenant)).or_default();
+            theirs.insert(name.to_owned(), Arc::clone(&found));
         }
         Ok(found)
     }
@@ -233,10 +234,6 @@ impl WorkflowRegistry {
     /// Another node has changed something: what is known is read again.
     pub(crate) fn forget(&self) {
         self.shared.known().changed();
-    }
-
-    fn key(&self, workflow: &str) -> (Arc<str>, String) {
-        (Arc::clone(&self.tenant), workflow.to_owned())
     }
 
     /// Checks that the tenant may have so many more versions.

@@ -63,8 +63,7 @@ impl Settings {
     /// The host's limits with those that are set. One that this host cannot give is left as the host has it.
     pub(super) fn limits_within(&self, host: &TenantLimits) -> TenantLimits {
         self.limits.iter().fold(host.clone(), |limits, (name, value)| {
-            let one = LimitValues::from([(name.clone(), *value)]);
-            match host.with(&one).and_then(|_| limits.with(&one)) {
+            match limits.with(&LimitValues::from([(name.clone(), *value)])) {
                 Ok(limits) => limits,
                 Err(error) => {
                     tracing::warn!(%error, "a tenant's limit is not applied on this host");
