@@ -352,3 +352,12 @@ async fn the_api_describes_itself() {
         assert!(known, "{path} is not described");
     }
 }
+
+#[tokio::test]
+async fn a_host_may_have_as_many_files_open_as_it_is_allowed_to() {
+    let host = Host::builder().start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.pid())).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [soft, hard, ..] = files.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{files}") };
+    assert_eq!(soft, hard);
+}

@@ -56,12 +56,13 @@ impl Egress {
         lookup: Lookup,
     ) -> Self {
         let policy = Arc::new(policy);
+        let requests = size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            connections: connections(tls, Arc::clone(&policy), lookup),
+            connections: connections(tls, Arc::clone(&policy), lookup, requests),
             policy,
             secrets,
             traffic: Traffic::default(),
-            places: Semaphore::new(size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS)),
+            places: Semaphore::new(requests),
             default_timeout: Duration::from_millis(limits.http_timeout_ms),
             response_bytes: size(limits.response_bytes),
         }

@@ -13,9 +13,6 @@ use super::guard::{Guard, Lookup, Resolver};
 use super::policy::Policy;
 use super::traffic::Outgoing;
 
-/// Idle connections kept for each host.
-const IDLE_CONNECTIONS: usize = 64;
-
 /// How long an idle connection is kept: servers close theirs after a minute or two.
 const IDLE: Duration = Duration::from_secs(90);
 
@@ -36,8 +33,9 @@ const HEAD_BYTES: usize = 128 << 10;
 /// Sends one request after the other, and keeps the connections.
 pub(super) type Connections = Client<HttpsConnector<Guard>, Outgoing>;
 
-/// Connections to what the policy permits. They are kept for whoever has the same policy, and for nobody else.
-pub(super) fn connections(tls: &Tls, policy: Arc<Policy>, lookup: Lookup) -> Connections {
+/// Connections to what the policy permits. They are kept for whoever has the same policy, and for nobody else; as many
+/// idle ones to a host as requests may be under way, or runs that take turns would open one for each request.
+pub(super) fn connections(tls: &Tls, policy: Arc<Policy>, lookup: Lookup, requests: usize) -> Connections {
     let mut tcp = HttpConnector::new_with_resolver(Resolver::new(Arc::clone(&policy), lookup));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -50,7 +48,7 @@ pub(super) fn connections(tls: &Tls, policy: Arc<Policy>, lookup: Lookup) -> Con
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_max_idle_per_host(requests)
         .http1_max_buf_size(HEAD_BYTES)
         .build(HttpsConnector::from((Guard::new(policy, tcp), tls.config())))
 }

@@ -1,4 +1,5 @@
 mod egress;
+mod files;
 mod limits;
 mod logging;
 mod node;
@@ -75,6 +76,7 @@ Examples:
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     logging::init(args.log)?;
+    files::allow_many();
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
     config.components = args.components;
