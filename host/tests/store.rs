@@ -77,6 +77,7 @@ async fn conforms(store: &dyn Store) {
     keeps_every_text_and_number_as_it_is(store).await;
     offers_runs_to_whoever_claims_them(store).await;
     takes_runs_with_their_journals(store).await;
+    takes_a_long_journal_in_its_order(store).await;
     keeps_versions_immutable(store).await;
     keeps_tenants_apart(store).await;
     changes_an_entry_only_as_it_was_read(store).await;
@@ -284,11 +285,11 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         kind: Kind::Step,
         name: odd.into(),
         fingerprint: u64::MAX,
-        options: StepOptions { timeout_ms: Some(u64::MAX), ..StepOptions::default() },
+        options: StepOptions { timeout_ms: Some(u64::MAX), ..StepOptions::default() }.boxed(),
         input: Some(std::sync::Arc::clone(&huge)),
         status: StepStatus::Failed,
         result: Some("{ \"b\": 1, \"a\" : 1.0, \"a\": 2 }".into()),
-        failure: Some(failure),
+        failure: Some(Box::new(failure)),
         attempt: u32::MAX,
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
@@ -334,6 +335,22 @@ async fn takes_runs_with_their_journals(store: &dyn Store) {
     for (number, rows) in [(1, 2), (9_001, 0)] {
         let Some(Taken::Here(loaded)) = taken.next() else { panic!("run {number} is not here") };
         assert_eq!((loaded.run.id, loaded.rows.unwrap().len()), (run(number).id, rows));
+    }
+}
+
+/// More than one thread may read it.
+async fn takes_a_long_journal_in_its_order(store: &dyn Store) {
+    let mut journal = Journal::unsaved(run(9_100));
+    journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+    for index in 0..5_001 {
+        journal.apply(step(&format!("step {index}"), index), Timestamp(2_000)).unwrap();
+    }
+    save(store, &mut journal).await;
+    let ids = [run(9_001).id, run(9_100).id, run(9_100).id, run(9_100).id];
+    let taken = store.take(store.epoch(), &ids).await.unwrap();
+    for taken in taken.into_iter().skip(1) {
+        let Ok(Taken::Here(loaded)) = taken else { panic!("it is not here") };
+        assert!(loaded.rows.unwrap() == journal.rows());
     }
 }
 

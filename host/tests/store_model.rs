@@ -8,8 +8,7 @@ use std::sync::LazyLock;
 
 use forge_host::executor::RunFilter;
 use forge_host::journal::{
-    Changes, Failure, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions, StepStatus, Timestamp,
-    WorkflowStatus,
+    Changes, Failure, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepStatus, Timestamp, WorkflowStatus,
 };
 use forge_host::store::postgres::{PostgresOptions, PostgresStore};
 use forge_host::store::sqlite::SqliteStore;
@@ -185,11 +184,12 @@ fn row() -> impl Strategy<Value = Row> {
             kind: Kind::Step,
             name: format!("step {seq} \0").into(),
             fingerprint: u64::MAX - seq,
-            options: StepOptions::default(),
+            options: None,
             input: None,
             status,
             result: text.map(Into::into),
-            failure: text.map(|text| Failure { retryable: number % 2 == 0, ..Failure::new(text, text) }),
+            failure: text
+                .map(|text| Box::new(Failure { retryable: number % 2 == 0, ..Failure::new(text, text) })),
             attempt: number,
             attempt_orders: vec![u64::from(number); (number % 3) as usize],
             order: order.map(|order| u64::from(order.unsigned_abs())),

@@ -61,6 +61,21 @@ async fn a_secret_reaches_its_server_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_secret_is_never_in_the_memory_of_a_workflow() {
+    let services = Services::start().await;
+    let keys = forge_tests::Cli::default().run(["secrets", "generate-key"]).await.ok();
+    let host = Host::builder().variable("FORGE_SECRETS_KEY", keys.trim()).start().await;
+    host.api().deploy(&component("hostile")).await;
+    host.cli().stdin(VALUE).run(["secrets", "set", "STRIPE_KEY", "--server-rule", services.url()]).await.ok();
+    let backwards: String = VALUE.chars().rev().collect();
+    let run = host.api().start("look_for_a_secret", json!(format!("{} {backwards}", services.url()))).await;
+    let record = host.api().settled(&run).await;
+    assert_eq!(services.echoed()[0]["x-test"], format!("Bearer {VALUE}"), "the server has it");
+    assert_eq!(record["output"][0], 0, "{record:#}");
+    assert!(record["output"][1].as_u64().unwrap() > 0, "what stands in its place is found: {record:#}");
+}
+
+#[tokio::test]
 async fn keys_are_rotated_and_a_secret_without_its_key_is_denied() {
     let services = Services::start().await;
     let cli = forge_tests::Cli::default();

@@ -1,7 +1,7 @@
 //! One stay of a run in memory: the guest's instance, its session, and what it waits for.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
 use futures::stream::FuturesUnordered;
@@ -10,17 +10,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::MemoryLimiter;
 use super::log::LogBudget;
-use super::sandbox::most_passed;
-use super::turns::{Turn, Turns};
 use crate::clock;
 use crate::config::{Limits, TenantLimits, size};
 use crate::egress::HttpRequest;
 use crate::executor::{ExecutorError, Parked, Slots};
 use crate::journal::{
-    CallId, Changes, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, Session,
-    SessionError, SessionLimits, Timestamp, WorkflowStatus, kind,
+    CallId, Event, Failure, IllegalEvent, Journal, Next, Outcome, PauseReason, Session, SessionError,
+    SessionLimits, Timestamp, WorkflowStatus, kind,
 };
 use crate::store::{RunWriter, StoreError};
 use crate::tenants::Tenant;
@@ -93,6 +90,10 @@ pub struct ActivationContext {
     pub resend_in_doubt: bool,
 }
 
+/// How much more fuel a replay may use: skipping a step costs a little that running it did not, and
+/// fuel must not decide what a replay sees.
+const REPLAY_FUEL_FACTOR: u64 = 2;
+
 type Request = Abortable<BoxFuture<'static, (u64, Outcome)>>;
 
 /// One stay of a run in memory.
@@ -151,8 +152,14 @@ impl Activation {
         &self.context.tenant
     }
 
+    /// The fuel that the guest has until it next waits.
+    pub(super) fn fuel(&self) -> u64 {
+        let factor = if self.is_past_replay() { 1 } else { REPLAY_FUEL_FACTOR };
+        self.context.tenant.limits.fuel_per_activation.saturating_mul(factor)
+    }
+
     /// The guest used so much fuel.
-    fn computed(&mut self, fuel: u64) {
+    pub(super) fn computed(&mut self, fuel: u64) {
         self.context.tenant.account.computed(fuel);
         if self.is_past_replay() {
             self.session.journal_mut().computed(fuel);
@@ -321,7 +328,7 @@ impl Activation {
         {
             self.session.journal_mut().apply(Event::Waiting { until }, clock::now())?;
         }
-        let changes = self.take_changes();
+        let changes = self.session.journal_mut().take_changes();
         if requests.is_empty() {
             return self.context.writer.save(changes).await.map_err(Stop::Store);
         }
@@ -384,9 +391,10 @@ impl Activation {
 
     /// What the guest did since the last time that it waited, to be written meanwhile: a guest that
     /// computes for long loses little of it in a crash, and keeps little of it in memory.
-    fn take_unsaved(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        self.session.journal().has_changes().then(|| {
-            let (writer, changes) = (self.context.writer.clone(), self.take_changes());
+    pub(super) fn take_unsaved(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let journal = self.session.journal_mut();
+        journal.has_changes().then(|| {
+            let (writer, changes) = (self.context.writer.clone(), journal.take_changes());
             async move {
                 if let Err(error) = writer.save(changes).await {
                     // The next barrier of the run fails, too.
@@ -396,19 +404,12 @@ impl Activation {
         })
     }
 
-    /// What is to be written now.
-    fn take_changes(&mut self) -> Changes {
-        let changes = self.session.journal_mut().take_changes();
-        self.context.tenant.account.journaled(&changes);
-        changes
-    }
-
     /// Answers those who cancelled the run, once its rollback is durable.
     async fn acknowledge_cancel(&mut self) -> Result<(), Stop> {
         if self.cancelled_by.is_empty() {
             return Ok(());
         }
-        let changes = self.take_changes();
+        let changes = self.session.journal_mut().take_changes();
         self.context.writer.barrier(changes).await.map_err(Stop::Store)?;
         self.cancelled_by.drain(..).for_each(acknowledge);
         Ok(())
@@ -432,128 +433,4 @@ fn in_doubt(name: &str) -> String {
         "`{name}` may or may not have arrived before the host stopped, and it is marked at-most-once: find out, then \
          `forge runs resume` sends it again, and `forge runs cancel` rolls the run back"
     )
-}
-
-/// What a wasmtime store holds.
-pub(super) struct HostState {
-    /// None while a component is only asked to describe itself.
-    activation: Option<Activation>,
-    limiter: MemoryLimiter,
-    /// Why the host trapped the guest.
-    stop: Option<Stop>,
-    /// What the guest said before it trapped.
-    panic: Option<String>,
-    /// The fuel that it had when it was last measured.
-    fuel: u64,
-    /// The turn in which it computes, if it needs one.
-    turn: Arc<Mutex<Option<Turn>>>,
-    /// Bytes passed by the call under way.
-    passed: usize,
-    /// Bytes that a call may pass.
-    pub(super) most_passed: usize,
-}
-
-impl HostState {
-    pub(super) fn new(activation: Activation) -> Self {
-        let limits = Arc::clone(&activation.tenant().limits);
-        Self { activation: Some(activation), ..Self::without_run(&limits) }
-    }
-
-    pub(super) fn without_run(limits: &TenantLimits) -> Self {
-        let limiter = MemoryLimiter::new(size(limits.memory_bytes), size(limits.table_elements));
-        Self {
-            activation: None,
-            limiter,
-            stop: None,
-            panic: None,
-            passed: 0,
-            most_passed: most_passed(limits),
-            fuel: 0,
-            turn: Arc::default(),
-        }
-    }
-
-    /// The guest waits, and others may compute.
-    pub(super) fn give_way(&self) {
-        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-
-    /// The guest goes on when it is its tenant's turn.
-    pub(super) fn take_turn(&self, turns: &Arc<Turns>) -> impl Future<Output = ()> + Send + 'static {
-        let account = self.activation.as_ref().map(|activation| Arc::clone(&activation.tenant().account));
-        let (turns, place) = (Arc::clone(turns), Arc::clone(&self.turn));
-        async move {
-            let Some(account) = account else { return };
-            if let Some(turn) = turns.enter(&account).await {
-                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
-            }
-        }
-    }
-
-    /// The guest has so much fuel from now on.
-    pub(super) fn refuelled(&mut self, fuel: u64) {
-        self.fuel = fuel;
-    }
-
-    /// The guest has so much fuel left.
-    pub(super) fn account(&mut self, left: u64) {
-        let used = self.fuel.saturating_sub(left);
-        self.fuel = left;
-        if let Some(activation) = &mut self.activation {
-            activation.computed(used);
-        }
-    }
-
-    pub(super) fn limiter(&mut self) -> &mut MemoryLimiter {
-        &mut self.limiter
-    }
-
-    /// The activation that the guest's call belongs to.
-    pub(super) fn activation(&mut self) -> wasmtime::Result<&mut Activation> {
-        self.activation.as_mut().ok_or_else(|| wasmtime::Error::msg("`describe` may not call the host"))
-    }
-
-    /// The same for a call that passes so many bytes, for which the guest pays.
-    pub(super) fn activation_for(&mut self, bytes: usize) -> wasmtime::Result<&mut Activation> {
-        self.passed(bytes);
-        self.activation()
-    }
-
-    /// Notes that the call under way passes so many bytes, or is as much work as if it did.
-    pub(super) fn passed(&mut self, bytes: usize) {
-        self.passed = self.passed.saturating_add(bytes);
-    }
-
-    /// What the call under way has passed.
-    pub(super) fn take_passed(&mut self) -> usize {
-        std::mem::take(&mut self.passed)
-    }
-
-    /// Turns a reason to stop into the trap that ends the guest.
-    pub(super) fn or_stop<T>(&mut self, result: Result<T, Stop>) -> wasmtime::Result<T> {
-        result.map_err(|stop| {
-            self.stop = Some(stop);
-            wasmtime::Error::msg("stopped by the host")
-        })
-    }
-
-    /// What is to be done while the guest gives way to others.
-    pub(super) fn take_unsaved(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        self.activation.as_mut()?.take_unsaved()
-    }
-
-    pub(super) fn panicked(&mut self, message: String) {
-        self.panic = Some(message);
-    }
-
-    /// The activation, and why it was stopped.
-    pub(super) fn into_parts(self) -> (Option<Activation>, Option<Stop>) {
-        (self.activation, self.stop)
-    }
-
-    /// What the guest or a limit said before the trap.
-    pub(super) fn take_failure(&mut self) -> Option<Failure> {
-        let panic = self.panic.take().map(|message| Failure::permanent(kind::PANIC, message));
-        self.limiter.hit.take().or(panic)
-    }
 }

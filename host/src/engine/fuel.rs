@@ -1,12 +1,12 @@
 //! What fuel pays for beside the guest's own instructions: the host's work for it. Without that, a loop over cheap
 //! host calls would cost the guest next to nothing, and the host a core.
 
-use wasmtime::{CallHook, OperatorCost, StoreContextMut, Trap};
+use wasmtime::{OperatorCost, StoreContextMut, Trap};
 
-use super::activation::HostState;
+use super::state::HostState;
 
 /// Fuel for any call of the host: about the instructions that the cheapest one takes.
-const HOST_CALL: u64 = 1_000;
+pub(super) const HOST_CALL: u64 = 1_000;
 
 /// Fuel for each KiB that is passed: it is copied, checked and hashed, and some of it is written.
 const PER_KIB: u64 = 1_000;
@@ -30,20 +30,22 @@ pub(super) fn instructions() -> OperatorCost {
     }
 }
 
-/// Takes the fuel for a call of the host when it returns.
-pub(super) fn charge(mut store: StoreContextMut<'_, HostState>, hook: CallHook) -> wasmtime::Result<()> {
-    if !matches!(hook, CallHook::ReturningFromHost) {
-        return Ok(());
-    }
-    let due = cost(store.data_mut().take_passed());
+/// Takes the fuel for what the host did since this was last done: when the guest waits, and at each tick of the epoch.
+/// Taking it at each call would cost a replay, which is made of such calls, more than the calls themselves.
+///
+/// # Errors
+/// [`Trap::OutOfFuel`] if there is less.
+pub(super) fn settle(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::Result<()> {
+    let due = store.data_mut().take_owed();
     let left = store.get_fuel()?.checked_sub(due);
     // None of it is left either: what the guest would catch and go on from is no limit.
     store.set_fuel(left.unwrap_or(0))?;
     if left.is_some() { Ok(()) } else { Err(Trap::OutOfFuel.into()) }
 }
 
-fn cost(passed: usize) -> u64 {
-    HOST_CALL.saturating_add((passed as u64 >> 10).saturating_mul(PER_KIB))
+/// For passing so many bytes.
+pub(super) fn of_bytes(passed: usize) -> u64 {
+    (passed as u64 >> 10).saturating_mul(PER_KIB)
 }
 
 #[cfg(test)]
@@ -52,7 +54,7 @@ mod tests {
 
     #[test]
     fn what_is_passed_costs_beyond_a_kibibyte() {
-        assert_eq!([0, 1_023, 1_024, 1 << 20].map(cost), [1_000, 1_000, 2_000, 1_025_000]);
-        assert_eq!(cost(usize::MAX), 1_000 + (usize::MAX as u64 >> 10) * 1_000);
+        assert_eq!([0, 1_023, 1_024, 1 << 20].map(of_bytes), [0, 0, 1_000, 1_024_000]);
+        assert_eq!(of_bytes(usize::MAX), (usize::MAX as u64 >> 10) * 1_000);
     }
 }

@@ -11,6 +11,7 @@ mod limits;
 mod log;
 mod sandbox;
 mod settings;
+mod state;
 mod turns;
 
 pub use activation::{Activation, ActivationContext, Command, Reply, Stop};

@@ -9,10 +9,11 @@ use tokio::sync::Semaphore;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use super::activation::{Activation, HostState, Stop};
+use super::activation::{Activation, Stop};
 use super::bindings::WorkflowPre;
 use super::cache::Cache;
 use super::settings::{SPARE_INSTANCES, new_engine, start_ticker};
+use super::state::HostState;
 use super::turns::{Turns, measured};
 use super::{Compiler, InvalidComponent, fuel, host, inspect};
 use crate::config::{Limits, TenantLimits, size};
@@ -179,7 +180,7 @@ impl Engine {
 
     /// Runs the guest of an activation until it returns, traps or is stopped.
     pub async fn run(&self, module: &Module, activation: Activation) -> Option<(End, Activation)> {
-        let fuel = activation.tenant().limits.fuel_per_activation;
+        let fuel = activation.fuel();
         let (workflow, version, input) = activation.arguments();
         let tenant = Arc::clone(activation.tenant());
         let began = Instant::now();
@@ -194,7 +195,8 @@ impl Engine {
         let left = store.get_fuel().unwrap_or_default();
         let mut state = store.into_data();
         state.account(left);
-        let trapped = returned.as_ref().err().map(|error| self.classify(error, &mut state, fuel));
+        let limit = tenant.limits.fuel_per_activation;
+        let trapped = returned.as_ref().err().map(|error| self.classify(error, &mut state, limit));
         let (activation, stop) = state.into_parts();
         let mut activation = activation?;
         let end = match (stop, returned, trapped) {
@@ -218,13 +220,13 @@ impl Engine {
         if let Err(error) = store.set_fuel(fuel) {
             tracing::error!(%error, "fuel is not enabled: the guest will trap at once");
         }
-        store.call_hook(fuel::charge);
         let most = store.data().most_passed;
         store.set_hostcall_fuel(most);
         // A new store's deadline has passed.
         store.set_epoch_deadline(EPOCHS);
         let turns = Arc::clone(&self.turns);
         store.epoch_deadline_callback(move |mut store| {
+            fuel::settle(&mut store)?;
             let state = store.data_mut();
             state.give_way();
             let (saving, turn) = (state.take_unsaved(), state.take_turn(&turns));

@@ -317,9 +317,7 @@ impl Drive {
             // It may have another node by now.
             End::Stopped(Stop::Shutdown) => then = Then::Reload,
         }
-        let changes = journal.take_changes();
-        self.inner.tenants.account(&self.tenant).journaled(&changes);
-        self.writer.barrier(changes).await?;
+        self.writer.barrier(journal.take_changes()).await?;
         // A run that leaves memory leaves it whole.
         self.journal = matches!(then, Then::GoOn).then_some(journal);
         Ok(then)

@@ -254,7 +254,7 @@ impl WorkflowExecutor {
 impl Inner {
     /// For the writes of an activation of this run that begins now.
     fn writer_for(&self, run: RunId, tenant: &Arc<str>) -> RunWriter {
-        self.writer.for_run(self.store.epoch(), run, tenant)
+        self.writer.for_run(self.store.epoch(), run, &self.tenants.account(tenant))
     }
 
     /// Cancelled when the epoch of now is over, or the host stops.

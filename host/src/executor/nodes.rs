@@ -52,9 +52,11 @@ impl WorkflowExecutor {
         let Some(nodes) = self.inner.store.nodes() else { return std::future::pending().await };
         let [mut pause, longest] = LOOK;
         loop {
-            if !self.inner.runs().contains_key(&run)
-                && let Err(error) = nodes.tell(Notice::Awaited(run)).await
-            {
+            // While it is here, it is here that whoever waits is told.
+            while self.inner.runs().contains_key(&run) {
+                tokio::time::sleep(pause).await;
+            }
+            if let Err(error) = nodes.tell(Notice::Awaited(run)).await {
                 tracing::debug!(%run, %error, "the run's node cannot be told that it is awaited");
             }
             // It may have come to rest before it was told.

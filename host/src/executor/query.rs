@@ -150,6 +150,7 @@ pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
 
 fn step_record(row: &Row) -> StepRecord {
     let parent = (row.scope.step > 0).then_some(row.scope.step);
+    let options = row.options.as_deref().copied().unwrap_or_default();
     StepRecord {
         seq: row.seq,
         parent,
@@ -158,8 +159,8 @@ fn step_record(row: &Row) -> StepRecord {
         step_name: row.name.to_string(),
         status: row.status,
         attempt: row.attempt,
-        optional: row.options.optional,
-        compensable: row.options.compensable,
+        optional: options.optional,
+        compensable: options.compensable,
         input: row.input.as_deref().map(|input| json_or_null(Some(input))),
         result: row.result.as_deref().map(|result| json_or_null(Some(result))),
         error: row.failure.as_ref().map(|failure| failure.message.clone()),

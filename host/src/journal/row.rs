@@ -105,7 +105,14 @@ pub struct StepOptions {
     pub retry: Option<RetryPolicy>,
 }
 
-/// One journaled call: a row of `forge_workflow_steps`.
+impl StepOptions {
+    /// As a row has them.
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
+/// One journaled call: a row of `forge_workflow_steps`. What few rows have is boxed: a replay goes through all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Its position in the run, from 1, in the order in which calls began.
@@ -121,8 +128,8 @@ pub struct Row {
     pub name: Arc<str>,
     /// A hash of kind, name as the guest gave it, and input, which replay compares.
     pub fingerprint: u64,
-    /// The options of a step.
-    pub options: StepOptions,
+    /// The options of a step. `None`: it has none but the defaults.
+    pub options: Option<Box<StepOptions>>,
     /// The input, a JSON document.
     pub input: Option<Arc<str>>,
     /// Its status.
@@ -130,7 +137,7 @@ pub struct Row {
     /// The result, a JSON document.
     pub result: Option<Arc<str>>,
     /// Why it failed; for a running step, why its last attempt did.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     /// The current attempt, from 1.
     pub attempt: u32,
     /// The places, in the order of what the guest saw, of the second and later attempts' beginnings.
@@ -154,7 +161,7 @@ impl Row {
     /// Whether a compensation handler stands behind this row: a step with one that completed.
     pub fn is_compensable(&self) -> bool {
         self.kind == Kind::Step
-            && self.options.compensable
+            && self.options.as_deref().is_some_and(|options| options.compensable)
             && matches!(self.status, StepStatus::Completed | StepStatus::Compensated)
     }
 

@@ -268,14 +268,14 @@ impl Journal {
                 self.end(seq, at, |row| {
                     row.status = StepStatus::Failed;
                     row.order = Some(order);
-                    row.failure = Some(failure);
+                    row.failure = Some(Box::new(failure));
                 });
                 Ok(())
             }
             Event::AttemptFailed { seq, failure, retry_at } => {
                 self.open_step("attempt_failed", seq)?;
                 self.change(seq, |row| {
-                    row.failure = Some(failure);
+                    row.failure = Some(Box::new(failure));
                     row.wake_at = Some(retry_at);
                 });
                 Ok(())
@@ -311,7 +311,7 @@ impl Journal {
             kind: begin.kind,
             name: begin.name,
             fingerprint: begin.fingerprint,
-            options: begin.options,
+            options: begin.options.boxed(),
             input: begin.input,
             status: StepStatus::Running,
             result: None,
@@ -373,7 +373,7 @@ impl Journal {
         for seq in interrupted.map(|row| row.seq).collect::<Vec<_>>() {
             self.end(seq, at, |row| {
                 row.status = if row.kind.has_scope() { StepStatus::Failed } else { StepStatus::Skipped };
-                row.failure = Some(failure.clone());
+                row.failure = Some(Box::new(failure.clone()));
             });
         }
         self.run.pause = None;
@@ -449,7 +449,7 @@ impl Journal {
     }
 
     fn describe_stuck(&self, step: &Row) -> String {
-        let failure = self.compensation(step.seq).and_then(|row| row.failure.as_ref());
+        let failure = self.compensation(step.seq).and_then(|row| row.failure.as_deref());
         let why = failure.map_or("the workflow ran no handler for it", |failure| &failure.message);
         format!("`{}` is not compensated: {why}", step.name)
     }
@@ -571,7 +571,7 @@ fn set_outcome(row: &mut Row, outcome: Outcome) {
         }
         Err(failure) => {
             row.status = StepStatus::Failed;
-            row.failure = Some(failure);
+            row.failure = Some(Box::new(failure));
         }
     }
 }

@@ -155,6 +155,11 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Fenced`] if the epoch is over: nothing was written then, and never will be.
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
+    /// Whether [`Store::commit`] waits for the disk on the thread that it is called on.
+    fn blocks(&self) -> bool {
+        false
+    }
+
     /// The same for a small batch, on any thread, which waits for the disk and for nothing else.
     /// `None`: nothing was done, because the store cannot do that, or not now.
     fn commit_here(&self, epoch: Epoch, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, onesho
 use super::backlog::Backlog;
 use super::{Epoch, Store, StoreError, Write, Written};
 use crate::journal::{Changes, Run, RunId};
+use crate::tenants::Account;
 
 /// Rows in one commit: enough that the cost of the commit itself no longer shows.
 const BATCH_ROWS: usize = 2_048;
@@ -106,6 +107,7 @@ impl Writer {
     /// [`io::Error`] if there can be no more threads.
     pub fn new(store: Arc<dyn Store>, queue_bytes: usize) -> io::Result<Self> {
         let (queue, jobs) = mpsc::unbounded_channel();
+        let blocks = store.blocks();
         let shared = Arc::new(Shared {
             store,
             pending: AtomicUsize::new(0),
@@ -115,9 +117,12 @@ impl Writer {
         });
         let runtime = tokio::runtime::Handle::current();
         let writing = write(Arc::clone(&shared), jobs);
-        std::thread::Builder::new()
-            .name("forge-writer".to_owned())
-            .spawn(move || runtime.block_on(writing))?;
+        if blocks {
+            let thread = std::thread::Builder::new().name("forge-writer".to_owned());
+            thread.spawn(move || runtime.block_on(writing))?;
+        } else {
+            runtime.spawn(writing);
+        }
         let places = u32::try_from(queue_bytes.div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, 1 << 20);
         let room = Arc::new(Semaphore::new(places as usize));
         Ok(Self { queue, room, rooms: Arc::default(), places: places.div_ceil(2), shared })
@@ -135,19 +140,16 @@ impl Writer {
     }
 
     /// For the writes of one activation of a run in this epoch.
-    pub fn for_run(&self, epoch: Epoch, run: RunId, tenant: &Arc<str>) -> RunWriter {
-        let room = {
-            let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = || (Arc::clone(tenant), Arc::new(Semaphore::new(self.places as usize)));
-            match rooms.get(tenant) {
-                Some(room) => Arc::clone(room),
-                None => {
-                    let (tenant, room) = new();
-                    Arc::clone(rooms.entry(tenant).or_insert(room))
-                }
-            }
-        };
-        RunWriter { epoch, run, tenant: Arc::clone(tenant), room, writer: self.clone(), fate: Arc::default() }
+    pub fn for_run(&self, epoch: Epoch, run: RunId, account: &Arc<Account>) -> RunWriter {
+        let (account, room) = (Arc::clone(account), self.room_of(&account.tenant));
+        RunWriter { epoch, run, account, room, writer: self.clone(), fate: Arc::default() }
+    }
+
+    /// A tenant's part of the queue.
+    fn room_of(&self, tenant: &Arc<str>) -> Arc<Semaphore> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Semaphore::new(self.places as usize));
+        Arc::clone(rooms.entry(Arc::clone(tenant)).or_insert_with(new))
     }
 }
 
@@ -156,7 +158,8 @@ impl Writer {
 pub struct RunWriter {
     epoch: Epoch,
     run: RunId,
-    tenant: Arc<str>,
+    /// Whose the run is, and who pays for what is written.
+    account: Arc<Account>,
     /// The tenant's part of the queue.
     room: Arc<Semaphore>,
     writer: Writer,
@@ -193,6 +196,7 @@ impl RunWriter {
         if self.fate.is_broken() {
             return Err(self.lost());
         }
+        self.account.journaled(&changes);
         let write = Write::Save(self.run, changes);
         self.send(write, None).await
     }
@@ -205,6 +209,7 @@ impl RunWriter {
         if self.fate.is_broken() {
             return Err(self.lost());
         }
+        self.account.journaled(&changes);
         let write = Write::Save(self.run, changes);
         self.send_and_wait(write).await.map(|_| ())
     }
@@ -226,7 +231,7 @@ impl RunWriter {
         };
         let room = [take(&self.room).await?, take(room).await?];
         self.writer.shared.pending.fetch_add(1, Ordering::AcqRel);
-        let (tenant, fate) = (Arc::clone(&self.tenant), Arc::clone(&self.fate));
+        let (tenant, fate) = (Arc::clone(&self.account.tenant), Arc::clone(&self.fate));
         let job = Job { tenant, epoch: self.epoch, write, fate, reply, _room: room };
         self.writer.queue.send(job).map_err(|_| StoreError::Closed)
     }
@@ -258,7 +263,7 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             let Some(job) = jobs.recv().await else { return };
             backlog.push(&Arc::clone(&job.tenant), job);
         }
-        if shared.company.load(Ordering::Relaxed) >= COMPANY && took < GATHER {
+        if shared.store.blocks() && shared.company.load(Ordering::Relaxed) >= COMPANY && took < GATHER {
             gather(took);
         }
         while let Ok(job) = jobs.try_recv() {

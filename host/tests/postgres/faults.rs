@@ -151,3 +151,22 @@ async fn a_batch_of_more_than_a_statement_holds_is_written_as_one() {
     tokio::time::timeout(3 * SOON, commit(&store, &batch)).await.unwrap().unwrap();
     assert_eq!(store.run(run(3).id).await.unwrap().unwrap().input, document);
 }
+
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_costs_no_connection() {
+    const SESSIONS: &str = "SELECT sessions::TEXT FROM pg_stat_database WHERE datname = current_database()";
+    let url = database();
+    let store = open(&url, "a").await;
+    commit(&store, &[start(1)]).await.unwrap();
+    let mut other = connect(&url).await;
+    let ids = [run(1).id];
+    for _ in 0..200 {
+        let mut load = std::pin::pin!(store.load(&ids));
+        // It is asked, and left alone.
+        let asked = tokio::time::timeout(Duration::from_micros(300), &mut load).await;
+        drop(asked);
+    }
+    assert!(store.load(&ids).await.unwrap()[0].is_ok());
+    let sessions: u32 = text(&mut other, SESSIONS).await.parse().unwrap();
+    assert!(sessions < 50, "{sessions} connections were made");
+}

@@ -3,13 +3,10 @@ use std::sync::Arc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
-use crate::engine::activation::HostState;
+use crate::engine::fuel;
 use crate::engine::sandbox::EPOCHS;
+use crate::engine::state::HostState;
 use crate::engine::turns::Turns;
-
-/// How much more fuel a replay may use: skipping a step costs a little that running it did not, and
-/// fuel must not decide what a replay sees.
-const REPLAY_FUEL_FACTOR: u64 = 2;
 
 /// `calls` is written by hand because `next` sets the fuel, for which it needs the store.
 pub(super) fn add_to_linker(linker: &mut Linker<HostState>, turns: &Arc<Turns>) -> wasmtime::Result<()> {
@@ -27,6 +24,7 @@ async fn next(
     mut store: StoreContextMut<'_, HostState>,
     turns: Arc<Turns>,
 ) -> wasmtime::Result<(Option<u64>,)> {
+    fuel::settle(&mut store)?;
     let left = store.get_fuel()?;
     let state = store.data_mut();
     state.account(left);
@@ -36,8 +34,7 @@ async fn next(
         Ok(()) => activation.next().await,
         Err(stop) => Err(stop),
     };
-    let factor = if activation.is_past_replay() { 1 } else { REPLAY_FUEL_FACTOR };
-    let fuel = activation.tenant().limits.fuel_per_activation.saturating_mul(factor);
+    let fuel = activation.fuel();
     let call = state.or_stop(call)?;
     state.refuelled(fuel);
     state.take_turn(&turns).await;

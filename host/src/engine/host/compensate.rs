@@ -3,7 +3,8 @@ use super::interfaces::step::{Entry, Verdict};
 use super::interfaces::types::{CallId, Failure, Scope as Handle, StepId};
 use super::size;
 use crate::clock;
-use crate::engine::activation::{HostState, Stop};
+use crate::engine::activation::Stop;
+use crate::engine::state::HostState;
 use crate::journal::Scope;
 
 impl Host for HostState {

@@ -2,7 +2,8 @@ use super::interfaces::http::{Host, Request, Response};
 use super::interfaces::types::{CallId, Failure, Scope as Handle};
 use crate::clock;
 use crate::egress::{Body, HttpRequest, HttpResponse};
-use crate::engine::activation::{Activation, HostState, Stop};
+use crate::engine::activation::{Activation, Stop};
+use crate::engine::state::HostState;
 use crate::journal::{Effect, Kind, PauseReason, Scope};
 
 /// Bytes of a request's name in the journal: what the spec's column holds.

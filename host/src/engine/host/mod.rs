@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use super::activation::HostState;
 use super::bindings::forge::workflow as interfaces;
+use super::state::HostState;
 use super::turns::Turns;
 use crate::journal::Failure;
 

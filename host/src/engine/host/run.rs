@@ -3,8 +3,8 @@ use tracing::Level;
 use super::cut;
 use super::interfaces::run::{Host, LogLevel, RunInfo};
 use super::interfaces::types::Scope;
-use crate::engine::activation::HostState;
 use crate::engine::log::Line;
+use crate::engine::state::HostState;
 
 /// Bytes of one log line; what is longer is cut.
 const LOG_LINE: usize = 8 << 10;
@@ -46,6 +46,7 @@ impl Host for HostState {
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
+        self.called();
         self.passed(message.len());
         HostState::panicked(self, cut(message, LOG_LINE));
         Ok(())

@@ -4,7 +4,8 @@ use super::interfaces::step::{
 use super::interfaces::types::{CallId, Failure, Flow, Json, Scope as Handle};
 use super::size;
 use crate::clock;
-use crate::engine::activation::{Activation, HostState, Stop};
+use crate::engine::activation::{Activation, Stop};
+use crate::engine::state::HostState;
 use crate::journal::{self, Scope, StepOptions, StepStatus, kind};
 
 /// Bytes of a step's name: what the spec's column holds.

@@ -1,7 +1,8 @@
 use super::interfaces::time::Host;
 use super::interfaces::types::{CallId, Scope as Handle, Timestamp};
 use crate::clock;
-use crate::engine::activation::{HostState, Stop};
+use crate::engine::activation::Stop;
+use crate::engine::state::HostState;
 use crate::journal::{Effect, Kind, Scope};
 
 impl Host for HostState {

@@ -166,7 +166,7 @@ impl Session {
             let arrived = !row.kind.has_scope() && !row.is_open() && row.order.is_none();
             if arrived && row.status != StepStatus::Skipped && self.launched.insert(*seq) {
                 let outcome = match &row.failure {
-                    Some(failure) => Err(failure.clone()),
+                    Some(failure) => Err((**failure).clone()),
                     None => Ok(row.result.clone()),
                 };
                 self.ready.push_back(Ready::Effect(*seq, outcome));
@@ -198,7 +198,7 @@ impl Session {
             return Err(GuestError::ForeignCall(id).into());
         };
         let outcome = match (&row.result, &row.failure) {
-            (_, Some(failure)) => Err(failure.clone()),
+            (_, Some(failure)) => Err((**failure).clone()),
             (result, None) => Ok(result.clone()),
         };
         self.calls.remove(&id);

@@ -228,7 +228,7 @@ pub struct Session {
     next_call: CallId,
     /// Steps that ended but must be entered again, for the handlers inside them.
     reenter: HashSet<u64>,
-    /// How often a name was begun in this session. Never iterated.
+    /// The numbers of names that were begun more than once in this session. Never iterated.
     names: HashMap<String, u32>,
     /// What ended and is not delivered.
     ready: VecDeque<Ready>,
@@ -325,7 +325,7 @@ impl Session {
         if self.rollback != Rollback::No {
             return Ok(());
         }
-        check_json("the workflow's output", output)?;
+        check_json(output, || "the workflow's output".to_owned())?;
         self.expect_exhausted("an output")?;
         self.journal.apply(Event::Finished { output: output.into() }, now)?;
         Ok(())
@@ -543,9 +543,9 @@ fn check_same(row: &Row, kind: Kind, name: &str, input: Option<&str>) -> Result<
     Err(nondeterminism(expected + &place, found))
 }
 
-fn check_json(what: &str, text: &str) -> Result<(), GuestError> {
+fn check_json(text: &str, what: impl FnOnce() -> String) -> Result<(), GuestError> {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Ok(()),
-        Err(error) => Err(GuestError::InvalidJson { what: what.to_owned(), why: error.to_string() }),
+        Err(error) => Err(GuestError::InvalidJson { what: what(), why: error.to_string() }),
     }
 }

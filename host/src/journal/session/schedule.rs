@@ -33,7 +33,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn of(journal: &Journal) -> Self {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(journal.rows().len());
         for row in journal.rows() {
             // A reading of the time is answered at once, so it has no place among the deliveries.
             if row.kind == Kind::Time {

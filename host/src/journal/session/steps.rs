@@ -55,19 +55,18 @@ impl Session {
         result: Option<&str>,
         now: Timestamp,
     ) -> Result<Receipt, SessionError> {
-        let row = self.end_scope(scope)?;
-        let (seq, what) = (row.seq, row.describe());
+        let seq = self.end_scope(scope)?.seq;
         if self.is_discarded(scope) {
             return Ok(Receipt { step: seq, order: 0, unwind: true });
         }
         let row = self.journal.row(seq).ok_or(GuestError::ForeignScope(scope.handle()))?;
         let is_recorded = matches!(row.status, StepStatus::Completed | StepStatus::Compensated);
         if scope.attempt != row.attempt || !(row.is_open() || is_recorded) {
-            return Err(nondeterminism(format!("{what} {}", row.status), "a result of it"));
+            return Err(nondeterminism(format!("{} {}", row.describe(), row.status), "a result of it"));
         }
         if row.is_open() {
             if let Some(result) = result {
-                check_json(&format!("the result of {what}"), result)?;
+                check_json(result, || format!("the result of {}", row.describe()))?;
                 self.bytes += result.len() as u64;
             }
             self.journal.apply(Event::Completed { seq, result: result.map(Arc::from) }, now)?;
@@ -91,7 +90,8 @@ impl Session {
         now: Timestamp,
     ) -> Result<Verdict, SessionError> {
         let row = self.end_scope(scope)?;
-        let (seq, kind, policy) = (row.seq, row.kind, row.options.retry);
+        let (seq, kind, policy) =
+            (row.seq, row.kind, row.options.as_deref().and_then(|options| options.retry));
         if self.is_discarded(scope) {
             return Ok(Verdict::Retry(self.call_for_nothing()));
         }
@@ -102,7 +102,7 @@ impl Session {
         if !row.is_open() {
             return match (&row.failure, row.order) {
                 (Some(failure), Some(_)) if row.status == StepStatus::Failed => {
-                    Ok(Verdict::Final(failure.clone()))
+                    Ok(Verdict::Final((**failure).clone()))
                 }
                 (_, Some(_)) => {
                     Err(nondeterminism(format!("{} {}", row.describe(), row.status), "a failure of it"))
@@ -225,7 +225,7 @@ impl Session {
     fn ended(&mut self, seq: u64) -> Entry {
         match self.journal.row(seq) {
             Some(Row { status: StepStatus::Failed, failure: Some(failure), order: Some(order), .. }) => {
-                let failure = failure.clone();
+                let failure = (**failure).clone();
                 self.position = self.position.max(*order);
                 Entry::Failed(failure)
             }
@@ -276,7 +276,9 @@ impl Session {
                 break numbered;
             }
         };
-        self.names.insert(name.to_owned(), count);
+        if count > 1 {
+            self.names.insert(name.to_owned(), count);
+        }
         unused
     }
 }

@@ -163,7 +163,7 @@ fn room<'p, 'w>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Changes, Kind, Scope, StepOptions, StepStatus, Timestamp, WorkflowStatus};
+    use crate::journal::{Changes, Kind, Scope, StepStatus, Timestamp, WorkflowStatus};
 
     fn run(number: u128, key: Option<&str>) -> Run {
         Run {
@@ -197,7 +197,7 @@ mod tests {
             kind: Kind::Step,
             name: "s".into(),
             fingerprint: 0,
-            options: StepOptions::default(),
+            options: None,
             input: None,
             status: StepStatus::Running,
             result: Some("12345".into()),

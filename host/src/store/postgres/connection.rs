@@ -1,11 +1,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Connection as _, Postgres};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::error::QueryError;
@@ -31,12 +32,20 @@ pub(super) enum End {
     Rollback,
 }
 
+/// What became of a connection's last statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Answered,
+    /// It may still be under way: whoever asked has not waited for the answer.
+    Asked,
+    Failed,
+}
+
 /// A connection on which no statement takes longer than it may.
 pub(super) struct Connection {
     inner: PgConnection,
     limit: Duration,
-    /// The last statement was answered. If not, the connection is of no use: the answer may still come.
-    healthy: bool,
+    state: State,
     /// It is in a transaction.
     busy: bool,
 }
@@ -45,7 +54,7 @@ impl Connection {
     pub(super) async fn open(options: &PgConnectOptions, limit: Duration) -> Result<Self, QueryError> {
         let connecting = timeout(limit, PgConnection::connect_with(options));
         let inner = connecting.await.map_err(|_| QueryError::TimedOut(limit))??;
-        let mut connection = Self { inner, limit, healthy: true, busy: false };
+        let mut connection = Self { inner, limit, state: State::Answered, busy: false };
         let server_limit = (limit.as_millis() * 9 / 10).to_string();
         connection.all(sqlx::query(SET_UP).bind(server_limit)).await?;
         Ok(connection)
@@ -53,16 +62,17 @@ impl Connection {
 
     /// Whether somebody else may use it.
     pub(super) fn is_healthy(&self) -> bool {
-        self.healthy && !self.busy
+        self.state == State::Answered && !self.busy
     }
 
     /// All rows of the answer.
     pub(super) async fn all(&mut self, query: PgQuery<'_>) -> Result<Vec<PgRow>, QueryError> {
         // Whoever waits for this may stop waiting.
-        self.healthy = false;
+        self.state = State::Asked;
         let answer = timeout(self.limit, query.fetch_all(&mut self.inner)).await;
+        self.state = State::Failed;
         let rows = answer.map_err(|_| QueryError::TimedOut(self.limit))??;
-        self.healthy = true;
+        self.state = State::Answered;
         Ok(rows)
     }
 
@@ -73,10 +83,12 @@ impl Connection {
 
     /// Statements without parameters, one after the other.
     pub(super) async fn batch(&mut self, statements: &'static str) -> Result<(), QueryError> {
-        self.healthy = false;
+        self.state = State::Asked;
         let running = sqlx::Executor::execute(&mut self.inner, sqlx::raw_sql(statements));
-        timeout(self.limit, running).await.map_err(|_| QueryError::TimedOut(self.limit))??;
-        self.healthy = true;
+        let done = timeout(self.limit, running).await;
+        self.state = State::Failed;
+        done.map_err(|_| QueryError::TimedOut(self.limit))??;
+        self.state = State::Answered;
         Ok(())
     }
 
@@ -96,6 +108,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Waits for the answer that nobody has waited for; `None` if it does not come.
+    async fn settle(mut self) -> Option<Self> {
+        timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;
+        self.state = State::Answered;
+        Some(self)
+    }
+
     pub(super) async fn close(self) {
         // The database notices either way.
         let _ = timeout(self.limit, self.inner.close()).await;
@@ -106,29 +125,65 @@ impl Connection {
 pub(super) struct Connections {
     options: PgConnectOptions,
     limit: Duration,
-    places: Semaphore,
-    idle: Mutex<Vec<Connection>>,
+    places: Arc<Semaphore>,
+    idle: Arc<Idle>,
+}
+
+/// Those that nobody uses.
+#[derive(Default)]
+struct Idle {
+    connections: Mutex<Vec<Connection>>,
     closed: AtomicBool,
+}
+
+impl Idle {
+    fn put(&self, connection: Connection) {
+        if !self.closed.load(Ordering::Acquire) {
+            self.connections().push(connection);
+        }
+    }
+
+    fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Connections {
     pub(super) fn new(options: PgConnectOptions, limit: Duration, most: u32) -> Self {
-        let places = Semaphore::new(most.max(1) as usize);
-        Self { options, limit, places, idle: Mutex::default(), closed: AtomicBool::new(false) }
+        let places = Arc::new(Semaphore::new(most.max(1) as usize));
+        Self { options, limit, places, idle: Arc::default() }
     }
 
     /// Waits until one is free.
     pub(super) async fn take(&self) -> Result<Lent<'_>, StoreError> {
-        let place = timeout(self.limit, self.places.acquire()).await;
+        let place = timeout(self.limit, Arc::clone(&self.places).acquire_owned()).await;
         let place = place.map_err(|_| StoreError::from(QueryError::TimedOut(self.limit)))?;
         let place = place.map_err(|_| StoreError::Closed)?;
-        let idle = self.idle().pop();
-        let reused = idle.is_some();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => Connection::open(&self.options, self.limit).await?,
+        let idle = self.idle.connections().pop();
+        let (reused, place, connection) = match idle {
+            Some(connection) => (true, place, connection),
+            None => {
+                let (place, connection) = self.open(place).await?;
+                (false, place, connection)
+            }
         };
-        Ok(Lent { pool: self, connection: Some(connection), reused, _place: place })
+        Ok(Lent { pool: self, connection: Some(connection), reused, place: Some(place) })
+    }
+
+    /// Makes one, which is there for others if nobody waits for it any more.
+    async fn open(
+        &self,
+        place: OwnedSemaphorePermit,
+    ) -> Result<(OwnedSemaphorePermit, Connection), QueryError> {
+        let (options, limit, idle) = (self.options.clone(), self.limit, Arc::clone(&self.idle));
+        let (sender, opened) = oneshot::channel();
+        tokio::spawn(async move {
+            let opened = Connection::open(&options, limit).await.map(|connection| (place, connection));
+            if let Err(Ok((_place, connection))) = sender.send(opened) {
+                idle.put(connection);
+            }
+        });
+        opened.await.unwrap_or(Err(QueryError::TimedOut(self.limit)))
     }
 
     /// All rows of an answer. The query is one that may be asked twice: it is, if the server was
@@ -139,7 +194,7 @@ impl Connections {
             Ok(rows) => Ok(rows),
             Err(error) if lent.reused && error.is_lost() && !matches!(error, QueryError::TimedOut(_)) => {
                 // The others are as old as this one.
-                self.idle().clear();
+                self.idle.connections().clear();
                 lent.renew().await?;
                 Ok(lent.all(query()).await?)
             }
@@ -156,16 +211,12 @@ impl Connections {
     }
 
     pub(super) async fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.idle.closed.store(true, Ordering::Release);
         self.places.close();
-        let idle = std::mem::take(&mut *self.idle());
+        let idle = std::mem::take(&mut *self.idle.connections());
         for connection in idle {
             connection.close().await;
         }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,7 +226,7 @@ pub(super) struct Lent<'c> {
     connection: Option<Connection>,
     /// It was made for an earlier use.
     reused: bool,
-    _place: SemaphorePermit<'c>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lent<'_> {
@@ -202,8 +253,22 @@ impl Lent<'_> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if connection.is_healthy() && !self.pool.closed.load(Ordering::Acquire) {
-            self.pool.idle().push(connection);
+        if connection.is_healthy() {
+            return self.pool.idle.put(connection);
+        }
+        // Whoever asked has gone, as the clients of a server do: a new connection for each would cost the database
+        // more than the answer.
+        if connection.state == State::Asked
+            && !connection.busy
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (place, idle) = (self.place.take(), Arc::clone(&self.pool.idle));
+            runtime.spawn(async move {
+                if let Some(connection) = connection.settle().await {
+                    idle.put(connection);
+                }
+                drop(place);
+            });
         }
     }
 }

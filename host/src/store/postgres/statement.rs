@@ -12,7 +12,6 @@ use super::commit::Pen;
 use super::connection::PgQuery;
 use super::error::QueryError;
 use super::text;
-use crate::journal::StepOptions;
 use crate::store::Epoch;
 
 /// Columns and their types, in the order in which [`Arrays::runs`] adds them.
@@ -305,9 +304,7 @@ impl Arrays {
         self.column(rows, |state| document(&state.row.result))?;
         self.column(rows, |state| optional(state.row.failure.as_ref().map(|failure| &*failure.message)))?;
         self.column(rows, |state| optional(state.row.failure.as_ref().map(|failure| &*failure.kind)))?;
-        self.column(rows, |state| {
-            (state.row.options != StepOptions::default()).then(|| json(&state.row.options)).flatten()
-        })?;
+        self.column(rows, |state| state.row.options.as_deref().and_then(json))?;
         self.column(rows, |state| {
             (!state.row.attempt_orders.is_empty()).then(|| json(&state.row.attempt_orders)).flatten()
         })

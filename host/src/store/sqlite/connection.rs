@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -100,29 +101,40 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let connection = self.take()?;
-        let done = snapshot(&connection, read);
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.used -= 1;
-        // After an error it is made anew.
-        if done.is_ok() && !pool.closed {
-            pool.idle.push(connection);
+        let mut pool = self.pool();
+        while pool.used >= READERS {
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
         }
-        self.returned.notify_one();
-        done
+        self.borrow(pool)?.read(read)
+    }
+
+    /// Does both at once, the second on another thread with a connection of its own. `None`: there is none.
+    pub(super) fn both<A, B: Send>(
+        &self,
+        here: impl FnOnce() -> A,
+        beside: impl FnOnce(&Connection) -> Result<B, StoreError> + Send,
+    ) -> (A, Option<Result<B, StoreError>>) {
+        let pool = self.pool();
+        let free = if pool.used < READERS { self.borrow(pool).ok() } else { None };
+        let Some(connection) = free else { return (here(), None) };
+        thread::scope(|scope| {
+            let reader = thread::Builder::new().name("forge-read".to_owned());
+            let beside = reader.spawn_scoped(scope, || connection.read(beside));
+            (here(), beside.ok().and_then(|beside| beside.join().ok()))
+        })
     }
 
     pub(super) fn close(&self) {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.pool();
         pool.closed = true;
         pool.idle.clear();
     }
 
-    fn take(&self) -> Result<Connection, StoreError> {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        while pool.used >= READERS {
-            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
-        }
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn borrow(&self, mut pool: MutexGuard<'_, Pool>) -> Result<Borrowed<'_>, StoreError> {
         if pool.closed {
             return Err(StoreError::Closed);
         }
@@ -131,7 +143,7 @@ impl Readers {
             None => self.connect()?,
         };
         pool.used += 1;
-        Ok(connection)
+        Ok(Borrowed { readers: self, connection: Some(connection) })
     }
 
     fn connect(&self) -> Result<Connection, rusqlite::Error> {
@@ -140,6 +152,34 @@ impl Readers {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(connection)
+    }
+}
+
+/// A connection that goes back to its pool.
+struct Borrowed<'r> {
+    readers: &'r Readers,
+    /// `None`: it is of no use any more.
+    connection: Option<Connection>,
+}
+
+impl Borrowed<'_> {
+    fn read<T>(mut self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // Out of its place while it is used: after an error it is made anew.
+        let connection = self.connection.take().ok_or(StoreError::Closed)?;
+        let done = snapshot(&connection, read)?;
+        self.connection = Some(connection);
+        Ok(done)
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.readers.pool();
+        pool.used -= 1;
+        if !pool.closed {
+            pool.idle.extend(self.connection.take());
+        }
+        self.readers.returned.notify_one();
     }
 }
 

@@ -20,9 +20,9 @@ use rusqlite::Connection;
 
 use self::connection::{Readers, WriteConnection};
 use super::directory::{Change, Deed, DeedFilter, Directory, Entry, Used};
-use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
+use super::{Due, Epoch, Loaded, Store, StoreError, Taken, VersionRow, Write, Written};
 use crate::executor::{RunFilter, RunSummary};
-use crate::journal::{Run, RunId, Timestamp};
+use crate::journal::{Row, Run, RunId, Timestamp};
 
 /// An SQLite database that this process owns.
 pub struct SqliteStore {
@@ -48,6 +48,10 @@ impl Store for SqliteStore {
         self.shared.write(|connection| apply(connection, batch))
     }
 
+    fn blocks(&self) -> bool {
+        true
+    }
+
     fn commit_here(&self, _: Epoch, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
         let mut writer = match self.shared.writer.try_lock() {
             Ok(writer) => writer,
@@ -66,14 +70,27 @@ impl Store for SqliteStore {
         self.reading(move |connection| runs::with_key(connection, &tenant, &workflow, &key)).await
     }
 
+    /// Nobody changes a run that is taken, so that its rows need not be of one moment, and several threads can
+    /// read them.
+    async fn take(&self, _: Epoch, ids: &[RunId]) -> Result<Vec<Result<Taken, StoreError>>, StoreError> {
+        let ids = ids.to_vec();
+        self.on_another_thread(move |shared| {
+            shared.readers.read(|connection| {
+                let rows = |id| steps::of_idle_run(connection, &shared.readers, id);
+                let one = |id: &RunId| match loaded(connection, *id, rows)? {
+                    Some(run) => Ok(Taken::Here(Box::new(run))),
+                    None => Ok(Taken::Unknown),
+                };
+                Ok(ids.iter().map(one).collect())
+            })
+        })
+        .await
+    }
+
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
         let ids = ids.to_vec();
         self.reading(move |connection| {
-            let one = |id: &RunId| match runs::get(connection, *id) {
-                Ok(Some(run)) => Ok(Some(Loaded { run, rows: steps::of_run(connection, *id) })),
-                Ok(None) => Ok(None),
-                Err(error) => Err(error),
-            };
+            let one = |id: &RunId| loaded(connection, *id, |id| steps::of_run(connection, id));
             Ok(ids.iter().map(one).collect())
         })
         .await
@@ -170,6 +187,16 @@ impl Directory for SqliteStore {
         let tenant = tenant.map(str::to_owned);
         self.reading(move |connection| directory::used(connection, tenant.as_deref(), &hours)).await
     }
+}
+
+/// A run with what `rows` reads of it.
+fn loaded(
+    connection: &Connection,
+    id: RunId,
+    rows: impl FnOnce(RunId) -> Result<Vec<Row>, StoreError>,
+) -> Result<Option<Loaded>, StoreError> {
+    let run = runs::get(connection, id)?;
+    Ok(run.map(|run| Loaded { run, rows: rows(id) }))
 }
 
 fn apply(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {

@@ -18,7 +18,7 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("resume_a_timer", |_| ended(|| step::resume(time::sleep(BODY, 1)))),
     ("take_nothing", |_| ended(|| http::take(u64::MAX))),
     ("take_a_timer", take_a_timer),
-    ("wait_for_nothing", |_| ended(|| calls::next())),
+    ("wait_for_nothing", |_| ended(calls::next)),
     ("wait_for_what_was_cancelled", wait_for_what_was_cancelled),
     ("compensate_nothing", |_| ended(|| compensate::begin(1))),
     ("compensate_what_has_no_handler", compensate_what_has_no_handler),

@@ -8,6 +8,7 @@ mod computing;
 mod contract;
 mod floods;
 mod rollback;
+mod secrets;
 mod sizes;
 mod times;
 
@@ -61,6 +62,7 @@ fn attacks() -> impl Iterator<Item = &'static (&'static str, Attack)> {
         abi::ATTACKS,
         times::ATTACKS,
         rollback::ATTACKS,
+        secrets::ATTACKS,
     ]
     .into_iter()
     .flatten()
