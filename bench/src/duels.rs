@@ -1,5 +1,5 @@
 //! Latencies and rates that are held against what the disk does alone. A disk may be twice as fast a second later, so
-//! that both take turns, a fraction of a second each: the ratio is the median of the turns' ratios.
+//! that both take turns, a part of a second each: the ratio is the median of the turns' ratios.
 
 use std::time::Duration;
 
@@ -16,6 +16,10 @@ use crate::workloads::{Workload, http_steps, one_step, pure_steps};
 
 /// How long each side of a turn lasts.
 const TURN: Duration = Duration::from_millis(200);
+
+/// The same where runs are counted: it takes some milliseconds until all clients are at work, and as many until the last
+/// one is done.
+const COUNTED_TURN: Duration = Duration::from_millis(600);
 
 /// Runs in flight where rows are compared.
 const MANY: u32 = pure_steps::ROWS_IN_FLIGHT;
@@ -55,7 +59,7 @@ async fn latency(host: &Host, start: &Start<'_>) -> Result<f64> {
 
 /// Runs of W1 a second.
 async fn run_rate(host: &Host) -> Result<f64> {
-    Ok(run(host, &pure_steps::start(), MANY, TURN).await?.rate())
+    Ok(run(host, &pure_steps::start(), MANY, COUNTED_TURN).await?.rate())
 }
 
 async fn run(host: &Host, start: &Start<'_>, in_flight: u32, time: Duration) -> Result<Load> {

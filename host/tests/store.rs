@@ -34,6 +34,29 @@ async fn sqlite_conforms() {
 }
 
 #[tokio::test]
+async fn the_log_of_sqlite_is_merged_into_the_database_while_it_is_written() {
+    const BATCHES: u128 = 256;
+    const BYTES: usize = 256 << 10;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("forge.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let length = |name: &str| std::fs::metadata(directory.path().join(name)).unwrap().len();
+    let log = length("forge.db-wal");
+    let input = format!("\"{}\"", "x".repeat(BYTES)).into();
+    for number in 1..=BATCHES {
+        let one = Run { input: std::sync::Arc::clone(&input), ..run(number) };
+        store.commit(store.epoch(), &[Write::Start(Box::new(one))]).await.unwrap();
+    }
+    let written = BATCHES as u64 * BYTES as u64;
+    assert!(length("forge.db") > written / 2, "most is in the database");
+    assert!(length("forge.db-wal") < log + written / 4, "the log begins anew: {}", length("forge.db-wal"));
+    let ids: Vec<RunId> = (1..=BATCHES).map(|number| run(number).id).collect();
+    for loaded in store.load(&ids).await.unwrap() {
+        assert_eq!(loaded.unwrap().unwrap().run.input, input);
+    }
+}
+
+#[tokio::test]
 async fn postgres_conforms() {
     let options = PostgresOptions::new(Server::shared().unwrap().create_database().unwrap(), "one");
     let store = PostgresStore::open(&options).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::log::CHECKPOINT_PAGES;
+use super::checkpoint::{self, Checkpointer};
 use crate::store::StoreError;
 
 /// Connections for reading: more than the two or so that a small machine can use at once.
@@ -27,14 +27,17 @@ const CACHE_KIB: u32 = 64 << 10;
 pub(super) struct WriteConnection {
     path: PathBuf,
     connection: Option<Connection>,
-    /// The database is no longer this process's.
-    closed: bool,
+    /// `None`: the database is no longer this process's.
+    checkpointer: Option<Checkpointer>,
 }
 
 impl WriteConnection {
     /// Opens the file, and creates it if it is not there.
-    pub(super) fn open(path: &Path) -> Result<Self, rusqlite::Error> {
-        Ok(Self { path: path.to_owned(), connection: Some(connect(path)?), closed: false })
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = connect(path)?;
+        let checkpointer =
+            Checkpointer::start(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { path: path.to_owned(), connection: Some(connection), checkpointer: Some(checkpointer) })
     }
 
     /// Does `work` in a transaction, and commits if it succeeds.
@@ -42,22 +45,23 @@ impl WriteConnection {
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let checkpointer = self.checkpointer.as_ref().ok_or(StoreError::Closed)?;
         // Out of its place while it is used: after an error it is gone.
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None if self.closed => return Err(StoreError::Closed),
             None => connect(&self.path)?,
         };
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let done = work(&connection)?;
         connection.prepare_cached("COMMIT")?.execute(())?;
+        checkpointer.committed(&connection);
         self.connection = Some(connection);
         Ok(done)
     }
 
     /// Merges the write-ahead log into the database, so that one file is left, and closes.
     pub(super) fn close(&mut self) {
-        self.closed = true;
+        self.checkpointer = None;
         let Some(connection) = self.connection.take() else { return };
         if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())) {
             tracing::warn!(%error, "the write-ahead log stays beside the database; nothing is lost");
@@ -72,8 +76,8 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+    checkpoint::watch(&connection);
     Ok(connection)
 }
 

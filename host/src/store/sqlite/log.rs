@@ -11,8 +11,8 @@ pub(super) const CHECKPOINT_PAGES: u32 = 4_096;
 /// What a page takes in the log, with its header.
 const FRAME: u64 = 4_096 + 24;
 
-/// Room for the commit that passes [`CHECKPOINT_PAGES`].
-const MARGIN: u64 = 1 << 20;
+/// Room for what is committed while the log is merged: a tenth of a second of as much as a host writes.
+const MARGIN: u64 = 6 << 20;
 
 /// Makes the log of a database as long as it ever becomes, unless it is. SQLite writes over what is there,
 /// and takes zeros for the end of the log. Syncing a file that grows means syncing the file system's

@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: a commit is on disk when it returns. One connection writes; reads
 //! have their own.
 
+mod checkpoint;
 mod connection;
 mod decode;
 mod directory;

@@ -40,16 +40,13 @@ fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
     let path = canonical.as_path();
     let lock = lock(path)?;
     let database = format!("sqlite:{}", path.display());
-    let cannot_open = |error: rusqlite::Error| StoreError::CannotOpen {
-        database: database.clone(),
-        why: StoreError::from(error).to_string(),
+    let cannot_open = |error| match error {
+        StoreError::Unavailable(why) => StoreError::CannotOpen { database: database.clone(), why },
+        error => error,
     };
     let mut writer = WriteConnection::open(path).map_err(cannot_open)?;
     let migrated = writer.transaction(|connection| migrate(connection, &database));
-    let migrated = migrated.map_err(|error| match error {
-        StoreError::Unavailable(why) => StoreError::CannotOpen { database: database.clone(), why },
-        error => error,
-    })?;
+    let migrated = migrated.map_err(cannot_open)?;
     if let Err(error) = log::reserve(path) {
         tracing::warn!(%error, "no room for the write-ahead log could be reserved: commits are slower");
     }
