@@ -32,6 +32,7 @@
 //! ```
 
 pub mod api;
+mod attentive;
 pub mod cli;
 pub mod clock;
 pub mod config;

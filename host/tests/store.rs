@@ -369,10 +369,9 @@ async fn takes_a_long_journal_in_its_order(store: &dyn Store) {
         journal.apply(step(&format!("step {index}"), index), Timestamp(2_000)).unwrap();
     }
     save(store, &mut journal).await;
-    let ids = [run(9_001).id, run(9_100).id, run(9_100).id, run(9_100).id];
-    let taken = store.take(store.epoch(), &ids).await.unwrap();
-    for taken in taken.into_iter().skip(1) {
-        let Ok(Taken::Here(loaded)) = taken else { panic!("it is not here") };
+    for _ in 0..3 {
+        let taken = store.take(store.epoch(), &[run(9_001).id, run(9_100).id]).await.unwrap();
+        let Some(Ok(Taken::Here(loaded))) = taken.into_iter().nth(1) else { panic!("it is not here") };
         assert!(loaded.rows.unwrap() == journal.rows());
     }
 }

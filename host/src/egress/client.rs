@@ -13,7 +13,8 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::connector::{Connections, connections};
+use super::connections::Connections;
+use super::connector::connector;
 use super::guard::{Lookup, denied, system_lookup};
 use super::headers::Headers;
 use super::hop::{Hop, strip_credentials};
@@ -58,7 +59,7 @@ impl Egress {
         let policy = Arc::new(policy);
         let requests = size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            connections: connections(tls, Arc::clone(&policy), lookup, requests),
+            connections: Connections::new(connector(tls, Arc::clone(&policy), lookup), requests),
             policy,
             secrets,
             traffic: Traffic::default(),
@@ -123,7 +124,8 @@ impl Egress {
             let failed = |message: String| Failure::new(kind::HTTP, message);
             let request = hop.request(headers.to(&hop)?).map_err(failed)?;
             let request = request.map(|body| self.traffic.outgoing(body));
-            let response = self.connections.request(request).await.map_err(|error| match denied(&error) {
+            let sent = self.connections.send(request).await;
+            let (mut connection, response) = sent.map_err(|error| match denied(&error) {
                 Some(denied) => not_permitted(denied),
                 None => failed(with_causes(format!("error sending request for url ({})", hop.url()), &error)),
             })?;
@@ -132,7 +134,11 @@ impl Egress {
                     self.secrets.permit_redirect(next.url())?;
                     hop = next;
                 }
-                None => return self.read(response).await?.redacted(&self.secrets).await,
+                None => {
+                    let answer = connection.drive(self.read(response)).await?;
+                    self.connections.keep(connection).await;
+                    return answer.redacted(&self.secrets).await;
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod address;
 mod client;
+mod connections;
 mod connector;
 #[cfg(test)]
 mod forbidden;
@@ -10,6 +11,8 @@ mod headers;
 mod hop;
 mod message;
 mod policy;
+#[cfg(test)]
+mod reuse;
 #[cfg(test)]
 mod secrecy;
 #[cfg(test)]

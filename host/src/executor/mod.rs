@@ -34,6 +34,7 @@ pub use start::{StartRequest, Started};
 use self::alarms::Alarms;
 use self::loader::Loader;
 use self::waiters::Waiters;
+use crate::attentive::attentive;
 use crate::config::{Config, Limits};
 use crate::egress::{Policy, Tls};
 use crate::engine::{Command, Compiler, Engine};
@@ -135,7 +136,7 @@ impl WorkflowExecutor {
             WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&tenants));
         let shutdown = CancellationToken::new();
         let inner = Inner {
-            writer: Writer::new(Arc::clone(&store), limits.write_queue_bytes)?,
+            writer: Writer::new(Arc::clone(&store), limits.write_queue_bytes, limits.stay_awake)?,
             loader: Loader::new(Arc::clone(&store)),
             slots,
             store,
@@ -247,7 +248,7 @@ impl WorkflowExecutor {
         runs.insert(run, Handle { commands });
         drop(runs);
         let task = drive::Drive::new(Arc::clone(&self.inner), run, Arc::clone(tenant), begun, queue);
-        self.inner.tasks.spawn(task.run());
+        self.inner.tasks.spawn(attentive(task.run()));
     }
 }
 

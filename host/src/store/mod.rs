@@ -3,6 +3,7 @@
 //! [`Store`] is what a database must do; [`Writer`] is the group commit in front of it, the same
 //! for every store.
 
+mod awake;
 mod backlog;
 pub mod directory;
 mod error;
@@ -193,7 +194,7 @@ pub trait Store: Send + Sync + 'static {
     /// The run of this tenant's workflow that this key started.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
-    /// Runs with their journals, each as it is at one moment; the answers are in the order of `ids`.
+    /// Runs with their journals, each as it is at one moment; the answers are in the order of `ids`, which has each once.
     /// That one of them cannot be read does not keep the others from being.
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError>;
 

@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
 
+use super::awake::Awake;
 use super::backlog::Backlog;
 use super::{Epoch, Store, StoreError, Write, Written};
+use crate::attentive::attentive;
 use crate::journal::{Changes, Run, RunId};
 use crate::tenants::Account;
 
@@ -97,15 +99,17 @@ struct Shared {
     last_error: Mutex<Option<StoreError>>,
     /// Commits work again after one failed.
     recovered: Notify,
+    awake: Awake,
 }
 
 impl Writer {
     /// Starts the writer's thread, which ends when all ends of its queue are gone. `queue_bytes`
-    /// bounds what waits to be written. Call it within a Tokio runtime.
+    /// bounds what waits to be written; cores are kept awake for `stay_awake` after a commit of a run without company.
+    /// Call it within a Tokio runtime.
     ///
     /// # Errors
     /// [`io::Error`] if there can be no more threads.
-    pub fn new(store: Arc<dyn Store>, queue_bytes: usize) -> io::Result<Self> {
+    pub fn new(store: Arc<dyn Store>, queue_bytes: usize, stay_awake: Duration) -> io::Result<Self> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let blocks = store.blocks();
         let shared = Arc::new(Shared {
@@ -114,6 +118,7 @@ impl Writer {
             company: AtomicUsize::new(0),
             last_error: Mutex::default(),
             recovered: Notify::new(),
+            awake: Awake::new(stay_awake),
         });
         let runtime = tokio::runtime::Handle::current();
         let writing = write(Arc::clone(&shared), jobs);
@@ -121,7 +126,7 @@ impl Writer {
             let thread = std::thread::Builder::new().name("forge-writer".to_owned());
             thread.spawn(move || runtime.block_on(writing))?;
         } else {
-            runtime.spawn(writing);
+            runtime.spawn(attentive(writing));
         }
         let places = u32::try_from(queue_bytes.div_ceil(PLACE)).unwrap_or(u32::MAX).clamp(1, 1 << 20);
         let room = Arc::new(Semaphore::new(places as usize));
@@ -290,6 +295,10 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             shared.pending.fetch_sub(jobs, Ordering::AcqRel);
             shared.note(error);
         }
+        match shared.company.load(Ordering::Relaxed) {
+            ..2 => shared.awake.touch(),
+            2.. => shared.awake.crowded(),
+        }
         took = began.elapsed();
     }
 }
@@ -309,12 +318,14 @@ impl Shared {
             return ControlFlow::Continue(write);
         }
         let batch = [write];
+        self.awake.touch();
         let written = self.store.commit_here(epoch, &batch);
         self.pending.fetch_sub(1, Ordering::AcqRel);
         let Some(written) = written else {
             let [write] = batch;
             return ControlFlow::Continue(write);
         };
+        self.awake.touch();
         fate.settle(written.as_ref().map(|_| ()));
         self.note(written.as_ref().err().cloned());
         let nothing = || StoreError::Unavailable("the store answered nothing".to_owned());

@@ -144,11 +144,10 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let closing = CancellationToken::new();
     let router = api::router_until(executor.clone(), closing.clone());
-    let server = axum::serve(listener, router).with_graceful_shutdown(closing.clone().cancelled_owned());
-    let mut server = tokio::spawn(server.into_future());
+    let mut server = tokio::spawn(api::serve(listener, router, closing.clone()));
     let mut outcome = Ok(());
     tokio::select! {
-        ended = &mut server => return ended.context("the server broke off")?.context("the server failed"),
+        ended = &mut server => return ended.context("the server broke off"),
         signal = stop.recv() => tracing::info!(signal, "stopping"),
         () = executor.replaced() => outcome = Err(anyhow!(
             "another process serves this database under this node's name: give each a --node of its own"

@@ -53,17 +53,26 @@ fn key_holder(connection: &Connection, run: &Run) -> Result<Option<RunId>, Store
     Ok(holder.map(|holder| holder.id))
 }
 
-/// Writes the runs that changed in this batch.
-pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
+/// Writes the runs that changed in this batch; gives the numbers of those that are new.
+pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<Vec<Option<i64>>, StoreError> {
+    let mut insert = connection.prepare_cached(INSERT)?;
     let mut upsert = connection.prepare_cached(&format!("{INSERT}{ON_EXISTING}"))?;
+    let mut numbers = Vec::with_capacity(batch.len());
     for write in batch {
+        let mut number = None;
         if let Write::Save(_, changes) = write
             && let Some(run) = &changes.run
         {
-            put(&mut upsert, run)?;
+            if changes.new_run {
+                put(&mut insert, run)?;
+                number = Some(connection.last_insert_rowid());
+            } else {
+                put(&mut upsert, run)?;
+            }
         }
+        numbers.push(number);
     }
-    Ok(())
+    Ok(numbers)
 }
 
 /// The place of a run in the order in which they began, which is part of its rows' keys.

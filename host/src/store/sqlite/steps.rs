@@ -13,11 +13,13 @@ const TABLE: &str = "forge_steps";
 /// Rows that a run has room for. The schema has this number, too.
 const ROWS: i64 = 1 << 24;
 
-const UPSERT: &str = "INSERT INTO forge_steps (key, kind, name, status, input, result, started_at, \
+const INSERT: &str = "INSERT INTO forge_steps (key, kind, name, status, input, result, started_at, \
      completed_at, error, error_kind, error_retryable, scope_step, scope_attempt, call_index, fingerprint, options, \
      attempt, attempt_orders, call_order, wake_at) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-     ON CONFLICT (key) DO UPDATE SET status = excluded.status, result = excluded.result, \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// What never changes is left alone.
+const ON_EXISTING: &str = " ON CONFLICT (key) DO UPDATE SET status = excluded.status, result = excluded.result, \
      completed_at = excluded.completed_at, error = excluded.error, error_kind = excluded.error_kind, \
      error_retryable = excluded.error_retryable, attempt = excluded.attempt, \
      attempt_orders = excluded.attempt_orders, call_order = excluded.call_order, wake_at = excluded.wake_at";
@@ -37,18 +39,28 @@ const ROOM: usize = 1 << 16;
 /// a hundred rows.
 const LONG: i64 = 1 << 11;
 
-/// Writes the journal rows that changed in this batch.
-pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
-    let mut upsert = connection.prepare_cached(UPSERT)?;
-    for write in batch {
+/// Writes the journal rows that changed in this batch. `numbers` has those of the runs that are new.
+pub(super) fn save(
+    connection: &Connection,
+    batch: &[Write],
+    numbers: &[Option<i64>],
+) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(INSERT)?;
+    let mut upsert = connection.prepare_cached(&format!("{INSERT}{ON_EXISTING}"))?;
+    for (write, number) in batch.iter().zip(numbers) {
         if let Write::Save(id, changes) = write {
             if changes.rows.is_empty() {
                 continue;
             }
             let gone = || StoreError::Corrupt { table: "forge_runs", why: format!("run {id} is gone") };
-            let run = runs::number(connection, *id)?.ok_or_else(gone)?;
-            for row in &changes.rows {
-                put(&mut upsert, key(run, row.seq)?, row)?;
+            let number = match *number {
+                Some(number) => number,
+                None => runs::number(connection, *id)?.ok_or_else(gone)?,
+            };
+            let known = changes.rows.len().saturating_sub(changes.new_rows);
+            for (place, row) in changes.rows.iter().enumerate() {
+                let statement = if place < known { &mut upsert } else { &mut insert };
+                put(statement, key(number, row.seq)?, row)?;
             }
         }
     }
@@ -63,12 +75,12 @@ fn key(run: i64, seq: u64) -> Result<i64, StoreError> {
     }
 }
 
-fn put(upsert: &mut CachedStatement<'_>, key: i64, row: &Row) -> Result<(), StoreError> {
+fn put(statement: &mut CachedStatement<'_>, key: i64, row: &Row) -> Result<(), StoreError> {
     let failure = row.failure.as_ref();
     let options = row.options.as_deref().map(|options| serde_json::to_string(options).unwrap_or_default());
     let attempt_orders = (!row.attempt_orders.is_empty())
         .then(|| serde_json::to_string(&row.attempt_orders).unwrap_or_default());
-    upsert.execute(params![
+    statement.execute(params![
         key,
         row.kind.as_str(),
         &*row.name,
