@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt as _;
