@@ -1,5 +1,6 @@
 //! Which requests share a connection, over TCP with a server of this process.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,6 +15,7 @@ use crate::secrets::Secrets;
 
 /// A server that counts its connections and hands each to somebody else.
 struct Server {
+    address: SocketAddr,
     url: Arc<str>,
     connections: Arc<AtomicUsize>,
     accepted: mpsc::UnboundedReceiver<TcpStream>,
@@ -22,7 +24,8 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap()).into();
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}/").into();
         let (accept, accepted) = mpsc::unbounded_channel();
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
@@ -32,7 +35,7 @@ impl Server {
                 let _ = accept.send(stream);
             }
         });
-        Self { url, connections, accepted }
+        Self { address, url, connections, accepted }
     }
 
     fn connections(&self) -> usize {
@@ -83,7 +86,7 @@ async fn one_request_after_the_other_takes_one_connection() {
 
 #[tokio::test]
 async fn a_connection_that_its_server_closed_is_replaced_and_the_request_arrives_once() {
-    let (mut server, egress) = (Server::start().await, egress(8));
+    let (mut server, mut other, egress) = (Server::start().await, Server::start().await, egress(8));
     for _ in 0..3 {
         let (sent, stream) = tokio::join!(egress.send(get(&server.url), "run:0"), async {
             let mut stream = server.accepted.recv().await.unwrap();
@@ -92,6 +95,9 @@ async fn a_connection_that_its_server_closed_is_replaced_and_the_request_arrives
         });
         sent.unwrap();
         drop(stream);
+        // What happened before this is known by then.
+        let _connected = TcpStream::connect(other.address).await.unwrap();
+        other.accepted.recv().await.unwrap();
     }
     assert_eq!(server.connections(), 3);
 }
