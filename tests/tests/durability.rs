@@ -33,7 +33,17 @@ struct Watched {
 
 impl Watched {
     async fn open(directory: &Path, change: impl FnOnce(&mut Limits)) -> Self {
+        Self::open_watched(directory, change, |_| {}).await
+    }
+
+    /// The same with something that must be there before any run goes on.
+    async fn open_watched(
+        directory: &Path,
+        change: impl FnOnce(&mut Limits),
+        prepare: impl FnOnce(&Arc<Watch>),
+    ) -> Self {
         let (store, watch) = WatchedStore::open(&directory.join("forge.db")).await;
+        prepare(&watch);
         let mut limits = Limits { store_retry: Duration::from_millis(20), ..Limits::default() };
         limits.compensation_retry.backoff_ms = 20;
         change(&mut limits);
@@ -188,8 +198,9 @@ async fn crash_after(
     host.stop().await;
     let written = watch.batches() - before;
 
-    let host = Watched::open(directory.path(), |_| {}).await;
-    let wrong_later = check_requests(services, &host.watch);
+    let mut wrong_later = Arc::default();
+    let prepare = |watch: &Arc<Watch>| wrong_later = check_requests(services, watch);
+    let host = Watched::open_watched(directory.path(), |_| {}, prepare).await;
     let run = host.executor.start_with(request()).await.unwrap();
     let record = host.settled(run).await;
     let steps = host.executor.steps(run).await.unwrap();

@@ -3,7 +3,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use super::checkpoint::{self, Checkpointer};
 use crate::store::StoreError;
@@ -79,6 +79,27 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     checkpoint::watch(&connection);
     Ok(connection)
+}
+
+/// A statement that is looked for when it is needed: most commits need few of those that there are.
+pub(super) struct Prepared<'c> {
+    connection: &'c Connection,
+    sql: &'static str,
+    found: Option<CachedStatement<'c>>,
+}
+
+impl<'c> Prepared<'c> {
+    pub(super) fn new(connection: &'c Connection, sql: &'static str) -> Self {
+        Self { connection, sql, found: None }
+    }
+
+    pub(super) fn get(&mut self) -> Result<&mut CachedStatement<'c>, rusqlite::Error> {
+        let statement = match self.found.take() {
+            Some(statement) => statement,
+            None => self.connection.prepare_cached(self.sql)?,
+        };
+        Ok(self.found.insert(statement))
+    }
 }
 
 /// The connections that read: made when they are needed, and kept.

@@ -202,8 +202,8 @@ fn loaded(
 
 fn apply(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
     let written = runs::start(connection, batch)?;
-    let numbers = runs::save(connection, batch)?;
-    steps::save(connection, batch, &numbers)?;
+    runs::save(connection, batch)?;
+    steps::save(connection, batch)?;
     Ok(written)
 }
 

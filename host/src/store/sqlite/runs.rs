@@ -1,5 +1,6 @@
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
 
+use super::connection::Prepared;
 use super::decode::Columns;
 use crate::executor::{RunFilter, RunSummary};
 use crate::journal::{Pause, Run, RunId, Timestamp};
@@ -8,20 +9,29 @@ use crate::tenants::DEFAULT_TENANT;
 
 const TABLE: &str = "forge_runs";
 
-const INSERT: &str = "INSERT INTO forge_runs (id, workflow_name, version, digest, input, output, status, started_at, \
-     completed_at, deadline, wake_at, due_at, error, failure, stuck, pause_reason, pause_message, pause_from, \
-     idempotency_key, auth, trace_id, tenant, fuel) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+macro_rules! insert {
+    () => {
+        "INSERT INTO forge_runs (id, workflow_name, version, digest, input, output, status, started_at, \
+         completed_at, deadline, wake_at, due_at, error, failure, stuck, pause_reason, pause_message, pause_from, \
+         idempotency_key, auth, trace_id, tenant, fuel) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    };
+}
 
-const ON_KEY_TAKEN: &str =
-    " ON CONFLICT (tenant, workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
+const INSERT_UNLESS_KEY_TAKEN: &str = concat!(
+    insert!(),
+    " ON CONFLICT (tenant, workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
+);
 
 /// What never changes is left alone.
-const ON_EXISTING: &str = " ON CONFLICT (id) DO UPDATE SET output = excluded.output, status = excluded.status, \
+const UPSERT: &str = concat!(
+    insert!(),
+    " ON CONFLICT (id) DO UPDATE SET output = excluded.output, status = excluded.status, \
      completed_at = excluded.completed_at, wake_at = excluded.wake_at, due_at = excluded.due_at, \
      error = excluded.error, failure = excluded.failure, stuck = excluded.stuck, \
      pause_reason = excluded.pause_reason, pause_message = excluded.pause_message, pause_from = excluded.pause_from, \
-     fuel = excluded.fuel";
+     fuel = excluded.fuel"
+);
 
 const SELECT: &str = "SELECT id, workflow_name, version, digest, input, output, status, started_at, completed_at, \
      deadline, wake_at, failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id, \
@@ -33,12 +43,12 @@ const BEFORE: &str = " AND number < \
 
 /// Inserts the runs that begin in this batch, and says for each write what became of it.
 pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-    let mut insert = connection.prepare_cached(&format!("{INSERT}{ON_KEY_TAKEN}"))?;
+    let mut insert = Prepared::new(connection, INSERT_UNLESS_KEY_TAKEN);
     let mut written = Vec::with_capacity(batch.len());
     for write in batch {
         let taken = match write {
             // There is one node, which is there for all runs.
-            Write::Start(run) | Write::Offer(run) if put(&mut insert, run)? == 0 => {
+            Write::Start(run) | Write::Offer(run) if put(insert.get()?, run)? == 0 => {
                 key_holder(connection, run)?
             }
             Write::Start(_) | Write::Offer(_) | Write::Save(..) => None,
@@ -53,26 +63,17 @@ fn key_holder(connection: &Connection, run: &Run) -> Result<Option<RunId>, Store
     Ok(holder.map(|holder| holder.id))
 }
 
-/// Writes the runs that changed in this batch; gives the numbers of those that are new.
-pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<Vec<Option<i64>>, StoreError> {
-    let mut insert = connection.prepare_cached(INSERT)?;
-    let mut upsert = connection.prepare_cached(&format!("{INSERT}{ON_EXISTING}"))?;
-    let mut numbers = Vec::with_capacity(batch.len());
+/// Writes the runs that changed in this batch.
+pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
+    let mut upsert = Prepared::new(connection, UPSERT);
     for write in batch {
-        let mut number = None;
         if let Write::Save(_, changes) = write
             && let Some(run) = &changes.run
         {
-            if changes.new_run {
-                put(&mut insert, run)?;
-                number = Some(connection.last_insert_rowid());
-            } else {
-                put(&mut upsert, run)?;
-            }
+            put(upsert.get()?, run)?;
         }
-        numbers.push(number);
     }
-    Ok(numbers)
+    Ok(())
 }
 
 /// The place of a run in the order in which they began, which is part of its rows' keys.

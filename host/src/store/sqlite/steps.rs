@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::connection::Readers;
+use super::connection::{Prepared, Readers};
 use super::decode::Columns;
 use super::runs;
 use crate::journal::{Failure, Row, RunId, Scope};
@@ -13,13 +13,12 @@ const TABLE: &str = "forge_steps";
 /// Rows that a run has room for. The schema has this number, too.
 const ROWS: i64 = 1 << 24;
 
-const INSERT: &str = "INSERT INTO forge_steps (key, kind, name, status, input, result, started_at, \
+/// What never changes is left alone.
+const UPSERT: &str = "INSERT INTO forge_steps (key, kind, name, status, input, result, started_at, \
      completed_at, error, error_kind, error_retryable, scope_step, scope_attempt, call_index, fingerprint, options, \
      attempt, attempt_orders, call_order, wake_at) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-
-/// What never changes is left alone.
-const ON_EXISTING: &str = " ON CONFLICT (key) DO UPDATE SET status = excluded.status, result = excluded.result, \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+     ON CONFLICT (key) DO UPDATE SET status = excluded.status, result = excluded.result, \
      completed_at = excluded.completed_at, error = excluded.error, error_kind = excluded.error_kind, \
      error_retryable = excluded.error_retryable, attempt = excluded.attempt, \
      attempt_orders = excluded.attempt_orders, call_order = excluded.call_order, wake_at = excluded.wake_at";
@@ -39,28 +38,18 @@ const ROOM: usize = 1 << 16;
 /// a hundred rows.
 const LONG: i64 = 1 << 11;
 
-/// Writes the journal rows that changed in this batch. `numbers` has those of the runs that are new.
-pub(super) fn save(
-    connection: &Connection,
-    batch: &[Write],
-    numbers: &[Option<i64>],
-) -> Result<(), StoreError> {
-    let mut insert = connection.prepare_cached(INSERT)?;
-    let mut upsert = connection.prepare_cached(&format!("{INSERT}{ON_EXISTING}"))?;
-    for (write, number) in batch.iter().zip(numbers) {
+/// Writes the journal rows that changed in this batch.
+pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
+    let mut upsert = Prepared::new(connection, UPSERT);
+    for write in batch {
         if let Write::Save(id, changes) = write {
             if changes.rows.is_empty() {
                 continue;
             }
             let gone = || StoreError::Corrupt { table: "forge_runs", why: format!("run {id} is gone") };
-            let number = match *number {
-                Some(number) => number,
-                None => runs::number(connection, *id)?.ok_or_else(gone)?,
-            };
-            let known = changes.rows.len().saturating_sub(changes.new_rows);
-            for (place, row) in changes.rows.iter().enumerate() {
-                let statement = if place < known { &mut upsert } else { &mut insert };
-                put(statement, key(number, row.seq)?, row)?;
+            let run = runs::number(connection, *id)?.ok_or_else(gone)?;
+            for row in &changes.rows {
+                put(upsert.get()?, key(run, row.seq)?, row)?;
             }
         }
     }
