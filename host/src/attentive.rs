@@ -4,7 +4,6 @@
 //! Tokio then puts it at the end of a queue and wakes another thread, which may take it to a core where nothing of it
 //! is in a cache. With one run in flight that was half of what a step took beside the disk and the network.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -42,9 +41,10 @@ impl Wake for Bell {
     }
 }
 
-/// The same future; it is polled again at once when it is woken while it is polled.
-pub(crate) async fn attentive<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
+/// The same future; it is polled again at once when it is woken while it is polled. It is on the heap, because it is
+/// large, and would be moved into its task.
+pub(crate) fn attentive<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let mut future = Box::pin(future);
     let bell = Arc::new(Bell { state: AtomicU8::new(RESTING), task: AtomicWaker::new() });
     let waker = Waker::from(Arc::clone(&bell));
     std::future::poll_fn(move |task| {
@@ -64,11 +64,11 @@ pub(crate) async fn attentive<T>(future: impl Future<Output = T>) -> T {
         task.waker().wake_by_ref();
         Poll::Pending
     })
-    .await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::atomic::AtomicUsize;
 
     use futures::FutureExt as _;

@@ -31,7 +31,8 @@ pub struct Limits {
     /// have half of it. Default 64 MiB: far more than one commit takes.
     pub write_queue_bytes: usize,
     /// For how long cores are kept awake after a commit of a run without company, so that neither the disk's answer nor
-    /// that of a server finds them asleep. Zero: not at all. Default 500 µs: about what a step with a request takes.
+    /// that of a server finds them asleep; with SQLite only. Zero: not at all. Default 500 µs: about what a step with
+    /// a request takes.
     pub stay_awake: Duration,
     /// How long the host waits before it tries again to work with a store that failed. Default 1 s.
     pub store_retry: Duration,

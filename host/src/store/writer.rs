@@ -104,7 +104,8 @@ struct Shared {
 
 impl Writer {
     /// Starts the writer's thread, which ends when all ends of its queue are gone. `queue_bytes`
-    /// bounds what waits to be written; cores are kept awake for `stay_awake` after a commit of a run without company.
+    /// bounds what waits to be written; where the store blocks, cores are kept awake for `stay_awake` after a commit of a
+    /// run without company.
     /// Call it within a Tokio runtime.
     ///
     /// # Errors
@@ -118,7 +119,8 @@ impl Writer {
             company: AtomicUsize::new(0),
             last_error: Mutex::default(),
             recovered: Notify::new(),
-            awake: Awake::new(stay_awake),
+            // A server on the same machine is rather kept from its work (docs/decisions/0016).
+            awake: Awake::new(if blocks { stay_awake } else { Duration::ZERO }),
         });
         let runtime = tokio::runtime::Handle::current();
         let writing = write(Arc::clone(&shared), jobs);
