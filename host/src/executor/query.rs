@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -74,7 +73,7 @@ impl WorkflowExecutor {
     ) -> Option<WorkflowRecord> {
         tokio::select! {
             biased;
-            rested = waiter.rested() => rested.map(Arc::unwrap_or_clone),
+            rested = waiter.rested() => rested,
             () = patience => None,
             () = self.inner.shutdown.cancelled() => None,
         }

@@ -3,21 +3,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use super::WorkflowRecord;
 use crate::journal::RunId;
 
-type Rested = Option<Arc<WorkflowRecord>>;
-
-/// Runs that somebody waits for. Never iterated.
+/// Runs that somebody waits for, with all who do. Never iterated.
 #[derive(Default)]
-pub(super) struct Waiters(Mutex<HashMap<RunId, watch::Sender<Rested>>>);
+pub(super) struct Waiters(Mutex<HashMap<RunId, Vec<oneshot::Sender<WorkflowRecord>>>>);
 
 impl Waiters {
     /// Waits for a run from now on.
     pub(super) fn wait_for(self: &Arc<Self>, run: RunId) -> Waiter {
-        let rested = self.lock().entry(run).or_insert_with(|| watch::channel(None).0).subscribe();
+        let (sender, rested) = oneshot::channel();
+        self.lock().entry(run).or_default().push(sender);
         Waiter { waiters: Arc::clone(self), run, rested }
     }
 
@@ -29,13 +28,17 @@ impl Waiters {
     /// A run is final or paused, and that is durable: tells those who wait. `record` is made only
     /// if there is anybody.
     pub(super) fn tell(&self, run: RunId, record: impl FnOnce() -> WorkflowRecord) {
-        let waiting = self.lock().remove(&run);
-        if let Some(waiting) = waiting {
-            waiting.send_replace(Some(Arc::new(record())));
+        let mut waiting = self.lock().remove(&run).unwrap_or_default();
+        let Some(last) = waiting.pop() else { return };
+        let record = record();
+        // Who no longer waits needs no answer.
+        for waiter in waiting {
+            let _ = waiter.send(record.clone());
         }
+        let _ = last.send(record);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<Rested>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Vec<oneshot::Sender<WorkflowRecord>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -44,22 +47,25 @@ impl Waiters {
 pub(super) struct Waiter {
     waiters: Arc<Waiters>,
     run: RunId,
-    rested: watch::Receiver<Rested>,
+    rested: oneshot::Receiver<WorkflowRecord>,
 }
 
 impl Waiter {
-    /// The run when it has come to rest.
-    pub(super) async fn rested(&mut self) -> Rested {
-        self.rested.wait_for(Option::is_some).await.ok()?.clone()
+    /// The run when it has come to rest, once.
+    pub(super) async fn rested(&mut self) -> Option<WorkflowRecord> {
+        (&mut self.rested).await.ok()
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
+        self.rested.close();
         let mut waiters = self.waiters.lock();
-        // This one is still counted.
-        if waiters.get(&self.run).is_some_and(|rested| rested.receiver_count() <= 1) {
-            waiters.remove(&self.run);
+        if let Some(waiting) = waiters.get_mut(&self.run) {
+            waiting.retain(|waiter| !waiter.is_closed());
+            if waiting.is_empty() {
+                waiters.remove(&self.run);
+            }
         }
     }
 }

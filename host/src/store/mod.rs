@@ -5,6 +5,7 @@
 
 mod awake;
 mod backlog;
+mod company;
 pub mod directory;
 mod error;
 mod nodes;

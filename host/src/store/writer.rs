@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, onesho
 
 use super::awake::Awake;
 use super::backlog::Backlog;
+use super::company::Company;
 use super::{Epoch, Store, StoreError, Write, Written};
 use crate::attentive::attentive;
 use crate::journal::{Changes, Run, RunId};
@@ -28,13 +29,6 @@ const SHARED_BATCH_ROWS: usize = BATCH_ROWS / 4;
 
 /// Bytes that one place in the queue stands for.
 const PLACE: usize = 1 << 10;
-
-/// Jobs in a batch from which on the next one is waited for: so many runs are at work that others
-/// will soon have something to write, too. It is waited for as long as the last commit took.
-const COMPANY: usize = 4;
-
-/// It is not waited for when a commit takes longer: then enough comes together meanwhile.
-const GATHER: Duration = Duration::from_millis(1);
 
 type Reply = oneshot::Sender<Result<Written, StoreError>>;
 
@@ -52,15 +46,20 @@ struct Job {
 type Room = [OwnedSemaphorePermit; 2];
 
 /// What became of the writes of one [`RunWriter`].
-#[derive(Default)]
 struct Fate {
     /// One was lost.
     broken: AtomicBool,
     /// What became of the first.
     first: SetOnce<Result<(), StoreError>>,
+    shared: Arc<Shared>,
 }
 
 impl Fate {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.company.enter();
+        Self { broken: AtomicBool::new(false), first: SetOnce::new(), shared: Arc::clone(shared) }
+    }
+
     fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }
@@ -73,6 +72,12 @@ impl Fate {
             // Whoever writes has written all before.
             let _ = self.first.set(written.map_err(StoreError::clone));
         }
+    }
+}
+
+impl Drop for Fate {
+    fn drop(&mut self) {
+        self.shared.company.leave();
     }
 }
 
@@ -92,10 +97,7 @@ pub struct Writer {
 /// What the writer's thread and those who write for themselves have in common.
 struct Shared {
     store: Arc<dyn Store>,
-    /// Jobs that are queued or under way.
-    pending: AtomicUsize,
-    /// Jobs in the last batch of the thread.
-    company: AtomicUsize,
+    company: Company,
     last_error: Mutex<Option<StoreError>>,
     /// Commits work again after one failed.
     recovered: Notify,
@@ -115,8 +117,7 @@ impl Writer {
         let blocks = store.blocks();
         let shared = Arc::new(Shared {
             store,
-            pending: AtomicUsize::new(0),
-            company: AtomicUsize::new(0),
+            company: Company::default(),
             last_error: Mutex::default(),
             recovered: Notify::new(),
             // A server on the same machine is rather kept from its work (docs/decisions/0016).
@@ -149,7 +150,8 @@ impl Writer {
     /// For the writes of one activation of a run in this epoch.
     pub fn for_run(&self, epoch: Epoch, run: RunId, account: &Arc<Account>) -> RunWriter {
         let (account, room) = (Arc::clone(account), self.room_of(&account.tenant));
-        RunWriter { epoch, run, account, room, writer: self.clone(), fate: Arc::default() }
+        let fate = Arc::new(Fate::new(&self.shared));
+        RunWriter { epoch, run, account, room, writer: self.clone(), fate }
     }
 
     /// A tenant's part of the queue.
@@ -237,10 +239,12 @@ impl RunWriter {
             taken.map_err(|_| StoreError::Closed)
         };
         let room = [take(&self.room).await?, take(room).await?];
-        self.writer.shared.pending.fetch_add(1, Ordering::AcqRel);
+        self.writer.shared.company.queued();
         let (tenant, fate) = (Arc::clone(&self.account.tenant), Arc::clone(&self.fate));
         let job = Job { tenant, epoch: self.epoch, write, fate, reply, _room: room };
-        self.writer.queue.send(job).map_err(|_| StoreError::Closed)
+        self.writer.queue.send(job).map_err(|_| StoreError::Closed)?;
+        self.writer.shared.company.announce();
+        Ok(())
     }
 
     async fn send_and_wait(&self, write: Write) -> Result<Written, StoreError> {
@@ -270,8 +274,8 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             let Some(job) = jobs.recv().await else { return };
             backlog.push(&Arc::clone(&job.tenant), job);
         }
-        if shared.store.blocks() && shared.company.load(Ordering::Relaxed) >= COMPANY && took < GATHER {
-            gather(took);
+        if shared.store.blocks() {
+            shared.company.gather(took);
         }
         while let Ok(job) = jobs.try_recv() {
             backlog.push(&Arc::clone(&job.tenant), job);
@@ -285,7 +289,8 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             rows += job.write.rows();
             batch.push(job);
         }
-        shared.company.store(batch.len(), Ordering::Relaxed);
+        let size = batch.len();
+        shared.company.commits(size);
         let began = Instant::now();
         while let Some(Job { epoch, .. }) = batch.first() {
             // More than one if this node lost its lease a moment ago: those of the old epoch fail.
@@ -294,10 +299,10 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             let others = batch.split_off(others);
             let jobs = batch.len();
             let error = commit(shared.store.as_ref(), epoch, std::mem::replace(&mut batch, others)).await;
-            shared.pending.fetch_sub(jobs, Ordering::AcqRel);
+            shared.company.done(jobs);
             shared.note(error);
         }
-        match shared.company.load(Ordering::Relaxed) {
+        match size {
             ..2 => shared.awake.touch(),
             2.. => shared.awake.crowded(),
         }
@@ -314,15 +319,13 @@ impl Shared {
         write: Write,
         fate: &Fate,
     ) -> ControlFlow<Result<Written, StoreError>, Write> {
-        let alone = self.company.load(Ordering::Relaxed) < COMPANY
-            && self.pending.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if !alone {
+        if !self.company.is_alone() {
             return ControlFlow::Continue(write);
         }
         let batch = [write];
         self.awake.touch();
         let written = self.store.commit_here(epoch, &batch);
-        self.pending.fetch_sub(1, Ordering::AcqRel);
+        self.company.done(1);
         let Some(written) = written else {
             let [write] = batch;
             return ControlFlow::Continue(write);
@@ -351,15 +354,6 @@ impl Shared {
         }
         *last_error = error;
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "no waiting for anything: the time is what makes a batch larger"
-)]
-fn gather(time: Duration) {
-    // This thread does nothing else.
-    std::thread::sleep(time);
 }
 
 /// Commits a batch and answers its jobs; gives back why it failed.
