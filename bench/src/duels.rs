@@ -39,8 +39,11 @@ pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Hos
         if bench.has(Workload::W2) {
             let round_trip = limits::http::latency(&bench.effects, TURN / 2).await?;
             let commit = journal.commits(TURN).await?.median;
-            let step = latency(host, &http_steps::start(bench, STEPS)).await? / f64::from(STEPS);
+            let run = latency(host, &http_steps::start(bench, STEPS)).await?;
+            let longer = latency(host, &http_steps::start(bench, 2 * STEPS)).await?;
+            let [step, further] = [run, longer - run].map(|time| time / f64::from(STEPS));
             bench.measured.add_pair(Workload::W2, 1, Metric::Latency, step, round_trip + commit);
+            bench.measured.add_pair(Workload::W2, 1, Metric::FurtherStep, further, round_trip + commit);
         }
         if bench.has(Workload::W3) {
             let commit = journal.commits(TURN).await?.median;

@@ -13,6 +13,8 @@ pub(crate) enum Metric {
     RunsPerSecond,
     /// From start to result, or of a step of it, the median in microseconds.
     Latency,
+    /// What a further step adds to a run, in microseconds.
+    FurtherStep,
     /// Journal rows a second.
     Rows,
     /// CPU time of the host for each run, in microseconds.

@@ -58,7 +58,8 @@ pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
         *at_64 = at_64.clone().at_least(RUNS_PER_SECOND);
     }
     figures.extend(steady::rates_of_two(measured, Workload::W2));
-    figures.extend([time_per_step(measured), syncs(measured), commits_per_effect(measured)]);
+    figures.extend([time_per_step(measured), time_for_a_further_step(measured)]);
+    figures.extend([syncs(measured), commits_per_effect(measured)]);
     figures.extend([statements(measured), statements_per_effect(measured)]);
     figures.extend(steady::cpu(measured, Workload::W2, 64));
     figures.into_iter().flatten().collect()
@@ -71,6 +72,13 @@ fn time_per_step(measured: &Measurements) -> Option<Figure> {
         Kind::Sqlite => 1.3,
         Kind::Postgres => 1.4,
     });
+    Some(figure.in_turns_with("a round trip and a commit", step))
+}
+
+/// Without the run's own start and end, which are a commit and a round trip.
+fn time_for_a_further_step(measured: &Measurements) -> Option<Figure> {
+    let step = measured.pair(Workload::W2, 1, Metric::FurtherStep)?;
+    let figure = Figure::of(Workload::W2, "time for a further step, p50", step.value, "µs").in_flight(1);
     Some(figure.in_turns_with("a round trip and a commit", step))
 }
 
