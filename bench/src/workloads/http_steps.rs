@@ -66,19 +66,21 @@ pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
 }
 
 fn time_per_step(measured: &Measurements) -> Option<Figure> {
-    let step = measured.pair(Workload::W2, 1, Metric::Latency)?;
-    let figure = Figure::of(Workload::W2, "time for a step, p50", step.value, "µs").in_flight(1);
-    let figure = figure.at_most(match measured.database() {
+    let most = match measured.database() {
         Kind::Sqlite => 1.3,
         Kind::Postgres => 1.4,
-    });
-    Some(figure.in_turns_with("a round trip and a commit", step))
+    };
+    Some(step(measured, "time for a step, p50", Metric::Latency)?.at_most(most))
 }
 
 /// Without the run's own start and end, which are a commit and a round trip.
 fn time_for_a_further_step(measured: &Measurements) -> Option<Figure> {
-    let step = measured.pair(Workload::W2, 1, Metric::FurtherStep)?;
-    let figure = Figure::of(Workload::W2, "time for a further step, p50", step.value, "µs").in_flight(1);
+    step(measured, "time for a further step, p50", Metric::FurtherStep)
+}
+
+fn step(measured: &Measurements, name: &'static str, metric: Metric) -> Option<Figure> {
+    let step = measured.pair(Workload::W2, 1, metric)?;
+    let figure = Figure::of(Workload::W2, name, step.value, "µs").in_flight(1);
     Some(figure.in_turns_with("a round trip and a commit", step))
 }
 

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -73,7 +74,7 @@ impl WorkflowExecutor {
     ) -> Option<WorkflowRecord> {
         tokio::select! {
             biased;
-            rested = waiter.rested() => rested,
+            rested = waiter.rested() => rested.map(Arc::unwrap_or_clone),
             () = patience => None,
             () = self.inner.shutdown.cancelled() => None,
         }

@@ -3,20 +3,21 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use super::WorkflowRecord;
 use crate::journal::RunId;
 
-/// Runs that somebody waits for, with all who do. Never iterated.
+type Rested = Option<Arc<WorkflowRecord>>;
+
+/// Runs that somebody waits for. Never iterated.
 #[derive(Default)]
-pub(super) struct Waiters(Mutex<HashMap<RunId, Vec<oneshot::Sender<WorkflowRecord>>>>);
+pub(super) struct Waiters(Mutex<HashMap<RunId, watch::Sender<Rested>>>);
 
 impl Waiters {
     /// Waits for a run from now on.
     pub(super) fn wait_for(self: &Arc<Self>, run: RunId) -> Waiter {
-        let (sender, rested) = oneshot::channel();
-        self.lock().entry(run).or_default().push(sender);
+        let rested = self.lock().entry(run).or_insert_with(|| watch::channel(None).0).subscribe();
         Waiter { waiters: Arc::clone(self), run, rested }
     }
 
@@ -28,17 +29,13 @@ impl Waiters {
     /// A run is final or paused, and that is durable: tells those who wait. `record` is made only
     /// if there is anybody.
     pub(super) fn tell(&self, run: RunId, record: impl FnOnce() -> WorkflowRecord) {
-        let mut waiting = self.lock().remove(&run).unwrap_or_default();
-        let Some(last) = waiting.pop() else { return };
-        let record = record();
-        // Who no longer waits needs no answer.
-        for waiter in waiting {
-            let _ = waiter.send(record.clone());
+        let waiting = self.lock().remove(&run);
+        if let Some(waiting) = waiting {
+            waiting.send_replace(Some(Arc::new(record())));
         }
-        let _ = last.send(record);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Vec<oneshot::Sender<WorkflowRecord>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<Rested>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,25 +44,22 @@ impl Waiters {
 pub(super) struct Waiter {
     waiters: Arc<Waiters>,
     run: RunId,
-    rested: oneshot::Receiver<WorkflowRecord>,
+    rested: watch::Receiver<Rested>,
 }
 
 impl Waiter {
-    /// The run when it has come to rest, once.
-    pub(super) async fn rested(&mut self) -> Option<WorkflowRecord> {
-        (&mut self.rested).await.ok()
+    /// The run when it has come to rest.
+    pub(super) async fn rested(&mut self) -> Rested {
+        self.rested.wait_for(Option::is_some).await.ok()?.clone()
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.rested.close();
         let mut waiters = self.waiters.lock();
-        if let Some(waiting) = waiters.get_mut(&self.run) {
-            waiting.retain(|waiter| !waiter.is_closed());
-            if waiting.is_empty() {
-                waiters.remove(&self.run);
-            }
+        // This one is still counted.
+        if waiters.get(&self.run).is_some_and(|rested| rested.receiver_count() <= 1) {
+            waiters.remove(&self.run);
         }
     }
 }

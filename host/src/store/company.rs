@@ -3,8 +3,8 @@
 //! What it commits together costs less, so while many runs are at work it waits for some of them. Not for all: those
 //! whose writes it commits have nothing to do meanwhile, and only the others keep the processor busy.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,8 @@ pub(super) struct Company {
     last: AtomicUsize,
     /// The writer's thread waits for more.
     gathers: AtomicBool,
-    thread: Mutex<Option<Thread>>,
+    /// The writer's thread, once it has waited.
+    thread: OnceLock<Thread>,
 }
 
 impl Company {
@@ -73,12 +74,14 @@ impl Company {
 
     fn wait(&self, at_most: Duration) {
         let began = Instant::now();
-        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current());
-        self.gathers.store(true, Ordering::SeqCst);
-        while !self.is_half()
-            && let Some(left) = at_most.checked_sub(began.elapsed())
-        {
-            thread::park_timeout(left);
+        self.thread.get_or_init(thread::current);
+        loop {
+            // Each time: whoever woke it has taken this back, and others may have begun to work since.
+            self.gathers.store(true, Ordering::SeqCst);
+            match at_most.checked_sub(began.elapsed()) {
+                Some(left) if !self.is_half() => thread::park_timeout(left),
+                _ => break,
+            }
         }
         self.gathers.store(false, Ordering::SeqCst);
     }
@@ -92,7 +95,7 @@ impl Company {
         if self.gathers.load(Ordering::SeqCst)
             && self.is_half()
             && self.gathers.swap(false, Ordering::SeqCst)
-            && let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+            && let Some(thread) = self.thread.get()
         {
             thread.unpark();
         }
