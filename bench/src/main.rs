@@ -17,6 +17,7 @@ mod plan;
 mod report;
 mod settings;
 mod stats;
+mod training;
 mod workloads;
 
 use std::path::Path;
@@ -44,11 +45,14 @@ fn main() -> ExitCode {
 fn run(settings: &Settings) -> Result<()> {
     let began = Instant::now();
     report::check_is_disk(&settings.folder)?;
-    let machine = report::describe(&settings.folder)?;
+    let machine = report::describe(&settings.folder, settings.plain)?;
     let mut bench = Bench::new(settings)?;
     let server = bench.describe_server()?.map(|server| format!("{server}\n")).unwrap_or_default();
     // One thread: the host needs the others more.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if settings.train {
+        return runtime.block_on(training::train(&bench));
+    }
     let measured = runtime.block_on(bench.run());
     // What was measured before a workload failed took minutes, and still says something.
     let figures = bench.figures();

@@ -16,6 +16,10 @@ pub(crate) struct Settings {
     /// host uses, and then two at the same time.
     #[arg(long, value_enum, value_name = "DATABASE", default_value_t)]
     pub(crate) database: Kind,
+    /// Measures the host as `cargo build --release` makes it, and not as `cargo xtask release` does, which takes three
+    /// times as long to make.
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// Smaller counts and shorter times: two minutes instead of ten. Figures are coarser.
     #[arg(long)]
     pub(crate) quick: bool,
@@ -28,6 +32,9 @@ pub(crate) struct Settings {
     /// Where databases are made and removed again. It must be on a disk, and PostgreSQL's user must reach it.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(crate) folder: PathBuf,
+    /// Lets the host work and measures nothing: for a host that counts what it does.
+    #[arg(long, hide = true)]
+    pub(crate) train: bool,
     /// The binary `forge`.
     #[arg(long, hide = true)]
     pub(crate) forge: PathBuf,
@@ -41,4 +48,5 @@ Examples:
   cargo xtask bench                      everything, in about ten minutes
   cargo xtask bench --quick W1 W3        two workloads, coarsely
   cargo xtask bench --database postgres  hosts that share a PostgreSQL database
+  cargo xtask bench --plain --quick      the host without a profile, which is made sooner
   cargo xtask bench --json figures.jsonl --markdown";

@@ -19,15 +19,19 @@ pub(crate) fn check_is_disk(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The machine in one line, and the commit that was measured.
-pub(crate) fn describe(folder: &Path) -> Result<String> {
+/// The machine in one line, the commit that was measured, and how it was compiled.
+pub(crate) fn describe(folder: &Path, plain: bool) -> Result<String> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cores = std::thread::available_parallelism()?;
     let processor = processor_in(&read("/proc/cpuinfo")).unwrap_or_else(|| "unknown processor".to_owned());
     let kernel = read("/proc/sys/kernel/osrelease");
     let memory = memory_in(&read("/proc/meminfo")).unwrap_or_default();
     let (disk, commit) = (file_system(folder)?, commit());
-    Ok(format!("{cores} × {processor}, {memory} GiB, {disk}, Linux {}, forge at {commit}", kernel.trim()))
+    let compiled = if plain { "without a profile" } else { "with a profile" };
+    Ok(format!(
+        "{cores} × {processor}, {memory} GiB, {disk}, Linux {}, forge at {commit} compiled {compiled}",
+        kernel.trim()
+    ))
 }
 
 fn file_system(folder: &Path) -> Result<String> {

@@ -58,7 +58,10 @@ pub(crate) fn output(command: &mut Command) -> Result<String, CommandError> {
 
 /// Runs a program to its end, at most for `limit`, and hands each line of its standard error to
 /// `progress`. Its standard output is dropped.
-pub(crate) fn run(
+///
+/// # Errors
+/// [`CommandError`] names the command and has its last lines.
+pub fn run(
     command: &mut Command,
     limit: Option<Duration>,
     progress: &mut dyn FnMut(&str),
