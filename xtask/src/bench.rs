@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: makes the host, the workflows and the benchmark, and runs it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::programs::Programs;
 use super::release;
@@ -16,7 +16,9 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     let (bench, forge) = if options.contains(&PLAIN) || options.contains(&"--help") {
         programs.bench_and_plain_host()?
     } else {
-        (programs.bench()?, release::program(&programs)?)
+        let forge = release::program(&programs)
+            .context("the program to hand out cannot be made; `--plain` measures one that takes less")?;
+        (programs.bench()?, forge)
     };
     let done = programs.command(&bench, &forge, options).status()?;
     ensure!(done.success(), "the benchmark failed; what it said is above");

@@ -21,6 +21,8 @@ impl Programs {
     pub(crate) fn prepare() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?;
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        // Compilers that are told of a file there run elsewhere.
+        let target = std::path::absolute(target)?;
         let toolchain = super::setup::wasm_target()?;
         let folder = target.join("bench");
         std::fs::create_dir_all(&folder)?;

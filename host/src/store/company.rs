@@ -141,6 +141,31 @@ mod tests {
         assert!(!company.is_alone());
     }
 
+    /// Somebody begins to work after the writer's thread was woken and before it has looked.
+    #[test]
+    fn no_waking_is_missed() {
+        for _ in 0..1_000 {
+            let company = company(4, 0);
+            let write = || {
+                company.queued();
+                company.announce();
+            };
+            thread::scope(|scope| {
+                let waits = scope.spawn(|| {
+                    let began = Instant::now();
+                    company.wait(FOR_EVER / 20);
+                    began.elapsed()
+                });
+                (0..2).for_each(|_| drop(scope.spawn(write)));
+                scope.spawn(|| {
+                    (0..2).for_each(|_| company.enter());
+                    write();
+                });
+                assert!(waits.join().unwrap() < FOR_EVER / 20);
+            });
+        }
+    }
+
     #[test]
     fn few_jobs_and_slow_commits_are_no_reason_to_wait() {
         let company = company(8, 0);
