@@ -60,7 +60,6 @@ impl Programs {
         let mut cargo = cargo();
         cargo.current_dir(&self.root).args(["build", "--release"]);
         cargo.args(packages.iter().flat_map(|package| ["--package", package]));
-        forget_package(&mut cargo);
         eprintln!("xtask: cargo build --release (the first time takes some minutes: wasmtime is large)");
         ensure!(cargo.status()?.success(), "the build failed; its errors are above");
         Ok(())
@@ -80,7 +79,10 @@ impl Programs {
     }
 }
 
-/// The cargo that runs this.
+/// The cargo that runs this, without what it says of the package `xtask`: build scripts that watch those variables would
+/// make it compile half of the host again.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    forget_package(&mut cargo);
+    cargo
 }

@@ -1,10 +1,10 @@
 //! `cargo xtask test`: every test, from one command, on a fresh clone.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use forge_toolchain::environment::forget_package;
+
+use super::programs::cargo;
 
 /// The repository's root, wherever cargo was called.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -59,14 +59,6 @@ impl Suite {
         let passed = cargo.status()?.success();
         Ok(Outcome { name: self.name, passed, took: started.elapsed() })
     }
-}
-
-/// The cargo that runs us, without what it says of the package `xtask`: build scripts that watch those
-/// variables would make it compile half of the host again.
-fn cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").as_deref().unwrap_or_else(|| "cargo".as_ref()));
-    forget_package(&mut cargo);
-    cargo
 }
 
 fn summary(outcomes: &[Outcome]) -> String {

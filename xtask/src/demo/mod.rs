@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use self::ledger::Ledger;
 use self::process::{Server, forget};
+use super::programs::cargo;
 
 /// How long the card is being charged while the host is killed.
 const SLOW_CHARGE_MS: u64 = 3_000;
@@ -51,12 +52,11 @@ fn say(text: &str) {
 }
 
 fn build(packages: &[&str]) -> Result<()> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo.arg("build");
     for package in packages {
         cargo.args(["--package", package]);
     }
-    forget(&mut cargo);
     println!("   cargo build {} (the first time takes some minutes: wasmtime is large)", packages.join(" "));
     ensure!(cargo.status()?.success(), "the build failed; its errors are above");
     Ok(())

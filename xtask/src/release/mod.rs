@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use forge_toolchain::environment::forget_package;
 
 use super::programs::{self, Programs};
 
@@ -68,7 +67,6 @@ fn compile(programs: &Programs, folder: &Path, which: &str, flag: &OsString) -> 
     let mut cargo = programs::cargo();
     cargo.args(["build", "--release", "--package", "forge-host", "--target", &host, "--target-dir"]);
     cargo.arg(folder).env("CARGO_ENCODED_RUSTFLAGS", with_flag(flag)).current_dir(programs.root());
-    forget_package(&mut cargo);
     eprintln!("xtask: compiling the program {which} (each of the two takes as long as any release build)");
     ensure!(cargo.status()?.success(), "the build failed; its errors are above");
     Ok(folder.join(host).join("release/forge"))
