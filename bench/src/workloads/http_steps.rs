@@ -84,15 +84,15 @@ fn step(measured: &Measurements, name: &'static str, metric: Metric) -> Option<F
     Some(figure.in_turns_with("a round trip and a commit", step))
 }
 
-/// A checkpoint now and then adds a sync that no request waits for, which is rounded away.
 fn syncs(measured: &Measurements) -> Option<Figure> {
-    let syncs = rounded(measured.of(Workload::W2, 1, Metric::Syncs)?);
+    let syncs = measured.of(Workload::W2, 1, Metric::Syncs)?;
     Some(Figure::of(Workload::W2, "syncs for a run", syncs, "").in_flight(1).at_most(11.0))
 }
 
-/// The same.
+/// A checkpoint now and then adds a sync that is not on a request's way, which is rounded away.
 fn commits_per_effect(measured: &Measurements) -> Option<Figure> {
-    let commits = rounded(measured.of(Workload::W2, 1, Metric::SyncsPerRequest)?);
+    let commits = measured.of(Workload::W2, 1, Metric::SyncsPerRequest)?;
+    let commits = (commits * 10.0).round() / 10.0;
     Some(Figure::of(Workload::W2, "commits for a further request", commits, "").in_flight(1).at_most(1.0))
 }
 
@@ -103,15 +103,11 @@ fn statements(measured: &Measurements) -> Option<Figure> {
 
 /// The node's signs of life are no run's, and are rounded away.
 fn statements_per_effect(measured: &Measurements) -> Option<Figure> {
-    let statements = rounded(measured.of(Workload::W2, 1, Metric::StatementsPerRequest)?);
+    let statements = measured.of(Workload::W2, 1, Metric::StatementsPerRequest)?;
+    let statements = (statements * 10.0).round() / 10.0;
     Some(
         Figure::of(Workload::W2, "statements for a further request", statements, "")
             .in_flight(1)
             .at_most(1.0),
     )
-}
-
-/// To tenths.
-fn rounded(count: f64) -> f64 {
-    (count * 10.0).round() / 10.0
 }
