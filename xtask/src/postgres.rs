@@ -37,7 +37,8 @@ fn install() -> Result<()> {
     installed
 }
 
-fn apt_get(arguments: &[&str]) -> Result<()> {
+/// As root only.
+pub(crate) fn apt_get(arguments: &[&str]) -> Result<()> {
     run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 

@@ -46,8 +46,9 @@ pub(crate) fn program(programs: &Programs) -> Result<PathBuf> {
     }
     let made =
         compile(programs, &folder.join("release"), "with the counts", &flag("-Cprofile-use=", profile))?;
-    let program = programs.target().join("dist").join(made.file_name().unwrap_or("forge".as_ref()));
-    fs::create_dir_all(programs.target().join("dist"))?;
+    let folder = programs.target().join("dist");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let program = folder.join("forge");
     // Somebody may be running the earlier one.
     let _ = fs::remove_file(&program);
     fs::copy(&made, &program).with_context(|| format!("cannot write {}", program.display()))?;

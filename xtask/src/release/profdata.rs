@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use forge_toolchain::process;
+
+use crate::postgres::apt_get;
 
 /// Says where it is.
 const SETTING: &str = "FORGE_LLVM_PROFDATA";
@@ -26,29 +28,32 @@ pub(super) struct Compiler {
 
 /// Finds it, or installs it: rustup's if its server can be reached, or else Debian's if it has one that is new enough.
 pub(super) fn ensure() -> Result<PathBuf> {
-    if let Some(tool) = std::env::var_os(SETTING) {
-        return Ok(tool.into());
-    }
     let compiler = compiler()?;
+    if let Some(tool) = std::env::var_os(SETTING).map(PathBuf::from) {
+        ensure!(
+            is_new_enough(&tool, &compiler),
+            "{SETTING} names {}, which is no llvm-profdata of LLVM {} or newer",
+            tool.display(),
+            compiler.llvm
+        );
+        return Ok(tool);
+    }
     if let Some(found) = find(&compiler) {
         return Ok(found);
     }
     eprintln!("xtask: llvm-profdata is missing: {COMMAND}");
     let mut rustup = Command::new("rustup");
     let progress = &mut |line: &str| eprintln!("xtask: {line}");
-    let why = process::run(rustup.args(["component", "add", "llvm-tools"]), Some(DOWNLOAD_LIMIT), progress);
-    if let (Ok(()), Some(found)) = (&why, find(&compiler)) {
-        return Ok(found);
-    }
+    let added = process::run(rustup.args(["component", "add", "llvm-tools"]), Some(DOWNLOAD_LIMIT), progress);
     let package = format!("llvm-{}", compiler.llvm);
-    if Path::new("/usr/bin/apt-get").exists() {
+    if added.is_err() && Path::new("/usr/bin/apt-get").exists() {
         eprintln!("xtask: rustup could not add it. Installing the package {package}.");
-        let mut install = Command::new("apt-get");
-        install.args(["install", "-y", "-qq", "--no-install-recommends", "--no-remove", &package]);
-        install.env("DEBIAN_FRONTEND", "noninteractive");
-        if let (Ok(()), Some(found)) = (process::run(&mut install, None, progress), find(&compiler)) {
-            return Ok(found);
+        if let Err(error) = install(&package) {
+            eprintln!("xtask: {error:#}");
         }
+    }
+    if let Some(found) = find(&compiler) {
+        return Ok(found);
     }
     bail!(
         "llvm-profdata of LLVM {} or newer is missing, which makes a profile of what the program counts. With rustup: \
@@ -57,10 +62,18 @@ pub(super) fn ensure() -> Result<PathBuf> {
     )
 }
 
+fn install(package: &str) -> Result<()> {
+    apt_get(&["update", "-qq"])?;
+    apt_get(&["install", "-y", "-qq", "--no-install-recommends", "--no-remove", package])
+}
+
+fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
 /// Asks the compiler that cargo uses here.
 pub(super) fn compiler() -> Result<Compiler> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(&rustc).arg("-vV").output().context("`rustc -vV` could not be started")?;
+    let output = rustc().arg("-vV").output().context("`rustc -vV` could not be started")?;
     parse(&String::from_utf8_lossy(&output.stdout)).context("`rustc -vV` does not say what it is")
 }
 
@@ -71,7 +84,7 @@ fn parse(version: &str) -> Option<Compiler> {
 }
 
 fn find(compiler: &Compiler) -> Option<PathBuf> {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
+    let sysroot = rustc().args(["--print", "sysroot"]).output().ok()?;
     let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
     let of_rustup = Path::new(&sysroot).join("lib/rustlib").join(&compiler.host).join("bin/llvm-profdata");
     let of_debian = PathBuf::from(format!("/usr/lib/llvm-{}/bin/llvm-profdata", compiler.llvm));
