@@ -260,7 +260,7 @@ impl Bench {
             let rate = journal.rows_per_second(batch).await?;
             self.measured.add_limit(Metric::RowsPerSecond(batch), rate);
         }
-        let commits = journal.commits(self.plan.limit).await?;
+        let commits = journal.commits(self.plan.limit, limits::at_once).await?;
         self.measured.add_limit(Metric::CommitsPerSecond, commits.rate);
         self.measured.add_limit(Metric::CommitLatency, commits.median);
         Ok(journal)

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 
 use crate::bench::Bench;
 use crate::host::Host;
-use crate::limits::{self, Journal};
+use crate::limits::http::RoundTrips;
+use crate::limits::{self, Journal, at_once};
 use crate::load::{Load, Start, Until, load};
 use crate::measurements::Metric;
 use crate::plan::STEPS;
@@ -28,7 +29,7 @@ const MANY: u32 = pure_steps::ROWS_IN_FLIGHT;
 pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Host) -> Result<()> {
     run(host, &pure_steps::start(), MANY, bench.plan.warm_up).await?;
     for _ in 0..bench.plan.turns {
-        let commit = journal.commits(TURN).await?.median;
+        let commit = journal.commits(TURN, at_once).await?.median;
         if bench.has(Workload::W1) {
             let run = latency(host, &pure_steps::start()).await?;
             bench.measured.add_pair(Workload::W1, 1, Metric::Latency, run, commit);
@@ -38,15 +39,18 @@ pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Hos
         }
         if bench.has(Workload::W2) {
             let round_trip = limits::http::latency(&bench.effects, TURN / 2).await?;
-            let commit = journal.commits(TURN).await?.median;
+            let commit = journal.commits(TURN, at_once).await?.median;
+            let mut trips = RoundTrips::open(&bench.effects).await?;
+            let both = journal.commits(TURN, async || trips.one().await).await?.median;
             let run = latency(host, &http_steps::start(bench, STEPS)).await?;
             let longer = latency(host, &http_steps::start(bench, 2 * STEPS)).await?;
             let [step, further] = [run, longer - run].map(|time| time / f64::from(STEPS));
             bench.measured.add_pair(Workload::W2, 1, Metric::Latency, step, round_trip + commit);
             bench.measured.add_pair(Workload::W2, 1, Metric::FurtherStep, further, round_trip + commit);
+            bench.measured.add_pair(Workload::W2, 1, Metric::StepInTurns, step, both);
         }
         if bench.has(Workload::W3) {
-            let commit = journal.commits(TURN).await?.median;
+            let commit = journal.commits(TURN, at_once).await?.median;
             let run = latency(host, &one_step::start()).await?;
             bench.measured.add_pair(Workload::W3, 1, Metric::Latency, run, commit);
         }

@@ -15,6 +15,8 @@ pub(crate) enum Metric {
     Latency,
     /// What a further step adds to a run, in microseconds.
     FurtherStep,
+    /// The time of a run divided by its steps, beside a round trip and a commit in turns, in microseconds.
+    StepInTurns,
     /// Journal rows a second.
     Rows,
     /// CPU time of the host for each run, in microseconds.

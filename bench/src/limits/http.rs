@@ -11,9 +11,38 @@ use crate::stats;
 /// What the workflows send, about.
 const BODY: &[u8] = br#"{"step":1}"#;
 
+/// Round trips over one connection.
+pub(crate) struct RoundTrips {
+    connection: Connection,
+    request: Vec<u8>,
+}
+
+impl RoundTrips {
+    /// Connects.
+    pub(crate) async fn open(effects: &EffectServer) -> Result<Self> {
+        Ok(Self { connection: Connection::open(effects.address()).await?, request: request(effects) })
+    }
+
+    /// One of them.
+    pub(crate) async fn one(&mut self) -> Result<()> {
+        self.connection.send(&self.request).await?.ok().map(drop)
+    }
+
+    async fn repeat(mut self, time: Duration) -> Result<Vec<Duration>> {
+        let began = Instant::now();
+        let mut latencies = Vec::new();
+        while began.elapsed() < time {
+            let sent = Instant::now();
+            self.one().await?;
+            latencies.push(sent.elapsed());
+        }
+        Ok(latencies)
+    }
+}
+
 /// Round trips over one connection: the median in microseconds.
 pub(crate) async fn latency(effects: &EffectServer, time: Duration) -> Result<f64> {
-    let latencies = round_trips(effects, time).await?;
+    let latencies = RoundTrips::open(effects).await?.repeat(time).await?;
     stats::median(&stats::microseconds(&latencies)).context("no request was answered")
 }
 
@@ -21,33 +50,14 @@ pub(crate) async fn latency(effects: &EffectServer, time: Duration) -> Result<f6
 pub(crate) async fn rate(effects: &EffectServer, connections: u32, time: Duration) -> Result<f64> {
     let began = Instant::now();
     let mut clients = JoinSet::new();
-    let request = request(effects);
     for _ in 0..connections {
-        let mut connection = Connection::open(effects.address()).await?;
-        let request = request.clone();
-        clients.spawn(async move { repeat(&mut connection, &request, time).await });
+        clients.spawn(RoundTrips::open(effects).await?.repeat(time));
     }
     let mut count = 0;
     while let Some(client) = clients.join_next().await {
         count += client.context("a client broke off")??.len();
     }
     Ok(count as f64 / began.elapsed().as_secs_f64())
-}
-
-async fn round_trips(effects: &EffectServer, time: Duration) -> Result<Vec<Duration>> {
-    let mut connection = Connection::open(effects.address()).await?;
-    repeat(&mut connection, &request(effects), time).await
-}
-
-async fn repeat(connection: &mut Connection, request: &[u8], time: Duration) -> Result<Vec<Duration>> {
-    let began = Instant::now();
-    let mut latencies = Vec::new();
-    while began.elapsed() < time {
-        let sent = Instant::now();
-        connection.send(request).await?.ok()?;
-        latencies.push(sent.elapsed());
-    }
-    Ok(latencies)
 }
 
 fn request(effects: &EffectServer) -> Vec<u8> {

@@ -23,12 +23,17 @@ pub(crate) enum Journal {
     Postgres(postgres::Journal),
 }
 
-/// Commits of one row.
+/// Commits of one row, and what came before each.
 pub(crate) struct Commits {
     /// How many a second.
     pub(crate) rate: f64,
     /// The median of one, in microseconds.
     pub(crate) median: f64,
+}
+
+/// Nothing comes before a commit.
+pub(crate) async fn at_once() -> Result<()> {
+    Ok(())
 }
 
 impl Journal {
@@ -48,11 +53,15 @@ impl Journal {
         }
     }
 
-    /// Commits of one row, one after the other.
-    pub(crate) async fn commits(&mut self, time: Duration) -> Result<Commits> {
+    /// Commits of one row, one after the other, and each after something else.
+    pub(crate) async fn commits(
+        &mut self,
+        time: Duration,
+        before: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<Commits> {
         match self {
-            Self::Sqlite(journal, folder) => journal.commits(folder, time),
-            Self::Postgres(journal) => journal.commits(time).await,
+            Self::Sqlite(journal, folder) => journal.commits(folder, time, before).await,
+            Self::Postgres(journal) => journal.commits(time, before).await,
         }
     }
 }

@@ -110,13 +110,18 @@ impl Journal {
         Ok(self.rows as f64 / began.elapsed().as_secs_f64())
     }
 
-    /// Commits of one row, one after the other.
-    pub(crate) async fn commits(&mut self, time: Duration) -> Result<Commits> {
+    /// Commits of one row, one after the other, and each after something else.
+    pub(crate) async fn commits(
+        &mut self,
+        time: Duration,
+        mut before: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<Commits> {
         self.connection.execute(sqlx::raw_sql(FRESH)).await?;
         let mut latencies = Vec::new();
         let began = Instant::now();
         for row in 0..self.rows {
             let sent = Instant::now();
+            before().await?;
             one(&self.insert_one, &self.columns, row).execute(&mut self.connection).await?;
             latencies.push(sent.elapsed());
             if began.elapsed() >= time {
@@ -151,6 +156,7 @@ fn one<'q>(sql: &Arc<str>, columns: &'q [Column], row: usize) -> Statement<'q> {
 mod tests {
     use super::*;
     use crate::database::PostgresServer;
+    use crate::limits::at_once;
 
     #[tokio::test]
     async fn rows_are_copied_into_a_table_of_the_same_form() {
@@ -166,7 +172,7 @@ mod tests {
         let copied =
             "SELECT count(*) FROM (SELECT * FROM bench_steps INTERSECT SELECT * FROM forge_steps) AS same";
         assert_eq!(sqlx::query_scalar::<_, i64>(copied).fetch_one(&mut connection).await.unwrap(), 3);
-        assert!(journal.commits(Duration::from_secs(1)).await.unwrap().rate > 0.0);
+        assert!(journal.commits(Duration::from_secs(1), at_once).await.unwrap().rate > 0.0);
         let form = "SELECT reloptions::TEXT || relhasindex FROM pg_class WHERE relname = 'bench_steps'";
         let form: String = sqlx::query_scalar(form).fetch_one(&mut connection).await.unwrap();
         assert_eq!(form, "{fillfactor=90}true");

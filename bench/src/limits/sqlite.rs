@@ -77,14 +77,20 @@ impl Journal {
         Ok(self.rows.len() as f64 / began.elapsed().as_secs_f64())
     }
 
-    /// Commits of one row, one after the other.
-    pub(crate) fn commits(&self, folder: &Path, time: Duration) -> Result<Commits> {
+    /// Commits of one row, one after the other, and each after something else.
+    pub(crate) async fn commits(
+        &self,
+        folder: &Path,
+        time: Duration,
+        mut before: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<Commits> {
         let (_folder, database) = self.fresh(folder)?;
         let mut insert = database.prepare(&self.insert)?;
         let mut latencies = Vec::new();
         let began = Instant::now();
         for row in &self.rows {
             let sent = Instant::now();
+            before().await?;
             insert.execute(params_from_iter(row))?;
             latencies.push(sent.elapsed());
             if began.elapsed() >= time {
@@ -141,6 +147,7 @@ fn texts(connection: &Connection, sql: &str, parameter: &str) -> Result<Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::at_once;
 
     fn database(folder: &Path, schema: &str) -> std::path::PathBuf {
         let path = folder.join("forge.db");
@@ -148,8 +155,8 @@ mod tests {
         path
     }
 
-    #[test]
-    fn rows_are_copied_without_generated_columns_and_with_the_indexes() {
+    #[tokio::test]
+    async fn rows_are_copied_without_generated_columns_and_with_the_indexes() {
         let folder = tempfile::tempdir().unwrap();
         let path = database(
             folder.path(),
@@ -163,7 +170,7 @@ mod tests {
         assert_eq!(journal.insert, "INSERT INTO forge_steps (run, seq, name) VALUES (?, ?, ?)");
         assert_eq!((journal.rows.len(), journal.schema.len()), (3, 2));
         assert!(journal.rows_per_second(folder.path(), 2).unwrap() > 0.0);
-        assert!(journal.commits(folder.path(), Duration::from_secs(1)).unwrap().rate > 0.0);
+        assert!(journal.commits(folder.path(), Duration::from_secs(1), at_once).await.unwrap().rate > 0.0);
     }
 
     #[test]

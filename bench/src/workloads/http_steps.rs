@@ -58,7 +58,11 @@ pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
         *at_64 = at_64.clone().at_least(RUNS_PER_SECOND);
     }
     figures.extend(steady::rates_of_two(measured, Workload::W2));
-    figures.extend([time_per_step(measured), time_for_a_further_step(measured)]);
+    figures.extend([
+        time_per_step(measured),
+        beside_both_in_turns(measured),
+        time_for_a_further_step(measured),
+    ]);
     figures.extend([syncs(measured), commits_per_effect(measured)]);
     figures.extend([statements(measured), statements_per_effect(measured)]);
     figures.extend(steady::cpu(measured, Workload::W2, 64));
@@ -71,6 +75,14 @@ fn time_per_step(measured: &Measurements) -> Option<Figure> {
         Kind::Postgres => 1.4,
     };
     Some(step(measured, "time for a step, p50", Metric::Latency)?.at_most(most))
+}
+
+/// The same beside what one thread takes that does both in turns: the disk, the server and the caches have been left
+/// alone meanwhile, as they are between the steps of a run.
+fn beside_both_in_turns(measured: &Measurements) -> Option<Figure> {
+    let step = measured.pair(Workload::W2, 1, Metric::StepInTurns)?;
+    let figure = Figure::of(Workload::W2, "the same", step.value, "µs").in_flight(1);
+    Some(figure.in_turns_with("both in turns", step))
 }
 
 /// Without the run's own start and end, which are a commit and a round trip.
