@@ -336,7 +336,8 @@ impl Activation {
         for (seq, request, key) in requests {
             let egress = Arc::clone(&self.context.tenant.egress);
             self.context.tenant.account.requested();
-            let request = async move { (seq, egress.send(request, &key).await) }.boxed();
+            let vigil = self.context.writer.vigil().clone();
+            let request = async move { (seq, vigil.over(egress.send(request, &key)).await) }.boxed();
             let (request, abort) = futures::future::abortable(request);
             self.requests.push(request);
             self.abort.insert(seq, abort);

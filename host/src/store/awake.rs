@@ -7,24 +7,22 @@
 //! these threads rest (docs/decisions/0016).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::vigil::Vigil;
 
 /// Cores from which on none is kept awake: with more it cannot be told which of them a run will need next.
-#[cfg(target_os = "linux")]
 const MOST_CORES: usize = 8;
-
-/// For how long after runs have committed together nothing is done, in microseconds: they keep the cores awake themselves,
-/// and each thread that does nothing would be in somebody's way for a moment.
-const CROWDED_US: u64 = 10_000;
 
 /// How often a thread that does nothing looks whether it may rest: every microsecond or so.
 const SPINS: u32 = 64;
 
 /// Keeps cores awake for a while. Ends its threads when dropped.
 pub(super) struct Awake {
-    shared: Arc<Shared>,
+    vigil: Vigil,
+    closed: Arc<AtomicBool>,
     keepers: Vec<Keeper>,
 }
 
@@ -35,53 +33,40 @@ struct Keeper {
     rests: Arc<AtomicBool>,
 }
 
-struct Shared {
-    began: Instant,
-    /// For how long after the last commit, in microseconds.
-    time: u64,
-    /// Until when, in microseconds since `began`.
-    until: AtomicU64,
-    /// Until when nothing is done, in microseconds since `began`.
-    crowded_until: AtomicU64,
-    closed: AtomicBool,
-}
-
 impl Awake {
-    /// For so long after each commit; zero: not at all. Where threads cannot have the lowest priority there are none.
-    pub(super) fn new(time: Duration) -> Self {
+    /// For so long after each commit; zero: not at all. Where threads cannot have the lowest priority, or are not
+    /// wanted, there are none.
+    pub(super) fn new(time: Duration, threads: bool) -> Self {
         let cores = if time.is_zero() { Vec::new() } else { cores() };
-        let shared = Arc::new(Shared {
-            began: Instant::now(),
-            time: u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
-            until: AtomicU64::new(0),
-            crowded_until: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-        });
+        let vigil = Vigil::new(time, cores.len() > 1);
+        let closed = Arc::new(AtomicBool::new(false));
+        let are_kept = threads && cores.len() <= MOST_CORES;
         let keeper = |core| {
-            let (shared, rests) = (Arc::clone(&shared), Arc::new(AtomicBool::new(false)));
+            let (vigil, closed) = (vigil.clone(), Arc::clone(&closed));
+            let rests = Arc::new(AtomicBool::new(false));
             let theirs = Arc::clone(&rests);
             let thread = std::thread::Builder::new().name("forge-awake".to_owned());
             let thread = thread.spawn(move || {
                 if has_lowest_priority_on(core) {
-                    shared.keep_awake(&theirs);
+                    keep_awake(&vigil, &closed, &theirs);
                 }
             });
             Some(Keeper { thread: thread.ok()?, rests })
         };
-        let keepers = cores.into_iter().filter_map(keeper).collect();
-        Self { shared, keepers }
+        let keepers = cores.into_iter().filter(|_| are_kept).filter_map(keeper).collect();
+        Self { vigil, closed, keepers }
+    }
+
+    /// Says whether it is worth staying awake.
+    pub(super) fn vigil(&self) -> &Vigil {
+        &self.vigil
     }
 
     /// A run without company commits, or has committed.
     pub(super) fn touch(&self) {
-        if self.keepers.is_empty() {
+        if !self.vigil.touch() {
             return;
         }
-        let now = self.shared.now();
-        if now < self.shared.crowded_until.load(Ordering::Relaxed) {
-            return;
-        }
-        self.shared.until.store(now.saturating_add(self.shared.time), Ordering::SeqCst);
         for Keeper { thread, rests } in &self.keepers {
             if rests.load(Ordering::SeqCst) && rests.swap(false, Ordering::SeqCst) {
                 thread.thread().unpark();
@@ -91,13 +76,13 @@ impl Awake {
 
     /// Several runs commit at once.
     pub(super) fn crowded(&self) {
-        self.shared.crowded_until.store(self.shared.now().saturating_add(CROWDED_US), Ordering::Relaxed);
+        self.vigil.crowded();
     }
 }
 
 impl Drop for Awake {
     fn drop(&mut self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
+        self.closed.store(true, Ordering::SeqCst);
         for Keeper { thread, .. } in self.keepers.drain(..) {
             thread.thread().unpark();
             // It does not panic, and there is nobody to tell.
@@ -106,32 +91,22 @@ impl Drop for Awake {
     }
 }
 
-impl Shared {
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    fn may_rest(&self) -> bool {
-        self.now() >= self.until.load(Ordering::SeqCst)
-    }
-
-    fn keep_awake(&self, rests: &AtomicBool) {
-        while !self.closed.load(Ordering::SeqCst) {
-            if !self.may_rest() {
-                (0..SPINS).for_each(|_| std::hint::spin_loop());
-                continue;
-            }
-            rests.store(true, Ordering::SeqCst);
-            // Who touches after this sees that it rests.
-            if self.may_rest() && !self.closed.load(Ordering::SeqCst) {
-                std::thread::park();
-            }
-            rests.store(false, Ordering::SeqCst);
+fn keep_awake(vigil: &Vigil, closed: &AtomicBool, rests: &AtomicBool) {
+    while !closed.load(Ordering::SeqCst) {
+        if !vigil.is_over() {
+            (0..SPINS).for_each(|_| std::hint::spin_loop());
+            continue;
         }
+        rests.store(true, Ordering::SeqCst);
+        // Who touches after this sees that it rests.
+        if vigil.is_over() && !closed.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        rests.store(false, Ordering::SeqCst);
     }
 }
 
-/// The cores that this process may use, unless there are many.
+/// The cores that this process may use; none where their time is counted.
 #[cfg(target_os = "linux")]
 fn cores() -> Vec<usize> {
     use rustix::thread::{CpuSet, sched_getaffinity};
@@ -140,7 +115,7 @@ fn cores() -> Vec<usize> {
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
     // Fewer than there are: what is used of them is counted, and doing nothing would count, too.
     let is_bounded = std::thread::available_parallelism().map_or(1, usize::from) < cores.len();
-    if is_bounded || cores.len() > MOST_CORES { Vec::new() } else { cores }
+    if is_bounded { Vec::new() } else { cores }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -182,10 +157,9 @@ mod tests {
 
     #[test]
     fn threads_that_keep_cores_awake_rest_a_while_after_the_last_commit() {
-        let awake = Awake::new(Duration::from_millis(1));
+        let awake = Awake::new(Duration::from_millis(1), true);
         for _ in 0..3 {
             awake.touch();
-            let touched = awake.shared.until.load(Ordering::SeqCst);
             let has_ended = |keeper: &Keeper| keeper.thread.is_finished();
             while !rest(&awake) {
                 if awake.keepers.iter().any(has_ended) {
@@ -193,14 +167,15 @@ mod tests {
                 }
                 std::thread::yield_now();
             }
-            assert!(awake.shared.now() >= touched, "they rested before it was time");
+            assert!(awake.vigil.is_over(), "they rested before it was time");
         }
     }
 
     #[test]
     fn no_core_is_kept_awake_for_no_time() {
-        let awake = Awake::new(Duration::ZERO);
+        let awake = Awake::new(Duration::ZERO, true);
         awake.touch();
         assert!(awake.keepers.is_empty());
+        assert!(Awake::new(Duration::from_millis(1), false).keepers.is_empty());
     }
 }

@@ -20,6 +20,7 @@ use super::{Epoch, Store, StoreError, Write, Written};
 use crate::attentive::attentive;
 use crate::journal::{Changes, Run, RunId};
 use crate::tenants::Account;
+use crate::vigil::Vigil;
 
 /// Rows in one commit: enough that the cost of the commit itself no longer shows.
 const BATCH_ROWS: usize = 2_048;
@@ -106,8 +107,8 @@ struct Shared {
 
 impl Writer {
     /// Starts the writer's thread, which ends when all ends of its queue are gone. `queue_bytes`
-    /// bounds what waits to be written; where the store blocks, cores are kept awake for `stay_awake` after a commit of a
-    /// run without company.
+    /// bounds what waits to be written; for `stay_awake` after a commit of a run without company, answers are waited for
+    /// awake, and cores kept awake where the store blocks.
     /// Call it within a Tokio runtime.
     ///
     /// # Errors
@@ -120,8 +121,8 @@ impl Writer {
             company: Company::default(),
             last_error: Mutex::default(),
             recovered: Notify::new(),
-            // A server on the same machine is rather kept from its work (docs/decisions/0016).
-            awake: Awake::new(if blocks { stay_awake } else { Duration::ZERO }),
+            // A server on the same machine is rather kept from its work by threads that do nothing (docs/decisions/0016).
+            awake: Awake::new(stay_awake, blocks),
         });
         let runtime = tokio::runtime::Handle::current();
         let writing = write(Arc::clone(&shared), jobs);
@@ -179,6 +180,11 @@ impl RunWriter {
     /// The epoch in which it writes.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Says whether it is worth staying awake for an answer.
+    pub(crate) fn vigil(&self) -> &Vigil {
+        self.writer.shared.awake.vigil()
     }
 
     /// Writes a new run unless its key is taken, and returns when it is durable. With `offer` it begins on
