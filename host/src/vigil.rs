@@ -73,14 +73,16 @@ impl Vigil {
         Duration::from_micros(self.0.until.load(Ordering::SeqCst).saturating_sub(self.0.now()))
     }
 
-    /// Waits for an answer, without letting go of the core for a moment if that is worth it.
-    pub(crate) async fn over<F: Future>(&self, answer: F) -> F::Output {
+    /// Waits for an answer, without letting go of the core for a moment if that is worth it and `may_keep_core`: whoever
+    /// has something else to do meanwhile may not.
+    pub(crate) async fn over<F: Future>(&self, may_keep_core: bool, answer: F) -> F::Output {
         let mut answer = pin!(answer);
         std::future::poll_fn(|context| {
             if let Poll::Ready(answer) = answer.as_mut().poll(context) {
                 return Poll::Ready(answer);
             }
-            let Some(core) = self.keep_core() else { return Poll::Pending };
+            let core = if may_keep_core { self.keep_core() } else { None };
+            let Some(core) = core else { return Poll::Pending };
             loop {
                 let (polled, found) = looking_until(core.until, || answer.as_mut().poll(context));
                 if polled.is_ready() || !found {
@@ -122,6 +124,10 @@ impl Drop for Kept<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use futures::FutureExt as _;
+
     use super::*;
 
     /// Longer than any test may take.
@@ -153,5 +159,23 @@ mod tests {
         assert!(vigil.keep_core().is_some());
         let only = Vigil::new(LONG, false);
         assert!(only.touch() && only.keep_core().is_none());
+    }
+
+    #[test]
+    fn an_answer_is_polled_for_once_more_only_by_who_may_keep_a_core() {
+        let vigil = Vigil::new(LONG, true);
+        let polls = |may_keep_core| {
+            let polls = Cell::new(0);
+            let answer = std::future::poll_fn(|_| {
+                polls.set(polls.get() + 1);
+                Poll::<()>::Pending
+            });
+            assert_eq!(vigil.over(may_keep_core, answer).now_or_never(), None);
+            polls.get()
+        };
+        assert_eq!((polls(true), polls(false)), (1, 1));
+        vigil.touch();
+        assert_eq!((polls(true), polls(false)), (2, 1));
+        assert!(vigil.keep_core().is_some(), "whoever has kept it lets go of it");
     }
 }
