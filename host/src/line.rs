@@ -106,7 +106,8 @@ impl Read for Line {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(Eager::Until(until)) = EAGER.take() {
+        if let Some(Eager::Until(until)) = EAGER.get() {
+            EAGER.set(None);
             this.since.get_or_insert_with(Instant::now);
             if this.took < LONGEST
                 && let Some(read) = this.look(until, &mut buffer)

@@ -30,9 +30,9 @@ pub struct Limits {
     /// Bytes of journal that may wait for the disk; when it is slower than the runs, the runs wait. One tenant may
     /// have half of it. Default 64 MiB: far more than one commit takes.
     pub write_queue_bytes: usize,
-    /// For how long cores are kept awake after a commit of a run without company, so that neither the disk's answer nor
-    /// that of a server finds them asleep; with SQLite only. Zero: not at all. Default 500 µs: about what a step with
-    /// a request takes.
+    /// For how long after a commit of a run without company the answer to a request is waited for awake and, with SQLite,
+    /// cores are kept awake, so that neither the disk's answer nor that of a server finds them asleep. Zero: not at all.
+    /// Default 500 µs: about what a step with a request takes.
     pub stay_awake: Duration,
     /// How long the host waits before it tries again to work with a store that failed. Default 1 s.
     pub store_retry: Duration,

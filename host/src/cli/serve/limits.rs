@@ -55,8 +55,8 @@ pub(super) struct Args {
     /// Journal that may wait for the disk before runs wait [default: 64MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = size::bytes)]
     write_queue: Option<usize>,
-    /// For how long cores are kept from falling asleep after a commit of a run without company; 0s: not at all
-    /// [default: 500us].
+    /// For how long after a commit of a run without company answers are waited for awake, and cores kept from falling
+    /// asleep; 0s: not at all [default: 500us].
     #[arg(long, value_name = "DURATION", env = "FORGE_STAY_AWAKE", value_parser = humantime::parse_duration)]
     stay_awake: Option<Duration>,
     /// How often a compensation is tried, the first time included [default: 5].
