@@ -33,6 +33,8 @@ thread_local! {
 /// What the next read does.
 #[derive(Clone, Copy)]
 enum Eager {
+    /// It looks whether something is there, whatever Tokio knows.
+    Now,
     /// It looks again until then.
     Until(Instant),
     /// It did, and something was there.
@@ -45,6 +47,14 @@ pub(crate) fn looking_until<T>(until: Instant, poll: impl FnOnce() -> T) -> (T, 
     EAGER.set(Some(Eager::Until(until)));
     let polled = poll();
     (polled, matches!(EAGER.take(), Some(Eager::Found)))
+}
+
+/// Polls something that reads: the first read in it sees what has arrived by now, and not only what Tokio has noticed.
+pub(crate) fn looking_now<T>(poll: impl FnOnce() -> T) -> T {
+    EAGER.set(Some(Eager::Now));
+    let polled = poll();
+    EAGER.set(None);
+    polled
 }
 
 /// A connection.
@@ -62,32 +72,40 @@ impl Line {
         Self { stream, since: None, took: Duration::ZERO, in_a_row: 0 }
     }
 
+    /// Reads what has arrived; with [`RecvFlags::PEEK`] it stays there. `None`: nothing has.
+    fn receive(&self, flags: RecvFlags, buffer: &mut ReadBufCursor<'_>) -> Option<io::Result<()>> {
+        let mut bytes = [0; BYTES];
+        let most = BYTES.min(buffer.remaining());
+        match recv(self.stream.inner(), &mut bytes[..most], flags | RecvFlags::DONTWAIT) {
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            Err(error) => Some(Err(error.into())),
+            Ok(_) if flags.contains(RecvFlags::PEEK) => Some(Ok(())),
+            Ok((read, _)) => {
+                buffer.put_slice(&bytes[..read]);
+                Some(Ok(()))
+            }
+        }
+    }
+
     /// Looks until then whether something has arrived, and reads it. `None`: it is to be read, or waited for, in the
     /// ordinary way.
     fn look(&mut self, until: Instant, buffer: &mut ReadBufCursor<'_>) -> Option<io::Result<()>> {
-        let mut bytes = [0; BYTES];
-        let most = BYTES.min(buffer.remaining());
         let in_a_row = std::mem::take(&mut self.in_a_row);
-        let is_last = in_a_row >= IN_A_ROW;
-        let only_look = if is_last { RecvFlags::PEEK } else { RecvFlags::empty() };
-        if most == 0 {
-            return None;
-        }
+        let goes_past = in_a_row < IN_A_ROW;
+        let flags = if goes_past { RecvFlags::empty() } else { RecvFlags::PEEK };
         loop {
-            match recv(self.stream.inner(), &mut bytes[..most], RecvFlags::DONTWAIT | only_look) {
-                Err(Errno::AGAIN | Errno::INTR) if Instant::now() < until => std::hint::spin_loop(),
-                Err(Errno::AGAIN | Errno::INTR) => {
+            match self.receive(flags, buffer) {
+                None if Instant::now() < until => std::hint::spin_loop(),
+                None => {
                     // Until it is known better.
                     self.took = LONGEST;
                     return None;
                 }
-                _ if is_last => return None,
-                Ok((read, _)) => {
+                Some(_) if !goes_past => return None,
+                read => {
                     self.in_a_row = in_a_row + 1;
-                    buffer.put_slice(&bytes[..read]);
-                    return Some(Ok(()));
+                    return read;
                 }
-                Err(error) => return Some(Err(error.into())),
             }
         }
     }
@@ -106,16 +124,27 @@ impl Read for Line {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(Eager::Until(until)) = EAGER.get() {
-            EAGER.set(None);
-            this.since.get_or_insert_with(Instant::now);
-            if this.took < LONGEST
-                && let Some(read) = this.look(until, &mut buffer)
-            {
-                EAGER.set(Some(Eager::Found));
-                this.arrived();
-                return Poll::Ready(read);
+        // Without room to read into, nothing would look like the end.
+        let eager = if buffer.remaining() > 0 { EAGER.get() } else { None };
+        match eager {
+            Some(Eager::Now) => {
+                EAGER.set(None);
+                if let Some(read) = this.receive(RecvFlags::empty(), &mut buffer) {
+                    return Poll::Ready(read);
+                }
             }
+            Some(Eager::Until(until)) => {
+                EAGER.set(None);
+                this.since.get_or_insert_with(Instant::now);
+                if this.took < LONGEST
+                    && let Some(read) = this.look(until, &mut buffer)
+                {
+                    EAGER.set(Some(Eager::Found));
+                    this.arrived();
+                    return Poll::Ready(read);
+                }
+            }
+            Some(Eager::Found) | None => {}
         }
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         if read.is_ready() {
@@ -260,6 +289,17 @@ mod tests {
         assert_eq!(read(&mut line).await, b"fast");
         other.write_all(b"again").unwrap();
         assert_eq!(look(&mut line, soon()), (Poll::Ready(b"again".to_vec()), true));
+    }
+
+    #[tokio::test]
+    async fn what_tokio_has_not_noticed_yet_is_seen() {
+        let (mut line, mut other) = pair().await;
+        let now = |line: &mut Line| looking_now(|| poll(line, &mut Context::from_waker(Waker::noop())));
+        assert_eq!(now(&mut line), Poll::Pending);
+        other.write_all(b"a").unwrap();
+        assert_eq!(now(&mut line), Poll::Ready(b"a".to_vec()));
+        drop(other);
+        assert_eq!(now(&mut line), Poll::Ready(Vec::new()));
     }
 
     #[tokio::test]
