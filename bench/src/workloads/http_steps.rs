@@ -101,11 +101,18 @@ fn syncs(measured: &Measurements) -> Option<Figure> {
     Some(Figure::of(Workload::W2, "syncs for a run", syncs, "").in_flight(1).at_most(11.0))
 }
 
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
 /// A checkpoint now and then adds a sync that is not on a request's way, which is rounded away.
 fn commits_per_effect(measured: &Measurements) -> Option<Figure> {
     let commits = measured.of(Workload::W2, 1, Metric::SyncsPerRequest)?;
-    let commits = (commits * 10.0).round() / 10.0;
-    Some(Figure::of(Workload::W2, "commits for a further request", commits, "").in_flight(1).at_most(1.0))
+    Some(
+        Figure::of(Workload::W2, "commits for a further request", tenths(commits), "")
+            .in_flight(1)
+            .at_most(1.0),
+    )
 }
 
 fn statements(measured: &Measurements) -> Option<Figure> {
@@ -116,9 +123,8 @@ fn statements(measured: &Measurements) -> Option<Figure> {
 /// The node's signs of life are no run's, and are rounded away.
 fn statements_per_effect(measured: &Measurements) -> Option<Figure> {
     let statements = measured.of(Workload::W2, 1, Metric::StatementsPerRequest)?;
-    let statements = (statements * 10.0).round() / 10.0;
     Some(
-        Figure::of(Workload::W2, "statements for a further request", statements, "")
+        Figure::of(Workload::W2, "statements for a further request", tenths(statements), "")
             .in_flight(1)
             .at_most(1.0),
     )
