@@ -3,8 +3,8 @@
 //! With one run in flight a host is mostly waiting: for the disk, for a server, for a client. Each time its core goes
 //! to sleep, and waking it takes longer than the work that follows, above all on virtual machines, where an idle core
 //! is given away. So while runs follow each other closely and have no company, a thread on each core does nothing, at
-//! the lowest priority there is: whoever has anything to do takes its place at once. A while after the last commit
-//! these threads rest (docs/decisions/0016).
+//! the lowest priority there is: whatever else the same session has to do takes its place at once. A while after the last
+//! commit these threads rest (docs/decisions/0016).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
