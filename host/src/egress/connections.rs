@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -23,7 +22,6 @@ use tower_service::Service as _;
 
 use super::guard::Guard;
 use super::traffic::Outgoing;
-use crate::line::looking_now;
 
 /// How long an idle connection is kept: servers close theirs after a minute or two.
 const IDLE: Duration = Duration::from_secs(90);
@@ -145,16 +143,9 @@ impl Connection {
         .await
     }
 
-    /// Takes notice of what has happened to it until now.
+    /// Takes notice of what has happened to it.
     async fn look(&mut self) {
-        std::future::poll_fn(|context| {
-            let ends = |driver: &mut BoxFuture<'_, _>| looking_now(|| driver.poll_unpin(context)).is_ready();
-            if self.driver.as_mut().is_some_and(ends) {
-                self.driver = None;
-            }
-            Poll::Ready(())
-        })
-        .await;
+        self.drive(std::future::ready(())).await;
     }
 }
 

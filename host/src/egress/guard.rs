@@ -15,7 +15,6 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
 use super::policy::{Denied, Policy};
-use crate::line::Line;
 
 type Found<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
@@ -87,7 +86,7 @@ impl Guard {
 }
 
 impl Service<Uri> for Guard {
-    type Response = Line;
+    type Response = <HttpConnector<Resolver> as Service<Uri>>::Response;
     type Error = Box<dyn Error + Send + Sync>;
     type Future = Found<Self::Response, Self::Error>;
 
@@ -102,7 +101,7 @@ impl Service<Uri> for Guard {
             return Box::pin(async { Err(denied.into()) });
         }
         let connecting = self.tcp.call(uri);
-        Box::pin(async { connecting.await.map(Line::new).map_err(Into::into) })
+        Box::pin(async { connecting.await.map_err(Into::into) })
     }
 }
 

@@ -3,17 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{Body, Egress, HttpRequest, HttpResponse, Policy, Tls};
+use super::{Body, Egress, HttpRequest, Policy, Tls};
 use crate::config::TenantLimits;
 use crate::journal::kind;
 use crate::secrets::Secrets;
-use crate::vigil::Vigil;
 
 /// A server that counts its connections and hands each to somebody else.
 struct Server {
@@ -102,54 +100,6 @@ async fn a_connection_that_its_server_closed_is_replaced_and_the_request_arrives
         other.accepted.recv().await.unwrap();
     }
     assert_eq!(server.connections(), 3);
-}
-
-/// Awake for longer than any test takes.
-fn vigil() -> Vigil {
-    let vigil = Vigil::new(Duration::from_secs(600), true);
-    vigil.touch();
-    vigil
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_are_waited_for_awake_take_one_connection_and_are_whole() {
-    let (mut server, egress) = (Server::start().await, egress(8));
-    let (connections, url) = (Arc::clone(&server.connections), Arc::clone(&server.url));
-    tokio::spawn(async move {
-        let mut stream = server.accepted.recv().await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        loop {
-            let (head, body) = OK.split_at(OK.len() - 2);
-            answer(&mut stream, head).await;
-            stream.write_all(body.as_bytes()).await.unwrap();
-        }
-    });
-    let vigil = vigil();
-    for _ in 0..50 {
-        let answer = vigil.over(true, egress.send(get(&url), "run:0")).await.unwrap().unwrap();
-        assert_eq!(HttpResponse::from_json(&answer).unwrap().body.into_bytes(), b"ok");
-    }
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_its_server_closed_after_an_answer_waited_for_awake_is_replaced() {
-    let (mut server, egress) = (Server::start().await, egress(8));
-    let (connections, url) = (Arc::clone(&server.connections), Arc::clone(&server.url));
-    let (close, mut closed) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Some(mut stream) = server.accepted.recv().await {
-            answer(&mut stream, OK).await;
-            drop(stream);
-            close.send(()).unwrap();
-        }
-    });
-    let vigil = vigil();
-    for _ in 0..20 {
-        vigil.over(true, egress.send(get(&url), "run:0")).await.unwrap();
-        closed.recv().await.unwrap();
-    }
-    assert_eq!(connections.load(Ordering::SeqCst), 20);
 }
 
 #[tokio::test]

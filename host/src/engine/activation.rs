@@ -333,13 +333,10 @@ impl Activation {
             return self.context.writer.save(changes).await.map_err(Stop::Store);
         }
         self.context.writer.barrier(changes).await.map_err(Stop::Store)?;
-        // Of several, each would keep the others from being sent.
-        let is_only = requests.len() == 1 && self.requests.is_empty();
         for (seq, request, key) in requests {
             let egress = Arc::clone(&self.context.tenant.egress);
             self.context.tenant.account.requested();
-            let vigil = self.context.writer.vigil().clone();
-            let request = async move { (seq, vigil.over(is_only, egress.send(request, &key)).await) }.boxed();
+            let request = async move { (seq, egress.send(request, &key).await) }.boxed();
             let (request, abort) = futures::future::abortable(request);
             self.requests.push(request);
             self.abort.insert(seq, abort);

@@ -1,89 +1,86 @@
 //! Keeps the processor from falling asleep between a request, a commit and an answer.
 //!
-//! With one run in flight a host is mostly waiting: for the disk, for a server, for a client. Each time its core goes
+//! With few runs in flight a host is mostly waiting: for the disk, for a server, for a client. Each time its core goes
 //! to sleep, and waking it takes longer than the work that follows, above all on virtual machines, where an idle core
-//! is given away. So while runs follow each other closely and have no company, a thread on each core does nothing, at
-//! the lowest priority there is: whatever else the same session has to do takes its place at once. A while after the last
-//! commit these threads rest (docs/decisions/0016).
+//! is given away. So while runs follow each other closely, the kernel is asked for cores that are back at once: then
+//! its idle loop waits without letting go of them, and whoever has something to do takes its place as ever
+//! (docs/decisions/0016).
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::vigil::Vigil;
+/// Where Linux takes the longest time, in microseconds, that a core may take to wake up. It holds while the file is
+/// open; of several, the shortest one holds.
+const DEVICE: &str = "/dev/cpu_dma_latency";
 
-/// Cores from which on none is kept awake: with more it cannot be told which of them a run will need next.
+/// How long cores are kept awake after a commit: about as long as a step with a request takes.
+const TIME: Duration = Duration::from_micros(500);
+
+/// Cores from which on none is kept awake unless that is asked for: all are, and few of them are needed.
 const MOST_CORES: usize = 8;
 
-/// How often a thread that does nothing looks whether it may rest: every microsecond or so.
-const SPINS: u32 = 64;
-
-/// Keeps cores awake for a while. Ends its threads when dropped.
+/// Keeps cores awake for a while. Ends its thread when dropped.
 pub(super) struct Awake {
-    vigil: Vigil,
-    closed: Arc<AtomicBool>,
-    keepers: Vec<Keeper>,
+    shared: Arc<Shared>,
+    /// None where cores cannot be kept awake, or are not to be.
+    thread: Option<JoinHandle<()>>,
 }
 
-/// A thread that keeps a core awake.
-struct Keeper {
-    thread: JoinHandle<()>,
-    /// Whether it rests, or is about to.
-    rests: Arc<AtomicBool>,
+struct Shared {
+    began: Instant,
+    /// For how long after a commit, in microseconds.
+    time: u64,
+    /// Until when, in microseconds since `began`.
+    until: AtomicU64,
+    /// Whether the thread rests, or is about to.
+    rests: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl Awake {
-    /// For so long after each commit; zero: not at all. Where threads cannot have the lowest priority, or are not
-    /// wanted, there are none.
-    pub(super) fn new(time: Duration, threads: bool) -> Self {
-        let cores = if time.is_zero() { Vec::new() } else { cores() };
-        let vigil = Vigil::new(time, cores.len() > 1);
-        let closed = Arc::new(AtomicBool::new(false));
-        let are_kept = threads && cores.len() <= MOST_CORES;
-        let keeper = |core| {
-            let (vigil, closed) = (vigil.clone(), Arc::clone(&closed));
-            let rests = Arc::new(AtomicBool::new(false));
-            let theirs = Arc::clone(&rests);
-            let thread = std::thread::Builder::new().name("forge-awake".to_owned());
-            let thread = thread.spawn(move || {
-                if has_lowest_priority_on(core) {
-                    keep_awake(&vigil, &closed, &theirs);
-                }
-            });
-            Some(Keeper { thread: thread.ok()?, rests })
+    /// For so long after each commit; zero: not at all; none: as is best on this machine.
+    pub(super) fn new(time: Option<Duration>) -> Self {
+        let time = time.unwrap_or_else(|| if cores() <= MOST_CORES { TIME } else { Duration::ZERO });
+        let shared = Arc::new(Shared {
+            began: Instant::now(),
+            time: u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
+            until: AtomicU64::new(0),
+            rests: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        let begin = || {
+            // What is not allowed is found out now, and not in the middle of a run.
+            drop(open()?);
+            let theirs = Arc::clone(&shared);
+            std::thread::Builder::new().name("forge-awake".to_owned()).spawn(move || theirs.keep_awake())
         };
-        let keepers = cores.into_iter().filter(|_| are_kept).filter_map(keeper).collect();
-        Self { vigil, closed, keepers }
+        let thread = (!time.is_zero()).then(begin).and_then(|began| {
+            let cannot =
+                |error: &io::Error| tracing::debug!(%error, DEVICE, "cores may fall asleep between commits");
+            began.inspect_err(cannot).ok()
+        });
+        Self { shared, thread }
     }
 
-    /// Says whether it is worth staying awake.
-    pub(super) fn vigil(&self) -> &Vigil {
-        &self.vigil
-    }
-
-    /// A run without company commits, or has committed.
+    /// Somebody commits, or has committed.
     pub(super) fn touch(&self) {
-        if !self.vigil.touch() {
-            return;
+        let Some(thread) = &self.thread else { return };
+        let Shared { time, until, rests, .. } = &*self.shared;
+        until.store(self.shared.now().saturating_add(*time), Ordering::SeqCst);
+        if rests.load(Ordering::SeqCst) && rests.swap(false, Ordering::SeqCst) {
+            thread.thread().unpark();
         }
-        for Keeper { thread, rests } in &self.keepers {
-            if rests.load(Ordering::SeqCst) && rests.swap(false, Ordering::SeqCst) {
-                thread.thread().unpark();
-            }
-        }
-    }
-
-    /// Several runs commit at once.
-    pub(super) fn crowded(&self) {
-        self.vigil.crowded();
     }
 }
 
 impl Drop for Awake {
     fn drop(&mut self) {
-        self.closed.store(true, Ordering::SeqCst);
-        for Keeper { thread, .. } in self.keepers.drain(..) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // It does not panic, and there is nobody to tell.
             let _ = thread.join();
@@ -91,91 +88,91 @@ impl Drop for Awake {
     }
 }
 
-fn keep_awake(vigil: &Vigil, closed: &AtomicBool, rests: &AtomicBool) {
-    while !closed.load(Ordering::SeqCst) {
-        if !vigil.is_over() {
-            (0..SPINS).for_each(|_| std::hint::spin_loop());
-            continue;
+impl Shared {
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// How long cores are to be kept awake from now on.
+    fn left(&self) -> Option<Duration> {
+        let left = self.until.load(Ordering::SeqCst).saturating_sub(self.now());
+        let is_over = left == 0 || self.closed.load(Ordering::SeqCst);
+        (!is_over).then(|| Duration::from_micros(left))
+    }
+
+    fn keep_awake(&self) {
+        while !self.closed.load(Ordering::SeqCst) {
+            if self.left().is_some() {
+                let held = hold();
+                while let Some(left) = self.left() {
+                    std::thread::park_timeout(left);
+                }
+                drop(held);
+            }
+            self.rests.store(true, Ordering::SeqCst);
+            // Who touches after this sees that it rests.
+            if self.left().is_none() && !self.closed.load(Ordering::SeqCst) {
+                std::thread::park();
+            }
+            self.rests.store(false, Ordering::SeqCst);
         }
-        rests.store(true, Ordering::SeqCst);
-        // Who touches after this sees that it rests.
-        if vigil.is_over() && !closed.load(Ordering::SeqCst) {
-            std::thread::park();
-        }
-        rests.store(false, Ordering::SeqCst);
     }
 }
 
-/// The cores that this process may use; none where their time is counted.
-#[cfg(target_os = "linux")]
-fn cores() -> Vec<usize> {
-    use rustix::thread::{CpuSet, sched_getaffinity};
-
-    let Ok(allowed) = sched_getaffinity(None) else { return Vec::new() };
-    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
-    // Fewer than there are: what is used of them is counted, and doing nothing would count, too.
-    let is_bounded = std::thread::available_parallelism().map_or(1, usize::from) < cores.len();
-    if is_bounded { Vec::new() } else { cores }
+fn open() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(DEVICE)
 }
 
-#[cfg(not(target_os = "linux"))]
-fn cores() -> Vec<usize> {
-    Vec::new()
+/// Cores are back at once until this is dropped.
+fn hold() -> io::Result<File> {
+    let mut file = open()?;
+    file.write_all(&0_i32.to_ne_bytes())?;
+    Ok(file)
 }
 
-/// Gives this thread the lowest priority, on one core; whether that is so.
-#[cfg(target_os = "linux")]
-fn has_lowest_priority_on(core: usize) -> bool {
-    use thread_priority::{
-        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-        thread_native_id,
-    };
-
-    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let idle = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
-    let mut only = rustix::thread::CpuSet::new();
-    only.set(core);
-    let pinned = rustix::thread::sched_setaffinity(None, &only);
-    if idle.is_err() || pinned.is_err() {
-        tracing::debug!(?idle, ?pinned, core, "the core may fall asleep between commits");
-    }
-    idle.is_ok() && pinned.is_ok()
+/// The machine's cores, and not only those that this process may use.
+fn cores() -> usize {
+    let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let last = online.trim().rsplit(['-', ',']).next().and_then(|last| last.parse::<usize>().ok());
+    last.map_or(usize::MAX, |last| last.saturating_add(1))
 }
 
-#[cfg(not(target_os = "linux"))]
-fn has_lowest_priority_on(_: usize) -> bool {
-    false
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
-    fn rest(awake: &Awake) -> bool {
-        awake.keepers.iter().all(|keeper| keeper.rests.load(Ordering::SeqCst))
+    /// What holds now: the shortest time that anybody has asked for.
+    fn longest_sleep() -> Option<i32> {
+        let mut time = [0; 4];
+        open().ok()?.read_exact(&mut time).ok()?;
+        Some(i32::from_ne_bytes(time))
     }
 
     #[test]
-    fn threads_that_keep_cores_awake_rest_a_while_after_the_last_commit() {
-        let awake = Awake::new(Duration::from_millis(1), true);
+    fn cores_are_kept_awake_a_while_after_the_last_commit() {
+        let awake = Awake::new(Some(Duration::from_millis(20)));
+        if awake.thread.is_none() {
+            return; // This system does not let us.
+        }
         for _ in 0..3 {
             awake.touch();
-            let has_ended = |keeper: &Keeper| keeper.thread.is_finished();
-            while !rest(&awake) {
-                if awake.keepers.iter().any(has_ended) {
-                    return; // This system gives no thread the lowest priority.
-                }
+            while longest_sleep() != Some(0) {
+                assert!(!awake.shared.rests.load(Ordering::SeqCst), "it rested before it was time");
+                awake.touch();
+            }
+            while !awake.shared.rests.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            assert!(awake.vigil.is_over(), "they rested before it was time");
+            assert_eq!(awake.shared.left(), None);
         }
     }
 
     #[test]
     fn no_core_is_kept_awake_for_no_time() {
-        let awake = Awake::new(Duration::ZERO, true);
+        let awake = Awake::new(Some(Duration::ZERO));
         awake.touch();
-        assert!(awake.keepers.is_empty());
-        assert!(Awake::new(Duration::from_millis(1), false).keepers.is_empty());
+        assert!(awake.thread.is_none());
     }
 }

@@ -20,7 +20,6 @@ use super::{Epoch, Store, StoreError, Write, Written};
 use crate::attentive::attentive;
 use crate::journal::{Changes, Run, RunId};
 use crate::tenants::Account;
-use crate::vigil::Vigil;
 
 /// Rows in one commit: enough that the cost of the commit itself no longer shows.
 const BATCH_ROWS: usize = 2_048;
@@ -107,13 +106,12 @@ struct Shared {
 
 impl Writer {
     /// Starts the writer's thread, which ends when all ends of its queue are gone. `queue_bytes`
-    /// bounds what waits to be written; for `stay_awake` after a commit of a run without company, answers are waited for
-    /// awake, and cores kept awake where the store blocks.
+    /// bounds what waits to be written; for `stay_awake` after a commit cores are kept awake.
     /// Call it within a Tokio runtime.
     ///
     /// # Errors
     /// [`io::Error`] if there can be no more threads.
-    pub fn new(store: Arc<dyn Store>, queue_bytes: usize, stay_awake: Duration) -> io::Result<Self> {
+    pub fn new(store: Arc<dyn Store>, queue_bytes: usize, stay_awake: Option<Duration>) -> io::Result<Self> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let blocks = store.blocks();
         let shared = Arc::new(Shared {
@@ -121,8 +119,7 @@ impl Writer {
             company: Company::default(),
             last_error: Mutex::default(),
             recovered: Notify::new(),
-            // A server on the same machine is rather kept from its work by threads that do nothing (docs/decisions/0016).
-            awake: Awake::new(stay_awake, blocks),
+            awake: Awake::new(stay_awake),
         });
         let runtime = tokio::runtime::Handle::current();
         let writing = write(Arc::clone(&shared), jobs);
@@ -180,11 +177,6 @@ impl RunWriter {
     /// The epoch in which it writes.
     pub fn epoch(&self) -> Epoch {
         self.epoch
-    }
-
-    /// Says whether it is worth staying awake for an answer.
-    pub(crate) fn vigil(&self) -> &Vigil {
-        self.writer.shared.awake.vigil()
     }
 
     /// Writes a new run unless its key is taken, and returns when it is durable. With `offer` it begins on
@@ -297,6 +289,7 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
         }
         let size = batch.len();
         shared.company.commits(size);
+        shared.awake.touch();
         let began = Instant::now();
         while let Some(Job { epoch, .. }) = batch.first() {
             // More than one if this node lost its lease a moment ago: those of the old epoch fail.
@@ -308,10 +301,7 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             shared.company.done(jobs);
             shared.note(error);
         }
-        match size {
-            ..2 => shared.awake.touch(),
-            2.. => shared.awake.crowded(),
-        }
+        shared.awake.touch();
         took = began.elapsed();
     }
 }
