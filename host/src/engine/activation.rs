@@ -119,9 +119,9 @@ impl Activation {
     /// # Errors
     /// [`IllegalEvent`] if the run is in no state to be executed.
     pub fn new(
-        mut journal: Journal,
+        mut journal: Box<Journal>,
         context: ActivationContext,
-    ) -> Result<Self, Box<(IllegalEvent, ActivationContext)>> {
+    ) -> Result<Box<Self>, Box<(IllegalEvent, ActivationContext)>> {
         if let Err(error) = journal.apply(Event::Running, clock::now()) {
             return Err(Box::new((error, context)));
         }
@@ -131,7 +131,8 @@ impl Activation {
             max_bytes: context.tenant.limits.journal_bytes_per_run,
             compensation_retry: context.limits.compensation_retry,
         };
-        Ok(Self {
+        // On the heap, because it is handed on several times.
+        Ok(Box::new(Self {
             session: Session::new(journal, limits),
             log: LogBudget::new(context.tenant.limits.log_bytes_per_run),
             context,
@@ -139,11 +140,11 @@ impl Activation {
             abort: HashMap::new(),
             cancelled_by: Vec::new(),
             postponed: VecDeque::new(),
-        })
+        }))
     }
 
     /// Gives back what outlives the activation.
-    pub fn into_parts(self) -> (Journal, ActivationContext, Vec<Reply>) {
+    pub fn into_parts(self) -> (Box<Journal>, ActivationContext, Vec<Reply>) {
         (self.session.into_journal(), self.context, self.cancelled_by)
     }
 

@@ -13,7 +13,7 @@ use crate::journal::{Failure, kind};
 /// What a wasmtime store holds.
 pub(super) struct HostState {
     /// None while a component is only asked to describe itself.
-    activation: Option<Activation>,
+    activation: Option<Box<Activation>>,
     limiter: MemoryLimiter,
     /// Why the host trapped the guest.
     stop: Option<Stop>,
@@ -30,7 +30,7 @@ pub(super) struct HostState {
 }
 
 impl HostState {
-    pub(super) fn new(activation: Activation) -> Self {
+    pub(super) fn new(activation: Box<Activation>) -> Self {
         let limits = Arc::clone(&activation.tenant().limits);
         Self { activation: Some(activation), ..Self::without_run(&limits) }
     }
@@ -87,7 +87,7 @@ impl HostState {
     /// The activation that the guest's call belongs to. The guest pays for the call.
     pub(super) fn activation(&mut self) -> wasmtime::Result<&mut Activation> {
         self.called();
-        self.activation.as_mut().ok_or_else(|| wasmtime::Error::msg("`describe` may not call the host"))
+        self.activation.as_deref_mut().ok_or_else(|| wasmtime::Error::msg("`describe` may not call the host"))
     }
 
     /// The same for a call that passes so many bytes.
@@ -128,9 +128,10 @@ impl HostState {
         self.panic = Some(message);
     }
 
-    /// The activation, and why it was stopped.
-    pub(super) fn into_parts(self) -> (Option<Activation>, Option<Stop>) {
-        (self.activation, self.stop)
+    /// The guest has ended: its activation, and why it was stopped.
+    pub(super) fn take_parts(&mut self) -> (Option<Box<Activation>>, Option<Stop>) {
+        self.give_way();
+        (self.activation.take(), self.stop.take())
     }
 
     /// What the guest or a limit said before the trap.

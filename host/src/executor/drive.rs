@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::query::record;
 use super::{ExecutorError, Inner, Slot};
 use crate::clock;
-use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Stop};
+use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Spent, Stop};
 use crate::journal::{
     Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, Row, RunId, Timestamp, WorkflowStatus,
 };
@@ -37,11 +37,12 @@ pub(super) struct Drive {
     /// Whose it is.
     tenant: Arc<str>,
     /// The run as it is in memory, if it is.
-    journal: Option<Journal>,
+    journal: Option<Box<Journal>>,
     writer: RunWriter,
     /// Cancelled when the writer's epoch is over.
     tenure: CancellationToken,
-    commands: mpsc::UnboundedReceiver<Command>,
+    /// None while an activation has it.
+    commands: Option<mpsc::UnboundedReceiver<Command>>,
     /// What to do before anything else.
     command: Option<Command>,
     resend_in_doubt: bool,
@@ -58,18 +59,38 @@ impl Drive {
         // In this order: an epoch that ends meanwhile is noticed.
         let tenure = inner.tenure();
         let (journal, writer) = match begun {
-            Some((journal, writer)) => (Some(journal), writer),
+            Some((journal, writer)) => (Some(Box::new(journal)), writer),
             None => (None, inner.writer_for(run, &tenant)),
         };
-        Self { inner, run, tenant, journal, writer, tenure, commands, command: None, resend_in_doubt: false }
+        Self {
+            inner,
+            run,
+            tenant,
+            journal,
+            writer,
+            tenure,
+            commands: Some(commands),
+            command: None,
+            resend_in_doubt: false,
+        }
     }
 
     pub(super) async fn run(mut self) {
+        // The instance of a run that is over, and its place.
+        let mut last = None;
         loop {
-            let then = match self.step().await {
-                Ok(then) => then,
-                Err(error) => self.failed(&error),
+            // Each on the heap, and only for as long as it takes, so that a run is small whatever it waits for.
+            let done = match Box::pin(self.step()).await {
+                Ok(ControlFlow::Continue((journal, slot))) => {
+                    let mut spent = None;
+                    let then = Box::pin(self.activate(journal, &mut spent)).await;
+                    last = self.is_over().then_some((spent, slot));
+                    then
+                }
+                Ok(ControlFlow::Break(then)) => Ok(then),
+                Err(error) => Err(error),
             };
+            let then = done.unwrap_or_else(|error| self.failed(&error));
             match then {
                 Then::GoOn => {}
                 Then::Sleep(time) => {
@@ -86,6 +107,10 @@ impl Drive {
                 }
                 Then::Leave => {
                     if self.leave() {
+                        if last.is_some() {
+                            // To give an instance back takes a while: whoever waits for the run is answered before.
+                            tokio::task::yield_now().await;
+                        }
                         return;
                     }
                 }
@@ -119,33 +144,32 @@ impl Drive {
         Then::Reload
     }
 
-    /// Looks at the run and does what is next.
-    async fn step(&mut self) -> Result<Then, StoreError> {
+    /// Looks at the run and does what is next; gives the run back, and a place for it, if it needs an instance.
+    async fn step(&mut self) -> Result<ControlFlow<Then, (Box<Journal>, Slot)>, StoreError> {
         if self.command.is_none() {
-            self.command = self.commands.try_recv().ok();
+            self.command = self.next_command();
         }
         if self.command.is_some() {
-            return self.obey().await;
+            return self.obey().await.map(ControlFlow::Break);
         }
         // What needs no instance need not wait for a place: those who wait for a result are told at once.
         if let Some(journal) = self.journal.take() {
             match self.settle(journal).await? {
-                ControlFlow::Break(then) => return Ok(then),
+                ControlFlow::Break(then) => return Ok(ControlFlow::Break(then)),
                 ControlFlow::Continue(journal) => self.journal = Some(journal),
             }
         }
         // A run is loaded only when it gets a place, so that memory stays bounded.
-        let Some(slot) = self.slot().await? else { return Ok(Then::GoOn) };
-        let Some(journal) = self.load().await? else { return Ok(Then::Leave) };
-        match self.settle(journal).await? {
-            ControlFlow::Break(then) => Ok(then),
-            // On the heap, so that a run that waits for its turn is small.
-            ControlFlow::Continue(journal) => Box::pin(self.activate(journal, slot)).await,
-        }
+        let Some(slot) = self.slot().await? else { return Ok(ControlFlow::Break(Then::GoOn)) };
+        let Some(journal) = self.load().await? else { return Ok(ControlFlow::Break(Then::Leave)) };
+        Ok(self.settle(journal).await?.map_continue(|journal| (journal, slot)))
     }
 
     /// Does what can be done without an instance; gives the run back if it needs one.
-    async fn settle(&mut self, mut journal: Journal) -> Result<ControlFlow<Then, Journal>, StoreError> {
+    async fn settle(
+        &mut self,
+        mut journal: Box<Journal>,
+    ) -> Result<ControlFlow<Then, Box<Journal>>, StoreError> {
         let run = journal.run();
         let event = match run.status {
             status if status.is_final() || status == WorkflowStatus::Paused => {
@@ -174,7 +198,7 @@ impl Drive {
             biased;
             () = self.inner.shutdown.cancelled() => None,
             slot = self.inner.slots.acquire(&self.tenant) => slot,
-            command = self.commands.recv() => {
+            command = recv(&mut self.commands) => {
                 self.command = command;
                 None
             }
@@ -182,7 +206,7 @@ impl Drive {
     }
 
     /// The run; `None` if it is not to be executed here, which whoever asked for something is told.
-    async fn load(&mut self) -> Result<Option<Journal>, StoreError> {
+    async fn load(&mut self) -> Result<Option<Box<Journal>>, StoreError> {
         if let Some(journal) = self.journal.take() {
             return Ok(Some(journal));
         }
@@ -209,11 +233,15 @@ impl Drive {
             let mut journal = Journal::new(run);
             self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
         }
-        loaded.map(Some)
+        loaded.map(|journal| Some(Box::new(journal)))
     }
 
     /// Gives the run an instance and waits until that ends.
-    async fn activate(&mut self, mut journal: Journal, slot: Slot) -> Result<Then, StoreError> {
+    async fn activate(
+        &mut self,
+        mut journal: Box<Journal>,
+        spent: &mut Option<Spent>,
+    ) -> Result<Then, StoreError> {
         let module = match self.module(&mut journal).await? {
             Ok(module) => module,
             Err(error) => {
@@ -228,14 +256,13 @@ impl Drive {
         };
         let tenant = self.tenant().await?;
         let compensating = journal.run().status == WorkflowStatus::Compensating;
-        let (unused, no_commands) = mpsc::unbounded_channel();
-        drop(unused);
+        let Some(commands) = self.commands.take() else { return Ok(Then::Leave) };
         let context = ActivationContext {
             limits: Arc::clone(&self.inner.limits),
             tenant,
             slots: Arc::clone(&self.inner.slots),
             writer: self.writer.clone(),
-            commands: std::mem::replace(&mut self.commands, no_commands),
+            commands,
             shutdown: self.tenure.clone(),
             resend_in_doubt: std::mem::take(&mut self.resend_in_doubt),
         };
@@ -243,7 +270,7 @@ impl Drive {
             Ok(activation) => activation,
             Err(refused) => {
                 let (error, context) = *refused;
-                self.commands = context.commands;
+                self.commands = Some(context.commands);
                 return Err(corrupt(&error));
             }
         };
@@ -253,10 +280,10 @@ impl Drive {
             // A guest that computes does not notice: what it has not journaled it does again.
             () = stopped_for_long(&inner) => return Ok(Then::Leave),
         };
-        drop(slot);
-        let Some((end, activation)) = execution else { return Ok(Then::Reload) };
+        let Some((end, activation, instance)) = execution else { return Ok(Then::Reload) };
+        *spent = Some(instance);
         let (journal, context, cancelled_by) = activation.into_parts();
-        self.commands = context.commands;
+        self.commands = Some(context.commands);
         let then = self.ended(journal, end, compensating).await;
         self.acknowledge(cancelled_by, &then);
         then
@@ -287,7 +314,7 @@ impl Drive {
     /// Does what follows from how an activation ended.
     async fn ended(
         &mut self,
-        mut journal: Journal,
+        mut journal: Box<Journal>,
         end: End,
         compensating: bool,
     ) -> Result<Then, StoreError> {
@@ -435,29 +462,37 @@ impl Drive {
         Then::Leave
     }
 
+    /// Whether the run is final, and nothing is asked of it.
+    fn is_over(&self) -> bool {
+        self.command.is_none() && self.journal.as_ref().is_some_and(|journal| journal.run().status.is_final())
+    }
+
     /// Takes the task off the list, unless something was asked of it meanwhile.
     fn leave(&mut self) -> bool {
         let inner = Arc::clone(&self.inner);
         let mut runs = inner.runs();
-        match self.commands.try_recv() {
-            Ok(command) => {
-                self.command = Some(command);
-                false
-            }
-            Err(_) => {
-                runs.remove(&self.run);
-                true
-            }
+        self.command = self.next_command();
+        if self.command.is_none() {
+            runs.remove(&self.run);
         }
+        self.command.is_none()
+    }
+
+    fn next_command(&mut self) -> Option<Command> {
+        self.commands.as_mut()?.try_recv().ok()
     }
 
     async fn pause_before_reload(&mut self) {
         tokio::select! {
             () = tokio::time::sleep(self.inner.limits.store_retry) => {}
             () = self.inner.shutdown.cancelled() => {}
-            command = self.commands.recv() => self.command = command,
+            command = recv(&mut self.commands) => self.command = command,
         }
     }
+}
+
+async fn recv(commands: &mut Option<mpsc::UnboundedReceiver<Command>>) -> Option<Command> {
+    commands.as_mut()?.recv().await
 }
 
 /// Completes when the host has been stopping for so long that it no longer waits for guests.

@@ -141,5 +141,5 @@ pub(super) fn execute(journal: Journal, calls: Vec<Call>) -> Journal {
     for row in session.journal().rows() {
         session.journal().idempotency_key(row);
     }
-    session.into_journal()
+    *session.into_journal()
 }

@@ -213,7 +213,7 @@ const MOST_NESTED: u32 = 64;
 /// One execution of the guest.
 #[derive(Debug)]
 pub struct Session {
-    journal: Journal,
+    journal: Box<Journal>,
     limits: SessionLimits,
     /// What the journal says the guest saw end, in order.
     schedule: Schedule,
@@ -249,7 +249,8 @@ pub struct Session {
 
 impl Session {
     /// Begins an execution of the guest against a journal.
-    pub fn new(journal: Journal, limits: SessionLimits) -> Self {
+    pub fn new(journal: impl Into<Box<Journal>>, limits: SessionLimits) -> Self {
+        let journal = journal.into();
         let rollback = match (journal.run().status, journal.last_compensable()) {
             (WorkflowStatus::Compensating, Some(order)) => Rollback::Until(order),
             (WorkflowStatus::Compensating, None) => Rollback::Begun,
@@ -289,7 +290,7 @@ impl Session {
     }
 
     /// Ends the session and gives the journal back.
-    pub fn into_journal(self) -> Journal {
+    pub fn into_journal(self) -> Box<Journal> {
         self.journal
     }
 
