@@ -17,5 +17,5 @@ mod turns;
 pub use activation::{Activation, ActivationContext, Command, Reply, Stop};
 pub use compiler::{COMMAND, ChildFailed, Compiler, compile_as_child};
 pub use component::{InvalidComponent, inspect};
-pub use sandbox::{Described, End, Engine, EngineError, Module, Spent};
+pub use sandbox::{Described, End, Engine, EngineError, Module};
 pub use turns::{Load, Turns};

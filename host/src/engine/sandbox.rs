@@ -70,11 +70,6 @@ pub enum End {
     Trapped(Failure),
 }
 
-/// An instance whose guest has ended. To drop it takes a while: the kernel is asked for what it has changed.
-pub struct Spent {
-    _store: Store<HostState>,
-}
-
 /// The wasmtime engine with what it needs.
 pub struct Engine {
     engine: wasmtime::Engine,
@@ -183,12 +178,8 @@ impl Engine {
         Ok(described.collect())
     }
 
-    /// Runs the guest of an activation until it returns, traps or is stopped. Gives back the activation and the instance.
-    pub async fn run(
-        &self,
-        module: &Module,
-        activation: Box<Activation>,
-    ) -> Option<(End, Box<Activation>, Spent)> {
+    /// Runs the guest of an activation until it returns, traps or is stopped.
+    pub async fn run(&self, module: &Module, activation: Box<Activation>) -> Option<(End, Box<Activation>)> {
         let fuel = activation.fuel();
         let (workflow, version, input) = activation.arguments();
         let tenant = Arc::clone(activation.tenant());
@@ -202,11 +193,11 @@ impl Engine {
         let returned = measured(&tenant.account, called).await;
         tenant.account.stayed(began.elapsed());
         let left = store.get_fuel().unwrap_or_default();
-        let state = store.data_mut();
+        let mut state = store.into_data();
         state.account(left);
         let limit = tenant.limits.fuel_per_activation;
-        let trapped = returned.as_ref().err().map(|error| self.classify(error, state, limit));
-        let (activation, stop) = state.take_parts();
+        let trapped = returned.as_ref().err().map(|error| self.classify(error, &mut state, limit));
+        let (activation, stop) = state.into_parts();
         let mut activation = activation?;
         let end = match (stop, returned, trapped) {
             (Some(Stop::Failed(failure)), ..) | (None, _, Some(failure)) => trap(&activation, failure),
@@ -219,7 +210,7 @@ impl Engine {
                 }
             }
         };
-        Some((end, activation, Spent { _store: store }))
+        Some((end, activation))
     }
 
     fn store(&self, mut state: HostState, fuel: u64) -> Store<HostState> {

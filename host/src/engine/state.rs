@@ -128,10 +128,9 @@ impl HostState {
         self.panic = Some(message);
     }
 
-    /// The guest has ended: its activation, and why it was stopped.
-    pub(super) fn take_parts(&mut self) -> (Option<Box<Activation>>, Option<Stop>) {
-        self.give_way();
-        (self.activation.take(), self.stop.take())
+    /// The activation, and why it was stopped.
+    pub(super) fn into_parts(self) -> (Option<Box<Activation>>, Option<Stop>) {
+        (self.activation, self.stop)
     }
 
     /// What the guest or a limit said before the trap.

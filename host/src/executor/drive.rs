@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::query::record;
 use super::{ExecutorError, Inner, Slot};
 use crate::clock;
-use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Spent, Stop};
+use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Stop};
 use crate::journal::{
     Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, Row, RunId, Timestamp, WorkflowStatus,
 };
@@ -76,17 +76,10 @@ impl Drive {
     }
 
     pub(super) async fn run(mut self) {
-        // The instance of a run that is over, and its place.
-        let mut last = None;
         loop {
             // Each on the heap, and only for as long as it takes, so that a run is small whatever it waits for.
             let done = match Box::pin(self.step()).await {
-                Ok(ControlFlow::Continue((journal, slot))) => {
-                    let mut spent = None;
-                    let then = Box::pin(self.activate(journal, &mut spent)).await;
-                    last = self.is_over().then_some((spent, slot));
-                    then
-                }
+                Ok(ControlFlow::Continue((journal, slot))) => Box::pin(self.activate(journal, slot)).await,
                 Ok(ControlFlow::Break(then)) => Ok(then),
                 Err(error) => Err(error),
             };
@@ -107,10 +100,6 @@ impl Drive {
                 }
                 Then::Leave => {
                     if self.leave() {
-                        if last.is_some() {
-                            // To give an instance back takes a while: whoever waits for the run is answered before.
-                            tokio::task::yield_now().await;
-                        }
                         return;
                     }
                 }
@@ -237,11 +226,7 @@ impl Drive {
     }
 
     /// Gives the run an instance and waits until that ends.
-    async fn activate(
-        &mut self,
-        mut journal: Box<Journal>,
-        spent: &mut Option<Spent>,
-    ) -> Result<Then, StoreError> {
+    async fn activate(&mut self, mut journal: Box<Journal>, slot: Slot) -> Result<Then, StoreError> {
         let module = match self.module(&mut journal).await? {
             Ok(module) => module,
             Err(error) => {
@@ -280,8 +265,8 @@ impl Drive {
             // A guest that computes does not notice: what it has not journaled it does again.
             () = stopped_for_long(&inner) => return Ok(Then::Leave),
         };
-        let Some((end, activation, instance)) = execution else { return Ok(Then::Reload) };
-        *spent = Some(instance);
+        drop(slot);
+        let Some((end, activation)) = execution else { return Ok(Then::Reload) };
         let (journal, context, cancelled_by) = activation.into_parts();
         self.commands = Some(context.commands);
         let then = self.ended(journal, end, compensating).await;
@@ -460,11 +445,6 @@ impl Drive {
         tracing::debug!(run = %self.run, status = %run.status, "the run rests");
         self.inner.waiters.tell(self.run, || record(run, journal.rows()));
         Then::Leave
-    }
-
-    /// Whether the run is final, and nothing is asked of it.
-    fn is_over(&self) -> bool {
-        self.command.is_none() && self.journal.as_ref().is_some_and(|journal| journal.run().status.is_final())
     }
 
     /// Takes the task off the list, unless something was asked of it meanwhile.
