@@ -91,6 +91,14 @@ impl Host {
         Ok(())
     }
 
+    /// Stops it, and lets this program go on with what it had.
+    pub(crate) async fn go_on_as(&mut self, forge: &Path) -> Result<()> {
+        let ended = self.stop().await?;
+        ensure!(ended.success(), "the host ended with {ended}");
+        forge.clone_into(&mut self.forge);
+        self.launch()
+    }
+
     /// A connection to it.
     pub(crate) async fn connect(&self) -> Result<Connection> {
         Connection::open(self.address()?).await

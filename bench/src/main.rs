@@ -50,8 +50,8 @@ fn run(settings: &Settings) -> Result<()> {
     let server = bench.describe_server()?.map(|server| format!("{server}\n")).unwrap_or_default();
     // One thread: the host needs the others more.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if settings.train {
-        return runtime.block_on(training::train(&bench));
+    if let Some(program) = &settings.train {
+        return runtime.block_on(training::train(&bench, program));
     }
     let measured = runtime.block_on(bench.run());
     // What was measured before a workload failed took minutes, and still says something.

@@ -32,9 +32,9 @@ pub(crate) struct Settings {
     /// Where databases are made and removed again. It must be on a disk, and PostgreSQL's user must reach it.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Lets the host work and measures nothing: for a host that counts what it does.
-    #[arg(long, hide = true)]
-    pub(crate) train: bool,
+    /// Lets this program work on what `--forge` has set up, and measures nothing: for a host that counts what it does.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) train: Option<PathBuf>,
     /// The binary `forge`.
     #[arg(long, hide = true)]
     pub(crate) forge: PathBuf,

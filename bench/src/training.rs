@@ -1,6 +1,7 @@
 //! What a host does that counts what it does, for `cargo xtask release`: the workflows of the workloads, one after the
 //! other. Nothing is measured.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,9 +19,11 @@ const TIME: Until = Until::Time(Duration::from_secs(1));
 /// Steps of a run that leaves memory, comes back and is replayed.
 const REPLAYED_STEPS: u32 = 200;
 
-/// For a database of the kind that was asked for.
-pub(crate) async fn train(bench: &Bench) -> Result<()> {
+/// For a database of the kind that was asked for. The program finds the workflows compiled: the process that compiles
+/// components is bounded, and may not write what it has counted.
+pub(crate) async fn train(bench: &Bench, program: &Path) -> Result<()> {
     let mut host = bench.host(HostOptions::with_flags(["--evict-after", "0s"])).await?;
+    host.go_on_as(program).await?;
     let sleeps = json!({ "steps": REPLAYED_STEPS, "sleep_ms": 20 });
     let starts = [
         pure_steps::start(),

@@ -16,13 +16,14 @@ Usage: cargo xtask <command>
 Commands:
   bench   Measure the host beside what the machine could do; `bench --help` has its options
   demo    Run the examples: a payment, one that is rolled back, one during which the host is killed
-  release Make the program to hand out, target/dist/forge: compiled with what it was seen to do
+  release Make the program to hand out, target/dist/forge: compiled and arranged by what it was seen to do
   setup   Make the Rust target for WebAssembly and PostgreSQL's programs available, if they are not
   test    Run every test of this repository, after setting up what is missing
 
 Environment:
   FORGE_WASM_TOOLCHAIN=debian   Take the WebAssembly target from Debian's packages, not from rustup
   FORGE_LLVM_PROFDATA=<file>    For `release` and `bench`: the `llvm-profdata` to use
+  FORGE_LLVM_BOLT=<file>        The same for `llvm-bolt`; empty: make the program without it
   FORGE_POSTGRES_BIN=<folder>   Take `initdb`, `pg_ctl`, `postgres` and `psql` from there
 ";
 

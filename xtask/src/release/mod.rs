@@ -1,10 +1,11 @@
 //! `cargo xtask release`: the program as it should be handed out.
 //!
 //! It is compiled twice. The first one counts what it does while the benchmark's workflows run on it; the second is
-//! compiled with these counts, so that what runs together lies together, and what is called often is inlined
-//! (docs/decisions/0018).
+//! compiled with these counts, so that what runs together lies together, and what is called often is inlined. Then its
+//! code is arranged once more as a whole, if there is a tool for it (docs/decisions/0018).
 
-mod profdata;
+mod arrange;
+mod tools;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,6 +16,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
+use self::tools::{BOLT, Compiler, PROFDATA};
 use super::programs::{self, Programs};
 
 /// Where the counting program would write if nobody told it where: nowhere. That is how it is in the process that
@@ -29,23 +31,24 @@ pub(crate) fn run() -> Result<()> {
 
 /// Makes the program, as far as it is not there.
 pub(crate) fn program(programs: &Programs) -> Result<PathBuf> {
-    let tool = profdata::ensure()?;
+    let compiler = tools::compiler()?;
+    let profdata = PROFDATA.ensure(&compiler)?;
+    let bolt = bolt(&compiler);
     super::postgres::ensure()?;
-    let bench = programs.bench()?;
     let folder = programs.target().join("pgo");
-    let profiles = folder.join("profiles");
-    fs::create_dir_all(&profiles).with_context(|| format!("cannot make {}", profiles.display()))?;
-    let counting =
-        compile(programs, &folder.join("counting"), "that counts", &flag("-Cprofile-generate=", NOWHERE))?;
-    // The same program leads to the same profile: what was counted once need not be counted again.
-    let profile = profiles.join(format!("{:016x}.profdata", fingerprint(&counting)?));
-    if !profile.is_file() {
-        let counts = folder.join("counts");
-        train(programs, &bench, &counting, &counts)?;
-        merge(&tool, &counts, &profile)?;
+    let work = Work { programs, bench: programs.bench()?, compiler, folder };
+    let counting = work.compile("counting", "that counts", &[flag("-Cprofile-generate=", NOWHERE)])?;
+    let profile = work.profile(&counting, "profdata", |counts, profile| {
+        work.train(&counting, &counting)?;
+        merge(Command::new(&profdata).args(["merge", "--output"]).arg(profile), counts)
+    })?;
+    let mut flags = vec![flag("-Cprofile-use=", profile)];
+    flags.extend(bolt.as_ref().map(|_| arrange::LINKED.into()));
+    let mut made = work.compile("release", "with the counts", &flags)?;
+    if let Some(bolt) = bolt {
+        made = arrange::arranged(&bolt, &work, &made)
+            .with_context(|| format!("`{}=` makes the program without arranging its code", BOLT.setting))?;
     }
-    let made =
-        compile(programs, &folder.join("release"), "with the counts", &flag("-Cprofile-use=", profile))?;
     let folder = programs.target().join("dist");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let program = folder.join("forge");
@@ -55,34 +58,115 @@ pub(crate) fn program(programs: &Programs) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// The program is right without it, and somewhat slower: not every system has it.
+fn bolt(compiler: &Compiler) -> Option<PathBuf> {
+    let unwanted = std::env::var_os(BOLT.setting).is_some_and(|value| value.is_empty());
+    if unwanted || !arrange::is_for(compiler) {
+        return None;
+    }
+    let found = BOLT.ensure(compiler);
+    found.inspect_err(|error| eprintln!("xtask: {error:#}. The program is made without it.")).ok()
+}
+
+/// What is at hand while the program is made.
+struct Work<'p> {
+    programs: &'p Programs,
+    bench: PathBuf,
+    compiler: Compiler,
+    /// Where all that is on the way lies.
+    folder: PathBuf,
+}
+
+impl Work<'_> {
+    /// Compiles the host with more flags in a folder of its own. Naming the target keeps the flags from what is only run
+    /// while compiling.
+    fn compile(&self, folder: &str, which: &str, flags: &[OsString]) -> Result<PathBuf> {
+        let (folder, host) = (self.folder.join(folder), &self.compiler.host);
+        let mut cargo = programs::cargo();
+        cargo.args(["build", "--release", "--package", "forge-host", "--target", host, "--target-dir"]);
+        cargo.arg(&folder).env("CARGO_ENCODED_RUSTFLAGS", with_flags(flags));
+        cargo.current_dir(self.programs.root());
+        eprintln!(
+            "xtask: compiling the program {which} (each of the two takes as long as any release build)"
+        );
+        ensure!(cargo.status()?.success(), "the build failed; its errors are above");
+        Ok(folder.join(host).join("release/forge"))
+    }
+
+    /// What a program has counted. The same program leads to the same profile: what was counted once need not be
+    /// counted again.
+    fn profile(
+        &self,
+        program: &Path,
+        ending: &str,
+        make: impl FnOnce(&Path, &Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let (counts, profiles) = (self.counts(), self.folder.join("profiles"));
+        let profile = profiles.join(format!("{:016x}.{ending}", fingerprint(program)?));
+        if profile.is_file() {
+            return Ok(profile);
+        }
+        if counts.exists() {
+            fs::remove_dir_all(&counts)?;
+        }
+        for folder in [&counts, &profiles] {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        // Under its name only once it is complete.
+        let partial = profile.with_extension("partial");
+        make(&counts, &partial)?;
+        fs::rename(&partial, &profile)?;
+        Ok(profile)
+    }
+
+    /// Where programs write what they count.
+    fn counts(&self) -> PathBuf {
+        self.folder.join("counts")
+    }
+
+    /// Lets a program work on what another one has set up, on both kinds of database.
+    fn train(&self, program: &Path, set_up_by: &Path) -> Result<()> {
+        for database in ["sqlite", "postgres"] {
+            eprintln!("xtask: the program works on {database}");
+            let mut command = self.programs.command(&self.bench, set_up_by, &["--database", database]);
+            command.arg("--train").arg(program);
+            command.env("LLVM_PROFILE_FILE", self.counts().join("%p.profraw")).stdout(Stdio::null());
+            ensure!(
+                command.status()?.success(),
+                "the program could not be set to work; what went wrong is above"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Runs a command on all files of a folder.
+fn merge(command: &mut Command, counts: &Path) -> Result<()> {
+    let files: Vec<PathBuf> = fs::read_dir(counts)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    ensure!(!files.is_empty(), "the program has counted nothing: {} is empty", counts.display());
+    let status = command.args(&files).status()?;
+    ensure!(status.success(), "{command:?} could not merge what was counted");
+    Ok(())
+}
+
 fn flag(name: &str, value: impl Into<OsString>) -> OsString {
     let mut flag = OsString::from(name);
     flag.push(value.into());
     flag
 }
 
-/// Compiles the host with one more flag in a folder of its own. Naming the target keeps the flag from what is only run
-/// while compiling.
-fn compile(programs: &Programs, folder: &Path, which: &str, flag: &OsString) -> Result<PathBuf> {
-    let host = profdata::compiler()?.host;
-    let mut cargo = programs::cargo();
-    cargo.args(["build", "--release", "--package", "forge-host", "--target", &host, "--target-dir"]);
-    cargo.arg(folder).env("CARGO_ENCODED_RUSTFLAGS", with_flag(flag)).current_dir(programs.root());
-    eprintln!("xtask: compiling the program {which} (each of the two takes as long as any release build)");
-    ensure!(cargo.status()?.success(), "the build failed; its errors are above");
-    Ok(folder.join(host).join("release/forge"))
-}
-
-/// The flags that the user wants, and one more; separated by what cannot be a part of one.
-fn with_flag(flag: &OsString) -> OsString {
+/// The flags that the user wants, and more; separated by what cannot be a part of one.
+fn with_flags(more: &[OsString]) -> OsString {
     let mut flags = std::env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_else(|| {
         let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
         flags.split_whitespace().collect::<Vec<_>>().join("\x1f").into()
     });
-    if !flags.is_empty() {
-        flags.push("\x1f");
+    for flag in more {
+        if !flags.is_empty() {
+            flags.push("\x1f");
+        }
+        flags.push(flag);
     }
-    flags.push(flag);
     flags
 }
 
@@ -96,34 +180,4 @@ fn fingerprint(program: &Path) -> Result<u64> {
             read => hasher.write(&buffer[..read]),
         }
     }
-}
-
-/// Lets the counting program work, on both kinds of database.
-fn train(programs: &Programs, bench: &Path, counting: &Path, counts: &Path) -> Result<()> {
-    if counts.exists() {
-        fs::remove_dir_all(counts)?;
-    }
-    fs::create_dir_all(counts)?;
-    for database in ["sqlite", "postgres"] {
-        eprintln!("xtask: the program counts what it does on {database}");
-        let mut command = programs.command(bench, counting, &["--train", "--database", database]);
-        command.env("LLVM_PROFILE_FILE", counts.join("%p.profraw")).stdout(Stdio::null());
-        ensure!(
-            command.status()?.success(),
-            "the program could not be set to work; what went wrong is above"
-        );
-    }
-    Ok(())
-}
-
-fn merge(tool: &Path, counts: &Path, profile: &Path) -> Result<()> {
-    let files: Vec<PathBuf> = fs::read_dir(counts)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    ensure!(!files.is_empty(), "the program has counted nothing: {} is empty", counts.display());
-    // Under its name only once it is complete.
-    let partial = profile.with_extension("partial");
-    let mut merge = Command::new(tool);
-    merge.args(["merge", "--output"]).arg(&partial).args(&files);
-    ensure!(merge.status()?.success(), "{} could not merge what was counted", tool.display());
-    fs::rename(&partial, profile)?;
-    Ok(())
 }
