@@ -135,10 +135,7 @@ impl Drive {
 
     /// Looks at the run and does what is next; gives the run back, and a place for it, if it needs an instance.
     async fn step(&mut self) -> Result<ControlFlow<Then, (Box<Journal>, Slot)>, StoreError> {
-        if self.command.is_none() {
-            self.command = self.next_command();
-        }
-        if self.command.is_some() {
+        if self.is_asked() {
             return self.obey().await.map(ControlFlow::Break);
         }
         // What needs no instance need not wait for a place: those who wait for a result are told at once.
@@ -451,15 +448,19 @@ impl Drive {
     fn leave(&mut self) -> bool {
         let inner = Arc::clone(&self.inner);
         let mut runs = inner.runs();
-        self.command = self.next_command();
-        if self.command.is_none() {
+        let leaves = !self.is_asked();
+        if leaves {
             runs.remove(&self.run);
         }
-        self.command.is_none()
+        leaves
     }
 
-    fn next_command(&mut self) -> Option<Command> {
-        self.commands.as_mut()?.try_recv().ok()
+    /// Whether something is asked of the run, which is then in `command`.
+    fn is_asked(&mut self) -> bool {
+        if self.command.is_none() {
+            self.command = self.commands.as_mut().and_then(|commands| commands.try_recv().ok());
+        }
+        self.command.is_some()
     }
 
     async fn pause_before_reload(&mut self) {
