@@ -272,7 +272,7 @@ async fn when_the_disk_is_slower_than_the_runs_the_runs_wait() {
     const QUEUE: usize = 64 << 10;
     let directory = TempDir::new().unwrap();
     let (store, watch) = WatchedStore::open(&directory.path().join("forge.db")).await;
-    let writer = Writer::new(Arc::clone(&store) as Arc<dyn Store>, QUEUE, Some(Duration::ZERO)).unwrap();
+    let writer = Writer::new(Arc::clone(&store) as Arc<dyn Store>, QUEUE, Duration::ZERO).unwrap();
     let mut journal = Journal::unsaved(run());
     journal.apply(Event::Running, Timestamp(1)).unwrap();
     let saving =

@@ -17,10 +17,7 @@ use std::time::{Duration, Instant};
 /// open; of several, the shortest one holds.
 const DEVICE: &str = "/dev/cpu_dma_latency";
 
-/// How long cores are kept awake after a commit: about as long as a step with a request takes.
-const TIME: Duration = Duration::from_micros(500);
-
-/// Cores from which on none is kept awake unless that is asked for: all are, and few of them are needed.
+/// With more cores none is kept awake: all would be, and few of them are needed.
 const MOST_CORES: usize = 8;
 
 /// Keeps cores awake for a while. Ends its thread when dropped.
@@ -42,9 +39,8 @@ struct Shared {
 }
 
 impl Awake {
-    /// For so long after each commit; zero: not at all; none: as is best on this machine.
-    pub(super) fn new(time: Option<Duration>) -> Self {
-        let time = time.unwrap_or_else(|| if cores() <= MOST_CORES { TIME } else { Duration::ZERO });
+    /// For so long after each commit; zero: not at all.
+    pub(super) fn new(time: Duration) -> Self {
         let shared = Arc::new(Shared {
             began: Instant::now(),
             time: u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
@@ -58,7 +54,8 @@ impl Awake {
             let theirs = Arc::clone(&shared);
             std::thread::Builder::new().name("forge-awake".to_owned()).spawn(move || theirs.keep_awake())
         };
-        let thread = (!time.is_zero()).then(begin).and_then(|began| {
+        let is_wanted = !time.is_zero() && cores() <= MOST_CORES;
+        let thread = is_wanted.then(begin).and_then(|began| {
             let cannot =
                 |error: &io::Error| tracing::debug!(%error, DEVICE, "cores may fall asleep between commits");
             began.inspect_err(cannot).ok()
@@ -152,7 +149,7 @@ mod tests {
 
     #[test]
     fn cores_are_kept_awake_a_while_after_the_last_commit() {
-        let awake = Awake::new(Some(Duration::from_millis(20)));
+        let awake = Awake::new(Duration::from_millis(20));
         if awake.thread.is_none() {
             return; // This system does not let us.
         }
@@ -171,7 +168,7 @@ mod tests {
 
     #[test]
     fn no_core_is_kept_awake_for_no_time() {
-        let awake = Awake::new(Some(Duration::ZERO));
+        let awake = Awake::new(Duration::ZERO);
         awake.touch();
         assert!(awake.thread.is_none());
     }

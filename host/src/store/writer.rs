@@ -111,7 +111,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`io::Error`] if there can be no more threads.
-    pub fn new(store: Arc<dyn Store>, queue_bytes: usize, stay_awake: Option<Duration>) -> io::Result<Self> {
+    pub fn new(store: Arc<dyn Store>, queue_bytes: usize, stay_awake: Duration) -> io::Result<Self> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let blocks = store.blocks();
         let shared = Arc::new(Shared {
