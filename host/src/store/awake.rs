@@ -57,7 +57,7 @@ impl Awake {
         let is_wanted = !time.is_zero() && cores() <= MOST_CORES;
         let thread = is_wanted.then(begin).and_then(|began| {
             let cannot =
-                |error: &io::Error| tracing::debug!(%error, DEVICE, "cores may fall asleep between commits");
+                |error: &io::Error| tracing::debug!(%error, device = DEVICE, "cores may fall asleep between commits");
             began.inspect_err(cannot).ok()
         });
         Self { shared, thread }
