@@ -45,7 +45,7 @@ impl Awake {
             began: Instant::now(),
             time: u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
             until: AtomicU64::new(0),
-            rests: AtomicBool::new(true),
+            rests: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
         let begin = || {
@@ -98,12 +98,15 @@ impl Shared {
     }
 
     fn keep_awake(&self) {
-        loop {
-            while self.left().is_none() {
-                if self.closed.load(Ordering::SeqCst) {
-                    return;
+        while !self.closed.load(Ordering::SeqCst) {
+            if self.left().is_none() {
+                self.rests.store(true, Ordering::SeqCst);
+                // Who touches after this wakes it.
+                if self.left().is_none() {
+                    std::thread::park();
                 }
-                std::thread::park();
+                // It may be over again: then whoever comes next must wake it, too.
+                continue;
             }
             self.rests.store(false, Ordering::SeqCst);
             let held = hold();
@@ -111,8 +114,6 @@ impl Shared {
                 std::thread::park_timeout(left);
             }
             drop(held);
-            // Who touches after this wakes it, and who did before is seen above.
-            self.rests.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -163,6 +164,22 @@ mod tests {
                 std::thread::yield_now();
             }
             assert_eq!(awake.shared.left(), None);
+        }
+    }
+
+    #[test]
+    fn whoever_is_woken_too_late_can_be_woken_again() {
+        let awake = Awake::new(Duration::from_micros(1));
+        if awake.thread.is_none() {
+            return;
+        }
+        for _ in 0..2_000 {
+            awake.touch();
+            let began = Instant::now();
+            while !awake.shared.rests.load(Ordering::SeqCst) {
+                assert!(began.elapsed() < Duration::from_secs(60), "nobody would wake it any more");
+                std::thread::yield_now();
+            }
         }
     }
 
