@@ -268,6 +268,33 @@ async fn starts_beyond_the_queue_are_refused_and_those_that_were_taken_are_carri
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_result_keeps_no_place_for_a_start_and_hears_when_the_start_is_lost() {
+    let directory = TempDir::new().unwrap();
+    let services = Services::start().await;
+    let host = Watched::open(directory.path(), |limits| limits.tenant.start_queue = 1).await;
+    let start_and_wait = |body| {
+        let (executor, input) = (host.executor.clone(), services.program(body));
+        let request = StartRequest { workflow: "program".to_owned(), input, ..StartRequest::default() };
+        tokio::spawn(async move { executor.start_and_wait(request, tokio::time::sleep(PATIENCE)).await })
+    };
+    let waiting = start_and_wait(block![gate("go"), effect("after it")]);
+    services.until_asked("go", 1).await;
+    let other = host.start(services.program(block![effect("e")])).await;
+    assert_eq!(host.settled(other).await.status, WorkflowStatus::Completed);
+
+    host.watch.lose_after(host.watch.batches());
+    let lost = start_and_wait(block![effect("never")]).await.unwrap();
+    assert!(matches!(lost, Err(ExecutorError::Store(_))), "{lost:?}");
+    // This one was started, and is still waited for.
+    services.open("go");
+    let go_on = async || services.performed() == ["go", "e"];
+    eventually("its first request is answered", go_on).await;
+    assert!(!waiting.is_finished());
+    assert!(services.asked("after it").is_empty(), "a request left although it is not durable");
+    waiting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_the_disk_is_slower_than_the_runs_the_runs_wait() {
     const QUEUE: usize = 64 << 10;
     let directory = TempDir::new().unwrap();

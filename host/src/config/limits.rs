@@ -32,7 +32,7 @@ pub struct Limits {
     pub write_queue_bytes: usize,
     /// For how long after a commit the machine's cores are kept awake, so that neither the disk's answer nor that of a
     /// server finds them asleep. Zero: not at all, and so it is with more than 8 cores, of which few are needed. Default
-    /// 500 µs: about what a step with a request takes.
+    /// 2 ms: several steps with a request each, because whoever looks whether the time is over is in their way.
     pub stay_awake: Duration,
     /// How long the host waits before it tries again to work with a store that failed. Default 1 s.
     pub store_retry: Duration,
@@ -50,7 +50,7 @@ impl Default for Limits {
             leave_patience: Duration::from_secs(3),
             compensation_retry: RetryPolicy { max_attempts: 5, backoff_ms: 1_000, max_backoff_ms: 60_000 },
             write_queue_bytes: 64 << 20,
-            stay_awake: Duration::from_micros(500),
+            stay_awake: Duration::from_millis(2),
             store_retry: Duration::from_secs(1),
         }
     }

@@ -76,9 +76,8 @@ impl WorkflowExecutor {
             return self.start_once(request, &tenant).await;
         }
         let run = self.new_run(&request, &tenant).await?;
-        let (id, writer) = self.begin(run);
+        let (id, writer) = self.begin(run, admitted);
         writer.begun().await?;
-        drop(admitted);
         Ok(id)
     }
 
@@ -103,24 +102,14 @@ impl WorkflowExecutor {
         }
         let run = self.new_run(&request, &tenant).await?;
         let mut waiter = self.inner.waiters.wait_for(run.id);
-        let (run, writer) = self.begin(run);
-        let mut begun = std::pin::pin!(async {
-            let begun = writer.begun().await;
-            drop(admitted);
-            begun
-        });
-        let mut rested = std::pin::pin!(self.rested(run, &mut waiter, patience));
+        let (run, writer) = self.begin(run, admitted);
         let record = tokio::select! {
             biased;
-            record = &mut rested => record,
-            begun = &mut begun => {
-                begun?;
-                let record = rested.await;
-                return Ok(self.started(run, record).await);
-            }
+            record = self.rested(run, &mut waiter, patience) => record,
+            error = writer.lost_its_start() => return Err(error.into()),
         };
         if record.is_none() {
-            begun.await?;
+            writer.begun().await?;
         }
         Ok(self.started(run, record).await)
     }
@@ -164,9 +153,10 @@ impl WorkflowExecutor {
     }
 
     /// Lets a new run go on. Its first changes, which the writer given back waits for, are its start.
-    fn begin(&self, run: Run) -> (RunId, RunWriter) {
+    fn begin(&self, run: Run, start: Admitted) -> (RunId, RunWriter) {
         let id = run.id;
         let writer = self.inner.writer_for(id, &self.tenant);
+        writer.keep_place(start);
         self.drive(id, &self.tenant, Some((Journal::unsaved(run), writer.clone())), None);
         (id, writer)
     }

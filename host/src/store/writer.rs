@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
 
 use super::awake::Awake;
@@ -19,7 +19,7 @@ use super::company::Company;
 use super::{Epoch, Store, StoreError, Write, Written};
 use crate::attentive::attentive;
 use crate::journal::{Changes, Run, RunId};
-use crate::tenants::Account;
+use crate::tenants::{Account, Admitted};
 
 /// Rows in one commit: enough that the cost of the commit itself no longer shows.
 const BATCH_ROWS: usize = 2_048;
@@ -47,31 +47,30 @@ type Room = [OwnedSemaphorePermit; 2];
 
 /// What became of the writes of one [`RunWriter`].
 struct Fate {
-    /// One was lost.
-    broken: AtomicBool,
-    /// What became of the first.
-    first: SetOnce<Result<(), StoreError>>,
+    /// The first is durable.
+    begun: SetOnce<()>,
+    /// Why one was lost.
+    lost: SetOnce<StoreError>,
+    /// What the run takes of its tenant's places for starts, until the first is durable or lost.
+    start: Mutex<Option<Admitted>>,
     shared: Arc<Shared>,
 }
 
 impl Fate {
     fn new(shared: &Arc<Shared>) -> Self {
         shared.company.enter();
-        Self { broken: AtomicBool::new(false), first: SetOnce::new(), shared: Arc::clone(shared) }
+        let shared = Arc::clone(shared);
+        Self { begun: SetOnce::new(), lost: SetOnce::new(), start: Mutex::default(), shared }
     }
 
-    fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Acquire)
-    }
-
+    /// Of writes in their order. Both are set once: nothing is written after one was lost.
     fn settle(&self, written: Result<(), &StoreError>) {
-        if written.is_err() {
-            self.broken.store(true, Ordering::Release);
-        }
-        if !self.first.initialized() {
-            // Whoever writes has written all before.
-            let _ = self.first.set(written.map_err(StoreError::clone));
-        }
+        let _ = match written {
+            Err(error) => self.lost.set(error.clone()).is_ok(),
+            Ok(()) if self.begun.initialized() => return,
+            Ok(()) => self.begun.set(()).is_ok(),
+        };
+        drop(self.start.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -200,8 +199,8 @@ impl RunWriter {
         if changes.is_empty() {
             return Ok(());
         }
-        if self.fate.is_broken() {
-            return Err(self.lost());
+        if let Some(error) = self.fate.lost.get() {
+            return Err(error.clone());
         }
         self.account.journaled(&changes);
         let write = Write::Save(self.run, changes);
@@ -213,12 +212,17 @@ impl RunWriter {
     /// # Errors
     /// [`StoreError`] if they are not.
     pub async fn barrier(&self, changes: Changes) -> Result<(), StoreError> {
-        if self.fate.is_broken() {
-            return Err(self.lost());
+        if let Some(error) = self.fate.lost.get() {
+            return Err(error.clone());
         }
         self.account.journaled(&changes);
         let write = Write::Save(self.run, changes);
         self.send_and_wait(write).await.map(|_| ())
+    }
+
+    /// Keeps a start's place until the first changes that are written here are durable or lost.
+    pub fn keep_place(&self, start: Admitted) {
+        *self.fate.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(start);
     }
 
     /// Returns when the first changes that are written here, at whatever time, are durable.
@@ -226,7 +230,21 @@ impl RunWriter {
     /// # Errors
     /// [`StoreError`] if they were lost.
     pub async fn begun(&self) -> Result<(), StoreError> {
-        self.fate.first.wait().await.clone()
+        tokio::select! {
+            biased;
+            () = self.fate.begun.wait().map(|begun| *begun) => Ok(()),
+            error = self.fate.lost.wait() => Err(error.clone()),
+        }
+    }
+
+    /// Completes if the first changes that are written here are lost. Whoever waits for more than a start waits for
+    /// this: to be woken by what is as it should be would only put it in the way of the run.
+    pub async fn lost_its_start(&self) -> StoreError {
+        let error = self.fate.lost.wait().await;
+        if self.fate.begun.initialized() {
+            return std::future::pending().await;
+        }
+        error.clone()
     }
 
     async fn send(&self, write: Write, reply: Option<Reply>) -> Result<(), StoreError> {
@@ -254,14 +272,6 @@ impl RunWriter {
         self.send(write, Some(reply)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
-
-    fn lost(&self) -> StoreError {
-        self.writer.last_error().unwrap_or_else(lost)
-    }
-}
-
-fn lost() -> StoreError {
-    StoreError::Unavailable("an earlier write of this run was lost".to_owned())
 }
 
 async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
@@ -357,8 +367,8 @@ async fn commit(store: &dyn Store, epoch: Epoch, batch: Vec<Job>) -> Option<Stor
     let mut writes = Vec::with_capacity(batch.len());
     let mut waiting = Vec::with_capacity(batch.len());
     for Job { write, fate, reply, _room, .. } in batch {
-        if fate.is_broken() {
-            answer(reply, Err(lost()));
+        if let Some(error) = fate.lost.get() {
+            answer(reply, Err(error.clone()));
             continue;
         }
         writes.push(write);

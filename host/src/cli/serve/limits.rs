@@ -56,7 +56,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = size::bytes)]
     write_queue: Option<usize>,
     /// For how long after a commit the machine's cores are kept from falling asleep, if there are no more than 8; 0s: not
-    /// at all [default: 500us].
+    /// at all [default: 2ms].
     #[arg(long, value_name = "DURATION", env = "FORGE_STAY_AWAKE", value_parser = humantime::parse_duration)]
     stay_awake: Option<Duration>,
     /// How often a compensation is tried, the first time included [default: 5].
