@@ -18,6 +18,11 @@ use crate::workloads::{Workload, http_steps, one_step, pure_steps};
 /// How long each side of a turn lasts.
 const TURN: Duration = Duration::from_millis(200);
 
+/// How long each side has been at work before its latency is measured. After a rest, as the other side's turn is one, the
+/// kernel puts those who wake each other on one core until they have been busy for a tenth of a second; on two they are
+/// faster by a third. Which of the two a turn had more of was a matter of chance.
+const WARM_UP: Duration = TURN;
+
 /// The same where runs are counted: it takes some milliseconds until all clients are at work, and as many until the last
 /// one is done.
 const COUNTED_TURN: Duration = Duration::from_millis(600);
@@ -29,7 +34,7 @@ const MANY: u32 = pure_steps::ROWS_IN_FLIGHT;
 pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Host) -> Result<()> {
     run(host, &pure_steps::start(), MANY, bench.plan.warm_up).await?;
     for _ in 0..bench.plan.turns {
-        let commit = journal.commits(TURN, at_once).await?.median;
+        let commit = commit(journal).await?;
         if bench.has(Workload::W1) {
             let run = latency(host, &pure_steps::start()).await?;
             bench.measured.add_pair(Workload::W1, 1, Metric::Latency, run, commit);
@@ -38,9 +43,11 @@ pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Hos
             bench.measured.add_pair(Workload::W1, MANY, Metric::Rows, rows, alone);
         }
         if bench.has(Workload::W2) {
+            limits::http::latency(&bench.effects, WARM_UP).await?;
             let round_trip = limits::http::latency(&bench.effects, TURN / 2).await?;
-            let commit = journal.commits(TURN, at_once).await?.median;
+            let commit = self::commit(journal).await?;
             let mut trips = RoundTrips::open(&bench.effects).await?;
+            journal.commits(WARM_UP, async || trips.one().await).await?;
             let both = journal.commits(TURN, async || trips.one().await).await?.median;
             let run = latency(host, &http_steps::start(bench, STEPS)).await?;
             let longer = latency(host, &http_steps::start(bench, 2 * STEPS)).await?;
@@ -50,7 +57,7 @@ pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Hos
             bench.measured.add_pair(Workload::W2, 1, Metric::StepInTurns, step, both);
         }
         if bench.has(Workload::W3) {
-            let commit = journal.commits(TURN, at_once).await?.median;
+            let commit = self::commit(journal).await?;
             let run = latency(host, &one_step::start()).await?;
             bench.measured.add_pair(Workload::W3, 1, Metric::Latency, run, commit);
         }
@@ -58,8 +65,15 @@ pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Hos
     Ok(())
 }
 
+/// A commit of one row after the other, the median in microseconds.
+async fn commit(journal: &mut Journal) -> Result<f64> {
+    journal.commits(WARM_UP, at_once).await?;
+    Ok(journal.commits(TURN, at_once).await?.median)
+}
+
 /// From start to result with one run in flight, the median in microseconds.
 async fn latency(host: &Host, start: &Start<'_>) -> Result<f64> {
+    run(host, start, 1, WARM_UP).await?;
     let load = run(host, start, 1, TURN).await?;
     stats::median(&stats::microseconds(&load.latencies)).context("no run completed")
 }
