@@ -43,12 +43,11 @@ pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Hos
             bench.measured.add_pair(Workload::W1, MANY, Metric::Rows, rows, alone);
         }
         if bench.has(Workload::W2) {
-            limits::http::latency(&bench.effects, WARM_UP).await?;
-            let round_trip = limits::http::latency(&bench.effects, TURN / 2).await?;
+            let round_trip = warm(async |time| limits::http::latency(&bench.effects, time).await).await?;
             let commit = self::commit(journal).await?;
             let mut trips = RoundTrips::open(&bench.effects).await?;
-            journal.commits(WARM_UP, async || trips.one().await).await?;
-            let both = journal.commits(TURN, async || trips.one().await).await?.median;
+            let both =
+                warm(async |time| journal.commits(time, async || trips.one().await).await).await?.median;
             let run = latency(host, &http_steps::start(bench, STEPS)).await?;
             let longer = latency(host, &http_steps::start(bench, 2 * STEPS)).await?;
             let [step, further] = [run, longer - run].map(|time| time / f64::from(STEPS));
@@ -65,16 +64,20 @@ pub(crate) async fn measure(bench: &mut Bench, journal: &mut Journal, host: &Hos
     Ok(())
 }
 
+/// One side of a turn, which has been at work before.
+async fn warm<T>(mut side: impl AsyncFnMut(Duration) -> Result<T>) -> Result<T> {
+    side(WARM_UP).await?;
+    side(TURN).await
+}
+
 /// A commit of one row after the other, the median in microseconds.
 async fn commit(journal: &mut Journal) -> Result<f64> {
-    journal.commits(WARM_UP, at_once).await?;
-    Ok(journal.commits(TURN, at_once).await?.median)
+    Ok(warm(async |time| journal.commits(time, at_once).await).await?.median)
 }
 
 /// From start to result with one run in flight, the median in microseconds.
 async fn latency(host: &Host, start: &Start<'_>) -> Result<f64> {
-    run(host, start, 1, WARM_UP).await?;
-    let load = run(host, start, 1, TURN).await?;
+    let load = warm(async |time| run(host, start, 1, time).await).await?;
     stats::median(&stats::microseconds(&load.latencies)).context("no run completed")
 }
 

@@ -31,6 +31,8 @@ pub(crate) enum Metric {
     RunsPerSecondOf(usize),
     /// Syncs of the host for each run.
     Syncs,
+    /// Syncs of the host beyond those that each run needs, for each run.
+    SyncsBesides,
     /// Syncs of the host for each further step with a request.
     SyncsPerRequest,
     /// Statements that the database's server gets for each run.

@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) limit: Duration,
     /// How often in a round workloads and their limits take turns.
     pub(crate) turns: u32,
-    /// Runs during which syncs are counted.
+    /// Runs during which syncs or statements are counted. The log is merged some five times meanwhile.
     pub(crate) counted_runs: u64,
     /// W4: runs that are unfinished when the host is killed.
     pub(crate) unfinished_runs: u64,
@@ -54,7 +54,7 @@ impl Plan {
         warm_up: Duration::from_millis(500),
         limit: Duration::from_millis(700),
         turns: 8,
-        counted_runs: 200,
+        counted_runs: 1_000,
         unfinished_runs: 10_000,
         sleepers: 100_000,
         waking: Duration::from_secs(60),

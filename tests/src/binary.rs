@@ -6,9 +6,19 @@ use std::sync::OnceLock;
 
 use forge_toolchain::environment::forget_package;
 
+/// This crate's folder. Asked when a test runs: cargo does not compile it again when the repository, and the target folder
+/// with it, has moved.
+pub(crate) fn tests() -> &'static Path {
+    static TESTS: OnceLock<PathBuf> = OnceLock::new();
+    TESTS.get_or_init(|| {
+        let now = std::env::var_os("CARGO_MANIFEST_DIR");
+        now.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    })
+}
+
 /// The repository's root.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the repository")
+    tests().parent().expect("the tests are in a folder of the repository")
 }
 
 /// The program `forge`: the one that `FORGE_BINARY` names, or the one of this repository, which is

@@ -1,10 +1,12 @@
 //! Libraries that, preloaded into a host, change what the system does for it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
+
+use crate::binary::tests;
 
 /// One of a host's writes fails.
 pub fn failing_writes() -> PathBuf {
@@ -33,8 +35,7 @@ impl Shim {
         let library = |folder: &TempDir| folder.path().join(self.name).with_extension("so");
         let folder = self.folder.get_or_init(|| {
             let folder = TempDir::new().expect("a temporary folder can be made");
-            let source =
-                Path::new(env!("CARGO_MANIFEST_DIR")).join("shim").join(self.name).with_extension("c");
+            let source = tests().join("shim").join(self.name).with_extension("c");
             let mut compiler = Command::new("cc");
             compiler
                 .args(["-shared", "-fPIC", "-O1"])

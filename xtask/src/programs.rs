@@ -19,7 +19,7 @@ pub(crate) struct Programs {
 impl Programs {
     /// Compiles the workflows.
     pub(crate) fn prepare() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?;
+        let root = root()?;
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         // Compilers that are told of a file there run elsewhere.
         let target = std::path::absolute(target)?;
@@ -30,7 +30,7 @@ impl Programs {
         let built = forge_toolchain::build(&toolchain, &root.join("bench/guests/workload"), &guests)?;
         let component = folder.join("workload.wasm");
         std::fs::write(&component, built.bytes)?;
-        Ok(Self { root: root.to_owned(), target, component })
+        Ok(Self { root, target, component })
     }
 
     /// The repository.
@@ -85,4 +85,11 @@ pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     forget_package(&mut cargo);
     cargo
+}
+
+/// The repository, wherever cargo was called. Asked when it runs: cargo does not compile this again when the repository,
+/// and the target folder with it, has moved.
+pub(crate) fn root() -> Result<PathBuf> {
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("start this with `cargo xtask`")?;
+    Ok(Path::new(&xtask).parent().context("xtask lies in the repository")?.to_owned())
 }

@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::programs::cargo;
-
-/// The repository's root, wherever cargo was called.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+use super::programs::{cargo, root};
 
 /// One `cargo test`.
 struct Suite {
@@ -47,7 +44,7 @@ impl Suite {
     /// A failure does not keep the other suites from running.
     fn run(&self) -> Result<Outcome> {
         let mut cargo = cargo();
-        cargo.current_dir(ROOT).args([
+        cargo.current_dir(root()?).args([
             "test",
             "--workspace",
             "--no-fail-fast",

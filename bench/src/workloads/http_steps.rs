@@ -27,9 +27,10 @@ pub(crate) async fn measure(bench: &mut Bench, hosts: &[Host]) -> Result<()> {
 /// Syncs, once: of runs with 10 requests, and what 10 more of them add.
 pub(crate) async fn count_syncs(bench: &mut Bench) -> Result<()> {
     let starts = [start(bench, STEPS), start(bench, 2 * STEPS)];
-    if let [short, long] = steady::count_syncs(bench, &starts).await?[..] {
-        bench.measured.add(Workload::W2, 1, Metric::Syncs, short);
-        let added = (long - short) / f64::from(STEPS);
+    if let [short, long] = &steady::count_syncs(bench, &starts).await?[..] {
+        bench.measured.add(Workload::W2, 1, Metric::Syncs, short.of_a_run);
+        bench.measured.add(Workload::W2, 1, Metric::SyncsBesides, short.of_all - short.of_a_run);
+        let added = (long.of_a_run - short.of_a_run) / f64::from(STEPS);
         bench.measured.add(Workload::W2, 1, Metric::SyncsPerRequest, added);
     }
     Ok(())
@@ -63,7 +64,7 @@ pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
         beside_both_in_turns(measured),
         time_for_a_further_step(measured),
     ]);
-    figures.extend([syncs(measured), commits_per_effect(measured)]);
+    figures.extend([syncs(measured), syncs_besides(measured), commits_per_effect(measured)]);
     figures.extend([statements(measured), statements_per_effect(measured)]);
     figures.extend(steady::cpu(measured, Workload::W2, 64));
     figures.into_iter().flatten().collect()
@@ -98,21 +99,19 @@ fn step(measured: &Measurements, name: &'static str, metric: Metric) -> Option<F
 
 fn syncs(measured: &Measurements) -> Option<Figure> {
     let syncs = measured.of(Workload::W2, 1, Metric::Syncs)?;
-    Some(Figure::of(Workload::W2, "syncs for a run", syncs, "").in_flight(1).at_most(11.0))
+    Some(Figure::of(Workload::W2, "syncs for a run, p50", syncs, "").in_flight(1).at_most(11.0))
 }
 
-fn tenths(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
+/// What no run waits for. No log that is ever merged is without.
+fn syncs_besides(measured: &Measurements) -> Option<Figure> {
+    let syncs = measured.of(Workload::W2, 1, Metric::SyncsBesides)?;
+    let name = "syncs for merging the log, in 1,000 runs";
+    Some(Figure::of(Workload::W2, name, (syncs * 1e3).round(), "").in_flight(1))
 }
 
-/// A checkpoint now and then adds a sync that is not on a request's way, which is rounded away.
 fn commits_per_effect(measured: &Measurements) -> Option<Figure> {
     let commits = measured.of(Workload::W2, 1, Metric::SyncsPerRequest)?;
-    Some(
-        Figure::of(Workload::W2, "commits for a further request", tenths(commits), "")
-            .in_flight(1)
-            .at_most(1.0),
-    )
+    Some(Figure::of(Workload::W2, "commits for a further request", commits, "").in_flight(1).at_most(1.0))
 }
 
 fn statements(measured: &Measurements) -> Option<Figure> {
@@ -123,9 +122,6 @@ fn statements(measured: &Measurements) -> Option<Figure> {
 /// The node's signs of life are no run's, and are rounded away.
 fn statements_per_effect(measured: &Measurements) -> Option<Figure> {
     let statements = measured.of(Workload::W2, 1, Metric::StatementsPerRequest)?;
-    Some(
-        Figure::of(Workload::W2, "statements for a further request", tenths(statements), "")
-            .in_flight(1)
-            .at_most(1.0),
-    )
+    let tenths = (statements * 10.0).round() / 10.0;
+    Some(Figure::of(Workload::W2, "statements for a further request", tenths, "").in_flight(1).at_most(1.0))
 }

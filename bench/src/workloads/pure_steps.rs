@@ -32,7 +32,7 @@ pub(crate) async fn measure(bench: &mut Bench, hosts: &[Host]) -> Result<()> {
 /// Syncs, once.
 pub(crate) async fn count_syncs(bench: &mut Bench) -> Result<()> {
     for syncs in steady::count_syncs(bench, &[start()]).await? {
-        bench.measured.add(Workload::W1, 1, Metric::Syncs, syncs);
+        bench.measured.add(Workload::W1, 1, Metric::Syncs, syncs.of_all);
     }
     Ok(())
 }

@@ -57,17 +57,30 @@ fn record(measured: &mut Measurements, workload: Workload, in_flight: u32, load:
     Ok(())
 }
 
-/// Counts the syncs for each run with one in flight, in a host of its own.
-pub(crate) async fn count_syncs(bench: &Bench, starts: &[Start<'_>]) -> Result<Vec<f64>> {
+/// Syncs, run by run.
+pub(crate) struct Syncs {
+    /// What a run needs: the median.
+    pub(crate) of_a_run: f64,
+    /// The mean: what a run needs, and what merging the log needs now and then.
+    pub(crate) of_all: f64,
+}
+
+/// Counts the syncs of each run with one in flight, in a host of its own.
+pub(crate) async fn count_syncs(bench: &Bench, starts: &[Start<'_>]) -> Result<Vec<Syncs>> {
     let counter = SyncCounter::compile(bench.folder())?;
     let options = HostOptions { sync_counter: Some(counter.clone()), ..HostOptions::default() };
     let host = bench.host(options).await?;
     let mut counts = Vec::new();
     for start in starts {
         load(host.alone(), start, 1, Until::Count(RUNS_BEFORE_COUNTING)).await?;
-        let before = counter.count()?;
-        let counted = load(host.alone(), start, 1, Until::Count(bench.plan.counted_runs)).await?;
-        counts.push(counted.per_run((counter.count()? - before) as f64));
+        let mut of_runs = Vec::new();
+        for _ in 0..bench.plan.counted_runs {
+            let before = counter.count()?;
+            load(host.alone(), start, 1, Until::Count(1)).await?;
+            of_runs.push((counter.count()? - before) as f64);
+        }
+        let of_a_run = stats::median(&of_runs).context("no run was counted")?;
+        counts.push(Syncs { of_a_run, of_all: of_runs.iter().sum::<f64>() / of_runs.len() as f64 });
     }
     Ok(counts)
 }

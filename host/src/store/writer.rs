@@ -63,13 +63,14 @@ impl Fate {
         Self { begun: SetOnce::new(), lost: SetOnce::new(), start: Mutex::default(), shared }
     }
 
-    /// Of writes in their order. Both are set once: nothing is written after one was lost.
+    /// Called for each write, in their order. The first one decides about the start; a later one changes something
+    /// only if it is lost, and then it is the last.
     fn settle(&self, written: Result<(), &StoreError>) {
-        let _ = match written {
-            Err(error) => self.lost.set(error.clone()).is_ok(),
+        match written {
             Ok(()) if self.begun.initialized() => return,
-            Ok(()) => self.begun.set(()).is_ok(),
-        };
+            Ok(()) => drop(self.begun.set(())),
+            Err(error) => drop(self.lost.set(error.clone())),
+        }
         drop(self.start.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::ledger::Ledger;
 use self::process::{Server, forget};
-use super::programs::cargo;
+use super::programs::{cargo, root};
 
 /// How long the card is being charged while the host is killed.
 const SLOW_CHARGE_MS: u64 = 3_000;
@@ -25,12 +25,12 @@ const EXAMPLES: [&str; 3] = ["examples/payment", "examples/onboarding", "example
 
 pub(crate) fn run() -> Result<()> {
     let began = Instant::now();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?;
-    std::env::set_current_dir(root)?;
+    let root = root()?;
+    std::env::set_current_dir(&root)?;
     say("Setting up: the WebAssembly target, the host and the example services");
     forge_toolchain::ensure(&mut |step| println!("   {step}"))?;
     build(&["forge-host", "forge-example-services"])?;
-    let mut demo = Demo::start(root)?;
+    let mut demo = Demo::start(&root)?;
     demo.succeeds()?;
     demo.is_rolled_back()?;
     demo.outlives_the_host()?;
