@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Connection as _, Postgres};
@@ -67,9 +68,19 @@ impl Connection {
 
     /// All rows of the answer.
     pub(super) async fn all(&mut self, query: PgQuery<'_>) -> Result<Vec<PgRow>, QueryError> {
+        self.map(query, |row| row).await
+    }
+
+    /// All rows of the answer, each as what is made of it while the next ones are on their way.
+    pub(super) async fn map<T>(
+        &mut self,
+        query: PgQuery<'_>,
+        decode: fn(PgRow) -> T,
+    ) -> Result<Vec<T>, QueryError> {
         // Whoever waits for this may stop waiting.
         self.state = State::Asked;
-        let answer = timeout(self.limit, query.fetch_all(&mut self.inner)).await;
+        let rows = query.fetch(&mut self.inner).map_ok(decode).try_collect();
+        let answer = timeout(self.limit, rows).await;
         self.state = State::Failed;
         let rows = answer.map_err(|_| QueryError::TimedOut(self.limit))??;
         self.state = State::Answered;
@@ -189,14 +200,24 @@ impl Connections {
     /// All rows of an answer. The query is one that may be asked twice: it is, if the server was
     /// restarted since the connection was made.
     pub(super) async fn all<'q>(&self, query: impl Fn() -> PgQuery<'q>) -> Result<Vec<PgRow>, StoreError> {
+        self.map(query, |row| row).await
+    }
+
+    /// All rows of an answer, each as what is made of it while the next ones are on their way; see
+    /// [`Connections::all`].
+    pub(super) async fn map<'q, T>(
+        &self,
+        query: impl Fn() -> PgQuery<'q>,
+        decode: fn(PgRow) -> T,
+    ) -> Result<Vec<T>, StoreError> {
         let mut lent = self.take().await?;
-        match lent.all(query()).await {
+        match lent.map(query(), decode).await {
             Ok(rows) => Ok(rows),
             Err(error) if lent.reused && error.is_lost() && !matches!(error, QueryError::TimedOut(_)) => {
                 // The others are as old as this one.
                 self.idle.connections().clear();
                 lent.renew().await?;
-                Ok(lent.all(query()).await?)
+                Ok(lent.map(query(), decode).await?)
             }
             Err(error) => Err(error.into()),
         }
@@ -231,7 +252,11 @@ pub(super) struct Lent<'c> {
 
 impl Lent<'_> {
     pub(super) async fn all(&mut self, query: PgQuery<'_>) -> Result<Vec<PgRow>, QueryError> {
-        self.connection().await?.all(query).await
+        self.map(query, |row| row).await
+    }
+
+    async fn map<T>(&mut self, query: PgQuery<'_>, decode: fn(PgRow) -> T) -> Result<Vec<T>, QueryError> {
+        self.connection().await?.map(query, decode).await
     }
 
     /// The connection, made anew if it is gone.

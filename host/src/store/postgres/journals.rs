@@ -48,33 +48,45 @@ pub(super) async fn load(
     ids: &[RunId],
 ) -> Result<HashMap<RunId, Found>, StoreError> {
     let wanted: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let answer = readers.all(|| sqlx::query(LOAD).bind(&wanted).bind(epoch.0)).await?;
+    let answer = readers.map(|| sqlx::query(LOAD).bind(&wanted).bind(epoch.0), |row| decode(&row)).await?;
     let mut found = HashMap::with_capacity(ids.len());
-    let mut journals: HashMap<RunId, Vec<(i64, &PgRow)>> = HashMap::with_capacity(ids.len());
-    for row in &answer {
-        let mut columns = Columns::new(runs::TABLE, row);
-        let id = columns.run_id()?;
-        match columns.optional_number()? {
-            Some(seq) => journals.entry(id).or_default().push((seq, row)),
-            None => {
-                let (mine, live) = (columns.flag()?, columns.flag()?);
-                let run = runs::decode(&mut Columns::from(runs::TABLE, row, RUN));
-                let loaded = run.map(|run| Loaded { run, rows: Ok(Vec::new()) });
-                found.insert(id, Found { loaded, mine, live });
-            }
+    let mut journals: HashMap<RunId, Vec<(u64, _)>> = HashMap::with_capacity(ids.len());
+    for part in answer {
+        match part? {
+            Part::Run(id, run) => drop(found.insert(id, run)),
+            Part::Row(id, seq, row) => journals.entry(id).or_default().push((seq, row)),
         }
     }
     for (id, mut journal) in journals {
         if let Some(Found { loaded: Ok(loaded), .. }) = found.get_mut(&id) {
-            journal.sort_unstable_by_key(|(seq, _)| seq.cast_unsigned());
-            loaded.rows = journal.into_iter().map(|(seq, row)| decode(seq.cast_unsigned(), row)).collect();
+            journal.sort_unstable_by_key(|(seq, _)| *seq);
+            loaded.rows = journal.into_iter().map(|(_, row)| row).collect();
         }
     }
     Ok(found)
 }
 
-fn decode(seq: u64, row: &PgRow) -> Result<Row, StoreError> {
-    let mut columns = Columns::from(TABLE, row, ROW);
+/// A row of the answer: whose it is, and what it says.
+enum Part {
+    Run(RunId, Found),
+    Row(RunId, u64, Result<Row, StoreError>),
+}
+
+fn decode(row: &PgRow) -> Result<Part, StoreError> {
+    let mut columns = Columns::new(runs::TABLE, row);
+    let id = columns.run_id()?;
+    Ok(match columns.optional_bits()? {
+        Some(seq) => Part::Row(id, seq, decode_row(seq, &mut Columns::from(TABLE, row, ROW))),
+        None => {
+            let (mine, live) = (columns.flag()?, columns.flag()?);
+            let run = runs::decode(&mut Columns::from(runs::TABLE, row, RUN));
+            let loaded = run.map(|run| Loaded { run, rows: Ok(Vec::new()) });
+            Part::Run(id, Found { loaded, mine, live })
+        }
+    })
+}
+
+fn decode_row(seq: u64, columns: &mut Columns<'_>) -> Result<Row, StoreError> {
     Ok(Row {
         seq,
         scope: Scope { step: columns.bits()?, attempt: columns.number()? },
@@ -86,7 +98,7 @@ fn decode(seq: u64, row: &PgRow) -> Result<Row, StoreError> {
         input: columns.optional_text()?,
         status: columns.parsed()?,
         result: columns.optional_text()?,
-        failure: failure(&mut columns)?.map(Box::new),
+        failure: failure(columns)?.map(Box::new),
         attempt: columns.number()?,
         attempt_orders: columns.json()?.unwrap_or_default(),
         order: columns.optional_bits()?,
