@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::ApiError;
+use super::{ApiError, browser};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::{Caller, Denied, Role};
 
@@ -63,7 +63,8 @@ impl Gate {
         let Some(role) = requirement.role else {
             // Who says who they are may be told more.
             let token = bearer(headers).unwrap_or_default();
-            return Ok(self.executor.tenants().authenticate(token, None).await.ok());
+            let caller = self.executor.tenants().recognize(token).await.ok();
+            return Ok(caller.filter(|caller| check_name(caller, headers).is_ok()));
         };
         let token = bearer(headers)?;
         let tenant =
@@ -74,6 +75,7 @@ impl Gate {
                 })?),
             };
         let caller = self.executor.tenants().authenticate(token, tenant).await?;
+        check_name(&caller, headers)?;
         caller.check(role)?;
         if requirement.host {
             caller.of_host()?;
@@ -84,6 +86,11 @@ impl Gate {
         }
         Ok(Some(caller))
     }
+}
+
+/// Who presents a key has it from somebody; who presents none may be a web page that has its name lead here.
+fn check_name(caller: &Caller, headers: &HeaderMap) -> Result<(), ApiError> {
+    if caller.key.is_none() { browser::check_host(headers) } else { Ok(()) }
 }
 
 /// Lets a request through with who it is from.

@@ -1,7 +1,11 @@
 //! Web pages may not use the API unless the API's own server delivered them.
 //!
 //! A host on a developer's machine is reachable by every page that the developer's browser shows, and
-//! nothing asks who calls. Browsers say where a page that asks comes from; other clients say nothing.
+//! nothing asks who calls. Browsers say where a page that asks comes from; other clients say nothing. A page can
+//! have its own name lead to this machine after it was delivered, so that what it asks seems to be of its own server:
+//! where there are no API keys, only a name that nobody else can give away is answered.
+
+use std::net::IpAddr;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
@@ -26,9 +30,41 @@ fn foreign_origin(headers: &HeaderMap) -> Option<String> {
     (!authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))).then_some(origin)
 }
 
+/// Checks that the server is called by an address, or as `localhost`.
+pub(super) fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
+    // Browsers always say it.
+    let Some(host) = headers.get(header::HOST) else { return Ok(()) };
+    let host = String::from_utf8_lossy(host.as_bytes());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => &*host,
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    if name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(ApiError::foreign_name(&host))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_without_keys_goes_by_its_address_or_as_localhost() {
+        let is_known = |host: &'static str| {
+            check_host(&HeaderMap::from_iter([(header::HOST, host.parse().unwrap())])).is_ok()
+        };
+        for known in ["127.0.0.1:7070", "127.0.0.1", "[::1]:7070", "[::1]", "localhost:7070", "LOCALHOST"] {
+            assert!(is_known(known), "{known}");
+        }
+        for foreign in
+            ["evil.example:7070", "evil.example", "localhost.evil.example:7070", "127.0.0.1.evil.example", ""]
+        {
+            assert!(!is_known(foreign), "{foreign}");
+        }
+        assert!(check_host(&HeaderMap::new()).is_ok());
+    }
 
     fn from(origin: Option<&'static str>) -> Option<String> {
         let mut headers = HeaderMap::new();

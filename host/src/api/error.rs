@@ -63,6 +63,15 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "cross_site", message)
     }
 
+    /// 403: a name that somebody may have made lead here, and nobody has to present a key.
+    pub(super) fn foreign_name(host: &str) -> Self {
+        let message = format!(
+            "a host without API keys does not answer as `{host}`, because any web page could have a name lead here: use \
+             its address or `localhost`, or make an API key (`forge keys create --host --role admin NAME`)"
+        );
+        Self::new(StatusCode::FORBIDDEN, "cross_site", message)
+    }
+
     /// 403: an endpoint of which nothing says who may use it.
     pub(super) fn not_open(path: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", format!("nobody may use {path}"))
@@ -175,9 +184,9 @@ impl From<TenantError> for ApiError {
             TenantError::InvalidName(_) => (StatusCode::BAD_REQUEST, "invalid_name"),
             TenantError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             TenantError::InvalidLimit(_) => (StatusCode::BAD_REQUEST, "invalid_limit"),
-            TenantError::InvalidRule(_) | TenantError::InvalidNetwork(_) => {
-                (StatusCode::BAD_REQUEST, "invalid_rule")
-            }
+            TenantError::InvalidRule(_)
+            | TenantError::InvalidNetwork(_)
+            | TenantError::NetworksWithoutRules => (StatusCode::BAD_REQUEST, "invalid_rule"),
             TenantError::UnknownSecret(_) => (StatusCode::NOT_FOUND, "unknown_secret"),
             TenantError::Secret(ref error) => match **error {
                 SecretError::InvalidName(_) | SecretError::InvalidValue(_) | SecretError::TooMuch { .. } => {

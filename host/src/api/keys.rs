@@ -67,7 +67,7 @@ async fn list(
     request_body = NewKey,
     responses(
         (status = 201, description = "The key, and what to present. That is shown only now.", body = CreatedKey),
-        (status = 400, description = "The body is not what it should be.", body = ErrorBody),
+        (status = 400, description = "The body is not what it should be, or the key could not be used.", body = ErrorBody),
         (status = 403, description = "The tenant has as many as it may, or a key of the host is needed.", body = ErrorBody),
     ),
 )]
@@ -78,14 +78,8 @@ async fn create(
     body: Body,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
     let new: NewKey = body::need_json(&headers, body, KEY_BYTES, "`role` and `name`").await?;
-    let tenants = api.host.tenants();
-    let tenant = caller.whose(new.host)?;
-    if tenant.is_some() && !tenants.has_keys().await? {
-        let message = "the first key has to be one of the host, or nobody could manage it: `forge keys create --host \
-                       --role admin NAME`";
-        return Err(ApiError::invalid_body(message));
-    }
-    Ok((StatusCode::CREATED, Json(tenants.create_key(tenant, new, &caller).await?)))
+    let created = api.host.tenants().create_key(caller.whose(new.host)?, new, &caller).await?;
+    Ok((StatusCode::CREATED, Json(created)))
 }
 
 /// Revoke an API key

@@ -2,7 +2,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,12 +29,26 @@ pub struct TenantList {
 
 /// A tenant to make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(try_from = "Map<String, Value>")]
 pub struct NewTenant {
     /// 1 to 63 lower-case letters, digits and `-`.
     pub name: String,
     /// What to set of it.
     #[serde(flatten)]
     pub settings: SettingsChange,
+}
+
+/// What is not known is refused: serde would leave it aside behind `flatten`.
+impl TryFrom<Map<String, Value>> for NewTenant {
+    type Error = serde_json::Error;
+
+    fn try_from(mut fields: Map<String, Value>) -> Result<Self, Self::Error> {
+        let name = fields.remove("name").ok_or_else(|| serde_json::Error::missing_field("name"))?;
+        Ok(Self {
+            name: serde_json::from_value(name)?,
+            settings: serde_json::from_value(Value::Object(fields))?,
+        })
+    }
 }
 
 /// Who asks.

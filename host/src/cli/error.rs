@@ -114,7 +114,7 @@ impl CliError {
             Self::Usage(_) => ExitStatus::Usage,
             Self::Api { status: 404, .. } => ExitStatus::NotFound,
             Self::Api { status: 409, .. } => ExitStatus::Conflict,
-            Self::Api { status: 503, .. } | Self::Unreachable { .. } => ExitStatus::Unavailable,
+            Self::Api { status: 429 | 503, .. } | Self::Unreachable { .. } => ExitStatus::Unavailable,
             Self::RunFailed { .. } => ExitStatus::RunFailed,
             Self::Paused { .. } | Self::NotEnded { .. } => ExitStatus::NotEnded,
             Self::OutputClosed => ExitStatus::Done,

@@ -15,7 +15,8 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 `forge serve` does this, too, when it starts. With PostgreSQL it can be done before by a role that may change
-the schema, so that the one that serves needs no such right. Hosts of the version before go on meanwhile.
+the schema, so that the one that serves needs no such right. Hosts of the version before go on with the new schema;
+while a change is under way, which may index all runs, what they write waits.
 
 Examples:
   forge migrate --database postgres://owner@db/forge";

@@ -154,6 +154,15 @@ impl TenantLimits {
         }
         Ok(limits)
     }
+
+    /// Checks that there is a limit with this name.
+    ///
+    /// # Errors
+    /// [`InvalidLimit::Unknown`].
+    pub fn check_name(name: &str) -> Result<(), InvalidLimit> {
+        let is_known = Self::NAMES.contains(&name);
+        is_known.then_some(()).ok_or_else(|| InvalidLimit::Unknown { name: name.to_owned() })
+    }
 }
 
 /// A limit as a number of things in memory.

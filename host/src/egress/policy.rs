@@ -76,12 +76,11 @@ impl Policy {
         }
         let server = server(url);
         Err(Denied(if rules.is_empty() {
-            format!(
-                "{server} may not be reached: no server may (`forge serve --egress` names those that may)"
-            )
+            format!("{server} may not be reached: no server may ({} names those that may)", by_flag("egress"))
         } else {
             let rules: Vec<String> = rules.iter().map(Rule::to_string).collect();
-            format!("{server} may not be reached: none of the rules names it ({})", rules.join(", "))
+            let (rules, add) = (rules.join(", "), by_flag("egress"));
+            format!("{server} may not be reached: none of the rules names it ({rules}; {add} names more)")
         }))
     }
 
@@ -100,11 +99,17 @@ impl Policy {
         match not_public(address) {
             None => Ok(()),
             Some(why) => Err(Denied(format!(
-                "{host} may not be reached: its address {address} is {why} (`forge serve --egress-private` names networks \
-                 that may be reached although they are not public)"
+                "{host} may not be reached: its address {address} is {why} ({} names networks that may be \
+                 reached although they are not public)",
+                by_flag("egress-private")
             ))),
         }
     }
+}
+
+/// What changes a policy.
+fn by_flag(flag: &str) -> String {
+    format!("`forge tenants set NAME --{flag}`, or `forge serve --{flag}` for the tenant `default`,")
 }
 
 /// The server that a URL speaks to, for messages: `https://api.example.com:443`.

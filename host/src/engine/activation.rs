@@ -196,7 +196,7 @@ impl Activation {
         let now = clock::now();
         match returned {
             Ok(output) => {
-                self.check_size("its output", output.len())?;
+                self.check_size(output.len(), |_| "its output".to_owned())?;
                 self.session.finish(&output, now)?;
             }
             Err(failure) if !self.session.is_unwinding() => self.session.unwind(failure, now)?,
@@ -205,11 +205,13 @@ impl Activation {
         Ok(())
     }
 
-    pub(super) fn check_size(&self, what: &str, bytes: usize) -> Result<(), Stop> {
+    /// Whether so many bytes may be kept of `what`.
+    pub(super) fn check_size(&self, bytes: usize, what: impl FnOnce(&Journal) -> String) -> Result<(), Stop> {
         let limit = size(self.context.tenant.limits.payload_bytes);
         if bytes <= limit {
             return Ok(());
         }
+        let what = what(self.session.journal());
         Err(Stop::Failed(Failure::permanent(
             kind::LIMIT,
             format!(

@@ -201,7 +201,8 @@ impl WorkflowExecutor {
             details: Some(HealthDetails {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 active_runs: unfinished.unwrap_or(0),
-                runs_in_memory: self.inner.runs().len(),
+                // Who waits for a place has none of its journal in memory.
+                runs_in_memory: self.inner.runs().len().saturating_sub(self.inner.slots.waiting()),
                 error: error.map(|error| error.to_string()),
             }),
         }

@@ -20,7 +20,10 @@ pub enum SecretError {
         most: usize,
     },
     /// Nothing to seal with.
-    #[error("there is no key for secrets: make one with `forge secrets generate-key`")]
+    #[error(
+        "there is no key for secrets: make one with `forge secrets generate-key`, and give it to the host \
+         (`forge serve --secrets-key-file FILE`)"
+    )]
     NoKey,
     /// A text that is no key.
     #[error(

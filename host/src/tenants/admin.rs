@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::audit::deed;
-use super::{ApiKey, Caller, CreatedKey, NewKey, Settings, SettingsChange, TenantError, TenantInfo, Tenants};
+use super::{
+    ApiKey, Caller, CreatedKey, NewKey, Role, Settings, SettingsChange, TenantError, TenantInfo, Tenants,
+};
+use crate::clock;
 use crate::store::directory::{Change, Entry, EntryKind};
 
 /// How often a change is tried that another one was in the way of.
@@ -97,6 +100,15 @@ impl Tenants {
         new: NewKey,
         by: &Caller,
     ) -> Result<CreatedKey, TenantError> {
+        if new.expires_at.is_some_and(|end| end <= clock::now().to_datetime()) {
+            let why = "an API key that has expired when it is made is of no use: `expires_at` has to be in the future";
+            return Err(TenantError::InvalidKey(why.to_owned()));
+        }
+        if (tenant.is_some() || new.role != Role::Admin) && !self.has_keys().await? {
+            let why = "the first API key has to be one of the host with the role `admin`, or nobody could make another one: \
+                       `forge keys create --host --role admin NAME`";
+            return Err(TenantError::InvalidKey(why.to_owned()));
+        }
         if let Some(tenant) = tenant {
             let value = self.get(tenant).await?.limits.keys;
             let valid = self.keys(Some(tenant)).await?.iter().filter(|key| key.is_valid()).count();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ApiKey, DEFAULT_TENANT, TenantError, Tenants};
+use super::{ApiKey, DEFAULT_TENANT, TenantError, Snapshot, Tenants};
 use crate::journal::words;
 
 words! {
@@ -105,11 +105,29 @@ impl Tenants {
     /// # Errors
     /// [`Denied`].
     pub async fn authenticate(&self, token: Option<&str>, tenant: Option<&str>) -> Result<Caller, Denied> {
-        if !self.has_keys().await? && token.is_none() {
-            return Ok(Caller::local(self.named(tenant.unwrap_or(DEFAULT_TENANT)).await?));
+        self.directory().await?.authenticate(token, tenant)
+    }
+
+    /// The same for somebody who asks how the host is: while the store cannot be read, by what was known before.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn recognize(&self, token: Option<&str>) -> Result<Caller, Denied> {
+        let directory = match self.directory().await {
+            Ok(directory) => directory,
+            Err(error) => self.state().directory.clone().ok_or(error)?,
+        };
+        directory.authenticate(token, None)
+    }
+}
+
+impl Snapshot {
+    fn authenticate(&self, token: Option<&str>, tenant: Option<&str>) -> Result<Caller, Denied> {
+        if self.keys.is_empty() && token.is_none() {
+            return Ok(Caller::local(self.named(tenant.unwrap_or(DEFAULT_TENANT))?));
         }
         let (id, secret) = ApiKey::parse(token.ok_or(Denied::NoKey)?).ok_or(Denied::InvalidKey)?;
-        let key = self.key(id).await?.filter(|key| key.admits(secret)).ok_or(Denied::InvalidKey)?;
+        let key = self.keys.get(id).filter(|key| key.admits(secret)).ok_or(Denied::InvalidKey)?;
         let named = match (&key.tenant, tenant) {
             (Some(own), Some(wanted)) if own != wanted => {
                 return Err(Denied::OtherTenant { has: own.clone(), wanted: wanted.to_owned() });
@@ -118,19 +136,15 @@ impl Tenants {
             (None, wanted) => wanted.unwrap_or(DEFAULT_TENANT),
         };
         Ok(Caller {
-            tenant: self.named(named).await?,
+            tenant: self.named(named)?,
             role: key.role,
             is_host: key.tenant.is_none(),
-            key: Some(KeyName { id: key.id, name: key.name }),
+            key: Some(KeyName { id: key.id.clone(), name: key.name.clone() }),
         })
     }
 
-    async fn named(&self, tenant: &str) -> Result<Arc<str>, TenantError> {
-        Ok(Arc::clone(&self.get(tenant).await?.name))
-    }
-
-    async fn key(&self, id: &str) -> Result<Option<ApiKey>, TenantError> {
-        Ok(self.directory().await?.keys.get(id).cloned())
+    fn named(&self, tenant: &str) -> Result<Arc<str>, TenantError> {
+        Ok(Arc::clone(&self.get(tenant)?.name))
     }
 }
 

@@ -45,6 +45,12 @@ pub enum TenantError {
     /// A network that is none.
     #[error(transparent)]
     InvalidNetwork(#[from] InvalidNetwork),
+    /// Networks where there are no rules.
+    #[error(
+        "`egress_private` says in which networks the servers that `egress` names may be, and the tenant has no `egress`: \
+         set both"
+    )]
+    NetworksWithoutRules,
     /// A key that cannot be made.
     #[error("{0}")]
     InvalidKey(String),

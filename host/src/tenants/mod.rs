@@ -126,8 +126,7 @@ impl Tenants {
     /// # Errors
     /// [`TenantError::Unknown`], [`TenantError::Store`].
     pub async fn get(&self, name: &str) -> Result<Arc<Tenant>, TenantError> {
-        let directory = self.directory().await?;
-        directory.tenants.get(name).cloned().ok_or_else(|| TenantError::Unknown(name.to_owned()))
+        self.directory().await?.get(name).cloned()
     }
 
     /// Whether there has ever been an API key: then nobody acts without one.
@@ -250,6 +249,10 @@ impl Tenants {
 }
 
 impl Snapshot {
+    fn get(&self, name: &str) -> Result<&Arc<Tenant>, TenantError> {
+        self.tenants.get(name).ok_or_else(|| TenantError::Unknown(name.to_owned()))
+    }
+
     fn secrets_of(&self, tenant: &str) -> Vec<&Entry> {
         let is_theirs = |entry: &&Entry| entry.kind == EntryKind::Secret && entry.tenant == tenant;
         self.entries.iter().filter(is_theirs).collect()

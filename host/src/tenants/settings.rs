@@ -90,11 +90,15 @@ impl Settings {
                     settings.limits.insert(name.clone(), *value);
                 }
                 None => {
+                    TenantLimits::check_name(name)?;
                     settings.limits.remove(name);
                 }
             }
         }
         settings.suspended = suspended.unwrap_or(settings.suspended);
+        if settings.egress.is_none() && egress_private.as_ref().is_some_and(|networks| !networks.is_empty()) {
+            return Err(TenantError::NetworksWithoutRules);
+        }
         settings.policy()?;
         Ok(settings)
     }
@@ -125,7 +129,9 @@ mod tests {
         for wrong in [
             r#"{"egress":["example.com"]}"#,
             r#"{"egress":[],"egress_private":["ten"]}"#,
+            r#"{"egress_private":["10.0.0.0/8"]}"#,
             r#"{"limits":{"nothing":1}}"#,
+            r#"{"limits":{"nothing":null}}"#,
             r#"{"limits":{"memory_bytes":99999999999}}"#,
         ] {
             let change = serde_json::from_str::<SettingsChange>(wrong).unwrap();

@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", env = "FORGE_MODULE_SIZE", value_parser = size::bytes)]
     module_size: Option<usize>,
     /// How long a component may take to compile [default: 1m].
-    #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = size::some_time)]
     compile_time: Option<Duration>,
     /// Memory that compiling a component may take [default: 2GiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_COMPILE_MEMORY", value_parser = size::bytes)]
@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", env = "FORGE_RESPONSE_SIZE", value_parser = size::bytes)]
     response_size: Option<usize>,
     /// How long a workflow's HTTP request may take if it does not say [default: 1m].
-    #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = size::some_time)]
     http_timeout: Option<Duration>,
     /// HTTP requests of workflows under way at once; further ones wait [default: 1000].
     #[arg(long, value_name = "COUNT", env = "FORGE_HTTP_REQUESTS", value_parser = size::count)]
@@ -66,7 +66,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPENSATION_BACKOFF", value_parser = humantime::parse_duration)]
     compensation_backoff: Option<Duration>,
     /// The wait before a store that failed is tried again [default: 1s].
-    #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = size::some_time)]
     store_retry: Option<Duration>,
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::size::at_least;
 use crate::config::{NodeConfig, machine_name};
 
 /// The shortest lease: signs of life come three times as often.
@@ -57,14 +58,6 @@ fn lease(text: &str) -> Result<Duration, String> {
 
 fn timeout(text: &str) -> Result<Duration, String> {
     at_least(text, Duration::from_millis(100))
-}
-
-fn at_least(text: &str, shortest: Duration) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if duration < shortest {
-        return Err(format!("it must be {} at least", humantime::format_duration(shortest)));
-    }
-    Ok(duration)
 }
 
 #[cfg(test)]

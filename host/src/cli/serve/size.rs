@@ -1,4 +1,6 @@
-//! Amounts with a suffix.
+//! Amounts with a suffix, and durations.
+
+use std::time::Duration;
 
 use crate::config::TenantLimits;
 
@@ -41,6 +43,20 @@ pub(super) fn calls(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A duration that is not too short for what it is for.
+pub(super) fn at_least(text: &str, shortest: Duration) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration < shortest {
+        return Err(format!("it must be {} at least", humantime::format_duration(shortest)));
+    }
+    Ok(duration)
+}
+
+/// A duration in which something can happen.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    at_least(text, Duration::from_millis(1))
+}
+
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -60,6 +76,13 @@ mod tests {
         assert_eq!(count("1000"), Ok(1_000));
         assert_eq!(calls("8M"), Ok(8_000_000));
         assert!(calls("9M").is_err());
+    }
+
+    #[test]
+    fn a_duration_in_which_nothing_can_happen_is_refused() {
+        assert_eq!(some_time("1ms"), Ok(Duration::from_millis(1)));
+        assert_eq!(some_time("0s"), Err("it must be 1ms at least".to_owned()));
+        assert!(some_time("soon").is_err());
     }
 
     #[test]

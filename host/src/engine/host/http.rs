@@ -45,7 +45,7 @@ fn send(activation: &mut Activation, scope: Handle, request: Request) -> Result<
         at_most_once: request.at_most_once,
     }
     .to_json();
-    activation.check_size("a request", input.len())?;
+    activation.check_size(input.len(), |_| format!("the request {name}"))?;
     let effect = Effect { kind: Kind::Http, name, input, wake_at: None };
     Ok(activation.session.submit(Scope::from_handle(scope), effect, clock::now())?)
 }

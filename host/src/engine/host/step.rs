@@ -11,6 +11,9 @@ use crate::journal::{self, Scope, StepOptions, StepStatus, kind};
 /// Bytes of a step's name: what the spec's column holds.
 const NAME: usize = 255;
 
+/// Bytes of a name that is too long in the message that says so.
+const NAME_SHOWN: usize = 64;
+
 impl Host for HostState {
     fn begin(&mut self, scope: Handle, name: String, options: Options) -> wasmtime::Result<Entry> {
         let activation = self.activation_for(name.len())?;
@@ -65,17 +68,22 @@ impl Host for HostState {
 }
 
 fn complete(activation: &mut Activation, scope: Handle, result: &str) -> Result<journal::Receipt, Stop> {
-    activation.check_size("a step's result", result.len())?;
+    let scope = Scope::from_handle(scope);
+    activation.check_size(result.len(), |journal| match journal.row(scope.step) {
+        Some(row) => format!("the result of {}", row.describe()),
+        None => "a step's result".to_owned(),
+    })?;
     // A workflow that never waits is asked here whether it shall end.
     activation.take_commands();
-    Ok(activation.session.complete_step(Scope::from_handle(scope), Some(result), clock::now())?)
+    Ok(activation.session.complete_step(scope, Some(result), clock::now())?)
 }
 
 fn check_name(name: &str) -> Result<(), Stop> {
     if !name.is_empty() && name.len() <= NAME {
         return Ok(());
     }
-    let message = format!("a step's name has 1 to {NAME} bytes; this one has {}", name.len());
+    let begin = name.get(..name.floor_char_boundary(NAME_SHOWN)).unwrap_or_default();
+    let message = format!("a step's name has 1 to {NAME} bytes; `{begin}…` has {}", name.len());
     Err(Stop::Failed(journal::Failure::permanent(kind::LIMIT, message)))
 }
 

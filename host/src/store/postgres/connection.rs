@@ -119,6 +119,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Statements may take so long from now on, on this side: the server's own limit stays. Gives what was before.
+    pub(super) fn set_limit(&mut self, limit: Duration) -> Duration {
+        std::mem::replace(&mut self.limit, limit)
+    }
+
     /// Waits for the answer that nobody has waited for; `None` if it does not come.
     async fn settle(mut self) -> Option<Self> {
         timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;

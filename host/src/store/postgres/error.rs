@@ -75,6 +75,9 @@ impl std::fmt::Display for QueryError {
             Some("3D000") => "create the database",
             Some("42501") => "grant the role what it needs",
             Some("25006") => "it is a standby: connect to the primary",
+            Some("55P03") => {
+                "somebody has locked what is to be changed: end long transactions, and try again"
+            }
             Some("57014") => "a statement took too long: look at its load and its locks",
             Some(code) if code.starts_with("57P") => "it restarts or stops",
             Some("42P01" | "42883" | "42703") => "its schema is not complete: run `forge migrate`",

@@ -1,6 +1,8 @@
 //! The schema, one change after the other. Each only adds to what there is, so that hosts of the version before
 //! go on working with it.
 
+use std::time::Duration;
+
 use sqlx::Row as _;
 use sqlx::postgres::PgConnectOptions;
 
@@ -22,6 +24,16 @@ const MIGRATIONS: [Migration; 2] = [
     // A host that does not know tenants would run their workflows without their limits.
     Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
 ];
+
+/// How long a change may take. An index over all runs takes as long as there are many; this is for a connection of which
+/// nothing is heard any more.
+const LIMIT: Duration = Duration::from_secs(3_600);
+
+/// Lets the server take that time.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '1h'";
+
+/// Who waits for a table has everybody else wait for it, too: not for long.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '10s'";
 
 /// One at a time. The lock is of one schema of one database, and ends with the transaction.
 const LOCK: &str =
@@ -60,7 +72,7 @@ impl PostgresStore {
 pub(super) async fn connect(
     options: &PgConnectOptions,
     database: &str,
-    limit: std::time::Duration,
+    limit: Duration,
 ) -> Result<Connection, StoreError> {
     let connection = Connection::open(options, limit).await;
     connection.map_err(|error| cannot_open(database, error))
@@ -85,8 +97,10 @@ pub(super) async fn migrate(connection: &mut Connection, database: &str) -> Resu
     if usable && pending(connection, database).await?.is_empty() {
         return Ok(Vec::new());
     }
-    connection.begin("BEGIN").await.map_err(failed)?;
+    let limit = connection.set_limit(LIMIT);
+    connection.begin(BEGIN).await.map_err(failed)?;
     connection.batch(LOCK).await.map_err(failed)?;
+    connection.batch(LOCK_TIMEOUT).await.map_err(failed)?;
     connection.batch(VERSIONS).await.map_err(failed)?;
     let pending = pending(connection, database).await?;
     for (version, migration) in &pending {
@@ -95,6 +109,7 @@ pub(super) async fn migrate(connection: &mut Connection, database: &str) -> Resu
         connection.all(done.bind(version).bind(migration.needs)).await.map_err(failed)?;
     }
     connection.finish(End::Commit).await.map_err(failed)?;
+    connection.set_limit(limit);
     Ok(pending.into_iter().map(|(version, _)| version).collect())
 }
 
