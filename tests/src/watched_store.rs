@@ -24,6 +24,8 @@ pub struct Watch {
     limit: Mutex<Option<u64>>,
     /// How long a commit takes longer.
     delay: Mutex<Duration>,
+    /// How many reads of a component fail from now on.
+    lost_components: AtomicU64,
     frozen: Mutex<bool>,
     thawed: Condvar,
     durable: Mutex<BTreeMap<RunId, Durable>>,
@@ -51,6 +53,11 @@ impl Watch {
     pub fn thaw(&self) {
         *lock(&self.frozen) = false;
         self.thawed.notify_all();
+    }
+
+    /// The next so many components cannot be read.
+    pub fn lose_components(&self, times: u64) {
+        self.lost_components.store(times, Ordering::Release);
     }
 
     /// Every commit takes so much longer.
@@ -196,6 +203,10 @@ impl Store for WatchedStore {
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let take = |times: u64| times.checked_sub(1);
+        if self.watch.lost_components.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() {
+            return Err(StoreError::Unavailable("the test has lost the component".to_owned()));
+        }
         self.store.component(digest).await
     }
 

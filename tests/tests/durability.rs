@@ -277,7 +277,7 @@ async fn who_waits_for_a_result_keeps_no_place_for_a_start_and_hears_when_the_st
         let request = StartRequest { workflow: "program".to_owned(), input, ..StartRequest::default() };
         tokio::spawn(async move { executor.start_and_wait(request, tokio::time::sleep(PATIENCE)).await })
     };
-    let waiting = start_and_wait(block![gate("go"), effect("after it")]);
+    let waiting = start_and_wait(block![gate("go"), effect("after")]);
     services.until_asked("go", 1).await;
     let other = host.start(services.program(block![effect("e")])).await;
     assert_eq!(host.settled(other).await.status, WorkflowStatus::Completed);
@@ -290,8 +290,48 @@ async fn who_waits_for_a_result_keeps_no_place_for_a_start_and_hears_when_the_st
     let go_on = async || services.performed() == ["go", "e"];
     eventually("its first request is answered", go_on).await;
     assert!(!waiting.is_finished());
-    assert!(services.asked("after it").is_empty(), "a request left although it is not durable");
+    assert!(services.asked("after").is_empty(), "a request left although it is not durable");
     waiting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_a_key_is_carried_out_although_whoever_asked_has_gone() {
+    let directory = TempDir::new().unwrap();
+    let services = Services::start().await;
+    let host = Watched::open(directory.path(), |_| {}).await;
+    let request = || StartRequest {
+        workflow: "program".to_owned(),
+        input: services.program(block![effect("once")]),
+        key: Some("order-1041".to_owned()),
+        ..StartRequest::default()
+    };
+    host.watch.freeze();
+    let (executor, start) = (host.executor.clone(), request());
+    let asking = tokio::spawn(async move { executor.start_with(start).await });
+    // Until it waits for the commit.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    host.watch.thaw();
+    let again = host.executor.start_with(request()).await.unwrap();
+    assert_eq!(host.settled(again).await.status, WorkflowStatus::Completed);
+    assert_eq!(services.performed(), ["once"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_is_carried_out_although_its_component_cannot_be_read_while_it_is_written() {
+    let directory = TempDir::new().unwrap();
+    let services = Services::start().await;
+    Watched::open(directory.path(), |_| {}).await.stop().await;
+    // It knows the component, and has not compiled it.
+    let host = Watched::open(directory.path(), |_| {}).await;
+    host.watch.slow_down(Duration::from_millis(200));
+    for lost in [1, 3] {
+        host.watch.lose_components(lost);
+        let run = tokio::time::timeout(PATIENCE, host.start(services.program(block![effect("e")])));
+        let run = run.await.expect("whoever starts a run is answered");
+        assert_eq!(host.settled(run).await.status, WorkflowStatus::Completed);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,6 +155,61 @@ async fn a_host_without_keys_serves_its_own_machine_until_there_is_one() {
 }
 
 #[tokio::test]
+async fn the_first_key_is_one_with_which_others_can_be_made() {
+    let host = Host::start().await;
+    let api = host.api();
+    let soon = "2020-01-01T00:00:00Z";
+    for (wrong, why) in [
+        (json!({ "role": "admin", "name": "a" }), "one of the host"),
+        (json!({ "role": "read", "name": "a", "host": true }), "with the role `admin`"),
+        (json!({ "role": "admin", "name": "a", "host": true, "expires_at": soon }), "in the future"),
+    ] {
+        let (code, message) = api.post_json("/_api/keys", &wrong).await.refused(400);
+        assert!(code == "invalid_key" && message.contains(why), "{code}: {message}");
+    }
+    let ops = api.with_token(&key(&api, "admin", true).await);
+    let late = json!({ "role": "read", "name": "a", "expires_at": soon });
+    assert_eq!(ops.post_json("/_api/keys", &late).await.refused(400).0, "invalid_key");
+    ops.get("/_api/workflows").await.ok();
+}
+
+#[tokio::test]
+async fn a_host_without_keys_answers_to_no_name_that_a_web_page_may_have_lead_here() {
+    let host = Host::start().await;
+    let api = host.api();
+    let named = async |api: &Api, path: &str| {
+        let request = api.request(Method::GET, path).await.header("host", "evil.example:7070");
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, body) = named(&api, "/_api/workflows").await;
+    assert!(status == 403 && body.contains("cross_site") && body.contains("localhost"), "{status}: {body}");
+    let (status, body) = named(&api, "/_api/health").await;
+    assert!(status == 200 && !body.contains("version"), "it is told no more than everybody: {body}");
+    assert!(api.health().await["version"].is_string());
+    // Who presents a key has it from somebody.
+    let ops = api.with_token(&key(&api, "admin", true).await);
+    assert_eq!(named(&ops, "/_api/workflows").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_is_not_known_of_a_tenant_is_refused() {
+    let services = Services::start().await;
+    let (_host, ops) = with_tenants(&services).await;
+    for (wrong, code) in [
+        (json!({ "name": "new", "limit": { "versions": 5 } }), "invalid_body"),
+        (json!({ "limits": { "versions": 5 } }), "invalid_body"),
+        (json!({ "name": "new", "limits": { "verions": null } }), "invalid_limit"),
+        (json!({ "name": "new", "egress_private": ["10.0.0.0/8"] }), "invalid_rule"),
+    ] {
+        assert_eq!(ops.post_json("/_api/tenants", &wrong).await.refused(400).0, code, "{wrong}");
+    }
+    ops.get("/_api/tenants/new").await.refused(404);
+    let right = json!({ "name": "new", "egress": [], "limits": { "versions": 5 }, "suspended": true });
+    assert_eq!(ops.post_json("/_api/tenants", &right).await.ok()["suspended"], true);
+}
+
+#[tokio::test]
 async fn other_machines_reach_a_host_only_if_it_has_keys() {
     // An address for documentation: nothing listens there, because the keys are looked for first.
     let refused = Host::builder().flag(["--listen", "192.0.2.1:0"]).try_start().await.err().unwrap();

@@ -57,6 +57,13 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_body", message)
     }
 
+    /// 500: the task of a request did not come to its end.
+    pub(super) fn broken_off(error: &tokio::task::JoinError) -> Self {
+        tracing::error!(%error, "a request broke off");
+        let message = "the request broke off; the host's log says why. It may have had its effect: look before you repeat it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
     /// 403: a web page of another site asks.
     pub(super) fn cross_site(origin: &str) -> Self {
         let message = format!("a web page of {origin} may not use this API");

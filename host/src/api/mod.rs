@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod body;
 mod browser;
+mod changes;
 mod document;
 mod error;
 mod health;
@@ -84,7 +85,6 @@ impl Api {
 fn resources() -> OpenApiRouter<Api> {
     document::router()
         .merge(workflows::router())
-        .merge(start::router())
         .merge(runs::router())
         .merge(health::router())
         .merge(nodes::router())
@@ -92,6 +92,9 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(keys::router())
         .merge(secrets::router())
         .merge(audit::router())
+        .layer(middleware::from_fn(changes::carried_out))
+        // A start sees to that itself, and is in a hurry.
+        .merge(start::router())
 }
 
 async fn unknown_route(request: Request) -> ApiError {

@@ -80,7 +80,7 @@ impl Policy {
         } else {
             let rules: Vec<String> = rules.iter().map(Rule::to_string).collect();
             let (rules, add) = (rules.join(", "), by_flag("egress"));
-            format!("{server} may not be reached: none of the rules names it ({rules}; {add} names more)")
+            format!("{server} may not be reached: none of the rules names it ({rules}); {add} names more")
         }))
     }
 

@@ -111,6 +111,20 @@ pub struct Activation {
     cancelled_by: Vec<Reply>,
     /// What was asked while the guest computed.
     postponed: VecDeque<Command>,
+    /// The requests that the workflow had under way when rolling back began are no longer.
+    rolls_back: bool,
+}
+
+/// What outlives an activation.
+pub struct Remains {
+    /// The run, with what is not saved.
+    pub journal: Box<Journal>,
+    /// What it had of the host.
+    pub context: ActivationContext,
+    /// Who asked for a rollback, and has no answer.
+    pub cancelled_by: Vec<Reply>,
+    /// What else was asked and has no answer.
+    pub postponed: VecDeque<Command>,
 }
 
 impl Activation {
@@ -140,12 +154,14 @@ impl Activation {
             abort: HashMap::new(),
             cancelled_by: Vec::new(),
             postponed: VecDeque::new(),
+            rolls_back: false,
         }))
     }
 
     /// Gives back what outlives the activation.
-    pub fn into_parts(self) -> (Box<Journal>, ActivationContext, Vec<Reply>) {
-        (self.session.into_journal(), self.context, self.cancelled_by)
+    pub fn into_parts(self) -> Remains {
+        let Self { session, context, cancelled_by, postponed, .. } = self;
+        Remains { journal: session.into_journal(), context, cancelled_by, postponed }
     }
 
     /// Whose the run is.
@@ -231,8 +247,7 @@ impl Activation {
                     return Ok(Some(call));
                 }
                 Next::Unwind => {
-                    self.requests.clear();
-                    self.abort.clear();
+                    self.stop_requests();
                     return Ok(None);
                 }
                 Next::Wait => self.wait().await?,
@@ -266,6 +281,8 @@ impl Activation {
     /// Waits until something happened that the session may deliver.
     async fn wait(&mut self) -> Result<(), Stop> {
         if self.session.is_unwinding() {
+            // Rolling back may have begun at a step's end, too.
+            self.stop_requests();
             self.acknowledge_cancel().await?;
         }
         if let Some(command) = self.postponed.pop_front() {
@@ -370,6 +387,15 @@ impl Activation {
         match self.session.keep_arrived(clock::now()) {
             Ok(()) => stop,
             Err(error) => error.into(),
+        }
+    }
+
+    /// Rolling back has begun: what the workflow had under way is not sent any more, and nobody waits for it. Requests of
+    /// compensations come later.
+    fn stop_requests(&mut self) {
+        if !std::mem::replace(&mut self.rolls_back, true) {
+            self.requests.clear();
+            self.abort.clear();
         }
     }
 

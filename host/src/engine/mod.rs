@@ -14,7 +14,7 @@ mod settings;
 mod state;
 mod turns;
 
-pub use activation::{Activation, ActivationContext, Command, Reply, Stop};
+pub use activation::{Activation, ActivationContext, Command, Remains, Reply, Stop};
 pub use compiler::{COMMAND, ChildFailed, Compiler, compile_as_child};
 pub use component::{InvalidComponent, inspect};
 pub use sandbox::{Described, End, Engine, EngineError, Module};

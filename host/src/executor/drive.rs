@@ -1,5 +1,6 @@
 //! The task of one run: loads it, gives it an instance, and does what follows from how that ends.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::query::record;
 use super::{ExecutorError, Inner, Slot};
 use crate::clock;
-use crate::engine::{Activation, ActivationContext, Command, End, Module, Reply, Stop};
+use crate::engine::{Activation, ActivationContext, Command, End, Module, Remains, Reply, Stop};
 use crate::journal::{
     Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, Row, RunId, Timestamp, WorkflowStatus,
 };
@@ -45,6 +46,8 @@ pub(super) struct Drive {
     commands: Option<mpsc::UnboundedReceiver<Command>>,
     /// What to do before anything else.
     command: Option<Command>,
+    /// What to do after that: it was asked of an activation that ended without doing it.
+    postponed: VecDeque<Command>,
     resend_in_doubt: bool,
 }
 
@@ -71,6 +74,7 @@ impl Drive {
             tenure,
             commands: Some(commands),
             command: None,
+            postponed: VecDeque::new(),
             resend_in_doubt: false,
         }
     }
@@ -224,9 +228,14 @@ impl Drive {
 
     /// Gives the run an instance and waits until that ends.
     async fn activate(&mut self, mut journal: Box<Journal>, slot: Slot) -> Result<Then, StoreError> {
-        let module = match self.module(&mut journal).await? {
-            Ok(module) => module,
+        let (module, tenant) = match self.prepare(&mut journal).await {
+            Ok((Ok(module), tenant)) => (module, tenant),
             Err(error) => {
+                // The run is loaded again, and may have begun in memory: it is written then, or its start is lost.
+                self.writer.barrier(journal.take_changes()).await?;
+                return Err(error);
+            }
+            Ok((Err(error), _)) => {
                 let message = format!(
                     "the component of version {} cannot be loaded ({error}): deploy it again, then resume the run",
                     journal.run().version
@@ -236,7 +245,6 @@ impl Drive {
                 return Ok(Then::GoOn);
             }
         };
-        let tenant = self.tenant().await?;
         let compensating = journal.run().status == WorkflowStatus::Compensating;
         let Some(commands) = self.commands.take() else { return Ok(Then::Leave) };
         let context = ActivationContext {
@@ -264,11 +272,20 @@ impl Drive {
         };
         drop(slot);
         let Some((end, activation)) = execution else { return Ok(Then::Reload) };
-        let (journal, context, cancelled_by) = activation.into_parts();
+        let Remains { journal, context, cancelled_by, postponed } = activation.into_parts();
         self.commands = Some(context.commands);
+        self.postponed.extend(postponed);
         let then = self.ended(journal, end, compensating).await;
         self.acknowledge(cancelled_by, &then);
         then
+    }
+
+    /// What an activation needs.
+    async fn prepare(
+        &self,
+        journal: &mut Journal,
+    ) -> Result<(Result<Module, RegistryError>, Arc<Tenant>), StoreError> {
+        Ok((self.module(journal).await?, self.tenant().await?))
     }
 
     /// The run's tenant as it is now.
@@ -314,7 +331,7 @@ impl Drive {
             End::Stopped(Stop::Failed(failure)) => self.trapped(&mut journal, failure)?,
             End::Stopped(Stop::Pause(reason, message)) => {
                 // Nothing of what contradicts the journal may reach it, nor stay in memory.
-                drop(journal.take_changes());
+                journal.discard_changes();
                 self.pause(&mut journal, reason, message).await?;
                 self.journal = None;
                 return Ok(Then::GoOn);
@@ -403,18 +420,27 @@ impl Drive {
         }
     }
 
-    /// Answers those who cancelled a run whose guest ended before it could be told.
-    fn acknowledge(&self, cancelled_by: Vec<Reply>, then: &Result<Then, StoreError>) {
+    /// Answers those who cancelled a run whose guest ended before it could be told. If that did not roll the run back,
+    /// it still has to be.
+    fn acknowledge(&mut self, cancelled_by: Vec<Reply>, then: &Result<Then, StoreError>) {
+        let status = self.journal.as_ref().map(|journal| journal.run().status);
         for reply in cancelled_by {
-            let status = self.journal.as_ref().map(|journal| journal.run().status);
             let answer = match (then, status) {
                 (Err(error), _) => Err(ExecutorError::Store(error.clone())),
                 (Ok(Then::Leave), _) => Err(ExecutorError::ShuttingDown),
                 (Ok(_), Some(status @ WorkflowStatus::Completed)) => {
                     Err(ExecutorError::Conflict { run: self.run, status, action: "cancelled" })
                 }
-                (Ok(_), _) => Ok(()),
+                (
+                    Ok(_),
+                    Some(WorkflowStatus::Compensating | WorkflowStatus::Compensated | WorkflowStatus::Failed),
+                ) => Ok(()),
+                (Ok(_), _) => {
+                    self.postponed.push_back(Command::Cancel(reply));
+                    continue;
+                }
             };
+            // Whoever asked may be gone.
             let _ = reply.send(answer);
         }
     }
@@ -458,7 +484,8 @@ impl Drive {
     /// Whether something is asked of the run, which is then in `command`.
     fn is_asked(&mut self) -> bool {
         if self.command.is_none() {
-            self.command = self.commands.as_mut().and_then(|commands| commands.try_recv().ok());
+            let queued = || self.commands.as_mut()?.try_recv().ok();
+            self.command = self.postponed.pop_front().or_else(queued);
         }
         self.command.is_some()
     }

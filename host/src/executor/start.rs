@@ -7,7 +7,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::clock;
 use crate::config::size;
 use crate::journal::{Journal, Run, RunId, WorkflowStatus};
-use crate::store::{RunWriter, Written};
+use crate::store::{RunWriter, StoreError, Written};
 use crate::tenants::{Admitted, Tenant};
 
 /// Bytes of an idempotency key.
@@ -171,20 +171,27 @@ impl WorkflowExecutor {
             return same_start(&first, &request);
         }
         let run = self.new_run(&request, tenant).await?;
-        let writer = self.inner.writer_for(run.id, &self.tenant);
-        let crowded = self.is_crowded();
-        match writer.start(run.clone(), crowded).await? {
-            Written::Done if crowded => Ok(run.id),
-            Written::Done => {
-                let id = run.id;
-                self.drive(id, &self.tenant, Some((Journal::new(run), writer)), None);
-                Ok(id)
-            }
+        let (id, executor) = (run.id, self.clone());
+        // Whoever asks may go away in the middle. A run that is durable then must begin all the same.
+        let written = self.inner.tasks.spawn(async move { executor.write_start(run).await });
+        match written.await.unwrap_or(Err(StoreError::Closed))? {
+            Written::Done => Ok(id),
             Written::KeyTaken(first) => {
                 let first = self.inner.store.run(first).await?.ok_or(ExecutorError::UnknownRun(first))?;
                 same_start(&first, &request)
             }
         }
+    }
+
+    /// Makes a new run durable, and lets it begin here, unless another node may have a place sooner.
+    async fn write_start(&self, run: Run) -> Result<Written, StoreError> {
+        let writer = self.inner.writer_for(run.id, &self.tenant);
+        let crowded = self.is_crowded();
+        let written = writer.start(run.clone(), crowded).await?;
+        if matches!(written, Written::Done) && !crowded {
+            self.drive(run.id, &self.tenant, Some((Journal::new(run), writer)), None);
+        }
+        Ok(written)
     }
 
     async fn new_run(&self, request: &StartRequest, tenant: &Tenant) -> Result<Run, ExecutorError> {

@@ -231,6 +231,13 @@ impl Journal {
         Changes { run, new_run, rows, new_rows }
     }
 
+    /// Forgets what changed since the last time. What the store has never had is a run that has only begun: its start was
+    /// taken, and stays.
+    pub fn discard_changes(&mut self) {
+        self.touched.clear();
+        self.run_touched = !self.run_stored;
+    }
+
     /// The guest used so much fuel, which the store learns with the run's next change, or when it is a lot.
     pub fn computed(&mut self, fuel: u64) {
         let before = self.run.fuel;

@@ -315,6 +315,41 @@ fn an_event_that_cannot_happen_changes_nothing() {
 }
 
 #[test]
+fn what_is_discarded_of_a_run_that_the_store_never_had_is_not_its_start() {
+    let mut session = Session::new(Journal::unsaved(run()), LIMITS);
+    executed(step(&mut session, "a", StepOptions::default()));
+    let mut journal = session.into_journal();
+    journal.discard_changes();
+    let changes = journal.take_changes();
+    assert!(changes.new_run && changes.run.is_some() && changes.rows.is_empty(), "{changes:?}");
+
+    let mut session = fresh();
+    executed(step(&mut session, "a", StepOptions::default()));
+    let mut journal = session.into_journal();
+    journal.discard_changes();
+    assert!(!journal.has_changes());
+}
+
+#[test]
+fn a_timer_that_is_asked_for_again_and_again_is_kept_once() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    let timeout = || Effect {
+        kind: Kind::Timeout,
+        name: "5ms".to_owned(),
+        input: "5".to_owned(),
+        wake_at: Some(at(5)),
+    };
+    for _ in 0..100 {
+        session.submit_timeout(scope, timeout(), at(1)).unwrap();
+    }
+    assert_eq!(session.calls_kept(), 1);
+    session.fire(at(5));
+    assert!(matches!(session.next(at(5)), Ok(Next::Deliver(_))));
+    assert_eq!(session.calls_kept(), 0, "there is nothing to take of a timer");
+}
+
+#[test]
 fn changes_say_which_rows_are_new() {
     let mut session = fresh();
     let scope = executed(step(&mut session, "a", StepOptions::default()));

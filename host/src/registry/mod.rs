@@ -41,7 +41,7 @@ struct Shared {
     modules: Mutex<HashMap<Arc<str>, Arc<OnceCell<Module>>>>,
     known: Mutex<Known>,
     /// One component is compiled at a time: the other cores are for the runs.
-    compiling: Semaphore,
+    compiling: Arc<Semaphore>,
 }
 
 /// Workflows as the store has them. Who changes them tells ([`WorkflowRegistry::forget`]).
@@ -74,7 +74,7 @@ impl WorkflowRegistry {
             tenants,
             modules: Mutex::default(),
             known: Mutex::default(),
-            compiling: Semaphore::new(1),
+            compiling: Arc::new(Semaphore::new(1)),
         };
         Self { shared: Arc::new(shared), tenant: DEFAULT_TENANT.into() }
     }
@@ -99,6 +99,8 @@ impl WorkflowRegistry {
         let digest = digest(component);
         let existing = self.versions_of(&digest).await?;
         if !existing.is_empty() && self.shared.component(&digest).await?.is_some() {
+            // It may have been registered by a commit of which nobody knew how it ended.
+            self.shared.known().changed();
             return Ok(Registered { digest, workflows: existing, created: false });
         }
         self.check_versions(&tenant, 1).await?;
@@ -127,12 +129,14 @@ impl WorkflowRegistry {
             }
             None => Some(component),
         };
-        if let Some(taken) = self.shared.store.register(&digest, inline, &versions).await? {
+        let registered = self.shared.store.register(&digest, inline, &versions).await;
+        // Also if it failed: then nobody knows.
+        self.shared.known().changed();
+        if let Some(taken) = registered? {
             let next = self.shared.store.versions(&self.tenant, Some(&taken.workflow)).await?;
             let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
             return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
         }
-        self.shared.known().changed();
         // It is compiled already: the first run need not wait for that.
         let _ = self.shared.cell(&digest).set(module);
         Ok(Registered { workflows: self.versions_of(&digest).await?, digest, created: true })
@@ -206,8 +210,9 @@ impl WorkflowRegistry {
     /// # Errors
     /// As [`WorkflowRegistry::get_version`].
     pub async fn activate(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
-        self.shared.store.activate(&self.tenant, name, version).await?;
+        let activated = self.shared.store.activate(&self.tenant, name, version).await;
         self.shared.known().changed();
+        activated?;
         self.get_version(name, version).await
     }
 
@@ -216,8 +221,9 @@ impl WorkflowRegistry {
     /// # Errors
     /// As [`WorkflowRegistry::get_version`].
     pub async fn deprecate(&self, name: &str, version: u32) -> Result<WorkflowInfo, RegistryError> {
-        self.shared.store.deprecate(&self.tenant, name, version).await?;
+        let deprecated = self.shared.store.deprecate(&self.tenant, name, version).await;
         self.shared.known().changed();
+        deprecated?;
         self.get_version(name, version).await
     }
 
@@ -308,9 +314,15 @@ impl Shared {
     /// Compiles where it does not keep runs waiting.
     async fn compile(&self, digest: &str, component: Vec<u8>) -> Result<Module, RegistryError> {
         // The semaphore is never closed, and without it this would only be slower.
-        let _turn = self.compiling.acquire().await;
+        let turn = Arc::clone(&self.compiling).acquire_owned().await;
         let (engine, digest) = (Arc::clone(&self.engine), digest.to_owned());
-        let compiled = tokio::task::spawn_blocking(move || engine.compile(&digest, &component)).await;
+        let compiled = tokio::task::spawn_blocking(move || {
+            let compiled = engine.compile(&digest, &component);
+            // Not before, also if nobody waits for it any more.
+            drop(turn);
+            compiled
+        })
+        .await;
         let compiled =
             compiled.map_err(|error| RegistryError::InvalidComponent(format!("compiling failed: {error}")));
         Ok(compiled??)

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ApiKey, DEFAULT_TENANT, TenantError, Snapshot, Tenants};
+use super::{ApiKey, DEFAULT_TENANT, Snapshot, TenantError, Tenants};
 use crate::journal::words;
 
 words! {

@@ -146,11 +146,10 @@ impl Session {
             What::Attempt(attempt) => Waits::Attempt(attempt),
         };
         if let Some(id) = self.waiting.get(&item.seq).copied()
-            && let Some(call) = self.calls.get_mut(&id)
-            && call.waits == waits
+            && self.calls.get(&id).is_some_and(|call| call.waits == waits)
         {
-            call.delivered = true;
             self.waiting.remove(&item.seq);
+            self.told(id, item.seq);
             return Ok(Some(id));
         }
         match self.journal.row(item.seq) {
@@ -184,9 +183,7 @@ impl Session {
         };
         self.journal.apply(event, now)?;
         self.position = self.journal.last_order();
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.delivered = true;
-        }
+        self.told(id, seq);
         Ok(Some(id))
     }
 

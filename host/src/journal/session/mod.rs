@@ -441,8 +441,27 @@ impl Session {
         let id = self.next_call;
         self.next_call += 1;
         self.calls.insert(id, Call { seq, waits, delivered: false });
-        self.waiting.insert(seq, id);
+        // The one before is never delivered: a guest may ask for the same as often as it likes.
+        if let Some(replaced) = self.waiting.insert(seq, id) {
+            self.calls.remove(&replaced);
+        }
         Ok(id)
+    }
+
+    /// Calls that the session has to remember.
+    #[cfg(test)]
+    pub(super) fn calls_kept(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The guest is told of a call, which it waits for no longer. It is kept if there is something to take.
+    fn told(&mut self, id: CallId, seq: u64) {
+        let row = self.journal.row(seq);
+        if row.is_some_and(|row| row.kind == Kind::Http || row.kind.has_scope()) {
+            self.calls.entry(id).and_modify(|call| call.delivered = true);
+        } else {
+            self.calls.remove(&id);
+        }
     }
 
     /// A call that never completes: for code that is about to be dropped.

@@ -1,0 +1,78 @@
+//! What is asked of a run while its guest computes: it is done, and whoever asked is told what came of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use forge_tests::program::{Statement, block, effect, gate, reversible, step};
+use forge_tests::{Api, Host, Services, component};
+
+/// Computes for about a second.
+fn busy() -> Statement {
+    Statement::Repeat(120_000, block![Statement::Lookup("busy".to_owned())])
+}
+
+/// A host whose workflows may compute for so long, and send one request at a time.
+async fn host() -> Host {
+    let host = Host::builder().flag(["--fuel", "100G"]).flag(["--http-requests", "1"]).start().await;
+    host.api().deploy(&component("interpreter")).await;
+    host
+}
+
+/// Until the guest computes in this step.
+async fn until_busy(api: &Api, run: &str) {
+    api.until_step(run, "step", "busy", "running").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn a_pause_that_comes_too_late_is_told_so() {
+    let (host, services) = (host().await, Services::start().await);
+    let api = host.api();
+    let run = api.start_program(&services, block![step("busy", block![busy()])]).await;
+    until_busy(&api, &run).await;
+    let (code, message) = api.pause(&run).await.refused(409);
+    assert_eq!(code, "conflict", "{message}");
+    let record = api.settled(&run).await;
+    assert_eq!(record["status"], "completed", "{}", record["error"]);
+}
+
+#[tokio::test]
+async fn all_who_pause_a_run_that_computes_are_answered() {
+    let (host, services) = (host().await, Services::start().await);
+    let api = host.api();
+    let body = block![step("busy", block![busy()]), effect("after")];
+    let run = api.start_program(&services, body).await;
+    until_busy(&api, &run).await;
+    for answer in futures::future::join_all((0..3).map(|_| api.pause(&run))).await {
+        answer.ok();
+    }
+    assert_eq!(api.record(&run).await["status"], "paused");
+    assert!(services.asked("after").is_empty());
+    api.resume(&run).await.ok();
+    let record = api.settled(&run).await;
+    assert_eq!(record["status"], "completed", "{}", record["error"]);
+    assert_eq!(services.performed(), ["after"]);
+}
+
+#[tokio::test]
+async fn a_request_that_has_not_left_when_a_cancel_takes_effect_does_not_leave() {
+    let (host, services) = (host().await, Services::start().await);
+    let api = host.api();
+    let both = Statement::Join(vec![
+        block![effect("late")],
+        block![step("busy", block![Statement::Sleep(100), busy()])],
+    ]);
+    let run = api.start_program(&services, block![reversible("one"), gate("ready"), both]).await;
+    services.until_asked("ready", 1).await;
+    // It has the only place for a request as soon as that is free.
+    let other = api.start_program(&services, block![gate("hold")]).await;
+    api.until_step(&other, "http", &format!("POST {}/gate/hold", services.url()), "running").await;
+    services.open("ready");
+    until_busy(&api, &run).await;
+    api.cancel(&run).await.ok();
+    services.open("hold");
+    assert_eq!(api.settled(&run).await["status"], "compensated");
+    assert_eq!(api.settled(&other).await["status"], "completed");
+    assert!(services.asked("late").is_empty(), "a request left after the cancel was acknowledged");
+}
