@@ -26,6 +26,8 @@ pub struct Watch {
     delay: Mutex<Duration>,
     /// How many reads of a component fail from now on.
     lost_components: AtomicU64,
+    /// Commits that wait for the thaw.
+    waiting: AtomicU64,
     frozen: Mutex<bool>,
     thawed: Condvar,
     durable: Mutex<BTreeMap<RunId, Durable>>,
@@ -49,6 +51,11 @@ impl Watch {
         *lock(&self.frozen) = true;
     }
 
+    /// Commits that wait for the thaw.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     /// Commits go on.
     pub fn thaw(&self) {
         *lock(&self.frozen) = false;
@@ -58,6 +65,11 @@ impl Watch {
     /// The next so many components cannot be read.
     pub fn lose_components(&self, times: u64) {
         self.lost_components.store(times, Ordering::Release);
+    }
+
+    /// Those that still cannot be.
+    pub fn lost_components(&self) -> u64 {
+        self.lost_components.load(Ordering::Acquire)
     }
 
     /// Every commit takes so much longer.
@@ -95,9 +107,11 @@ impl Watch {
     fn wait_and_admit(&self, batch: &[Write]) -> Result<(), StoreError> {
         std::thread::sleep(*lock(&self.delay));
         let mut frozen = lock(&self.frozen);
+        self.waiting.fetch_add(1, Ordering::AcqRel);
         while *frozen {
             frozen = self.thawed.wait(frozen).unwrap_or_else(PoisonError::into_inner);
         }
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
         let lost = lock(&self.limit).is_some_and(|limit| self.batches() >= limit);
         if lost && !batch.is_empty() {
             return Err(StoreError::Unavailable("the test has taken the disk away".to_owned()));

@@ -4,12 +4,15 @@
 
 use std::time::Duration;
 
-use forge_tests::program::{Statement, block, effect, gate, reversible, step};
+use forge_tests::program::{Statement, block, effect, fail, gate, reversible, step};
 use forge_tests::{Api, Host, Services, component};
+use futures::future::join_all;
+use tokio::task::JoinHandle;
 
-/// Computes for about a second.
+/// Computes for some seconds, and says little of it.
 fn busy() -> Statement {
-    Statement::Repeat(120_000, block![Statement::Lookup("busy".to_owned())])
+    let looks = Statement::Repeat(100_000, block![Statement::Lookup("busy".to_owned())]);
+    Statement::Repeat(4, block![Statement::Try(block![looks, fail("that is all")])])
 }
 
 /// A host whose workflows may compute for so long, and send one request at a time.
@@ -19,10 +22,21 @@ async fn host() -> Host {
     host
 }
 
-/// Until the guest computes in this step.
-async fn until_busy(api: &Api, run: &str) {
+/// Asks something of a run once its guest computes, which has not been answered when it goes on computing.
+async fn ask<F>(api: &Api, run: &str, ask: impl FnOnce(Api, String) -> F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
     api.until_step(run, "step", "busy", "running").await;
+    let asking = tokio::spawn(ask(api.clone(), run.to_owned()));
     tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(
+        api.step(run, "step", "busy").await["status"],
+        "running",
+        "the guest computes for too short a time"
+    );
+    assert!(!asking.is_finished(), "it is answered although the guest computes");
+    asking
 }
 
 #[tokio::test]
@@ -30,8 +44,8 @@ async fn a_pause_that_comes_too_late_is_told_so() {
     let (host, services) = (host().await, Services::start().await);
     let api = host.api();
     let run = api.start_program(&services, block![step("busy", block![busy()])]).await;
-    until_busy(&api, &run).await;
-    let (code, message) = api.pause(&run).await.refused(409);
+    let pausing = ask(&api, &run, |api, run| async move { api.pause(&run).await }).await;
+    let (code, message) = pausing.await.unwrap().refused(409);
     assert_eq!(code, "conflict", "{message}");
     let record = api.settled(&run).await;
     assert_eq!(record["status"], "completed", "{}", record["error"]);
@@ -43,8 +57,8 @@ async fn all_who_pause_a_run_that_computes_are_answered() {
     let api = host.api();
     let body = block![step("busy", block![busy()]), effect("after")];
     let run = api.start_program(&services, body).await;
-    until_busy(&api, &run).await;
-    for answer in futures::future::join_all((0..3).map(|_| api.pause(&run))).await {
+    let all = |api: Api, run: String| async move { join_all((0..3).map(|_| api.pause(&run))).await };
+    for answer in ask(&api, &run, all).await.await.unwrap() {
         answer.ok();
     }
     assert_eq!(api.record(&run).await["status"], "paused");
@@ -69,8 +83,9 @@ async fn a_request_that_has_not_left_when_a_cancel_takes_effect_does_not_leave()
     let other = api.start_program(&services, block![gate("hold")]).await;
     api.until_step(&other, "http", &format!("POST {}/gate/hold", services.url()), "running").await;
     services.open("ready");
-    until_busy(&api, &run).await;
-    api.cancel(&run).await.ok();
+    // From then on the guest does not wait for anything until that step's end.
+    api.until_step(&run, "sleep", "100ms", "completed").await;
+    ask(&api, &run, |api, run| async move { api.cancel(&run).await }).await.await.unwrap().ok();
     services.open("hold");
     assert_eq!(api.settled(&run).await["status"], "compensated");
     assert_eq!(api.settled(&other).await["status"], "completed");

@@ -308,8 +308,7 @@ async fn a_start_with_a_key_is_carried_out_although_whoever_asked_has_gone() {
     host.watch.freeze();
     let (executor, start) = (host.executor.clone(), request());
     let asking = tokio::spawn(async move { executor.start_with(start).await });
-    // Until it waits for the commit.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    eventually("its start is being written", async || host.watch.waiting() == 1).await;
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());
     host.watch.thaw();
@@ -323,14 +322,16 @@ async fn a_start_is_carried_out_although_its_component_cannot_be_read_while_it_i
     let directory = TempDir::new().unwrap();
     let services = Services::start().await;
     Watched::open(directory.path(), |_| {}).await.stop().await;
-    // It knows the component, and has not compiled it.
-    let host = Watched::open(directory.path(), |_| {}).await;
-    host.watch.slow_down(Duration::from_millis(200));
     for lost in [1, 3] {
+        // It knows the component, and has not compiled it.
+        let host = Watched::open(directory.path(), |_| {}).await;
+        host.watch.slow_down(Duration::from_millis(200));
         host.watch.lose_components(lost);
         let run = tokio::time::timeout(PATIENCE, host.start(services.program(block![effect("e")])));
         let run = run.await.expect("whoever starts a run is answered");
         assert_eq!(host.settled(run).await.status, WorkflowStatus::Completed);
+        assert_eq!(host.watch.lost_components(), 0, "it could not be read as often as that");
+        host.stop().await;
     }
 }
 

@@ -158,17 +158,17 @@ async fn a_host_without_keys_serves_its_own_machine_until_there_is_one() {
 async fn the_first_key_is_one_with_which_others_can_be_made() {
     let host = Host::start().await;
     let api = host.api();
-    let soon = "2020-01-01T00:00:00Z";
+    let past = "2020-01-01T00:00:00Z";
     for (wrong, why) in [
         (json!({ "role": "admin", "name": "a" }), "one of the host"),
         (json!({ "role": "read", "name": "a", "host": true }), "with the role `admin`"),
-        (json!({ "role": "admin", "name": "a", "host": true, "expires_at": soon }), "in the future"),
+        (json!({ "role": "admin", "name": "a", "host": true, "expires_at": past }), "in the future"),
     ] {
         let (code, message) = api.post_json("/_api/keys", &wrong).await.refused(400);
         assert!(code == "invalid_key" && message.contains(why), "{code}: {message}");
     }
     let ops = api.with_token(&key(&api, "admin", true).await);
-    let late = json!({ "role": "read", "name": "a", "expires_at": soon });
+    let late = json!({ "role": "read", "name": "a", "expires_at": past });
     assert_eq!(ops.post_json("/_api/keys", &late).await.refused(400).0, "invalid_key");
     ops.get("/_api/workflows").await.ok();
 }

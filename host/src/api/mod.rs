@@ -93,8 +93,9 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(secrets::router())
         .merge(audit::router())
         .layer(middleware::from_fn(changes::carried_out))
-        // A start sees to that itself, and is in a hurry.
+        // These see to that themselves: a start is in a hurry, and an upload takes its time.
         .merge(start::router())
+        .merge(workflows::uploads())
 }
 
 async fn unknown_route(request: Request) -> ApiError {

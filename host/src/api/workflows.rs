@@ -13,13 +13,14 @@ use crate::config::size;
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions, digest};
 use crate::tenants::Caller;
 
-/// Uploads, lists, activates and deprecates.
+/// Uploads and lists. Who uploads waits for others, with all that was sent, and leaves the queue by going away.
+pub(super) fn uploads() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(upload, list))
+}
+
+/// Shows, activates and deprecates.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(upload, list))
-        .routes(routes!(show))
-        .routes(routes!(activate))
-        .routes(routes!(deprecate))
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(activate)).routes(routes!(deprecate))
 }
 
 /// The workflows that there are.

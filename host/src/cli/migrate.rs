@@ -16,7 +16,7 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 `forge serve` does this, too, when it starts. With PostgreSQL it can be done before by a role that may change
 the schema, so that the one that serves needs no such right. Hosts of the version before go on with the new schema;
-while a change is under way, which may index all runs, what they write waits.
+while a change is under way, which may index all runs, they wait.
 
 Examples:
   forge migrate --database postgres://owner@db/forge";

@@ -76,11 +76,14 @@ impl Policy {
         }
         let server = server(url);
         Err(Denied(if rules.is_empty() {
-            format!("{server} may not be reached: no server may ({} names those that may)", by_flag("egress"))
+            format!(
+                "{server} may not be reached: no server may. {}",
+                set_with("Those that may are", "egress")
+            )
         } else {
             let rules: Vec<String> = rules.iter().map(Rule::to_string).collect();
-            let (rules, add) = (rules.join(", "), by_flag("egress"));
-            format!("{server} may not be reached: none of the rules names it ({rules}); {add} names more")
+            let (rules, set) = (rules.join(", "), set_with("All rules are", "egress"));
+            format!("{server} may not be reached: none of the rules names it ({rules}). {set}")
         }))
     }
 
@@ -99,17 +102,22 @@ impl Policy {
         match not_public(address) {
             None => Ok(()),
             Some(why) => Err(Denied(format!(
-                "{host} may not be reached: its address {address} is {why} ({} names networks that may be \
-                 reached although they are not public)",
-                by_flag("egress-private")
+                "{host} may not be reached: its address {address} is {why}. {}",
+                set_with(
+                    "All networks that may be reached although they are not public are",
+                    "egress-private"
+                )
             ))),
         }
     }
 }
 
-/// What changes a policy.
-fn by_flag(flag: &str) -> String {
-    format!("`forge tenants set NAME --{flag}`, or `forge serve --{flag}` for the tenant `default`,")
+/// How an operator changes a policy.
+fn set_with(what: &str, flag: &str) -> String {
+    format!(
+        "{what} set with `forge tenants set NAME --{flag}`; for the tenant `default` also with `forge serve --{flag}`, \
+         unless it has rules of its own"
+    )
 }
 
 /// The server that a URL speaks to, for messages: `https://api.example.com:443`.

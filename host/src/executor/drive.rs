@@ -494,7 +494,8 @@ impl Drive {
         tokio::select! {
             () = tokio::time::sleep(self.inner.limits.store_retry) => {}
             () = self.inner.shutdown.cancelled() => {}
-            command = recv(&mut self.commands) => self.command = command,
+            // After those that were asked before.
+            command = recv(&mut self.commands) => self.postponed.extend(command),
         }
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::task::JoinError;
 
 use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::clock;
@@ -73,7 +74,7 @@ impl WorkflowExecutor {
     pub async fn start_with(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
         let (tenant, admitted) = self.admit(&request).await?;
         if request.key.is_some() || self.is_crowded() {
-            return self.start_once(request, &tenant).await;
+            return self.start_once(request, &tenant, admitted).await;
         }
         let run = self.new_run(&request, &tenant).await?;
         let (id, writer) = self.begin(run, admitted);
@@ -95,8 +96,7 @@ impl WorkflowExecutor {
     ) -> Result<Started, ExecutorError> {
         let (tenant, admitted) = self.admit(&request).await?;
         if request.key.is_some() || self.is_crowded() {
-            let run = self.start_once(request, &tenant).await?;
-            drop(admitted);
+            let run = self.start_once(request, &tenant, admitted).await?;
             // It is started: whatever fails from here on, the caller must learn its id.
             return Ok(Started { run, record: self.wait_until(run, patience).await.ok() });
         }
@@ -163,7 +163,12 @@ impl WorkflowExecutor {
 
     /// Starts what this key has not started before, here or wherever there is a place. Nothing of the run
     /// may happen before that is certain.
-    async fn start_once(&self, request: StartRequest, tenant: &Tenant) -> Result<RunId, ExecutorError> {
+    async fn start_once(
+        &self,
+        request: StartRequest,
+        tenant: &Tenant,
+        start: Admitted,
+    ) -> Result<RunId, ExecutorError> {
         // The key comes first: what it started stays its run, whatever version is current by now.
         if let Some(key) = &request.key
             && let Some(first) = self.inner.store.run_with_key(&self.tenant, &request.workflow, key).await?
@@ -173,8 +178,12 @@ impl WorkflowExecutor {
         let run = self.new_run(&request, tenant).await?;
         let (id, executor) = (run.id, self.clone());
         // Whoever asks may go away in the middle. A run that is durable then must begin all the same.
-        let written = self.inner.tasks.spawn(async move { executor.write_start(run).await });
-        match written.await.unwrap_or(Err(StoreError::Closed))? {
+        let written = self.inner.tasks.spawn(async move { executor.write_start(run, start).await });
+        let broke_off = |error: JoinError| {
+            tracing::error!(run = %id, %error, "a start broke off");
+            Err(StoreError::Closed)
+        };
+        match written.await.unwrap_or_else(broke_off)? {
             Written::Done => Ok(id),
             Written::KeyTaken(first) => {
                 let first = self.inner.store.run(first).await?.ok_or(ExecutorError::UnknownRun(first))?;
@@ -184,8 +193,9 @@ impl WorkflowExecutor {
     }
 
     /// Makes a new run durable, and lets it begin here, unless another node may have a place sooner.
-    async fn write_start(&self, run: Run) -> Result<Written, StoreError> {
+    async fn write_start(&self, run: Run, start: Admitted) -> Result<Written, StoreError> {
         let writer = self.inner.writer_for(run.id, &self.tenant);
+        writer.keep_place(start);
         let crowded = self.is_crowded();
         let written = writer.start(run.clone(), crowded).await?;
         if matches!(written, Written::Done) && !crowded {

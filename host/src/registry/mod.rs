@@ -122,6 +122,24 @@ impl WorkflowRegistry {
                 created_at,
             })
             .collect();
+        // Whoever asks may go away in the middle. What is registered then must be known here all the same.
+        let (registry, component) = (self.clone(), component.to_vec());
+        let published =
+            tokio::spawn(async move { registry.publish(digest, &component, module, versions).await });
+        published.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "registering a component broke off");
+            Err(StoreError::Closed.into())
+        })
+    }
+
+    /// Makes a component that was checked known.
+    async fn publish(
+        &self,
+        digest: String,
+        component: &[u8],
+        module: Module,
+        versions: Vec<VersionRow>,
+    ) -> Result<Registered, RegistryError> {
         let inline = match &self.shared.objects {
             Some(objects) => {
                 objects.put(&digest, component).await?;

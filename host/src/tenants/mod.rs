@@ -77,6 +77,8 @@ pub struct Tenants {
 #[derive(Default)]
 struct State {
     directory: Option<Arc<Snapshot>>,
+    /// Nothing has changed since that was read.
+    is_current: bool,
     /// How often it was changed: what was read before a change is not kept after it.
     changes: u64,
     /// Of all tenants that there ever were in this process. Never iterated but for what they used.
@@ -140,7 +142,7 @@ impl Tenants {
     /// Something has changed, here or elsewhere: it is read again.
     pub(crate) fn forget(&self) {
         let mut state = self.state();
-        state.directory = None;
+        state.is_current = false;
         state.changes += 1;
     }
 
@@ -175,13 +177,14 @@ impl Tenants {
         let mut state = self.state();
         if state.changes == changes {
             state.directory = Some(Arc::clone(&directory));
+            state.is_current = true;
         }
         Ok(directory)
     }
 
     fn fresh(&self) -> Option<Arc<Snapshot>> {
         let state = self.state();
-        let directory = state.directory.as_ref()?;
+        let directory = state.directory.as_ref().filter(|_| state.is_current)?;
         let is_shared = self.store.nodes().is_some();
         (!is_shared || directory.read_at.elapsed() < FRESH).then(|| Arc::clone(directory))
     }

@@ -82,8 +82,11 @@ fn check_name(name: &str) -> Result<(), Stop> {
     if !name.is_empty() && name.len() <= NAME {
         return Ok(());
     }
-    let begin = name.get(..name.floor_char_boundary(NAME_SHOWN)).unwrap_or_default();
-    let message = format!("a step's name has 1 to {NAME} bytes; `{begin}…` has {}", name.len());
+    let shown = match name.get(..name.floor_char_boundary(NAME_SHOWN)) {
+        Some(begin) if !begin.is_empty() => format!("`{begin}…`"),
+        _ => "this one".to_owned(),
+    };
+    let message = format!("a step's name has 1 to {NAME} bytes; {shown} has {}", name.len());
     Err(Stop::Failed(journal::Failure::permanent(kind::LIMIT, message)))
 }
 

@@ -18,16 +18,18 @@ pub(super) struct Columns<'r> {
     table: &'static str,
     row: &'r PgRow,
     next: usize,
+    /// Where those begin that have these names instead of their own.
+    named: (usize, &'static str),
 }
 
 impl<'r> Columns<'r> {
     pub(super) fn new(table: &'static str, row: &'r PgRow) -> Self {
-        Self::from(table, row, 0)
+        Self { table, row, next: 0, named: (usize::MAX, "") }
     }
 
-    /// The columns behind the first ones.
-    pub(super) fn from(table: &'static str, row: &'r PgRow, first: usize) -> Self {
-        Self { table, row, next: first }
+    /// The columns behind the first ones, of a union in which they stand for these.
+    pub(super) fn of_union(table: &'static str, row: &'r PgRow, first: usize, names: &'static str) -> Self {
+        Self { table, row, next: first, named: (first, names) }
     }
 
     pub(super) fn text(&mut self) -> Result<Arc<str>, StoreError> {
@@ -128,7 +130,10 @@ impl<'r> Columns<'r> {
 
     /// Something is wrong with the column that was taken last.
     fn corrupt(&self, why: impl Display) -> StoreError {
-        let column = self.row.columns().get(self.next - 1).map_or("?", |column| column.name());
+        let (place, (first, names)) = (self.next - 1, self.named);
+        let named = place.checked_sub(first).and_then(|place| names.split(", ").nth(place));
+        let own = || self.row.columns().get(place).map_or("?", |column| column.name());
+        let column = named.unwrap_or_else(own);
         StoreError::Corrupt { table: self.table, why: format!("column {column}: {why}") }
     }
 }

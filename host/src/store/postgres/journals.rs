@@ -14,23 +14,28 @@ use crate::store::{Epoch, Loaded, StoreError};
 
 const TABLE: &str = "forge_steps";
 
-/// `$2` is the epoch of who asks: whether it is live is in every row of a run.
+/// The columns of a row that [`decode_row`] takes, texts before numbers.
+macro_rules! row_columns {
+    () => {
+        "kind, name, options, input, status, result, error, error_kind, attempt_orders, scope_step, scope_attempt, \
+         call_index, fingerprint, attempt, call_order, wake_at, started_at, completed_at"
+    };
+}
+
+/// `$2` is the epoch of who asks: whether it is live is in every row of a run. Texts and numbers of both stand below each
+/// other as far as there are as many, because each column that is NULL costs as much as another one.
 const LOAD: &str = concat!(
-    "SELECT id, NULL::BIGINT, owner = $2, EXISTS (SELECT FROM forge_nodes WHERE epoch = $2 AND ended_at IS NULL), ",
+    "SELECT NULL::BIGINT, owner = $2, EXISTS (SELECT FROM forge_nodes WHERE epoch = $2 AND ended_at IS NULL), ",
     runs::columns!(),
-    ", NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::TEXT, NULL::TEXT, NULL::BIGINT, NULL::TEXT, NULL::TEXT, \
-     NULL::TEXT, NULL::TEXT, NULL::TEXT, NULL::TEXT, NULL::BOOL, NULL::BIGINT, NULL::TEXT, NULL::BIGINT, \
-     NULL::BIGINT, NULL::BIGINT, NULL::BIGINT FROM forge_runs WHERE id = ANY ($1) \
-     UNION ALL SELECT run_id, seq, NULL, NULL, \
-     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-     NULL, NULL, scope_step, scope_attempt, call_index, kind, name, fingerprint, options, input, status, result, error, error_kind, \
-     error_retryable, attempt, attempt_orders, call_order, wake_at, started_at, completed_at \
-     FROM forge_steps WHERE run_id = ANY ($1)"
+    ", NULL::BIGINT, NULL::BIGINT, NULL::BIGINT FROM forge_runs WHERE id = ANY ($1) \
+     UNION ALL SELECT seq, error_retryable, NULL, run_id, NULL, NULL, NULL, NULL, NULL, ",
+    row_columns!(),
+    " FROM forge_steps WHERE run_id = ANY ($1)"
 );
 
-/// Where the columns of runs begin, and those of rows.
-const RUN: usize = 4;
-const ROW: usize = RUN + 21;
+/// Where the columns of runs begin, the id first, and those of rows.
+const RUN: usize = 3;
+const ROW: usize = RUN + 6;
 
 /// A run as it was found, and whose it is.
 pub(super) struct Found {
@@ -73,34 +78,39 @@ enum Part {
 }
 
 fn decode(row: &PgRow) -> Result<Part, StoreError> {
-    let mut columns = Columns::new(runs::TABLE, row);
-    let id = columns.run_id()?;
+    let of_run = || Columns::of_union(runs::TABLE, row, RUN, runs::columns!());
+    let id = of_run().run_id()?;
+    let mut columns = Columns::of_union(TABLE, row, 0, "seq, error_retryable");
     Ok(match columns.optional_bits()? {
-        Some(seq) => Part::Row(id, seq, decode_row(seq, &mut Columns::from(TABLE, row, ROW))),
+        Some(seq) => {
+            let retryable = columns.optional_flag();
+            let mut columns = Columns::of_union(TABLE, row, ROW, row_columns!());
+            Part::Row(id, seq, retryable.and_then(|retryable| decode_row(seq, retryable, &mut columns)))
+        }
         None => {
             let (mine, live) = (columns.flag()?, columns.flag()?);
-            let run = runs::decode(&mut Columns::from(runs::TABLE, row, RUN));
-            let loaded = run.map(|run| Loaded { run, rows: Ok(Vec::new()) });
+            let loaded = runs::decode(&mut of_run()).map(|run| Loaded { run, rows: Ok(Vec::new()) });
             Part::Run(id, Found { loaded, mine, live })
         }
     })
 }
 
-fn decode_row(seq: u64, columns: &mut Columns<'_>) -> Result<Row, StoreError> {
+/// Takes the columns of [`row_columns`].
+fn decode_row(seq: u64, retryable: Option<bool>, columns: &mut Columns<'_>) -> Result<Row, StoreError> {
     Ok(Row {
         seq,
-        scope: Scope { step: columns.bits()?, attempt: columns.number()? },
-        index: columns.optional_number()?,
         kind: columns.parsed()?,
         name: columns.text()?,
-        fingerprint: columns.bits()?,
         options: columns.json()?,
         input: columns.optional_text()?,
         status: columns.parsed()?,
         result: columns.optional_text()?,
-        failure: failure(columns)?.map(Box::new),
-        attempt: columns.number()?,
+        failure: failure(columns, retryable)?.map(Box::new),
         attempt_orders: columns.json()?.unwrap_or_default(),
+        scope: Scope { step: columns.bits()?, attempt: columns.number()? },
+        index: columns.optional_number()?,
+        fingerprint: columns.bits()?,
+        attempt: columns.number()?,
         order: columns.optional_bits()?,
         wake_at: columns.optional_time()?,
         started_at: columns.time()?,
@@ -108,9 +118,9 @@ fn decode_row(seq: u64, columns: &mut Columns<'_>) -> Result<Row, StoreError> {
     })
 }
 
-fn failure(columns: &mut Columns<'_>) -> Result<Option<Failure>, StoreError> {
+fn failure(columns: &mut Columns<'_>, retryable: Option<bool>) -> Result<Option<Failure>, StoreError> {
     let message = columns.optional_text()?;
     let kind = columns.optional_text()?.unwrap_or_default();
-    let retryable = columns.optional_flag()?.unwrap_or(true);
+    let retryable = retryable.unwrap_or(true);
     Ok(message.map(|message| Failure { kind: kind.to_string(), message: message.to_string(), retryable }))
 }

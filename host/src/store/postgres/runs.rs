@@ -11,12 +11,12 @@ use crate::tenants::DEFAULT_TENANT;
 
 pub(super) const TABLE: &str = "forge_runs";
 
-/// The columns that [`decode`] takes.
+/// The columns that [`decode`] takes: after the id those with texts, then those with numbers.
 macro_rules! columns {
     () => {
-        "id, workflow_name, version, digest, input, output, status, started_at, completed_at, deadline, wake_at, \
-         failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id, \
-         tenant, fuel"
+        "id, workflow_name, digest, input, output, status, failure, stuck, pause_reason, pause_message, \
+         pause_from, idempotency_key, auth, trace_id, tenant, version, started_at, completed_at, deadline, \
+         wake_at, fuel"
     };
 }
 pub(super) use columns;
@@ -56,15 +56,10 @@ pub(super) fn decode(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
     Ok(Run {
         id: columns.run_id()?,
         workflow: columns.text()?,
-        version: columns.number()?,
         digest: columns.text()?,
         input: columns.text()?,
         output: columns.optional_text()?,
         status: columns.parsed()?,
-        started_at: columns.time()?,
-        completed_at: columns.optional_time()?,
-        deadline: columns.time()?,
-        wake_at: columns.optional_time()?,
         failure: columns.json()?,
         stuck: columns.optional_text()?,
         pause: pause(columns)?,
@@ -72,6 +67,11 @@ pub(super) fn decode(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
         auth: columns.text()?,
         trace_id: columns.optional_text()?,
         tenant: columns.text()?,
+        version: columns.number()?,
+        started_at: columns.time()?,
+        completed_at: columns.optional_time()?,
+        deadline: columns.time()?,
+        wake_at: columns.optional_time()?,
         fuel: columns.bits()?,
     })
 }
