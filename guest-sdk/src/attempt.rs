@@ -21,17 +21,20 @@ pub(crate) enum Kind {
 pub(crate) struct Attempt {
     kind: Kind,
     scope: u64,
+    /// It is a compensation, or lies in one.
+    compensating: bool,
     ended: Cell<bool>,
 }
 
 impl Attempt {
     pub(crate) fn new(kind: Kind, scope: u64) -> Self {
-        Attempt { kind, scope, ended: Cell::new(false) }
+        let compensating = kind == Kind::Compensation || scope::is_compensating();
+        Attempt { kind, scope, compensating, ended: Cell::new(false) }
     }
 
     /// Runs `future` in the attempt's scope.
     pub(crate) async fn run<F: Future>(&self, future: F) -> F::Output {
-        scope::within(Scope::new(self.scope), future).await
+        scope::within(Scope::new(self.scope, self.compensating), future).await
     }
 
     /// Says that the host is about to be told how it ended.
@@ -43,8 +46,8 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         runtime::end_stream(self.scope);
-        // A compensation is never given up: if its future is dropped, the run is unwinding and
-        // will begin it again.
+        // A compensation is never given up: its future is dropped only when the run unwinds, which
+        // begins it again.
         let abandoned = !self.ended.get() && self.kind == Kind::Step;
         if abandoned && runtime::phase() != Phase::Unwinding {
             host::step::abandon(self.scope);

@@ -15,6 +15,9 @@ use crate::scope::{self, Scope};
 pub(crate) fn run_body<F: Future>(future: F) -> Option<F::Output> {
     runtime::set_phase(Phase::Body);
     let output = drive(future);
+    // What the body has not waited for is begun again, if the run unwinds. The host has forgotten its calls then.
+    runtime::set_phase(Phase::Unwinding);
+    runtime::forget_rollback();
     runtime::set_phase(Phase::Compensating);
     output
 }

@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use crate::host::Flow;
 use crate::random::Streams;
-use crate::saga::Handler;
+use crate::saga::{Handler, Rollback};
 
 /// Where the run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ struct Runtime {
     calls: BTreeMap<u64, Waiting>,
     /// By order of completion.
     handlers: BTreeMap<u64, Rc<Handler>>,
+    /// The compensations under way.
+    rollback: Option<Rollback>,
     streams: Streams,
 }
 
@@ -52,6 +54,7 @@ impl Runtime {
             phase: Phase::Body,
             calls: BTreeMap::new(),
             handlers: BTreeMap::new(),
+            rollback: None,
             streams: Streams::new(seed),
         }
     }
@@ -148,6 +151,24 @@ pub(crate) fn last_handler() -> Option<(u64, Rc<Handler>)> {
 pub(crate) fn unregister(order: u64) {
     let handler = with(|runtime| runtime.handlers.remove(&order));
     drop(handler);
+}
+
+/// The compensations under way. They belong to the run and not to whoever waits for them: that may be
+/// dropped, by a timeout for example, and a compensation is carried out to its end.
+pub(crate) fn rollback(begin: impl FnOnce() -> Rollback) -> Rollback {
+    with(|runtime| runtime.rollback.get_or_insert_with(begin).clone())
+}
+
+/// Forgets the compensations that were under way, if they have ended.
+pub(crate) fn rollback_ended() {
+    let ended = with(|runtime| runtime.rollback.take_if(|rollback| rollback.peek().is_some()));
+    drop(ended);
+}
+
+/// Forgets the compensations under way: the run unwinds, and begins them again.
+pub(crate) fn forget_rollback() {
+    let forgotten = with(|runtime| runtime.rollback.take());
+    drop(forgotten);
 }
 
 /// Fills `dest` from the stream of `scope`.

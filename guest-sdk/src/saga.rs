@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use futures::future::LocalBoxFuture;
+use futures::future::{FutureExt as _, LocalBoxFuture, Shared};
 use serde::de::DeserializeOwned;
 
 use crate::attempt::{Attempt, Kind};
@@ -86,9 +86,19 @@ impl Handler {
     }
 }
 
+/// Compensations under way, for all who wait for them.
+pub(crate) type Rollback = Shared<LocalBoxFuture<'static, Result<(), Failure>>>;
+
+/// Runs all registered compensations, or waits for those under way.
+pub(crate) async fn run_handlers() -> Result<(), Failure> {
+    let outcome = runtime::rollback(|| run_all().boxed_local().shared()).await;
+    runtime::rollback_ended();
+    outcome
+}
+
 /// Runs all registered compensations, the last completed step's first. One that fails does not
 /// stop the others; the first failure is the result.
-pub(crate) async fn run_handlers() -> Result<(), Failure> {
+async fn run_all() -> Result<(), Failure> {
     let mut outcome = Ok(());
     while let Some((order, handler)) = runtime::last_handler() {
         runtime::checkpoint().await;

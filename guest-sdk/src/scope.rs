@@ -17,18 +17,20 @@ const BODY: u64 = 0;
 #[derive(Debug)]
 pub(crate) struct Scope {
     base: u64,
+    /// It is a compensation's, or lies in one.
+    compensating: bool,
     /// Steps begun with `record_step_start` and not ended yet, innermost last. Calls belong to the
     /// innermost.
     manual: RefCell<Vec<(String, u64)>>,
 }
 
 impl Scope {
-    pub(crate) fn new(base: u64) -> Rc<Self> {
-        Rc::new(Scope { base, manual: RefCell::default() })
+    pub(crate) fn new(base: u64, compensating: bool) -> Rc<Self> {
+        Rc::new(Scope { base, compensating, manual: RefCell::default() })
     }
 
     pub(crate) fn body() -> Rc<Self> {
-        Scope::new(BODY)
+        Scope::new(BODY, false)
     }
 
     fn id(&self) -> u64 {
@@ -43,6 +45,11 @@ thread_local! {
 /// The id of the current scope.
 pub(crate) fn current() -> u64 {
     CURRENT.with_borrow(|scope| scope.id())
+}
+
+/// Whether the current scope is a compensation's, or lies in one: what happens there undoes something, and is not undone.
+pub(crate) fn is_compensating() -> bool {
+    CURRENT.with_borrow(|scope| scope.compensating)
 }
 
 /// Makes `id` the current scope until the step `name` is ended.

@@ -205,7 +205,7 @@ where
 
     fn options(&self) -> Options {
         Options {
-            compensable: self.compensation.is_some(),
+            compensable: self.compensation.is_some() && !scope::is_compensating(),
             optional: M::OPTIONAL,
             timeout: self.timeout.map(millis),
             retry: self.retry.map(Into::into),
@@ -256,7 +256,8 @@ where
     }
 
     fn register(&mut self, step: u64, order: u64, result: String) {
-        if let Some(compensation) = self.compensation.take() {
+        let compensation = self.compensation.take().filter(|_| !scope::is_compensating());
+        if let Some(compensation) = compensation {
             runtime::register(order, Handler { step, result, compensation });
         }
     }

@@ -321,6 +321,72 @@ async fn what_a_workflow_compensated_itself_is_not_compensated_again() {
 }
 
 #[tokio::test]
+async fn a_compensation_that_nobody_waits_for_any_more_is_carried_out_once() {
+    for kill in [false, true] {
+        let mut it = stage().await;
+        let hurried = step("clean up", block![Statement::Compensate]).timeout(300);
+        let body = block![
+            step("reserve", block![effect("reserve")]).undo(block![gate("undo"), effect("undone")]),
+            Statement::Try(block![hurried]),
+            gate("meanwhile"),
+            Statement::Compensate,
+            effect("apology"),
+            fail("the shop is closed"),
+        ];
+        let run = it.api.start_program(&it.services, body).await;
+        it.services.until_asked("undo", 1).await;
+        it.services.until_asked("meanwhile", 1).await;
+        if kill {
+            it.host.kill();
+            it.host.restart().await;
+        }
+        it.services.open("undo");
+        it.services.open("meanwhile");
+        let record = it.api.settled(&run).await;
+        assert_eq!(record["status"], "compensated", "{record:#}");
+        let mut performed = it.services.performed();
+        performed.retain(|effect| effect != "undo" && effect != "meanwhile");
+        assert_eq!(performed, ["reserve", "undone", "apology"], "kill: {kill}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_attempt_that_a_rollback_interrupts_is_made_again() {
+    let it = stage().await;
+    let undo = block![Statement::Flaky("shaky".to_owned(), 1), gate("undo")];
+    let body = block![step("reserve", block![effect("reserve")]).undo(undo), Statement::Compensate];
+    let run = it.api.start_program(&it.services, body).await;
+    it.services.until_asked("undo", 1).await;
+    it.api.cancel(&run).await.ok();
+    it.services.open("undo");
+    let record = it.api.settled(&run).await;
+    assert_eq!(record["status"], "compensated", "{record:#}");
+    assert_eq!(it.api.step(&run, "compensation", "reserve").await["attempt"], 2);
+}
+
+#[tokio::test]
+async fn what_a_handler_does_in_a_step_that_can_be_undone_is_not_undone() {
+    for kill in [false, true] {
+        let mut it = stage().await;
+        let back = step("transfer back", block![effect("back")]).undo(block![effect("again")]);
+        let body = block![
+            step("transfer", block![effect("there")]).undo(block![back, gate("hold")]),
+            fail("the bank is closed"),
+        ];
+        let run = it.api.start_program(&it.services, body).await;
+        it.services.until_asked("hold", 1).await;
+        if kill {
+            it.host.kill();
+            it.host.restart().await;
+        }
+        it.services.open("hold");
+        let record = it.api.settled(&run).await;
+        assert_eq!(record["status"], "compensated", "kill: {kill}: {record:#}");
+        assert_eq!(it.services.performed(), ["there", "back", "hold"]);
+    }
+}
+
+#[tokio::test]
 async fn a_failure_with_nothing_to_undo_fails_the_run() {
     let it = stage().await;
     let run = it.api.start_program(&it.services, block![effect("look"), fail("nothing there")]).await;

@@ -206,7 +206,7 @@ async fn what_is_not_known_of_a_tenant_is_refused() {
     }
     ops.get("/_api/tenants/new").await.refused(404);
     let right = json!({ "name": "new", "egress": [], "limits": { "versions": 5 }, "suspended": true });
-    assert_eq!(ops.post_json("/_api/tenants", &right).await.ok()["suspended"], true);
+    assert_eq!(ops.post_json("/_api/tenants", &right).await.ok()["settings"]["suspended"], true);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use super::policy::{Denied, Policy};
@@ -21,12 +22,28 @@ type Found<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 /// What finds the addresses of a name.
 pub(super) type Lookup = Arc<dyn Fn(String) -> Found<Vec<IpAddr>, io::Error> + Send + Sync>;
 
+/// Names that are looked up at once. Each takes a thread, which who waits for it no longer cannot take back: without a
+/// bound, a tenant whose name server does not answer would have all threads of the host wait for it.
+const LOOKUPS: usize = 8;
+
 /// As this machine does it.
 pub(super) fn system_lookup() -> Lookup {
-    Arc::new(|name| {
+    bounded(|name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
+}
+
+/// A look-up that blocks, on threads for that.
+fn bounded(look_up: fn(&str) -> io::Result<Vec<IpAddr>>) -> Lookup {
+    let places = Arc::new(Semaphore::new(LOOKUPS));
+    Arc::new(move |name| {
+        let places = Arc::clone(&places);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name, 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
+            let place = places.acquire_owned().await.map_err(io::Error::other)?;
+            let looking = tokio::task::spawn_blocking(move || {
+                let found = look_up(&name);
+                drop(place);
+                found
+            });
+            looking.await.map_err(io::Error::other)?
         })
     })
 }
@@ -121,4 +138,38 @@ pub(super) fn denied<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Denied>
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    static LOOKING: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+
+    /// A name server that takes its time.
+    fn slow(_: &str) -> io::Result<Vec<IpAddr>> {
+        MOST.fetch_max(LOOKING.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::park_timeout(Duration::from_millis(100));
+        LOOKING.fetch_sub(1, Ordering::SeqCst);
+        Ok(Vec::new())
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_nobody_waits_for_any_more_keeps_its_place() {
+        let lookup = bounded(slow);
+        let given_up =
+            (0..4 * LOOKUPS).map(|_| tokio::time::timeout(Duration::from_millis(5), lookup("a".to_owned())));
+        for given_up in futures::future::join_all(given_up).await {
+            assert!(given_up.is_err());
+        }
+        let others = (0..2 * LOOKUPS).map(|_| lookup("b".to_owned()));
+        for found in futures::future::join_all(others).await {
+            assert_eq!(found.unwrap(), Vec::<IpAddr>::new());
+        }
+        assert_eq!(MOST.load(Ordering::SeqCst), LOOKUPS);
+    }
 }

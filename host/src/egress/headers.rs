@@ -1,6 +1,8 @@
 //! The headers of a request, from what the workflow wrote.
 
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
@@ -9,6 +11,19 @@ use crate::journal::{Failure, kind};
 use crate::secrets::Secrets;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What is about the connection, and where a request ends on it. That is the host's: a request that said it wrongly would
+/// have what follows on the connection, which is another run's, taken for a part of it.
+const OF_THE_CONNECTION: [HeaderName; 8] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// Headers of one request: more than servers take.
 const MOST: usize = 256;
@@ -44,7 +59,7 @@ impl Headers<'_> {
             let header =
                 HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(name, "is no header name"))?;
             // What does not go there needs no secret that may go there.
-            if !hop.carries(&header) {
+            if !hop.carries(&header) || OF_THE_CONNECTION.contains(&header) {
                 continue;
             }
             let filled = self.filled(hop.url(), value, &mut room)?;

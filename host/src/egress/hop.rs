@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION,
-    PROXY_AUTHORIZATION, REFERER, TRANSFER_ENCODING, USER_AGENT, WWW_AUTHENTICATE,
+    PROXY_AUTHORIZATION, REFERER, USER_AGENT, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use url::Url;
@@ -12,7 +12,7 @@ use url::Url;
 const REDIRECTS: usize = 5;
 
 /// What describes a body, and goes with it.
-const OF_THE_BODY: [HeaderName; 4] = [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING];
+const OF_THE_BODY: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
 
 /// What one server may know and another may not.
 const CREDENTIALS: [HeaderName; 5] =
@@ -57,6 +57,10 @@ impl Hop {
             .map_err(|error| format!("builder error for url ({}): {error}", self.url))?;
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(USER_AGENT).or_insert(FORGE);
+        if self.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+            // A server that expects a body would otherwise refuse it.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         if let Some(referer) = &self.referer {
             headers.insert(REFERER, referer.clone());
         }
@@ -109,9 +113,10 @@ fn server(url: &Url) -> (&str, Option<&str>, Option<u16>) {
     (url.scheme(), url.host_str(), url.port())
 }
 
-/// What the next server learns of where the redirect came from: nothing if that was a secret.
+/// What the next request says of where the redirect came from: nothing to another server, because a URL may have a secret
+/// in it that is only for its own.
 fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
-    if from.scheme() == "https" && to.scheme() == "http" {
+    if server(from) != server(to) {
         return None;
     }
     let mut from = from.clone();

@@ -138,6 +138,24 @@ async fn credentials_in_a_url_become_a_header_unless_the_workflow_set_one() {
 }
 
 #[tokio::test]
+async fn where_a_request_ends_is_not_the_workflow_s_to_say() {
+    let port = server().await;
+    let mut lying = request("GET", format!("http://127.0.0.1:{port}/echo"));
+    for (name, value) in
+        [("Content-Length", "100"), ("transfer-encoding", "chunked"), ("connection", "close")]
+    {
+        lying.headers.push((name.to_owned(), value.to_owned()));
+    }
+    let echo = echoed(lying).await;
+    for name in ["content-length", "transfer-encoding", "connection"] {
+        assert_eq!(echo["headers"][name], Value::Null, "{name}");
+    }
+    let mut empty = post(format!("http://127.0.0.1:{port}/echo"));
+    empty.body = Body::from(Vec::new());
+    assert_eq!(echoed(empty).await["headers"]["content-length"], "0");
+}
+
+#[tokio::test]
 async fn a_redirect_is_followed_as_its_status_says() {
     let port = server().await;
     let go = |status: &str| echoed(post(format!("http://127.0.0.1:{port}/redirect/{status}/echo")));
@@ -166,6 +184,7 @@ async fn a_redirect_to_another_server_loses_what_only_the_first_may_know() {
     let echo = echoed(post(format!("http://127.0.0.1:{port}/redirect/307/other/echo"))).await;
     assert_eq!(echo["headers"]["host"], format!("localhost:{port}"));
     assert_eq!(echo["headers"]["authorization"], Value::Null);
+    assert_eq!(echo["headers"]["referer"], Value::Null, "where it comes from may have a secret in it");
     assert_eq!(echo["headers"]["x-other"], "o");
 }
 

@@ -48,6 +48,8 @@ impl Cache {
         let parts = bytes.split_at_checked(CHECKSUM);
         let Some((_, code)) = parts.filter(|(checksum, code)| *checksum == checksum_of(digest, code)) else {
             tracing::warn!(path = %path.display(), "a compiled component is damaged: it is compiled again");
+            // What is compiled again takes its place.
+            let _ = fs::remove_file(&path);
             return None;
         };
         #[expect(
@@ -55,9 +57,16 @@ impl Cache {
             reason = "the bytes are what `put` wrote (the checksum fits), in a folder that only the host may write"
         )]
         let component = unsafe { Component::deserialize(engine, code) };
-        component
-            .inspect_err(|error| tracing::warn!(path = %path.display(), "it is compiled again: {error:#}"))
-            .ok()
+        let unusable = |error: &wasmtime::Error| {
+            tracing::warn!(path = %path.display(), "it is compiled again: {error:#}");
+            let _ = fs::remove_file(&path);
+        };
+        component.inspect_err(unusable).ok()
+    }
+
+    /// Whether there is a file for this digest, sound or not.
+    pub(super) fn has(&self, digest: &str) -> bool {
+        self.path(digest).exists()
     }
 
     /// Keeps a compiled component. That it cannot be kept costs time after a restart, and nothing else.

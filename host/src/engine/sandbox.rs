@@ -108,8 +108,8 @@ impl Engine {
         Ok(Self { engine, linker, limits, cache, compiler, describing, turns, _ticker: ticker })
     }
 
-    /// Checks and compiles the component with this digest, or takes it from the cache. Takes long:
-    /// call it where blocking is allowed.
+    /// Checks and compiles the component with this digest, or takes it from the cache. It is not in the cache
+    /// afterwards unless it is [kept](Self::keep). Takes long: call it where blocking is allowed.
     ///
     /// # Errors
     /// [`InvalidComponent`] if it is none that runs here.
@@ -119,11 +119,15 @@ impl Engine {
         }
         inspect(bytes)?;
         let component = self.compiler.compile(&self.engine, bytes)?;
-        let module = self.link(&component)?;
-        if let Some(cache) = &self.cache {
-            cache.put(digest, &component);
+        self.link(&component)
+    }
+
+    /// Keeps what was compiled on disk, unless it is there. Only what is registered, or uploads that are refused would
+    /// fill the disk. Call it where blocking is allowed.
+    pub fn keep(&self, digest: &str, module: &Module) {
+        if let Some(cache) = self.cache.as_ref().filter(|cache| !cache.has(digest)) {
+            cache.put(digest, module.0.instance_pre().component());
         }
-        Ok(module)
     }
 
     fn link(&self, component: &Component) -> Result<Module, InvalidComponent> {

@@ -350,6 +350,63 @@ fn a_timer_that_is_asked_for_again_and_again_is_kept_once() {
 }
 
 #[test]
+fn a_rollback_may_take_as_many_bytes_again_and_failures_count() {
+    let limits = SessionLimits { max_bytes: 1_000, ..LIMITS };
+    let mut session = Session::new(Journal::new(run()), limits);
+    let failed = |session: &mut Session, name: &str| {
+        let scope = executed(session.begin_step(Scope::BODY, name, StepOptions::default(), at(1))?);
+        session.fail_step(scope, Failure::permanent("error", "x".repeat(400)), at(1)).map(drop)
+    };
+    for name in ["a", "b", "c"] {
+        failed(&mut session, name).unwrap();
+    }
+    assert!(matches!(failed(&mut session, "d"), Err(SessionError::Limit(_))));
+    session.unwind(Failure::permanent("error", "no"), at(1)).unwrap();
+    assert!(session.check_bytes().is_ok(), "a rollback has room");
+    session.grow(1_000);
+    assert!(session.check_bytes().is_err(), "and that room ends");
+}
+
+#[test]
+fn a_step_of_the_low_level_api_is_found_again_although_one_of_its_name_is_skipped() {
+    let mut session = fresh();
+    for name in ["a", "b"] {
+        let outer = executed(step(&mut session, name, StepOptions::default()));
+        let inner = session.enter_step(outer, "upload", at(1)).unwrap();
+        send(&mut session, inner, name);
+        if name == "a" {
+            answer(&mut session, 3);
+            session.complete_step(inner, None, at(1)).unwrap();
+            session.complete_step(outer, Some("1"), at(1)).unwrap();
+        }
+    }
+    let mut session = restarted(session);
+    // It waited, and ends as it did then.
+    let Entry::Parked(call) = step(&mut session, "a", StepOptions::default()) else {
+        panic!("it is skipped")
+    };
+    assert!(matches!(session.next(at(1)), Ok(Next::Deliver(delivered)) if delivered == call));
+    assert!(matches!(session.resume_step(call), Ok(Entry::Completed { .. })));
+    let outer = executed(step(&mut session, "b", StepOptions::default()));
+    let inner = session.enter_step(outer, "upload", at(1)).unwrap();
+    assert_eq!(session.journal().row(inner.step).map(|row| &*row.name), Some("upload#2"));
+    send(&mut session, inner, "b");
+    assert_eq!(session.journal().rows().len(), 6, "nothing new was recorded");
+}
+
+#[test]
+fn what_a_handler_does_is_not_undone() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", COMPENSABLE));
+    session.complete_step(scope, Some("1"), at(1)).unwrap();
+    session.unwind(Failure::permanent("error", "no"), at(1)).unwrap();
+    let handler = executed(session.begin_compensation(1, at(1)).unwrap());
+    let back = executed(session.begin_step(handler, "back", COMPENSABLE, at(1)).unwrap());
+    session.complete_step(back, Some("1"), at(1)).unwrap();
+    assert!(!session.journal().row(back.step).unwrap().is_compensable());
+}
+
+#[test]
 fn changes_say_which_rows_are_new() {
     let mut session = fresh();
     let scope = executed(step(&mut session, "a", StepOptions::default()));

@@ -155,7 +155,8 @@ impl WorkflowRegistry {
             let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
             return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
         }
-        // It is compiled already: the first run need not wait for that.
+        // It is compiled already: neither the first run nor the next start of the host need wait for that.
+        self.shared.keep(&digest, &module).await;
         let _ = self.shared.cell(&digest).set(module);
         Ok(Registered { workflows: self.versions_of(&digest).await?, digest, created: true })
     }
@@ -301,7 +302,9 @@ impl Shared {
                     ))
                 };
                 let component = self.component(digest).await?.ok_or_else(missing)?;
-                self.compile(digest, component).await
+                let module = self.compile(digest, component).await?;
+                self.keep(digest, &module).await;
+                Ok::<_, RegistryError>(module)
             })
             .await?;
         Ok(module.clone())
@@ -344,6 +347,13 @@ impl Shared {
         let compiled =
             compiled.map_err(|error| RegistryError::InvalidComponent(format!("compiling failed: {error}")));
         Ok(compiled??)
+    }
+
+    /// Keeps what was compiled for the next start of the host.
+    async fn keep(&self, digest: &str, module: &Module) {
+        let (engine, digest, module) = (Arc::clone(&self.engine), digest.to_owned(), module.clone());
+        // That it cannot be kept costs time after a restart, and nothing else.
+        let _ = tokio::task::spawn_blocking(move || engine.keep(&digest, &module)).await;
     }
 }
 

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use super::schedule::{Item, What};
-use super::{CallId, Next, Ready, Rollback, Session, SessionError, Waits, check_same, nondeterminism};
+use super::{
+    CallId, Next, Ready, Rollback, Session, SessionError, Waits, check_same, failure_bytes, nondeterminism,
+};
 use crate::journal::session::GuestError;
 use crate::journal::{
     Begin, Event, Kind, Outcome, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
@@ -220,7 +222,10 @@ impl Session {
     pub(crate) fn arrive(&mut self, seq: u64, outcome: Outcome) {
         if self.waiting.contains_key(&seq) {
             // Whether it is in the journal already or will be: it is in memory.
-            self.bytes += outcome.as_ref().ok().and_then(Option::as_deref).map_or(0, str::len) as u64;
+            self.bytes += match &outcome {
+                Ok(result) => result.as_deref().map_or(0, str::len) as u64,
+                Err(failure) => failure_bytes(failure),
+            };
             self.ready.push_back(Ready::Effect(seq, outcome));
         }
     }

@@ -243,7 +243,7 @@ pub struct Session {
     recorded: u64,
     /// Those of them that the guest had not seen end.
     unfinished: Vec<u64>,
-    /// Bytes of inputs and results in the journal, of compensations apart.
+    /// Bytes of inputs, results and failures in the journal.
     bytes: u64,
 }
 
@@ -448,6 +448,12 @@ impl Session {
         Ok(id)
     }
 
+    /// As if so many more bytes had been recorded.
+    #[cfg(test)]
+    pub(super) fn grow(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
     /// Calls that the session has to remember.
     #[cfg(test)]
     pub(super) fn calls_kept(&self) -> usize {
@@ -488,13 +494,15 @@ impl Session {
         Ok(self.journal.rows().len() as u64)
     }
 
-    /// Checks that the journal is not too large. Rolling back may make it larger.
+    /// Checks that the journal is not too large. Rolling back may take as much again.
     ///
     /// # Errors
     /// [`SessionError::Limit`].
     pub fn check_bytes(&self) -> Result<(), SessionError> {
-        let (bytes, most) = (self.bytes, self.limits.max_bytes);
-        if bytes <= most || self.rollback == Rollback::Begun {
+        let rolls_back = self.rollback == Rollback::Begun;
+        let (bytes, most) =
+            (self.bytes, self.limits.max_bytes.saturating_mul(if rolls_back { 2 } else { 1 }));
+        if bytes <= most {
             return Ok(());
         }
         Err(SessionError::Limit(Failure::permanent(
@@ -526,7 +534,12 @@ impl Session {
 
 /// Bytes of what a call was made with, and of what came of it.
 fn bytes(row: &Row) -> u64 {
-    (row.input.as_deref().map_or(0, str::len) + row.result.as_deref().map_or(0, str::len)) as u64
+    let text = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len) as u64;
+    text(&row.input) + text(&row.result) + row.failure.as_deref().map_or(0, failure_bytes)
+}
+
+fn failure_bytes(failure: &Failure) -> u64 {
+    (failure.kind.len() + failure.message.len()) as u64
 }
 
 /// Steps inside which a handler was registered: entering them again is the only way to it.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{
     CallId, Entry, Receipt, Rollback, Session, SessionError, Verdict, Waits, check_json, check_same,
-    nondeterminism,
+    failure_bytes, nondeterminism,
 };
 use crate::journal::session::GuestError;
 use crate::journal::{
@@ -30,7 +30,11 @@ impl Session {
             kind: Kind::Step,
             name: self.unused_name(name),
             fingerprint: fingerprint(Kind::Step, name, None),
-            options,
+            // What a handler does undoes something, and is not undone itself.
+            options: StepOptions {
+                compensable: options.compensable && !self.is_compensating(scope),
+                ..options
+            },
             input: None,
             wake_at: None,
         };
@@ -111,6 +115,8 @@ impl Session {
                 (_, None) => Ok(Verdict::Retry(self.call_for_nothing())),
             };
         }
+        let before = row.failure.as_deref().map_or(0, failure_bytes);
+        self.bytes = (self.bytes + failure_bytes(&failure)).saturating_sub(before);
         let wait = match kind {
             Kind::Compensation => self.limits.compensation_retry.wait_after_in_rounds(scope.attempt),
             _ => policy.and_then(|policy| policy.wait_after(scope.attempt)),
@@ -152,7 +158,8 @@ impl Session {
             count += 1;
             let numbered = numbered(name, count);
             match self.journal.step(&numbered) {
-                Some(row) if row.index.is_some() => {}
+                // One inside a step that this session skips is not entered, and does not count.
+                Some(row) if row.index.is_some() || row.scope != scope => {}
                 Some(row) => break row.seq,
                 None => {
                     let begin = Begin {
@@ -208,17 +215,27 @@ impl Session {
             Some(_) => return Ok(self.ended(seq)),
             None if row.awaits_retry() => Waits::Attempt(row.attempt + 1),
             None if row.attempt == 1 => return Ok(self.execute(seq, 1)),
+            // It began before what the guest has seen: a rollback has interrupted it.
+            None if row.attempt_orders.last().is_some_and(|began| *began <= self.position) => {
+                let attempt = row.attempt;
+                return Ok(self.execute(seq, attempt));
+            }
             None => Waits::Attempt(row.attempt),
         };
         Ok(Entry::Parked(self.call_for(seq, waits)?))
     }
 
     pub(super) fn execute(&mut self, seq: u64, attempt: u32) -> Entry {
-        let compensating = self.journal.row(seq).is_some_and(|row| {
-            row.kind == Kind::Compensation
-                || self.scopes.get(&row.scope).is_some_and(|open| open.compensating)
-        });
+        let compensating = self
+            .journal
+            .row(seq)
+            .is_some_and(|row| row.kind == Kind::Compensation || self.is_compensating(row.scope));
         Entry::Execute(self.open_scope(seq, attempt, compensating))
+    }
+
+    /// Whether a scope is a handler's, or lies in one.
+    fn is_compensating(&self, scope: Scope) -> bool {
+        self.scopes.get(&scope).is_some_and(|open| open.compensating)
     }
 
     /// The recorded end of a step that is skipped.
