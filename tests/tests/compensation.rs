@@ -351,17 +351,23 @@ async fn a_compensation_that_nobody_waits_for_any_more_is_carried_out_once() {
 }
 
 #[tokio::test]
-async fn a_second_attempt_that_a_rollback_interrupts_is_made_again() {
-    let it = stage().await;
-    let undo = block![Statement::Flaky("shaky".to_owned(), 1), gate("undo")];
-    let body = block![step("reserve", block![effect("reserve")]).undo(undo), Statement::Compensate];
-    let run = it.api.start_program(&it.services, body).await;
-    it.services.until_asked("undo", 1).await;
-    it.api.cancel(&run).await.ok();
-    it.services.open("undo");
-    let record = it.api.settled(&run).await;
-    assert_eq!(record["status"], "compensated", "{record:#}");
-    assert_eq!(it.api.step(&run, "compensation", "reserve").await["attempt"], 2);
+async fn a_handler_that_a_rollback_interrupts_goes_on_whichever_attempt_it_is() {
+    for (kill, failures) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
+        let mut it = stage().await;
+        let undo = block![Statement::Flaky("shaky".to_owned(), failures), Statement::Sleep(5), gate("undo")];
+        let body = block![step("reserve", block![effect("reserve")]).undo(undo), Statement::Compensate];
+        let run = it.api.start_program(&it.services, body).await;
+        it.services.until_asked("undo", 1).await;
+        it.api.cancel(&run).await.ok();
+        if kill {
+            it.host.kill();
+            it.host.restart().await;
+        }
+        it.services.open("undo");
+        let record = it.api.settled(&run).await;
+        assert_eq!(record["status"], "compensated", "{kill}, {failures}: {record:#}");
+        assert_eq!(it.api.step(&run, "compensation", "reserve").await["attempt"], failures + 1);
+    }
 }
 
 #[tokio::test]

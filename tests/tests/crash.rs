@@ -162,25 +162,3 @@ async fn parallel_branches_after_a_low_level_step_go_on_as_they_began() {
     assert_eq!(record["status"], "completed", "{record:#}");
     assert_eq!(services.performed(), ["weigh", "finish"]);
 }
-
-#[tokio::test]
-async fn a_low_level_step_goes_on_although_one_of_its_name_is_over_in_a_step_before() {
-    let mut host = Host::with_interpreter().await;
-    let services = Services::start().await;
-    let item = |first: &str, then: Option<Statement>| {
-        let mut body = block![effect(first)];
-        body.extend(then);
-        block![step("item", block![Statement::Manual("upload".to_owned(), body)])]
-    };
-    let mut body = item("one", None);
-    body.extend(item("two", Some(gate("hold"))));
-    let run = host.api().start_program(&services, body).await;
-    services.until_asked("hold", 1).await;
-    host.kill();
-    host.restart().await;
-    services.open("hold");
-    let record = host.api().settled(&run).await;
-    assert_eq!(record["status"], "completed", "{record:#}");
-    assert_eq!(services.performed(), ["one", "two", "hold"]);
-    assert_eq!(services.asked("two").len(), 1, "it was over when the host was killed");
-}

@@ -32,7 +32,7 @@ impl Session {
     ) -> Result<CallId, SessionError> {
         let Some(index) = self.take_index(scope)? else { return Ok(self.call_for_nothing()) };
         let seq = self.find_or_record(scope, Some(index), effect, now)?;
-        self.call_for(seq, Waits::Effect)
+        self.call_for_effect(seq)
     }
 
     /// Submits the timer of a step's timeout, or finds it in the journal. It has no index: the guest
@@ -47,7 +47,18 @@ impl Session {
             return Ok(self.call_for_nothing());
         }
         let seq = self.find_or_record(scope, None, effect, now)?;
-        self.call_for(seq, Waits::Effect)
+        self.call_for_effect(seq)
+    }
+
+    /// Makes a call for a request or timer. What its place in the journal is past for is told again: a rollback has
+    /// interrupted a handler that had seen it, and begins that handler again.
+    fn call_for_effect(&mut self, seq: u64) -> Result<CallId, SessionError> {
+        let call = self.call_for(seq, Waits::Effect)?;
+        let order = self.journal.row(seq).and_then(|row| row.order);
+        if order.is_some_and(|order| order <= self.position && self.schedule.is_past(order)) {
+            self.seen.push_back(seq);
+        }
+        Ok(call)
     }
 
     /// The workflow's time: now at the first execution, the same on every replay.
@@ -103,6 +114,13 @@ impl Session {
     /// # Errors
     /// [`SessionError`] if the guest waits for what the journal or the world cannot give.
     pub(crate) fn next(&mut self, now: Timestamp) -> Result<Next, SessionError> {
+        // Before anything else, in every replay, too: it has no place of its own.
+        while let Some(seq) = self.seen.pop_front() {
+            if let Some(call) = self.waiting.remove(&seq) {
+                self.told(call, seq);
+                return Ok(Next::Deliver(call));
+            }
+        }
         if let Some(call) = self.next_recorded()? {
             return Ok(Next::Deliver(call));
         }

@@ -232,6 +232,8 @@ pub struct Session {
     names: HashMap<String, u32>,
     /// What ended and is not delivered.
     ready: VecDeque<Ready>,
+    /// What an instance of the same code has seen before, and is told again.
+    seen: VecDeque<u64>,
     /// Requests under way, and timers that have ended.
     launched: HashSet<u64>,
     /// Requests handed out by [`Session::requests_due`] at any time.
@@ -271,6 +273,7 @@ impl Session {
             next_call: 1,
             names: HashMap::default(),
             ready: VecDeque::new(),
+            seen: VecDeque::new(),
             launched: HashSet::default(),
             sent: HashSet::default(),
             rollback,
@@ -363,6 +366,7 @@ impl Session {
     /// sent again when they are waited for again.
     fn stop_waiting(&mut self) {
         self.waiting.clear();
+        self.seen.clear();
         self.ready.clear();
         self.launched.clear();
     }

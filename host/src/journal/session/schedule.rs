@@ -73,6 +73,11 @@ impl Schedule {
         self.items.iter().skip(self.cursor)
     }
 
+    /// Whether `next` gives nothing any more that has this place.
+    pub(super) fn is_past(&self, order: u64) -> bool {
+        self.peek().is_none_or(|item| item.order > order)
+    }
+
     /// Whether `calls.next` delivered something after `from` and before `to`.
     pub(super) fn delivered_between(&self, from: u64, to: u64) -> bool {
         let first = self.deliveries.partition_point(|order| *order <= from);
