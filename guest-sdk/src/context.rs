@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use crate::auth::AuthContext;
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::host;
 use crate::http::HttpClient;
 use crate::step::StepRunner;
-use crate::{manual, random, saga, time};
+use crate::{manual, random, saga, scope, time};
 
 /// A run, as its workflow sees it. (Specification: "WorkflowContext".)
 ///
@@ -153,11 +153,18 @@ impl WorkflowContext {
 
     /// Runs the compensations of the steps completed so far, the last one first, and forgets them.
     ///
-    /// A workflow that returns an error need not call this: its compensations run anyway.
+    /// A workflow that returns an error need not call this: its compensations run anyway. They are
+    /// carried out to their end also if this future is dropped; whoever calls it next waits for them.
     ///
     /// # Errors
-    /// The failure of the first handler that failed for good. The others have run all the same.
+    /// The failure of the first handler that failed for good: the others have run all the same. A
+    /// failure if this is called inside of a compensation.
     pub async fn run_compensation(&self) -> Result<()> {
+        if scope::is_compensating() {
+            // It would wait for itself.
+            let message = "compensations are under way: a compensation cannot run them";
+            return Err(Error::new(Failure::permanent(message)));
+        }
         saga::run_handlers().await.map_err(Error::new)
     }
 }

@@ -228,3 +228,61 @@ fn a_sibling_polled_after_the_unwinding_began_submits_nothing() {
     assert_eq!(run.compensations, ["pure"]);
     assert_eq!((run.steps.len(), run.requests.len()), (1, 0));
 }
+
+#[forge::workflow]
+async fn impatient(ctx: &WorkflowContext, _input: ()) -> Result<String> {
+    for part in ["a", "b"] {
+        ctx.step(part, || async { make(part).await })
+            .compensate(|made| async move { unmake(made).await })
+            .run()
+            .await?;
+    }
+    // The time is over in the middle of a handler.
+    let hurried = ctx.step("hurried", || ctx.run_compensation()).timeout(Duration::from_secs(1)).run().await;
+    let (one, other) = futures::join!(ctx.run_compensation(), ctx.run_compensation());
+    one.and(other)?;
+    Ok(hurried.unwrap_err().to_string())
+}
+
+#[test]
+fn compensations_go_on_although_nobody_waits_for_them_and_once_for_all_who_do() {
+    let run = TestRun::new(ImpatientWorkflow)
+        .http(|request| match request.method.as_str() {
+            "POST" => TestResponse::text(200, format!("made-{}", &request.url[9..])),
+            _ => TestResponse::status(204).after(Duration::from_secs(3)),
+        })
+        .run(());
+    assert!(run.output().contains("timed out"), "{}", run.output());
+    let deleted: Vec<_> = run.requests[2..].iter().map(|request| request.url.as_str()).collect();
+    assert_eq!(deleted, ["http://x/made-b", "http://x/made-a"]);
+    assert_eq!(run.compensations, ["b", "a"]);
+}
+
+#[forge::workflow]
+async fn there_and_back(ctx: &WorkflowContext, _input: ()) -> Result<()> {
+    let helper = ctx.clone();
+    ctx.step("there", || async { make("there").await })
+        .compensate(move |made| {
+            let ctx = helper.clone();
+            async move {
+                let inner = || async { unmake(made).await };
+                ctx.step("back", inner)
+                    .compensate(|()| async { unmake(Made { id: "again".into() }).await })
+                    .run()
+                    .await?;
+                ctx.run_compensation().await.unwrap_err();
+                Ok(())
+            }
+        })
+        .run()
+        .await?;
+    Err(Error::msg("no"))
+}
+
+#[test]
+fn what_a_handler_does_is_not_undone_and_it_cannot_wait_for_itself() {
+    let run = TestRun::new(ThereAndBackWorkflow).http(|_| TestResponse::text(200, "made")).run(());
+    assert_eq!(run.compensations, ["there"]);
+    assert_eq!(run.requests.len(), 2, "{:?}", run.requests);
+    assert_eq!(run.step("there").status, StepStatus::Compensated);
+}
