@@ -46,8 +46,8 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         runtime::end_stream(self.scope);
-        // A compensation is never given up: its future is dropped only when the run unwinds, which
-        // begins it again.
+        // A compensation is never given up: its future is the run's, which drops it only when it
+        // unwinds, and then begins it again.
         let abandoned = !self.ended.get() && self.kind == Kind::Step;
         if abandoned && runtime::phase() != Phase::Unwinding {
             host::step::abandon(self.scope);

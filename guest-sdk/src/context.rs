@@ -154,7 +154,8 @@ impl WorkflowContext {
     /// Runs the compensations of the steps completed so far, the last one first, and forgets them.
     ///
     /// A workflow that returns an error need not call this: its compensations run anyway. They are
-    /// carried out to their end also if this future is dropped; whoever calls it next waits for them.
+    /// carried out to their end also if this future is dropped: whoever calls it next waits for
+    /// them, and the workflow does not end before them.
     ///
     /// # Errors
     /// The failure of the first handler that failed for good: the others have run all the same. A

@@ -107,11 +107,13 @@ pub(crate) type Outcome<W> = Result<(<W as ForgeWorkflow>::Output, String), Fail
 pub(crate) fn execute<W: ForgeWorkflow>(input: &str) -> Outcome<W> {
     let info = host::run::info();
     runtime::reset(info.seed);
+    let _forget = saga::Forget;
     let input = read_input(input).map_err(|error| invalid_input::<W>(&error))?;
     let ctx = WorkflowContext::new(info).map_err(|error| Failure::of(&error).not_retryable())?;
 
     let outcome: Option<Outcome<W>> = executor::run_body(async {
         let output = W::run(ctx, input).await.map_err(|error| Failure::of(&error))?;
+        saga::finish().await;
         let json = to_string(&output).map_err(|error| unwritable_output::<W>(&error))?;
         Ok((output, json))
     });

@@ -22,6 +22,8 @@ pub(crate) fn result<T: DeserializeOwned>(name: &str) -> Option<T> {
 
 pub(crate) fn start(name: &str) {
     let scope = step::enter(scope::current(), name);
+    // If it is entered again, its randomness begins again, too.
+    runtime::end_stream(scope);
     scope::push_manual(name, scope);
 }
 

@@ -159,6 +159,11 @@ pub(crate) fn rollback(begin: impl FnOnce() -> Rollback) -> Rollback {
     with(|runtime| runtime.rollback.get_or_insert_with(begin).clone())
 }
 
+/// The compensations under way, if there are any.
+pub(crate) fn rollback_under_way() -> Option<Rollback> {
+    with(|runtime| runtime.rollback.clone())
+}
+
 /// Forgets the compensations that were under way, if they have ended.
 pub(crate) fn rollback_ended() {
     let ended = with(|runtime| runtime.rollback.take_if(|rollback| rollback.peek().is_some()));

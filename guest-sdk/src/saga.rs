@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::error::{Failure, Result, short_type_name};
 use crate::host::compensate;
 use crate::host::step::{Entry, Verdict};
-use crate::runtime;
+use crate::runtime::{self, Phase};
 
 /// What the author gave to `.compensate(..)`, ready to take the step's result as JSON.
 pub(crate) type Compensation = Box<dyn Fn(&str) -> Result<LocalBoxFuture<'static, Result<()>>>>;
@@ -94,6 +94,25 @@ pub(crate) async fn run_handlers() -> Result<(), Failure> {
     let outcome = runtime::rollback(|| run_all().boxed_local().shared()).await;
     runtime::rollback_ended();
     outcome
+}
+
+/// Waits for the compensations under way, which nobody may wait for any more: a workflow does not end before them.
+pub(crate) async fn finish() {
+    if let Some(rollback) = runtime::rollback_under_way() {
+        // Whoever began them has been told, or did not want to know.
+        let _ = rollback.await;
+    }
+}
+
+/// Forgets the compensations under way when the run ends, however it does: what they hold must be gone before the
+/// thread's variables are.
+pub(crate) struct Forget;
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        runtime::set_phase(Phase::Unwinding);
+        runtime::forget_rollback();
+    }
 }
 
 /// Runs all registered compensations, the last completed step's first. One that fails does not

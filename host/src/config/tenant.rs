@@ -107,7 +107,8 @@ tenant_limits! {
     calls_per_run: Count = 100_000,
     /// Calls that one run may have under way at once. Default 1,000.
     calls_outstanding: Count = 1_000,
-    /// The journal of one run: inputs and results of its calls. Default 256 MiB: a replay reads all of it.
+    /// The journal of one run: inputs, results and failures of its calls. Rolling back may take as much again. Default
+    /// 256 MiB: a replay reads all of it.
     journal_bytes_per_run: Bytes = 256 << 20,
     /// What one run may log while it is in memory; further lines are dropped, and that is said once. Default 1 MiB.
     log_bytes_per_run: Bytes = 1 << 20,

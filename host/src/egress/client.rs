@@ -15,7 +15,7 @@ use url::Url;
 
 use super::connections::Connections;
 use super::connector::connector;
-use super::guard::{Lookup, denied, system_lookup};
+use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::Headers;
 use super::hop::{Hop, strip_credentials};
 use super::policy::{Denied, Policy};
@@ -44,8 +44,14 @@ pub struct Egress {
 
 impl Egress {
     /// For what may be reached, with these secrets.
-    pub fn new(tls: &Tls, policy: Policy, secrets: Arc<Secrets>, limits: &TenantLimits) -> Self {
-        Self::with_lookup(tls, policy, secrets, limits, system_lookup())
+    pub fn new(
+        tls: &Tls,
+        policy: Policy,
+        secrets: Arc<Secrets>,
+        limits: &TenantLimits,
+        lookups: Lookups,
+    ) -> Self {
+        Self::with_lookup(tls, policy, secrets, limits, system_lookup(lookups))
     }
 
     /// The same with a look-up of names of the caller's.

@@ -26,14 +26,23 @@ pub(super) type Lookup = Arc<dyn Fn(String) -> Found<Vec<IpAddr>, io::Error> + S
 /// bound, a tenant whose name server does not answer would have all threads of the host wait for it.
 const LOOKUPS: usize = 8;
 
+/// Places for the look-ups of a tenant, whatever changes of it meanwhile.
+#[derive(Debug, Clone)]
+pub struct Lookups(Arc<Semaphore>);
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKUPS)))
+    }
+}
+
 /// As this machine does it.
-pub(super) fn system_lookup() -> Lookup {
-    bounded(|name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
+pub(super) fn system_lookup(places: Lookups) -> Lookup {
+    bounded(places, |name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
 }
 
 /// A look-up that blocks, on threads for that.
-fn bounded(look_up: fn(&str) -> io::Result<Vec<IpAddr>>) -> Lookup {
-    let places = Arc::new(Semaphore::new(LOOKUPS));
+fn bounded(Lookups(places): Lookups, look_up: fn(&str) -> io::Result<Vec<IpAddr>>) -> Lookup {
     Arc::new(move |name| {
         let places = Arc::clone(&places);
         Box::pin(async move {
@@ -160,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lookup_that_nobody_waits_for_any_more_keeps_its_place() {
-        let lookup = bounded(slow);
+        let lookup = bounded(Lookups::default(), slow);
         let given_up =
             (0..4 * LOOKUPS).map(|_| tokio::time::timeout(Duration::from_millis(5), lookup("a".to_owned())));
         for given_up in futures::future::join_all(given_up).await {

@@ -22,6 +22,7 @@ mod traffic;
 
 pub use address::{InvalidNetwork, Network};
 pub use client::Egress;
+pub use guard::Lookups;
 pub use message::{Body, HttpRequest, HttpResponse};
 pub(crate) use policy::server;
 pub use policy::{Denied, InvalidRule, Policy, Rule};

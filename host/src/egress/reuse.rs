@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{Body, Egress, HttpRequest, Policy, Tls};
+use super::{Body, Egress, HttpRequest, Lookups, Policy, Tls};
 use crate::config::TenantLimits;
 use crate::journal::kind;
 use crate::secrets::Secrets;
@@ -54,7 +54,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn egress(requests: u64) -> Egress {
     let limits = TenantLimits { http_requests: requests, ..TenantLimits::default() };
-    Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits)
+    Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default())
 }
 
 fn get(url: &str) -> HttpRequest {

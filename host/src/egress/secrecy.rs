@@ -12,7 +12,7 @@ use axum::routing::any;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Body, Egress, HttpRequest, HttpResponse, Policy, Tls};
+use super::{Body, Egress, HttpRequest, HttpResponse, Lookups, Policy, Tls};
 use crate::config::TenantLimits;
 use crate::journal::{Failure, kind};
 use crate::secrets::{Secret, SecretValue, Secrets};
@@ -80,7 +80,7 @@ fn secrets(secrets: &[(&str, &str, &[&str])]) -> Arc<Secrets> {
 fn egress(policy: Policy, secrets: Arc<Secrets>) -> Egress {
     let limits =
         TenantLimits { http_timeout_ms: 10_000, response_bytes: MOST as u64, ..TenantLimits::default() };
-    Egress::new(&Tls::new().unwrap(), policy, secrets, &limits)
+    Egress::new(&Tls::new().unwrap(), policy, secrets, &limits, Lookups::default())
 }
 
 /// For one secret `KEY` that only this server may see.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Body, Egress, HttpRequest, Policy, Tls};
+use super::{Body, Egress, HttpRequest, Lookups, Policy, Tls};
 use crate::config::TenantLimits;
 use crate::journal::{Failure, kind};
 use crate::secrets::Secrets;
@@ -67,7 +67,7 @@ async fn redirect(Path((status, to)): Path<(u16, String)>, headers: HeaderMap) -
 fn egress() -> Egress {
     let limits =
         TenantLimits { http_timeout_ms: 10_000, response_bytes: MOST as u64, ..TenantLimits::default() };
-    Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits)
+    Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default())
 }
 
 fn request(method: &str, url: String) -> HttpRequest {

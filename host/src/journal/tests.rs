@@ -394,6 +394,45 @@ fn a_step_of_the_low_level_api_is_found_again_although_one_of_its_name_is_skippe
     assert_eq!(session.journal().rows().len(), 6, "nothing new was recorded");
 }
 
+/// Begins the handler of the step in row 1, with two requests at once and a low-level step, which are rows 3 to 6.
+fn handler(session: &mut Session) -> [CallId; 3] {
+    let handler = executed(session.begin_compensation(1, at(1)).unwrap());
+    let calls = ["one", "other"].map(|url| send(session, handler, url));
+    let refund = session.enter_step(handler, "refund", at(1)).unwrap();
+    let refunded = send(session, refund, "refund");
+    [calls[0], calls[1], refunded]
+}
+
+#[test]
+fn a_handler_that_a_rollback_interrupts_sees_the_same_in_the_same_order_before_and_after_a_restart() {
+    let mut session = fresh();
+    let scope = executed(step(&mut session, "a", COMPENSABLE));
+    session.complete_step(scope, Some("1"), at(1)).unwrap();
+    // The workflow runs it itself. The second request is answered first, and the one of the low-level step never.
+    handler(&mut session);
+    answer(&mut session, 4);
+    answer(&mut session, 3);
+    session.unwind(Failure::permanent("error", "no"), at(4)).unwrap();
+
+    let rows = session.journal().rows().len();
+    let seen = |session: &mut Session, [one, other, refunded]: [CallId; 3]| {
+        let seen = [session.next(at(5)).unwrap(), session.next(at(5)).unwrap()];
+        assert_eq!(seen, [Next::Deliver(other), Next::Deliver(one)]);
+        assert_eq!(session.next(at(5)).unwrap(), Next::Wait);
+        assert_eq!(session.requests_due().unwrap().len(), 1);
+        assert_eq!(answer(session, 6), refunded);
+        assert_eq!(session.journal().rows().len(), rows, "nothing new was recorded");
+    };
+    let mut again = restarted(Session::new(session.journal().clone(), LIMITS));
+    let calls = handler(&mut session);
+    seen(&mut session, calls);
+
+    let unwinds = |entry: Entry| matches!(entry, Entry::Completed { receipt, .. } if receipt.unwind);
+    assert!(unwinds(step(&mut again, "a", COMPENSABLE)));
+    let calls = handler(&mut again);
+    seen(&mut again, calls);
+}
+
 #[test]
 fn what_a_handler_does_is_not_undone() {
     let mut session = fresh();
@@ -404,6 +443,9 @@ fn what_a_handler_does_is_not_undone() {
     let back = executed(session.begin_step(handler, "back", COMPENSABLE, at(1)).unwrap());
     session.complete_step(back, Some("1"), at(1)).unwrap();
     assert!(!session.journal().row(back.step).unwrap().is_compensable());
+    // A guest that does not know that asks for it.
+    let nothing = session.begin_compensation(back.step, at(1)).unwrap();
+    assert!(matches!(nothing, Entry::Completed { result: None, .. }), "{nothing:?}");
 }
 
 #[test]

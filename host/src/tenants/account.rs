@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::egress::Lookups;
 use crate::engine::Load;
 use crate::journal::Changes;
 use crate::store::directory::Amounts;
@@ -22,6 +23,7 @@ pub struct Account {
     starts: AtomicUsize,
     rate: Mutex<Rate>,
     load: Mutex<Load>,
+    lookups: Lookups,
 }
 
 /// How many starts may still be in the second that began then.
@@ -56,7 +58,13 @@ impl Account {
             starts: AtomicUsize::new(0),
             rate: Mutex::new(Rate { began: Instant::now(), left: f64::MAX }),
             load: Mutex::default(),
+            lookups: Lookups::default(),
         }
+    }
+
+    /// Places for look-ups of names.
+    pub fn lookups(&self) -> Lookups {
+        self.lookups.clone()
     }
 
     /// Takes one of `queue` places for starts that wait; `None` if there is none.

@@ -235,7 +235,8 @@ impl Tenants {
         };
         let secrets = Arc::new(secrets::open(self.secret_keys.as_deref(), secrets));
         let account = self.account(&entry.name);
-        let egress = Egress::new(&self.tls, policy, secrets, &limits).counting(account.http_bytes());
+        let egress = Egress::new(&self.tls, policy, secrets, &limits, account.lookups());
+        let egress = egress.counting(account.http_bytes());
         Ok(Tenant {
             name: Arc::clone(&account.tenant),
             settings,

@@ -1,4 +1,4 @@
-use super::{Entry, Session, SessionError};
+use super::{Entry, Receipt, Session, SessionError};
 use crate::journal::session::GuestError;
 use crate::journal::{Begin, Kind, Row, Scope, StepOptions, Timestamp, fingerprint};
 
@@ -6,6 +6,11 @@ impl Session {
     /// Begins the compensation of a step, or finds it in the journal.
     pub(crate) fn begin_compensation(&mut self, step: u64, now: Timestamp) -> Result<Entry, SessionError> {
         let not_compensable = GuestError::NotCompensable(step);
+        if self.journal.row(step).is_some_and(|row| !row.is_compensable() && self.is_compensating(row.scope))
+        {
+            // What a handler did is not undone: there is nothing to do.
+            return Ok(Entry::Completed { result: None, receipt: Receipt { step, order: 0, unwind: false } });
+        }
         let row = self.journal.row(step).filter(|row| Row::is_compensable(row)).ok_or(not_compensable)?;
         let name = std::sync::Arc::clone(&row.name);
         if let Some(compensation) = self.journal.compensation(step) {

@@ -50,13 +50,13 @@ impl Session {
         self.call_for_effect(seq)
     }
 
-    /// Makes a call for a request or timer. What its place in the journal is past for is told again: a rollback has
-    /// interrupted a handler that had seen it, and begins that handler again.
+    /// Makes a call for a request or timer. One that the guest is past is told again: a rollback has interrupted a handler
+    /// that had seen it, and begins that handler again.
     fn call_for_effect(&mut self, seq: u64) -> Result<CallId, SessionError> {
         let call = self.call_for(seq, Waits::Effect)?;
         let order = self.journal.row(seq).and_then(|row| row.order);
-        if order.is_some_and(|order| order <= self.position && self.schedule.is_past(order)) {
-            self.seen.push_back(seq);
+        if let Some(order) = order.filter(|order| self.is_behind(*order)) {
+            self.seen.insert(order, seq);
         }
         Ok(call)
     }
@@ -115,7 +115,7 @@ impl Session {
     /// [`SessionError`] if the guest waits for what the journal or the world cannot give.
     pub(crate) fn next(&mut self, now: Timestamp) -> Result<Next, SessionError> {
         // Before anything else, in every replay, too: it has no place of its own.
-        while let Some(seq) = self.seen.pop_front() {
+        while let Some((_, seq)) = self.seen.pop_first() {
             if let Some(call) = self.waiting.remove(&seq) {
                 self.told(call, seq);
                 return Ok(Next::Deliver(call));

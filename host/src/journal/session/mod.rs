@@ -145,7 +145,7 @@ pub struct SessionLimits {
     pub max_calls: u64,
     /// Calls under way at once.
     pub max_outstanding: usize,
-    /// Bytes of inputs and results in its journal. Compensations may exceed it, too.
+    /// Bytes of inputs, results and failures in its journal. Rolling back may take as many again.
     pub max_bytes: u64,
     /// How failed compensations are retried.
     pub compensation_retry: RetryPolicy,
@@ -232,8 +232,8 @@ pub struct Session {
     names: HashMap<String, u32>,
     /// What ended and is not delivered.
     ready: VecDeque<Ready>,
-    /// What an instance of the same code has seen before, and is told again.
-    seen: VecDeque<u64>,
+    /// What a handler has seen before that place, and is told again, by its place.
+    seen: BTreeMap<u64, u64>,
     /// Requests under way, and timers that have ended.
     launched: HashSet<u64>,
     /// Requests handed out by [`Session::requests_due`] at any time.
@@ -273,7 +273,7 @@ impl Session {
             next_call: 1,
             names: HashMap::default(),
             ready: VecDeque::new(),
-            seen: VecDeque::new(),
+            seen: BTreeMap::new(),
             launched: HashSet::default(),
             sent: HashSet::default(),
             rollback,
@@ -356,19 +356,23 @@ impl Session {
 
     fn begin_unwinding(&mut self, failure: Failure, now: Timestamp) -> Result<(), SessionError> {
         self.journal.apply(Event::Unwinding { failure }, now)?;
-        self.rollback = Rollback::Begun;
         self.unwind_request = None;
-        self.stop_waiting();
+        self.go_back(self.journal.last_compensable().unwrap_or(0));
         Ok(())
     }
 
-    /// Forgets what the workflow waited for. Requests of compensations that it began itself are
-    /// sent again when they are waited for again.
-    fn stop_waiting(&mut self) {
+    /// Handlers run from here on, as if the guest had just come to this place: the last end of a step that is undone.
+    /// That is where a restart finds it. What it has seen since is seen again by handlers that the workflow had begun
+    /// itself, in the same order; their requests under way are sent again when they are waited for again.
+    fn go_back(&mut self, place: u64) {
+        self.rollback = Rollback::Begun;
+        self.position = place;
+        self.schedule = Schedule::after(&self.journal, place);
         self.waiting.clear();
         self.seen.clear();
         self.ready.clear();
         self.launched.clear();
+        self.names.clear();
     }
 
     /// The rest of the journal must be unreachable when the guest ends.
@@ -539,7 +543,10 @@ impl Session {
 /// Bytes of what a call was made with, and of what came of it.
 fn bytes(row: &Row) -> u64 {
     let text = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len) as u64;
-    text(&row.input) + text(&row.result) + row.failure.as_deref().map_or(0, failure_bytes)
+    // What a rollback interrupted has the rollback's failure, which is none of its own.
+    let interrupted = !row.is_open() && row.order.is_none();
+    let failure = row.failure.as_deref().filter(|_| !interrupted);
+    text(&row.input) + text(&row.result) + failure.map_or(0, failure_bytes)
 }
 
 fn failure_bytes(failure: &Failure) -> u64 {

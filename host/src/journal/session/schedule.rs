@@ -53,6 +53,13 @@ impl Schedule {
         Self { items, deliveries, cursor: 0 }
     }
 
+    /// The same without what ended up to this place.
+    pub(super) fn after(journal: &Journal, place: u64) -> Self {
+        let mut schedule = Self::of(journal);
+        schedule.cursor = schedule.items.partition_point(|item| item.order <= place);
+        schedule
+    }
+
     /// The place of the last item; 0 if there is none.
     pub(super) fn last(&self) -> u64 {
         self.items.last().map_or(0, |item| item.order)

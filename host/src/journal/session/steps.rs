@@ -73,6 +73,7 @@ impl Session {
                 check_json(result, || format!("the result of {}", row.describe()))?;
                 self.bytes += result.len() as u64;
             }
+            self.bytes = self.bytes.saturating_sub(row.failure.as_deref().map_or(0, failure_bytes));
             self.journal.apply(Event::Completed { seq, result: result.map(Arc::from) }, now)?;
         }
         let mut receipt = self.receipt(seq);
@@ -216,7 +217,7 @@ impl Session {
             None if row.awaits_retry() => Waits::Attempt(row.attempt + 1),
             None if row.attempt == 1 => return Ok(self.execute(seq, 1)),
             // It began before what the guest has seen: a rollback has interrupted it.
-            None if row.attempt_orders.last().is_some_and(|began| *began <= self.position) => {
+            None if row.attempt_orders.last().is_some_and(|began| self.is_behind(*began)) => {
                 let attempt = row.attempt;
                 return Ok(self.execute(seq, attempt));
             }
@@ -233,8 +234,13 @@ impl Session {
         Entry::Execute(self.open_scope(seq, attempt, compensating))
     }
 
+    /// Whether the guest is past this place, and nothing brings it there again.
+    pub(super) fn is_behind(&self, place: u64) -> bool {
+        place <= self.position && self.schedule.is_past(place)
+    }
+
     /// Whether a scope is a handler's, or lies in one.
-    fn is_compensating(&self, scope: Scope) -> bool {
+    pub(super) fn is_compensating(&self, scope: Scope) -> bool {
         self.scopes.get(&scope).is_some_and(|open| open.compensating)
     }
 
@@ -259,8 +265,7 @@ impl Session {
         self.position = self.position.max(order);
         let unwind = self.rollback == Rollback::Until(order);
         if unwind {
-            self.rollback = Rollback::Begun;
-            self.stop_waiting();
+            self.go_back(order);
         }
         Receipt { step: seq, order, unwind }
     }
