@@ -1,20 +1,18 @@
 //! What can be configured, with defaults and the reason for each.
 
-mod database;
 mod limits;
 mod tenant;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use url::Url;
 
 use crate::egress::Policy;
 use crate::secrets::KeyRing;
 
-pub use database::{Database, InvalidDatabase, PostgresUrl};
+pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, size};
 
@@ -62,39 +60,6 @@ impl Config {
             compiler: None,
         }
     }
-}
-
-/// One of several hosts that share a PostgreSQL database.
-#[derive(Debug, Clone)]
-pub struct NodeConfig {
-    /// Its name, which no other may have, and which it should have again after a restart: it then gets
-    /// its runs back at once. Default: the machine's name.
-    pub name: String,
-    /// How long the others wait for a sign of life before they take its runs over. A sign comes three
-    /// times as often. Default 10 s, 1 s at least.
-    pub lease: Duration,
-    /// Connections to the database for reading, beside one each for writing, signs of life and notices.
-    /// Default 8.
-    pub connections: u32,
-    /// How long the database may take for an answer before it counts as not available. Default 10 s.
-    pub timeout: Duration,
-}
-
-impl Default for NodeConfig {
-    fn default() -> Self {
-        Self {
-            name: machine_name(),
-            lease: Duration::from_secs(10),
-            connections: 8,
-            timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-/// The name of this machine, as far as it has one.
-pub fn machine_name() -> String {
-    let name = hostname::get().ok().and_then(|name| name.into_string().ok());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "node".to_owned())
 }
 
 /// Where `forge serve` listens without configuration: loopback only, because nothing asks who calls.

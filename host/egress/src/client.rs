@@ -1,0 +1,244 @@
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, Method, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::connections::Connections;
+use super::connector::connector;
+use super::guard::{Lookup, Lookups, denied, system_lookup};
+use super::headers::Headers;
+use super::hop::{Hop, strip_credentials};
+use super::rules::{Denied, Policy};
+use super::traffic::Traffic;
+use super::Tls;
+use forge_journal::http::{Body, HttpRequest, HttpResponse};
+use crate::EgressLimits;
+use forge_journal::{Failure, Outcome, kind};
+use crate::secrets::Secrets;
+
+/// Bytes of a body that are searched for secrets where they arrive: most bodies have fewer. To search more of them
+/// would keep the thread from other runs.
+const SEARCHED_AT_ONCE: usize = 64 << 10;
+
+/// Sends the requests of one tenant's workflows. Its connections are its own: what may be reached is decided when they
+/// are opened, so another tenant must not find them open.
+pub struct Egress {
+    policy: Arc<Policy>,
+    secrets: Arc<Secrets>,
+    traffic: Traffic,
+    connections: Connections,
+    /// Requests that may be under way at once.
+    places: Semaphore,
+    default_timeout: Duration,
+    response_bytes: usize,
+}
+
+impl Egress {
+    /// For what may be reached, with these secrets.
+    pub fn new(
+        tls: &Tls,
+        policy: Policy,
+        secrets: Arc<Secrets>,
+        limits: &EgressLimits,
+        lookups: Lookups,
+    ) -> Self {
+        Self::with_lookup(tls, policy, secrets, limits, system_lookup(lookups))
+    }
+
+    /// The same with a look-up of names of the caller's.
+    pub(super) fn with_lookup(
+        tls: &Tls,
+        policy: Policy,
+        secrets: Arc<Secrets>,
+        limits: &EgressLimits,
+        lookup: Lookup,
+    ) -> Self {
+        let policy = Arc::new(policy);
+        let requests = EgressLimits::size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            connections: Connections::new(connector(tls, Arc::clone(&policy), lookup), requests),
+            policy,
+            secrets,
+            traffic: Traffic::default(),
+            places: Semaphore::new(requests),
+            default_timeout: Duration::from_millis(limits.http_timeout_ms),
+            response_bytes: EgressLimits::size(limits.response_bytes),
+        }
+    }
+
+    /// Adds the bytes of bodies that go out and come in to this counter, also those of requests that fail or are
+    /// given up.
+    #[must_use]
+    pub fn counting(self, bytes: Arc<AtomicU64>) -> Self {
+        Self { traffic: Traffic::new(bytes), ..self }
+    }
+
+    /// Sends a request and gives its answer, or why there is none. `key` becomes its
+    /// `Idempotency-Key`, unless the workflow set one. Secrets are filled in, and are neither in the answer nor in a
+    /// failure.
+    pub async fn send(&self, mut request: HttpRequest, key: &str) -> Outcome {
+        let body = std::mem::take(&mut request.body);
+        let what = || format!("{} {}", request.method, request.url);
+        let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
+        match tokio::time::timeout(timeout, self.exchange(&request, body, key)).await {
+            Ok(Ok(response)) => Ok(Some(Arc::from(response.to_json()))),
+            Ok(Err(mut failure)) => {
+                failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
+                Err(failure)
+            }
+            Err(_) => {
+                let timeout = humantime::format_duration(timeout);
+                Err(Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what())))
+            }
+        }
+    }
+
+    async fn exchange(&self, request: &HttpRequest, body: Body, key: &str) -> Result<HttpResponse, Failure> {
+        let invalid = |message: String| Failure::permanent(kind::HTTP, message);
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| invalid(format!("`{}` is no HTTP method", request.method)))?;
+        let mut url = Url::parse(&request.url)
+            .map_err(|error| invalid(format!("not an absolute URL ({error}); write http://HOST/PATH")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid(format!("scheme `{}` is not supported; use http or https", url.scheme())));
+        }
+        let credentials = credentials(&url);
+        if credentials.is_some() {
+            strip_credentials(&mut url);
+        }
+        let mut hop = Hop::new(method, url, body.into_bytes());
+        let headers = Headers {
+            pairs: &request.headers,
+            key,
+            credentials,
+            secrets: &self.secrets,
+            may_name_host: self.policy.is_open(),
+        };
+        // It is never closed.
+        let _place = self.places.acquire().await;
+        loop {
+            self.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
+            let failed = |message: String| Failure::new(kind::HTTP, message);
+            let request = hop.request(headers.to(&hop)?).map_err(failed)?;
+            let request = request.map(|body| self.traffic.outgoing(body));
+            let sent = self.connections.send(request).await;
+            let (mut connection, response) = sent.map_err(|error| match denied(&error) {
+                Some(denied) => not_permitted(denied),
+                None => failed(with_causes(format!("error sending request for url ({})", hop.url()), &error)),
+            })?;
+            match hop.redirected(&response).map_err(failed)? {
+                Some(next) => {
+                    self.secrets.permit_redirect(next.url())?;
+                    hop = next;
+                }
+                None => {
+                    let answer = connection.drive(self.read(response)).await?;
+                    self.connections.keep(connection).await;
+                    return answer.redacted(&self.secrets).await;
+                }
+            }
+        }
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
+        let headers = response.headers().iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        let (status, headers) = (response.status().as_u16(), headers.collect());
+        let mut frames = response.into_body();
+        let mut body = Vec::new();
+        while let Some(frame) = frames.frame().await {
+            let frame = frame.map_err(|error| {
+                Failure::new(kind::HTTP, with_causes("error decoding response body".to_owned(), &error))
+            })?;
+            // What is no data are trailers, which a workflow does not see.
+            let Ok(chunk) = frame.into_data() else { continue };
+            self.traffic.count(&chunk);
+            if body.len() + chunk.len() > self.response_bytes {
+                let most = self.response_bytes;
+                let message = format!(
+                    "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes)"
+                );
+                return Err(Failure::permanent(kind::LIMIT, message));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, headers, body })
+    }
+}
+
+/// An answer as the server gave it.
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// What the workflow and the journal get.
+    async fn redacted(self, secrets: &Arc<Secrets>) -> Result<HttpResponse, Failure> {
+        let Self { status, mut headers, mut body } = self;
+        if !secrets.is_empty() {
+            let redact = |text| secrets.redact_text(text);
+            headers = headers.into_iter().map(|(name, value)| (redact(name), redact(value))).collect();
+            body = redacted(secrets, body).await?;
+        }
+        Ok(HttpResponse { status, headers, body: Body::from(body) })
+    }
+}
+
+async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    let redact = |secrets: &Secrets, body: Vec<u8>| match secrets.redact(&body) {
+        Cow::Borrowed(_) => body,
+        Cow::Owned(redacted) => redacted,
+    };
+    if body.len() <= SEARCHED_AT_ONCE {
+        return Ok(redact(secrets, body));
+    }
+    let secrets = Arc::clone(secrets);
+    // It fails only when the host stops.
+    tokio::task::spawn_blocking(move || redact(&secrets, body)).await.map_err(|error| {
+        Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
+    })
+}
+
+fn not_permitted(denied: &Denied) -> Failure {
+    Failure::permanent(kind::DENIED, denied.to_string())
+}
+
+/// The header that stands for `user:password@` in a URL.
+fn credentials(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text| percent_decode_str(text).decode_utf8();
+    let user = decoded(url.username()).ok()?;
+    let password = url.password().and_then(|password| decoded(password).ok()).unwrap_or_default();
+    let mut header =
+        HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// What failed, with its causes: the outermost alone says only that sending failed.
+fn with_causes(mut text: String, error: &dyn Error) -> String {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let cause_text = error.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        cause = error.source();
+    }
+    text
+}

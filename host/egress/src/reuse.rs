@@ -1,0 +1,159 @@
+//! Which requests share a connection, over TCP with a server of this process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::{Egress, Lookups, Policy, Tls};
+use forge_journal::http::{Body, HttpRequest};
+use crate::EgressLimits;
+use forge_journal::kind;
+use crate::secrets::Secrets;
+
+/// A server that counts its connections and hands each to somebody else.
+struct Server {
+    address: SocketAddr,
+    url: Arc<str>,
+    connections: Arc<AtomicUsize>,
+    accepted: mpsc::UnboundedReceiver<TcpStream>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}/").into();
+        let (accept, accepted) = mpsc::unbounded_channel();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let _ = accept.send(stream);
+            }
+        });
+        Self { address, url, connections, accepted }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Reads a request, and answers it with this.
+async fn answer(stream: &mut TcpStream, answer: &str) {
+    let count = stream.read(&mut [0; 4_096]).await.unwrap();
+    assert!(count > 0, "the connection was closed");
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+fn egress(requests: u64) -> Egress {
+    let limits = EgressLimits { http_requests: requests, ..EgressLimits::default() };
+    Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default())
+}
+
+fn get(url: &str) -> HttpRequest {
+    HttpRequest {
+        method: "GET".to_owned(),
+        url: url.to_owned(),
+        headers: Vec::new(),
+        body: Body::default(),
+        timeout_ms: Some(10_000),
+        at_most_once: false,
+    }
+}
+
+#[tokio::test]
+async fn one_request_after_the_other_takes_one_connection() {
+    let (mut server, egress) = (Server::start().await, egress(8));
+    let (connections, url) = (Arc::clone(&server.connections), Arc::clone(&server.url));
+    tokio::spawn(async move {
+        let mut stream = server.accepted.recv().await.unwrap();
+        for _ in 0..3 {
+            answer(&mut stream, OK).await;
+        }
+    });
+    for _ in 0..3 {
+        egress.send(get(&url), "run:0").await.unwrap();
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_its_server_closed_is_replaced_and_the_request_arrives_once() {
+    let (mut server, mut other, egress) = (Server::start().await, Server::start().await, egress(8));
+    for _ in 0..3 {
+        let (sent, stream) = tokio::join!(egress.send(get(&server.url), "run:0"), async {
+            let mut stream = server.accepted.recv().await.unwrap();
+            answer(&mut stream, OK).await;
+            stream
+        });
+        sent.unwrap();
+        drop(stream);
+        // What happened before this is known by then.
+        let _connected = TcpStream::connect(other.address).await.unwrap();
+        other.accepted.recv().await.unwrap();
+    }
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_that_its_server_says_it_closes_is_not_kept() {
+    let (mut server, egress) = (Server::start().await, egress(8));
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let (sent, stream) = tokio::join!(egress.send(get(&server.url), "run:0"), async {
+            let mut stream = server.accepted.recv().await.unwrap();
+            answer(&mut stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+            stream
+        });
+        sent.unwrap();
+        open.push(stream);
+    }
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_was_sent_is_not_sent_again_by_itself() {
+    let (mut server, egress) = (Server::start().await, egress(8));
+    let (sent, mut stream) = tokio::join!(egress.send(get(&server.url), "run:0"), async {
+        let mut stream = server.accepted.recv().await.unwrap();
+        answer(&mut stream, OK).await;
+        stream
+    });
+    sent.unwrap();
+    // It arrives over the connection that was kept, which breaks before the answer.
+    let (sent, ()) = tokio::join!(egress.send(get(&server.url), "run:1"), async {
+        assert!(stream.read(&mut [0; 4_096]).await.unwrap() > 0);
+        drop(stream);
+    });
+    let failure = sent.unwrap_err();
+    assert_eq!((failure.kind.as_str(), failure.retryable), (kind::HTTP, true), "{failure}");
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn no_more_idle_connections_are_kept_than_requests_may_be_under_way() {
+    let (mut first, mut second, egress) = (Server::start().await, Server::start().await, egress(1));
+    let mut streams = Vec::new();
+    for server in [&mut first, &mut second] {
+        let (sent, stream) = tokio::join!(egress.send(get(&server.url), "run:0"), async {
+            let mut stream = server.accepted.recv().await.unwrap();
+            answer(&mut stream, OK).await;
+            stream
+        });
+        sent.unwrap();
+        streams.push(stream);
+    }
+    // There was no room for the second: its client has closed it.
+    assert_eq!(streams[1].read(&mut [0; 1]).await.unwrap(), 0);
+    let (sent, ()) = tokio::join!(egress.send(get(&first.url), "run:1"), answer(&mut streams[0], OK));
+    sent.unwrap();
+    assert_eq!(first.connections(), 1);
+}

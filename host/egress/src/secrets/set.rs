@@ -1,0 +1,264 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use url::Url;
+
+use super::redact::Redactor;
+use super::value::check_name;
+use super::{SecretError, SecretValue};
+use crate::rules::{Rule, server};
+use forge_journal::{Failure, kind};
+
+const BEGIN: &str = "{{secret:";
+const END: &str = "}}";
+
+/// Bytes of a name in a message: a guest can write what it wants between the braces.
+const SHOWN: usize = 64;
+
+/// A secret of a tenant.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    /// What takes the place of `{{secret:NAME}}`.
+    pub value: SecretValue,
+    /// The servers that may see it. None: it cannot be used.
+    pub hosts: Vec<Rule>,
+}
+
+/// The secrets of one tenant by name. They do not change: when a secret is set, a new set takes the place of the old.
+pub struct Secrets {
+    by_name: BTreeMap<String, Secret>,
+    /// Nothing if there are no secrets: then an answer is not looked at.
+    redactor: Option<Redactor>,
+}
+
+impl Secrets {
+    /// Bytes that the values of one tenant may have together. Every answer is searched for all of them, and what it is
+    /// searched with has about a hundred times this size.
+    pub const MOST_BYTES: usize = 128 << 10;
+
+    /// Of a tenant that has none.
+    pub const fn none() -> Self {
+        Self { by_name: BTreeMap::new(), redactor: None }
+    }
+
+    /// Prepares secrets for being filled in and looked for.
+    ///
+    /// # Errors
+    /// [`SecretError::InvalidName`], or [`SecretError::TooMuch`] if there are more than [`Secrets::MOST_BYTES`].
+    pub fn new(by_name: BTreeMap<String, Secret>) -> Result<Self, SecretError> {
+        by_name.keys().try_for_each(|name| check_name(name))?;
+        let bytes = by_name.values().map(|secret| secret.value.expose().len()).sum();
+        if bytes > Self::MOST_BYTES {
+            return Err(SecretError::TooMuch { bytes, most: Self::MOST_BYTES });
+        }
+        let values = by_name.iter().map(|(name, secret)| (name.as_str(), secret.value.expose()));
+        let redactor = if by_name.is_empty() { None } else { Some(Redactor::new(values)?) };
+        Ok(Self { by_name, redactor })
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.redactor.is_none()
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
+    /// Puts secrets in the place of each `{{secret:NAME}}` in the value of a header that is sent to this URL. `None`:
+    /// there is no such place. What is filled in is not searched again. A URL and a body are never filled: they are
+    /// in logs and messages, where a header is not.
+    ///
+    /// # Errors
+    /// A permanent failure of kind [`kind::DENIED`] if there is no such secret or it is not bound to the server, and
+    /// of kind [`kind::LIMIT`] if the value would have more than `most` bytes. Neither has a secret's value in it.
+    pub fn fill(&self, url: &Url, value: &str, most: usize) -> Result<Option<String>, Failure> {
+        let Some((before, mut rest)) = value.split_once(BEGIN) else { return Ok(None) };
+        let mut filled = before.to_owned();
+        loop {
+            let Some((name, after)) = rest.split_once(END) else {
+                let message = format!("a header has `{BEGIN}` without `{END}` after it");
+                return Err(Failure::permanent(kind::DENIED, message));
+            };
+            filled.push_str(self.permitted(name, url)?.value.expose());
+            let (text, next) = match after.split_once(BEGIN) {
+                Some((text, next)) => (text, Some(next)),
+                None => (after, None),
+            };
+            filled.push_str(text);
+            if filled.len() > most {
+                let message =
+                    format!("the headers have more than {most} bytes with the secrets that they name");
+                return Err(Failure::permanent(kind::LIMIT, message));
+            }
+            match next {
+                Some(next) => rest = next,
+                None => return Ok(Some(filled)),
+            }
+        }
+    }
+
+    fn permitted(&self, name: &str, url: &Url) -> Result<&Secret, Failure> {
+        let denied = |message: String| Err(Failure::permanent(kind::DENIED, message));
+        let Some(secret) = self.by_name.get(name) else {
+            let shown: String = name.chars().take(SHOWN).collect();
+            return denied(format!("there is no secret `{shown}` (`forge secrets set` sets one)"));
+        };
+        if secret.hosts.iter().any(|rule| rule.names(url)) {
+            return Ok(secret);
+        }
+        let server = server(url);
+        if secret.hosts.is_empty() {
+            return denied(format!(
+                "the secret `{name}` may not be sent to {server}: it is bound to no server"
+            ));
+        }
+        let hosts: Vec<String> = secret.hosts.iter().map(Rule::to_string).collect();
+        let hosts = hosts.join(", ");
+        denied(format!("the secret `{name}` may not be sent to {server}: it is bound to others ({hosts})"))
+    }
+
+    /// Checks a URL that a server redirects to: the servers that a secret is bound to know it, and must not pass it on
+    /// to others there.
+    pub(crate) fn permit_redirect(&self, url: &Url) -> Result<(), Failure> {
+        let Some(redactor) = &self.redactor else { return Ok(()) };
+        redactor
+            .found(url.as_str().as_bytes())
+            .into_iter()
+            .try_for_each(|name| self.permitted(name, url).map(|_| ()))
+    }
+
+    /// Puts `[secret:NAME]` in the place of each value, in whatever form it is: as it is, as it is written in JSON,
+    /// in URLs, forms and HTML, and in base64, alone or as a part of something longer.
+    ///
+    /// It is for what a server says without wanting to, such as the headers of a request in an error. A server that
+    /// wants to can always write a value in a form that nobody looks for.
+    pub fn redact<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        self.redactor.as_ref().map_or(Cow::Borrowed(bytes), |redactor| redactor.redact(bytes))
+    }
+
+    /// The same for a text.
+    pub fn redact_text(&self, text: String) -> String {
+        match self.redact(text.as_bytes()) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: usize = 100;
+
+    fn secrets() -> Secrets {
+        let secret = |value: &str, hosts: &[&str]| Secret {
+            value: SecretValue::new(value).unwrap(),
+            hosts: hosts.iter().map(|rule| rule.parse().unwrap()).collect(),
+        };
+        let secrets = [
+            ("ONE", secret("value-of-one", &["https://a.example", "http://*.b.example:81"])),
+            ("TWO", secret("{{secret:ONE}}", &["https://a.example"])),
+            ("UNBOUND", secret("value-of-unbound", &[])),
+        ];
+        Secrets::new(secrets.map(|(name, secret)| (name.to_owned(), secret)).into()).unwrap()
+    }
+
+    fn fill(url: &str, value: &str) -> Result<Option<String>, Failure> {
+        secrets().fill(&Url::parse(url).unwrap(), value, MOST)
+    }
+
+    #[test]
+    fn a_place_for_a_secret_is_filled_wherever_it_is_in_a_value() {
+        for (value, filled) in [
+            ("{{secret:ONE}}", "value-of-one"),
+            ("Bearer {{secret:ONE}}", "Bearer value-of-one"),
+            ("<{{secret:ONE}}, {{secret:ONE}}>", "<value-of-one, value-of-one>"),
+            ("{{{secret:ONE}}}", "{value-of-one}"),
+            ("{{secret:TWO}}", "{{secret:ONE}}"),
+        ] {
+            assert_eq!(fill("https://a.example/x", value), Ok(Some(filled.to_owned())), "{value}");
+        }
+        for value in ["", "plain", "{{secret}}", "{secret:ONE}", "{{ secret:ONE}}", "{{SECRET:ONE}}"] {
+            assert_eq!(fill("https://a.example/x", value), Ok(None), "{value}");
+        }
+        assert_eq!(Secrets::none().fill(&Url::parse("http://a/").unwrap(), "plain", MOST), Ok(None));
+    }
+
+    #[test]
+    fn a_secret_goes_to_the_servers_that_it_is_bound_to() {
+        assert!(fill("http://x.b.example:81/", "{{secret:ONE}}").is_ok());
+        for url in
+            ["http://a.example/", "https://a.example:444/", "https://b.a.example/", "http://b.example:81/"]
+        {
+            let failure = fill(url, "{{secret:ONE}}").unwrap_err();
+            assert_eq!((failure.kind.as_str(), failure.retryable), (kind::DENIED, false));
+            let expected = format!(
+                "the secret `ONE` may not be sent to {}: it is bound to others (https://a.example, \
+                 http://*.b.example:81)",
+                server(&Url::parse(url).unwrap())
+            );
+            assert_eq!(failure.message, expected);
+        }
+        let unbound = fill("https://a.example/", "{{secret:UNBOUND}}").unwrap_err();
+        assert!(unbound.message.ends_with("https://a.example:443: it is bound to no server"), "{unbound}");
+    }
+
+    #[test]
+    fn what_names_no_secret_is_denied() {
+        for (value, why) in [
+            ("{{secret:THREE}}", "there is no secret `THREE`"),
+            ("{{secret:one}}", "there is no secret `one`"),
+            ("{{secret: ONE }}", "there is no secret ` ONE `"),
+            ("{{secret:}}", "there is no secret ``"),
+            ("{{secret:ONE}} {{secret:ONE", "without `}}`"),
+        ] {
+            for secrets in [secrets(), Secrets::none()] {
+                let url = Url::parse("https://a.example/").unwrap();
+                let failure = secrets.fill(&url, value, MOST).unwrap_err();
+                assert_eq!((failure.kind.as_str(), failure.retryable), (kind::DENIED, false));
+                assert!(secrets.is_empty() || failure.message.contains(why), "{failure}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_places_for_a_secret_do_not_make_a_header_as_long_as_they_want() {
+        let failure = fill("https://a.example/", &"{{secret:ONE}}".repeat(9)).unwrap_err();
+        assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false));
+    }
+
+    #[test]
+    fn a_redirect_does_not_carry_a_secret_elsewhere() {
+        let secrets = secrets();
+        let permit = |url: &str| secrets.permit_redirect(&Url::parse(url).unwrap());
+        assert!(permit("https://evil.example/?a=b").is_ok());
+        assert!(permit("https://a.example/?key=value-of-one").is_ok(), "it knows it");
+        for url in ["https://evil.example/?key=value-of-one", "https://evil.example/%76alue-of-one"] {
+            assert_eq!(permit(url).unwrap_err().kind, kind::DENIED, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_set_has_names_that_can_be_written_and_no_more_than_can_be_looked_for() {
+        let one = |name: &str, len: usize| {
+            let secret = Secret { value: SecretValue::new("x".repeat(len)).unwrap(), hosts: Vec::new() };
+            (name.to_owned(), secret)
+        };
+        assert!(matches!(Secrets::new([one("a b", 8)].into()), Err(SecretError::InvalidName(_))));
+        let most = 64 << 10;
+        assert!(Secrets::new([one("a", most), one("b", most)].into()).is_ok());
+        let many = Secrets::new([one("a", most), one("b", most), one("c", 8)].into());
+        assert!(matches!(many, Err(SecretError::TooMuch { .. })));
+        assert_eq!(format!("{:?}", secrets()), r#"{"ONE", "TWO", "UNBOUND"}"#);
+    }
+}

@@ -1,0 +1,259 @@
+//! Requests to a server of this process, over TCP.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::any;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::{Egress, Lookups, Policy, Tls};
+use forge_journal::http::{Body, HttpRequest};
+use crate::EgressLimits;
+use forge_journal::{Failure, kind};
+use crate::secrets::Secrets;
+
+/// The most that an answer may have here.
+const MOST: usize = 1_000;
+
+/// A server that says what it got, and redirects. Gives its port.
+async fn server() -> u16 {
+    let app = Router::new()
+        .route("/echo", any(echo))
+        .route("/redirect/{status}/{*to}", any(redirect))
+        .route("/loop", any(|| async { (StatusCode::FOUND, [(header::LOCATION, "/loop")]) }))
+        .route(
+            "/elsewhere",
+            any(|| async { (StatusCode::FOUND, [(header::LOCATION, "ftp://example.com/")]) }),
+        )
+        .route("/nowhere", any(|| async { (StatusCode::FOUND, "stay") }))
+        .route("/large", any(|| async { "x".repeat(MOST + 1) }))
+        .route("/never", any(std::future::pending::<()>));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    port
+}
+
+async fn echo(request: Request) -> impl IntoResponse {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, MOST).await.unwrap();
+    let headers = parts.headers.iter();
+    let headers: serde_json::Map<String, Value> =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().into())).collect();
+    let echo = json!({
+        "method": parts.method.as_str(),
+        "uri": parts.uri.to_string(),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&body),
+    });
+    axum::Json(echo)
+}
+
+async fn redirect(Path((status, to)): Path<(u16, String)>, headers: HeaderMap) -> impl IntoResponse {
+    let host = headers[header::HOST].to_str().unwrap();
+    let port = host.rsplit(':').next().unwrap();
+    // A path stays at this server; `other/` goes to it by another name.
+    let to = match to.strip_prefix("other/") {
+        Some(path) => format!("http://localhost:{port}/{path}"),
+        None => format!("/{to}"),
+    };
+    (StatusCode::from_u16(status).unwrap(), [(header::LOCATION, to)])
+}
+
+fn egress() -> Egress {
+    let limits =
+        EgressLimits { http_timeout_ms: 10_000, response_bytes: MOST as u64, ..EgressLimits::default() };
+    Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default())
+}
+
+fn request(method: &str, url: String) -> HttpRequest {
+    HttpRequest {
+        method: method.to_owned(),
+        url,
+        headers: Vec::new(),
+        body: Body::default(),
+        timeout_ms: None,
+        at_most_once: false,
+    }
+}
+
+fn post(url: String) -> HttpRequest {
+    let headers = [("content-type", "text/plain"), ("authorization", "Bearer s"), ("x-other", "o")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    HttpRequest { headers, body: Body::from(b"hello".to_vec()), ..request("POST", url) }
+}
+
+async fn answer(request: HttpRequest) -> Value {
+    let answer = egress().send(request, "run:0").await.unwrap().unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+/// What arrived, as the server says.
+async fn echoed(request: HttpRequest) -> Value {
+    let answer = answer(request).await;
+    assert_eq!(answer["status"], 200, "{answer}");
+    serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+}
+
+async fn failure(request: HttpRequest) -> Failure {
+    egress().send(request, "run:0").await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_request_arrives_as_the_workflow_made_it_with_a_key_and_who_sends_it() {
+    let port = server().await;
+    let echo = echoed(post(format!("http://127.0.0.1:{port}/echo?a=ü b#part"))).await;
+    let host = format!("127.0.0.1:{port}");
+    let expected = json!({
+        "method": "POST",
+        "uri": "/echo?a=%C3%BC%20b",
+        "headers": {
+            "content-type": "text/plain", "authorization": "Bearer s", "x-other": "o", "idempotency-key": "run:0",
+            "accept": "*/*", "user-agent": concat!("forge/", env!("CARGO_PKG_VERSION")), "host": host,
+            "content-length": "5",
+        },
+        "body": "hello",
+    });
+    assert_eq!(echo, expected);
+
+    let mut own = request("GET", format!("http://{host}/echo"));
+    own.headers = [("Accept", "a/b"), ("User-Agent", "me"), ("Idempotency-Key", "mine")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    let expected = json!({ "accept": "a/b", "user-agent": "me", "idempotency-key": "mine", "host": host });
+    assert_eq!(echoed(own).await["headers"], expected);
+}
+
+#[tokio::test]
+async fn credentials_in_a_url_become_a_header_unless_the_workflow_set_one() {
+    let port = server().await;
+    let url = format!("http://me:a%20b@127.0.0.1:{port}/echo");
+    let echo = echoed(request("GET", url.clone())).await;
+    assert_eq!(echo["headers"]["authorization"], "Basic bWU6YSBi");
+    assert_eq!(echoed(post(url)).await["headers"]["authorization"], "Bearer s");
+}
+
+#[tokio::test]
+async fn where_a_request_ends_is_not_the_workflow_s_to_say() {
+    let port = server().await;
+    let mut lying = request("GET", format!("http://127.0.0.1:{port}/echo"));
+    for (name, value) in
+        [("Content-Length", "100"), ("transfer-encoding", "chunked"), ("connection", "close")]
+    {
+        lying.headers.push((name.to_owned(), value.to_owned()));
+    }
+    let echo = echoed(lying).await;
+    for name in ["content-length", "transfer-encoding", "connection"] {
+        assert_eq!(echo["headers"][name], Value::Null, "{name}");
+    }
+    let mut empty = post(format!("http://127.0.0.1:{port}/echo"));
+    empty.body = Body::from(Vec::new());
+    assert_eq!(echoed(empty).await["headers"]["content-length"], "0");
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_as_its_status_says() {
+    let port = server().await;
+    let go = |status: &str| echoed(post(format!("http://127.0.0.1:{port}/redirect/{status}/echo")));
+    for status in ["301", "302", "303"] {
+        let echo = go(status).await;
+        assert_eq!((&echo["method"], &echo["body"]), (&json!("GET"), &json!("")), "{status}");
+        assert_eq!(echo["headers"]["content-type"], Value::Null);
+        assert_eq!(echo["headers"]["authorization"], "Bearer s");
+    }
+    for status in ["307", "308"] {
+        let echo = go(status).await;
+        assert_eq!((&echo["method"], &echo["body"]), (&json!("POST"), &json!("hello")), "{status}");
+        assert_eq!(echo["headers"]["content-type"], "text/plain");
+        assert_eq!(echo["headers"]["idempotency-key"], "run:0");
+        assert_eq!(echo["headers"]["referer"], format!("http://127.0.0.1:{port}/redirect/{status}/echo"));
+    }
+    let put = echoed(request("PUT", format!("http://127.0.0.1:{port}/redirect/302/echo"))).await;
+    assert_eq!(put["method"], "PUT");
+    let stay = answer(request("GET", format!("http://127.0.0.1:{port}/nowhere"))).await;
+    assert_eq!((&stay["status"], &stay["body"]), (&json!(302), &json!("stay")));
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_server_loses_what_only_the_first_may_know() {
+    let port = server().await;
+    let echo = echoed(post(format!("http://127.0.0.1:{port}/redirect/307/other/echo"))).await;
+    assert_eq!(echo["headers"]["host"], format!("localhost:{port}"));
+    assert_eq!(echo["headers"]["authorization"], Value::Null);
+    assert_eq!(echo["headers"]["referer"], Value::Null, "where it comes from may have a secret in it");
+    assert_eq!(echo["headers"]["x-other"], "o");
+}
+
+#[tokio::test]
+async fn redirects_that_lead_nowhere_are_given_up() {
+    let port = server().await;
+    let five = format!("http://127.0.0.1:{port}/{}echo", "redirect/307/".repeat(5));
+    assert_eq!(echoed(post(five)).await["method"], "POST");
+    let url = format!("http://127.0.0.1:{port}/loop");
+    let failed = failure(request("GET", url.clone())).await;
+    let message = format!("GET {url}: error following redirect for url ({url}): too many redirects");
+    assert_eq!(failed, Failure::new(kind::HTTP, message));
+    let url = format!("http://127.0.0.1:{port}/elsewhere");
+    let failed = failure(request("GET", url.clone())).await;
+    let message = format!("GET {url}: builder error for url (ftp://example.com/): URL scheme is not allowed");
+    assert_eq!(failed, Failure::new(kind::HTTP, message));
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_said_with_its_cause() {
+    let port = server().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let url = format!("http://{closed}/");
+    let failed = failure(request("GET", url.clone())).await;
+    let message = format!(
+        "GET {url}: error sending request for url ({url}): client error (Connect): tcp connect error: Connection \
+         refused (os error 111)"
+    );
+    assert_eq!(failed, Failure::new(kind::HTTP, message));
+
+    let failed = failure(request("GET", format!("http://127.0.0.1:{port}/large"))).await;
+    assert_eq!((failed.kind.as_str(), failed.retryable), (kind::LIMIT, false));
+
+    let url = format!("http://127.0.0.1:{port}/never");
+    let failed = failure(HttpRequest { timeout_ms: Some(20), ..request("GET", url.clone()) }).await;
+    assert_eq!(failed, Failure::new(kind::TIMEOUT, format!("GET {url}: no answer within 20ms")));
+
+    for (method, url, message) in [
+        ("G T", "http://a/", "`G T` is no HTTP method"),
+        ("GET", "ftp://a/", "scheme `ftp` is not supported; use http or https"),
+        ("GET", "/a", "not an absolute URL (relative URL without a base); write http://HOST/PATH"),
+    ] {
+        let failed = failure(request(method, url.to_owned())).await;
+        assert_eq!(failed, Failure::permanent(kind::HTTP, format!("{method} {url}: {message}")));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_no_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1_000]).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let failed = failure(request("POST", url.clone())).await;
+    let message = format!(
+        "POST {url}: error sending request for url ({url}): client error (SendRequest): connection closed before \
+         message completed"
+    );
+    assert_eq!(failed, Failure::new(kind::HTTP, message));
+    let failed = failure(request("POST", url.clone())).await;
+    let message = format!(
+        "POST {url}: error decoding response body: error reading a body from \
+         connection: end of file before message length reached"
+    );
+    assert_eq!(failed, Failure::new(kind::HTTP, message));
+}

@@ -1,0 +1,178 @@
+//! The documents that the journal keeps of an HTTP request and its answer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// A request as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredRequest")]
+pub struct HttpRequest {
+    /// `GET`, `POST`, ...
+    pub method: String,
+    /// An absolute URL.
+    pub url: String,
+    /// Headers, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    #[serde(flatten)]
+    pub body: Body,
+    /// Milliseconds until it fails with a timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Never send it again when it may have arrived.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_most_once: bool,
+}
+
+/// An answer as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredResponse")]
+pub struct HttpResponse {
+    /// The status code.
+    pub status: u16,
+    /// Headers, in order, names in lower case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// A body: readable in the journal if it is text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Body {
+    #[serde(rename = "body", skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(rename = "body_base64", skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+/// A request as it is read. Spelt out, because serde copies all that a flattened field may be part of.
+#[derive(Deserialize)]
+struct StoredRequest {
+    method: String,
+    url: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+    body_base64: Option<String>,
+    timeout_ms: Option<u64>,
+    #[serde(default)]
+    at_most_once: bool,
+}
+
+impl From<StoredRequest> for HttpRequest {
+    fn from(stored: StoredRequest) -> Self {
+        let StoredRequest { method, url, headers, body, body_base64, timeout_ms, at_most_once } = stored;
+        Self {
+            method,
+            url,
+            headers,
+            body: Body { text: body, base64: body_base64 },
+            timeout_ms,
+            at_most_once,
+        }
+    }
+}
+
+/// An answer as it is read.
+#[derive(Deserialize)]
+struct StoredResponse {
+    status: u16,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+    body_base64: Option<String>,
+}
+
+impl From<StoredResponse> for HttpResponse {
+    fn from(stored: StoredResponse) -> Self {
+        let StoredResponse { status, headers, body, body_base64 } = stored;
+        Self { status, headers, body: Body { text: body, base64: body_base64 } }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) if text.is_empty() => Self::default(),
+            Ok(text) => Self { text: Some(text), base64: None },
+            Err(error) => Self { text: None, base64: Some(STANDARD.encode(error.as_bytes())) },
+        }
+    }
+}
+
+impl Body {
+    /// The bytes. A body that was changed in the journal to something unreadable is empty.
+    pub fn into_bytes(self) -> Vec<u8> {
+        match (self.text, self.base64) {
+            (Some(text), _) => text.into_bytes(),
+            (None, Some(base64)) => STANDARD.decode(base64).unwrap_or_default(),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+impl HttpRequest {
+    /// As the journal keeps it.
+    pub fn to_json(&self) -> String {
+        // Strings and numbers always have a JSON form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// From the journal.
+    ///
+    /// # Errors
+    /// What is wrong with the row.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| format!("not a request: {error}"))
+    }
+}
+
+impl HttpResponse {
+    /// As the journal keeps it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// From the journal.
+    ///
+    /// # Errors
+    /// What is wrong with the row.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| format!("not an answer: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_journal_keeps_of_a_request_and_an_answer_is_what_they_were() {
+        let text = Body::from(b"text".to_vec());
+        let bytes = Body::from(vec![0xff]);
+        for (body, timeout_ms, at_most_once) in
+            [(text, Some(1), true), (bytes, None, false), (Body::default(), None, false)]
+        {
+            let headers = vec![("a".to_owned(), "b".to_owned())];
+            let (method, url) = ("POST".to_owned(), "http://a/".to_owned());
+            let request = HttpRequest {
+                method,
+                url,
+                headers: headers.clone(),
+                body: body.clone(),
+                timeout_ms,
+                at_most_once,
+            };
+            assert_eq!(HttpRequest::from_json(&request.to_json()), Ok(request));
+            let response = HttpResponse { status: 200, headers, body };
+            assert_eq!(HttpResponse::from_json(&response.to_json()), Ok(response));
+        }
+        let least = HttpRequest::from_json(r#"{"method":"GET","url":"http://a/"}"#).unwrap();
+        assert_eq!(least.to_json(), r#"{"method":"GET","url":"http://a/"}"#);
+        assert!(HttpResponse::from_json("{}").is_err());
+    }
+}

@@ -1,0 +1,33 @@
+use super::{Entry, Receipt, Session, SessionError};
+use crate::session::GuestError;
+use crate::{Begin, Kind, Row, Scope, StepOptions, Timestamp, fingerprint};
+
+impl Session {
+    /// Begins the compensation of a step, or finds it in the journal.
+    pub fn begin_compensation(&mut self, step: u64, now: Timestamp) -> Result<Entry, SessionError> {
+        let not_compensable = GuestError::NotCompensable(step);
+        if self.journal.row(step).is_some_and(|row| !row.is_compensable() && self.is_compensating(row.scope))
+        {
+            // What a handler did is not undone: there is nothing to do.
+            return Ok(Entry::Completed { result: None, receipt: Receipt { step, order: 0, unwind: false } });
+        }
+        let row = self.journal.row(step).filter(|row| Row::is_compensable(row)).ok_or(not_compensable)?;
+        let name = std::sync::Arc::clone(&row.name);
+        if let Some(compensation) = self.journal.compensation(step) {
+            let seq = compensation.seq;
+            return self.found(seq);
+        }
+        let begin = Begin {
+            scope: Scope { step, attempt: 0 },
+            index: None,
+            kind: Kind::Compensation,
+            fingerprint: fingerprint(Kind::Compensation, &name, None),
+            name,
+            options: StepOptions::default(),
+            input: None,
+            wake_at: None,
+        };
+        let seq = self.record(begin, now)?;
+        Ok(self.execute(seq, 1))
+    }
+}

@@ -1,0 +1,317 @@
+use std::sync::Arc;
+
+use super::schedule::{Item, What};
+use super::{
+    CallId, Next, Ready, Rollback, Session, SessionError, Waits, check_same, failure_bytes, nondeterminism,
+};
+use crate::session::GuestError;
+use crate::{
+    Begin, Event, Kind, Outcome, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
+};
+
+/// What a request or timer needs to begin.
+#[derive(Debug)]
+pub struct Effect {
+    /// Request, timer or timeout.
+    pub kind: Kind,
+    /// As people see it.
+    pub name: String,
+    /// All that identifies it, a JSON document.
+    pub input: String,
+    /// When it ends, if that is known.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// Submits a request or timer, or finds it in the journal.
+    pub fn submit(
+        &mut self,
+        scope: Scope,
+        effect: Effect,
+        now: Timestamp,
+    ) -> Result<CallId, SessionError> {
+        let Some(index) = self.take_index(scope)? else { return Ok(self.call_for_nothing()) };
+        let seq = self.find_or_record(scope, Some(index), effect, now)?;
+        self.call_for_effect(seq)
+    }
+
+    /// Submits the timer of a step's timeout, or finds it in the journal. It has no index: the guest
+    /// submits it once the step first waits, which may be at another call in a replay.
+    pub fn submit_timeout(
+        &mut self,
+        scope: Scope,
+        effect: Effect,
+        now: Timestamp,
+    ) -> Result<CallId, SessionError> {
+        if self.scope(scope)?.is_none() {
+            return Ok(self.call_for_nothing());
+        }
+        let seq = self.find_or_record(scope, None, effect, now)?;
+        self.call_for_effect(seq)
+    }
+
+    /// Makes a call for a request or timer. One that the guest is past is told again: a rollback has interrupted a handler
+    /// that had seen it, and begins that handler again.
+    fn call_for_effect(&mut self, seq: u64) -> Result<CallId, SessionError> {
+        let call = self.call_for(seq, Waits::Effect)?;
+        let order = self.journal.row(seq).and_then(|row| row.order);
+        if let Some(order) = order.filter(|order| self.is_behind(*order)) {
+            self.seen.insert(order, seq);
+        }
+        Ok(call)
+    }
+
+    /// The workflow's time: now at the first execution, the same on every replay.
+    pub fn workflow_time(&mut self, scope: Scope, now: Timestamp) -> Result<Timestamp, SessionError> {
+        let Some(index) = self.take_index(scope)? else { return Ok(now) };
+        let effect = Effect {
+            kind: Kind::Time,
+            name: "workflow_time".to_owned(),
+            input: String::new(),
+            wake_at: None,
+        };
+        let seq = self.find_or_record(scope, Some(index), effect, now)?;
+        let Some(row) = self.journal.row(seq) else { return Ok(now) };
+        let recorded = row.started_at;
+        if row.is_open() {
+            let result = format!("\"{}\"", now.to_rfc3339()).into();
+            self.journal.apply(Event::Delivered { seq, outcome: Ok(Some(result)) }, now)?;
+        }
+        Ok(recorded)
+    }
+
+    fn find_or_record(
+        &mut self,
+        scope: Scope,
+        index: Option<u32>,
+        effect: Effect,
+        now: Timestamp,
+    ) -> Result<u64, SessionError> {
+        let input = (!effect.input.is_empty()).then_some(effect.input.as_str());
+        let found = match index {
+            Some(index) => self.journal.call(scope, index),
+            None => self.journal.timeout(scope),
+        };
+        if let Some(row) = found {
+            check_same(row, effect.kind, &effect.name, input)?;
+            return Ok(row.seq);
+        }
+        let begin = Begin {
+            scope,
+            index,
+            kind: effect.kind,
+            fingerprint: fingerprint(effect.kind, &effect.name, input),
+            name: effect.name.into(),
+            options: StepOptions::default(),
+            input: input.map(Arc::from),
+            wake_at: effect.wake_at,
+        };
+        self.record(begin, now)
+    }
+
+    /// The guest asks for a completion.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the guest waits for what the journal or the world cannot give.
+    pub fn next(&mut self, now: Timestamp) -> Result<Next, SessionError> {
+        // Before anything else, in every replay, too: it has no place of its own.
+        while let Some((_, seq)) = self.seen.pop_first() {
+            if let Some(call) = self.waiting.remove(&seq) {
+                self.told(call, seq);
+                return Ok(Next::Deliver(call));
+            }
+        }
+        if let Some(call) = self.next_recorded()? {
+            return Ok(Next::Deliver(call));
+        }
+        if let Some(failure) = self.unwind_request.take() {
+            self.begin_unwinding(failure, now)?;
+            return Ok(Next::Unwind);
+        }
+        self.collect_arrived();
+        while let Some(ready) = self.ready.pop_front() {
+            if let Some(call) = self.deliver(ready, now)? {
+                return Ok(Next::Deliver(call));
+            }
+        }
+        if self.waiting.is_empty() {
+            return Err(GuestError::Deadlock.into());
+        }
+        Ok(Next::Wait)
+    }
+
+    /// The next completion that the journal has for this guest.
+    fn next_recorded(&mut self) -> Result<Option<CallId>, SessionError> {
+        while let Some(item) = self.schedule.peek() {
+            if matches!(self.rollback, Rollback::Until(place) if item.order > place) {
+                return Err(self.unexpected_end("a wait"));
+            }
+            self.schedule.advance();
+            // Recorded ends that the guest has seen already are behind its position.
+            let call = self.claim(item)?;
+            self.position = self.position.max(item.order);
+            if call.is_some() {
+                return Ok(call);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The call that waits for this item. `None` if the guest does not wait for it, for example
+    /// because it lies inside a step that is skipped.
+    fn claim(&mut self, item: Item) -> Result<Option<CallId>, SessionError> {
+        let waits = match item.what {
+            What::Effect => Waits::Effect,
+            What::End => Waits::End,
+            What::Attempt(attempt) => Waits::Attempt(attempt),
+        };
+        if let Some(id) = self.waiting.get(&item.seq).copied()
+            && self.calls.get(&id).is_some_and(|call| call.waits == waits)
+        {
+            self.waiting.remove(&item.seq);
+            self.told(id, item.seq);
+            return Ok(Some(id));
+        }
+        match self.journal.row(item.seq) {
+            Some(row) if self.is_missing(row) => Err(nondeterminism(row.describe(), "a wait")),
+            _ => Ok(None),
+        }
+    }
+
+    /// Requests that ended while no instance was there to be told.
+    fn collect_arrived(&mut self) {
+        for seq in self.waiting.keys() {
+            let Some(row) = self.journal.row(*seq) else { continue };
+            let arrived = !row.kind.has_scope() && !row.is_open() && row.order.is_none();
+            if arrived && row.status != StepStatus::Skipped && self.launched.insert(*seq) {
+                let outcome = match &row.failure {
+                    Some(failure) => Err((**failure).clone()),
+                    None => Ok(row.result.clone()),
+                };
+                self.ready.push_back(Ready::Effect(*seq, outcome));
+            }
+        }
+    }
+
+    fn deliver(&mut self, ready: Ready, now: Timestamp) -> Result<Option<CallId>, SessionError> {
+        let (Ready::Effect(seq, _) | Ready::Attempt(seq)) = ready;
+        // The guest may have dropped it since it ended.
+        let Some(id) = self.waiting.remove(&seq) else { return Ok(None) };
+        let event = match ready {
+            Ready::Effect(seq, outcome) => Event::Delivered { seq, outcome },
+            Ready::Attempt(seq) => Event::AttemptStarted { seq },
+        };
+        self.journal.apply(event, now)?;
+        self.position = self.journal.last_order();
+        self.told(id, seq);
+        Ok(Some(id))
+    }
+
+    /// How a request ended that was delivered to the guest.
+    pub fn outcome(&mut self, id: CallId) -> Result<Outcome, SessionError> {
+        let call = self.calls.get(&id).filter(|call| call.delivered && call.waits == Waits::Effect);
+        let row = call.and_then(|call| self.journal.row(call.seq));
+        let Some(row) = row.filter(|row| row.kind == Kind::Http) else {
+            return Err(GuestError::ForeignCall(id).into());
+        };
+        let outcome = match (&row.result, &row.failure) {
+            (_, Some(failure)) => Err((**failure).clone()),
+            (result, None) => Ok(result.clone()),
+        };
+        self.calls.remove(&id);
+        Ok(outcome)
+    }
+
+    /// The guest no longer waits for a call. True if a request under way must be aborted.
+    pub fn cancel(&mut self, id: CallId, now: Timestamp) -> Result<Option<u64>, SessionError> {
+        let Some(call) = self.calls.remove(&id) else { return Ok(None) };
+        if call.delivered || self.waiting.remove(&call.seq).is_none() {
+            return Ok(None);
+        }
+        // A step that waits for its retry is given up as a whole.
+        let open = self.journal.row(call.seq).is_some_and(Row::is_open);
+        if open && self.rollback != Rollback::Begun {
+            self.journal.apply(Event::Dropped { seq: call.seq }, now)?;
+        }
+        Ok(Some(call.seq))
+    }
+
+    /// A request ended.
+    pub fn arrive(&mut self, seq: u64, outcome: Outcome) {
+        if self.waiting.contains_key(&seq) {
+            // Whether it is in the journal already or will be: it is in memory.
+            self.bytes += match &outcome {
+                Ok(result) => result.as_deref().map_or(0, str::len) as u64,
+                Err(failure) => failure_bytes(failure),
+            };
+            self.ready.push_back(Ready::Effect(seq, outcome));
+        }
+    }
+
+    /// Ends the timers that are due.
+    pub fn fire(&mut self, now: Timestamp) {
+        let mut due: Vec<(Timestamp, u64, bool)> = self
+            .timers()
+            .filter(|(wake_at, _)| *wake_at <= now)
+            .map(|(wake_at, row)| (wake_at, row.seq, row.kind.has_scope()))
+            .collect();
+        due.sort_unstable();
+        for (_, seq, attempt) in due {
+            if self.launched.insert(seq) || attempt {
+                self.ready.push_back(if attempt {
+                    Ready::Attempt(seq)
+                } else {
+                    Ready::Effect(seq, Ok(None))
+                });
+            }
+        }
+    }
+
+    /// When the next timer ends, if the guest waits for one.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timers().map(|(wake_at, _)| wake_at).min()
+    }
+
+    /// Whether the guest waits for timers only.
+    pub fn waits_for_timers_only(&self) -> bool {
+        self.ready.is_empty() && self.timers().count() == self.waiting.len()
+    }
+
+    fn timers(&self) -> impl Iterator<Item = (Timestamp, &Row)> {
+        self.waiting.keys().filter_map(|seq| {
+            let row = self.journal.row(*seq).filter(|row| row.is_open())?;
+            Some((row.wake_at?, row))
+        })
+    }
+
+    /// Requests to send now: those that the guest waits for and that are not under way. True: the
+    /// request may have been sent before, in another session or before a rollback interrupted it.
+    ///
+    /// # Errors
+    /// [`SessionError::Nondeterminism`] if the guest waits for what it dropped before.
+    pub fn requests_due(&mut self) -> Result<Vec<(u64, bool)>, SessionError> {
+        let mut due = Vec::new();
+        for seq in self.waiting.keys() {
+            let Some(row) = self.journal.row(*seq) else { continue };
+            if row.status == StepStatus::Skipped {
+                return Err(nondeterminism(format!("{} dropped", row.describe()), "a wait for it"));
+            }
+            if row.kind == Kind::Http && row.is_open() && self.launched.insert(*seq) {
+                due.push((*seq, *seq <= self.recorded || !self.sent.insert(*seq)));
+            }
+        }
+        Ok(due)
+    }
+
+    /// Keeps what ended and was not delivered, because the instance leaves memory.
+    pub fn keep_arrived(&mut self, now: Timestamp) -> Result<(), SessionError> {
+        while let Some(ready) = self.ready.pop_front() {
+            if let Ready::Effect(seq, outcome) = ready
+                && self.journal.row(seq).is_some_and(|row| row.is_open() && row.kind == Kind::Http)
+            {
+                self.journal.apply(Event::Arrived { seq, outcome }, now)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+use std::sync::Arc;
+
+use super::{
+    CallId, Entry, Receipt, Rollback, Session, SessionError, Verdict, Waits, check_json, check_same,
+    failure_bytes, nondeterminism,
+};
+use crate::session::GuestError;
+use crate::{
+    Begin, Event, Failure, Kind, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
+};
+
+impl Session {
+    /// Begins a step, or finds it in the journal.
+    pub fn begin_step(
+        &mut self,
+        scope: Scope,
+        name: &str,
+        options: StepOptions,
+        now: Timestamp,
+    ) -> Result<Entry, SessionError> {
+        let Some(index) = self.take_index(scope)? else { return Ok(Entry::Parked(self.call_for_nothing())) };
+        if let Some(row) = self.journal.call(scope, index) {
+            check_same(row, Kind::Step, name, None)?;
+            let seq = row.seq;
+            return self.found(seq);
+        }
+        let begin = Begin {
+            scope,
+            index: Some(index),
+            kind: Kind::Step,
+            name: self.unused_name(name),
+            fingerprint: fingerprint(Kind::Step, name, None),
+            // What a handler does undoes something, and is not undone itself.
+            options: StepOptions {
+                compensable: options.compensable && !self.is_compensating(scope),
+                ..options
+            },
+            input: None,
+            wake_at: None,
+        };
+        let seq = self.record(begin, now)?;
+        Ok(self.execute(seq, 1))
+    }
+
+    /// What to do now with a step or compensation that the guest waited for.
+    pub fn resume_step(&mut self, id: CallId) -> Result<Entry, SessionError> {
+        let call = self.calls.remove(&id).filter(|call| call.delivered);
+        match call.map(|call| (call.seq, call.waits)) {
+            Some((seq, Waits::End)) => Ok(self.ended(seq)),
+            Some((seq, Waits::Attempt(attempt))) => Ok(self.execute(seq, attempt)),
+            Some((_, Waits::Effect)) | None => Err(GuestError::ForeignCall(id).into()),
+        }
+    }
+
+    /// Records the result of an attempt.
+    pub fn complete_step(
+        &mut self,
+        scope: Scope,
+        result: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Receipt, SessionError> {
+        let seq = self.end_scope(scope)?.seq;
+        if self.is_discarded(scope) {
+            return Ok(Receipt { step: seq, order: 0, unwind: true });
+        }
+        let row = self.journal.row(seq).ok_or(GuestError::ForeignScope(scope.handle()))?;
+        let is_recorded = matches!(row.status, StepStatus::Completed | StepStatus::Compensated);
+        if scope.attempt != row.attempt || !(row.is_open() || is_recorded) {
+            return Err(nondeterminism(format!("{} {}", row.describe(), row.status), "a result of it"));
+        }
+        if row.is_open() {
+            if let Some(result) = result {
+                check_json(result, || format!("the result of {}", row.describe()))?;
+                self.bytes += result.len() as u64;
+            }
+            self.bytes = self.bytes.saturating_sub(row.failure.as_deref().map_or(0, failure_bytes));
+            self.journal.apply(Event::Completed { seq, result: result.map(Arc::from) }, now)?;
+        }
+        let mut receipt = self.receipt(seq);
+        if !receipt.unwind
+            && self.is_live()
+            && let Some(failure) = self.unwind_request.take()
+        {
+            self.begin_unwinding(failure, now)?;
+            receipt.unwind = true;
+        }
+        Ok(receipt)
+    }
+
+    /// Records that an attempt failed.
+    pub fn fail_step(
+        &mut self,
+        scope: Scope,
+        failure: Failure,
+        now: Timestamp,
+    ) -> Result<Verdict, SessionError> {
+        let row = self.end_scope(scope)?;
+        let (seq, kind, policy) =
+            (row.seq, row.kind, row.options.as_deref().and_then(|options| options.retry));
+        if self.is_discarded(scope) {
+            return Ok(Verdict::Retry(self.call_for_nothing()));
+        }
+        let row = self.journal.row(seq).ok_or(GuestError::ForeignScope(scope.handle()))?;
+        if scope.attempt < row.attempt || (row.is_open() && row.wake_at.is_some()) {
+            return Ok(Verdict::Retry(self.call_for(seq, Waits::Attempt(scope.attempt + 1))?));
+        }
+        if !row.is_open() {
+            return match (&row.failure, row.order) {
+                (Some(failure), Some(_)) if row.status == StepStatus::Failed => {
+                    Ok(Verdict::Final((**failure).clone()))
+                }
+                (_, Some(_)) => {
+                    Err(nondeterminism(format!("{} {}", row.describe(), row.status), "a failure of it"))
+                }
+                // Interrupted by the rollback that this session replays towards.
+                (_, None) => Ok(Verdict::Retry(self.call_for_nothing())),
+            };
+        }
+        let before = row.failure.as_deref().map_or(0, failure_bytes);
+        self.bytes = (self.bytes + failure_bytes(&failure)).saturating_sub(before);
+        let wait = match kind {
+            Kind::Compensation => self.limits.compensation_retry.wait_after_in_rounds(scope.attempt),
+            _ => policy.and_then(|policy| policy.wait_after(scope.attempt)),
+        };
+        match wait.filter(|_| failure.retryable) {
+            Some(wait) => {
+                self.check_room(kind == Kind::Compensation)?;
+                self.journal.apply(Event::AttemptFailed { seq, failure, retry_at: now.plus(wait) }, now)?;
+                Ok(Verdict::Retry(self.call_for(seq, Waits::Attempt(scope.attempt + 1))?))
+            }
+            None => {
+                self.journal.apply(Event::Failed { seq, failure: failure.clone() }, now)?;
+                self.position = self.position.max(self.journal.last_order());
+                Ok(Verdict::Final(failure))
+            }
+        }
+    }
+
+    /// The guest dropped a step before it ended.
+    pub fn abandon_step(&mut self, scope: Scope, now: Timestamp) -> Result<(), SessionError> {
+        let row = self.end_scope(scope)?;
+        let (seq, open) = (row.seq, row.is_open());
+        if open && !self.is_discarded(scope) {
+            self.journal.apply(Event::Dropped { seq }, now)?;
+        }
+        Ok(())
+    }
+
+    /// Low-level API: begins the step with this name, or enters it again.
+    pub fn enter_step(
+        &mut self,
+        scope: Scope,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Scope, SessionError> {
+        let open = *self.scopes.get(&scope).ok_or(GuestError::ForeignScope(scope.handle()))?;
+        let mut count = self.names.get(name).copied().unwrap_or(0);
+        let seq = loop {
+            count += 1;
+            let numbered = numbered(name, count);
+            match self.journal.step(&numbered) {
+                // One inside a step that this session skips is not entered, and does not count.
+                Some(row) if row.index.is_some() || row.scope != scope => {}
+                Some(row) => break row.seq,
+                None => {
+                    let begin = Begin {
+                        scope,
+                        index: None,
+                        kind: Kind::Step,
+                        name: numbered,
+                        fingerprint: fingerprint(Kind::Step, name, None),
+                        options: StepOptions::default(),
+                        input: None,
+                        wake_at: None,
+                    };
+                    break self.record(begin, now)?;
+                }
+            }
+        };
+        self.names.insert(name.to_owned(), count);
+        Ok(self.open_scope(seq, 1, open.compensating))
+    }
+
+    /// Low-level API: the step with this name. Steps of the fluent API, and those that must be
+    /// entered again, are known from when the guest saw them end: a replay sees no future there.
+    pub fn lookup_step(&mut self, name: &str) -> Option<(StepStatus, Option<Arc<str>>)> {
+        let row = self.journal.step(name)?;
+        let seen = |row: &Row| row.order.is_some_and(|order| order <= self.position);
+        if (row.index.is_some() || self.reenter.contains(&row.seq)) && !seen(row) {
+            return None;
+        }
+        let undone = self.journal.compensation(row.seq).is_some_and(seen);
+        let status = match row.status {
+            StepStatus::Compensated if !undone => StepStatus::Completed,
+            status => status,
+        };
+        let found = (status, row.result.clone());
+        if row.index.is_none() && status == StepStatus::Completed {
+            // The guest will skip it: it is where it was when the step ended, and a later step with
+            // this name is the next one.
+            self.position = self.position.max(row.order.unwrap_or(0));
+            let count = self.names.entry(name.to_owned()).or_default();
+            *count = (*count).max(1);
+        }
+        Some(found)
+    }
+
+    /// What a step or compensation that is in the journal has for this session.
+    pub(super) fn found(&mut self, seq: u64) -> Result<Entry, SessionError> {
+        let Some(row) = self.journal.row(seq) else { return Err(GuestError::NotCompensable(seq).into()) };
+        if self.reenter.contains(&seq) {
+            return Ok(self.execute(seq, 1));
+        }
+        let waits = match row.order {
+            Some(order) if self.schedule.delivered_between(self.position, order) => Waits::End,
+            Some(_) => return Ok(self.ended(seq)),
+            None if row.awaits_retry() => Waits::Attempt(row.attempt + 1),
+            None if row.attempt == 1 => return Ok(self.execute(seq, 1)),
+            // It began before what the guest has seen: a rollback has interrupted it.
+            None if row.attempt_orders.last().is_some_and(|began| self.is_behind(*began)) => {
+                let attempt = row.attempt;
+                return Ok(self.execute(seq, attempt));
+            }
+            None => Waits::Attempt(row.attempt),
+        };
+        Ok(Entry::Parked(self.call_for(seq, waits)?))
+    }
+
+    pub(super) fn execute(&mut self, seq: u64, attempt: u32) -> Entry {
+        let compensating = self
+            .journal
+            .row(seq)
+            .is_some_and(|row| row.kind == Kind::Compensation || self.is_compensating(row.scope));
+        Entry::Execute(self.open_scope(seq, attempt, compensating))
+    }
+
+    /// Whether the guest is past this place, and nothing brings it there again.
+    pub(super) fn is_behind(&self, place: u64) -> bool {
+        place <= self.position && self.schedule.is_past(place)
+    }
+
+    /// Whether a scope is a handler's, or lies in one.
+    pub(super) fn is_compensating(&self, scope: Scope) -> bool {
+        self.scopes.get(&scope).is_some_and(|open| open.compensating)
+    }
+
+    /// The recorded end of a step that is skipped.
+    fn ended(&mut self, seq: u64) -> Entry {
+        match self.journal.row(seq) {
+            Some(Row { status: StepStatus::Failed, failure: Some(failure), order: Some(order), .. }) => {
+                let failure = (**failure).clone();
+                self.position = self.position.max(*order);
+                Entry::Failed(failure)
+            }
+            row => {
+                let result = row.and_then(|row| row.result.clone());
+                Entry::Completed { result, receipt: self.receipt(seq) }
+            }
+        }
+    }
+
+    /// Notes that the guest saw a step complete.
+    fn receipt(&mut self, seq: u64) -> Receipt {
+        let order = self.journal.row(seq).and_then(|row| row.order).unwrap_or(0);
+        self.position = self.position.max(order);
+        let unwind = self.rollback == Rollback::Until(order);
+        if unwind {
+            self.go_back(order);
+        }
+        Receipt { step: seq, order, unwind }
+    }
+
+    /// Closes a scope that the guest ends, and gives its step or compensation.
+    fn end_scope(&mut self, scope: Scope) -> Result<&Row, SessionError> {
+        let foreign = GuestError::ForeignScope(scope.handle());
+        let begun = self.rollback == Rollback::Begun;
+        match self.scopes.get_mut(&scope) {
+            Some(open) if scope != Scope::BODY && (!open.ended || (begun && !open.compensating)) => {
+                open.ended = true;
+            }
+            _ => return Err(foreign.into()),
+        }
+        self.journal.row(scope.step).ok_or_else(|| foreign.into())
+    }
+
+    /// Whether a scope belongs to code that is being dropped by a rollback.
+    fn is_discarded(&self, scope: Scope) -> bool {
+        self.scopes.get(&scope).is_some_and(|open| !self.takes_part(*open))
+    }
+
+    /// The name under which a step is recorded: the second `charge` of a run is `charge#2`.
+    fn unused_name(&mut self, name: &str) -> Arc<str> {
+        let mut count = self.names.get(name).copied().unwrap_or(0);
+        let unused = loop {
+            count += 1;
+            let numbered = numbered(name, count);
+            if self.journal.step(&numbered).is_none() {
+                break numbered;
+            }
+        };
+        if count > 1 {
+            self.names.insert(name.to_owned(), count);
+        }
+        unused
+    }
+}
+
+fn numbered(name: &str, count: u32) -> Arc<str> {
+    if count == 1 { name.into() } else { format!("{name}#{count}").into() }
+}

@@ -1,0 +1,65 @@
+use super::interfaces::http::{Host, Request, Response};
+use super::interfaces::types::{CallId, Failure, Scope as Handle};
+use forge_clock as clock;
+use forge_journal::http::{Body, HttpRequest, HttpResponse};
+use crate::Stop;
+use crate::execution::Execution;
+use crate::state::InstanceState;
+use forge_journal::{Effect, Kind, PauseReason, Scope};
+
+/// Bytes of a request's name in the journal: what the spec's column holds.
+const NAME: usize = 255;
+
+impl Host for InstanceState {
+    fn send(&mut self, scope: Handle, request: Request) -> wasmtime::Result<CallId> {
+        let call = send(self.execution_for(size(&request))?, scope, request);
+        self.or_stop(call)
+    }
+
+    fn take(&mut self, call: CallId) -> wasmtime::Result<Result<Response, Failure>> {
+        let answer = take(self.execution()?, call);
+        if let Ok(Ok(answer)) = &answer {
+            self.passed(answer.body.len());
+        }
+        self.or_stop(answer)
+    }
+}
+
+/// Bytes that passing a request takes.
+fn size(request: &Request) -> usize {
+    let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    headers
+        .saturating_add(request.method.len())
+        .saturating_add(request.url.len())
+        .saturating_add(request.body.len())
+}
+
+fn send(execution: &mut Execution, scope: Handle, request: Request) -> Result<CallId, Stop> {
+    let name = format!("{} {}", request.method, request.url);
+    let name = name.get(..name.floor_char_boundary(NAME)).unwrap_or_default().to_owned();
+    let input = HttpRequest {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: Body::from(request.body),
+        timeout_ms: request.timeout,
+        at_most_once: request.at_most_once,
+    }
+    .to_json();
+    execution.check_size(input.len(), |_| format!("the request {name}"))?;
+    let effect = Effect { kind: Kind::Http, name, input, wake_at: None };
+    Ok(execution.session.submit(Scope::from_handle(scope), effect, clock::now())?)
+}
+
+fn take(execution: &mut Execution, call: CallId) -> Result<Result<Response, Failure>, Stop> {
+    match execution.session.outcome(call)? {
+        Err(failure) => Ok(Err(failure.into())),
+        Ok(answer) => {
+            let answer = HttpResponse::from_json(answer.as_deref().unwrap_or_default()).map_err(|why| {
+                Stop::Pause(PauseReason::CorruptJournal, format!("the answer of a request: {why}"))
+            })?;
+            let HttpResponse { status, headers, body } = answer;
+            Ok(Ok(Response { status, headers, body: body.into_bytes() }))
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use tracing::Level;
+
+use super::cut;
+use super::interfaces::run::{Host, LogLevel, RunInfo};
+use super::interfaces::types::Scope;
+use crate::execution::Execution;
+use crate::log::Line;
+use crate::state::InstanceState;
+
+/// Bytes of one log line; what is longer is cut.
+const LOG_LINE: usize = 8 << 10;
+
+/// Looking at one row of the journal is as much work as passing so many bytes.
+const ROW: usize = 16;
+
+impl Host for InstanceState {
+    fn info(&mut self) -> wasmtime::Result<RunInfo> {
+        let run = self.execution()?.session.journal().run();
+        let (high, low) = run.id.0.as_u64_pair();
+        Ok(RunInfo {
+            run_id: run.id.to_string(),
+            workflow: run.workflow.to_string(),
+            version: run.version,
+            started_at: u64::try_from(run.started_at.0).unwrap_or(0),
+            auth: run.auth.to_string(),
+            // The id is as random as a seed must be, unique, and known for as long as the run is.
+            seed: (high, low),
+        })
+    }
+
+    fn log(&mut self, _scope: Scope, level: LogLevel, message: String) -> wasmtime::Result<()> {
+        let execution = self.execution_for(message.len())?;
+        if execution.log.is_exhausted() || !is_enabled(level) {
+            return Ok(());
+        }
+        let searched = execution.session.unfinished().saturating_mul(ROW);
+        if execution.session.is_past_records() {
+            write(
+                execution.log.take(message.len().min(LOG_LINE)),
+                execution,
+                level,
+                &cut(message, LOG_LINE),
+            );
+        }
+        self.passed(searched);
+        Ok(())
+    }
+
+    fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
+        self.called();
+        self.passed(message.len());
+        InstanceState::panicked(self, cut(message, LOG_LINE));
+        Ok(())
+    }
+}
+
+/// What nobody reads does not count.
+fn is_enabled(level: LogLevel) -> bool {
+    match level {
+        LogLevel::Trace => tracing::enabled!(target: "guest", Level::TRACE),
+        LogLevel::Debug => tracing::enabled!(target: "guest", Level::DEBUG),
+        LogLevel::Info => tracing::enabled!(target: "guest", Level::INFO),
+        LogLevel::Warn => tracing::enabled!(target: "guest", Level::WARN),
+        LogLevel::Error => tracing::enabled!(target: "guest", Level::ERROR),
+    }
+}
+
+fn write(line: Line, execution: &Execution, level: LogLevel, message: &str) {
+    let run = execution.session.journal().run();
+    let (id, workflow) = (run.id, &*run.workflow);
+    match (line, level) {
+        (Line::Dropped, _) => {}
+        (Line::FirstDropped, _) => {
+            let limit = execution.log.limit();
+            tracing::warn!(
+                run = %id, workflow,
+                "the run has logged {limit} bytes, which is the limit `log_bytes_per_run`: what it logs from here on \
+                 is dropped"
+            );
+        }
+        (Line::Written, LogLevel::Trace) => {
+            tracing::trace!(target: "guest", run = %id, workflow, "{message}")
+        }
+        (Line::Written, LogLevel::Debug) => {
+            tracing::debug!(target: "guest", run = %id, workflow, "{message}")
+        }
+        (Line::Written, LogLevel::Info) => tracing::info!(target: "guest", run = %id, workflow, "{message}"),
+        (Line::Written, LogLevel::Warn) => tracing::warn!(target: "guest", run = %id, workflow, "{message}"),
+        (Line::Written, LogLevel::Error) => {
+            tracing::error!(target: "guest", run = %id, workflow, "{message}")
+        }
+    }
+}

@@ -1,0 +1,153 @@
+use super::interfaces::step::{
+    Completed, Entry, Host, Options, Receipt, RetryPolicy, State, Status, Verdict,
+};
+use super::interfaces::types::{CallId, Failure, Flow, Json, Scope as Handle};
+use super::size;
+use forge_clock as clock;
+use crate::Stop;
+use crate::execution::Execution;
+use crate::state::InstanceState;
+use forge_journal as journal;
+use forge_journal::{Scope, StepOptions, StepStatus, kind};
+
+/// Bytes of a step's name: what the spec's column holds.
+const NAME: usize = 255;
+
+/// Bytes of a name that is too long in the message that says so.
+const NAME_SHOWN: usize = 64;
+
+impl Host for InstanceState {
+    fn begin(&mut self, scope: Handle, name: String, options: Options) -> wasmtime::Result<Entry> {
+        let execution = self.execution_for(name.len())?;
+        let entry = check_name(&name).and_then(|()| {
+            let scope = Scope::from_handle(scope);
+            Ok(execution.session.begin_step(scope, &name, options.into(), clock::now())?)
+        });
+        self.or_stop(entry).map(Entry::from)
+    }
+
+    fn resume(&mut self, call: CallId) -> wasmtime::Result<Entry> {
+        let entry = self.execution()?.session.resume_step(call);
+        self.or_stop(entry.map_err(Stop::from)).map(Entry::from)
+    }
+
+    fn complete(&mut self, scope: Handle, result: Json) -> wasmtime::Result<Receipt> {
+        let execution = self.execution_for(result.len())?;
+        let receipt = complete(execution, scope, &result);
+        self.or_stop(receipt).map(Receipt::from)
+    }
+
+    fn fail(&mut self, scope: Handle, failure: Failure) -> wasmtime::Result<Verdict> {
+        let scope = Scope::from_handle(scope);
+        let execution = self.execution_for(size(&failure))?;
+        let verdict = execution.session.fail_step(scope, failure.into(), clock::now());
+        self.or_stop(verdict.map_err(Stop::from)).map(Verdict::from)
+    }
+
+    fn abandon(&mut self, scope: Handle) -> wasmtime::Result<()> {
+        let scope = Scope::from_handle(scope);
+        let abandoned = self.execution()?.session.abandon_step(scope, clock::now());
+        self.or_stop(abandoned.map_err(Stop::from))
+    }
+
+    fn enter(&mut self, scope: Handle, name: String) -> wasmtime::Result<Handle> {
+        let execution = self.execution_for(name.len())?;
+        let entered = check_name(&name).and_then(|()| {
+            Ok(execution.session.enter_step(Scope::from_handle(scope), &name, clock::now())?)
+        });
+        self.or_stop(entered).map(Scope::handle)
+    }
+
+    fn lookup(&mut self, name: String) -> wasmtime::Result<Option<State>> {
+        let found = self.execution_for(name.len())?.session.lookup_step(&name);
+        let result = found.as_ref().and_then(|(_, result)| result.as_deref());
+        self.passed(result.map_or(0, str::len));
+        Ok(found.map(|(status, result)| State {
+            status: status.into(),
+            result: result.as_deref().map(str::to_owned),
+        }))
+    }
+}
+
+fn complete(execution: &mut Execution, scope: Handle, result: &str) -> Result<journal::Receipt, Stop> {
+    let scope = Scope::from_handle(scope);
+    execution.check_size(result.len(), |journal| match journal.row(scope.step) {
+        Some(row) => format!("the result of {}", row.describe()),
+        None => "a step's result".to_owned(),
+    })?;
+    // A workflow that never waits is asked here whether it shall end.
+    {
+        let Execution { session, host, .. } = execution;
+        host.poll(session);
+    }
+    Ok(execution.session.complete_step(scope, Some(result), clock::now())?)
+}
+
+fn check_name(name: &str) -> Result<(), Stop> {
+    if !name.is_empty() && name.len() <= NAME {
+        return Ok(());
+    }
+    let shown = match name.get(..name.floor_char_boundary(NAME_SHOWN)) {
+        Some(begin) if !begin.is_empty() => format!("`{begin}…`"),
+        _ => "this one".to_owned(),
+    };
+    let message = format!("a step's name has 1 to {NAME} bytes; {shown} has {}", name.len());
+    Err(Stop::Failed(journal::Failure::permanent(kind::LIMIT, message)))
+}
+
+impl From<Options> for StepOptions {
+    fn from(options: Options) -> Self {
+        Self {
+            compensable: options.compensable,
+            optional: options.optional,
+            timeout_ms: options.timeout,
+            retry: options.retry.map(|RetryPolicy { max_attempts, backoff, max_backoff }| {
+                journal::RetryPolicy { max_attempts, backoff_ms: backoff, max_backoff_ms: max_backoff }
+            }),
+        }
+    }
+}
+
+impl From<journal::Entry> for Entry {
+    fn from(entry: journal::Entry) -> Self {
+        match entry {
+            journal::Entry::Execute(scope) => Self::Execute(scope.handle()),
+            journal::Entry::Completed { result, receipt } => {
+                let Receipt { step, order, flow } = receipt.into();
+                let result = result.map_or_else(|| "null".to_owned(), |result| result.to_string());
+                Self::Completed(Completed { step, result, order, flow })
+            }
+            journal::Entry::Failed(failure) => Self::Failed(failure.into()),
+            journal::Entry::Parked(call) => Self::Parked(call),
+        }
+    }
+}
+
+impl From<journal::Receipt> for Receipt {
+    fn from(receipt: journal::Receipt) -> Self {
+        let flow = if receipt.unwind { Flow::Unwind } else { Flow::GoOn };
+        Self { step: receipt.step, order: receipt.order, flow }
+    }
+}
+
+impl From<journal::Verdict> for Verdict {
+    fn from(verdict: journal::Verdict) -> Self {
+        match verdict {
+            journal::Verdict::Final(failure) => Self::Final(failure.into()),
+            journal::Verdict::Retry(call) => Self::Retry(call),
+        }
+    }
+}
+
+impl From<StepStatus> for Status {
+    fn from(status: StepStatus) -> Self {
+        match status {
+            StepStatus::Pending => Self::Pending,
+            StepStatus::Running => Self::Running,
+            StepStatus::Completed => Self::Completed,
+            StepStatus::Failed => Self::Failed,
+            StepStatus::Compensated => Self::Compensated,
+            StepStatus::Skipped => Self::Skipped,
+        }
+    }
+}

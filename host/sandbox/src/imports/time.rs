@@ -1,0 +1,42 @@
+use super::interfaces::time::Host;
+use super::interfaces::types::{CallId, Scope as Handle, Timestamp};
+use forge_clock as clock;
+use crate::Stop;
+use crate::state::InstanceState;
+use forge_journal::{Effect, Kind, Scope};
+
+impl Host for InstanceState {
+    fn workflow_time(&mut self, scope: Handle) -> wasmtime::Result<Timestamp> {
+        let scope = Scope::from_handle(scope);
+        let time = self.execution()?.session.workflow_time(scope, clock::now());
+        let time = self.or_stop(time.map_err(Stop::from))?;
+        Ok(u64::try_from(time.0).unwrap_or(0))
+    }
+
+    fn sleep(&mut self, scope: Handle, duration: u64) -> wasmtime::Result<CallId> {
+        self.timer(Kind::Sleep, scope, duration)
+    }
+
+    fn deadline(&mut self, scope: Handle, duration: u64) -> wasmtime::Result<CallId> {
+        self.timer(Kind::Timeout, scope, duration)
+    }
+}
+
+impl InstanceState {
+    fn timer(&mut self, kind: Kind, scope: Handle, duration: u64) -> wasmtime::Result<CallId> {
+        let now = clock::now();
+        let effect = Effect {
+            kind,
+            name: humantime::format_duration(std::time::Duration::from_millis(duration)).to_string(),
+            input: duration.to_string(),
+            wake_at: Some(now.plus(duration)),
+        };
+        let scope = Scope::from_handle(scope);
+        let session = &mut self.execution()?.session;
+        let call = match kind {
+            Kind::Timeout => session.submit_timeout(scope, effect, now),
+            _ => session.submit(scope, effect, now),
+        };
+        self.or_stop(call.map_err(Stop::from))
+    }
+}

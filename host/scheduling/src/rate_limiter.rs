@@ -1,0 +1,55 @@
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Refills are added at most this often, so that a caller in a tight loop does not lose fractions of a token.
+const REFILL: Duration = Duration::from_millis(1);
+
+/// A token bucket: as many tokens each second as the rate, one second's worth at once at most.
+#[derive(Debug)]
+pub struct RateLimiter(Mutex<Bucket>);
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    refilled: Instant,
+}
+
+impl Default for RateLimiter {
+    fn default() -> Self {
+        Self(Mutex::new(Bucket { tokens: f64::MAX, refilled: Instant::now() }))
+    }
+}
+
+impl RateLimiter {
+    /// Takes a token. Returns `false` if there is none: then the rate is exceeded.
+    pub fn try_take(&self, per_second: u64) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let rate = per_second as f64;
+        let mut bucket = self.0.lock();
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(bucket.refilled);
+        if passed > REFILL {
+            bucket.tokens += passed.as_secs_f64() * rate;
+            bucket.refilled = now;
+        }
+        bucket.tokens = bucket.tokens.min(rate);
+        let has_token = bucket.tokens >= 1.0;
+        if has_token {
+            bucket.tokens -= 1.0;
+        }
+        has_token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_s_worth_of_tokens_can_be_taken_at_once_and_no_more() {
+        let limiter = RateLimiter::default();
+        let taken = (0..1_000).filter(|_| limiter.try_take(10)).count();
+        assert!((10..=12).contains(&taken), "{taken}");
+    }
+}

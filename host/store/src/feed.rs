@@ -1,0 +1,81 @@
+use std::sync::Arc;
+
+use forge_journal::{Changes, Run, RunId};
+use parking_lot::RwLock;
+
+use super::Write;
+
+/// What a durable batch changed.
+#[derive(Debug)]
+pub struct Batch {
+    /// The changes, in the order in which they were committed.
+    pub changes: Vec<Change>,
+    /// Whether this node committed them. Otherwise they were read, because another node may have changed them.
+    pub is_local: bool,
+}
+
+/// A durable change of one run.
+#[derive(Debug)]
+pub struct Change {
+    /// The tenant of the run.
+    pub tenant: Arc<str>,
+    /// What was written.
+    pub write: Write,
+}
+
+impl Change {
+    /// The run.
+    pub fn run_id(&self) -> RunId {
+        match &self.write {
+            Write::Start(run) | Write::InsertUnowned(run) => run.id,
+            Write::Save(id, _) => *id,
+        }
+    }
+
+    /// The run as it is now, if it changed and not only rows of it.
+    pub fn run(&self) -> Option<&Run> {
+        match &self.write {
+            Write::Start(run) | Write::InsertUnowned(run) => Some(run),
+            Write::Save(_, changes) => changes.run.as_deref(),
+        }
+    }
+
+    /// The changed rows.
+    pub fn changes(&self) -> Option<&Changes> {
+        match &self.write {
+            Write::Start(_) | Write::InsertUnowned(_) => None,
+            Write::Save(_, changes) => Some(changes),
+        }
+    }
+}
+
+/// A part of the host that follows what is committed.
+pub trait Subscriber: Send + Sync + 'static {
+    /// Called after each durable batch, in order, before the next batch is written. It must not wait: a subscriber with
+    /// more to do keeps the batch and does it elsewhere.
+    fn committed(&self, batch: &Arc<Batch>);
+}
+
+/// Tells subscribers which runs changed, and how.
+#[derive(Default)]
+pub struct Feed {
+    subscribers: RwLock<Vec<Arc<dyn Subscriber>>>,
+}
+
+impl Feed {
+    /// Adds a subscriber. It hears of every batch from now on.
+    pub fn subscribe(&self, subscriber: Arc<dyn Subscriber>) {
+        self.subscribers.write().push(subscriber);
+    }
+
+    /// Tells all subscribers of a batch.
+    pub fn publish(&self, batch: Batch) {
+        if batch.changes.is_empty() {
+            return;
+        }
+        let batch = Arc::new(batch);
+        for subscriber in self.subscribers.read().iter() {
+            subscriber.committed(&batch);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+use std::sync::Arc;
+
+use super::postgres::{PostgresOptions, PostgresStore};
+use super::sqlite::SqliteStore;
+use super::{Store, StoreError};
+use super::database::{Database, NodeConfig};
+
+/// Opens a database as this node, and brings its schema up to date.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be opened.
+pub async fn open(database: &Database, node: &NodeConfig) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match database {
+        Database::Sqlite(path) => Arc::new(SqliteStore::open(path).await?),
+        Database::Postgres(url) => {
+            let NodeConfig { name, lease, connections, timeout } = node.clone();
+            let options = PostgresOptions { url: url.clone(), node: name, lease, connections, timeout };
+            Arc::new(PostgresStore::open(&options).await?)
+        }
+    })
+}
+
+/// Brings a database's schema up to date, and does nothing else. The versions that were applied.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be opened or changed.
+pub async fn migrate(database: &Database) -> Result<Vec<i32>, StoreError> {
+    match database {
+        Database::Sqlite(path) => {
+            let (store, applied) = SqliteStore::open_and_migrate(path).await?;
+            store.close().await;
+            Ok(applied)
+        }
+        Database::Postgres(url) => PostgresStore::migrate(url.clone()).await,
+    }
+}

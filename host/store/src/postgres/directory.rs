@@ -1,0 +1,157 @@
+use std::ops::Range;
+
+use super::connection::{Connections, End};
+use super::decode::Columns;
+use super::notices::Voice;
+use super::text;
+use crate::StoreError;
+use crate::directory::{Amounts, Change, Deed, DeedFilter, Entry, Used};
+
+const ENTRIES: &str = "SELECT kind, tenant, name, document FROM forge_directory ORDER BY kind, tenant, name";
+
+const INSERT: &str = "INSERT INTO forge_directory (kind, tenant, name, document) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT DO NOTHING RETURNING 1";
+
+const UPDATE: &str = "UPDATE forge_directory SET document = $4 \
+     WHERE kind = $1 AND tenant = $2 AND name = $3 AND document = $5 RETURNING 1";
+
+const REMOVE: &str = "DELETE FROM forge_directory WHERE kind = $1 AND tenant = $2 AND name = $3 RETURNING 1";
+
+/// `$7` and `$8` are the channel and the notice.
+const NOTE: &str = "WITH noted AS ( \
+    INSERT INTO forge_audit (at, tenant, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6) \
+) SELECT CASE WHEN $8::TEXT IS NOT NULL THEN pg_notify($7, $8) END";
+
+const DEEDS: &str = "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
+     WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
+
+const DEEDS_OF_ONE: &str = "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
+     WHERE seq < $1 AND tenant = $3 ORDER BY seq DESC LIMIT $2";
+
+const CHARGE: &str = "INSERT INTO forge_usage AS total \
+    (tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, hour) DO UPDATE SET \
+    fuel = total.fuel + excluded.fuel, runs = total.runs + excluded.runs, steps = total.steps + excluded.steps, \
+    http_requests = total.http_requests + excluded.http_requests, \
+    http_bytes = total.http_bytes + excluded.http_bytes, \
+    journal_bytes = total.journal_bytes + excluded.journal_bytes, run_ms = total.run_ms + excluded.run_ms";
+
+const USED: &str = "SELECT tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms \
+     FROM forge_usage WHERE ($1::TEXT IS NULL OR tenant = $1) AND hour >= $2 AND hour < $3 ORDER BY tenant, hour";
+
+pub(super) async fn entries(connections: &Connections) -> Result<Vec<Entry>, StoreError> {
+    let rows = connections.all(|| sqlx::query(ENTRIES)).await?;
+    let decode = |row| {
+        let mut columns = Columns::new("forge_directory", row);
+        Ok(Entry {
+            kind: columns.parsed()?,
+            tenant: columns.text()?.to_string(),
+            name: columns.text()?.to_string(),
+            document: columns.text()?.to_string(),
+        })
+    };
+    rows.iter().map(decode).collect()
+}
+
+/// Whether it was changed.
+pub(super) async fn change(
+    connections: &Connections,
+    voice: &Voice,
+    change: Option<&Change>,
+    deed: &Deed,
+) -> Result<bool, StoreError> {
+    let mut lent = connections.take().await?;
+    let connection = lent.connection().await?;
+    connection.begin("BEGIN").await?;
+    if let Some(change) = change {
+        let query = match change {
+            Change::Put { entry, was } => {
+                let Entry { kind, tenant, name, document } = entry;
+                let query = sqlx::query(if was.is_some() { UPDATE } else { INSERT });
+                let query = query.bind(kind.as_str()).bind(text::encode(tenant)).bind(text::encode(name));
+                let query = query.bind(text::encode(document));
+                match was {
+                    Some(was) => query.bind(text::encode(was)),
+                    None => query,
+                }
+            }
+            Change::Remove(kind, tenant, name) => {
+                sqlx::query(REMOVE).bind(kind.as_str()).bind(text::encode(tenant)).bind(text::encode(name))
+            }
+        };
+        if connection.first(query).await?.is_none() {
+            connection.finish(End::Rollback).await?;
+            return Ok(false);
+        }
+    }
+    let Deed { at, tenant, actor, action, subject, detail } = deed;
+    let note = sqlx::query(NOTE).bind(at.0).bind(text::encode(tenant)).bind(text::encode(actor));
+    let note = note.bind(text::encode(action)).bind(text::encode(subject));
+    let note = note.bind(detail.as_deref().map(text::encode));
+    let note = note.bind(voice.channel()).bind(change.map(|_| voice.versions()));
+    connection.all(note).await?;
+    connection.finish(End::Commit).await?;
+    Ok(true)
+}
+
+pub(super) async fn deeds(
+    connections: &Connections,
+    filter: &DeedFilter,
+) -> Result<Vec<(i64, Deed)>, StoreError> {
+    let before = filter.before.unwrap_or(i64::MAX);
+    let query = || {
+        let sql = if filter.tenant.is_some() { DEEDS_OF_ONE } else { DEEDS };
+        let query = sqlx::query(sql).bind(before).bind(i64::from(filter.limit));
+        match &filter.tenant {
+            Some(tenant) => query.bind(text::encode(tenant)),
+            None => query,
+        }
+    };
+    let rows = connections.all(query).await?;
+    let decode = |row| {
+        let mut columns = Columns::new("forge_audit", row);
+        let seq = columns.number()?;
+        let deed = Deed {
+            at: columns.time()?,
+            tenant: columns.text()?.to_string(),
+            actor: columns.text()?.to_string(),
+            action: columns.text()?.to_string(),
+            subject: columns.text()?.to_string(),
+            detail: columns.optional_text()?.map(|detail| detail.to_string()),
+        };
+        Ok((seq, deed))
+    };
+    rows.iter().map(decode).collect()
+}
+
+pub(super) async fn charge(connections: &Connections, used: &[Used]) -> Result<(), StoreError> {
+    let mut lent = connections.take().await?;
+    let connection = lent.connection().await?;
+    connection.begin("BEGIN").await?;
+    for Used { tenant, hour, amounts } in used {
+        let query = sqlx::query(CHARGE).bind(text::encode(tenant)).bind(hour);
+        let amounts = amounts.columns();
+        let query = amounts.iter().fold(query, |query, (_, amount)| query.bind(amount.cast_signed()));
+        connection.all(query).await?;
+    }
+    Ok(connection.finish(End::Commit).await?)
+}
+
+pub(super) async fn used(
+    connections: &Connections,
+    tenant: Option<&str>,
+    hours: &Range<i64>,
+) -> Result<Vec<Used>, StoreError> {
+    let query = || sqlx::query(USED).bind(tenant.map(text::encode)).bind(hours.start).bind(hours.end);
+    let rows = connections.all(query).await?;
+    let decode = |row| {
+        let mut columns = Columns::new("forge_usage", row);
+        let (tenant, hour) = (columns.text()?.to_string(), columns.number()?);
+        let mut amounts = [0; 7];
+        for amount in &mut amounts {
+            *amount = columns.bits()?;
+        }
+        Ok(Used { tenant, hour, amounts: Amounts::from_columns(amounts) })
+    };
+    rows.iter().map(decode).collect()
+}

@@ -1,0 +1,153 @@
+//! The schema, one change after the other. Each only adds to what there is, so that hosts of the version before
+//! go on working with it.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgConnectOptions;
+
+use super::PostgresStore;
+use super::connection::{Connection, End};
+use super::error::QueryError;
+use super::options::{PostgresOptions, connect_options};
+use crate::PostgresUrl;
+use crate::StoreError;
+
+struct Migration {
+    sql: &'static str,
+    /// The oldest version that a host must know to work with a schema that has this change.
+    needs: i32,
+}
+
+const MIGRATIONS: [Migration; 2] = [
+    Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 },
+    // A host that does not know tenants would run their workflows without their limits.
+    Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
+];
+
+/// How long a change may take. An index over all runs takes as long as there are many; this is for a connection of which
+/// nothing is heard any more.
+const LIMIT: Duration = Duration::from_secs(3_600);
+
+/// Lets the server take that time.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '1h'";
+
+/// Who waits for a table has everybody else wait for it, too: not for long.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '10s'";
+
+/// One at a time. The lock is of one schema of one database, and ends with the transaction.
+const LOCK: &str =
+    "SELECT pg_advisory_xact_lock(1179603527, current_schema()::regnamespace::oid::int8::bit(32)::int4)";
+
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS forge_schema (
+    version    INT PRIMARY KEY,
+    needs      INT NOT NULL,
+    applied_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+)";
+
+/// What a database has: its schema's version, what hosts must know, whether its text is UTF-8.
+const STATE: &str = "SELECT to_regclass('forge_schema') IS NOT NULL, current_schema() IS NOT NULL, \
+     current_setting('server_encoding') = 'UTF8', current_setting('server_version_num')::int4, current_setting('server_version')";
+
+/// PostgreSQL 14.
+const OLDEST: i32 = 140_000;
+
+impl PostgresStore {
+    /// Brings the schema up to date, and says which versions were applied. For a role that owns it: the hosts'
+    /// own role needs no more than to read and write its tables.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database cannot be reached or used, or the role may not change it.
+    pub async fn migrate(url: impl Into<PostgresUrl>) -> Result<Vec<i32>, StoreError> {
+        let url = url.into();
+        let options = connect_options(&url, "forge migrate")?;
+        let database = url.to_string();
+        let mut connection = connect(&options, &database, PostgresOptions::TIMEOUT).await?;
+        let applied = migrate(&mut connection, &database).await?;
+        connection.close().await;
+        Ok(applied)
+    }
+}
+
+pub(super) async fn connect(
+    options: &PgConnectOptions,
+    database: &str,
+    limit: Duration,
+) -> Result<Connection, StoreError> {
+    let connection = Connection::open(options, limit).await;
+    connection.map_err(|error| cannot_open(database, error))
+}
+
+pub(super) fn cannot_open(database: &str, error: QueryError) -> StoreError {
+    StoreError::CannotOpen { database: database.to_owned(), why: error.to_string() }
+}
+
+/// Applies what is pending.
+pub(super) async fn migrate(connection: &mut Connection, database: &str) -> Result<Vec<i32>, StoreError> {
+    let failed = |error: QueryError| match error {
+        error if error.is_forbidden() => StoreError::CannotOpen {
+            database: database.to_owned(),
+            why: format!(
+                "its schema is not up to date: run `forge migrate` with a role that owns the schema ({error})"
+            ),
+        },
+        error => cannot_open(database, error),
+    };
+    let usable = usable(connection, database).await?;
+    if usable && pending(connection, database).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let limit = connection.set_limit(LIMIT);
+    connection.begin(BEGIN).await.map_err(failed)?;
+    connection.batch(LOCK).await.map_err(failed)?;
+    connection.batch(LOCK_TIMEOUT).await.map_err(failed)?;
+    connection.batch(VERSIONS).await.map_err(failed)?;
+    let pending = pending(connection, database).await?;
+    for (version, migration) in &pending {
+        connection.batch(migration.sql).await.map_err(failed)?;
+        let done = sqlx::query("INSERT INTO forge_schema (version, needs) VALUES ($1, $2)");
+        connection.all(done.bind(version).bind(migration.needs)).await.map_err(failed)?;
+    }
+    connection.finish(End::Commit).await.map_err(failed)?;
+    connection.set_limit(limit);
+    Ok(pending.into_iter().map(|(version, _)| version).collect())
+}
+
+/// Whether there is a schema already. An error if there cannot be one.
+async fn usable(connection: &mut Connection, database: &str) -> Result<bool, StoreError> {
+    let read = |error| cannot_open(database, QueryError::from(error));
+    let state = connection.first(sqlx::query(STATE)).await.map_err(|error| cannot_open(database, error))?;
+    let Some(state) = state else { return Ok(false) };
+    let refuse = |why: String| Err(StoreError::CannotOpen { database: database.to_owned(), why });
+    if !state.try_get::<bool, _>(1).map_err(read)? {
+        return refuse("no schema of its search_path exists, or the role may not use it".to_owned());
+    }
+    if !state.try_get::<bool, _>(2).map_err(read)? {
+        return refuse("its encoding is not UTF8: create the database with ENCODING 'UTF8'".to_owned());
+    }
+    if state.try_get::<i32, _>(3).map_err(read)? < OLDEST {
+        let found: String = state.try_get(4).map_err(read)?;
+        return refuse(format!("it is PostgreSQL {found}: Forge needs 14 or later"));
+    }
+    state.try_get(0).map_err(read)
+}
+
+/// What has not been applied.
+async fn pending(
+    connection: &mut Connection,
+    database: &str,
+) -> Result<Vec<(i32, &'static Migration)>, StoreError> {
+    let query = sqlx::query("SELECT coalesce(max(version), 0), coalesce(max(needs), 0) FROM forge_schema");
+    let found = connection.first(query).await.map_err(|error| cannot_open(database, error))?;
+    let number = |column: usize| match &found {
+        Some(row) => row.try_get::<i32, _>(column).map_err(|error| cannot_open(database, error.into())),
+        None => Ok(0),
+    };
+    let (found, needs) = (number(0)?, number(1)?);
+    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    if needs > known {
+        let (found, known) = (found.into(), known.into());
+        return Err(StoreError::TooNew { database: database.to_owned(), found, known });
+    }
+    Ok((1..).zip(&MIGRATIONS).filter(|(version, _)| *version > found).collect())
+}

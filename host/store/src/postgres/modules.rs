@@ -1,0 +1,180 @@
+use sqlx::postgres::PgRow;
+
+use super::connection::{Connection, Connections, End};
+use super::decode::Columns;
+use super::notices::Voice;
+use super::text;
+use crate::{StoreError, VersionRow};
+
+const TABLE: &str = "forge_workflow_versions";
+
+/// Uploads are one after the other, on whatever nodes; nobody who reads waits for them.
+const BEGIN: &str = "BEGIN; LOCK TABLE forge_workflow_versions IN SHARE ROW EXCLUSIVE MODE";
+
+const INSERT_MODULE: &str = "INSERT INTO forge_workflow_modules (digest, component, uploaded_at) \
+     VALUES ($1, $2, $3) \
+     ON CONFLICT (digest) DO UPDATE SET component = excluded.component \
+     WHERE forge_workflow_modules.component IS NULL AND excluded.component IS NOT NULL";
+
+const INSERT_VERSION: &str = "INSERT INTO forge_workflow_versions \
+     (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+
+/// The columns that [`decode`] takes.
+macro_rules! columns {
+    () => {
+        "workflow_name, version, digest, timeout_ms, deprecated, active, created_at, tenant FROM forge_workflow_versions"
+    };
+}
+
+const VERSION: &str =
+    concat!("SELECT ", columns!(), " WHERE tenant = $3 AND workflow_name = $1 AND version = $2");
+
+const ALL: &str = concat!("SELECT ", columns!(), " WHERE tenant = $1 ORDER BY workflow_name, version DESC");
+
+const OF_ONE: &str =
+    concat!("SELECT ", columns!(), " WHERE tenant = $1 AND workflow_name = $2 ORDER BY version DESC");
+
+const COMPONENT: &str =
+    "SELECT component FROM forge_workflow_modules WHERE digest = $1 AND component IS NOT NULL";
+
+const TELL: &str = "SELECT pg_notify($1, $2)";
+
+/// All versions of the workflow, if the wanted one is among them. `$3` and `$4` are the channel and the notice.
+const ACTIVATE: &str = "WITH changed AS ( \
+    UPDATE forge_workflow_versions SET active = version = $2, deprecated = deprecated AND version <> $2 \
+     WHERE tenant = $5 AND workflow_name = $1 AND EXISTS ( \
+        SELECT FROM forge_workflow_versions WHERE tenant = $5 AND workflow_name = $1 AND version = $2) RETURNING version \
+) SELECT pg_notify($3, $4) FROM changed WHERE version = $2";
+
+const DEPRECATE: &str = "WITH changed AS ( \
+    UPDATE forge_workflow_versions SET active = FALSE, deprecated = TRUE \
+     WHERE tenant = $5 AND workflow_name = $1 AND version = $2 RETURNING version \
+) SELECT pg_notify($3, $4) FROM changed";
+
+/// Inserts a component and its versions, unless one of them exists with another component: that one
+/// is the answer.
+pub(super) async fn register(
+    connections: &Connections,
+    voice: &Voice,
+    digest: &str,
+    component: Option<&[u8]>,
+    versions: &[VersionRow],
+) -> Result<Option<VersionRow>, StoreError> {
+    let mut lent = connections.take().await?;
+    let connection = lent.connection().await?;
+    connection.begin(BEGIN).await?;
+    if let Some(taken) = taken(connection, digest, versions).await? {
+        connection.finish(End::Rollback).await?;
+        return Ok(Some(taken));
+    }
+    let uploaded_at = versions.first().map_or(0, |version| version.created_at.0);
+    connection.all(sqlx::query(INSERT_MODULE).bind(digest).bind(component).bind(uploaded_at)).await?;
+    for version in versions {
+        let insert = sqlx::query(INSERT_VERSION)
+            .bind(text::encode(&version.workflow))
+            .bind(i64::from(version.version))
+            .bind(digest)
+            .bind(version.timeout_ms.cast_signed())
+            .bind(version.created_at.0)
+            .bind(version.deprecated)
+            .bind(version.active)
+            .bind(text::encode(&version.tenant));
+        connection.all(insert).await?;
+    }
+    connection.all(sqlx::query(TELL).bind(voice.channel()).bind(voice.versions())).await?;
+    connection.finish(End::Commit).await?;
+    Ok(None)
+}
+
+/// The first of these versions that exists with another component.
+async fn taken(
+    connection: &mut Connection,
+    digest: &str,
+    versions: &[VersionRow],
+) -> Result<Option<VersionRow>, StoreError> {
+    for version in versions {
+        let workflow = text::encode(&version.workflow);
+        let query = sqlx::query(VERSION)
+            .bind(workflow)
+            .bind(i64::from(version.version))
+            .bind(text::encode(&version.tenant));
+        let existing = connection.all(query).await?.first().map(decode).transpose()?;
+        if let Some(existing) = existing.filter(|existing| existing.digest != digest) {
+            return Ok(Some(existing));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) async fn component(
+    connections: &Connections,
+    digest: &str,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let row = connections.first(|| sqlx::query(COMPONENT).bind(digest)).await?;
+    row.map(|row| Columns::new("forge_workflow_modules", &row).bytes()).transpose()
+}
+
+pub(super) async fn versions(
+    connections: &Connections,
+    tenant: &str,
+    workflow: Option<&str>,
+) -> Result<Vec<VersionRow>, StoreError> {
+    let rows = match workflow {
+        Some(workflow) => {
+            let query = || sqlx::query(OF_ONE).bind(text::encode(tenant)).bind(text::encode(workflow));
+            connections.all(query).await?
+        }
+        None => connections.all(|| sqlx::query(ALL).bind(text::encode(tenant))).await?,
+    };
+    rows.iter().map(decode).collect()
+}
+
+pub(super) async fn activate(
+    connections: &Connections,
+    voice: &Voice,
+    tenant: &str,
+    workflow: &str,
+    version: u32,
+) -> Result<bool, StoreError> {
+    change(connections, voice, ACTIVATE, [tenant, workflow], version).await
+}
+
+pub(super) async fn deprecate(
+    connections: &Connections,
+    voice: &Voice,
+    tenant: &str,
+    workflow: &str,
+    version: u32,
+) -> Result<bool, StoreError> {
+    change(connections, voice, DEPRECATE, [tenant, workflow], version).await
+}
+
+/// Whether there is such a version.
+async fn change(
+    connections: &Connections,
+    voice: &Voice,
+    sql: &'static str,
+    [tenant, workflow]: [&str; 2],
+    version: u32,
+) -> Result<bool, StoreError> {
+    let query = || {
+        let query = sqlx::query(sql).bind(text::encode(workflow)).bind(i64::from(version));
+        query.bind(voice.channel()).bind(voice.versions()).bind(text::encode(tenant))
+    };
+    Ok(connections.first(query).await?.is_some())
+}
+
+fn decode(row: &PgRow) -> Result<VersionRow, StoreError> {
+    let mut columns = Columns::new(TABLE, row);
+    Ok(VersionRow {
+        workflow: columns.text()?.to_string(),
+        version: columns.number()?,
+        digest: columns.text()?.to_string(),
+        timeout_ms: columns.bits()?,
+        deprecated: columns.flag()?,
+        active: columns.flag()?,
+        created_at: columns.time()?,
+        tenant: columns.text()?.to_string(),
+    })
+}
