@@ -8,12 +8,11 @@
 //!
 //! - [`journal`]: what happened in a run; the one state machine, and replay. No I/O.
 //! - [`store`]: where journals, runs and components are kept; the group commit.
-//! - [`engine`]: wasmtime, and one file per interface that a guest imports.
+//! - [`sandbox`]: wasmtime, and one file per interface that a guest imports.
 //! - [`executor`]: starting, driving and steering runs.
 //! - [`registry`]: workflows by name and version.
 //! - [`tenants`]: whose things are whose, limits, API keys, the audit log, usage.
-//! - [`secrets`]: what workflows may use and not see.
-//! - [`egress`]: HTTP out.
+//! - [`egress`]: HTTP out, and the secrets that go with it.
 //! - [`api`]: HTTP in. [`cli`]: the commands of `forge`.
 //!
 //! To embed it:
@@ -32,15 +31,14 @@
 //! ```
 
 pub mod api;
-mod attentive;
 pub mod cli;
-pub mod clock;
 pub mod config;
-pub mod egress;
-pub mod engine;
 pub mod executor;
-pub mod journal;
 pub mod registry;
-pub mod secrets;
-pub mod store;
 pub mod tenants;
+
+pub use forge_clock as clock;
+pub use forge_egress as egress;
+pub use forge_journal as journal;
+pub use forge_sandbox as sandbox;
+pub use forge_store as store;

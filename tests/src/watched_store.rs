@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use forge_host::executor::{RunFilter, RunSummary};
-use forge_host::journal::{Journal, Kind, Row, Run, RunId, Timestamp};
+use forge_host::journal::{Journal, Row, Run, RunId, Timestamp};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{Directory, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 
@@ -96,7 +96,7 @@ impl Watch {
         let (Some(run), rows) = durable else { return Err(format!("{key}: its start is not durable")) };
         let journal = Journal::load(run, rows.into_values().collect());
         let journal = journal.map_err(|error| format!("{key}: what is durable is no prefix: {error}"))?;
-        let mut requests = journal.rows().iter().filter(|row| row.kind == Kind::Http);
+        let mut requests = journal.rows().iter().filter(|row| row.kind.as_str() == "http");
         // Some bring a key of their own.
         let has_key = |row: &Row| row.input.as_deref().is_some_and(|input| input.contains(key));
         let is_durable = requests.any(|row| journal.idempotency_key(row) == key || has_key(row));
@@ -104,7 +104,7 @@ impl Watch {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a disk that is slow")]
-    fn wait_and_admit(&self, batch: &[Write]) -> Result<(), StoreError> {
+    fn wait_and_admit(&self, is_empty: bool) -> Result<(), StoreError> {
         std::thread::sleep(*lock(&self.delay));
         let mut frozen = lock(&self.frozen);
         self.waiting.fetch_add(1, Ordering::AcqRel);
@@ -113,7 +113,7 @@ impl Watch {
         }
         self.waiting.fetch_sub(1, Ordering::AcqRel);
         let lost = lock(&self.limit).is_some_and(|limit| self.batches() >= limit);
-        if lost && !batch.is_empty() {
+        if lost && !is_empty {
             return Err(StoreError::Unavailable("the test has taken the disk away".to_owned()));
         }
         Ok(())
@@ -124,10 +124,10 @@ impl Watch {
         let mut durable = lock(&self.durable);
         for (write, written) in batch.iter().zip(written) {
             match write {
-                Write::Start(run) | Write::Offer(run) if *written == Written::Done => {
+                Write::Start(run) | Write::InsertUnowned(run) if *written == Written::Done => {
                     durable.entry(run.id).or_default().0 = Some(run.as_ref().clone());
                 }
-                Write::Start(_) | Write::Offer(_) => {}
+                Write::Start(_) | Write::InsertUnowned(_) => {}
                 Write::Save(id, changes) => {
                     let (run, rows) = durable.entry(*id).or_default();
                     if let Some(changed) = &changes.run {
@@ -151,24 +151,12 @@ impl Store for WatchedStore {
     }
 
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-        self.watch.wait_and_admit(batch)?;
+        let (watch, is_empty) = (Arc::clone(&self.watch), batch.is_empty());
+        let admitted = tokio::task::spawn_blocking(move || watch.wait_and_admit(is_empty)).await;
+        admitted.map_err(|error| StoreError::Unavailable(error.to_string()))??;
         let written = self.store.commit(epoch, batch).await?;
         self.watch.committed(batch, &written);
         Ok(written)
-    }
-
-    fn commit_here(&self, epoch: Epoch, batch: &[Write]) -> Option<Result<Vec<Written>, StoreError>> {
-        if *lock(&self.watch.frozen) || !lock(&self.watch.delay).is_zero() {
-            return None;
-        }
-        if let Err(error) = self.watch.wait_and_admit(batch) {
-            return Some(Err(error));
-        }
-        let written = self.store.commit_here(epoch, batch)?;
-        if let Ok(written) = &written {
-            self.watch.committed(batch, written);
-        }
-        Some(written)
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {

@@ -379,7 +379,7 @@ fn run() -> Run {
         deadline: Timestamp(1_000_000),
         wake_at: None,
         failure: None,
-        stuck: None,
+        failed_compensations: None,
         pause: None,
         key: None,
         auth: "{}".into(),

@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::Tls;
 use super::connections::Connections;
 use super::connector::connector;
 use super::guard::{Lookup, Lookups, denied, system_lookup};
@@ -20,11 +21,10 @@ use super::headers::Headers;
 use super::hop::{Hop, strip_credentials};
 use super::rules::{Denied, Policy};
 use super::traffic::Traffic;
-use super::Tls;
-use forge_journal::http::{Body, HttpRequest, HttpResponse};
 use crate::EgressLimits;
-use forge_journal::{Failure, Outcome, kind};
 use crate::secrets::Secrets;
+use forge_journal::http::{Body, HttpRequest, HttpResponse};
+use forge_journal::{Failure, Outcome, kind};
 
 /// Bytes of a body that are searched for secrets where they arrive: most bodies have fewer. To search more of them
 /// would keep the thread from other runs.

@@ -3,12 +3,12 @@
 //! A connection is driven by whoever uses it. As a task of its own it would be a way to another thread and back for
 //! each request and each answer.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::error::Error;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use parking_lot::{Mutex, MutexGuard};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;

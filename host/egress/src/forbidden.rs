@@ -1,10 +1,10 @@
 //! Servers that may not be reached: whatever a workflow writes, nobody there sees a connection.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
-use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::Path;
@@ -14,10 +14,10 @@ use tokio::net::TcpListener;
 
 use super::guard::Lookup;
 use super::{Egress, Policy, Tls};
-use forge_journal::http::{Body, HttpRequest};
 use crate::EgressLimits;
-use forge_journal::{Failure, kind};
 use crate::secrets::Secrets;
+use forge_journal::http::{Body, HttpRequest};
+use forge_journal::{Failure, kind};
 
 /// Ways to write an address that is not public, in a URL. `PORT` is one that something listens to.
 const LITERALS: &[&str] = &[

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::hop::Hop;
-use forge_journal::{Failure, kind};
 use crate::secrets::Secrets;
+use forge_journal::{Failure, kind};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

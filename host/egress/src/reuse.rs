@@ -9,10 +9,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::{Egress, Lookups, Policy, Tls};
-use forge_journal::http::{Body, HttpRequest};
 use crate::EgressLimits;
-use forge_journal::kind;
 use crate::secrets::Secrets;
+use forge_journal::http::{Body, HttpRequest};
+use forge_journal::kind;
 
 /// A server that counts its connections and hands each to somebody else.
 struct Server {

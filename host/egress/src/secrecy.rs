@@ -1,8 +1,8 @@
 //! What servers get of secrets, and what workflows get back.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
 use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::{Egress, Lookups, Policy, Tls};
-use forge_journal::http::{Body, HttpRequest, HttpResponse};
 use crate::EgressLimits;
-use forge_journal::{Failure, kind};
 use crate::secrets::{Secret, SecretValue, Secrets};
+use forge_journal::http::{Body, HttpRequest, HttpResponse};
+use forge_journal::{Failure, kind};
 
 const VALUE: &str = "s3cr3t/\"value\" +1";
 

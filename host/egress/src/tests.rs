@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::{Egress, Lookups, Policy, Tls};
-use forge_journal::http::{Body, HttpRequest};
 use crate::EgressLimits;
-use forge_journal::{Failure, kind};
 use crate::secrets::Secrets;
+use forge_journal::http::{Body, HttpRequest};
+use forge_journal::{Failure, kind};
 
 /// The most that an answer may have here.
 const MOST: usize = 1_000;

@@ -93,7 +93,7 @@ fn run() -> Run {
         deadline: Timestamp(86_400_000),
         wake_at: None,
         failure: None,
-        stuck: None,
+        failed_compensations: None,
         pause: None,
         key: None,
         auth: "{}".into(),

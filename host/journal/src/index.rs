@@ -15,8 +15,8 @@ pub(super) struct Index {
     steps: HashMap<Arc<str>, u64>,
     /// Compensations by their step.
     compensations: HashMap<u64, u64>,
-    /// Timeouts by the attempt that they limit.
-    timeouts: HashMap<Scope, u64>,
+    /// Effects without an index, by their scope.
+    of_scope: HashMap<Scope, u64>,
 }
 
 impl Index {
@@ -34,8 +34,8 @@ impl Index {
         new & match row.kind {
             Kind::Step => self.steps.insert(Arc::clone(&row.name), row.seq).is_none(),
             Kind::Compensation => self.compensations.insert(row.scope.step, row.seq).is_none(),
-            Kind::Timeout => self.timeouts.insert(row.scope, row.seq).is_none(),
-            Kind::Http | Kind::Sleep | Kind::Time => true,
+            Kind::Effect(_) if row.index.is_none() => self.of_scope.insert(row.scope, row.seq).is_none(),
+            Kind::Effect(_) | Kind::Time => true,
         }
     }
 
@@ -66,8 +66,8 @@ impl Index {
         self.compensations.get(&step).copied()
     }
 
-    /// The timer of an attempt's timeout.
-    pub(super) fn timeout(&self, scope: Scope) -> Option<u64> {
-        self.timeouts.get(&scope).copied()
+    /// The effect of this scope that has no index.
+    pub(super) fn of_scope(&self, scope: Scope) -> Option<u64> {
+        self.of_scope.get(&scope).copied()
     }
 }

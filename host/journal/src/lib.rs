@@ -5,6 +5,7 @@
 //! against one execution of the guest: it answers calls from the journal as far as that goes, and
 //! extends it from there on.
 
+mod call_kind;
 mod event;
 mod failure;
 #[cfg(test)]
@@ -19,12 +20,15 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use call_kind::{EffectKind, Kind};
 pub use event::{Begin, Event, Outcome};
 pub use failure::{Failure, kind};
-pub use row::{Kind, RetryPolicy, Row, Scope, StepOptions, fingerprint};
+pub use row::{RetryPolicy, Row, Scope, StepOptions, fingerprint};
 pub use run::{Pause, PauseReason, Run, RunId, Timestamp};
-pub use session::Effect;
-pub use session::{CallId, Entry, GuestError, Next, Receipt, Session, SessionError, SessionLimits, Verdict};
+pub use session::{
+    CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
+    Verdict,
+};
 pub use state::{Changes, CorruptJournal, IllegalEvent, Journal};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
 

@@ -3,32 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Failure, StepStatus, Timestamp};
-
-crate::words! {
-    /// What kind of call a row records.
-    Kind ("kind of call") {
-        /// A named step.
-        Step = "step",
-        /// The compensation of a step. Its scope names the step.
-        Compensation = "compensation",
-        /// An HTTP request.
-        Http = "http",
-        /// A durable timer.
-        Sleep = "sleep",
-        /// The timer of a step's timeout.
-        Timeout = "timeout",
-        /// A reading of the workflow's time.
-        Time = "time",
-    }
-}
-
-impl Kind {
-    /// Whether the guest runs code of its own inside such a call.
-    pub const fn has_scope(self) -> bool {
-        matches!(self, Self::Step | Self::Compensation)
-    }
-}
+use super::{Failure, Kind, StepStatus, Timestamp};
 
 /// Where a call belongs: the workflow's body, or one attempt of one step or compensation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,8 +94,8 @@ pub struct Row {
     pub seq: u64,
     /// Where it belongs. A compensation's scope is its step with attempt 0.
     pub scope: Scope,
-    /// Its index in that scope. `None` for what is found otherwise: low-level steps by their name,
-    /// compensations by their step, timeouts by their attempt.
+    /// Its index in that scope. `None` for a call that is found otherwise: a low-level step by its name, a compensation by
+    /// its step, an effect by its scope, of which it is the only one.
     pub index: Option<u32>,
     /// What it is.
     pub kind: Kind,

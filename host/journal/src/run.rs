@@ -138,7 +138,7 @@ pub struct Run {
     /// Why it failed or is rolled back.
     pub failure: Option<Failure>,
     /// What could not be compensated, and why.
-    pub stuck: Option<Arc<str>>,
+    pub failed_compensations: Option<Arc<str>>,
     /// Why it is paused.
     pub pause: Option<Pause>,
     /// The idempotency key of its start.
@@ -155,15 +155,20 @@ impl Run {
     /// When the host must look at it: in the past if it has something to do. `None`: never, because
     /// it is final or paused.
     pub fn due_at(&self) -> Option<Timestamp> {
-        let rests = self.status.is_final() || self.status == WorkflowStatus::Paused;
-        (!rests).then(|| self.wake_at.unwrap_or(Timestamp::NOW))
+        (!self.is_at_rest()).then(|| self.wake_at.unwrap_or(Timestamp::NOW))
+    }
+
+    /// Whether nothing happens unless a person asks for it: it is final or paused.
+    pub fn is_at_rest(&self) -> bool {
+        self.status.is_at_rest()
     }
 
     /// What went wrong, for a person: why it failed, what is not compensated, why it is paused.
     pub fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|failure| failure.message.as_str());
         let pause = self.pause.as_ref().map(|pause| pause.message.as_str());
-        let parts: Vec<&str> = [failure, self.stuck.as_deref(), pause].into_iter().flatten().collect();
+        let parts: Vec<&str> =
+            [failure, self.failed_compensations.as_deref(), pause].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 

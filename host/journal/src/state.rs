@@ -180,9 +180,9 @@ impl Journal {
         self.row(self.index.compensation(step)?)
     }
 
-    /// The timer of an attempt's timeout.
-    pub fn timeout(&self, scope: Scope) -> Option<&Row> {
-        self.row(self.index.timeout(scope)?)
+    /// The effect of this scope that has no index, such as the timer of an attempt's timeout.
+    pub fn effect_of_scope(&self, scope: Scope) -> Option<&Row> {
+        self.row(self.index.of_scope(scope)?)
     }
 
     /// The place of the last completed step that has a compensation handler: the point to which a
@@ -434,7 +434,7 @@ impl Journal {
             });
         }
         self.run.completed_at = None;
-        self.run.stuck = None;
+        self.run.failed_compensations = None;
         self.change_status(WorkflowStatus::Compensating, None);
         Ok(())
     }
@@ -444,13 +444,15 @@ impl Journal {
         let compensated = self.rows.iter().any(|row| row.is_compensable());
         let cancelled =
             self.run.failure.as_ref().is_some_and(|failure| failure.kind == super::kind::CANCELLED);
-        let stuck: Vec<String> = self.uncompensated().map(|row| self.describe_stuck(row)).collect();
-        let status = if stuck.is_empty() && (compensated || cancelled) {
+        let failed_compensations: Vec<String> =
+            self.uncompensated().map(|row| self.describe_stuck(row)).collect();
+        let status = if failed_compensations.is_empty() && (compensated || cancelled) {
             WorkflowStatus::Compensated
         } else {
             WorkflowStatus::Failed
         };
-        self.run.stuck = (!stuck.is_empty()).then(|| stuck.join("; ").into());
+        self.run.failed_compensations =
+            (!failed_compensations.is_empty()).then(|| failed_compensations.join("; ").into());
         self.finish(status, at);
         Ok(())
     }

@@ -75,6 +75,11 @@ impl WorkflowStatus {
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Compensated | Self::Failed)
     }
+
+    /// Whether a run with this status is final or paused.
+    pub const fn is_at_rest(self) -> bool {
+        self.is_final() || matches!(self, Self::Paused)
+    }
 }
 
 words! {

@@ -4,6 +4,11 @@ use uuid::Uuid;
 
 use super::*;
 
+/// Effects as the host has them; the journal knows none.
+pub(super) const HTTP: EffectKind = EffectKind::new("http");
+pub(super) const SLEEP: EffectKind = EffectKind::new("sleep");
+pub(super) const TIMEOUT: EffectKind = EffectKind::new("timeout");
+
 const LIMITS: SessionLimits = SessionLimits {
     max_calls: 100,
     max_outstanding: 10,
@@ -33,7 +38,7 @@ fn run() -> Run {
         deadline: at(1_000_000),
         wake_at: None,
         failure: None,
-        stuck: None,
+        failed_compensations: None,
         pause: None,
         key: None,
         auth: "{}".into(),
@@ -65,8 +70,7 @@ fn executed(entry: Entry) -> Scope {
 }
 
 fn send(session: &mut Session, scope: Scope, url: &str) -> CallId {
-    let effect =
-        Effect { kind: Kind::Http, name: url.to_owned(), input: format!("\"{url}\""), wake_at: None };
+    let effect = NewEffect { kind: HTTP, name: url.to_owned(), input: format!("\"{url}\""), wake_at: None };
     session.submit(scope, effect, at(2)).expect("the request is submitted")
 }
 
@@ -144,7 +148,11 @@ fn an_interrupted_step_is_entered_again_and_its_finished_calls_are_replayed() {
     assert_eq!(session.next(at(5)).unwrap(), Next::Deliver(first));
     send(&mut session, again, "second");
     assert_eq!(session.next(at(5)).unwrap(), Next::Wait);
-    assert_eq!(session.requests_due().unwrap(), [(3, true)], "the second request is in doubt");
+    assert_eq!(
+        session.effects_due().unwrap(),
+        [DueEffect { seq: 3, may_have_begun: true }],
+        "the second request is in doubt"
+    );
 }
 
 #[test]
@@ -277,7 +285,7 @@ fn foreign_scopes_and_calls_are_refused() {
         session.begin_step(foreign, "a", StepOptions::default(), at(1)),
         Err(SessionError::Guest(GuestError::ForeignScope(_)))
     ));
-    assert!(matches!(session.outcome(77), Err(SessionError::Guest(GuestError::ForeignCall(77)))));
+    assert!(matches!(session.outcome(77, HTTP), Err(SessionError::Guest(GuestError::ForeignCall(77)))));
     assert!(matches!(
         session.begin_compensation(1, at(1)),
         Err(SessionError::Guest(GuestError::NotCompensable(1)))
@@ -334,14 +342,10 @@ fn what_is_discarded_of_a_run_that_the_store_never_had_is_not_its_start() {
 fn a_timer_that_is_asked_for_again_and_again_is_kept_once() {
     let mut session = fresh();
     let scope = executed(step(&mut session, "a", StepOptions::default()));
-    let timeout = || Effect {
-        kind: Kind::Timeout,
-        name: "5ms".to_owned(),
-        input: "5".to_owned(),
-        wake_at: Some(at(5)),
-    };
+    let timeout =
+        || NewEffect { kind: TIMEOUT, name: "5ms".to_owned(), input: "5".to_owned(), wake_at: Some(at(5)) };
     for _ in 0..100 {
-        session.submit_timeout(scope, timeout(), at(1)).unwrap();
+        session.submit_for_scope(scope, timeout(), at(1)).unwrap();
     }
     assert_eq!(session.calls_kept(), 1);
     session.fire(at(5));
@@ -419,7 +423,7 @@ fn a_handler_that_a_rollback_interrupts_sees_the_same_in_the_same_order_before_a
         let seen = [session.next(at(5)).unwrap(), session.next(at(5)).unwrap()];
         assert_eq!(seen, [Next::Deliver(other), Next::Deliver(one)]);
         assert_eq!(session.next(at(5)).unwrap(), Next::Wait);
-        assert_eq!(session.requests_due().unwrap().len(), 1);
+        assert_eq!(session.effects_due().unwrap().len(), 1);
         assert_eq!(answer(session, 6), refunded);
         assert_eq!(session.journal().rows().len(), rows, "nothing new was recorded");
     };
@@ -486,7 +490,7 @@ fn low_level_steps_stand_in_idempotency_keys_by_a_name_that_no_index_can_be() {
     let keys: Vec<String> = journal
         .rows()
         .iter()
-        .filter(|row| row.kind == Kind::Http)
+        .filter(|row| row.kind == Kind::Effect(HTTP))
         .map(|row| journal.idempotency_key(row))
         .collect();
     assert_eq!(keys, ["0:0", "@0:0", "@a%2Fb%3A%0Ac:0"].map(|key| format!("{}:{key}", run().id)));

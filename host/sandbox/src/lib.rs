@@ -22,6 +22,6 @@ mod state;
 pub use compiler::{COMMAND, ChildFailed, Compiler, compile_as_child};
 pub use component::{InvalidComponent, inspect};
 pub use engine::{Component, Described, End, Engine, EngineError};
-pub use host::{Host, Stop};
+pub use host::{Detached, Host, Stop};
 pub use imports::{http, time};
 pub use limits::{EngineLimits, InstanceLimits};

@@ -78,7 +78,9 @@ impl<K: Ord + Clone> CpuPermits<K> {
             if state.free == 0 {
                 return;
             }
-            let Some((_, sender)) = state.waiting.pop_if(|_| true, |sender| !sender.is_closed()) else { return };
+            let Some((_, sender)) = state.waiting.pop_if(|_| true, |sender| !sender.is_closed()) else {
+                return;
+            };
             state.free -= 1;
             drop(state);
             let _ = sender.send(CpuPermit(Arc::clone(self)));

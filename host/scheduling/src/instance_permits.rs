@@ -123,7 +123,11 @@ impl<K: Ord + Clone> InstancePermits<K> {
     /// waits and no permit is free.
     pub fn room(&self) -> usize {
         let state = self.state.lock();
-        if state.free == 0 && state.waiting_runs > 0 { 0 } else { state.free as usize + state.evictable.len() }
+        if state.free == 0 && state.waiting_runs > 0 {
+            0
+        } else {
+            state.free as usize + state.evictable.len()
+        }
     }
 
     /// Declares that the caller's run can leave memory, for as long as the returned value lives.
@@ -156,7 +160,9 @@ impl<K: Ord + Clone> InstancePermits<K> {
             }
             let State { waiting, tenants, .. } = &mut *state;
             let has_room = |tenant: &K| tenants.get(tenant).is_none_or(Account::has_room);
-            let Some((tenant, sender)) = waiting.pop_if(has_room, |sender| !sender.is_closed()) else { return };
+            let Some((tenant, sender)) = waiting.pop_if(has_room, |sender| !sender.is_closed()) else {
+                return;
+            };
             let permit = self.take(&mut state, &tenant);
             drop(state);
             let _ = sender.send(permit);
@@ -171,8 +177,9 @@ impl<K: Ord + Clone> State<K> {
 
     /// The first tenant in turn that waits and may hold one more permit.
     fn next_in_turn(&self) -> Option<&K> {
-        let is_eligible =
-            |tenant: &&K| self.tenants.get(tenant).is_some_and(|account| account.waiting > 0 && account.has_room());
+        let is_eligible = |tenant: &&K| {
+            self.tenants.get(tenant).is_some_and(|account| account.waiting > 0 && account.has_room())
+        };
         self.waiting.tenants().find(is_eligible)
     }
 
@@ -267,7 +274,10 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none());
         assert!(second.asked_to_leave().now_or_never().is_none());
         assert!(first.asked_to_leave().now_or_never().is_some());
-        assert!(permits.evictable(&me).asked_to_leave().now_or_never().is_some(), "a run that becomes evictable now leaves at once");
+        assert!(
+            permits.evictable(&me).asked_to_leave().now_or_never().is_some(),
+            "a run that becomes evictable now leaves at once"
+        );
         drop((first, taken));
         assert!(waiting.now_or_never().flatten().is_some());
         assert_eq!((permits.waiting(), permits.waiting_of(&"me")), (0, 0));
@@ -311,7 +321,10 @@ mod tests {
         let mut waiting = Box::pin(permits.acquire(&one));
         assert!(waiting.as_mut().now_or_never().is_none());
         let theirs = permits.try_acquire(&other).expect("no waiting run could have it");
-        assert!(permits.evictable(&other).asked_to_leave().now_or_never().is_none(), "its permit would help no run");
+        assert!(
+            permits.evictable(&other).asked_to_leave().now_or_never().is_none(),
+            "its permit would help no run"
+        );
         assert!(permits.evictable(&one).asked_to_leave().now_or_never().is_some());
         permits.set_limit(&one, 2);
         assert!(waiting.now_or_never().flatten().is_some());

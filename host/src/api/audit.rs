@@ -7,9 +7,9 @@ use utoipa_axum::routes;
 
 use super::parameters::{Query, page};
 use super::{Api, ApiError, ErrorBody};
-use crate::clock;
-use crate::journal::Timestamp;
 use crate::tenants::{AuditPage, Caller, UsageReport};
+use forge_clock as clock;
+use forge_journal::Timestamp;
 
 /// The longest time that is reported at once: a quarter of hours, of one tenant.
 const MAX_DAYS: i64 = 92;

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
-use crate::secrets::SecretError;
-use crate::store::StoreError;
 use crate::tenants::{Denied, TenantError};
+use forge_egress::secrets::SecretError;
+use forge_store::StoreError;
 
 /// Seconds after which it makes sense to ask again a host that stops or is busy, or whose store takes
 /// no writes.

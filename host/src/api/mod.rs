@@ -78,7 +78,7 @@ pub fn router_until(executor: WorkflowExecutor, closing: CancellationToken) -> R
 impl Api {
     /// Does the work for the caller's tenant.
     fn executor(&self, caller: &Caller) -> WorkflowExecutor {
-        self.host.of(&caller.tenant)
+        self.host.for_tenant(&caller.tenant)
     }
 }
 

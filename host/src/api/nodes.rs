@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Api, ApiError, ErrorBody};
-use crate::store::Node;
+use forge_store::Node;
 
 /// `GET /_api/nodes`.
 pub(super) fn router() -> OpenApiRouter<Api> {

@@ -12,8 +12,8 @@ use super::parameters::{Path, Query, page};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ErrorBody};
 use crate::executor::{RunFilter, RunPage, StepRecord, WorkflowRecord};
-use crate::journal::{RunId, WorkflowStatus};
 use crate::tenants::Caller;
+use forge_journal::{RunId, WorkflowStatus};
 
 /// Lists, shows, cancels, pauses and resumes.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -135,7 +135,7 @@ async fn steps(
 
 /// Cancel a run
 ///
-/// What it did is compensated. Of a run whose compensation failed: what is stuck is tried again.
+/// What it did is compensated. Of a run whose compensation failed: the failed compensations are tried again.
 #[utoipa::path(
     post,
     path = "/_api/runs/{id}/cancel",
@@ -162,7 +162,7 @@ async fn cancel(
 
 /// Resume a run
 ///
-/// Of a paused run: it goes on. Of a run whose compensation failed: what is stuck is tried again.
+/// Of a paused run: it goes on. Of a run whose compensation failed: the failed compensations are tried again.
 #[utoipa::path(
     post,
     path = "/_api/runs/{id}/resume",

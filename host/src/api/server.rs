@@ -12,8 +12,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attentive::attentive;
-
 /// How long a client may take for the head of a request, from the last answer on: one that says nothing for longer
 /// than this finds its connection closed.
 const HEAD: Duration = Duration::from_secs(120);
@@ -37,7 +35,7 @@ async fn serve_patiently(
         match accepted {
             Ok((stream, _)) => {
                 let answering = answer(stream, patience, router.clone(), closing.clone());
-                connections.spawn(attentive(answering));
+                connections.spawn(answering);
             }
             // Of the one connection, which is gone.
             Err(error) if is_of_connection(&error) => {}

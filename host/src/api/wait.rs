@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::{Api, ApiError};
 use crate::executor::{ExecutorError, WorkflowRecord};
-use crate::journal::RunId;
 use crate::tenants::Caller;
+use forge_journal::RunId;
 
 /// The longest that a request may wait: proxies on the way give up on what is silent for longer.
 pub const MAX_WAIT: Duration = Duration::from_secs(300);

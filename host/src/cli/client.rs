@@ -15,11 +15,11 @@ use crate::api::{
     Steps, TENANT, TenantList, Workflows,
 };
 use crate::executor::{RunPage, WorkflowRecord};
-use crate::journal::RunId;
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::tenants::{
     ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
 };
+use forge_journal::RunId;
 
 /// A server that does not accept a connection within this is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::engine;
+use forge_sandbox as engine;
 
 /// The arguments of `forge compile-component`.
 #[derive(Debug, clap::Args)]

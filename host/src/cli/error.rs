@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::text::printable;
 use crate::api::ErrorDetail;
-use crate::journal::{RunId, WorkflowStatus};
+use forge_journal::{RunId, WorkflowStatus};
 
 /// What the exit code says. `forge --help` lists them; they do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

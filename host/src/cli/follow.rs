@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::{CliError, output};
 use crate::executor::WorkflowRecord;
-use crate::journal::{RunId, WorkflowStatus};
+use forge_journal::{RunId, WorkflowStatus};
 
 /// How long a server may be away before we give up. It restarts in less.
 const PATIENCE: Duration = Duration::from_secs(60);

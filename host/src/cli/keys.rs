@@ -4,9 +4,10 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::{CliError, Context, output, text};
-use crate::clock;
 use crate::config::Database;
-use crate::tenants::{ApiKey, Caller, CreatedKey, DEFAULT_TENANT, NewKey, Role, Tenants};
+use crate::tenants::{ApiKey, Caller, CreatedKey, NewKey, Role, Tenants};
+use forge_clock as clock;
+use forge_journal::DEFAULT_TENANT;
 
 /// The arguments of `forge keys`.
 #[derive(Debug, clap::Args)]
@@ -99,7 +100,7 @@ async fn create(create: Create, context: &Context) -> Result<CreatedKey, CliErro
     let tenant: Arc<str> = context.tenant.as_deref().unwrap_or(DEFAULT_TENANT).into();
     let by = Caller::local(Arc::clone(&tenant));
     let of = (!host).then_some(&*tenant);
-    let tenants = Tenants::of_store(Arc::clone(&store)).map_err(anyhow::Error::from)?;
+    let tenants = Tenants::for_store(Arc::clone(&store)).map_err(anyhow::Error::from)?;
     let created = tenants.create_key(of, new, &by).await;
     store.close().await;
     Ok(created.map_err(anyhow::Error::from)?)

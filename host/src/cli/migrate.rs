@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::{CliError, Context, output};
 use crate::config::Database;
-use crate::store;
+use forge_store as store;
 
 /// The arguments of `forge migrate`.
 #[derive(Debug, clap::Args)]

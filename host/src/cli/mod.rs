@@ -39,7 +39,7 @@ pub use error::{CliError, ExitStatus};
 use client::Client;
 
 use crate::config::{Database, NodeConfig};
-use crate::store::{self, Store};
+use forge_store::{self, Store};
 
 /// Where `forge serve` listens unless it is told otherwise.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
@@ -162,7 +162,7 @@ impl Context {
 async fn open_aside(database: &Database) -> Result<Arc<dyn Store>, CliError> {
     let name = format!("forge {}", std::process::id());
     let node = NodeConfig { name, ..NodeConfig::default() };
-    Ok(store::open(database, &node).await.map_err(anyhow::Error::from)?)
+    Ok(forge_store::open(database, &node).await.map_err(anyhow::Error::from)?)
 }
 
 impl Cli {

@@ -1,5 +1,5 @@
 use super::{CliError, Context, output, text};
-use crate::store::Node;
+use forge_store::Node;
 
 /// The arguments of `forge nodes`.
 #[derive(Debug, clap::Args)]

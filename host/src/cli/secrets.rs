@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::{CliError, Context, output, text};
-use crate::secrets::KeyRing;
 use crate::tenants::{NewSecret, SecretInfo};
+use forge_egress::secrets::KeyRing;
 
 /// The most that is read: a value has 64 KiB at most.
 const MOST: u64 = 1 << 20;

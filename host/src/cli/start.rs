@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{CliError, Context, follow, input, output};
 use crate::api::StartBody;
-use crate::journal::RunId;
+use forge_journal::RunId;
 
 /// The arguments of `forge start`.
 #[derive(Debug, clap::Args)]

@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{CliError, Context, output, text};
-use crate::store::directory::Amounts;
 use crate::tenants::UsageReport;
+use forge_store::directory::Amounts;
 
 /// The arguments of `forge usage`.
 #[derive(Debug, clap::Args)]

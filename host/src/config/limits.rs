@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::TenantLimits;
-use crate::journal::RetryPolicy;
+use forge_journal::RetryPolicy;
+use forge_sandbox::EngineLimits;
 
 /// What bounds guests, requests and the host. Every limit can be set; `forge serve`
 /// has flags for those that operators want.
@@ -30,10 +31,6 @@ pub struct Limits {
     /// Bytes of journal that may wait for the disk; when it is slower than the runs, the runs wait. One tenant may
     /// have half of it. Default 64 MiB: far more than one commit takes.
     pub write_queue_bytes: usize,
-    /// For how long after a commit the machine's cores are kept awake, so that neither the disk's answer nor that of a
-    /// server finds them asleep. Zero: not at all, and so it is with more than 8 cores, of which few are needed. Default
-    /// 2 ms: several steps with a request each, because whoever looks whether the time is over is in their way.
-    pub stay_awake: Duration,
     /// How long the host waits before it tries again to work with a store that failed. Default 1 s.
     pub store_retry: Duration,
 }
@@ -50,8 +47,20 @@ impl Default for Limits {
             leave_patience: Duration::from_secs(3),
             compensation_retry: RetryPolicy { max_attempts: 5, backoff_ms: 1_000, max_backoff_ms: 60_000 },
             write_queue_bytes: 64 << 20,
-            stay_awake: Duration::from_millis(2),
             store_retry: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Limits {
+    /// The limits of the sandbox's engine.
+    pub(crate) fn engine(&self) -> EngineLimits {
+        EngineLimits {
+            live_instances: self.live_instances,
+            instance: self.tenant.instance(),
+            fuel_for_describe: self.fuel_for_describe,
+            compile_time: self.compile_time,
+            compile_memory: self.compile_memory,
         }
     }
 }

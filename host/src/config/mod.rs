@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::egress::Policy;
-use crate::secrets::KeyRing;
+use forge_egress::Policy;
+use forge_egress::secrets::KeyRing;
 
 pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;

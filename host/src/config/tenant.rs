@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use forge_egress::EgressLimits;
+use forge_sandbox::InstanceLimits;
 use serde::{Deserialize, Serialize};
 
 /// What a limit counts.
@@ -128,6 +130,27 @@ tenant_limits! {
 impl TenantLimits {
     /// More calls than this no run may make: a store has room for twice as many, for as many compensations.
     pub const MOST_CALLS_PER_RUN: u64 = (1 << 23) - 1;
+
+    /// The limits of one instance of this tenant.
+    pub(crate) fn instance(&self) -> InstanceLimits {
+        InstanceLimits {
+            fuel_per_activation: self.fuel_per_activation,
+            fuel_per_run: self.fuel_per_run,
+            memory_bytes: self.memory_bytes,
+            table_elements: self.table_elements,
+            payload_bytes: self.payload_bytes,
+            log_bytes_per_run: self.log_bytes_per_run,
+        }
+    }
+
+    /// The limits of this tenant's requests.
+    pub(crate) fn egress(&self) -> EgressLimits {
+        EgressLimits {
+            http_timeout_ms: self.http_timeout_ms,
+            http_requests: self.http_requests,
+            response_bytes: self.response_bytes,
+        }
+    }
 
     /// The limits with some of them changed.
     ///

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::activation::{Command, Reply};
 use super::{ExecutorError, WorkflowExecutor};
-use crate::engine::{Command, Reply};
-use crate::journal::{Event, Failure, Journal, Pause, PauseReason, RunId, WorkflowStatus, kind};
-use crate::store::Ask;
+use forge_journal::{Event, Failure, Journal, Pause, PauseReason, RunId, WorkflowStatus, kind};
+use forge_store::RemoteCommand;
 
 impl WorkflowExecutor {
     /// Rolls a run back: runs the compensations of its completed steps, the last first. Returns
@@ -15,7 +15,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn cancel(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask_as_tenant(run, Ask::Cancel).await
+        self.steer(run, RemoteCommand::Cancel).await
     }
 
     /// Lets a paused run go on, and tries failed compensations again. Changes nothing on a run
@@ -24,7 +24,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn resume(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask_as_tenant(run, Ask::Resume).await
+        self.steer(run, RemoteCommand::Resume).await
     }
 
     /// Stops a run until it is resumed. Returns when it has stopped.
@@ -32,13 +32,13 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn pause(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.ask_as_tenant(run, Ask::Pause).await
+        self.steer(run, RemoteCommand::Pause).await
     }
 
-    /// Asks it of one of this tenant's runs.
-    async fn ask_as_tenant(&self, run: RunId, ask: Ask) -> Result<(), ExecutorError> {
+    /// Steers one of this tenant's runs.
+    async fn steer(&self, run: RunId, command: RemoteCommand) -> Result<(), ExecutorError> {
         self.check(run).await?;
-        self.ask(run, &self.tenant, ask).await
+        self.send_command(run, &self.tenant, command).await
     }
 
     /// Whether there is such a run of this tenant.
@@ -49,57 +49,46 @@ impl WorkflowExecutor {
         if self.tenant_of(run).await? == self.tenant { Ok(()) } else { Err(ExecutorError::UnknownRun(run)) }
     }
 
-    /// Whose a run is.
+    /// The tenant of a run.
     pub(super) async fn tenant_of(&self, run: RunId) -> Result<Arc<str>, ExecutorError> {
         Ok(self.inner.store.run(run).await?.ok_or(ExecutorError::UnknownRun(run))?.tenant)
     }
 
-    /// Asks the run's task, if the run is executed here.
+    /// Sends a command to the run's task, if the run is executed here.
     ///
     /// # Errors
     /// [`ExecutorError::Elsewhere`] if it is not.
-    pub(super) async fn ask_here(
+    pub(super) async fn command_here(
         &self,
         run: RunId,
         tenant: &Arc<str>,
-        ask: Ask,
+        command: RemoteCommand,
     ) -> Result<(), ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
             return Err(ExecutorError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
-        self.drive(run, tenant, None, Some(ask.command(reply)));
+        self.spawn(run, tenant, None, Some(Command::new(command, reply)));
         // The task answers, unless the host stops.
         answer.await.unwrap_or(Err(ExecutorError::ShuttingDown))
     }
 }
 
-impl Ask {
-    /// What was asked, as a participle.
-    pub(super) fn participle(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancelled",
-            Self::Pause => "paused",
-            Self::Resume => "resumed",
-        }
-    }
-
-    fn command(self, reply: Reply) -> Command {
-        match self {
-            Self::Cancel => Command::Cancel(reply),
-            Self::Pause => Command::Pause(reply),
-            Self::Resume => Command::Resume(reply),
-        }
-    }
-}
-
 impl Command {
+    fn new(command: RemoteCommand, reply: Reply) -> Self {
+        match command {
+            RemoteCommand::Cancel => Self::Cancel(reply),
+            RemoteCommand::Pause => Self::Pause(reply),
+            RemoteCommand::Resume => Self::Resume(reply),
+        }
+    }
+
     /// What was asked, as a participle.
     pub(super) fn participle(&self) -> &'static str {
         match self {
-            Self::Cancel(_) => Ask::Cancel,
-            Self::Pause(_) => Ask::Pause,
-            Self::Resume(_) => Ask::Resume,
+            Self::Cancel(_) => RemoteCommand::Cancel,
+            Self::Pause(_) => RemoteCommand::Pause,
+            Self::Resume(_) => RemoteCommand::Resume,
         }
         .participle()
     }

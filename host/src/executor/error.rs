@@ -1,9 +1,9 @@
-use crate::egress::EgressError;
-use crate::engine::EngineError;
-use crate::journal::{RunId, WorkflowStatus};
 use crate::registry::RegistryError;
-use crate::store::StoreError;
 use crate::tenants::TenantError;
+use forge_egress::EgressError;
+use forge_journal::{RunId, WorkflowStatus};
+use forge_sandbox::EngineError;
+use forge_store::StoreError;
 
 /// Why the executor did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::journal::RunId;
-use crate::store::{Epoch, Store, StoreError, Taken};
+use forge_journal::RunId;
+use forge_store::{Acquired, Epoch, Store, StoreError};
 
 /// Runs that are read at once: enough that the way to the database no longer shows, few enough that
 /// those that are read first need not wait for long.
 const BATCH: usize = 64;
 
-type Answer = Result<Taken, StoreError>;
+type Answer = Result<Acquired, StoreError>;
 
 /// Somebody who wants a run.
 struct Request {
@@ -47,7 +47,7 @@ async fn load(store: Arc<dyn Store>, mut asked: mpsc::UnboundedReceiver<Request>
         for requests in batch.chunk_by(|a, b| a.epoch == b.epoch) {
             let Some(Request { epoch, .. }) = requests.first() else { continue };
             let runs: Vec<RunId> = requests.iter().map(|request| request.run).collect();
-            answers.extend(match store.take(*epoch, &runs).await {
+            answers.extend(match store.acquire(*epoch, &runs).await {
                 Ok(answers) => answers,
                 Err(error) => runs.iter().map(|_| Err(error.clone())).collect(),
             });

@@ -3,21 +3,23 @@
 //! Each run that is not over has one task ([`drive`]), and only that task changes it. What others
 //! ask of it (cancel, pause, resume) reaches it as a [`Command`].
 
-mod alarms;
+mod activation;
+mod cluster;
 mod command;
-mod drive;
+mod effects;
 mod error;
 mod loader;
-mod nodes;
 mod query;
 mod record;
-mod slots;
+mod run_task;
 mod start;
+mod timer_queue;
 mod waiters;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -25,24 +27,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use error::{ExecutorError, OpenError};
-pub use record::{
-    Health, HealthDetails, HealthStatus, RunFilter, RunPage, RunSummary, StepRecord, WorkflowRecord,
-};
-pub use slots::{Parked, Slot, Slots};
+pub use forge_store::{RunFilter, RunSummary};
+pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, WorkflowRecord};
 pub use start::{StartRequest, Started};
 
-use self::alarms::Alarms;
+use self::activation::Command;
 use self::loader::Loader;
+use self::timer_queue::TimerQueue;
 use self::waiters::Waiters;
-use crate::attentive::attentive;
 use crate::config::{Config, Limits};
-use crate::egress::{Policy, Tls};
-use crate::engine::{Command, Compiler, Engine};
-use crate::journal::{Journal, RunId};
-use crate::registry::WorkflowRegistry;
-use crate::secrets::KeyRing;
-use crate::store::{self, Nodes, Objects, RunWriter, Store, Writer};
-use crate::tenants::{DEFAULT_TENANT, Tenants};
+use crate::registry::{Objects, WorkflowRegistry};
+use crate::tenants::Tenants;
+use forge_egress::secrets::KeyRing;
+use forge_egress::{Policy, Tls};
+use forge_journal::{DEFAULT_TENANT, Journal, RunId};
+use forge_sandbox::{Compiler, Engine};
+use forge_scheduling::{CpuPermits, InstancePermits};
+use forge_store::{Feed, Nodes, RunWriter, Store, Writer};
 
 /// Executes workflows durably, for one tenant: its runs and workflows are all that there is. Cheap to clone; all clones
 /// are the same executor.
@@ -60,12 +61,15 @@ struct Inner {
     tenants: Arc<Tenants>,
     limits: Arc<Limits>,
     loader: Loader,
-    /// Places for instances in memory.
-    slots: Arc<Slots>,
+    /// The permits for instances in memory.
+    instances: Arc<InstancePermits<Arc<str>>>,
+    /// The permits of guests that compute a lot.
+    cpu: Arc<CpuPermits<Arc<str>>>,
+    feed: Arc<Feed>,
     /// Runs that have a task. Never iterated.
     runs: Mutex<HashMap<RunId, Handle>>,
     waiters: Arc<Waiters>,
-    alarms: Arc<Alarms>,
+    timers: Arc<TimerQueue>,
     tasks: TaskTracker,
     /// Cancelled when this node's epoch is over: what it has in memory is others' then.
     tenure: Mutex<CancellationToken>,
@@ -88,7 +92,7 @@ impl WorkflowExecutor {
         let Config { database, components, node, egress, secret_keys, limits, module_cache, compiler } =
             config;
         let objects = components.as_ref().map(Objects::open).transpose()?;
-        let store = store::open(&database, &node).await?;
+        let store = forge_store::open(&database, &node).await?;
         let compiler = compiler.map_or(Compiler::InProcess, |program| Compiler::Child {
             program,
             time: limits.compile_time,
@@ -119,15 +123,16 @@ impl WorkflowExecutor {
         compiler: Compiler,
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
-        let engine = Arc::new(Engine::new(Arc::clone(&limits), module_cache, compiler)?);
-        let slots = Slots::new(limits.live_instances);
+        let engine = Arc::new(Engine::new(limits.engine(), module_cache, compiler)?);
+        let instances = InstancePermits::new(limits.live_instances);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let tenants = Tenants::new(
             Arc::clone(&store),
             Arc::clone(&limits),
             egress,
             secret_keys,
             Tls::new()?,
-            Arc::clone(&slots),
+            Arc::clone(&instances),
         );
         let tenants = Arc::new(tenants);
         // What is wrong with it is said at once, and not to whoever starts a run first.
@@ -135,18 +140,23 @@ impl WorkflowExecutor {
         let registry =
             WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&tenants));
         let shutdown = CancellationToken::new();
+        let (feed, waiters) = (Arc::<Feed>::default(), Arc::<Waiters>::default());
+        feed.subscribe(Arc::clone(&waiters) as _);
+        feed.subscribe(Arc::clone(&tenants) as _);
         let inner = Inner {
-            writer: Writer::new(Arc::clone(&store), limits.write_queue_bytes, limits.stay_awake)?,
+            writer: Writer::new(Arc::clone(&store), Arc::clone(&feed), limits.write_queue_bytes),
             loader: Loader::new(Arc::clone(&store)),
-            slots,
+            instances,
+            cpu: CpuPermits::new(threads),
+            feed,
             store,
             registry,
             engine,
             tenants,
             limits,
             runs: Mutex::default(),
-            waiters: Arc::default(),
-            alarms: Arc::default(),
+            waiters,
+            timers: Arc::default(),
             tasks: TaskTracker::new(),
             tenure: Mutex::new(shutdown.child_token()),
             replaced: CancellationToken::new(),
@@ -158,17 +168,17 @@ impl WorkflowExecutor {
             tracing::info!(runs = unfinished, "unfinished runs go on");
         }
         let inner = &executor.inner;
-        let ringing = Arc::clone(&inner.alarms).ring(Arc::downgrade(inner), inner.shutdown.clone());
+        let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
         inner.tasks.spawn(Arc::clone(&inner.tenants).keep_accounts(inner.shutdown.clone()));
         if let Some(notices) = inner.store.nodes().and_then(Nodes::listen) {
-            inner.tasks.spawn(nodes::attend(Arc::downgrade(inner), notices, inner.shutdown.clone()));
+            inner.tasks.spawn(cluster::follow(Arc::downgrade(inner), notices, inner.shutdown.clone()));
         }
         Ok(executor)
     }
 
     /// The same for another tenant, which need not exist.
-    pub fn of(&self, tenant: &Arc<str>) -> Self {
+    pub fn for_tenant(&self, tenant: &Arc<str>) -> Self {
         Self { inner: Arc::clone(&self.inner), tenant: Arc::clone(tenant) }
     }
 
@@ -184,7 +194,7 @@ impl WorkflowExecutor {
 
     /// The tenant's registry of workflows.
     pub fn registry(&self) -> WorkflowRegistry {
-        self.inner.registry.of(&self.tenant)
+        self.inner.registry.for_tenant(&self.tenant)
     }
 
     /// What bounds guests, requests and the host.
@@ -202,7 +212,7 @@ impl WorkflowExecutor {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 active_runs: unfinished.unwrap_or(0),
                 // Who waits for a place has none of its journal in memory.
-                runs_in_memory: self.inner.runs().len().saturating_sub(self.inner.slots.waiting()),
+                runs_in_memory: self.inner.runs().len().saturating_sub(self.inner.instances.waiting()),
                 error: error.map(|error| error.to_string()),
             }),
         }
@@ -224,7 +234,7 @@ impl WorkflowExecutor {
 
     /// Gives a run a task, unless it has one. With `command`, the task does that first. With
     /// `begun`, the run is in memory already.
-    fn drive(
+    fn spawn(
         &self,
         run: RunId,
         tenant: &Arc<str>,
@@ -248,24 +258,24 @@ impl WorkflowExecutor {
         }
         runs.insert(run, Handle { commands });
         drop(runs);
-        let task = drive::Drive::new(Arc::clone(&self.inner), run, Arc::clone(tenant), begun, queue);
-        self.inner.tasks.spawn(attentive(task.run()));
+        let task = run_task::RunTask::new(Arc::clone(&self.inner), run, Arc::clone(tenant), begun, queue);
+        self.inner.tasks.spawn(Box::pin(task.run()));
     }
 }
 
 impl Inner {
     /// For the writes of an activation of this run that begins now.
     fn writer_for(&self, run: RunId, tenant: &Arc<str>) -> RunWriter {
-        self.writer.for_run(self.store.epoch(), run, &self.tenants.account(tenant))
+        self.writer.for_run(self.store.epoch(), run, tenant)
     }
 
     /// Cancelled when the epoch of now is over, or the host stops.
     fn tenure(&self) -> CancellationToken {
-        self.tenure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tenure.lock().clone()
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Handle>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock()
     }
 }
 

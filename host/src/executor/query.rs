@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::waiters::Waiter;
 use super::{ExecutorError, RunFilter, RunPage, StepRecord, WorkflowExecutor, WorkflowRecord};
-use crate::journal::{Kind, Row, Run, RunId, StepStatus, WorkflowStatus};
-use crate::store::Loaded;
+use forge_journal::{Kind, Row, Run, RunId, StepStatus, WorkflowStatus};
+use forge_store::Loaded;
 
 /// Runs in a page if nothing is said.
 const PAGE: u32 = 50;
@@ -43,17 +43,18 @@ impl WorkflowExecutor {
     ) -> Result<WorkflowRecord, ExecutorError> {
         let mut waiter = self.inner.waiters.wait_for(run);
         let record = self.status(run).await?;
-        if record.status.is_final() || record.status == WorkflowStatus::Paused {
+        if record.status.is_at_rest() {
             return Ok(record);
         }
-        match self.rested(run, &mut waiter, patience).await {
+        match self.at_rest(run, &mut waiter, patience).await {
             Some(record) => Ok(record),
             None => self.status(run).await,
         }
     }
 
-    /// A run when it comes to rest; `None` if `patience` completes before that, or the host stops.
-    pub(super) async fn rested(
+    /// Completes when a run is at rest, `patience` completes, or the host stops. Returns the record of a run that is at
+    /// rest, if it need not be read.
+    pub(super) async fn at_rest(
         &self,
         run: RunId,
         waiter: &mut Waiter,
@@ -61,36 +62,23 @@ impl WorkflowExecutor {
     ) -> Option<WorkflowRecord> {
         tokio::select! {
             biased;
-            record = self.rested_here(waiter, patience) => record,
-            record = self.rested_elsewhere(run) => Some(record),
-        }
-    }
-
-    /// The same of a run that is executed here.
-    pub(super) async fn rested_here(
-        &self,
-        waiter: &mut Waiter,
-        patience: impl Future<Output = ()>,
-    ) -> Option<WorkflowRecord> {
-        tokio::select! {
-            biased;
-            rested = waiter.rested() => rested.map(Arc::unwrap_or_clone),
+            record = waiter.at_rest() => record.map(Arc::unwrap_or_clone),
             () = patience => None,
             () = self.inner.shutdown.cancelled() => None,
+            never = self.follow_elsewhere(run) => never,
         }
     }
 
     /// One of this tenant's runs.
     async fn read(&self, run: RunId) -> Result<(Run, Vec<Row>), ExecutorError> {
-        let (found, rows) = self.read_any(run).await?;
-        if found.tenant == self.tenant { Ok((found, rows)) } else { Err(ExecutorError::UnknownRun(run)) }
+        let Loaded { run: found, rows } = self.read_any(run).await?;
+        if found.tenant == self.tenant { Ok((found, rows?)) } else { Err(ExecutorError::UnknownRun(run)) }
     }
 
     /// A run, whosever it is.
-    pub(super) async fn read_any(&self, run: RunId) -> Result<(Run, Vec<Row>), ExecutorError> {
+    pub(super) async fn read_any(&self, run: RunId) -> Result<Loaded, ExecutorError> {
         let loaded = self.inner.store.load(&[run]).await?.pop();
-        let Loaded { run, rows } = loaded.transpose()?.flatten().ok_or(ExecutorError::UnknownRun(run))?;
-        Ok((run, rows?))
+        loaded.transpose()?.flatten().ok_or(ExecutorError::UnknownRun(run))
     }
 
     /// All journaled calls of a run, in order of their beginning.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::journal::{Kind, PauseReason, StepStatus, WorkflowStatus};
+use super::RunSummary;
+use forge_journal::{Kind, PauseReason, StepStatus, WorkflowStatus};
 
 /// A run (spec: *WorkflowRecord*, and what Forge adds).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -49,25 +50,6 @@ pub struct WorkflowRecord {
     pub fuel: u64,
 }
 
-/// A run in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct RunSummary {
-    /// Its id.
-    pub id: Uuid,
-    /// The workflow's name.
-    pub workflow_name: String,
-    /// The version it runs with.
-    pub version: u32,
-    /// Its status.
-    pub status: WorkflowStatus,
-    /// When it was started.
-    pub started_at: DateTime<Utc>,
-    /// When it became final.
-    pub completed_at: Option<DateTime<Utc>>,
-    /// What went wrong, for a person.
-    pub error: Option<String>,
-}
-
 /// A page of runs, the newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RunPage {
@@ -75,19 +57,6 @@ pub struct RunPage {
     pub runs: Vec<RunSummary>,
     /// Give this as `cursor` to get the next page; absent on the last.
     pub next_cursor: Option<Uuid>,
-}
-
-/// Which runs to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunFilter {
-    /// Only those of this workflow.
-    pub workflow: Option<String>,
-    /// Only those with this status.
-    pub status: Option<WorkflowStatus>,
-    /// At most so many; 0 means 50, and 500 is the most.
-    pub limit: u32,
-    /// Only those before this one.
-    pub cursor: Option<Uuid>,
 }
 
 /// One journaled call of a run: a step, or something inside of one.
@@ -100,7 +69,8 @@ pub struct StepRecord {
     pub parent: Option<u64>,
     /// The attempt of the parent that it belongs to.
     pub parent_attempt: Option<u32>,
-    /// What it is.
+    /// What it is: `step`, `compensation`, `time`, or an effect, such as `http` or `sleep`.
+    #[schema(value_type = String)]
     pub kind: Kind,
     /// Its name; unique in the run for steps.
     pub step_name: String,

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use tokio::task::JoinError;
 
 use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
-use crate::clock;
 use crate::config::size;
-use crate::journal::{Journal, Run, RunId, WorkflowStatus};
-use crate::store::{RunWriter, StoreError, Written};
 use crate::tenants::{Admitted, Tenant};
+use forge_clock as clock;
+use forge_journal::{Journal, Run, RunId, WorkflowStatus};
+use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
 const KEY: std::ops::RangeInclusive<usize> = 1..=255;
@@ -105,7 +105,7 @@ impl WorkflowExecutor {
         let (run, writer) = self.begin(run, admitted);
         let record = tokio::select! {
             biased;
-            record = self.rested(run, &mut waiter, patience) => record,
+            record = self.at_rest(run, &mut waiter, patience) => record,
             error = writer.lost_its_start() => return Err(error.into()),
         };
         if record.is_none() {
@@ -140,7 +140,7 @@ impl WorkflowExecutor {
         }
         let queue = tenant.limits.start_queue;
         let admitted = tenant.account.admit(size(queue));
-        let waiting = self.inner.slots.waiting_of(&self.tenant);
+        let waiting = self.inner.instances.waiting_of(&self.tenant);
         match admitted.filter(|_| waiting < size(queue)) {
             Some(admitted) => Ok((tenant, admitted)),
             None => Err(busy("start_queue", queue)),
@@ -149,15 +149,15 @@ impl WorkflowExecutor {
 
     /// Whether another node may have a place sooner.
     fn is_crowded(&self) -> bool {
-        self.inner.store.nodes().is_some() && self.inner.slots.is_crowded(&self.tenant)
+        self.inner.store.nodes().is_some() && self.inner.instances.is_crowded(&self.tenant)
     }
 
     /// Lets a new run go on. Its first changes, which the writer given back waits for, are its start.
     fn begin(&self, run: Run, start: Admitted) -> (RunId, RunWriter) {
         let id = run.id;
         let writer = self.inner.writer_for(id, &self.tenant);
-        writer.keep_place(start);
-        self.drive(id, &self.tenant, Some((Journal::unsaved(run), writer.clone())), None);
+        writer.admit(start);
+        self.spawn(id, &self.tenant, Some((Journal::unsaved(run), writer.clone())), None);
         (id, writer)
     }
 
@@ -195,11 +195,11 @@ impl WorkflowExecutor {
     /// Makes a new run durable, and lets it begin here, unless another node may have a place sooner.
     async fn write_start(&self, run: Run, start: Admitted) -> Result<Written, StoreError> {
         let writer = self.inner.writer_for(run.id, &self.tenant);
-        writer.keep_place(start);
+        writer.admit(start);
         let crowded = self.is_crowded();
         let written = writer.start(run.clone(), crowded).await?;
         if matches!(written, Written::Done) && !crowded {
-            self.drive(run.id, &self.tenant, Some((Journal::new(run), writer)), None);
+            self.spawn(run.id, &self.tenant, Some((Journal::new(run), writer)), None);
         }
         Ok(written)
     }
@@ -230,7 +230,7 @@ impl WorkflowExecutor {
             deadline: started_at.plus(info.timeout_ms),
             wake_at: None,
             failure: None,
-            stuck: None,
+            failed_compensations: None,
             pause: None,
             key: request.key.as_deref().map(Into::into),
             auth: request.auth.to_string().into(),

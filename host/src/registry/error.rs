@@ -1,5 +1,5 @@
-use crate::store::StoreError;
 use crate::tenants::TenantError;
+use forge_store::StoreError;
 
 /// Why a component or a version was refused.
 #[derive(Debug, Clone, thiserror::Error)]

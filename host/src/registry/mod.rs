@@ -2,22 +2,30 @@
 
 mod error;
 mod info;
+#[cfg(feature = "object-store")]
+mod objects;
+#[cfg(not(feature = "object-store"))]
+#[path = "no_objects.rs"]
+mod objects;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
 pub use error::RegistryError;
 pub use info::{Registered, WorkflowInfo, WorkflowVersions};
+pub use objects::Objects;
 
-use crate::clock;
 use crate::config;
-use crate::engine::{Described, Engine, InvalidComponent, Module};
-use crate::store::{Objects, Store, StoreError, VersionRow};
-use crate::tenants::{DEFAULT_TENANT, Tenant, TenantError, Tenants};
+use crate::tenants::{Tenant, TenantError, Tenants};
+use forge_clock as clock;
+use forge_journal::DEFAULT_TENANT;
+use forge_sandbox::{Component, Described, Engine, InvalidComponent};
+use forge_store::{Store, StoreError, VersionRow};
 
 /// Bytes of a workflow's name: what the spec's column holds.
 const NAME: usize = 255;
@@ -38,7 +46,7 @@ struct Shared {
     engine: Arc<Engine>,
     tenants: Arc<Tenants>,
     /// Compiled components by digest. Never iterated.
-    modules: Mutex<HashMap<Arc<str>, Arc<OnceCell<Module>>>>,
+    components: Mutex<HashMap<Arc<str>, Arc<OnceCell<Component>>>>,
     known: Mutex<Known>,
     /// One component is compiled at a time: the other cores are for the runs.
     compiling: Arc<Semaphore>,
@@ -72,7 +80,7 @@ impl WorkflowRegistry {
             objects,
             engine,
             tenants,
-            modules: Mutex::default(),
+            components: Mutex::default(),
             known: Mutex::default(),
             compiling: Arc::new(Semaphore::new(1)),
         };
@@ -80,7 +88,7 @@ impl WorkflowRegistry {
     }
 
     /// The same for another tenant.
-    pub fn of(&self, tenant: &Arc<str>) -> Self {
+    pub fn for_tenant(&self, tenant: &Arc<str>) -> Self {
         Self { shared: Arc::clone(&self.shared), tenant: Arc::clone(tenant) }
     }
 
@@ -104,8 +112,8 @@ impl WorkflowRegistry {
             return Ok(Registered { digest, workflows: existing, created: false });
         }
         self.check_versions(&tenant, 1).await?;
-        let module = self.shared.compile(&digest, component.to_vec()).await?;
-        let described = self.shared.engine.describe(&module).await?;
+        let compiled = self.shared.compile(&digest, component.to_vec()).await?;
+        let described = self.shared.engine.describe(&compiled).await?;
         check_described(&described)?;
         self.check_versions(&tenant, described.len()).await?;
         let created_at = clock::now();
@@ -125,7 +133,7 @@ impl WorkflowRegistry {
         // Whoever asks may go away in the middle. What is registered then must be known here all the same.
         let (registry, component) = (self.clone(), component.to_vec());
         let published =
-            tokio::spawn(async move { registry.publish(digest, &component, module, versions).await });
+            tokio::spawn(async move { registry.publish(digest, &component, compiled, versions).await });
         published.await.unwrap_or_else(|error| {
             tracing::error!(%error, "registering a component broke off");
             Err(StoreError::Closed.into())
@@ -137,7 +145,7 @@ impl WorkflowRegistry {
         &self,
         digest: String,
         component: &[u8],
-        module: Module,
+        compiled: Component,
         versions: Vec<VersionRow>,
     ) -> Result<Registered, RegistryError> {
         let inline = match &self.shared.objects {
@@ -156,8 +164,8 @@ impl WorkflowRegistry {
             return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
         }
         // It is compiled already: neither the first run nor the next start of the host need wait for that.
-        self.shared.keep(&digest, &module).await;
-        let _ = self.shared.cell(&digest).set(module);
+        self.shared.keep(&digest, &compiled).await;
+        let _ = self.shared.cell(&digest).set(compiled);
         Ok(Registered { workflows: self.versions_of(&digest).await?, digest, created: true })
     }
 
@@ -247,13 +255,13 @@ impl WorkflowRegistry {
     }
 
     /// The component with this digest, if it is compiled and in memory.
-    pub(crate) fn compiled(&self, digest: &Arc<str>) -> Option<Module> {
+    pub(crate) fn compiled(&self, digest: &Arc<str>) -> Option<Component> {
         self.shared.cell(digest).get().cloned()
     }
 
     /// The component with this digest, compiled.
-    pub(crate) async fn module(&self, digest: &Arc<str>) -> Result<Module, RegistryError> {
-        self.shared.module(digest).await
+    pub(crate) async fn component(&self, digest: &Arc<str>) -> Result<Component, RegistryError> {
+        self.shared.compiled(digest).await
     }
 
     /// Another node has changed something: what is known is read again.
@@ -292,9 +300,9 @@ impl WorkflowRegistry {
 
 impl Shared {
     /// The component with this digest, compiled.
-    async fn module(&self, digest: &Arc<str>) -> Result<Module, RegistryError> {
+    async fn compiled(&self, digest: &Arc<str>) -> Result<Component, RegistryError> {
         let cell = self.cell(digest);
-        let module = cell
+        let compiled = cell
             .get_or_try_init(|| async {
                 let missing = || {
                     RegistryError::InvalidComponent(format!(
@@ -302,12 +310,12 @@ impl Shared {
                     ))
                 };
                 let component = self.component(digest).await?.ok_or_else(missing)?;
-                let module = self.compile(digest, component).await?;
-                self.keep(digest, &module).await;
-                Ok::<_, RegistryError>(module)
+                let compiled = self.compile(digest, component).await?;
+                self.keep(digest, &compiled).await;
+                Ok::<_, RegistryError>(compiled)
             })
             .await?;
-        Ok(module.clone())
+        Ok(compiled.clone())
     }
 
     /// The bytes of a component, from wherever they are: both, if it was moved.
@@ -324,16 +332,16 @@ impl Shared {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
-    fn cell(&self, digest: &str) -> Arc<OnceCell<Module>> {
-        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(modules.entry(digest.into()).or_default())
+    fn cell(&self, digest: &str) -> Arc<OnceCell<Component>> {
+        let mut components = self.components.lock();
+        Arc::clone(components.entry(digest.into()).or_default())
     }
 
     /// Compiles where it does not keep runs waiting.
-    async fn compile(&self, digest: &str, component: Vec<u8>) -> Result<Module, RegistryError> {
+    async fn compile(&self, digest: &str, component: Vec<u8>) -> Result<Component, RegistryError> {
         // The semaphore is never closed, and without it this would only be slower.
         let turn = Arc::clone(&self.compiling).acquire_owned().await;
         let (engine, digest) = (Arc::clone(&self.engine), digest.to_owned());
@@ -350,10 +358,10 @@ impl Shared {
     }
 
     /// Keeps what was compiled for the next start of the host.
-    async fn keep(&self, digest: &str, module: &Module) {
-        let (engine, digest, module) = (Arc::clone(&self.engine), digest.to_owned(), module.clone());
+    async fn keep(&self, digest: &str, component: &Component) {
+        let (engine, digest, component) = (Arc::clone(&self.engine), digest.to_owned(), component.clone());
         // That it cannot be kept costs time after a restart, and nothing else.
-        let _ = tokio::task::spawn_blocking(move || engine.keep(&digest, &module)).await;
+        let _ = tokio::task::spawn_blocking(move || engine.keep(&digest, &component)).await;
     }
 }
 

@@ -1,11 +1,11 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::egress::Lookups;
-use crate::engine::Load;
-use crate::journal::Changes;
-use crate::store::directory::Amounts;
+use forge_egress::Lookups;
+use forge_journal::Changes;
+use forge_scheduling::{CpuMeter, RateLimiter};
+use forge_store::directory::Amounts;
 
 /// What a tenant uses on this host, and how fast.
 #[derive(Debug)]
@@ -21,16 +21,9 @@ pub struct Account {
     run_ms: AtomicU64,
     /// Starts that wait to become durable or for a place.
     starts: AtomicUsize,
-    rate: Mutex<Rate>,
-    load: Mutex<Load>,
+    start_rate: RateLimiter,
+    cpu: Arc<CpuMeter>,
     lookups: Lookups,
-}
-
-/// How many starts may still be in the second that began then.
-#[derive(Debug)]
-struct Rate {
-    began: Instant,
-    left: f64,
 }
 
 /// A start under way, until it is dropped.
@@ -56,8 +49,8 @@ impl Account {
             journal_bytes: AtomicU64::new(0),
             run_ms: AtomicU64::new(0),
             starts: AtomicUsize::new(0),
-            rate: Mutex::new(Rate { began: Instant::now(), left: f64::MAX }),
-            load: Mutex::default(),
+            start_rate: RateLimiter::default(),
+            cpu: Arc::default(),
             lookups: Lookups::default(),
         }
     }
@@ -74,23 +67,9 @@ impl Account {
         (before < queue).then_some(admitted)
     }
 
-    /// Whether one more start keeps the rate of so many each second. A second's worth can come at once.
+    /// Whether one more start is within the rate.
     pub fn keeps_rate(&self, per_second: u64) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "a rate")]
-        let most = per_second as f64;
-        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = Instant::now();
-        let passed = at.saturating_duration_since(rate.began);
-        if passed > Duration::from_millis(1) {
-            rate.left += passed.as_secs_f64() * most;
-            rate.began = at;
-        }
-        rate.left = rate.left.min(most);
-        if rate.left < 1.0 {
-            return false;
-        }
-        rate.left -= 1.0;
-        true
+        self.start_rate.try_take(per_second)
     }
 
     /// A guest computed.
@@ -98,14 +77,9 @@ impl Account {
         self.fuel.fetch_add(fuel, Ordering::Relaxed);
     }
 
-    /// A guest of it kept a thread for so long.
-    pub fn computed_for(&self, time: Duration) {
-        self.load.lock().unwrap_or_else(PoisonError::into_inner).add(time);
-    }
-
-    /// Whether its guests compute a lot at the moment.
-    pub fn is_busy(&self) -> bool {
-        self.load.lock().unwrap_or_else(PoisonError::into_inner).is_busy()
+    /// The CPU time that its guests use.
+    pub fn cpu(&self) -> &Arc<CpuMeter> {
+        &self.cpu
     }
 
     /// A run was started.
@@ -183,13 +157,6 @@ mod tests {
         assert!(account.admit(2).is_none());
         drop(admitted);
         assert!(account.admit(2).is_some());
-    }
-
-    #[test]
-    fn a_second_s_worth_of_starts_can_come_at_once_and_no_more() {
-        let account = account();
-        let kept = (0..1_000).filter(|_| account.keeps_rate(10)).count();
-        assert!((10..=12).contains(&kept), "{kept}");
     }
 
     #[test]

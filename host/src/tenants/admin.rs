@@ -6,8 +6,8 @@ use super::audit::deed;
 use super::{
     ApiKey, Caller, CreatedKey, NewKey, Role, Settings, SettingsChange, TenantError, TenantInfo, Tenants,
 };
-use crate::clock;
-use crate::store::directory::{Change, Entry, EntryKind};
+use forge_clock as clock;
+use forge_store::directory::{Change, Entry, EntryKind};
 
 /// How often a change is tried that another one was in the way of.
 const TRIES: u32 = 5;

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Caller, TenantError, Tenants};
-use crate::clock;
-use crate::store::directory::{Change, Deed, DeedFilter};
+use forge_clock as clock;
+use forge_store::directory::{AuditEntry, AuditFilter, Change};
 
 /// Lines in a page if nothing is said, and the most.
 const PAGE: u32 = 50;
@@ -39,8 +39,14 @@ pub struct AuditPage {
 }
 
 /// What somebody does now.
-pub(super) fn deed(by: &Caller, tenant: &str, action: &str, subject: &str, detail: Option<Value>) -> Deed {
-    Deed {
+pub(super) fn deed(
+    by: &Caller,
+    tenant: &str,
+    action: &str,
+    subject: &str,
+    detail: Option<Value>,
+) -> AuditEntry {
+    AuditEntry {
         at: clock::now(),
         tenant: tenant.to_owned(),
         actor: by.actor(),
@@ -68,7 +74,7 @@ impl Tenants {
     }
 
     /// Changes the directory. False: it is not as it was.
-    pub(super) async fn apply(&self, change: &Change, deed: &Deed) -> Result<bool, TenantError> {
+    pub(super) async fn apply(&self, change: &Change, deed: &AuditEntry) -> Result<bool, TenantError> {
         let changed = self.store.directory().change(Some(change), deed).await;
         // Also if it failed: then nobody knows.
         self.forget();
@@ -86,7 +92,7 @@ impl Tenants {
         limit: u32,
     ) -> Result<AuditPage, TenantError> {
         let limit = if limit == 0 { PAGE } else { limit.min(LARGEST_PAGE) };
-        let filter = DeedFilter { tenant: tenant.map(str::to_owned), before: cursor, limit: limit + 1 };
+        let filter = AuditFilter { tenant: tenant.map(str::to_owned), before: cursor, limit: limit + 1 };
         let mut deeds = self.store.directory().deeds(&filter).await?;
         let has_more = deeds.len() > limit as usize;
         deeds.truncate(limit as usize);
@@ -96,8 +102,8 @@ impl Tenants {
     }
 }
 
-fn record(seq: i64, deed: Deed) -> AuditRecord {
-    let Deed { at, tenant, actor, action, subject, detail } = deed;
+fn record(seq: i64, deed: AuditEntry) -> AuditRecord {
+    let AuditEntry { at, tenant, actor, action, subject, detail } = deed;
     AuditRecord {
         seq,
         at: at.to_datetime(),

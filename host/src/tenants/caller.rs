@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ApiKey, DEFAULT_TENANT, Snapshot, TenantError, Tenants};
-use crate::journal::words;
+use forge_journal::words;
 
 words! {
     /// What an API key may do; each role may do what those before it may.

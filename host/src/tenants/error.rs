@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use crate::config::InvalidLimit;
-use crate::egress::{InvalidNetwork, InvalidRule};
-use crate::secrets::SecretError;
-use crate::store::StoreError;
+use forge_egress::secrets::SecretError;
+use forge_egress::{InvalidNetwork, InvalidRule};
+use forge_store::StoreError;
 
 use super::Role;
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Role, TenantError};
-use crate::clock;
-use crate::store::StoreError;
-use crate::store::directory::{Entry, EntryKind};
+use forge_clock as clock;
+use forge_store::StoreError;
+use forge_store::directory::{Entry, EntryKind};
 
 /// What every API key begins with, so that people and scanners for leaked keys know it.
 const PREFIX: &str = "forge_";

@@ -15,8 +15,9 @@ mod secrets;
 mod settings;
 mod usage;
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use account::{Account, Admitted};
@@ -31,14 +32,13 @@ pub use settings::{Settings, SettingsChange};
 pub use usage::{Usage, UsageReport};
 
 use crate::config::{Limits, TenantLimits};
-use crate::egress::{Egress, EgressError, Policy, Tls};
-use crate::executor::Slots;
-use crate::secrets::KeyRing;
-use crate::store::Store;
-use crate::store::directory::{Entry, EntryKind};
-
-/// The tenant to which all belongs on a host that has no others.
-pub const DEFAULT_TENANT: &str = "default";
+use forge_egress::secrets::KeyRing;
+use forge_egress::{Egress, EgressError, Policy, Tls};
+use forge_journal::DEFAULT_TENANT;
+use forge_sandbox::InstanceLimits;
+use forge_scheduling::InstancePermits;
+use forge_store::directory::{Entry, EntryKind};
+use forge_store::{Batch, Store, Subscriber};
 
 /// How old the directory in memory may be where other nodes can change it and their notice can be lost: a key that
 /// was revoked there is refused here after this time at the latest.
@@ -52,6 +52,8 @@ pub struct Tenant {
     pub settings: Settings,
     /// What bounds it.
     pub limits: Arc<TenantLimits>,
+    /// What bounds one instance of it.
+    pub instance_limits: Arc<InstanceLimits>,
     /// Sends its requests.
     pub egress: Arc<Egress>,
     /// What it uses.
@@ -68,7 +70,7 @@ pub struct Tenants {
     policy: Policy,
     secret_keys: Option<Arc<KeyRing>>,
     tls: Tls,
-    slots: Arc<Slots>,
+    instances: Arc<InstancePermits<Arc<str>>>,
     state: Mutex<State>,
     /// One reads at a time: the others take what it has read.
     reading: tokio::sync::Mutex<()>,
@@ -101,7 +103,7 @@ impl Tenants {
         policy: Policy,
         secret_keys: Option<Arc<KeyRing>>,
         tls: Tls,
-        slots: Arc<Slots>,
+        instances: Arc<InstancePermits<Arc<str>>>,
     ) -> Self {
         Self {
             store,
@@ -109,7 +111,7 @@ impl Tenants {
             policy,
             secret_keys,
             tls,
-            slots,
+            instances,
             state: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
         }
@@ -119,8 +121,8 @@ impl Tenants {
     ///
     /// # Errors
     /// [`EgressError`] if TLS cannot be set up.
-    pub fn of_store(store: Arc<dyn Store>) -> Result<Self, EgressError> {
-        Ok(Self::new(store, Arc::default(), Policy::open(), None, Tls::new()?, Slots::new(0)))
+    pub fn for_store(store: Arc<dyn Store>) -> Result<Self, EgressError> {
+        Ok(Self::new(store, Arc::default(), Policy::open(), None, Tls::new()?, InstancePermits::new(0)))
     }
 
     /// A tenant.
@@ -172,7 +174,7 @@ impl Tenants {
         let entries = self.store.directory().entries().await?;
         let directory = Arc::new(self.read(entries, before.as_deref())?);
         for tenant in directory.tenants.values() {
-            self.slots.set_limit(&tenant.name, tenant.places());
+            self.instances.set_limit(&tenant.name, tenant.places());
         }
         let mut state = self.state();
         if state.changes == changes {
@@ -235,11 +237,12 @@ impl Tenants {
         };
         let secrets = Arc::new(secrets::open(self.secret_keys.as_deref(), secrets));
         let account = self.account(&entry.name);
-        let egress = Egress::new(&self.tls, policy, secrets, &limits, account.lookups());
+        let egress = Egress::new(&self.tls, policy, secrets, &limits.egress(), account.lookups());
         let egress = egress.counting(account.http_bytes());
         Ok(Tenant {
             name: Arc::clone(&account.tenant),
             settings,
+            instance_limits: Arc::new(limits.instance()),
             limits: Arc::new(limits),
             egress: Arc::new(egress),
             account,
@@ -247,8 +250,8 @@ impl Tenants {
         })
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 
@@ -283,5 +286,19 @@ impl Tenant {
     /// [`TenantError::Suspended`].
     pub(crate) fn check_active(&self) -> Result<(), TenantError> {
         if self.settings.suspended { Err(TenantError::Suspended(self.name.to_string())) } else { Ok(()) }
+    }
+}
+
+/// Charges tenants for what is written of their runs.
+impl Subscriber for Tenants {
+    fn committed(&self, batch: &Arc<Batch>) {
+        if !batch.is_local {
+            return;
+        }
+        for change in &batch.changes {
+            if let Some(changes) = change.changes() {
+                self.account(&change.tenant).journaled(changes);
+            }
+        }
     }
 }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::deed;
 use super::{Caller, TenantError, Tenants};
-use crate::clock;
-use crate::egress::Rule;
-use crate::secrets::{KeyRing, Sealed, Secret, SecretError, SecretValue, Secrets, check_name};
-use crate::store::directory::{Change, Entry, EntryKind};
+use forge_clock as clock;
+use forge_egress::Rule;
+use forge_egress::secrets::{KeyRing, Sealed, Secret, SecretError, SecretValue, Secrets, check_name};
+use forge_store::directory::{Change, Entry, EntryKind};
 
 /// How often a change is tried that another one was in the way of.
 const TRIES: u32 = 5;

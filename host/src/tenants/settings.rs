@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use super::TenantError;
 use crate::config::{LimitValues, TenantLimits};
-use crate::egress::{Network, Policy, Rule};
-use crate::store::directory::Entry;
+use forge_egress::{Network, Policy, Rule};
+use forge_store::directory::Entry;
 
 /// What is set of a tenant; the rest is as the host has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{Account, TenantError, Tenants};
-use crate::clock;
-use crate::journal::Timestamp;
-use crate::store::directory::{Amounts, Used};
+use forge_clock as clock;
+use forge_journal::Timestamp;
+use forge_store::directory::{Amounts, UsageRow};
 
 /// How often what was used is written. A host that is killed forgets at most so much of it.
 const EVERY: Duration = Duration::from_secs(5);
@@ -58,18 +58,18 @@ impl Tenants {
     pub async fn settle(&self) -> Result<(), TenantError> {
         let hour = clock::now().0.div_euclid(HOUR_MS);
         let accounts: Vec<Arc<Account>> = self.state().accounts.values().cloned().collect();
-        let used: Vec<(Arc<Account>, Used)> = accounts
+        let used: Vec<(Arc<Account>, UsageRow)> = accounts
             .into_iter()
             .map(|account| {
                 let (tenant, amounts) = (account.tenant.to_string(), account.take());
-                (account, Used { tenant, hour, amounts })
+                (account, UsageRow { tenant, hour, amounts })
             })
             .filter(|(_, used)| used.amounts != Amounts::default())
             .collect();
         if used.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Used> = used.iter().map(|(_, used)| used.clone()).collect();
+        let rows: Vec<UsageRow> = used.iter().map(|(_, used)| used.clone()).collect();
         let written = self.store.directory().charge(&rows).await;
         if written.is_err() {
             used.iter().for_each(|(account, used)| account.give_back(&used.amounts));
@@ -92,7 +92,7 @@ impl Tenants {
         let hours = from.0.div_euclid(HOUR_MS)..until.0.saturating_add(HOUR_MS - 1).div_euclid(HOUR_MS);
         let used = self.store.directory().used(tenant, hours).await?;
         let total = used.iter().fold(Amounts::default(), |total, used| total + used.amounts);
-        let hour = |used: Used| Usage {
+        let hour = |used: UsageRow| Usage {
             tenant: used.tenant,
             hour: Timestamp(used.hour.saturating_mul(HOUR_MS)).to_datetime(),
             amounts: used.amounts,

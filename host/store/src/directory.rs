@@ -48,7 +48,7 @@ pub enum Change {
 
 /// What somebody did: a line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
+pub struct AuditEntry {
     /// When.
     pub at: Timestamp,
     /// Whose things were touched; empty for the host itself.
@@ -65,7 +65,7 @@ pub struct Deed {
 
 /// Which lines of the audit log to read, the newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeedFilter {
+pub struct AuditFilter {
     /// Only those of this tenant.
     pub tenant: Option<String>,
     /// Only those before this one.
@@ -76,7 +76,7 @@ pub struct DeedFilter {
 
 /// What a tenant used in an hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Used {
+pub struct UsageRow {
     /// The tenant.
     pub tenant: String,
     /// Which hour: hours since 1970-01-01T00:00:00Z.
@@ -147,15 +147,19 @@ pub trait Directory: Send + Sync {
     async fn entries(&self) -> Result<Vec<Entry>, StoreError>;
 
     /// Changes an entry, if any, and adds a line to the audit log. `false`: nothing was written, because the entry is
-    /// not as it was, or is not there. Other nodes are told ([`Notice::Versions`](super::Notice::Versions)).
-    async fn change(&self, change: Option<&Change>, deed: &Deed) -> Result<bool, StoreError>;
+    /// not as it was, or is not there. Other nodes are told ([`Notification::Versions`](super::Notification::Versions)).
+    async fn change(&self, change: Option<&Change>, deed: &AuditEntry) -> Result<bool, StoreError>;
 
     /// Lines of the audit log with their numbers, the newest first.
-    async fn deeds(&self, filter: &DeedFilter) -> Result<Vec<(i64, Deed)>, StoreError>;
+    async fn deeds(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError>;
 
     /// Adds to what tenants used.
-    async fn charge(&self, used: &[Used]) -> Result<(), StoreError>;
+    async fn charge(&self, used: &[UsageRow]) -> Result<(), StoreError>;
 
     /// What tenants used from one hour until before another, by tenant and hour.
-    async fn used(&self, tenant: Option<&str>, hours: std::ops::Range<i64>) -> Result<Vec<Used>, StoreError>;
+    async fn used(
+        &self,
+        tenant: Option<&str>,
+        hours: std::ops::Range<i64>,
+    ) -> Result<Vec<UsageRow>, StoreError>;
 }

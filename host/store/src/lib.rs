@@ -8,12 +8,10 @@ pub mod directory;
 mod error;
 mod feed;
 mod nodes;
-#[cfg(feature = "object-store")]
-mod objects;
 mod open;
 pub mod postgres;
-pub mod sqlite;
 mod query;
+pub mod sqlite;
 mod writer;
 
 use std::sync::Arc;
@@ -24,9 +22,7 @@ pub use database::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_n
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
-pub use nodes::{Answer, Ask, Epoch, Node, Nodes, Notice, Question};
-#[cfg(feature = "object-store")]
-pub use objects::Objects;
+pub use nodes::{Epoch, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse};
 pub use open::{migrate, open};
 pub use query::{RunFilter, RunSummary};
 pub use writer::{RunWriter, Writer};
@@ -91,7 +87,7 @@ pub struct Loaded {
 
 /// A run that was to be executed here.
 #[derive(Debug)]
-pub enum Taken {
+pub enum Acquired {
     /// It is this node's, and nobody else writes it.
     Here(Box<Loaded>),
     /// Another node, which lives, executes it.
@@ -174,9 +170,14 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the epoch is over.
-    async fn take(&self, epoch: Epoch, ids: &[RunId]) -> Result<Vec<Result<Taken, StoreError>>, StoreError> {
+    async fn acquire(
+        &self,
+        epoch: Epoch,
+        ids: &[RunId],
+    ) -> Result<Vec<Result<Acquired, StoreError>>, StoreError> {
         let _ = epoch;
-        let taken = |loaded: Option<Loaded>| loaded.map_or(Taken::Unknown, |run| Taken::Here(Box::new(run)));
+        let taken =
+            |loaded: Option<Loaded>| loaded.map_or(Acquired::Unknown, |run| Acquired::Here(Box::new(run)));
         Ok(self.load(ids).await?.into_iter().map(|loaded| loaded.map(taken)).collect())
     }
 

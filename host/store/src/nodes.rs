@@ -61,7 +61,7 @@ pub struct Node {
 /// What a node may ask of the one that has a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ask {
+pub enum RemoteCommand {
     /// Roll it back.
     Cancel,
     /// Stop it.
@@ -70,21 +70,32 @@ pub enum Ask {
     Resume,
 }
 
+impl RemoteCommand {
+    /// What was asked, as a participle.
+    pub const fn participle(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancelled",
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+        }
+    }
+}
+
 /// What another node asks of this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct RemoteRequest {
     /// Names it in the answer.
     pub id: i64,
     /// The run.
     pub run: RunId,
     /// What is asked.
-    pub ask: Ask,
+    pub command: RemoteCommand,
 }
 
-/// What became of a [`Question`].
+/// What became of a [`RemoteRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum RemoteResponse {
     /// It is done, and durable.
     Done,
     /// The run's status does not allow it.
@@ -98,7 +109,7 @@ pub enum Answer {
 /// Something happened that a node may want to know. Notices can be lost; whatever depends on one is
 /// looked at from time to time in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub enum Notification {
     /// There are runs that are nobody's and due.
     Free,
     /// Somebody asks something of this node ([`Nodes::questions`]).
@@ -121,21 +132,21 @@ pub enum Notice {
 #[async_trait]
 pub trait Nodes: Send + Sync {
     /// What happens from now on. There is one listener: the second one gets `None`.
-    fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notice>>;
+    fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notification>>;
 
-    /// Tells all nodes, this one apart. [`Notice::Awaited`], [`Notice::Rested`] and [`Notice::Free`]; the
+    /// Tells all nodes, this one apart. [`Notification::Awaited`], [`Notification::Rested`] and [`Notification::Free`]; the
     /// store itself tells the others.
-    async fn tell(&self, notice: Notice) -> Result<(), StoreError>;
+    async fn tell(&self, notice: Notification) -> Result<(), StoreError>;
 
     /// Asks the node that has this run, and waits for its answer. `None`: it has not answered in time,
     /// or no node has the run any more.
-    async fn ask(&self, run: RunId, ask: Ask) -> Result<Option<Answer>, StoreError>;
+    async fn ask(&self, run: RunId, ask: RemoteCommand) -> Result<Option<RemoteResponse>, StoreError>;
 
     /// What this node was asked and has not been given by this method before.
-    async fn questions(&self) -> Result<Vec<Question>, StoreError>;
+    async fn questions(&self) -> Result<Vec<RemoteRequest>, StoreError>;
 
     /// Answers one.
-    async fn answer(&self, question: i64, answer: &Answer) -> Result<(), StoreError>;
+    async fn answer(&self, question: i64, answer: &RemoteResponse) -> Result<(), StoreError>;
 
     /// All nodes, by name.
     async fn list(&self) -> Result<Vec<Node>, StoreError>;

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
+use super::database::{Database, NodeConfig};
 use super::postgres::{PostgresOptions, PostgresStore};
 use super::sqlite::SqliteStore;
 use super::{Store, StoreError};
-use super::database::{Database, NodeConfig};
 
 /// Opens a database as this node, and brings its schema up to date.
 ///

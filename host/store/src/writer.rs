@@ -93,11 +93,9 @@ impl Writer {
     /// be written. Call it within a Tokio runtime.
     pub fn new(store: Arc<dyn Store>, feed: Arc<Feed>, queue_bytes: usize) -> Self {
         let (queue, jobs) = mpsc::unbounded_channel();
-        let shared =
-            Arc::new(Shared { store, feed, last_error: Mutex::default(), recovered: Notify::new() });
+        let shared = Arc::new(Shared { store, feed, last_error: Mutex::default(), recovered: Notify::new() });
         tokio::spawn(write(Arc::clone(&shared), jobs));
-        let permits =
-            u32::try_from(queue_bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+        let permits = u32::try_from(queue_bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX).clamp(1, 1 << 20);
         Self {
             queue,
             permits: Arc::new(Semaphore::new(permits as usize)),
@@ -120,9 +118,12 @@ impl Writer {
 
     /// Returns a writer for one activation of a run in this epoch.
     pub fn for_run(&self, epoch: Epoch, run: RunId, tenant: &Arc<str>) -> RunWriter {
-        let permits = Arc::clone(self.tenant_permits.lock().entry(Arc::clone(tenant)).or_insert_with(|| {
-            Arc::new(Semaphore::new(self.permits_per_tenant as usize))
-        }));
+        let permits = Arc::clone(
+            self.tenant_permits
+                .lock()
+                .entry(Arc::clone(tenant))
+                .or_insert_with(|| Arc::new(Semaphore::new(self.permits_per_tenant as usize))),
+        );
         let tenant = Arc::clone(tenant);
         RunWriter { epoch, run, tenant, permits, writer: self.clone(), outcome: Arc::default() }
     }
@@ -279,7 +280,9 @@ impl Shared {
         let mut changes = Vec::with_capacity(writes.len());
         match &committed {
             Ok(written) => {
-                for (((tenant, outcome, reply, _), written), write) in waiting.into_iter().zip(written).zip(writes) {
+                for (((tenant, outcome, reply, _), written), write) in
+                    waiting.into_iter().zip(written).zip(writes)
+                {
                     outcome.record(Ok(()));
                     answer(reply, Ok(*written));
                     if *written == Written::Done {
@@ -304,7 +307,9 @@ impl Shared {
         let error = error.filter(|error| !matches!(error, StoreError::Fenced));
         let mut last_error = self.last_error.lock();
         match (&*last_error, &error) {
-            (None, Some(error)) => tracing::error!(%error, "writes fail: runs wait until the database takes them"),
+            (None, Some(error)) => {
+                tracing::error!(%error, "writes fail: runs wait until the database takes them")
+            }
             (Some(_), None) => {
                 tracing::info!("the database takes writes again");
                 self.recovered.notify_one();

@@ -2,16 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use forge_host::executor::RunFilter;
-use forge_host::journal::{
+use forge_journal::{
     Begin, Changes, Event, Failure, Journal, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions,
     StepStatus, Timestamp, WorkflowStatus, fingerprint, kind,
 };
-use forge_host::store::directory::{Amounts, Change, Deed, DeedFilter, Entry, EntryKind, Used};
-use forge_host::store::postgres::{PostgresOptions, PostgresStore};
-use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Due, Store, StoreError, Taken, VersionRow, Write, Written};
 use forge_postgres::Server;
+use forge_store::RunFilter;
+use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, UsageRow};
+use forge_store::postgres::{PostgresOptions, PostgresStore};
+use forge_store::sqlite::SqliteStore;
+use forge_store::{Acquired, Due, Store, StoreError, VersionRow, Write, Written};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -123,7 +123,7 @@ fn run(number: u128) -> Run {
         deadline: Timestamp(90_000),
         wake_at: None,
         failure: None,
-        stuck: None,
+        failed_compensations: None,
         pause: None,
         key: None,
         auth: "{}".into(),
@@ -294,7 +294,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         deadline: Timestamp(i64::MAX),
         wake_at: Some(Timestamp(i64::MIN)),
         failure: Some(failure.clone()),
-        stuck: Some(odd.into()),
+        failed_compensations: Some(odd.into()),
         pause: Some(pause),
         key: Some("odd \0".into()),
         auth: r#"{"a":"\u0000"}"#.into(),
@@ -333,13 +333,13 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
     assert_eq!(store.list("odd \0", &filter).await.unwrap()[0].workflow_name, "odd \0");
     let again =
         Run { tenant: "odd \0".into(), key: Some("odd \0".into()), workflow: "odd \0".into(), ..run(8_002) };
-    let taken = store.commit(store.epoch(), &[Write::Offer(Box::new(again))]).await.unwrap();
+    let taken = store.commit(store.epoch(), &[Write::InsertUnowned(Box::new(again))]).await.unwrap();
     assert_eq!(taken, [Written::KeyTaken(run(8_000).id)]);
 }
 
 async fn offers_runs_to_whoever_claims_them(store: &dyn Store) {
     let before = store.unfinished().await.unwrap();
-    let offer = |number| Write::Offer(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
+    let offer = |number| Write::InsertUnowned(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
     assert_eq!(store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap(), [Written::Done; 2]);
     let alarms = |due: Vec<Due>| due.into_iter().map(|due| (due.at, due.run)).collect::<Vec<_>>();
     let claimed = alarms(store.claim(store.epoch(), Timestamp(-9), 10).await.unwrap());
@@ -352,11 +352,11 @@ async fn offers_runs_to_whoever_claims_them(store: &dyn Store) {
 }
 
 async fn takes_runs_with_their_journals(store: &dyn Store) {
-    let taken = store.take(store.epoch(), &[run(99).id, run(1).id, run(9_001).id]).await.unwrap();
+    let taken = store.acquire(store.epoch(), &[run(99).id, run(1).id, run(9_001).id]).await.unwrap();
     let mut taken = taken.into_iter().map(Result::unwrap);
-    assert!(matches!(taken.next(), Some(Taken::Unknown)));
+    assert!(matches!(taken.next(), Some(Acquired::Unknown)));
     for (number, rows) in [(1, 2), (9_001, 0)] {
-        let Some(Taken::Here(loaded)) = taken.next() else { panic!("run {number} is not here") };
+        let Some(Acquired::Here(loaded)) = taken.next() else { panic!("run {number} is not here") };
         assert_eq!((loaded.run.id, loaded.rows.unwrap().len()), (run(number).id, rows));
     }
 }
@@ -370,8 +370,8 @@ async fn takes_a_long_journal_in_its_order(store: &dyn Store) {
     }
     save(store, &mut journal).await;
     for _ in 0..3 {
-        let taken = store.take(store.epoch(), &[run(9_001).id, run(9_100).id]).await.unwrap();
-        let Some(Ok(Taken::Here(loaded))) = taken.into_iter().nth(1) else { panic!("it is not here") };
+        let taken = store.acquire(store.epoch(), &[run(9_001).id, run(9_100).id]).await.unwrap();
+        let Some(Ok(Acquired::Here(loaded))) = taken.into_iter().nth(1) else { panic!("it is not here") };
         assert!(loaded.rows.unwrap() == journal.rows());
     }
 }
@@ -452,8 +452,8 @@ async fn keeps_tenants_apart(store: &dyn Store) {
     assert!(theirs.iter().all(|version| !version.active && version.digest != "d3"));
 }
 
-fn deed(action: &str) -> Deed {
-    Deed {
+fn deed(action: &str) -> AuditEntry {
+    AuditEntry {
         at: Timestamp(5),
         tenant: "acme".to_owned(),
         actor: "key \0 (ü)".to_owned(),
@@ -485,17 +485,17 @@ async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
     let removal = || Change::Remove(EntryKind::Tenant, "acme".to_owned(), "acme".to_owned());
     assert!(change(removal()).await);
     assert!(!change(removal()).await);
-    let deeds = directory.deeds(&DeedFilter { limit: 100, ..DeedFilter::default() }).await.unwrap();
+    let deeds = directory.deeds(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
     assert_eq!(deeds.len(), 3, "what was not done is not in the log");
 }
 
 async fn only_adds_to_the_audit_log(store: &dyn Store) {
     let directory = store.directory();
     assert!(directory.change(None, &deed("other")).await.unwrap());
-    let others = Deed { tenant: String::new(), ..deed("host") };
+    let others = AuditEntry { tenant: String::new(), ..deed("host") };
     assert!(directory.change(None, &others).await.unwrap());
     let read = async |tenant: Option<&str>, before, limit| {
-        let filter = DeedFilter { tenant: tenant.map(str::to_owned), before, limit };
+        let filter = AuditFilter { tenant: tenant.map(str::to_owned), before, limit };
         directory.deeds(&filter).await.unwrap()
     };
     let all = read(None, None, 2).await;
@@ -508,7 +508,7 @@ async fn only_adds_to_the_audit_log(store: &dyn Store) {
 
 async fn adds_up_what_was_used(store: &dyn Store) {
     let directory = store.directory();
-    let used = |tenant: &str, hour, fuel| Used {
+    let used = |tenant: &str, hour, fuel| UsageRow {
         tenant: tenant.to_owned(),
         hour,
         amounts: Amounts { fuel, run_ms: 1, ..Amounts::default() },

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use forge_host::executor::RunFilter;
-use forge_host::journal::{
+use forge_journal::{
     Changes, Failure, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepStatus, Timestamp, WorkflowStatus,
 };
-use forge_host::store::postgres::{PostgresOptions, PostgresStore};
-use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Due, Store, Taken, VersionRow, Write, Written};
 use forge_postgres::Server;
+use forge_store::RunFilter;
+use forge_store::postgres::{PostgresOptions, PostgresStore};
+use forge_store::sqlite::SqliteStore;
+use forge_store::{Acquired, Due, Store, VersionRow, Write, Written};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -220,7 +220,7 @@ impl State {
             deadline: Timestamp(9),
             wake_at: self.wake_at.map(Timestamp),
             failure: self.message.map(|message| Failure::new(message, message)),
-            stuck: self.message.map(Into::into),
+            failed_compensations: self.message.map(Into::into),
             pause: (self.status == WorkflowStatus::Paused).then(|| Pause {
                 reason: PauseReason::Operator,
                 message: message.to_owned(),
@@ -268,7 +268,7 @@ impl Model {
                         }
                     }
                     let run = Box::new(run);
-                    writes.push(if *offer { Write::Offer(run) } else { Write::Start(run) });
+                    writes.push(if *offer { Write::InsertUnowned(run) } else { Write::Start(run) });
                 }
                 Action::Save { run: number, state, rows } => {
                     let Some((run, _)) = self.runs.get_mut(number).filter(|_| !keyed_now.contains(number))
@@ -355,12 +355,12 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
         }
         Operation::Take(numbers) => {
             let ids: Vec<RunId> = distinct(numbers).map(id).collect();
-            let taken = store.take(epoch, &ids).await.unwrap();
+            let taken = store.acquire(epoch, &ids).await.unwrap();
             for (number, taken) in distinct(numbers).zip(taken) {
                 let found = match taken.unwrap() {
-                    Taken::Here(loaded) => Some((loaded.run, loaded.rows.unwrap())),
-                    Taken::Unknown => None,
-                    Taken::Elsewhere => panic!("there is one node"),
+                    Acquired::Here(loaded) => Some((loaded.run, loaded.rows.unwrap())),
+                    Acquired::Unknown => None,
+                    Acquired::Elsewhere => panic!("there is one node"),
                 };
                 assert_eq!(found, model.loaded(number));
                 if let Some((_, mine)) = model.runs.get_mut(&number) {

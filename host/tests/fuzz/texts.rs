@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use forge_host::config::Database;
-use forge_host::egress::{HttpRequest, HttpResponse, Network, Rule};
+use forge_host::egress::{Network, Rule};
+use forge_host::journal::http::{HttpRequest, HttpResponse};
 use proptest::prelude::*;
 
 use crate::fuzz;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use forge_host::config::Limits;
-use forge_host::engine::{Compiler, Engine, inspect};
+use forge_host::sandbox::{Compiler, Engine, inspect};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -4,7 +4,7 @@ use forge_tests::Arena;
 use forge_tests::arena::{Ending, ending};
 use serde_json::json;
 
-/// All of them have a step to compensate, which they fail to do; what stands in the way is in the record's `stuck`.
+/// All of them have a step to compensate, which they fail to do; what stands in the way is in the record's `error`.
 const STUCK: &[(&str, &str)] = &[
     ("spin_in_handler", "out of fuel"),
     ("panic_in_handler", "the handler panics"),

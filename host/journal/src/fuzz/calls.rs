@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{LIMITS, NOW, failure, name, number, scope, step_options};
+use crate::tests::{HTTP, SLEEP, TIMEOUT};
 use crate::*;
 
 /// What a guest, or the host for it, does.
@@ -18,7 +19,7 @@ pub(super) enum Call {
     CompleteCompensation(Scope),
     Fail(Scope, Failure),
     Abandon(Scope),
-    Submit(Scope, Kind, u64),
+    Submit(Scope, EffectKind, u64),
     Deadline(Scope, u64),
     Time(Scope),
     Compensate(u64),
@@ -45,7 +46,7 @@ pub(super) fn call() -> impl Strategy<Value = Call> {
         2 => scope().prop_map(Call::CompleteCompensation),
         4 => (scope(), failure()).prop_map(|(scope, failure)| Call::Fail(scope, failure)),
         1 => scope().prop_map(Call::Abandon),
-        4 => (scope(), select(&[Kind::Http, Kind::Sleep][..]), number(0..5))
+        4 => (scope(), select(&[HTTP, SLEEP][..]), number(0..5))
             .prop_map(|(scope, kind, wait)| Call::Submit(scope, kind, wait)),
         1 => (scope(), number(0..5)).prop_map(|(scope, wait)| Call::Deadline(scope, wait)),
         1 => scope().prop_map(Call::Time),
@@ -75,11 +76,11 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
         Entry::Execute(scope) => Some(scope),
         _ => None,
     };
-    let effect = |kind, wait: u64| Effect {
+    let effect = |kind, wait: u64| NewEffect {
         kind,
         name: "GET x".to_owned(),
         input: String::new(),
-        wake_at: (kind != Kind::Http).then(|| NOW.plus(wait)),
+        wake_at: (kind != HTTP).then(|| NOW.plus(wait)),
     };
     match call {
         Call::Begin(scope, name, options) => {
@@ -96,12 +97,12 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
         Call::Abandon(scope) => session.abandon_step(own(scope), NOW),
         Call::Submit(scope, kind, wait) => session.submit(own(scope), effect(kind, wait), NOW).map(drop),
         Call::Deadline(scope, wait) => {
-            session.submit_timeout(own(scope), effect(Kind::Timeout, wait), NOW).map(drop)
+            session.submit_for_scope(own(scope), effect(TIMEOUT, wait), NOW).map(drop)
         }
         Call::Time(scope) => session.workflow_time(own(scope), NOW).map(drop),
         Call::Compensate(step) => return session.begin_compensation(step, NOW).map(opened),
         Call::Resume(id) => return session.resume_step(id).map(opened),
-        Call::Take(id) => session.outcome(id).map(drop),
+        Call::Take(id) => session.outcome(id, HTTP).map(drop),
         Call::Cancel(id) => session.cancel(id, NOW).map(drop),
         Call::Next => session.next(NOW).map(drop),
         Call::Arrive(seq) => {
@@ -111,10 +112,10 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
         Call::Fire(now) => {
             session.fire(Timestamp(now));
             session.next_timer();
-            session.waits_for_timers_only();
+            session.waits_only_for(|kind| kind != HTTP);
             Ok(())
         }
-        Call::Send => session.requests_due().map(drop),
+        Call::Send => session.effects_due().map(drop),
         Call::Leave => session.keep_arrived(NOW),
         Call::Unwind(failure) => session.unwind(failure, NOW),
         Call::AskToUnwind(failure) => {

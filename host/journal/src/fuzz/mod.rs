@@ -13,7 +13,8 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use uuid::Uuid;
 
 use self::calls::{call, execute};
-use super::*;
+use crate::tests::{HTTP, SLEEP, TIMEOUT};
+use crate::*;
 
 /// Cases without a word from the environment: a second or two.
 const CASES: u32 = 4_000;
@@ -73,7 +74,15 @@ fn failure() -> impl Strategy<Value = Failure> {
 
 fn kind() -> impl Strategy<Value = Kind> {
     select(
-        &[Kind::Step, Kind::Step, Kind::Compensation, Kind::Http, Kind::Sleep, Kind::Timeout, Kind::Time][..],
+        &[
+            Kind::Step,
+            Kind::Step,
+            Kind::Compensation,
+            Kind::Effect(HTTP),
+            Kind::Effect(SLEEP),
+            Kind::Effect(TIMEOUT),
+            Kind::Time,
+        ][..],
     )
 }
 
@@ -134,7 +143,7 @@ fn run(status: WorkflowStatus) -> Run {
         deadline: Timestamp::MAX,
         wake_at: None,
         failure: None,
-        stuck: None,
+        failed_compensations: None,
         pause: None,
         key: None,
         auth: "{}".into(),

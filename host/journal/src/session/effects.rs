@@ -6,51 +6,66 @@ use super::{
 };
 use crate::session::GuestError;
 use crate::{
-    Begin, Event, Kind, Outcome, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
+    Begin, EffectKind, Event, Kind, Outcome, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
 };
 
-/// What a request or timer needs to begin.
+/// An effect that the guest begins.
 #[derive(Debug)]
-pub struct Effect {
-    /// Request, timer or timeout.
-    pub kind: Kind,
+pub struct NewEffect {
+    /// Which effect.
+    pub kind: EffectKind,
     /// As people see it.
     pub name: String,
     /// All that identifies it, a JSON document.
     pub input: String,
-    /// When it ends, if that is known.
+    /// When it ends, if that is known: then it is a timer.
     pub wake_at: Option<Timestamp>,
 }
 
+/// An effect that the guest waits for and that has not begun in this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueEffect {
+    /// Its row.
+    pub seq: u64,
+    /// It may have begun before: in another session, or before a rollback interrupted it.
+    pub may_have_begun: bool,
+}
+
 impl Session {
-    /// Submits a request or timer, or finds it in the journal.
+    /// Begins an effect, or finds it in the journal.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the journal has another call in its place, or the run has reached a limit.
     pub fn submit(
         &mut self,
         scope: Scope,
-        effect: Effect,
+        effect: NewEffect,
         now: Timestamp,
     ) -> Result<CallId, SessionError> {
         let Some(index) = self.take_index(scope)? else { return Ok(self.call_for_nothing()) };
-        let seq = self.find_or_record(scope, Some(index), effect, now)?;
+        let seq = self.find_or_record(scope, Some(index), effect.into(), now)?;
         self.call_for_effect(seq)
     }
 
-    /// Submits the timer of a step's timeout, or finds it in the journal. It has no index: the guest
-    /// submits it once the step first waits, which may be at another call in a replay.
-    pub fn submit_timeout(
+    /// Begins the one effect of a scope that has no index, or finds it in the journal. The timer of a step's timeout is
+    /// one: the guest begins it once the step first waits, which may be at another call in a replay.
+    ///
+    /// # Errors
+    /// As [`Session::submit`].
+    pub fn submit_for_scope(
         &mut self,
         scope: Scope,
-        effect: Effect,
+        effect: NewEffect,
         now: Timestamp,
     ) -> Result<CallId, SessionError> {
         if self.scope(scope)?.is_none() {
             return Ok(self.call_for_nothing());
         }
-        let seq = self.find_or_record(scope, None, effect, now)?;
+        let seq = self.find_or_record(scope, None, effect.into(), now)?;
         self.call_for_effect(seq)
     }
 
-    /// Makes a call for a request or timer. One that the guest is past is told again: a rollback has interrupted a handler
+    /// Makes a call for an effect. One that the guest is past is told again: a rollback has interrupted a handler
     /// that had seen it, and begins that handler again.
     fn call_for_effect(&mut self, seq: u64) -> Result<CallId, SessionError> {
         let call = self.call_for(seq, Waits::Effect)?;
@@ -64,13 +79,9 @@ impl Session {
     /// The workflow's time: now at the first execution, the same on every replay.
     pub fn workflow_time(&mut self, scope: Scope, now: Timestamp) -> Result<Timestamp, SessionError> {
         let Some(index) = self.take_index(scope)? else { return Ok(now) };
-        let effect = Effect {
-            kind: Kind::Time,
-            name: "workflow_time".to_owned(),
-            input: String::new(),
-            wake_at: None,
-        };
-        let seq = self.find_or_record(scope, Some(index), effect, now)?;
+        let reading =
+            Found { kind: Kind::Time, name: "workflow_time".to_owned(), input: String::new(), wake_at: None };
+        let seq = self.find_or_record(scope, Some(index), reading, now)?;
         let Some(row) = self.journal.row(seq) else { return Ok(now) };
         let recorded = row.started_at;
         if row.is_open() {
@@ -84,13 +95,13 @@ impl Session {
         &mut self,
         scope: Scope,
         index: Option<u32>,
-        effect: Effect,
+        effect: Found,
         now: Timestamp,
     ) -> Result<u64, SessionError> {
         let input = (!effect.input.is_empty()).then_some(effect.input.as_str());
         let found = match index {
             Some(index) => self.journal.call(scope, index),
-            None => self.journal.timeout(scope),
+            None => self.journal.effect_of_scope(scope),
         };
         if let Some(row) = found {
             check_same(row, effect.kind, &effect.name, input)?;
@@ -183,7 +194,7 @@ impl Session {
         for seq in self.waiting.keys() {
             let Some(row) = self.journal.row(*seq) else { continue };
             let arrived = !row.kind.has_scope() && !row.is_open() && row.order.is_none();
-            if arrived && row.status != StepStatus::Skipped && self.launched.insert(*seq) {
+            if arrived && row.status != StepStatus::Skipped && self.ended.insert(*seq) {
                 let outcome = match &row.failure {
                     Some(failure) => Err((**failure).clone()),
                     None => Ok(row.result.clone()),
@@ -207,11 +218,14 @@ impl Session {
         Ok(Some(id))
     }
 
-    /// How a request ended that was delivered to the guest.
-    pub fn outcome(&mut self, id: CallId) -> Result<Outcome, SessionError> {
+    /// Returns how an effect of this kind ended that was delivered to the guest.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the guest holds no such call.
+    pub fn outcome(&mut self, id: CallId, kind: EffectKind) -> Result<Outcome, SessionError> {
         let call = self.calls.get(&id).filter(|call| call.delivered && call.waits == Waits::Effect);
         let row = call.and_then(|call| self.journal.row(call.seq));
-        let Some(row) = row.filter(|row| row.kind == Kind::Http) else {
+        let Some(row) = row.filter(|row| row.kind == Kind::Effect(kind)) else {
             return Err(GuestError::ForeignCall(id).into());
         };
         let outcome = match (&row.result, &row.failure) {
@@ -222,7 +236,10 @@ impl Session {
         Ok(outcome)
     }
 
-    /// The guest no longer waits for a call. True if a request under way must be aborted.
+    /// The guest no longer waits for a call. Returns the row of an effect to abort, if it is under way.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the journal does not allow it.
     pub fn cancel(&mut self, id: CallId, now: Timestamp) -> Result<Option<u64>, SessionError> {
         let Some(call) = self.calls.remove(&id) else { return Ok(None) };
         if call.delivered || self.waiting.remove(&call.seq).is_none() {
@@ -236,7 +253,7 @@ impl Session {
         Ok(Some(call.seq))
     }
 
-    /// A request ended.
+    /// Takes the outcome of an effect.
     pub fn arrive(&mut self, seq: u64, outcome: Outcome) {
         if self.waiting.contains_key(&seq) {
             // Whether it is in the journal already or will be: it is in memory.
@@ -257,7 +274,7 @@ impl Session {
             .collect();
         due.sort_unstable();
         for (_, seq, attempt) in due {
-            if self.launched.insert(seq) || attempt {
+            if self.ended.insert(seq) || attempt {
                 self.ready.push_back(if attempt {
                     Ready::Attempt(seq)
                 } else {
@@ -272,9 +289,14 @@ impl Session {
         self.timers().map(|(wake_at, _)| wake_at).min()
     }
 
-    /// Whether the guest waits for timers only.
-    pub fn waits_for_timers_only(&self) -> bool {
-        self.ready.is_empty() && self.timers().count() == self.waiting.len()
+    /// Whether every call that the guest waits for is one for which the run may leave memory: the wait before an attempt,
+    /// or an open effect that `may_leave`.
+    pub fn waits_only_for(&self, may_leave: impl Fn(EffectKind) -> bool) -> bool {
+        let suits = |row: &Row| match row.kind {
+            Kind::Effect(kind) => row.is_open() && may_leave(kind),
+            _ => row.awaits_retry(),
+        };
+        self.ready.is_empty() && self.waiting.keys().all(|seq| self.journal.row(*seq).is_some_and(suits))
     }
 
     fn timers(&self) -> impl Iterator<Item = (Timestamp, &Row)> {
@@ -284,34 +306,53 @@ impl Session {
         })
     }
 
-    /// Requests to send now: those that the guest waits for and that are not under way. True: the
-    /// request may have been sent before, in another session or before a rollback interrupted it.
+    /// Returns the effects that begin now: those that the guest waits for and that have not begun.
     ///
     /// # Errors
     /// [`SessionError::Nondeterminism`] if the guest waits for what it dropped before.
-    pub fn requests_due(&mut self) -> Result<Vec<(u64, bool)>, SessionError> {
+    pub fn effects_due(&mut self) -> Result<Vec<DueEffect>, SessionError> {
         let mut due = Vec::new();
         for seq in self.waiting.keys() {
             let Some(row) = self.journal.row(*seq) else { continue };
             if row.status == StepStatus::Skipped {
                 return Err(nondeterminism(format!("{} dropped", row.describe()), "a wait for it"));
             }
-            if row.kind == Kind::Http && row.is_open() && self.launched.insert(*seq) {
-                due.push((*seq, *seq <= self.recorded || !self.sent.insert(*seq)));
+            if row.kind.effect().is_some() && row.is_open() && self.launched.insert(*seq) {
+                let may_have_begun = *seq <= self.recorded || !self.sent.insert(*seq);
+                due.push(DueEffect { seq: *seq, may_have_begun });
             }
         }
         Ok(due)
     }
 
-    /// Keeps what ended and was not delivered, because the instance leaves memory.
+    /// Keeps what ended and was not delivered, because the instance leaves memory. An effect that ended without a result,
+    /// as a timer does, ends again.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the journal does not allow it.
     pub fn keep_arrived(&mut self, now: Timestamp) -> Result<(), SessionError> {
         while let Some(ready) = self.ready.pop_front() {
             if let Ready::Effect(seq, outcome) = ready
-                && self.journal.row(seq).is_some_and(|row| row.is_open() && row.kind == Kind::Http)
+                && !matches!(outcome, Ok(None))
+                && self.journal.row(seq).is_some_and(Row::is_open)
             {
                 self.journal.apply(Event::Arrived { seq, outcome }, now)?;
             }
         }
         Ok(())
+    }
+}
+
+/// A call to find in the journal, or to record.
+struct Found {
+    kind: Kind,
+    name: String,
+    input: String,
+    wake_at: Option<Timestamp>,
+}
+
+impl From<NewEffect> for Found {
+    fn from(NewEffect { kind, name, input, wake_at }: NewEffect) -> Self {
+        Self { kind: Kind::Effect(kind), name, input, wake_at }
     }
 }

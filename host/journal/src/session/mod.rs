@@ -22,7 +22,7 @@ mod steps;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-pub use self::effects::Effect;
+pub use self::effects::{DueEffect, NewEffect};
 use self::schedule::Schedule;
 use super::{
     Event, Failure, HashMap, HashSet, IllegalEvent, Journal, Kind, Outcome, RetryPolicy, Row, Scope,
@@ -167,7 +167,7 @@ struct OpenScope {
 /// What a call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
-    /// The end of a request or timer.
+    /// The end of an effect.
     Effect,
     /// The recorded end of a step that is skipped.
     End,
@@ -200,7 +200,7 @@ enum Rollback {
 /// Something that ended and waits for its delivery.
 #[derive(Debug, Clone)]
 enum Ready {
-    /// A request or timer.
+    /// An effect.
     Effect(u64, Outcome),
     /// The wait before the next attempt.
     Attempt(u64),
@@ -234,10 +234,12 @@ pub struct Session {
     ready: VecDeque<Ready>,
     /// What a handler has seen before that place, and is told again, by its place.
     seen: BTreeMap<u64, u64>,
-    /// Requests under way, and timers that have ended.
+    /// Effects that have begun: those handed out by [`Session::effects_due`] since the last rollback.
     launched: HashSet<u64>,
-    /// Requests handed out by [`Session::requests_due`] at any time.
+    /// Effects handed out at any time.
     sent: HashSet<u64>,
+    /// Effects whose outcome is in `ready`, or was.
+    ended: HashSet<u64>,
     rollback: Rollback,
     /// Why the run shall be rolled back as soon as the guest can be told.
     unwind_request: Option<Failure>,
@@ -276,6 +278,7 @@ impl Session {
             seen: BTreeMap::new(),
             launched: HashSet::default(),
             sent: HashSet::default(),
+            ended: HashSet::default(),
             rollback,
             unwind_request: None,
             journal,
@@ -372,6 +375,7 @@ impl Session {
         self.seen.clear();
         self.ready.clear();
         self.launched.clear();
+        self.ended.clear();
         self.names.clear();
     }
 
@@ -471,7 +475,8 @@ impl Session {
     /// The guest is told of a call, which it waits for no longer. It is kept if there is something to take.
     fn told(&mut self, id: CallId, seq: u64) {
         let row = self.journal.row(seq);
-        if row.is_some_and(|row| row.kind == Kind::Http || row.kind.has_scope()) {
+        let has_outcome = |row: &Row| row.result.is_some() || row.failure.is_some();
+        if row.is_some_and(|row| row.kind.has_scope() || has_outcome(row)) {
             self.calls.entry(id).and_modify(|call| call.delivered = true);
         } else {
             self.calls.remove(&id);

@@ -5,9 +5,7 @@ use super::{
     failure_bytes, nondeterminism,
 };
 use crate::session::GuestError;
-use crate::{
-    Begin, Event, Failure, Kind, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
-};
+use crate::{Begin, Event, Failure, Kind, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint};
 
 impl Session {
     /// Begins a step, or finds it in the journal.
@@ -147,12 +145,7 @@ impl Session {
     }
 
     /// Low-level API: begins the step with this name, or enters it again.
-    pub fn enter_step(
-        &mut self,
-        scope: Scope,
-        name: &str,
-        now: Timestamp,
-    ) -> Result<Scope, SessionError> {
+    pub fn enter_step(&mut self, scope: Scope, name: &str, now: Timestamp) -> Result<Scope, SessionError> {
         let open = *self.scopes.get(&scope).ok_or(GuestError::ForeignScope(scope.handle()))?;
         let mut count = self.names.get(name).copied().unwrap_or(0);
         let seq = loop {

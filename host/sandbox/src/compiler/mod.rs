@@ -69,7 +69,24 @@ fn invalid(error: &wasmtime::Error) -> InvalidComponent {
 mod tests {
     use super::super::settings::new_engine;
     use super::*;
-    
+
+    fn limits() -> crate::EngineLimits {
+        let instance = crate::InstanceLimits {
+            fuel_per_activation: 1,
+            fuel_per_run: 1,
+            memory_bytes: 64 << 20,
+            table_elements: 100_000,
+            payload_bytes: 1 << 20,
+            log_bytes_per_run: 1,
+        };
+        crate::EngineLimits {
+            live_instances: 10,
+            instance,
+            fuel_for_describe: 1,
+            compile_time: Duration::from_secs(1),
+            compile_memory: 1,
+        }
+    }
 
     /// Both are compiled for the same processor with the same settings, or nothing could be deserialised.
     #[test]
@@ -80,6 +97,6 @@ mod tests {
             engine.precompile_compatibility_hash().hash(&mut hasher);
             hasher.finish()
         };
-        assert_eq!(hash(&compiling_engine().unwrap()), hash(&new_engine(&Limits::default()).unwrap()));
+        assert_eq!(hash(&compiling_engine().unwrap()), hash(&new_engine(&limits()).unwrap()));
     }
 }

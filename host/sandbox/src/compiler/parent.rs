@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn compiled_within(time: Duration, script: &str) -> Result<Vec<u8>, String> {
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = ONE_AT_A_TIME.lock();
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("compiler");
         std::fs::write(&program, format!("#!/bin/sh\n{script}")).unwrap();

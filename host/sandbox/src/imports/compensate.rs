@@ -2,9 +2,9 @@ use super::interfaces::compensate::Host;
 use super::interfaces::step::{Entry, Verdict};
 use super::interfaces::types::{CallId, Failure, Scope as Handle, StepId};
 use super::size;
-use forge_clock as clock;
 use crate::Stop;
 use crate::state::InstanceState;
+use forge_clock as clock;
 use forge_journal::Scope;
 
 impl Host for InstanceState {

@@ -1,11 +1,16 @@
+//! HTTP requests: the interface `http`.
+
 use super::interfaces::http::{Host, Request, Response};
 use super::interfaces::types::{CallId, Failure, Scope as Handle};
-use forge_clock as clock;
-use forge_journal::http::{Body, HttpRequest, HttpResponse};
 use crate::Stop;
 use crate::execution::Execution;
 use crate::state::InstanceState;
-use forge_journal::{Effect, Kind, PauseReason, Scope};
+use forge_clock as clock;
+use forge_journal::http::{Body, HttpRequest, HttpResponse};
+use forge_journal::{EffectKind, NewEffect, PauseReason, Scope};
+
+/// The kind of an HTTP request.
+pub const KIND: EffectKind = EffectKind::new("http");
 
 /// Bytes of a request's name in the journal: what the spec's column holds.
 const NAME: usize = 255;
@@ -47,12 +52,12 @@ fn send(execution: &mut Execution, scope: Handle, request: Request) -> Result<Ca
     }
     .to_json();
     execution.check_size(input.len(), |_| format!("the request {name}"))?;
-    let effect = Effect { kind: Kind::Http, name, input, wake_at: None };
+    let effect = NewEffect { kind: KIND, name, input, wake_at: None };
     Ok(execution.session.submit(Scope::from_handle(scope), effect, clock::now())?)
 }
 
 fn take(execution: &mut Execution, call: CallId) -> Result<Result<Response, Failure>, Stop> {
-    match execution.session.outcome(call)? {
+    match execution.session.outcome(call, KIND)? {
         Err(failure) => Ok(Err(failure.into())),
         Ok(answer) => {
             let answer = HttpResponse::from_json(answer.as_deref().unwrap_or_default()).map_err(|why| {

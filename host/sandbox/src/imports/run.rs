@@ -35,12 +35,7 @@ impl Host for InstanceState {
         }
         let searched = execution.session.unfinished().saturating_mul(ROW);
         if execution.session.is_past_records() {
-            write(
-                execution.log.take(message.len().min(LOG_LINE)),
-                execution,
-                level,
-                &cut(message, LOG_LINE),
-            );
+            write(execution.log.take(message.len().min(LOG_LINE)), execution, level, &cut(message, LOG_LINE));
         }
         self.passed(searched);
         Ok(())

@@ -3,10 +3,10 @@ use super::interfaces::step::{
 };
 use super::interfaces::types::{CallId, Failure, Flow, Json, Scope as Handle};
 use super::size;
-use forge_clock as clock;
 use crate::Stop;
 use crate::execution::Execution;
 use crate::state::InstanceState;
+use forge_clock as clock;
 use forge_journal as journal;
 use forge_journal::{Scope, StepOptions, StepStatus, kind};
 

@@ -1,9 +1,17 @@
+//! The workflow's time and timers: the interface `time`.
+
 use super::interfaces::time::Host;
 use super::interfaces::types::{CallId, Scope as Handle, Timestamp};
-use forge_clock as clock;
 use crate::Stop;
 use crate::state::InstanceState;
-use forge_journal::{Effect, Kind, Scope};
+use forge_clock as clock;
+use forge_journal::{EffectKind, NewEffect, Scope};
+
+/// The kind of a durable timer.
+pub const SLEEP: EffectKind = EffectKind::new("sleep");
+
+/// The kind of the timer of a step's timeout.
+pub const TIMEOUT: EffectKind = EffectKind::new("timeout");
 
 impl Host for InstanceState {
     fn workflow_time(&mut self, scope: Handle) -> wasmtime::Result<Timestamp> {
@@ -14,18 +22,18 @@ impl Host for InstanceState {
     }
 
     fn sleep(&mut self, scope: Handle, duration: u64) -> wasmtime::Result<CallId> {
-        self.timer(Kind::Sleep, scope, duration)
+        self.timer(SLEEP, scope, duration)
     }
 
     fn deadline(&mut self, scope: Handle, duration: u64) -> wasmtime::Result<CallId> {
-        self.timer(Kind::Timeout, scope, duration)
+        self.timer(TIMEOUT, scope, duration)
     }
 }
 
 impl InstanceState {
-    fn timer(&mut self, kind: Kind, scope: Handle, duration: u64) -> wasmtime::Result<CallId> {
+    fn timer(&mut self, kind: EffectKind, scope: Handle, duration: u64) -> wasmtime::Result<CallId> {
         let now = clock::now();
-        let effect = Effect {
+        let effect = NewEffect {
             kind,
             name: humantime::format_duration(std::time::Duration::from_millis(duration)).to_string(),
             input: duration.to_string(),
@@ -33,9 +41,10 @@ impl InstanceState {
         };
         let scope = Scope::from_handle(scope);
         let session = &mut self.execution()?.session;
-        let call = match kind {
-            Kind::Timeout => session.submit_timeout(scope, effect, now),
-            _ => session.submit(scope, effect, now),
+        let call = if kind == TIMEOUT {
+            session.submit_for_scope(scope, effect, now)
+        } else {
+            session.submit(scope, effect, now)
         };
         self.or_stop(call.map_err(Stop::from))
     }

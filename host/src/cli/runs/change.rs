@@ -1,5 +1,5 @@
 use crate::cli::{CliError, Context, output};
-use crate::journal::RunId;
+use forge_journal::RunId;
 
 /// The arguments of `forge runs cancel`.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 use crate::cli::{CliError, Context, output, text};
 use crate::executor::RunSummary;
-use crate::journal::WorkflowStatus;
+use forge_journal::WorkflowStatus;
 
 /// Errors are cut to this many characters; `runs show` has all of them.
 const ERROR_WIDTH: usize = 60;

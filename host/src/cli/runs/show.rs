@@ -1,7 +1,7 @@
 use crate::cli::client::RunWithSteps;
 use crate::cli::{CliError, Context, output, tree};
-use crate::clock;
-use crate::journal::RunId;
+use forge_clock as clock;
+use forge_journal::RunId;
 
 /// The arguments of `forge runs show`.
 #[derive(Debug, clap::Args)]

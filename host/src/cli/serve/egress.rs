@@ -1,6 +1,6 @@
 //! Which servers workflows may reach. What the flags mean is in [`Policy`].
 
-use crate::egress::{Network, Policy, Rule};
+use forge_egress::{Network, Policy, Rule};
 
 /// Flags that change [`Policy::open`].
 #[derive(Debug, clap::Args)]

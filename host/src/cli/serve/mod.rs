@@ -108,7 +108,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 /// Whether there has ever been an API key in this database, which nobody serves yet.
 async fn has_keys(database: &Database) -> Result<bool, CliError> {
     let store = super::open_aside(database).await?;
-    let tenants = Tenants::of_store(Arc::clone(&store)).map_err(anyhow::Error::from)?;
+    let tenants = Tenants::for_store(Arc::clone(&store)).map_err(anyhow::Error::from)?;
     let has_keys = tenants.has_keys().await;
     store.close().await;
     Ok(has_keys.map_err(anyhow::Error::from)?)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cli::CliError;
-use crate::secrets::KeyRing;
+use forge_egress::secrets::KeyRing;
 
 /// Where the keys are.
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,7 @@ pub(super) mod samples;
 mod tests;
 
 use crate::executor::{StepRecord, WorkflowRecord};
-use crate::journal::{Kind, StepStatus, WorkflowStatus};
+use forge_journal::{Kind, StepStatus, WorkflowStatus};
 
 pub use style::Style;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::style::{Style, Tone};
 use crate::cli::text::{between, duration, printable};
 use crate::executor::StepRecord;
-use crate::journal::{Kind, StepStatus};
+use forge_journal::{Kind, StepStatus};
 
 /// Calls nested deeper than this are counted, not shown: a guest may nest without end.
 const MAX_DEPTH: usize = 24;
@@ -38,7 +38,7 @@ impl Node {
 
 /// The top of the tree.
 pub(super) fn nodes(steps: &[StepRecord], style: &Style) -> Vec<Node> {
-    let is_quiet = |step: &StepRecord| matches!(step.kind, Kind::Time | Kind::Timeout);
+    let is_quiet = |step: &StepRecord| matches!(step.kind.as_str(), "time" | "timeout");
     let shown: Vec<&StepRecord> = steps.iter().filter(|step| style.every_call || !is_quiet(step)).collect();
     let mut forest = Forest { children: BTreeMap::new(), compensations: BTreeMap::new(), style };
     for step in &shown {
@@ -73,8 +73,8 @@ impl Forest<'_> {
         let mut node = Node::new(self.label(step), mark(step.status));
         match step.kind {
             Kind::Step => node.label_tone = Tone::Strong,
-            Kind::Http => node.in_column = false,
-            Kind::Compensation | Kind::Sleep | Kind::Timeout | Kind::Time => {}
+            Kind::Effect(kind) if kind.as_str() == "http" => node.in_column = false,
+            Kind::Compensation | Kind::Time | Kind::Effect(_) => {}
         }
         if http_status(step).is_some_and(|status| status >= 400) {
             // It was answered, so it is done; whether that is a failure the workflow decides.
@@ -121,13 +121,12 @@ impl Forest<'_> {
                 Some(place) if self.compensations.len() > 1 => format!("compensation ({})", ordinal(*place)),
                 _ => "compensation".to_owned(),
             },
-            Kind::Http => match http_status(step) {
-                Some(status) => format!("{name} → {status}"),
-                None => name,
-            },
-            Kind::Sleep => format!("sleep {name}"),
-            Kind::Timeout => format!("timeout {name}"),
             Kind::Step | Kind::Time => name,
+            Kind::Effect(kind) => match (kind.as_str(), http_status(step)) {
+                ("http", Some(status)) => format!("{name} → {status}"),
+                ("http", None) => name,
+                (kind, _) => format!("{kind} {name}"),
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::executor::{StepRecord, WorkflowRecord};
-use crate::journal::{Kind, StepStatus, WorkflowStatus};
+use forge_journal::{Kind, StepStatus, WorkflowStatus};
 
 /// When everything here begins.
 pub(in crate::cli) fn start() -> DateTime<Utc> {

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::samples::{compensation, inside, record, request, start, step};
 use super::*;
-use crate::journal::PauseReason;
+use forge_journal::PauseReason;
 
 fn plain(record: &WorkflowRecord, steps: &[StepRecord]) -> String {
     let now = start() + TimeDelta::milliseconds(3_100);

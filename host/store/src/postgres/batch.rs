@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use forge_journal::{Row, Run, RunId};
 use crate::Write;
+use forge_journal::{Row, Run, RunId};
 
 /// Faster than the standard one; its seed is random.
 type HashMap<K, V> = std::collections::HashMap<K, V, std::hash::RandomState>;
@@ -180,7 +180,7 @@ mod tests {
             deadline: Timestamp(2),
             wake_at: None,
             failure: None,
-            stuck: None,
+            failed_compensations: None,
             pause: None,
             key: key.map(Into::into),
             auth: "{}".into(),

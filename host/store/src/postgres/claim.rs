@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::connection::Connections;
 use super::decode::Columns;
 use super::runs::{self, TABLE};
-use forge_journal::Timestamp;
 use crate::{Due, Epoch, StoreError};
+use forge_journal::Timestamp;
 
 /// Each owner's first ones by the index, and of these the first ones. Those that somebody claims at this moment
 /// are left to them. One row without a run is the answer if there are none, and no row if the epoch is over.

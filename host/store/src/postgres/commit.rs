@@ -8,8 +8,8 @@ use super::decode::Columns;
 use super::error::QueryError;
 use super::statement::Rows;
 use super::{statement, text};
-use forge_journal::RunId;
 use crate::{Epoch, StoreError, Write, Written};
+use forge_journal::RunId;
 
 /// Which runs were begun with these workflows and keys.
 const HOLDERS: &str = "SELECT run.id, wanted.place FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[]) \
@@ -41,7 +41,7 @@ impl From<StoreError> for NotWritten {
 }
 
 /// Who writes, and how others hear of it.
-pub(super) struct Pen<'p> {
+pub(super) struct FencingToken<'p> {
     pub(super) epoch: Epoch,
     /// The connection's number in the epoch.
     pub(super) writer: i64,
@@ -53,7 +53,7 @@ pub(super) struct Pen<'p> {
 /// Writes a batch. The same batch may be written twice.
 pub(super) async fn write(
     connection: &mut Connection,
-    pen: &Pen<'_>,
+    pen: &FencingToken<'_>,
     writes: &[Write],
 ) -> Result<Vec<Written>, NotWritten> {
     let mut tries = 0;
@@ -78,7 +78,7 @@ pub(super) async fn write(
 /// The runs that began.
 async fn write_once(
     connection: &mut Connection,
-    pen: &Pen<'_>,
+    pen: &FencingToken<'_>,
     writes: &[Write],
     rows: Rows,
 ) -> Result<Vec<Uuid>, NotWritten> {
@@ -97,7 +97,7 @@ async fn write_once(
 
 async fn write_part(
     connection: &mut Connection,
-    pen: &Pen<'_>,
+    pen: &FencingToken<'_>,
     part: &Batch<'_>,
     rows: Rows,
 ) -> Result<Vec<Uuid>, NotWritten> {

@@ -10,8 +10,8 @@ use sqlx::{Column as _, Decode, Row as _, Type};
 use uuid::Uuid;
 
 use super::text;
-use forge_journal::{RunId, Timestamp};
 use crate::StoreError;
+use forge_journal::{RunId, Timestamp};
 
 /// A row of `table` to take columns from, one after the other.
 pub(super) struct Columns<'r> {

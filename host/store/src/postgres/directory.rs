@@ -2,10 +2,10 @@ use std::ops::Range;
 
 use super::connection::{Connections, End};
 use super::decode::Columns;
-use super::notices::Voice;
+use super::notices::Notifier;
 use super::text;
 use crate::StoreError;
-use crate::directory::{Amounts, Change, Deed, DeedFilter, Entry, Used};
+use crate::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, UsageRow};
 
 const ENTRIES: &str = "SELECT kind, tenant, name, document FROM forge_directory ORDER BY kind, tenant, name";
 
@@ -56,9 +56,9 @@ pub(super) async fn entries(connections: &Connections) -> Result<Vec<Entry>, Sto
 /// Whether it was changed.
 pub(super) async fn change(
     connections: &Connections,
-    voice: &Voice,
+    voice: &Notifier,
     change: Option<&Change>,
-    deed: &Deed,
+    deed: &AuditEntry,
 ) -> Result<bool, StoreError> {
     let mut lent = connections.take().await?;
     let connection = lent.connection().await?;
@@ -84,7 +84,7 @@ pub(super) async fn change(
             return Ok(false);
         }
     }
-    let Deed { at, tenant, actor, action, subject, detail } = deed;
+    let AuditEntry { at, tenant, actor, action, subject, detail } = deed;
     let note = sqlx::query(NOTE).bind(at.0).bind(text::encode(tenant)).bind(text::encode(actor));
     let note = note.bind(text::encode(action)).bind(text::encode(subject));
     let note = note.bind(detail.as_deref().map(text::encode));
@@ -96,8 +96,8 @@ pub(super) async fn change(
 
 pub(super) async fn deeds(
     connections: &Connections,
-    filter: &DeedFilter,
-) -> Result<Vec<(i64, Deed)>, StoreError> {
+    filter: &AuditFilter,
+) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
     let before = filter.before.unwrap_or(i64::MAX);
     let query = || {
         let sql = if filter.tenant.is_some() { DEEDS_OF_ONE } else { DEEDS };
@@ -111,7 +111,7 @@ pub(super) async fn deeds(
     let decode = |row| {
         let mut columns = Columns::new("forge_audit", row);
         let seq = columns.number()?;
-        let deed = Deed {
+        let deed = AuditEntry {
             at: columns.time()?,
             tenant: columns.text()?.to_string(),
             actor: columns.text()?.to_string(),
@@ -124,11 +124,11 @@ pub(super) async fn deeds(
     rows.iter().map(decode).collect()
 }
 
-pub(super) async fn charge(connections: &Connections, used: &[Used]) -> Result<(), StoreError> {
+pub(super) async fn charge(connections: &Connections, used: &[UsageRow]) -> Result<(), StoreError> {
     let mut lent = connections.take().await?;
     let connection = lent.connection().await?;
     connection.begin("BEGIN").await?;
-    for Used { tenant, hour, amounts } in used {
+    for UsageRow { tenant, hour, amounts } in used {
         let query = sqlx::query(CHARGE).bind(text::encode(tenant)).bind(hour);
         let amounts = amounts.columns();
         let query = amounts.iter().fold(query, |query, (_, amount)| query.bind(amount.cast_signed()));
@@ -141,7 +141,7 @@ pub(super) async fn used(
     connections: &Connections,
     tenant: Option<&str>,
     hours: &Range<i64>,
-) -> Result<Vec<Used>, StoreError> {
+) -> Result<Vec<UsageRow>, StoreError> {
     let query = || sqlx::query(USED).bind(tenant.map(text::encode)).bind(hours.start).bind(hours.end);
     let rows = connections.all(query).await?;
     let decode = |row| {
@@ -151,7 +151,7 @@ pub(super) async fn used(
         for amount in &mut amounts {
             *amount = columns.bits()?;
         }
-        Ok(Used { tenant, hour, amounts: Amounts::from_columns(amounts) })
+        Ok(UsageRow { tenant, hour, amounts: Amounts::from_columns(amounts) })
     };
     rows.iter().map(decode).collect()
 }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::connection::Connections;
 use super::decode::Columns;
 use super::runs;
-use forge_journal::{Failure, Row, RunId, Scope};
 use crate::{Epoch, Loaded, StoreError};
+use forge_journal::{Failure, Row, RunId, Scope};
 
 const TABLE: &str = "forge_steps";
 

@@ -13,12 +13,12 @@ use super::Shared;
 use super::connection::{Connection, End};
 use super::decode::Columns;
 use super::error::QueryError;
-use super::notices::Word;
+use super::notices::Message;
 use super::options::PostgresOptions;
 use super::text;
+use crate::{Epoch, Node, Notification, StoreError};
 use forge_clock as clock;
 use forge_journal::Timestamp;
-use crate::{Epoch, Node, Notice, StoreError};
 
 const TABLE: &str = "forge_nodes";
 
@@ -199,19 +199,19 @@ async fn beat(
     if let Some(dead) = &beat.dead {
         tracing::warn!(nodes = %dead, "nodes have not renewed their leases: others take their runs");
         // Others hear of it; this one has said it.
-        shared.notify(Notice::Free);
+        shared.notify(Notification::Free);
     }
     if !beat.live {
         let replaced = matches!(beat.why.as_deref(), Some("replaced" | "stopped"));
         let again = if replaced { None } else { register_again(&mut connection, identity).await? };
         let Some(epoch) = again else {
             tracing::error!("another process has this node's name");
-            shared.notify(Notice::Replaced);
+            shared.notify(Notification::Replaced);
             return Ok(false);
         };
         tracing::warn!(%epoch, "this node has lost its lease and its runs to other nodes; it goes on with new ones");
         shared.voice.set_epoch(epoch);
-        shared.notify(Notice::Fenced);
+        shared.notify(Notification::Fenced);
     }
     if sweep {
         connection.all(sqlx::query(SWEEP_UP)).await?;
@@ -224,7 +224,7 @@ async fn beat(
 async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Beat, StoreError> {
     let voice = &shared.voice;
     let asked = Instant::now();
-    let query = sqlx::query(BEAT).bind(voice.epoch().0).bind(voice.channel()).bind(voice.say(Word::Free));
+    let query = sqlx::query(BEAT).bind(voice.epoch().0).bind(voice.channel()).bind(voice.say(Message::Free));
     let row = connection.first(query).await?;
     let way_back = asked.elapsed() / 2;
     let at_answer = |time: Timestamp| {
@@ -245,7 +245,7 @@ async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Beat, Sto
 /// Gives the epoch back, so that the runs are free at once.
 pub(super) async fn end(connection: &mut Connection, shared: &Shared) -> Result<(), QueryError> {
     let voice = &shared.voice;
-    let query = sqlx::query(END).bind(voice.epoch().0).bind(voice.channel()).bind(voice.say(Word::Free));
+    let query = sqlx::query(END).bind(voice.epoch().0).bind(voice.channel()).bind(voice.say(Message::Free));
     connection.all(query).await.map(|_| ())
 }
 

@@ -24,10 +24,10 @@ mod statement;
 mod text;
 mod writing;
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use parking_lot::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,12 +40,12 @@ pub use self::options::PostgresOptions;
 
 use self::connection::Connections;
 use self::journals::Found;
-use self::notices::{Voice, Word};
+use self::notices::{Message, Notifier};
 use self::writing::WriteConnection;
-use super::directory::{Change, Deed, DeedFilter, Directory, Entry, Used};
+use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{
-    Answer, Ask, Due, Epoch, Loaded, Node, Nodes, Notice, Question, Store, StoreError, Taken, VersionRow,
-    Write, Written,
+    Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
+    Store, StoreError, VersionRow, Write, Written,
 };
 use crate::{RunFilter, RunSummary};
 use forge_journal::{Run, RunId, Timestamp};
@@ -58,7 +58,7 @@ pub struct PostgresStore {
 }
 
 struct Shared {
-    voice: Voice,
+    voice: Notifier,
     writer: tokio::sync::Mutex<WriteConnection>,
     readers: Connections,
     options: PgConnectOptions,
@@ -68,9 +68,9 @@ struct Shared {
     doubtful: AtomicBool,
     /// Of a claim nobody knows what it claimed.
     lost_claim: AtomicBool,
-    notices: mpsc::UnboundedSender<Notice>,
+    notices: mpsc::UnboundedSender<Notification>,
     /// The other end, until somebody listens.
-    heard: Mutex<Option<mpsc::UnboundedReceiver<Notice>>>,
+    heard: Mutex<Option<mpsc::UnboundedReceiver<Notification>>>,
     /// Changes when a question was answered, of whomever.
     answered: watch::Sender<()>,
     /// Another process has this node's name.
@@ -105,7 +105,11 @@ impl Store for PostgresStore {
         claimed
     }
 
-    async fn take(&self, epoch: Epoch, ids: &[RunId]) -> Result<Vec<Result<Taken, StoreError>>, StoreError> {
+    async fn acquire(
+        &self,
+        epoch: Epoch,
+        ids: &[RunId],
+    ) -> Result<Vec<Result<Acquired, StoreError>>, StoreError> {
         let shared = &self.shared;
         shared.settle().await?;
         let mut found = journals::load(&shared.readers, epoch, ids).await?;
@@ -119,9 +123,9 @@ impl Store for PostgresStore {
             return Err(StoreError::Fenced);
         }
         let taken = |id| match found.remove(id) {
-            Some(Found { mine: true, loaded, .. }) => loaded.map(|loaded| Taken::Here(Box::new(loaded))),
-            Some(_) => Ok(Taken::Elsewhere),
-            None => Ok(Taken::Unknown),
+            Some(Found { mine: true, loaded, .. }) => loaded.map(|loaded| Acquired::Here(Box::new(loaded))),
+            Some(_) => Ok(Acquired::Elsewhere),
+            None => Ok(Acquired::Unknown),
         };
         Ok(ids.iter().map(taken).collect())
     }
@@ -196,43 +200,47 @@ impl Directory for PostgresStore {
         directory::entries(&self.shared.readers).await
     }
 
-    async fn change(&self, change: Option<&Change>, deed: &Deed) -> Result<bool, StoreError> {
+    async fn change(&self, change: Option<&Change>, deed: &AuditEntry) -> Result<bool, StoreError> {
         directory::change(&self.shared.readers, &self.shared.voice, change, deed).await
     }
 
-    async fn deeds(&self, filter: &DeedFilter) -> Result<Vec<(i64, Deed)>, StoreError> {
+    async fn deeds(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
         directory::deeds(&self.shared.readers, filter).await
     }
 
-    async fn charge(&self, used: &[Used]) -> Result<(), StoreError> {
+    async fn charge(&self, used: &[UsageRow]) -> Result<(), StoreError> {
         directory::charge(&self.shared.readers, used).await
     }
 
-    async fn used(&self, tenant: Option<&str>, hours: std::ops::Range<i64>) -> Result<Vec<Used>, StoreError> {
+    async fn used(
+        &self,
+        tenant: Option<&str>,
+        hours: std::ops::Range<i64>,
+    ) -> Result<Vec<UsageRow>, StoreError> {
         directory::used(&self.shared.readers, tenant, &hours).await
     }
 }
 
 #[async_trait]
 impl Nodes for PostgresStore {
-    fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notice>> {
+    fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notification>> {
         self.shared.heard.lock().take()
     }
 
-    async fn tell(&self, notice: Notice) -> Result<(), StoreError> {
-        let Some(word) = Option::<Word>::from(notice) else { return Ok(()) };
+    async fn tell(&self, notice: Notification) -> Result<(), StoreError> {
+        let Some(word) = Option::<Message>::from(notice) else { return Ok(()) };
         notices::tell(&self.shared, word).await
     }
 
-    async fn ask(&self, run: RunId, ask: Ask) -> Result<Option<Answer>, StoreError> {
+    async fn ask(&self, run: RunId, ask: RemoteCommand) -> Result<Option<RemoteResponse>, StoreError> {
         questions::ask(&self.shared, run, ask).await
     }
 
-    async fn questions(&self) -> Result<Vec<Question>, StoreError> {
+    async fn questions(&self) -> Result<Vec<RemoteRequest>, StoreError> {
         questions::questions(&self.shared).await
     }
 
-    async fn answer(&self, question: i64, answer: &Answer) -> Result<(), StoreError> {
+    async fn answer(&self, question: i64, answer: &RemoteResponse) -> Result<(), StoreError> {
         questions::answer(&self.shared, question, answer).await
     }
 
@@ -242,7 +250,7 @@ impl Nodes for PostgresStore {
 }
 
 impl Shared {
-    fn notify(&self, notice: Notice) {
+    fn notify(&self, notice: Notification) {
         // Nobody may ever have listened.
         let _ = self.notices.send(notice);
     }
@@ -255,7 +263,7 @@ impl Shared {
     /// What was committed is all that ever will be of the batches before.
     fn settled(&self) {
         if self.doubtful.swap(false, Ordering::AcqRel) {
-            self.notify(Notice::Reconnected);
+            self.notify(Notification::Reconnected);
         }
     }
 
@@ -279,7 +287,7 @@ impl Shared {
     /// The lease was renewed.
     fn beaten(&self) {
         if self.lost_claim.swap(false, Ordering::AcqRel) {
-            self.notify(Notice::Reconnected);
+            self.notify(Notification::Reconnected);
         }
     }
 

@@ -2,7 +2,7 @@ use sqlx::postgres::PgRow;
 
 use super::connection::{Connection, Connections, End};
 use super::decode::Columns;
-use super::notices::Voice;
+use super::notices::Notifier;
 use super::text;
 use crate::{StoreError, VersionRow};
 
@@ -56,7 +56,7 @@ const DEPRECATE: &str = "WITH changed AS ( \
 /// is the answer.
 pub(super) async fn register(
     connections: &Connections,
-    voice: &Voice,
+    voice: &Notifier,
     digest: &str,
     component: Option<&[u8]>,
     versions: &[VersionRow],
@@ -132,7 +132,7 @@ pub(super) async fn versions(
 
 pub(super) async fn activate(
     connections: &Connections,
-    voice: &Voice,
+    voice: &Notifier,
     tenant: &str,
     workflow: &str,
     version: u32,
@@ -142,7 +142,7 @@ pub(super) async fn activate(
 
 pub(super) async fn deprecate(
     connections: &Connections,
-    voice: &Voice,
+    voice: &Notifier,
     tenant: &str,
     workflow: &str,
     version: u32,
@@ -153,7 +153,7 @@ pub(super) async fn deprecate(
 /// Whether there is such a version.
 async fn change(
     connections: &Connections,
-    voice: &Voice,
+    voice: &Notifier,
     sql: &'static str,
     [tenant, workflow]: [&str; 2],
     version: u32,

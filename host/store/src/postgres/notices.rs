@@ -8,8 +8,8 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
+use crate::{Epoch, Notification, StoreError};
 use forge_journal::RunId;
-use crate::{Epoch, Notice, StoreError};
 
 /// How long the channel may be quiet before its connection is tried.
 const QUIET: Duration = Duration::from_secs(20);
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// What is said on the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Message {
     Free,
     /// Somebody asks the node with this epoch.
     Asked(Epoch),
@@ -32,21 +32,23 @@ pub(super) enum Word {
     Replaced(Epoch),
 }
 
-impl From<Notice> for Option<Word> {
+impl From<Notification> for Option<Message> {
     /// What a node says itself; the store says the rest.
-    fn from(notice: Notice) -> Self {
+    fn from(notice: Notification) -> Self {
         match notice {
-            Notice::Free => Some(Word::Free),
-            Notice::Awaited(run) => Some(Word::Awaited(run)),
-            Notice::Rested(run) => Some(Word::Rested(run)),
-            Notice::Asked | Notice::Versions | Notice::Reconnected | Notice::Fenced | Notice::Replaced => {
-                None
-            }
+            Notification::Free => Some(Message::Free),
+            Notification::Awaited(run) => Some(Message::Awaited(run)),
+            Notification::Rested(run) => Some(Message::Rested(run)),
+            Notification::Asked
+            | Notification::Versions
+            | Notification::Reconnected
+            | Notification::Fenced
+            | Notification::Replaced => None,
         }
     }
 }
 
-impl Word {
+impl Message {
     pub(super) fn payload(self, sender: Epoch) -> String {
         match self {
             Self::Free => format!("{sender} free"),
@@ -80,12 +82,12 @@ impl Word {
 }
 
 /// How this node speaks: in which epoch, on which channel.
-pub(super) struct Voice {
+pub(super) struct Notifier {
     epoch: AtomicI64,
     channel: String,
 }
 
-impl Voice {
+impl Notifier {
     pub(super) fn new(epoch: Epoch, channel: String) -> Self {
         Self { epoch: AtomicI64::new(epoch.0), channel }
     }
@@ -102,18 +104,18 @@ impl Voice {
         &self.channel
     }
 
-    pub(super) fn say(&self, word: Word) -> String {
+    pub(super) fn say(&self, word: Message) -> String {
         word.payload(self.epoch())
     }
 
     pub(super) fn versions(&self) -> String {
-        self.say(Word::Versions)
+        self.say(Message::Versions)
     }
 }
 
 const TELL: &str = "SELECT pg_notify($1, $2)";
 
-pub(super) async fn tell(shared: &Shared, word: Word) -> Result<(), StoreError> {
+pub(super) async fn tell(shared: &Shared, word: Message) -> Result<(), StoreError> {
     let said = shared.voice.say(word);
     shared.readers.all(|| sqlx::query(TELL).bind(shared.voice.channel()).bind(&said)).await.map(|_| ())
 }
@@ -134,7 +136,7 @@ pub(super) async fn listen(
         match connect(&options, shared.voice.channel(), limit).await {
             Ok(connected) => {
                 listener = Some(connected);
-                shared.notify(Notice::Reconnected);
+                shared.notify(Notification::Reconnected);
                 shared.answered.send_replace(());
             }
             Err(error) => {
@@ -169,7 +171,7 @@ async fn hear(shared: &Shared, listener: &mut PgListener, limit: Duration) {
     loop {
         match timeout(QUIET, listener.try_recv()).await {
             Ok(Ok(Some(notification))) => {
-                if let Some((sender, word)) = Word::parse(notification.payload()) {
+                if let Some((sender, word)) = Message::parse(notification.payload()) {
                     heard(shared, sender, word);
                 }
             }
@@ -183,20 +185,20 @@ async fn hear(shared: &Shared, listener: &mut PgListener, limit: Duration) {
     }
 }
 
-fn heard(shared: &Shared, sender: Epoch, word: Word) {
+fn heard(shared: &Shared, sender: Epoch, word: Message) {
     let here = shared.voice.epoch();
     match word {
-        Word::Answered(_) => {
+        Message::Answered(_) => {
             shared.answered.send_replace(());
         }
-        Word::Asked(epoch) if epoch == here => shared.notify(Notice::Asked),
-        Word::Replaced(epoch) if epoch == here => shared.replaced.notify_one(),
-        Word::Asked(_) | Word::Replaced(_) => {}
+        Message::Asked(epoch) if epoch == here => shared.notify(Notification::Asked),
+        Message::Replaced(epoch) if epoch == here => shared.replaced.notify_one(),
+        Message::Asked(_) | Message::Replaced(_) => {}
         _ if sender == here => {}
-        Word::Free => shared.notify(Notice::Free),
-        Word::Awaited(run) => shared.notify(Notice::Awaited(run)),
-        Word::Rested(run) => shared.notify(Notice::Rested(run)),
-        Word::Versions => shared.notify(Notice::Versions),
+        Message::Free => shared.notify(Notification::Free),
+        Message::Awaited(run) => shared.notify(Notification::Awaited(run)),
+        Message::Rested(run) => shared.notify(Notification::Rested(run)),
+        Message::Versions => shared.notify(Notification::Versions),
     }
 }
 
@@ -208,22 +210,22 @@ mod tests {
     fn what_is_said_is_heard() {
         let run = RunId(uuid::Uuid::from_u128(7));
         for word in [
-            Word::Free,
-            Word::Asked(Epoch(3)),
-            Word::Answered(9),
-            Word::Awaited(run),
-            Word::Rested(run),
-            Word::Versions,
-            Word::Replaced(Epoch(1)),
+            Message::Free,
+            Message::Asked(Epoch(3)),
+            Message::Answered(9),
+            Message::Awaited(run),
+            Message::Rested(run),
+            Message::Versions,
+            Message::Replaced(Epoch(1)),
         ] {
-            assert_eq!(Word::parse(&word.payload(Epoch(5))), Some((Epoch(5), word)));
+            assert_eq!(Message::parse(&word.payload(Epoch(5))), Some((Epoch(5), word)));
         }
     }
 
     #[test]
     fn what_nobody_understands_is_nothing() {
         for payload in ["", "free", "5", "5 hello", "5 asked", "x free", "5 awaited 7"] {
-            assert_eq!(Word::parse(payload), None, "{payload}");
+            assert_eq!(Message::parse(payload), None, "{payload}");
         }
     }
 }

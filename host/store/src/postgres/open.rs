@@ -1,7 +1,7 @@
-use std::collections::HashSet;
-use std::sync::atomic::AtomicBool;
-use std::sync::Arc;
 use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -10,7 +10,7 @@ use super::connection::{Connection, Connections};
 use super::decode::Columns;
 use super::lease::{self, Identity};
 use super::migrate::{cannot_open, connect, migrate};
-use super::notices::{self, Voice};
+use super::notices::{self, Notifier};
 use super::options::PostgresOptions;
 use super::{PostgresStore, Shared};
 use crate::StoreError;
@@ -47,7 +47,7 @@ impl PostgresStore {
 
         let (notices, heard) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            voice: Voice::new(epoch, channel),
+            voice: Notifier::new(epoch, channel),
             readers: Connections::new(connect_options.clone(), limit, options.connections),
             writer: tokio::sync::Mutex::default(),
             options: connect_options.clone(),

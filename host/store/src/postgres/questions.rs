@@ -6,9 +6,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Shared;
 use super::decode::Columns;
-use super::notices::Word;
+use super::notices::Message;
+use crate::{RemoteCommand, RemoteRequest, RemoteResponse, StoreError};
 use forge_journal::RunId;
-use crate::{Answer, Ask, Question, StoreError};
 
 const TABLE: &str = "forge_questions";
 
@@ -39,7 +39,11 @@ const ANSWER: &str = "WITH answered AS (UPDATE forge_questions SET answer = $2 W
      SELECT pg_notify($3, $4) FROM answered";
 
 /// Asks the node that has this run, and waits for its answer.
-pub(super) async fn ask(shared: &Shared, run: RunId, ask: Ask) -> Result<Option<Answer>, StoreError> {
+pub(super) async fn ask(
+    shared: &Shared,
+    run: RunId,
+    ask: RemoteCommand,
+) -> Result<Option<RemoteResponse>, StoreError> {
     let mut answered = shared.answered.subscribe();
     let voice = &shared.voice;
     let mut lent = shared.readers.take().await?;
@@ -68,15 +72,15 @@ async fn may_be_answered(shared: &Shared, id: i64) -> Result<bool, StoreError> {
 }
 
 /// What this node was asked and has not been given before.
-pub(super) async fn questions(shared: &Shared) -> Result<Vec<Question>, StoreError> {
+pub(super) async fn questions(shared: &Shared) -> Result<Vec<RemoteRequest>, StoreError> {
     let epoch = shared.voice.epoch().0;
     let rows = shared.readers.all(|| sqlx::query(ASKED).bind(epoch).bind(PATIENCE.as_secs_f64())).await?;
     let mut asked = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut columns = Columns::new(TABLE, row);
-        let (id, run, ask) = (columns.number()?, columns.run_id()?, columns.json()?);
+        let (id, run, command) = (columns.number()?, columns.run_id()?, columns.json()?);
         // A newer version may ask what this one does not know.
-        asked.extend(ask.map(|ask| Question { id, run, ask }));
+        asked.extend(command.map(|command| RemoteRequest { id, run, command }));
     }
     let ids = asked.iter().map(|question| question.id).collect();
     let given = shared.given(ids);
@@ -85,9 +89,13 @@ pub(super) async fn questions(shared: &Shared) -> Result<Vec<Question>, StoreErr
 }
 
 /// Answers one.
-pub(super) async fn answer(shared: &Shared, question: i64, answer: &Answer) -> Result<(), StoreError> {
+pub(super) async fn answer(
+    shared: &Shared,
+    question: i64,
+    answer: &RemoteResponse,
+) -> Result<(), StoreError> {
     let voice = &shared.voice;
-    let said = voice.say(Word::Answered(question));
+    let said = voice.say(Message::Answered(question));
     let query = || sqlx::query(ANSWER).bind(question).bind(json(answer)).bind(voice.channel()).bind(&said);
     shared.readers.all(query).await.map(|_| ())
 }

@@ -4,10 +4,10 @@ use sqlx::{Arguments as _, AssertSqlSafe};
 use super::connection::Connections;
 use super::decode::Columns;
 use super::text;
-use crate::{RunFilter, RunSummary};
-use forge_journal::{Pause, Run, RunId, Timestamp};
 use crate::{Due, Epoch, StoreError};
+use crate::{RunFilter, RunSummary};
 use forge_journal::DEFAULT_TENANT;
+use forge_journal::{Pause, Run, RunId, Timestamp};
 
 pub(super) const TABLE: &str = "forge_runs";
 
@@ -61,7 +61,7 @@ pub(super) fn decode(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
         output: columns.optional_text()?,
         status: columns.parsed()?,
         failure: columns.json()?,
-        stuck: columns.optional_text()?,
+        failed_compensations: columns.optional_text()?,
         pause: pause(columns)?,
         key: columns.optional_text()?,
         auth: columns.text()?,

@@ -8,7 +8,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Encode, Postgres, Type};
 
 use super::batch::{Batch, Owner, RowState, RunState};
-use super::commit::Pen;
+use super::commit::FencingToken;
 use super::connection::PgQuery;
 use super::error::QueryError;
 use super::text;
@@ -194,7 +194,11 @@ fn values(columns: &[(&str, &str)], last: &mut usize) -> String {
 }
 
 /// The statement that writes this. Its answer has the runs that began, or no row; see [`sql`].
-pub(super) fn of(pen: &Pen<'_>, batch: &Batch<'_>, rows: Rows) -> Result<PgQuery<'static>, QueryError> {
+pub(super) fn of(
+    pen: &FencingToken<'_>,
+    batch: &Batch<'_>,
+    rows: Rows,
+) -> Result<PgQuery<'static>, QueryError> {
     let part = |is_empty: bool, is_new: bool| match (is_empty, is_new && rows == Rows::MayBeNew) {
         (true, _) => Part::Nothing,
         (false, true) => Part::New,
@@ -274,7 +278,7 @@ impl Arrays {
         self.column(runs, |state| document(&state.run.output))?;
         self.column(runs, |state| state.run.error().map(|error| text::encode(&error).into_owned()))?;
         self.column(runs, |state| state.run.failure.as_ref().and_then(json))?;
-        self.column(runs, |state| document(&state.run.stuck))?;
+        self.column(runs, |state| document(&state.run.failed_compensations))?;
         self.column(runs, |state| state.run.pause.as_ref().map(|pause| pause.reason.as_str()))?;
         self.column(runs, |state| optional(state.run.pause.as_ref().map(|pause| pause.message.as_str())))?;
         self.column(runs, |state| state.run.pause.as_ref().map(|pause| pause.from.as_str()))?;

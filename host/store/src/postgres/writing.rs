@@ -1,10 +1,10 @@
 //! The connection that writes, one batch at a time.
 
-use super::commit::{NotWritten, Pen, write};
+use super::commit::{FencingToken, NotWritten, write};
 use super::connection::Connection;
 use super::decode::Columns;
 use super::error::QueryError;
-use super::notices::Word;
+use super::notices::Message;
 use super::{Shared, lease};
 use crate::{Epoch, StoreError, Write, Written};
 
@@ -31,8 +31,8 @@ impl WriteConnection {
         batch: &[Write],
     ) -> Result<Vec<Written>, StoreError> {
         let (mut connection, writer) = self.ready(shared, epoch).await?;
-        let free = shared.voice.say(Word::Free);
-        let pen = Pen { epoch, writer, channel: shared.voice.channel(), free: &free };
+        let free = shared.voice.say(Message::Free);
+        let pen = FencingToken { epoch, writer, channel: shared.voice.channel(), free: &free };
         match write(&mut connection, &pen, batch).await {
             Ok(written) => {
                 self.connection = Some(connection);

@@ -2,12 +2,12 @@
 //! runs would wait if the connection that writes did it alone: a thread copies what is there while commits go on, and
 //! then the connection that writes copies the little that came meanwhile, so that the log begins anew.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use rusqlite::{Connection, OpenFlags};
 

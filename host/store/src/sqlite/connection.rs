@@ -1,6 +1,6 @@
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 

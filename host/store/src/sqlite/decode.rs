@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-use forge_journal::Timestamp;
 use crate::StoreError;
+use forge_journal::Timestamp;
 
 /// A row of `table` to take columns from, one after the other.
 pub(super) struct Columns<'r> {

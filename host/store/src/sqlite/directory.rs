@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::decode::Columns;
 use crate::StoreError;
-use crate::directory::{Amounts, Change, Deed, DeedFilter, Entry, Used};
+use crate::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, UsageRow};
 
 pub(super) fn entries(connection: &Connection) -> Result<Vec<Entry>, StoreError> {
     let mut statement = connection.prepare_cached(
@@ -28,7 +28,7 @@ pub(super) fn entries(connection: &Connection) -> Result<Vec<Entry>, StoreError>
 pub(super) fn change(
     connection: &Connection,
     change: Option<&Change>,
-    deed: &Deed,
+    deed: &AuditEntry,
 ) -> Result<bool, StoreError> {
     let changed = match change {
         None => 1,
@@ -48,7 +48,7 @@ pub(super) fn change(
     if changed == 0 {
         return Ok(false);
     }
-    let Deed { at, tenant, actor, action, subject, detail } = deed;
+    let AuditEntry { at, tenant, actor, action, subject, detail } = deed;
     connection.execute(
         "INSERT INTO forge_audit (at, tenant, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)",
         params![at.0, tenant, actor, action, subject, detail],
@@ -56,8 +56,11 @@ pub(super) fn change(
     Ok(true)
 }
 
-pub(super) fn deeds(connection: &Connection, filter: &DeedFilter) -> Result<Vec<(i64, Deed)>, StoreError> {
-    let DeedFilter { tenant, before, limit } = filter;
+pub(super) fn deeds(
+    connection: &Connection,
+    filter: &AuditFilter,
+) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
+    let AuditFilter { tenant, before, limit } = filter;
     let of_tenant = if tenant.is_some() { "tenant = ?1 AND" } else { "?1 IS NULL AND" };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
@@ -70,7 +73,7 @@ pub(super) fn deeds(connection: &Connection, filter: &DeedFilter) -> Result<Vec<
         let seq = columns.number()?;
         deeds.push((
             seq,
-            Deed {
+            AuditEntry {
                 at: columns.time()?,
                 tenant: columns.text()?.to_string(),
                 actor: columns.text()?.to_string(),
@@ -83,7 +86,7 @@ pub(super) fn deeds(connection: &Connection, filter: &DeedFilter) -> Result<Vec<
     Ok(deeds)
 }
 
-pub(super) fn charge(connection: &Connection, used: &[Used]) -> Result<(), StoreError> {
+pub(super) fn charge(connection: &Connection, used: &[UsageRow]) -> Result<(), StoreError> {
     let columns = Amounts::default().columns().map(|(name, _)| name);
     let sums = columns.map(|name| format!("{name} = {name} + excluded.{name}")).join(", ");
     let columns = columns.join(", ");
@@ -91,7 +94,7 @@ pub(super) fn charge(connection: &Connection, used: &[Used]) -> Result<(), Store
         "INSERT INTO forge_usage (tenant, hour, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (tenant, hour) DO UPDATE SET {sums}"
     ))?;
-    for Used { tenant, hour, amounts } in used {
+    for UsageRow { tenant, hour, amounts } in used {
         let [a, b, c, d, e, f, g] = amounts.columns().map(|(_, amount)| amount.cast_signed());
         statement.execute(params![tenant, hour, a, b, c, d, e, f, g])?;
     }
@@ -102,7 +105,7 @@ pub(super) fn used(
     connection: &Connection,
     tenant: Option<&str>,
     hours: &Range<i64>,
-) -> Result<Vec<Used>, StoreError> {
+) -> Result<Vec<UsageRow>, StoreError> {
     let columns = Amounts::default().columns().map(|(name, _)| name).join(", ");
     let mut statement = connection.prepare_cached(&format!(
         "SELECT tenant, hour, {columns} FROM forge_usage \
@@ -117,7 +120,7 @@ pub(super) fn used(
         for amount in &mut amounts {
             *amount = columns.number::<i64>()?.cast_unsigned();
         }
-        used.push(Used { tenant, hour, amounts: Amounts::from_columns(amounts) });
+        used.push(UsageRow { tenant, hour, amounts: Amounts::from_columns(amounts) });
     }
     Ok(used)
 }

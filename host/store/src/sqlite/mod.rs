@@ -22,7 +22,7 @@ use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use self::connection::{Readers, WriteConnection};
-use super::directory::{Change, Deed, DeedFilter, Directory, Entry, Used};
+use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 use crate::{RunFilter, RunSummary};
 use forge_journal::{Run, RunId, Timestamp};
@@ -146,22 +146,26 @@ impl Directory for SqliteStore {
         self.reading(directory::entries).await
     }
 
-    async fn change(&self, change: Option<&Change>, deed: &Deed) -> Result<bool, StoreError> {
+    async fn change(&self, change: Option<&Change>, deed: &AuditEntry) -> Result<bool, StoreError> {
         let (change, deed) = (change.cloned(), deed.clone());
         self.writing(move |connection| directory::change(connection, change.as_ref(), &deed)).await
     }
 
-    async fn deeds(&self, filter: &DeedFilter) -> Result<Vec<(i64, Deed)>, StoreError> {
+    async fn deeds(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
         let filter = filter.clone();
         self.reading(move |connection| directory::deeds(connection, &filter)).await
     }
 
-    async fn charge(&self, used: &[Used]) -> Result<(), StoreError> {
+    async fn charge(&self, used: &[UsageRow]) -> Result<(), StoreError> {
         let used = used.to_vec();
         self.writing(move |connection| directory::charge(connection, &used)).await
     }
 
-    async fn used(&self, tenant: Option<&str>, hours: std::ops::Range<i64>) -> Result<Vec<Used>, StoreError> {
+    async fn used(
+        &self,
+        tenant: Option<&str>,
+        hours: std::ops::Range<i64>,
+    ) -> Result<Vec<UsageRow>, StoreError> {
         let tenant = tenant.map(str::to_owned);
         self.reading(move |connection| directory::used(connection, tenant.as_deref(), &hours)).await
     }

@@ -1,8 +1,8 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::decode::Columns;
-use forge_journal::Timestamp;
 use crate::{StoreError, VersionRow};
+use forge_journal::Timestamp;
 
 const TABLE: &str = "forge_workflow_versions";
 

@@ -1,8 +1,8 @@
+use parking_lot::Mutex;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use parking_lot::Mutex;
 
 use rusqlite::Connection;
 

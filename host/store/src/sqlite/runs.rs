@@ -2,10 +2,10 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql, 
 
 use super::connection::Prepared;
 use super::decode::Columns;
-use crate::{RunFilter, RunSummary};
-use forge_journal::{Pause, Run, RunId, Timestamp};
 use crate::{Due, StoreError, Write, Written};
+use crate::{RunFilter, RunSummary};
 use forge_journal::DEFAULT_TENANT;
+use forge_journal::{Pause, Run, RunId, Timestamp};
 
 const TABLE: &str = "forge_runs";
 
@@ -100,7 +100,7 @@ fn put(statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreErr
         run.due_at().map(|time| time.0),
         run.error(),
         failure,
-        run.stuck.as_deref(),
+        run.failed_compensations.as_deref(),
         pause.map(|pause| pause.reason.as_str()),
         pause.map(|pause| pause.message.as_str()),
         pause.map(|pause| pause.from.as_str()),
@@ -143,7 +143,7 @@ fn decode(row: &Row<'_>) -> Result<Run, StoreError> {
         deadline: columns.time()?,
         wake_at: columns.optional_time()?,
         failure: columns.json()?,
-        stuck: columns.optional_text()?,
+        failed_compensations: columns.optional_text()?,
         pause: pause(&mut columns)?,
         key: columns.optional_text()?,
         auth: columns.text()?,

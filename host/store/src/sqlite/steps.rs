@@ -3,8 +3,8 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::connection::Prepared;
 use super::decode::Columns;
 use super::runs;
-use forge_journal::{Failure, Row, RunId, Scope};
 use crate::{StoreError, Write};
+use forge_journal::{Failure, Row, RunId, Scope};
 
 const TABLE: &str = "forge_steps";
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use forge_host::journal::{Run, Timestamp};
-use forge_host::store::postgres::PostgresStore;
-use forge_host::store::{Due, Store as _, StoreError, Taken, VersionRow, Write, Written};
+use forge_journal::{Run, Timestamp};
+use forge_store::postgres::PostgresStore;
+use forge_store::{Acquired, Due, Store as _, StoreError, VersionRow, Write, Written};
 
 use crate::support::{claim, commit, database, offer, open, run, start};
 
@@ -35,7 +35,8 @@ async fn claims_are_disjoint_and_leave_the_runs_of_live_nodes_alone() {
 async fn the_first_that_are_due_are_claimed_first_and_no_others() {
     let url = database();
     let a = open(&url, "a").await;
-    let due = |number, time| Write::Offer(Box::new(Run { wake_at: Some(Timestamp(time)), ..run(number) }));
+    let due =
+        |number, time| Write::InsertUnowned(Box::new(Run { wake_at: Some(Timestamp(time)), ..run(number) }));
     commit(&a, &[due(1, 300), due(2, 100), due(3, 200), due(4, 400), offer(5)]).await.unwrap();
     let claimed = a.claim(a.epoch(), Timestamp(300), 3).await.unwrap();
     let claimed: Vec<_> = claimed.into_iter().map(|due| (due.at.0, due.run.0.as_u128())).collect();
@@ -53,13 +54,13 @@ async fn a_run_is_taken_from_nobody_but_not_from_a_live_node() {
     commit(&a, &[start(1), offer(2)]).await.unwrap();
     let ids = [run(1).id, run(2).id, run(3).id];
     let take = async |store: &PostgresStore| -> Vec<&'static str> {
-        let taken = store.take(store.epoch(), &ids).await.unwrap();
+        let taken = store.acquire(store.epoch(), &ids).await.unwrap();
         taken
             .into_iter()
             .map(|taken| match taken.unwrap() {
-                Taken::Here(_) => "here",
-                Taken::Elsewhere => "elsewhere",
-                Taken::Unknown => "unknown",
+                Acquired::Here(_) => "here",
+                Acquired::Elsewhere => "elsewhere",
+                Acquired::Unknown => "unknown",
             })
             .collect()
     };
@@ -138,7 +139,7 @@ async fn two_nodes_that_upload_the_same_version_agree_on_one() {
 async fn a_claim_of_an_epoch_that_never_was_is_fenced() {
     let a = open(&database(), "a").await;
     commit(&a, &[offer(1)]).await.unwrap();
-    let never = forge_host::store::Epoch(999);
+    let never = forge_store::Epoch(999);
     assert!(matches!(claim(&a, never, 1).await, Err(StoreError::Fenced)));
     assert!(matches!(a.commit(never, &[offer(2)]).await, Err(StoreError::Fenced)));
     assert_eq!(claim(&a, a.epoch(), 10).await.unwrap(), [1]);

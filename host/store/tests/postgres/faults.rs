@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forge_host::journal::Timestamp;
-use forge_host::store::postgres::{PostgresOptions, PostgresStore};
-use forge_host::store::{Nodes as _, Notice, Store as _, StoreError, Write};
+use forge_journal::Timestamp;
 use forge_postgres::{Server, Shutdown};
+use forge_store::postgres::{PostgresOptions, PostgresStore};
+use forge_store::{Nodes as _, Notification, Store as _, StoreError, Write};
 
 use crate::proxy::Proxy;
 use crate::support::{
@@ -44,7 +44,7 @@ async fn nothing_that_was_acknowledged_is_lost_when_the_server_crashes() {
         }
     }
     crashing.join().unwrap();
-    hears(&mut notices, Notice::Reconnected).await;
+    hears(&mut notices, Notification::Reconnected).await;
     commit(&store, &[start(number + 1)]).await.unwrap();
     for number in &acknowledged {
         assert!(store.run(run(*number).id).await.unwrap().is_some(), "run {number} was acknowledged");
@@ -70,7 +70,7 @@ async fn a_server_that_hangs_is_not_available_and_is_again() {
     assert!(matches!(PostgresStore::open(&limited).await, Err(StoreError::CannotOpen { .. })));
     assert!(began.elapsed() < 5 * LIMIT);
     proxy.release();
-    hears(&mut notices, Notice::Reconnected).await;
+    hears(&mut notices, Notification::Reconnected).await;
     commit(&store, &[start(3)]).await.unwrap();
     assert!(store.run(run(1).id).await.unwrap().is_some());
 }
@@ -142,10 +142,7 @@ async fn a_batch_of_more_than_a_statement_holds_is_written_as_one() {
     let store = open(&database(), "a").await;
     let document: std::sync::Arc<str> = format!("\"{}\"", "x".repeat(40 << 20)).into();
     let large = |number| {
-        Write::Start(Box::new(forge_host::journal::Run {
-            input: std::sync::Arc::clone(&document),
-            ..run(number)
-        }))
+        Write::Start(Box::new(forge_journal::Run { input: std::sync::Arc::clone(&document), ..run(number) }))
     };
     let batch: Vec<Write> = (1..=3).map(large).collect();
     tokio::time::timeout(3 * SOON, commit(&store, &batch)).await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forge_host::store::{Nodes, Notice, Store as _, StoreError};
+use forge_store::{Nodes, Notification, Store as _, StoreError};
 use sqlx::Connection as _;
 
 use crate::support::{
@@ -28,7 +28,7 @@ async fn a_node_that_lost_its_lease_writes_only_in_its_new_epoch() {
     assert!(matches!(a.take(old, &[run(1).id]).await, Err(StoreError::Fenced)));
     assert_eq!(claim_something(&b).await, [1], "what it had is others'");
 
-    hears(&mut notices, Notice::Fenced).await;
+    hears(&mut notices, Notification::Fenced).await;
     assert!(a.epoch() > old);
     commit(&a, &[start(3)]).await.unwrap();
     assert!(matches!(a.commit(old, &[start(4)]).await, Err(StoreError::Fenced)));
@@ -51,7 +51,7 @@ async fn a_node_that_died_without_a_word_is_found_when_its_lease_is_over() {
     commit(&a, &[start(1)]).await.unwrap();
     assert_eq!(claim(&b, b.epoch(), 10).await.unwrap(), []);
     drop(a);
-    hears(&mut notices, Notice::Free).await;
+    hears(&mut notices, Notification::Free).await;
     assert_eq!(claim_something(&b).await, [1]);
     let nodes = Nodes::list(&b).await.unwrap();
     let shown: Vec<_> = nodes.iter().map(|node| (&*node.name, node.here, node.ended_at.is_some())).collect();
@@ -119,7 +119,7 @@ async fn a_process_with_the_same_name_replaces_the_one_before() {
     commit(&before, &[start(1)]).await.unwrap();
     let after = open(&url, "a").await;
     assert_eq!(claim(&after, after.epoch(), 10).await.unwrap(), [1], "its runs are free at once");
-    hears(&mut notices, Notice::Replaced).await;
+    hears(&mut notices, Notification::Replaced).await;
     assert!(matches!(commit(&before, &[start(2)]).await, Err(StoreError::Fenced)));
     commit(&after, &[start(3)]).await.unwrap();
 }
@@ -131,6 +131,6 @@ async fn a_node_that_stops_leaves_its_runs_at_once() {
     let mut notices = b.listen().unwrap();
     commit(&a, &[start(1)]).await.unwrap();
     a.close().await;
-    hears(&mut notices, Notice::Free).await;
+    hears(&mut notices, Notification::Free).await;
     assert_eq!(claim(&b, b.epoch(), 10).await.unwrap(), [1]);
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use forge_host::journal::WorkflowStatus;
-use forge_host::store::{Answer, Ask, Nodes as _, Notice, Question, Store as _};
+use forge_journal::WorkflowStatus;
+use forge_store::{Nodes as _, Notification, RemoteCommand, RemoteRequest, RemoteResponse, Store as _};
 use tokio::time::timeout;
 
 use crate::support::{SOON, commit, connect, database, eventually, execute, hears, offer, open, run, start};
@@ -15,15 +15,15 @@ async fn an_answer_reaches_the_node_that_asked() {
     let mut notices = b.listen().unwrap();
     commit(&b, &[start(1)]).await.unwrap();
     for (ask, answer) in [
-        (Ask::Cancel, Answer::Done),
-        (Ask::Pause, Answer::Conflict(WorkflowStatus::Completed)),
-        (Ask::Resume, Answer::Failed("no \0 luck".to_owned())),
+        (RemoteCommand::Cancel, RemoteResponse::Done),
+        (RemoteCommand::Pause, RemoteResponse::Conflict(WorkflowStatus::Completed)),
+        (RemoteCommand::Resume, RemoteResponse::Failed("no \0 luck".to_owned())),
     ] {
         let asker = Arc::clone(&a);
         let asked = tokio::spawn(async move { asker.ask(run(1).id, ask).await.unwrap() });
-        hears(&mut notices, Notice::Asked).await;
+        hears(&mut notices, Notification::Asked).await;
         let questions = b.questions().await.unwrap();
-        let [Question { id, run: asked_of, ask: what }] = questions.as_slice() else {
+        let [RemoteRequest { id, run: asked_of, ask: what }] = questions.as_slice() else {
             panic!("{questions:?}")
         };
         assert_eq!((*asked_of, *what), (run(1).id, ask));
@@ -41,11 +41,11 @@ async fn an_answer_whose_notice_is_lost_is_found() {
     let (a, b) = (Arc::new(open(&url, "a").await), open(&url, "b").await);
     commit(&b, &[start(1)]).await.unwrap();
     let asker = Arc::clone(&a);
-    let asked = tokio::spawn(async move { asker.ask(run(1).id, Ask::Cancel).await.unwrap() });
+    let asked = tokio::spawn(async move { asker.ask(run(1).id, RemoteCommand::Cancel).await.unwrap() });
     let mut other = connect(&url).await;
     eventually(&mut other, "SELECT count(*)::TEXT FROM forge_questions", "1").await;
     execute(&mut other, "UPDATE forge_questions SET answer = '\"unknown\"'").await;
-    assert_eq!(timeout(SOON, asked).await.unwrap().unwrap(), Some(Answer::Unknown));
+    assert_eq!(timeout(SOON, asked).await.unwrap().unwrap(), Some(RemoteResponse::Unknown));
 }
 
 #[tokio::test]
@@ -55,10 +55,14 @@ async fn nobody_waits_for_an_answer_that_cannot_come() {
     commit(&b, &[start(1), offer(2)]).await.unwrap();
     commit(&a, &[start(3)]).await.unwrap();
     for number in [2, 3, 4] {
-        assert_eq!(a.ask(run(number).id, Ask::Cancel).await.unwrap(), None, "no other node has run {number}");
+        assert_eq!(
+            a.ask(run(number).id, RemoteCommand::Cancel).await.unwrap(),
+            None,
+            "no other node has run {number}"
+        );
     }
     let asker = Arc::clone(&a);
-    let asked = tokio::spawn(async move { asker.ask(run(1).id, Ask::Cancel).await.unwrap() });
+    let asked = tokio::spawn(async move { asker.ask(run(1).id, RemoteCommand::Cancel).await.unwrap() });
     eventually(&mut connect(&url).await, "SELECT count(*)::TEXT FROM forge_questions", "1").await;
     let began = std::time::Instant::now();
     b.close().await;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use forge_host::journal::{
+use forge_journal::{
     Begin, Event, Failure, Journal, Kind, Run, Scope, StepOptions, Timestamp, fingerprint, kind,
 };
-use forge_host::store::postgres::{PostgresOptions, PostgresStore};
-use forge_host::store::{Store as _, StoreError, Write};
 use forge_postgres::Server;
+use forge_store::postgres::{PostgresOptions, PostgresStore};
+use forge_store::{Store as _, StoreError, Write};
 use sqlx::postgres::PgListener;
 use tokio::time::timeout;
 
@@ -185,7 +185,7 @@ async fn who_asks_for_reactivity_hears_of_every_statement() {
     execute(&mut other, "SELECT forge_disable_reactivity('forge_workflow_steps')").await;
     let mut changed = journal.run().clone();
     changed.output = Some("1".into());
-    let changes = forge_host::journal::Changes {
+    let changes = forge_journal::Changes {
         run: Some(Box::new(changed)),
         rows: journal.rows().to_vec(),
         new_run: false,

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use forge_host::journal::{Changes, Run, RunId, Timestamp, WorkflowStatus};
-use forge_host::store::postgres::{PostgresOptions, PostgresStore};
-use forge_host::store::{Epoch, Notice, Store, StoreError, Write, Written};
+use forge_journal::{Changes, Run, RunId, Timestamp, WorkflowStatus};
 use forge_postgres::Server;
+use forge_store::postgres::{PostgresOptions, PostgresStore};
+use forge_store::{Epoch, Notification, Store, StoreError, Write, Written};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -67,7 +67,7 @@ pub(crate) fn run(number: u128) -> Run {
         deadline: Timestamp(90_000),
         wake_at: None,
         failure: None,
-        stuck: None,
+        failed_compensations: None,
         pause: None,
         key: None,
         auth: "{}".into(),
@@ -81,7 +81,7 @@ pub(crate) fn start(number: u128) -> Write {
 }
 
 pub(crate) fn offer(number: u128) -> Write {
-    Write::Offer(Box::new(run(number)))
+    Write::InsertUnowned(Box::new(run(number)))
 }
 
 /// The run with another trace, by which a state of it can be told from others... in its output.
@@ -115,7 +115,7 @@ pub(crate) async fn claim_something(store: &PostgresStore) -> Vec<u128> {
 }
 
 /// Waits for a notice; others before it are skipped.
-pub(crate) async fn hears(notices: &mut UnboundedReceiver<Notice>, wanted: Notice) {
+pub(crate) async fn hears(notices: &mut UnboundedReceiver<Notification>, wanted: Notification) {
     let hearing = async {
         while let Some(notice) = notices.recv().await {
             if notice == wanted {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use forge_host::store::StoreError;
-use forge_host::store::postgres::{PostgresOptions, PostgresStore};
 use forge_postgres::Server;
+use forge_store::StoreError;
+use forge_store::postgres::{PostgresOptions, PostgresStore};
 
 use crate::support::{commit, connect, start, text};
 

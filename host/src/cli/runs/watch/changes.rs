@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::text::{duration, printable};
 use crate::executor::{StepRecord, WorkflowRecord};
-use crate::journal::{Kind, StepStatus, WorkflowStatus};
+use forge_journal::{Kind, StepStatus, WorkflowStatus};
 
 /// What was seen at the last look.
 #[derive(Default)]
@@ -34,7 +34,7 @@ impl Seen {
         steps: &'a [StepRecord],
     ) -> Vec<Change<'a>> {
         let mut changes = Vec::new();
-        for step in steps.iter().filter(|step| step.kind.has_scope() || step.kind == Kind::Sleep) {
+        for step in steps.iter().filter(|step| step.kind.has_scope() || step.kind.as_str() == "sleep") {
             let state = (step.status, step.attempt);
             if self.steps.insert(step.seq, state) != Some(state) {
                 changes.push(Change::Step(step));

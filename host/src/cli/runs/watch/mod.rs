@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use crate::cli::client::Client;
 use crate::cli::{CliError, Context, follow, output, tree};
-use crate::clock;
 use crate::executor::{StepRecord, WorkflowRecord};
-use crate::journal::RunId;
 use changes::Seen;
+use forge_clock as clock;
+use forge_journal::RunId;
 use screen::Screen;
 
 /// How often to look while nothing ends.

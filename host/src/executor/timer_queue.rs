@@ -5,17 +5,17 @@
 //! a sleeping run costs a row and nothing else, and a wake-up needs no search. Where there are several
 //! nodes, runs that are nobody's are claimed here.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, WorkflowExecutor, as_millis};
-use crate::clock;
-use crate::journal::{RunId, Timestamp};
-use crate::store::{Due, StoreError};
-use crate::tenants::DEFAULT_TENANT;
+use forge_clock as clock;
+use forge_journal::{DEFAULT_TENANT, RunId, Timestamp};
+use forge_store::{Due, StoreError};
 
 /// How far ahead the store is asked, in milliseconds.
 const AHEAD: u64 = 60_000;
@@ -41,11 +41,11 @@ const CLAIM: usize = 256;
 /// How long to wait, in milliseconds, for places for more runs that are nobody's.
 const CLAIM_PAUSE: u64 = 20;
 
-type Alarm = (Timestamp, RunId);
+type Timer = (Timestamp, RunId);
 
-/// The alarms of the near future.
+/// The timers of the near future.
 #[derive(Default)]
-pub(super) struct Alarms {
+pub(super) struct TimerQueue {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -53,12 +53,12 @@ pub(super) struct Alarms {
 #[derive(Default)]
 struct State {
     /// Runs by their time, and whose they are.
-    queue: BTreeMap<Alarm, Arc<str>>,
+    queue: BTreeMap<Timer, Arc<str>>,
     /// Runs that are due, and wait because too many of their tenants wait for a place.
     held: BTreeMap<Arc<str>, VecDeque<RunId>>,
     /// Every run of this node that is due up to here is in the queue, or was; later ones are in the
     /// store only.
-    asked_until: Option<Alarm>,
+    asked_until: Option<Timer>,
     /// When to look for runs that are nobody's.
     claim_at: Timestamp,
     /// How often all began anew.
@@ -81,7 +81,7 @@ impl State {
     }
 }
 
-impl Alarms {
+impl TimerQueue {
     /// A run has left memory until then, and the store knows.
     pub(super) fn set(&self, at: Timestamp, run: RunId, tenant: &Arc<str>) {
         let mut state = self.state();
@@ -111,7 +111,7 @@ impl Alarms {
     }
 
     /// Wakes runs for as long as the executor is there.
-    pub(super) async fn ring(self: Arc<Self>, inner: Weak<Inner>, shutdown: CancellationToken) {
+    pub(super) async fn run(self: Arc<Self>, inner: Weak<Inner>, shutdown: CancellationToken) {
         while let Some(inner) = inner.upgrade() {
             let executor = WorkflowExecutor { inner, tenant: DEFAULT_TENANT.into() };
             let writer = executor.inner.writer.clone();
@@ -146,10 +146,10 @@ impl Alarms {
         }
         held.retain(|tenant, runs| {
             while !inner.shutdown.is_cancelled()
-                && inner.slots.waiting_of(tenant) <= BACKLOG
+                && inner.instances.waiting_of(tenant) <= BACKLOG
                 && let Some(run) = runs.pop_front()
             {
-                executor.drive(run, tenant, None, None);
+                executor.spawn(run, tenant, None, None);
             }
             !runs.is_empty()
         });
@@ -173,7 +173,7 @@ impl Alarms {
     async fn claim_some(&self, executor: &WorkflowExecutor, now: Timestamp) -> Result<(), StoreError> {
         let inner = &executor.inner;
         self.state().claim_at = now.plus(CLAIM_EVERY);
-        let room = inner.slots.room().min(CLAIM);
+        let room = inner.instances.room().min(CLAIM);
         if room == 0 {
             self.state().claim_at = now.plus(CLAIM_PAUSE);
             return Ok(());
@@ -199,7 +199,7 @@ impl Alarms {
         Ok(())
     }
 
-    /// Asks the store for this node's alarms up to a minute from now.
+    /// Asks the store for this node's timers up to a minute from now.
     async fn refill(&self, executor: &WorkflowExecutor, now: Timestamp) -> Result<(), StoreError> {
         let store = &executor.inner.store;
         let end = (now.plus(AHEAD), RunId::MAX);
@@ -262,6 +262,6 @@ impl Alarms {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -6,7 +6,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, parse_url_opts};
 use url::Url;
 
-use super::StoreError;
+use forge_store::StoreError;
 
 /// A folder in an object store: `s3://BUCKET/FOLDER`, `gs://…`, `az://…` or `file:///FOLDER`. Credentials
 /// come from the environment, by the names that the clouds' own tools use.

@@ -8,34 +8,36 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::query::record;
-use super::{ExecutorError, Inner, Slot};
-use crate::clock;
-use crate::engine::{Activation, ActivationContext, Command, End, Module, Remains, Reply, Stop};
-use crate::journal::{
-    Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, Row, RunId, Timestamp, WorkflowStatus,
-};
+use super::activation::{Activation, ActivationContext, ActivationParts, Command, Leave, Reply};
+use super::{ExecutorError, Inner};
 use crate::registry::RegistryError;
-use crate::store::{Loaded, RunWriter, StoreError, Taken};
 use crate::tenants::{Tenant, TenantError};
+use forge_clock as clock;
+use forge_journal::{
+    Changes, Event, Failure, IllegalEvent, Journal, Kind, Pause, PauseReason, Row, RunId, Timestamp,
+    WorkflowStatus,
+};
+use forge_sandbox::{Component, End, Stop};
+use forge_scheduling::InstancePermit;
+use forge_store::{Acquired, Batch, Change, Loaded, RunWriter, StoreError, Write};
 
 /// What a task does next.
-enum Then {
+enum NextAction {
     /// Look at the run again.
-    GoOn,
+    Continue,
     /// Leave memory until then.
     Sleep(Timestamp),
-    /// Forget the run as it is in memory, wait a little, and load it again.
+    /// Drop the run as it is in memory, wait a little, and load it again.
     Reload,
     /// End.
     Leave,
 }
 
 /// The task of one run.
-pub(super) struct Drive {
+pub(super) struct RunTask {
     inner: Arc<Inner>,
     run: RunId,
-    /// Whose it is.
+    /// The tenant of the run.
     tenant: Arc<str>,
     /// The run as it is in memory, if it is.
     journal: Option<Box<Journal>>,
@@ -51,7 +53,7 @@ pub(super) struct Drive {
     resend_in_doubt: bool,
 }
 
-impl Drive {
+impl RunTask {
     pub(super) fn new(
         inner: Arc<Inner>,
         run: RunId,
@@ -83,26 +85,28 @@ impl Drive {
         loop {
             // Each on the heap, and only for as long as it takes, so that a run is small whatever it waits for.
             let done = match Box::pin(self.step()).await {
-                Ok(ControlFlow::Continue((journal, slot))) => Box::pin(self.activate(journal, slot)).await,
-                Ok(ControlFlow::Break(then)) => Ok(then),
+                Ok(ControlFlow::Continue((journal, permit))) => {
+                    Box::pin(self.activate(journal, permit)).await
+                }
+                Ok(ControlFlow::Break(next)) => Ok(next),
                 Err(error) => Err(error),
             };
-            let then = done.unwrap_or_else(|error| self.failed(&error));
-            match then {
-                Then::GoOn => {}
-                Then::Sleep(time) => {
+            let next = done.unwrap_or_else(|error| self.failed(&error));
+            match next {
+                NextAction::Continue => {}
+                NextAction::Sleep(time) => {
                     if self.leave() {
-                        self.inner.alarms.set(time, self.run, &self.tenant);
+                        self.inner.timers.set(time, self.run, &self.tenant);
                         return;
                     }
                 }
-                Then::Reload => {
+                NextAction::Reload => {
                     self.journal = None;
                     self.pause_before_reload().await;
                     self.tenure = self.inner.tenure();
                     self.writer = self.inner.writer_for(self.run, &self.tenant);
                 }
-                Then::Leave => {
+                NextAction::Leave => {
                     if self.leave() {
                         return;
                     }
@@ -127,39 +131,41 @@ impl Drive {
     }
 
     /// The store does not work: nothing is lost, since nothing that it lost was acknowledged.
-    fn failed(&mut self, error: &StoreError) -> Then {
+    fn failed(&mut self, error: &StoreError) -> NextAction {
         self.answer(Err(ExecutorError::Store(error.clone())));
         if matches!(error, StoreError::Corrupt { .. }) {
             tracing::error!(run = %self.run, %error, "the run cannot be loaded");
-            return Then::Leave;
+            return NextAction::Leave;
         }
         tracing::debug!(run = %self.run, %error, "the run waits for the database");
-        Then::Reload
+        NextAction::Reload
     }
 
     /// Looks at the run and does what is next; gives the run back, and a place for it, if it needs an instance.
-    async fn step(&mut self) -> Result<ControlFlow<Then, (Box<Journal>, Slot)>, StoreError> {
+    async fn step(
+        &mut self,
+    ) -> Result<ControlFlow<NextAction, (Box<Journal>, InstancePermit<Arc<str>>)>, StoreError> {
         if self.is_asked() {
-            return self.obey().await.map(ControlFlow::Break);
+            return self.apply_command().await.map(ControlFlow::Break);
         }
         // What needs no instance need not wait for a place: those who wait for a result are told at once.
         if let Some(journal) = self.journal.take() {
             match self.settle(journal).await? {
-                ControlFlow::Break(then) => return Ok(ControlFlow::Break(then)),
+                ControlFlow::Break(next) => return Ok(ControlFlow::Break(next)),
                 ControlFlow::Continue(journal) => self.journal = Some(journal),
             }
         }
         // A run is loaded only when it gets a place, so that memory stays bounded.
-        let Some(slot) = self.slot().await? else { return Ok(ControlFlow::Break(Then::GoOn)) };
-        let Some(journal) = self.load().await? else { return Ok(ControlFlow::Break(Then::Leave)) };
-        Ok(self.settle(journal).await?.map_continue(|journal| (journal, slot)))
+        let Some(permit) = self.permit().await? else { return Ok(ControlFlow::Break(NextAction::Continue)) };
+        let Some(journal) = self.load().await? else { return Ok(ControlFlow::Break(NextAction::Leave)) };
+        Ok(self.settle(journal).await?.map_continue(|journal| (journal, permit)))
     }
 
     /// Does what can be done without an instance; gives the run back if it needs one.
     async fn settle(
         &mut self,
         mut journal: Box<Journal>,
-    ) -> Result<ControlFlow<Then, Box<Journal>>, StoreError> {
+    ) -> Result<ControlFlow<NextAction, Box<Journal>>, StoreError> {
         let run = journal.run();
         let event = match run.status {
             status if status.is_final() || status == WorkflowStatus::Paused => {
@@ -172,13 +178,13 @@ impl Drive {
         };
         self.record(&mut journal, event).await?;
         self.journal = Some(journal);
-        Ok(ControlFlow::Break(Then::GoOn))
+        Ok(ControlFlow::Break(NextAction::Continue))
     }
 
     /// A place in memory; `None` if there is something to obey first.
-    async fn slot(&mut self) -> Result<Option<Slot>, StoreError> {
-        if let Some(slot) = self.inner.slots.try_acquire(&self.tenant) {
-            return Ok(Some(slot));
+    async fn permit(&mut self) -> Result<Option<InstancePermit<Arc<str>>>, StoreError> {
+        if let Some(permit) = self.inner.instances.try_acquire(&self.tenant) {
+            return Ok(Some(permit));
         }
         // Those that wait for a place wait without their journals.
         if let Some(mut journal) = self.journal.take() {
@@ -187,7 +193,7 @@ impl Drive {
         Ok(tokio::select! {
             biased;
             () = self.inner.shutdown.cancelled() => None,
-            slot = self.inner.slots.acquire(&self.tenant) => slot,
+            permit = self.inner.instances.acquire(&self.tenant) => permit,
             command = recv(&mut self.commands) => {
                 self.command = command;
                 None
@@ -201,12 +207,12 @@ impl Drive {
             return Ok(Some(journal));
         }
         let Loaded { run, rows } = match self.inner.loader.load(self.writer.epoch(), self.run).await? {
-            Taken::Here(loaded) => *loaded,
-            Taken::Elsewhere => {
+            Acquired::Here(loaded) => *loaded,
+            Acquired::Elsewhere => {
                 self.answer(Err(ExecutorError::Elsewhere(self.run)));
                 return Ok(None);
             }
-            Taken::Unknown => {
+            Acquired::Unknown => {
                 self.answer(Err(ExecutorError::UnknownRun(self.run)));
                 return Ok(None);
             }
@@ -227,9 +233,13 @@ impl Drive {
     }
 
     /// Gives the run an instance and waits until that ends.
-    async fn activate(&mut self, mut journal: Box<Journal>, slot: Slot) -> Result<Then, StoreError> {
-        let (module, tenant) = match self.prepare(&mut journal).await {
-            Ok((Ok(module), tenant)) => (module, tenant),
+    async fn activate(
+        &mut self,
+        mut journal: Box<Journal>,
+        permit: InstancePermit<Arc<str>>,
+    ) -> Result<NextAction, StoreError> {
+        let (component, tenant) = match self.prepare(&mut journal).await {
+            Ok((Ok(component), tenant)) => (component, tenant),
             Err(error) => {
                 // The run is loaded again, and may have begun in memory: it is written then, or its start is lost.
                 self.writer.barrier(journal.take_changes()).await?;
@@ -242,22 +252,24 @@ impl Drive {
                 );
                 self.pause(&mut journal, PauseReason::MissingVersion, message).await?;
                 self.journal = Some(journal);
-                return Ok(Then::GoOn);
+                return Ok(NextAction::Continue);
             }
         };
         let compensating = journal.run().status == WorkflowStatus::Compensating;
-        let Some(commands) = self.commands.take() else { return Ok(Then::Leave) };
+        let (limits, account) = (Arc::clone(&tenant.instance_limits), Arc::clone(&tenant.account));
+        let Some(commands) = self.commands.take() else { return Ok(NextAction::Leave) };
         let context = ActivationContext {
             limits: Arc::clone(&self.inner.limits),
             tenant,
-            slots: Arc::clone(&self.inner.slots),
+            instances: Arc::clone(&self.inner.instances),
+            cpu: Arc::clone(&self.inner.cpu),
             writer: self.writer.clone(),
             commands,
             shutdown: self.tenure.clone(),
             resend_in_doubt: std::mem::take(&mut self.resend_in_doubt),
         };
-        let activation = match Activation::new(journal, context) {
-            Ok(activation) => activation,
+        let (session, activation) = match Activation::new(journal, context) {
+            Ok(prepared) => prepared,
             Err(refused) => {
                 let (error, context) = *refused;
                 self.commands = Some(context.commands);
@@ -266,26 +278,26 @@ impl Drive {
         };
         let inner = Arc::clone(&self.inner);
         let execution = tokio::select! {
-            execution = inner.engine.run(&module, activation) => execution,
+            execution = account.cpu().measure(inner.engine.run(&component, session, limits, activation)) => execution,
             // A guest that computes does not notice: what it has not journaled it does again.
-            () = stopped_for_long(&inner) => return Ok(Then::Leave),
+            () = stopped_for_long(&inner) => return Ok(NextAction::Leave),
         };
-        drop(slot);
-        let Some((end, activation)) = execution else { return Ok(Then::Reload) };
-        let Remains { journal, context, cancelled_by, postponed } = activation.into_parts();
+        drop(permit);
+        let Some((end, session, activation)) = execution else { return Ok(NextAction::Reload) };
+        let ActivationParts { context, leave, cancelled_by, postponed } = activation.into_parts();
         self.commands = Some(context.commands);
         self.postponed.extend(postponed);
-        let then = self.ended(journal, end, compensating).await;
-        self.acknowledge(cancelled_by, &then);
-        then
+        let next = self.ended(session.into_journal(), end, leave, compensating).await;
+        self.acknowledge(cancelled_by, &next);
+        next
     }
 
     /// What an activation needs.
     async fn prepare(
         &self,
         journal: &mut Journal,
-    ) -> Result<(Result<Module, RegistryError>, Arc<Tenant>), StoreError> {
-        Ok((self.module(journal).await?, self.tenant().await?))
+    ) -> Result<(Result<Component, RegistryError>, Arc<Tenant>), StoreError> {
+        Ok((self.component(journal).await?, self.tenant().await?))
     }
 
     /// The run's tenant as it is now.
@@ -298,13 +310,13 @@ impl Drive {
     }
 
     /// The run's component. What began is saved before it is compiled, which takes long.
-    async fn module(&self, journal: &mut Journal) -> Result<Result<Module, RegistryError>, StoreError> {
+    async fn component(&self, journal: &mut Journal) -> Result<Result<Component, RegistryError>, StoreError> {
         let digest = Arc::clone(&journal.run().digest);
-        if let Some(module) = self.inner.registry.compiled(&digest) {
-            return Ok(Ok(module));
+        if let Some(component) = self.inner.registry.compiled(&digest) {
+            return Ok(Ok(component));
         }
         self.writer.save(journal.take_changes()).await?;
-        match self.inner.registry.module(&digest).await {
+        match self.inner.registry.component(&digest).await {
             Err(RegistryError::Store(error)) => Err(error),
             found => Ok(found),
         }
@@ -315,9 +327,10 @@ impl Drive {
         &mut self,
         mut journal: Box<Journal>,
         end: End,
+        leave: Option<Leave>,
         compensating: bool,
-    ) -> Result<Then, StoreError> {
-        let mut then = Then::GoOn;
+    ) -> Result<NextAction, StoreError> {
+        let mut next = NextAction::Continue;
         match end {
             End::Returned if journal.run().status == WorkflowStatus::Compensating => {
                 // A guest that returned its failure without running its handlers gets one more instance for them.
@@ -334,19 +347,21 @@ impl Drive {
                 journal.discard_changes();
                 self.pause(&mut journal, reason, message).await?;
                 self.journal = None;
-                return Ok(Then::GoOn);
+                return Ok(NextAction::Continue);
             }
-            End::Stopped(Stop::Command(command)) => self.command = Some(command),
-            End::Stopped(Stop::Evicted(time)) => then = Then::Sleep(time),
-            End::Stopped(Stop::Store(error)) => return Err(error),
-            End::Stopped(Stop::Shutdown) if self.inner.shutdown.is_cancelled() => then = Then::Leave,
-            // It may have another node by now.
-            End::Stopped(Stop::Shutdown) => then = Then::Reload,
+            End::Stopped(Stop::ByHost) => match leave {
+                Some(Leave::Command(command)) => self.command = Some(command),
+                Some(Leave::Evicted(time)) => next = NextAction::Sleep(time),
+                Some(Leave::Store(error)) => return Err(error),
+                Some(Leave::Shutdown) if self.inner.shutdown.is_cancelled() => next = NextAction::Leave,
+                // It may have another node by now.
+                Some(Leave::Shutdown) | None => next = NextAction::Reload,
+            },
         }
         self.writer.barrier(journal.take_changes()).await?;
         // A run that leaves memory leaves it whole.
-        self.journal = matches!(then, Then::GoOn).then_some(journal);
-        Ok(then)
+        self.journal = matches!(next, NextAction::Continue).then_some(journal);
+        Ok(next)
     }
 
     /// The guest trapped: roll back, or count it as a failure of the compensation that it was in.
@@ -389,9 +404,9 @@ impl Drive {
     }
 
     /// Does what somebody asked for, on a run that has no instance.
-    async fn obey(&mut self) -> Result<Then, StoreError> {
-        let Some(mut journal) = self.load().await? else { return Ok(Then::Leave) };
-        let Some(command) = &self.command else { return Ok(Then::GoOn) };
+    async fn apply_command(&mut self) -> Result<NextAction, StoreError> {
+        let Some(mut journal) = self.load().await? else { return Ok(NextAction::Leave) };
+        let Some(command) = &self.command else { return Ok(NextAction::Continue) };
         let answer = match command.event(&journal) {
             Ok(event) => {
                 let in_doubt = |pause: &Pause| pause.reason == PauseReason::InDoubt;
@@ -407,7 +422,7 @@ impl Drive {
         };
         self.answer(answer);
         self.journal = Some(journal);
-        Ok(Then::GoOn)
+        Ok(NextAction::Continue)
     }
 
     /// Answers whoever asked for what was to be done.
@@ -422,12 +437,12 @@ impl Drive {
 
     /// Answers those who cancelled a run whose guest ended before it could be told. If that did not roll the run back,
     /// it still has to be.
-    fn acknowledge(&mut self, cancelled_by: Vec<Reply>, then: &Result<Then, StoreError>) {
+    fn acknowledge(&mut self, cancelled_by: Vec<Reply>, next: &Result<NextAction, StoreError>) {
         let status = self.journal.as_ref().map(|journal| journal.run().status);
         for reply in cancelled_by {
-            let answer = match (then, status) {
+            let answer = match (next, status) {
                 (Err(error), _) => Err(ExecutorError::Store(error.clone())),
-                (Ok(Then::Leave), _) => Err(ExecutorError::ShuttingDown),
+                (Ok(NextAction::Leave), _) => Err(ExecutorError::ShuttingDown),
                 (Ok(_), Some(status @ WorkflowStatus::Completed)) => {
                     Err(ExecutorError::Conflict { run: self.run, status, action: "cancelled" })
                 }
@@ -462,12 +477,18 @@ impl Drive {
         self.record(journal, event).await
     }
 
-    /// The run is final or paused, and that is durable: tells those who wait.
-    fn rest(&mut self, journal: &Journal) -> Then {
+    /// The run is final or paused, and that is durable. A caller that waits has heard it from the feed, unless the commit
+    /// that wrote it was one of which nobody knew how it ended.
+    fn rest(&mut self, journal: &Journal) -> NextAction {
         let run = journal.run();
-        tracing::debug!(run = %self.run, status = %run.status, "the run rests");
-        self.inner.waiters.tell(self.run, || record(run, journal.rows()));
-        Then::Leave
+        tracing::debug!(run = %self.run, status = %run.status, "the run is at rest");
+        if self.inner.waiters.has(self.run) {
+            let (run, rows) = (Box::new(run.clone()), journal.rows().to_vec());
+            let changes = Changes { run: Some(run), new_run: true, rows, new_rows: 0 };
+            let change = Change { tenant: Arc::clone(&self.tenant), write: Write::Save(self.run, changes) };
+            self.inner.feed.publish(Batch { changes: vec![change], is_local: false });
+        }
+        NextAction::Leave
     }
 
     /// Takes the task off the list, unless something was asked of it meanwhile.
