@@ -99,8 +99,8 @@ fn component(wit: &str, core: &str) -> Vec<u8> {
     let mut module = wat(core);
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("a module can carry its interface");
-    let mut encoder = ComponentEncoder::default();
-    let encoder = encoder.validate(true).module(&module).expect("it fits the interface");
+    let encoder = ComponentEncoder::default().validate(true);
+    let mut encoder = encoder.module(&module).expect("it fits the interface");
     encoder.encode().expect("it is a component")
 }
 

@@ -146,7 +146,7 @@ fn lookup(names: &[(&str, &[&str])]) -> Lookup {
         names.iter().map(|(name, addresses)| ((*name).to_owned(), parsed(addresses))).collect();
     let names = Mutex::new(names);
     Arc::new(move |name| {
-        let mut names = names.lock().unwrap();
+        let mut names = names.lock();
         let answers = names.get_mut(&name).unwrap_or_else(|| panic!("`{name}` was looked up"));
         let answer = if answers.len() > 1 { answers.pop() } else { answers.last().copied() };
         Box::pin(async move { Ok(answer.into_iter().collect()) })

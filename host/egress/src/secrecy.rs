@@ -35,7 +35,7 @@ impl Server {
         let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
         let record = Arc::clone(&seen);
         let answer = async move |RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes| {
-            record.lock().unwrap().push(headers.clone());
+            record.lock().push(headers.clone());
             answer(&query.unwrap_or_default(), &headers, &body)
         };
         let app = Router::new().fallback(any(answer));
@@ -47,13 +47,13 @@ impl Server {
 
     /// What came last, of a header.
     fn last(&self, name: &str) -> Option<String> {
-        let seen = self.seen.lock().unwrap();
+        let seen = self.seen.lock();
         let value = seen.last().expect("nobody came").get(name)?;
         Some(value.to_str().unwrap().to_owned())
     }
 
     fn visits(&self) -> usize {
-        self.seen.lock().unwrap().len()
+        self.seen.lock().len()
     }
 }
 

@@ -54,7 +54,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The limits of the sandbox's engine.
-    pub(crate) fn engine(&self) -> EngineLimits {
+    pub fn engine(&self) -> EngineLimits {
         EngineLimits {
             live_instances: self.live_instances,
             instance: self.tenant.instance(),

@@ -26,7 +26,8 @@ async fn sqlite_conforms() {
         matches!(store.commit(store.epoch(), &late).await, Err(StoreError::Closed)),
         "a late write opens nothing"
     );
-    assert!(matches!(store.commit_here(store.epoch(), &late), Some(Err(StoreError::Closed))));
+    let many: Vec<Write> = (70..80).map(|number| Write::Start(Box::new(run(number)))).collect();
+    assert!(matches!(store.commit(store.epoch(), &many).await, Err(StoreError::Closed)), "nor do many");
     drop(store);
 
     let store = SqliteStore::open(&path).await.unwrap();

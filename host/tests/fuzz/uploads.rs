@@ -1,7 +1,5 @@
 //! Uploads: what looks at them, compiles them and asks them for their workflows.
 
-use std::sync::Arc;
-
 use forge_host::config::Limits;
 use forge_host::sandbox::{Compiler, Engine, inspect};
 use proptest::collection::vec;
@@ -80,7 +78,7 @@ fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
 
 fn engine() -> Engine {
     let limits = Limits { live_instances: 4, fuel_for_describe: 100_000, ..Limits::default() };
-    Engine::new(Arc::new(limits), None, Compiler::InProcess).unwrap()
+    Engine::new(limits.engine(), None, Compiler::InProcess).unwrap()
 }
 
 #[test]

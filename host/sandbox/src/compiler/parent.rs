@@ -176,8 +176,8 @@ fn broken(how: &str) -> String {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use parking_lot::Mutex;
     use std::os::unix::fs::PermissionsExt;
-    use std::sync::{Mutex, PoisonError};
 
     use super::*;
 

@@ -68,10 +68,15 @@ pub(in crate::cli) fn inside(parent: u64, attempt: u32, step: StepRecord) -> Ste
 /// A request that was answered.
 pub(in crate::cli) fn request(seq: u64, name: &str, status: u16) -> StepRecord {
     let result: Option<Value> = Some(json!({ "status": status, "headers": [], "body": "" }));
-    StepRecord { result, ..step(seq, Kind::Http, name, StepStatus::Completed) }
+    StepRecord { result, ..step(seq, effect("http"), name, StepStatus::Completed) }
 }
 
 /// The compensation of a step.
 pub(in crate::cli) fn compensation(seq: u64, of: u64, status: StepStatus) -> StepRecord {
     StepRecord { parent: Some(of), ..step(seq, Kind::Compensation, "", status) }
+}
+
+/// The kind of an effect.
+pub(in crate::cli) fn effect(word: &str) -> Kind {
+    word.parse().expect("a kind")
 }

@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::samples::{compensation, inside, record, request, start, step};
+use super::samples::{compensation, effect, inside, record, request, start, step};
 use super::*;
 use forge_journal::PauseReason;
 
@@ -26,7 +26,7 @@ fn a_completed_run_shows_steps_requests_and_output() {
         step(1, Kind::Step, "reserve_inventory", StepStatus::Completed),
         inside(1, 1, request(2, "POST http://127.0.0.1:7071/reservations", 201)),
         step(3, Kind::Time, "workflow_time", StepStatus::Completed),
-        step(4, Kind::Sleep, "10s", StepStatus::Completed),
+        step(4, effect("sleep"), "10s", StepStatus::Completed),
         mail,
     ];
     assert_tree(
@@ -91,7 +91,7 @@ fn calls_of_a_step_that_was_retried_are_under_their_attempt() {
     let steps = [
         charge,
         inside(1, 1, request(2, "POST /charges", 503)),
-        inside(1, 2, step(3, Kind::Http, "POST /charges", StepStatus::Running)),
+        inside(1, 2, step(3, effect("http"), "POST /charges", StepStatus::Running)),
     ];
     assert_tree(
         &plain(&run, &steps),
@@ -114,7 +114,7 @@ fn calls_of_a_step_that_was_retried_are_under_their_attempt() {
 fn a_timer_and_a_retry_say_when_they_end() {
     let mut run = record(WorkflowStatus::Waiting);
     run.current_step = Some("nap".to_owned());
-    let mut sleep = step(1, Kind::Sleep, "10s", StepStatus::Running);
+    let mut sleep = step(1, effect("sleep"), "10s", StepStatus::Running);
     sleep.wake_at = Some(start() + TimeDelta::seconds(65));
     let mut retry = step(2, Kind::Step, "charge", StepStatus::Pending);
     (retry.attempt, retry.wake_at) = (3, Some(start() + TimeDelta::seconds(5)));

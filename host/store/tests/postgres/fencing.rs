@@ -25,7 +25,7 @@ async fn a_node_that_lost_its_lease_writes_only_in_its_new_epoch() {
 
     assert!(matches!(a.commit(old, &[start(2)]).await, Err(StoreError::Fenced)));
     assert!(matches!(claim(&a, old, 10).await, Err(StoreError::Fenced)));
-    assert!(matches!(a.take(old, &[run(1).id]).await, Err(StoreError::Fenced)));
+    assert!(matches!(a.acquire(old, &[run(1).id]).await, Err(StoreError::Fenced)));
     assert_eq!(claim_something(&b).await, [1], "what it had is others'");
 
     hears(&mut notices, Notification::Fenced).await;

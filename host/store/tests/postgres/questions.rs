@@ -23,7 +23,7 @@ async fn an_answer_reaches_the_node_that_asked() {
         let asked = tokio::spawn(async move { asker.ask(run(1).id, ask).await.unwrap() });
         hears(&mut notices, Notification::Asked).await;
         let questions = b.questions().await.unwrap();
-        let [RemoteRequest { id, run: asked_of, ask: what }] = questions.as_slice() else {
+        let [RemoteRequest { id, run: asked_of, command: what }] = questions.as_slice() else {
             panic!("{questions:?}")
         };
         assert_eq!((*asked_of, *what), (run(1).id, ask));
