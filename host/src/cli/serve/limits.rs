@@ -55,10 +55,6 @@ pub(super) struct Args {
     /// Size of journal rows in the write queue; at this size, runs wait for the disk [default: 64MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = parse::bytes)]
     write_queue: Option<u64>,
-    /// For how long after a commit the machine's cores are kept from falling asleep, if there are no more than 8; 0s: not
-    /// at all [default: 2ms].
-    #[arg(long, value_name = "DURATION", env = "FORGE_STAY_AWAKE", value_parser = humantime::parse_duration)]
-    stay_awake: Option<Duration>,
     /// Attempts of a compensation, including the first [default: 5].
     #[arg(long, value_name = "COUNT", env = "FORGE_COMPENSATION_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
     compensation_attempts: Option<u32>,
@@ -93,7 +89,6 @@ impl Args {
         set(&mut limits.compile_memory, self.compile_memory);
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
-        set(&mut limits.stay_awake, self.stay_awake);
         set(&mut limits.store_retry, self.store_retry);
         let retry = &mut limits.compensation_retry;
         set(&mut retry.max_attempts, self.compensation_attempts);
