@@ -97,11 +97,10 @@ fn component(wit: &str, core: &str) -> Vec<u8> {
     let package = resolve.push_str("workflow.wit", wit).expect("the interface is one");
     let world = resolve.select_world(&[package], Some("workflow")).expect("it has the world");
     let mut module = wat(core);
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("a module can carry its interface");
-    let mut encoder = ComponentEncoder::default();
-    let encoder = encoder.validate(true).module(&module).expect("it fits the interface");
-    encoder.encode().expect("it is a component")
+    let encoder = ComponentEncoder::default().validate(true);
+    encoder.module(&module).expect("it fits the interface").encode().expect("it is a component")
 }
 
 fn wat(text: &str) -> Vec<u8> {
