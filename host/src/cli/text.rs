@@ -75,4 +75,10 @@ mod tests {
             assert_eq!(duration(milliseconds), text);
         }
     }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        let sizes = [812, 75_900, 1_300_000].map(|bytes| bytesize::ByteSize(bytes).to_string());
+        assert_eq!(sizes, ["812 B", "74.1 KiB", "1.2 MiB"]);
+    }
 }
