@@ -1,4 +1,4 @@
-//! The HTTP API from the other side.
+//! The client of the HTTP API.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use url::Host;
 
 use super::CliError;
 use crate::api::{
@@ -21,26 +21,29 @@ use crate::tenants::{
 };
 use forge_journal::RunId;
 
-/// A server that does not accept a connection within this is not there.
+/// The time limit for connecting to the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An answer comes within this, besides the time that the request itself asks the server to wait.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time limit for a response, in addition to the time that the request asks the server to wait.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An upload is compiled before it is answered.
+/// The time limit for an upload. The server compiles the component before it responds.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A server.
+/// The query of a request. Parameters without a value are left out.
+type Query<'a> = &'a [(&'a str, Option<String>)];
+
+/// A client of one server.
 pub(super) struct Client {
     http: reqwest::Client,
     server: Url,
 }
 
 impl Client {
-    /// The server at this address. Nothing is sent yet.
+    /// Returns a client of the server at this address. Nothing is sent yet.
     pub(super) fn new(address: &str, token: Option<&str>, tenant: Option<&str>) -> Result<Self, CliError> {
         let wrong =
-            || CliError::Usage(format!("`{address}` is no server's address; one is http://127.0.0.1:7070"));
+            || CliError::Usage(format!("`{address}` is not a server address, such as http://127.0.0.1:7070"));
         let server = Url::parse(address).map_err(|_| wrong())?;
         if !matches!(server.scheme(), "http" | "https") || !server.has_host() {
             return Err(wrong());
@@ -51,9 +54,11 @@ impl Client {
             (TENANT, tenant.map(str::to_owned)),
         ] {
             let Some(value) = value else { continue };
-            let invalid =
-                |_| CliError::Usage(format!("what was given for the header `{name}` cannot be in one"));
-            let mut value = HeaderValue::from_str(&value).map_err(invalid)?;
+            let mut value = HeaderValue::from_str(&value).map_err(|_| {
+                CliError::Usage(format!(
+                    "the value for the header `{name}` has characters that headers cannot have"
+                ))
+            })?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -62,7 +67,7 @@ impl Client {
             http = http.no_proxy();
         }
         if server.scheme() == "http" {
-            // Otherwise a machine without certificates could not even talk to itself.
+            // Without this, a machine that has no CA certificates could not use `http` either.
             http = http.tls_certs_only([]);
         }
         Ok(Self { http: http.build().map_err(anyhow::Error::from)?, server })
@@ -70,19 +75,18 @@ impl Client {
 
     /// Uploads a component.
     pub(super) async fn upload(&self, component: Vec<u8>) -> Result<Registered, CliError> {
-        let request = self.request(Method::POST, &["workflows"], &[]);
-        let request = request.header("content-type", "application/wasm").body(component);
-        self.answer(request.timeout(UPLOAD_TIMEOUT)).await
+        let request = self.request(Method::POST, &["workflows"], &[]).timeout(UPLOAD_TIMEOUT);
+        self.fetch(request.header("content-type", "application/wasm").body(component)).await
     }
 
-    /// All workflows.
+    /// Returns all workflows.
     pub(super) async fn workflows(&self) -> Result<Workflows, CliError> {
-        self.answer(self.request(Method::GET, &["workflows"], &[])).await
+        self.get(&["workflows"], &[]).await
     }
 
-    /// A workflow and its versions.
+    /// Returns a workflow with its versions.
     pub(super) async fn workflow(&self, name: &str) -> Result<WorkflowVersions, CliError> {
-        self.answer(self.request(Method::GET, &["workflows", name], &[])).await
+        self.get(&["workflows", name], &[]).await
     }
 
     /// Activates or deprecates a version.
@@ -94,60 +98,59 @@ impl Client {
     ) -> Result<WorkflowInfo, CliError> {
         let version = version.to_string();
         let path = ["workflows", name, "versions", &version, action];
-        self.answer(self.request(Method::POST, &path, &[])).await
+        self.fetch(self.request(Method::POST, &path, &[])).await
     }
 
     /// Starts a run.
     pub(super) async fn start(&self, workflow: &str, body: &StartBody) -> Result<Started, CliError> {
-        self.answer(self.request(Method::POST, &["workflows", workflow, "start"], &[]).json(body)).await
+        self.fetch(self.request(Method::POST, &["workflows", workflow, "start"], &[]).json(body)).await
     }
 
-    /// The hosts that share the server's database.
+    /// Returns the hosts that share the server's database.
     pub(super) async fn nodes(&self) -> Result<Nodes, CliError> {
-        self.answer(self.request(Method::GET, &["nodes"], &[])).await
+        self.get(&["nodes"], &[]).await
     }
 
-    /// A page of runs.
-    pub(super) async fn runs(&self, query: &[(&str, String)]) -> Result<RunPage, CliError> {
-        self.answer(self.request(Method::GET, &["runs"], query)).await
+    /// Returns a page of runs.
+    pub(super) async fn runs(&self, query: Query<'_>) -> Result<RunPage, CliError> {
+        self.get(&["runs"], query).await
     }
 
-    /// A run, once it is final or paused, or after `at_most`.
+    /// Returns a run when it is final or paused, or after `at_most`.
     pub(super) async fn run(&self, run: RunId, at_most: Duration) -> Result<WorkflowRecord, CliError> {
-        let wait = [("wait", at_most.as_secs_f64().to_string())];
-        let query = if at_most.is_zero() { &[] } else { wait.as_slice() };
-        let request = self.request(Method::GET, &["runs", &run.to_string()], query);
-        self.answer(request.timeout(ANSWER_TIMEOUT + at_most)).await
+        let wait = (!at_most.is_zero()).then(|| at_most.as_secs_f64().to_string());
+        let request = self.request(Method::GET, &["runs", &run.to_string()], &[("wait", wait)]);
+        self.fetch(request.timeout(RESPONSE_TIMEOUT + at_most)).await
     }
 
-    /// The journal of a run.
+    /// Returns the journal of a run.
     pub(super) async fn steps(&self, run: RunId) -> Result<Steps, CliError> {
-        self.answer(self.request(Method::GET, &["runs", &run.to_string(), "steps"], &[])).await
+        self.get(&["runs", &run.to_string(), "steps"], &[]).await
     }
 
     /// Cancels, pauses or resumes a run.
     pub(super) async fn change_run(&self, run: RunId, action: &str) -> Result<WorkflowRecord, CliError> {
-        self.answer(self.request(Method::POST, &["runs", &run.to_string(), action], &[])).await
+        self.fetch(self.request(Method::POST, &["runs", &run.to_string(), action], &[])).await
     }
 
-    /// Who asks.
+    /// Returns the caller that the API key stands for.
     pub(super) async fn caller(&self) -> Result<CallerInfo, CliError> {
-        self.answer(self.request(Method::GET, &["caller"], &[])).await
+        self.get(&["caller"], &[]).await
     }
 
-    /// All tenants.
+    /// Returns all tenants.
     pub(super) async fn tenants(&self) -> Result<TenantList, CliError> {
-        self.answer(self.request(Method::GET, &["tenants"], &[])).await
+        self.get(&["tenants"], &[]).await
     }
 
-    /// A tenant.
+    /// Returns a tenant.
     pub(super) async fn tenant(&self, name: &str) -> Result<TenantInfo, CliError> {
-        self.answer(self.request(Method::GET, &["tenants", name], &[])).await
+        self.get(&["tenants", name], &[]).await
     }
 
-    /// Makes a tenant.
+    /// Creates a tenant.
     pub(super) async fn create_tenant(&self, tenant: &NewTenant) -> Result<TenantInfo, CliError> {
-        self.answer(self.request(Method::POST, &["tenants"], &[]).json(tenant)).await
+        self.fetch(self.request(Method::POST, &["tenants"], &[]).json(tenant)).await
     }
 
     /// Changes a tenant.
@@ -156,32 +159,32 @@ impl Client {
         name: &str,
         change: &SettingsChange,
     ) -> Result<TenantInfo, CliError> {
-        self.answer(self.request(Method::PATCH, &["tenants", name], &[]).json(change)).await
+        self.fetch(self.request(Method::PATCH, &["tenants", name], &[]).json(change)).await
     }
 
-    /// The API keys of the tenant, or of the host.
+    /// Returns the API keys of the tenant, or of the host.
     pub(super) async fn keys(&self, host: bool) -> Result<KeyList, CliError> {
-        self.answer(self.request(Method::GET, &["keys"], &of_host(host))).await
+        self.get(&["keys"], &[("host", flag(host))]).await
     }
 
-    /// Makes an API key.
+    /// Creates an API key.
     pub(super) async fn create_key(&self, key: &NewKey) -> Result<CreatedKey, CliError> {
-        self.answer(self.request(Method::POST, &["keys"], &[]).json(key)).await
+        self.fetch(self.request(Method::POST, &["keys"], &[]).json(key)).await
     }
 
     /// Revokes an API key.
     pub(super) async fn revoke_key(&self, id: &str, host: bool) -> Result<ApiKey, CliError> {
-        self.answer(self.request(Method::DELETE, &["keys", id], &of_host(host))).await
+        self.fetch(self.request(Method::DELETE, &["keys", id], &[("host", flag(host))])).await
     }
 
-    /// The secrets, without their values.
+    /// Returns the secrets without their values.
     pub(super) async fn secrets(&self) -> Result<SecretList, CliError> {
-        self.answer(self.request(Method::GET, &["secrets"], &[])).await
+        self.get(&["secrets"], &[]).await
     }
 
     /// Sets a secret.
     pub(super) async fn set_secret(&self, name: &str, secret: &NewSecret) -> Result<SecretInfo, CliError> {
-        self.answer(self.request(Method::PUT, &["secrets", name], &[]).json(secret)).await
+        self.fetch(self.request(Method::PUT, &["secrets", name], &[]).json(secret)).await
     }
 
     /// Removes a secret.
@@ -189,80 +192,81 @@ impl Client {
         self.send(self.request(Method::DELETE, &["secrets", name], &[])).await.map(|_| ())
     }
 
-    /// Seals all secrets with the newest key.
+    /// Encrypts all secrets with the newest key.
     pub(super) async fn reseal(&self) -> Result<Resealed, CliError> {
-        self.answer(self.request(Method::POST, &["reseal-secrets"], &[])).await
+        self.fetch(self.request(Method::POST, &["reseal-secrets"], &[])).await
     }
 
-    /// A page of the audit log.
+    /// Returns a page of the audit log.
     pub(super) async fn audit(
         &self,
         all: bool,
         limit: u32,
         cursor: Option<i64>,
     ) -> Result<AuditPage, CliError> {
-        let mut query = vec![("limit", limit.to_string())];
-        query.extend(all.then(|| ("all", true.to_string())));
-        query.extend(cursor.map(|cursor| ("cursor", cursor.to_string())));
-        self.answer(self.request(Method::GET, &["audit"], &query)).await
+        let cursor = cursor.map(|cursor| cursor.to_string());
+        let query = [("limit", Some(limit.to_string())), ("all", flag(all)), ("cursor", cursor)];
+        self.get(&["audit"], &query).await
     }
 
-    /// What was used.
+    /// Returns the usage by the hour.
     pub(super) async fn usage(
         &self,
         all: bool,
         from: Option<DateTime<Utc>>,
         until: Option<DateTime<Utc>>,
     ) -> Result<UsageReport, CliError> {
-        let mut query = Vec::new();
-        query.extend(all.then(|| ("all", true.to_string())));
-        query.extend(from.map(|time| ("from", time.to_rfc3339())));
-        query.extend(until.map(|time| ("until", time.to_rfc3339())));
-        self.answer(self.request(Method::GET, &["usage"], &query)).await
+        let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339());
+        self.get(&["usage"], &[("all", flag(all)), ("from", time(from)), ("until", time(until))]).await
     }
 
-    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
+    async fn get<T: DeserializeOwned>(&self, path: &[&str], query: Query<'_>) -> Result<T, CliError> {
+        self.fetch(self.request(Method::GET, path, query)).await
+    }
+
+    fn request(&self, method: Method, path: &[&str], query: Query<'_>) -> RequestBuilder {
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("_api").extend(path);
         }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
+        for (name, value) in query {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
         }
-        self.http.request(method, url).timeout(ANSWER_TIMEOUT)
+        self.http.request(method, url).timeout(RESPONSE_TIMEOUT)
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
+    /// Sends a request and decodes the body of the response.
+    async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
         let body = self.send(request).await?;
         serde_json::from_slice(&body).map_err(|error| {
             let server = &self.server;
-            anyhow::anyhow!("{server} answers what this version of forge does not understand: {error}").into()
+            anyhow::anyhow!("{server} sent a response that this version of forge cannot read: {error}").into()
         })
     }
 
-    /// The body of an answer that is no error.
+    /// Sends a request and returns the body of the response, or the error that the response contains.
     async fn send(&self, request: RequestBuilder) -> Result<Bytes, CliError> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        if !status.is_success() {
-            return Err(refused(&self.server, status, &body));
-        }
-        Ok(body)
+        if status.is_success() { Ok(body) } else { Err(error_response(&self.server, status, &body)) }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
-        let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
+        let why = if error.is_timeout() { "no response in time".to_owned() } else { root_cause(error) };
         CliError::Unreachable { server: self.server.as_str().trim_end_matches('/').to_owned(), why }
     }
 }
 
-fn of_host(host: bool) -> Vec<(&'static str, String)> {
-    host.then(|| ("host", host.to_string())).into_iter().collect()
+/// Returns the query parameter of a flag: absent unless the flag is set.
+fn flag(is_set: bool) -> Option<String> {
+    is_set.then(|| true.to_string())
 }
 
-/// An answer that is an error, in the API's form or, from a proxy or another program, in any other.
-fn refused(server: &Url, status: StatusCode, body: &[u8]) -> CliError {
+/// Returns the error of a response: in the API's form, or in another form from a proxy or another program.
+fn error_response(server: &Url, status: StatusCode, body: &[u8]) -> CliError {
     let error = match serde_json::from_slice::<ErrorBody>(body) {
         Ok(body) => body.error,
         Err(_) => {
@@ -273,8 +277,8 @@ fn refused(server: &Url, status: StatusCode, body: &[u8]) -> CliError {
     CliError::Api { status: status.as_u16(), error }
 }
 
-/// The cause that has no further one: it says what happened, the others where.
-fn innermost(error: &dyn std::error::Error) -> String {
+/// Returns the message of the innermost cause. It says what happened; the outer ones only say where.
+fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
@@ -283,19 +287,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 fn is_loopback(server: &Url) -> bool {
-    let host = server.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    address.map_or(host == "localhost", |address| address.is_loopback())
-}
-
-/// The record of a run with its steps, as `--json` prints it.
-#[derive(Serialize)]
-pub(super) struct RunWithSteps {
-    /// The run.
-    pub(super) run: WorkflowRecord,
-    /// Its journal.
-    #[serde(flatten)]
-    pub(super) steps: Steps,
+    match server.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -303,14 +300,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_server_is_refused_before_anything_is_sent() {
+    fn an_invalid_address_is_refused_before_anything_is_sent() {
         for address in ["localhost:7070", "127.0.0.1:7070", "ftp://127.0.0.1", "", "unix:/tmp/x"] {
             assert!(matches!(Client::new(address, None, None), Err(CliError::Usage(_))), "{address}");
         }
     }
 
     #[test]
-    fn loopback_is_never_behind_a_proxy() {
+    fn loopback_is_reached_without_a_proxy() {
         let loopback = |address| is_loopback(&Url::parse(address).unwrap());
         assert!(
             loopback("http://127.0.0.1:7070") && loopback("http://[::1]") && loopback("http://localhost")
@@ -319,9 +316,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_another_program_is_told_apart() {
+    fn a_response_of_another_program_is_recognised() {
         let server = Url::parse("http://127.0.0.1/").unwrap();
-        let error = refused(&server, StatusCode::BAD_GATEWAY, b"<html>").to_string();
+        let error = error_response(&server, StatusCode::BAD_GATEWAY, b"<html>").to_string();
         assert_eq!(error, "http://127.0.0.1/ answers 502 Bad Gateway: is this a Forge server?");
     }
 }

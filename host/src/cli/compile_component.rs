@@ -1,4 +1,4 @@
-//! The command by which a host compiles a component in a process of its own. It is for the host alone.
+//! The hidden command that the host runs in a child process to compile a component.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use forge_sandbox as engine;
 /// The arguments of `forge compile-component`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How long it may take, in milliseconds.
+    /// The time limit, in milliseconds.
     #[arg(long)]
     time_ms: u64,
-    /// How many bytes of address space it may have.
+    /// The limit on address space, in bytes.
     #[arg(long)]
     memory: u64,
 }
 
-/// Runs it. What it says goes to the host, which words it for people.
+/// Compiles the component. The host reads the error from standard error and explains it to the user.
 pub(super) fn run(args: &Args) -> ExitCode {
     match engine::compile_as_child(Duration::from_millis(args.time_ms), args.memory) {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,21 +2,21 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::{CliError, Context, output, project, text};
+use super::{CliError, Context, project, text};
 use crate::registry::Registered;
 
 /// The arguments of `forge deploy`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A component (a .wasm file), or a project, which is compiled first.
+    /// A component (a .wasm file) or the folder of a project, which is compiled first.
     #[arg(value_name = "FILE|PATH", default_value = ".")]
     path: PathBuf,
 }
 
 const EXAMPLES: &str = "\
-Versions are immutable: other code needs a higher version (`#[version = 2]`). Runs under way stay with
-the version that they began with.
+Versions are immutable: changed code needs a higher version (`#[version = 2]`). Runs keep the version that \
+they started with.
 
 Examples:
   forge deploy                              the project in this folder
@@ -31,7 +31,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         std::fs::read(&args.path).with_context(|| format!("cannot read {}", args.path.display()))?
     };
     let registered = client.upload(component).await?;
-    if context.json { output::print_json(&registered) } else { output::print(&describe(&registered)) }
+    context.print(&registered, describe)
 }
 
 fn describe(registered: &Registered) -> String {

@@ -4,14 +4,14 @@ use super::{CliError, Context, output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The workflow.
+    /// The name of the workflow.
     name: String,
-    /// Its version.
+    /// The version to deprecate.
     version: u32,
 }
 
 const EXAMPLES: &str = "\
-New runs take this version only if they ask for it by its number. Runs under way stay with it.
+New runs use this version only if they name it. Runs that have started keep it.
 
 Examples:
   forge deprecate payment 1";

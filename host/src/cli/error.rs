@@ -7,87 +7,91 @@ use super::text::printable;
 use crate::api::ErrorDetail;
 use forge_journal::{RunId, WorkflowStatus};
 
-/// What the exit code says. `forge --help` lists them; they do not change.
+/// The exit codes, as `forge --help` lists them. They do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
-    /// Done.
+    /// Success.
     Done = 0,
-    /// It went wrong.
+    /// An error that no other code describes.
     Error = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The run that was waited for failed or was rolled back.
+    /// The awaited run failed or was rolled back.
     RunFailed = 3,
-    /// There is no such workflow, version or run.
+    /// The workflow, version or run does not exist.
     NotFound = 4,
     /// The server cannot be reached, or asks to try again later.
     Unavailable = 5,
-    /// It conflicts with what is there.
+    /// The request conflicts with an existing version, key or the status of a run.
     Conflict = 6,
-    /// The run that was waited for is paused, or has not ended within the time given.
+    /// The awaited run is paused, or has not ended within the given time.
     NotEnded = 7,
 }
 
-/// Why a command did not do what was asked.
+/// The error of a command.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// An argument makes no sense.
+    /// An argument is invalid.
     #[error("{0}")]
     Usage(String),
-    /// The server answered with an error.
+    /// The server responded with an error.
     #[error("{}", error.message)]
     Api {
         /// The HTTP status.
         status: u16,
-        /// What the server said.
+        /// The error in the response.
         error: ErrorDetail,
     },
-    /// There is no server.
+    /// The server cannot be reached.
     #[error(
-        "cannot reach the server {server}: {why}. Is `forge serve` running there? (--server or FORGE_SERVER names another)"
+        "cannot reach the server {server}: {why}. Is `forge serve` running there? --server or FORGE_SERVER selects \
+         another server"
     )]
     Unreachable {
-        /// Where it should be.
+        /// Its address.
         server: String,
-        /// Why it cannot be reached.
+        /// The reason.
         why: String,
     },
-    /// The run that was waited for did not complete.
-    #[error("run {run} {}{}", verb(*.status), because(.error))]
+    /// The awaited run failed or was rolled back.
+    #[error("run {run} {}{}", verb(*.status), suffix(.error))]
     RunFailed {
         /// The run.
         run: RunId,
         /// `failed` or `compensated`.
         status: WorkflowStatus,
-        /// What went wrong.
+        /// The error of the run.
         error: Option<String>,
     },
-    /// The run that was waited for is paused.
-    #[error("run {run} is paused{} (`forge runs resume {run}`, or `cancel`)", because(.why))]
+    /// The awaited run is paused.
+    #[error(
+        "run {run} is paused{}. `forge runs resume {run}` resumes it, `forge runs cancel {run}` cancels it",
+        suffix(.why)
+    )]
     Paused {
         /// The run.
         run: RunId,
-        /// Why.
+        /// The reason.
         why: Option<String>,
     },
-    /// The run that was waited for takes longer.
-    #[error("run {run} is still {status}; it goes on. `forge runs watch {run}` waits for it")]
+    /// The awaited run has not ended within the given time.
+    #[error("run {run} is still {status} and continues; `forge runs watch {run}` waits for it")]
     NotEnded {
         /// The run.
         run: RunId,
         /// Its status.
         status: WorkflowStatus,
     },
-    /// Nobody reads the output any more, as in `forge runs | head`.
+    /// The reader of the output has closed it, as in `forge runs | head`.
     #[error("the output is closed")]
     OutputClosed,
-    /// Anything else.
+    /// Any other error.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
 
-fn because(reason: &Option<String>) -> String {
+fn suffix(reason: &Option<String>) -> String {
     reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
@@ -108,7 +112,7 @@ impl From<io::Error> for CliError {
 }
 
 impl CliError {
-    /// The exit code's meaning.
+    /// Returns the exit code.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Usage(_) => ExitStatus::Usage,
@@ -122,7 +126,7 @@ impl CliError {
         }
     }
 
-    /// A word for programs: the server's code, or one of our own.
+    /// Returns the error code for programs: that of the server's response, or one of the command line.
     fn code(&self) -> &str {
         match self {
             Self::Usage(_) => "usage",
@@ -136,7 +140,7 @@ impl CliError {
         }
     }
 
-    /// Prints it on the standard error; the exit code to end with.
+    /// Prints the error to standard error and returns the exit code of the process.
     pub fn report(&self, json: bool) -> ExitCode {
         let message = self.to_string();
         match self {
@@ -179,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_no_error() {
+    fn a_closed_pipe_is_not_an_error() {
         let error = CliError::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(error.exit_status(), ExitStatus::Done);
     }
 
     #[test]
-    fn an_error_has_all_its_causes() {
+    fn an_error_names_all_its_causes() {
         let error = anyhow::anyhow!("no such file").context("cannot read input.json");
         assert_eq!(CliError::from(error).to_string(), "cannot read input.json: no such file");
     }

@@ -1,4 +1,4 @@
-//! Waiting for a run to end, also across a restart of the server.
+//! Waits for a run to end, also while the server restarts.
 
 use std::time::{Duration, Instant};
 
@@ -7,45 +7,45 @@ use super::{CliError, output};
 use crate::executor::WorkflowRecord;
 use forge_journal::{RunId, WorkflowStatus};
 
-/// How long a server may be away before we give up. It restarts in less.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may be unreachable. A restart takes less.
+const MAX_OUTAGE: Duration = Duration::from_secs(60);
 
-/// How often we look whether it is back.
-const RETRY: Duration = Duration::from_millis(500);
+/// The interval between attempts to reach the server again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Keeps asking a server that was there a moment ago.
-pub(super) struct Patience {
-    last_answer: Option<Instant>,
-    /// Whether the user was told that the server is away.
+/// The state of a connection that survives a restart of the server.
+pub(super) struct Connection {
+    last_response: Option<Instant>,
+    /// Whether the user was told that the server is unreachable.
     told: bool,
 }
 
-impl Patience {
-    /// With a server that has not answered yet: if it does not now, it is not there.
+impl Connection {
+    /// Returns the state for a server that has not responded yet. It must respond to the first request.
     pub(super) fn new() -> Self {
-        Self { last_answer: None, told: false }
+        Self { last_response: None, told: false }
     }
 
-    /// With a server that just answered.
-    pub(super) fn with_known_server() -> Self {
-        Self { last_answer: Some(Instant::now()), told: false }
+    /// Returns the state for a server that has just responded.
+    pub(super) fn established() -> Self {
+        Self { last_response: Some(Instant::now()), told: false }
     }
 
-    /// What to do after `answer`: its value; nothing yet, ask again; or give up.
-    pub(super) async fn check<T>(&mut self, answer: Result<T, CliError>) -> Result<Option<T>, CliError> {
-        match (answer, self.last_answer) {
+    /// Returns the value of a response, or `None`, after a pause, if the request should be sent again.
+    pub(super) async fn check<T>(&mut self, response: Result<T, CliError>) -> Result<Option<T>, CliError> {
+        match (response, self.last_response) {
             (Ok(value), _) => {
                 if self.told {
-                    output::note("the server is back");
+                    output::note("the server responds again");
                 }
-                *self = Self::with_known_server();
+                *self = Self::established();
                 Ok(Some(value))
             }
-            (Err(error), Some(last)) if is_away(&error) && last.elapsed() < PATIENCE => {
+            (Err(error), Some(last)) if is_outage(&error) && last.elapsed() < MAX_OUTAGE => {
                 if !std::mem::replace(&mut self.told, true) {
-                    output::note("the server is away; waiting for it");
+                    output::note("the server does not respond; waiting for it");
                 }
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(RETRY_INTERVAL).await;
                 Ok(None)
             }
             (Err(error), _) => Err(error),
@@ -53,38 +53,38 @@ impl Patience {
     }
 }
 
-fn is_away(error: &CliError) -> bool {
+fn is_outage(error: &CliError) -> bool {
     matches!(error, CliError::Unreachable { .. } | CliError::Api { status: 503, .. })
 }
 
-/// Waits until the run is final or paused, or for `at_most`.
+/// Returns the run when it is final or paused, or after `at_most`.
 pub(super) async fn until_settled(
     client: &Client,
     run: RunId,
     at_most: Option<Duration>,
 ) -> Result<WorkflowRecord, CliError> {
-    /// Longer waits are cut into pieces, so that a lost connection is noticed.
-    const PIECE: Duration = Duration::from_secs(30);
+    /// The longest wait of one request. A lost connection is noticed after this.
+    const LONGEST_WAIT: Duration = Duration::from_secs(30);
     let begun = Instant::now();
-    let mut patience = Patience::with_known_server();
+    let mut connection = Connection::established();
     loop {
         let left = at_most.map(|at_most| at_most.saturating_sub(begun.elapsed()));
-        let answer = client.run(run, left.unwrap_or(PIECE).min(PIECE)).await;
-        if let Some(record) = patience.check(answer).await?
-            && (is_settled(&record) || left.is_some_and(|left| left <= PIECE))
+        let response = client.run(run, left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)).await;
+        if let Some(record) = connection.check(response).await?
+            && (is_settled(&record) || left.is_some_and(|left| left <= LONGEST_WAIT))
         {
             return Ok(record);
         }
     }
 }
 
-/// Whether nothing more happens unless somebody asks for it.
+/// Returns whether the run is final or paused: it does not change unless a user acts.
 pub(super) fn is_settled(record: &WorkflowRecord) -> bool {
     record.status.is_final() || record.status == WorkflowStatus::Paused
 }
 
-/// How waiting for this run ended.
-pub(super) fn verdict(record: &WorkflowRecord) -> Result<(), CliError> {
+/// Returns the result of waiting for this run.
+pub(super) fn outcome(record: &WorkflowRecord) -> Result<(), CliError> {
     let run = RunId(record.id);
     match record.status {
         WorkflowStatus::Completed => Ok(()),

@@ -1,4 +1,4 @@
-//! The value of `--input`: JSON, `@FILE`, or `@-` for the standard input.
+//! The value of `--input`: JSON, `@FILE`, or `@-` for standard input.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::CliError;
 
-/// Reads and parses it.
+/// Reads and parses the input.
 pub(super) fn read(argument: &str) -> Result<Value, CliError> {
     match argument.strip_prefix('@') {
         None => parse(argument, "--input").map_err(|message| CliError::Usage(message + &hint(argument))),
         Some("-") => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read the standard input")?;
-            parse(&text, "the standard input").map_err(CliError::Usage)
+            std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+            parse(&text, "standard input").map_err(CliError::Usage)
         }
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
@@ -25,15 +25,15 @@ pub(super) fn read(argument: &str) -> Result<Value, CliError> {
 }
 
 fn parse(text: &str, name: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("{name} is no JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| format!("{name} is not valid JSON: {error}"))
 }
 
-/// The usual mistakes: a file without its `@`, a text without its quotes.
+/// Returns a hint for the usual mistakes: a file without `@`, a string without quotes.
 fn hint(argument: &str) -> String {
     if Path::new(argument).is_file() {
         format!(". To read the file: --input @{argument}")
     } else if argument.chars().all(|character| character.is_alphanumeric() || "-_. ".contains(character)) {
-        format!(". A text needs quotes: --input '\"{argument}\"'")
+        format!(". A string needs quotes: --input '\"{argument}\"'")
     } else {
         String::new()
     }
@@ -60,17 +60,17 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_answered_with_what_was_probably_meant() {
+    fn the_error_hints_at_what_was_probably_meant() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("input.json").display().to_string();
         std::fs::write(&file, "{}").unwrap();
         assert!(usage(&file).ends_with(&format!("To read the file: --input @{file}")));
-        assert!(usage("hello").ends_with("A text needs quotes: --input '\"hello\"'"));
-        assert_eq!(usage("{\"a\":}"), "--input is no JSON: expected value at line 1 column 6");
+        assert!(usage("hello").ends_with("A string needs quotes: --input '\"hello\"'"));
+        assert_eq!(usage("{\"a\":}"), "--input is not valid JSON: expected value at line 1 column 6");
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named() {
+    fn a_missing_file_is_named() {
         assert!(read("@/nowhere.json").unwrap_err().to_string().starts_with("cannot read /nowhere.json: "));
     }
 }

@@ -19,19 +19,19 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the API keys, those that are revoked, too
+    /// List the API keys, also revoked ones
     List {
-        /// The host's own.
+        /// List the API keys of the host.
         #[arg(long)]
         host: bool,
     },
-    /// Make an API key, and print it: that is the only time that it is shown
+    /// Create an API key and print it. It is not shown again
     Create(Create),
-    /// Refuse an API key from now on
+    /// Revoke an API key
     Revoke {
-        /// Its id.
+        /// The id of the API key.
         id: String,
-        /// It is one of the host's.
+        /// Revoke an API key of the host.
         #[arg(long)]
         host: bool,
     },
@@ -39,26 +39,26 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Create {
-    /// What it is for.
+    /// A name for the API key.
     name: String,
-    /// What it may do: read, start, deploy or admin; each may do what those before it may.
+    /// The role: read, start, deploy or admin. Each role includes those before it.
     #[arg(long)]
     role: Role,
-    /// It acts for the host, and for every tenant.
+    /// Create an API key of the host, which can act for every tenant.
     #[arg(long)]
     host: bool,
-    /// How long it is good for, such as 90d [default: until it is revoked].
+    /// The time until it expires, such as 90d [default: it does not expire].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
-    /// Make it in this database, of which nobody asks for a key: for the first one, before a server is reachable
-    /// from elsewhere. No server may use the database, if it is SQLite's.
+    /// Create it directly in this database, without a server: for the first key, which a server needs before other
+    /// machines can reach it. No server may be using an SQLite database.
     #[arg(long, value_name = "URL")]
     database: Option<Database>,
 }
 
 const EXAMPLES: &str = "\
-The first key has to be one of the host with the role admin. Once there is a key, nobody does anything without
-one: FORGE_TOKEN or --token say which. A key of the host acts for the tenant that --tenant names.
+The first key must be a key of the host with the role admin. Once a key exists, every command needs one, in \
+FORGE_TOKEN or --token. A key of the host acts for the tenant that --tenant names.
 
 Examples:
   forge keys create ops --host --role admin --database sqlite:forge.db
@@ -70,22 +70,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     match args.command {
         Command::List { host } => {
             let keys = context.client()?.keys(host).await?;
-            if context.json { output::print_json(&keys) } else { output::print(&list(&keys.keys)) }
+            context.print(&keys, |keys| table(&keys.keys))
         }
         Command::Create(create) => {
             let created = self::create(create, context).await?;
-            if context.json {
-                return output::print_json(&created);
-            }
-            output::hint("this is the only time that the key is shown; FORGE_TOKEN makes `forge` use it");
-            output::print(&created.token)
+            context.hint("this is the only time that the key is shown; FORGE_TOKEN makes `forge` use it");
+            context.print(&created, |created| created.token.clone())
         }
         Command::Revoke { id, host } => {
             let key = context.client()?.revoke_key(&id, host).await?;
-            if context.json {
-                return output::print_json(&key);
-            }
-            output::print(&format!("key {} ({}) is revoked", key.id, key.name))
+            context.print(&key, |key| format!("key {} ({}) is revoked", key.id, key.name))
         }
     }
 }
@@ -96,7 +90,7 @@ async fn create(create: Create, context: &Context) -> Result<CreatedKey, CliErro
         .map(|time| clock::now().plus(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).to_datetime());
     let new = NewKey { role, name, host, expires_at };
     let Some(database) = database else { return context.client()?.create_key(&new).await };
-    let store = super::open_aside(&database).await?;
+    let store = super::open_store(&database).await?;
     let tenant: Arc<str> = context.tenant.as_deref().unwrap_or(DEFAULT_TENANT).into();
     let by = Caller::local(Arc::clone(&tenant));
     let of = (!host).then_some(&*tenant);
@@ -106,21 +100,14 @@ async fn create(create: Create, context: &Context) -> Result<CreatedKey, CliErro
     Ok(created.map_err(anyhow::Error::from)?)
 }
 
-fn list(keys: &[ApiKey]) -> String {
+fn table(keys: &[ApiKey]) -> String {
     if keys.is_empty() {
-        return "no API keys: `forge keys create` makes one".to_owned();
+        return "no API keys: `forge keys create` creates one".to_owned();
     }
-    let mut rows = vec![["ID", "NAME", "ROLE", "STATE", "CREATED"].map(str::to_owned).to_vec()];
-    for key in keys {
-        rows.push(vec![
-            key.id.clone(),
-            key.name.clone(),
-            key.role.to_string(),
-            state(key),
-            text::time(key.created_at),
-        ]);
-    }
-    output::table(&rows)
+    let rows = keys.iter().map(|key| {
+        [key.id.clone(), key.name.clone(), key.role.to_string(), state(key), text::time(key.created_at)]
+    });
+    output::table(["ID", "NAME", "ROLE", "STATE", "CREATED"], rows)
 }
 
 fn state(key: &ApiKey) -> String {

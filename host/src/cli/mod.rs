@@ -1,7 +1,7 @@
 //! The command line: one file per command, each with its `Args`, its `EXAMPLES` and its `run`.
 //!
-//! A result goes to the standard output, everything else to the standard error, so that output can be
-//! piped. With `--json` both are JSON. Exit codes are in [`ExitStatus`].
+//! Results go to standard output, messages and errors to standard error, so that results can be piped.
+//! With `--json` both are JSON. [`ExitStatus`] lists the exit codes.
 
 mod activate;
 mod audit;
@@ -18,6 +18,7 @@ mod migrate;
 mod new;
 mod nodes;
 mod output;
+mod parse;
 mod project;
 mod runs;
 mod secrets;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 
 pub use error::{CliError, ExitStatus};
 
@@ -41,7 +43,7 @@ use client::Client;
 use crate::config::{Database, NodeConfig};
 use forge_store::{self, Store};
 
-/// Where `forge serve` listens unless it is told otherwise.
+/// The address at which `forge serve` listens by default.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
 
 /// Durable workflows in a WebAssembly sandbox.
@@ -51,65 +53,57 @@ const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
     version,
     arg_required_else_help = true,
     after_help = EXAMPLES,
-    after_long_help = AFTER_LONG_HELP
+    after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}")
 )]
 pub struct Cli {
     #[command(flatten)]
-    global: Global,
+    context: Context,
     #[command(subcommand)]
     command: Command,
 }
 
-/// What every command understands.
+/// The options of every command.
 #[derive(Debug, Args)]
-struct Global {
-    /// The server to talk to.
+#[command(next_help_heading = "Global options")]
+struct Context {
+    /// The address of the server.
     #[arg(long, global = true, value_name = "URL", env = "FORGE_SERVER", default_value = DEFAULT_SERVER)]
-    #[arg(help_heading = "Global options")]
     server: String,
-    /// The API key to present, if the server asks for one.
+    /// The API key to send. Needed if the server has API keys.
     #[arg(long, global = true, value_name = "KEY", env = "FORGE_TOKEN", hide_env_values = true)]
-    #[arg(help_heading = "Global options")]
     token: Option<String>,
     /// The tenant to act for, with an API key of the host.
-    #[arg(long, global = true, value_name = "NAME", env = "FORGE_TENANT", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "NAME", env = "FORGE_TENANT")]
     tenant: Option<String>,
     /// Print JSON, for programs.
-    #[arg(long, global = true, help_heading = "Global options")]
+    #[arg(long, global = true)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  forge serve                                     the server, in a terminal of its own
-  forge new hello && cd hello                     a workflow to begin with
+  forge serve                                     run the server, in its own terminal
+  forge new hello && cd hello                     create a workflow project
   forge deploy .                                  compile and upload it
   forge start hello --input @input.json --wait    run it
-  forge runs                                      what ran and runs";
+  forge runs                                      list runs";
 
-const AFTER_LONG_HELP: &str = "\
-Examples:
-  forge serve                                     the server, in a terminal of its own
-  forge new hello && cd hello                     a workflow to begin with
-  forge deploy .                                  compile and upload it
-  forge start hello --input @input.json --wait    run it
-  forge runs                                      what ran and runs
-
+const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  it went wrong
+  0  success
+  1  error
   2  the command line is wrong
   3  the run failed or was rolled back (start --wait, runs watch)
-  4  there is no such workflow, version or run
+  4  the workflow, version or run does not exist
   5  the server cannot be reached, or asks to try again later
-  6  it conflicts with what is there: a version, a key, the status of a run
-  7  the run is paused, or has not ended within the time given (start --wait, runs watch)";
+  6  conflict with an existing version, key or the status of a run
+  7  the run is paused, or has not ended within the given time (start --wait, runs watch)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
     Serve(Box<serve::Args>),
-    /// Make a workflow project
+    /// Create a workflow project
     New(new::Args),
     /// Compile a workflow project to a component
     Build(build::Args),
@@ -119,77 +113,81 @@ enum Command {
     Start(start::Args),
     /// List workflows and their versions
     Workflows(workflows::Args),
-    /// Let new runs take a version, also if another one is higher
+    /// Use a version for new runs, even if a higher one exists
     Activate(activate::Args),
-    /// Let new runs take a version only if they ask for it
+    /// Use a version for new runs only if they ask for it
     Deprecate(deprecate::Args),
     /// List runs; show, watch, cancel, pause or resume one
     Runs(runs::Args),
-    /// List, make, show and change tenants
+    /// List, create, show and change tenants
     Tenants(tenants::Args),
-    /// List, make and revoke API keys
+    /// List, create and revoke API keys
     Keys(keys::Args),
-    /// List, set and remove secrets, and the key that seals them
+    /// List, set and remove secrets, and generate the key that encrypts them
     Secrets(secrets::Args),
-    /// Read who did what
+    /// Show the audit log
     Audit(audit::Args),
-    /// Show what was used
+    /// Show usage by the hour
     Usage(usage::Args),
     /// List the hosts that share the server's database
     Nodes(nodes::Args),
-    /// Bring a database's schema up to date
+    /// Update the schema of a database
     Migrate(migrate::Args),
     /// Compile a component for the host that started this process
     #[command(hide = true)]
     CompileComponent(compile_component::Args),
 }
 
-/// What commands know beside their arguments.
-struct Context {
-    server: String,
-    token: Option<String>,
-    tenant: Option<String>,
-    json: bool,
-}
-
 impl Context {
     fn client(&self) -> Result<Client, CliError> {
         Client::new(&self.server, self.token.as_deref(), self.tenant.as_deref())
     }
+
+    /// Prints a result: as JSON with `--json`, otherwise as the text that `text` makes of it.
+    fn print<T: Serialize>(&self, result: &T, text: impl FnOnce(&T) -> String) -> Result<(), CliError> {
+        if self.json { output::print_json(result) } else { output::print(&text(result)) }
+    }
+
+    /// Prints a message for people: not with `--json`, and only if standard error is a terminal.
+    fn hint(&self, text: &str) {
+        if !self.json {
+            output::hint(text);
+        }
+    }
 }
 
-/// A database that this process looks at without being one of its hosts.
-async fn open_aside(database: &Database) -> Result<Arc<dyn Store>, CliError> {
+/// Opens a database without running workflows in this process.
+async fn open_store(database: &Database) -> Result<Arc<dyn Store>, CliError> {
     let name = format!("forge {}", std::process::id());
     let node = NodeConfig { name, ..NodeConfig::default() };
     Ok(forge_store::open(database, &node).await.map_err(anyhow::Error::from)?)
 }
 
 impl Cli {
-    /// The command line of this process.
+    /// Parses the command line of this process.
     ///
     /// # Errors
-    /// The exit code to end with, after the help or what is wrong was printed.
+    /// Returns the exit code of the process, after the help or the error was printed.
     pub fn from_command_line() -> Result<Self, ExitCode> {
         Self::try_parse().map_err(|error| {
-            let for_programs = std::env::args_os().any(|argument| argument == "--json");
-            if error.use_stderr() && for_programs {
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            if error.use_stderr() && json {
                 let text = error.render().to_string();
                 let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
                 return CliError::Usage(text.to_owned()).report(true);
             }
-            // It goes where nobody reads: there is nobody to tell.
+            // If printing fails, there is no other place to report it.
             let _ = error.print();
             ExitCode::from(if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done } as u8)
         })
     }
 
-    /// Whether the output is for programs.
+    /// Returns whether `--json` is set.
     pub fn json(&self) -> bool {
-        self.global.json
+        self.context.json
     }
 
-    /// Does what was asked, if that must be done in a process without threads.
+    /// Runs the command if it needs a process without other threads. Otherwise returns `None`.
     pub fn run_alone(&self) -> Option<ExitCode> {
         match &self.command {
             Command::CompileComponent(args) => Some(compile_component::run(args)),
@@ -197,13 +195,12 @@ impl Cli {
         }
     }
 
-    /// Does what was asked.
+    /// Runs the command.
     ///
     /// # Errors
-    /// [`CliError`], which knows its exit code.
+    /// Returns a [`CliError`], which has an exit code.
     pub async fn run(self) -> Result<(), CliError> {
-        let Global { server, token, tenant, json } = self.global;
-        let context = Context { server, token, tenant, json };
+        let context = self.context;
         match self.command {
             Command::Serve(args) => serve::run(*args, &context).await,
             Command::New(args) => new::run(args, &context),
@@ -221,7 +218,9 @@ impl Cli {
             Command::Usage(args) => usage::run(args, &context).await,
             Command::Nodes(args) => nodes::run(args, &context).await,
             Command::Migrate(args) => migrate::run(args, &context).await,
-            Command::CompileComponent(_) => Err(CliError::Usage("this command must run alone".to_owned())),
+            Command::CompileComponent(_) => {
+                Err(CliError::Usage("this command needs a process without other threads".to_owned()))
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use forge_store::Node;
 pub(super) struct Args {}
 
 const EXAMPLES: &str = "\
-A node that was not heard of for longer than its lease is declared dead, and the others take its runs
-over. It stays in the list for about an hour, or for as long as runs of it wait for their time.
+A node whose lease expires counts as dead, and the other nodes take over its runs. It is listed for about \
+another hour, or until none of its runs waits for a timer.
 
 Examples:
   forge nodes
@@ -16,29 +16,24 @@ Examples:
 
 pub(super) async fn run(_: Args, context: &Context) -> Result<(), CliError> {
     let nodes = context.client()?.nodes().await?;
-    if context.json {
-        output::print_json(&nodes)
-    } else if nodes.nodes.is_empty() {
-        output::print("the server's database is its own: nodes share one that is PostgreSQL's")
-    } else {
-        output::print(&table(&nodes.nodes))
-    }
+    context.print(&nodes, |nodes| match nodes.nodes.as_slice() {
+        [] => "this server has no other nodes: only a PostgreSQL database is shared by nodes".to_owned(),
+        nodes => table(nodes),
+    })
 }
 
 fn table(nodes: &[Node]) -> String {
-    let heads = ["NODE", "STATE", "EPOCH", "RUNS", "VERSION", "SINCE"];
-    let mut rows = vec![heads.map(str::to_owned).to_vec()];
-    for node in nodes {
-        rows.push(vec![
+    let rows = nodes.iter().map(|node| {
+        [
             node.name.clone(),
             state(node).to_owned(),
             node.epoch.to_string(),
             node.runs.to_string(),
             node.version.clone(),
             text::time(node.ended_at.unwrap_or(node.started_at)),
-        ]);
-    }
-    output::table(&rows)
+        ]
+    });
+    output::table(["NODE", "STATE", "EPOCH", "RUNS", "VERSION", "SINCE"], rows)
 }
 
 fn state(node: &Node) -> &'static str {

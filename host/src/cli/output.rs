@@ -1,11 +1,14 @@
-//! Writing to the terminal, or to whatever takes its place.
+//! Writes results to standard output, messages to standard error, and files.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
+use anyhow::Context as _;
+use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::CliError;
-use super::text::{printable, width};
+use super::text::printable;
 
 /// Prints a result and a line break.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
@@ -16,45 +19,48 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
 
 /// Prints a result as JSON on one line.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), CliError> {
-    print(&serde_json::to_string(value).map_err(anyhow::Error::from)?)
+    print(&serde_json::to_string(value).context("cannot encode the result as JSON")?)
 }
 
-/// Says something that is not the result. There is nothing to do if nobody can hear it.
+/// Prints a message to standard error. An error is ignored: there is no other place to report it.
 pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Says something that is not the result, if a person listens.
+/// Prints a message to standard error if that is a terminal.
 pub(super) fn hint(text: &str) {
     if io::stderr().is_terminal() {
         note(text);
     }
 }
 
-/// Whether the standard output shows colours.
+/// Returns whether standard output shows colours.
 pub(super) fn has_color() -> bool {
-    let variable = |name| std::env::var_os(name).unwrap_or_default();
-    io::stdout().is_terminal() && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb"
+    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
-/// Rows in columns, the first row being their heads.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
-    let mut widths = Vec::new();
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| printable(cell).replace('\n', " ")).collect()).collect();
-    for row in &rows {
-        widths.resize(row.len().max(widths.len()), 0);
-        for (column, cell) in widths.iter_mut().zip(row) {
-            *column = width(cell).max(*column);
-        }
+/// Returns rows as aligned columns under their headings.
+pub(super) fn table<const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headings);
+    for row in rows {
+        table.add_row(row.map(|cell| printable(&cell).replace('\n', " ")));
     }
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths);
-        let cells: String =
-            cells.map(|(cell, column)| format!("{cell}{}", " ".repeat(column - width(cell) + 2))).collect();
-        cells.trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+/// Writes a file. Its folder is created if it does not exist.
+pub(super) fn write_file(file: &Path, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
 }
 
 #[cfg(test)]
@@ -63,7 +69,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [vec!["NAME".to_owned(), "V".to_owned()], vec!["größer".to_owned(), "12".to_owned()]];
-        assert_eq!(table(&rows), "NAME    V\ngrößer  12");
+        let rows = [["größer", "12"], ["表\n", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(["NAME", "V"], rows), "NAME    V\ngrößer  12\n表");
     }
 }

@@ -1,4 +1,4 @@
-//! Compiling a project, for `forge build` and `forge deploy`.
+//! Compiles a project, for `forge build` and `forge deploy`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use forge_toolchain::{BuiltComponent, Options};
 
 use super::output;
 
-/// Compiles the workflow crate at `path`. `quiet` leaves out what is no warning and no error.
+/// Compiles the workflow crate at `path`. With `quiet`, only warnings and errors are printed.
 pub(super) async fn build(path: PathBuf, quiet: bool) -> anyhow::Result<BuiltComponent> {
     let compiling = tokio::task::spawn_blocking(move || {
         let mut progress = |message: &str| {
@@ -18,5 +18,5 @@ pub(super) async fn build(path: PathBuf, quiet: bool) -> anyhow::Result<BuiltCom
         let toolchain = forge_toolchain::ensure(&mut progress)?;
         Ok(forge_toolchain::build(&toolchain, &path, &Options { quiet, ..Options::default() })?)
     });
-    compiling.await.context("the compilation broke off")?
+    compiling.await.context("the compilation ended unexpectedly")?
 }

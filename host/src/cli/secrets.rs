@@ -7,8 +7,8 @@ use super::{CliError, Context, output, text};
 use crate::tenants::{NewSecret, SecretInfo};
 use forge_egress::secrets::KeyRing;
 
-/// The most that is read: a value has 64 KiB at most.
-const MOST: u64 = 1 << 20;
+/// The maximum number of bytes to read. The server accepts values of up to 64 KiB.
+const MAX_INPUT: u64 = 1 << 20;
 
 /// The arguments of `forge secrets`.
 #[derive(Debug, clap::Args)]
@@ -22,31 +22,31 @@ pub(super) struct Args {
 enum Command {
     /// List the secrets, without their values
     List,
-    /// Set a secret to what the standard input has
+    /// Set a secret to the value on standard input
     Set {
-        /// 1 to 64 letters, digits, `_` and `-`.
+        /// The name: 1 to 64 letters, digits, `_` and `-`.
         name: String,
-        /// A server that it may be sent to, such as https://api.example.com or https://*.example.com.
+        /// A server that may receive the secret, such as https://api.example.com or https://*.example.com.
         #[arg(long = "server-rule", value_name = "RULE", required = true)]
         servers: Vec<String>,
     },
     /// Remove a secret
     Remove {
-        /// Its name.
+        /// The name of the secret.
         name: String,
     },
-    /// Seal all secrets, of all tenants, with the newest key
+    /// Encrypt the secrets of all tenants with the newest key
     Reseal,
-    /// Print a new key for `forge serve --secrets-key-file` or FORGE_SECRETS_KEY
+    /// Generate a key for `forge serve --secrets-key-file` or FORGE_SECRETS_KEY
     GenerateKey,
 }
 
 const EXAMPLES: &str = "\
-A workflow writes {{secret:NAME}} in the value of a header. The host fills it in when the request leaves, for
-the servers that are named here and no other; the workflow and its journal never have the value.
+A workflow writes {{secret:NAME}} in the value of a header. The host replaces it when it sends the request, and \
+only for the servers of the secret. The workflow and its journal never contain the value.
 
-To change the key that seals them: put a new one before the old one, restart the hosts, `forge secrets reseal`,
-and remove the old one.
+To change the key that encrypts secrets: add a new key before the old one, restart the hosts, run \
+`forge secrets reseal`, and remove the old key.
 
 Examples:
   forge secrets generate-key > forge.key && forge serve --secrets-key-file forge.key
@@ -57,15 +57,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     match args.command {
         Command::List => {
             let secrets = context.client()?.secrets().await?;
-            if context.json { output::print_json(&secrets) } else { output::print(&list(&secrets.secrets)) }
+            context.print(&secrets, |secrets| table(&secrets.secrets))
         }
         Command::Set { name, servers } => {
             let new = NewSecret { value: value()?, servers };
             let info = context.client()?.set_secret(&name, &new).await?;
-            if context.json {
-                return output::print_json(&info);
-            }
-            output::print(&format!("secret {} is set, for {}", info.name, info.servers.join(", ")))
+            context
+                .print(&info, |info| format!("secret {} is set, for {}", info.name, info.servers.join(", ")))
         }
         Command::Remove { name } => {
             context.client()?.remove_secret(&name).await?;
@@ -74,36 +72,33 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         }
         Command::Reseal => {
             let resealed = context.client()?.reseal().await?;
-            if context.json {
-                return output::print_json(&resealed);
-            }
-            output::print(&format!("{} secrets were sealed with the newest key", resealed.resealed))
+            context.print(&resealed, |resealed| {
+                format!("{} secrets were sealed with the newest key", resealed.resealed)
+            })
         }
         Command::GenerateKey => output::print(&KeyRing::generate().map_err(anyhow::Error::from)?),
     }
 }
 
-/// What the standard input has, without the line break at its end.
+/// Reads standard input, without the line break at its end.
 fn value() -> Result<String, CliError> {
-    let mut input = std::io::stdin();
+    let input = std::io::stdin();
     if input.is_terminal() {
         output::note("type the value, then a line break and Ctrl-D");
     }
     let mut value = String::new();
-    input.by_ref().take(MOST).read_to_string(&mut value).context("the standard input has no text")?;
+    input.take(MAX_INPUT).read_to_string(&mut value).context("cannot read standard input")?;
     let end = value.trim_end_matches(['\n', '\r']).len();
     value.truncate(end);
     Ok(value)
 }
 
-fn list(secrets: &[SecretInfo]) -> String {
+fn table(secrets: &[SecretInfo]) -> String {
     if secrets.is_empty() {
         return "no secrets: `forge secrets set` sets one".to_owned();
     }
-    let mut rows = vec![["SECRET", "SERVERS", "KEY", "SET"].map(str::to_owned).to_vec()];
-    for secret in secrets {
-        let set = text::time(secret.updated_at);
-        rows.push(vec![secret.name.clone(), secret.servers.join(", "), secret.key.clone(), set]);
-    }
-    output::table(&rows)
+    let rows = secrets.iter().map(|secret| {
+        [secret.name.clone(), secret.servers.join(", "), secret.key.clone(), text::time(secret.updated_at)]
+    });
+    output::table(["SECRET", "SERVERS", "KEY", "SET"], rows)
 }

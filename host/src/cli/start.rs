@@ -8,24 +8,24 @@ use forge_journal::RunId;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The workflow.
+    /// The name of the workflow.
     name: String,
-    /// The input: JSON, @FILE, or @- for the standard input.
+    /// The input: JSON, @FILE, or @- for standard input.
     #[arg(long, short, default_value = "{}", value_name = "JSON|@FILE")]
     input: String,
-    /// The version, if it is not to be the current one.
+    /// The version of the workflow [default: the current one].
     #[arg(long)]
     version: Option<u32>,
-    /// An idempotency key: starting again with the same key leads to the same run.
+    /// An idempotency key: a second start with the same key returns the same run.
     #[arg(long)]
     key: Option<String>,
-    /// Wait until the run ends, or for so many seconds, and print its output.
+    /// Wait until the run ends, or for this many seconds, and print its output.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, value_parser = seconds)]
     wait: Option<Option<Duration>>,
 }
 
 const EXAMPLES: &str = "\
-Prints the run's id; with --wait its output. What it prints beside goes to the standard error.
+Prints the id of the run, or its output with --wait. Messages go to standard error.
 
 Examples:
   forge start payment --input @order.json
@@ -35,7 +35,7 @@ Examples:
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| "a number of seconds is expected".to_owned())
+    seconds.ok_or_else(|| "it must be a number of seconds".to_owned())
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -44,13 +44,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let started = client.start(&args.name, &body).await?;
     let run = RunId(started.run_id);
     let Some(at_most) = args.wait else {
-        return if context.json {
-            output::print_json(&started)
-        } else {
-            output::print(&run.to_string())?;
-            output::hint(&format!("see how it goes: forge runs watch {run}"));
-            Ok(())
-        };
+        context.print(&started, |_| run.to_string())?;
+        context.hint(&format!("see how it goes: forge runs watch {run}"));
+        return Ok(());
     };
     if !context.json {
         output::note(&format!("started run {run}"));
@@ -59,11 +55,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if context.json {
         output::print_json(&record)?;
     } else if let Some(output) = &record.output {
-        output::print(&serde_json::to_string_pretty(output).map_err(anyhow::Error::from)?)?;
+        output::print(&format!("{output:#}"))?;
     } else {
         output::hint(&format!("see what happened: forge runs show {run}"));
     }
-    follow::verdict(&record)
+    follow::outcome(&record)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
+use bytesize::ByteSize;
 use clap::Subcommand;
 
-use super::{CliError, Context, output, text};
+use super::{CliError, Context, output, parse, text};
 use crate::api::NewTenant;
 use crate::config::Unit;
 use crate::tenants::{SettingsChange, TenantInfo};
@@ -19,53 +20,54 @@ pub(super) struct Args {
 enum Command {
     /// List the tenants (the default)
     List,
-    /// Make a tenant
+    /// Create a tenant
     Create {
-        /// 1 to 63 lower-case letters, digits and `-`.
+        /// The name: 1 to 63 lower-case letters, digits and `-`.
         name: String,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Show what is set of a tenant, and its limits
+    /// Show the settings and limits of a tenant
     Show {
-        /// The tenant [default: that of the API key].
+        /// The name of the tenant [default: the tenant of the API key].
         name: Option<String>,
     },
-    /// Change what is set of a tenant; what is not mentioned stays
+    /// Change settings of a tenant; the others stay
     Set {
-        /// The tenant.
+        /// The name of the tenant.
         name: String,
         #[command(flatten)]
         settings: Settings,
     },
 }
 
-/// What can be set.
+/// The settings of a tenant.
 #[derive(Debug, clap::Args)]
 struct Settings {
-    /// A limit, as NAME=VALUE; NAME=default takes the host's again. `forge tenants show` has the names.
+    /// A limit, as NAME=VALUE; NAME=default restores the default of the host. `forge tenants show` lists the names.
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit)]
     limits: Vec<(String, Option<u64>)>,
-    /// A server that workflows may reach, such as https://*.example.com. Those that are named are all.
+    /// A server that workflows may reach, such as https://*.example.com. Replaces the current list.
     #[arg(long, value_name = "RULE")]
     egress: Vec<String>,
-    /// A network that these may be in although it is not public, such as 10.0.0.0/8.
+    /// A private network in which these servers may be, such as 10.0.0.0/8.
     #[arg(long, value_name = "NETWORK")]
     egress_private: Vec<String>,
-    /// No server may be reached.
+    /// Let workflows reach no server.
     #[arg(long, conflicts_with_all = ["egress", "egress_private"])]
     no_egress: bool,
-    /// Nothing of it begins or goes on until it is resumed.
+    /// Suspend the tenant: none of its runs starts or continues until it is resumed.
     #[arg(long, conflicts_with = "resume")]
     suspend: bool,
-    /// It is no longer suspended.
+    /// Resume the tenant.
     #[arg(long)]
     resume: bool,
 }
 
 const EXAMPLES: &str = "\
-A tenant has workflows, runs, API keys, secrets and limits of its own, and sees nothing of others. It reaches
-no server unless rules name it. This takes an API key of the host, but for `show` of one's own.
+A tenant has its own workflows, runs, API keys, secrets and limits, and cannot see those of other tenants. Its \
+workflows reach only the servers that its rules name. All of this needs an API key of the host, except `show` of \
+the tenant of the API key.
 
 Examples:
   forge tenants create acme --egress https://api.example.com --limit runs_in_flight=50
@@ -78,12 +80,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let info = match args.command.unwrap_or(Command::List) {
         Command::List => {
-            let tenants = client.tenants().await?;
-            return if context.json {
-                output::print_json(&tenants)
-            } else {
-                output::print(&list(&tenants.tenants))
-            };
+            return context.print(&client.tenants().await?, |list| table(&list.tenants));
         }
         Command::Create { name, settings } => {
             client.create_tenant(&NewTenant { name, settings: settings.into_change() }).await?
@@ -92,7 +89,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Show { name: None } => client.tenant(&client.caller().await?.tenant).await?,
         Command::Set { name, settings } => client.change_tenant(&name, &settings.into_change()).await?,
     };
-    if context.json { output::print_json(&info) } else { output::print(&show(&info)) }
+    context.print(&info, show)
 }
 
 impl Settings {
@@ -108,26 +105,23 @@ impl Settings {
 }
 
 fn limit(text: &str) -> Result<(String, Option<u64>), String> {
-    let wrong = || {
-        format!("`{text}` sets no limit: write it as versions=50, payload_bytes=64KiB or versions=default")
-    };
+    let wrong =
+        || format!("`{text}` is not a limit, such as versions=50, payload_bytes=64KiB or versions=default");
     let (name, value) = text.split_once('=').ok_or_else(wrong)?;
     if value == "default" {
         return Ok((name.to_owned(), None));
     }
-    let bytes = || super::serve::bytes(value).ok().and_then(|bytes| u64::try_from(bytes).ok());
-    let value = if name.contains("bytes") { bytes() } else { super::serve::count(value).ok() };
-    Ok((name.to_owned(), Some(value.ok_or_else(wrong)?)))
+    let value = if name.contains("bytes") { parse::bytes(value) } else { parse::count(value) };
+    Ok((name.to_owned(), Some(value.map_err(|_| wrong())?)))
 }
 
-fn list(tenants: &[TenantInfo]) -> String {
-    let mut rows = vec![["TENANT", "STATE", "OWN LIMITS", "SERVERS"].map(str::to_owned).to_vec()];
-    for TenantInfo { name, settings, limits } in tenants {
+fn table(tenants: &[TenantInfo]) -> String {
+    let rows = tenants.iter().map(|TenantInfo { name, settings, limits }| {
         let own = limits.iter().filter(|limit| limit.is_set).count();
         let state = if settings.suspended { "suspended" } else { "" };
-        rows.push(vec![name.clone(), state.to_owned(), own.to_string(), servers(settings)]);
-    }
-    output::table(&rows)
+        [name.clone(), state.to_owned(), own.to_string(), servers(settings)]
+    });
+    output::table(["TENANT", "STATE", "OWN LIMITS", "SERVERS"], rows)
 }
 
 fn servers(settings: &crate::tenants::Settings) -> String {
@@ -145,20 +139,19 @@ fn show(info: &TenantInfo) -> String {
     if !settings.egress_private.is_empty() {
         lines.push(format!("also in the networks {}", settings.egress_private.join(", ")));
     }
-    let mut rows = vec![["LIMIT", "VALUE", "", "WHAT IT BOUNDS"].map(str::to_owned).to_vec()];
-    for limit in limits {
+    let rows = limits.iter().map(|limit| {
         let value = match limit.unit {
-            Unit::Bytes => text::size(usize::try_from(limit.value).unwrap_or(usize::MAX)),
+            Unit::Bytes => ByteSize(limit.value).to_string(),
             Unit::Milliseconds => text::duration(limit.value),
             Unit::PerSecond => format!("{} /s", limit.value),
             Unit::Fuel | Unit::Count => limit.value.to_string(),
         };
         let own = if limit.is_set { "own" } else { "" };
         let about = limit.about.split_once(". ").map_or(limit.about.as_str(), |(first, _)| first);
-        rows.push(vec![limit.name.clone(), value, own.to_owned(), about.to_owned()]);
-    }
+        [limit.name.clone(), value, own.to_owned(), about.to_owned()]
+    });
     lines.push(String::new());
-    lines.push(output::table(&rows));
+    lines.push(output::table(["LIMIT", "VALUE", "", "WHAT IT BOUNDS"], rows));
     lines.join("\n")
 }
 

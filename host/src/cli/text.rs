@@ -1,14 +1,14 @@
-//! Numbers, times and other people's text, for people.
+//! Formats numbers, times and untrusted text for people.
 
 use chrono::{DateTime, Utc};
 
-/// Text that may come from a guest or a service, with everything that would control the terminal made
-/// visible. Line breaks stay.
+/// Returns text from a guest or a service with visible escapes in place of what would control the terminal.
+/// Line breaks stay.
 pub(super) fn printable(text: &str) -> String {
     let shown = |character: char| match character {
         '\n' => "\n".to_owned(),
         '\t' => "    ".to_owned(),
-        // Besides control characters those that turn the direction of the text.
+        // These change the direction of the text.
         '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "\u{fffd}".to_owned(),
         _ if character.is_control() => character.escape_unicode().to_string(),
         _ => character.to_string(),
@@ -16,17 +16,12 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Columns that a text takes. Wide characters count as one: good enough to align ordinary names.
-pub(super) fn width(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// A duration in milliseconds: `132 ms`, `1.24 s`, `2 min 5 s`, `3 h 12 min`, `2 d 3 h`.
+/// Formats milliseconds: `132 ms`, `1.24 s`, `2 min 5 s`, `3 h 12 min`, `2 d 3 h`.
 pub(super) fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1_000;
     match seconds {
         0 => format!("{milliseconds} ms"),
-        // Cut, not rounded: 59,999 ms are no minute.
+        // Truncated, not rounded: 59,999 ms are less than a minute.
         1..=9 => format!("{seconds}.{:02} s", milliseconds % 1_000 / 10),
         10..=59 => format!("{seconds}.{} s", milliseconds % 1_000 / 100),
         60..=3_599 => format!("{} min {} s", seconds / 60, seconds % 60),
@@ -35,32 +30,22 @@ pub(super) fn duration(milliseconds: u64) -> String {
     }
 }
 
-/// Milliseconds from one time to another; zero if it is the earlier one.
+/// Returns the milliseconds between two times, or zero if `to` is before `from`.
 pub(super) fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
     u64::try_from((to - from).num_milliseconds()).unwrap_or(0)
 }
 
-/// A point in time.
+/// Formats a time: `2026-01-31 08:30:00 UTC`.
 pub(super) fn time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A number of bytes: `812 bytes`, `74.1 KiB`, `1.2 MiB`.
-pub(super) fn size(bytes: usize) -> String {
-    let tenths = |unit: usize| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
-    match bytes {
-        0..1_024 => format!("{bytes} bytes"),
-        1_024..1_048_576 => format!("{} KiB", tenths(1 << 10)),
-        _ => format!("{} MiB", tenths(1 << 20)),
-    }
-}
-
-/// The first digits of a digest: enough to tell versions apart.
+/// Returns the first 12 digits of a digest, enough to tell versions apart.
 pub(super) fn short_digest(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// `1 step`, `2 steps`.
+/// Formats a number with its noun: `1 step`, `2 steps`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
@@ -70,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_others_cannot_control_the_terminal() {
+    fn untrusted_text_cannot_control_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\r\nc\u{7}\u{9b}"), "a\\u{1b}[2Jb\\u{d}\nc\\u{7}\\u{9b}");
         assert_eq!(printable("grün \u{202e}txt"), "grün \u{fffd}txt");
     }
@@ -92,7 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_units() {
-        assert_eq!([size(812), size(75_900), size(1_300_000)], ["812 bytes", "74.1 KiB", "1.2 MiB"]);
+    fn sizes_have_binary_units() {
+        let sizes = [812, 75_900, 1_300_000].map(|bytes| bytesize::ByteSize(bytes).to_string());
+        assert_eq!(sizes, ["812 B", "74.1 KiB", "1.2 MiB"]);
     }
 }

@@ -1,3 +1,4 @@
+use bytesize::ByteSize;
 use chrono::{DateTime, Utc};
 
 use super::{CliError, Context, output, text};
@@ -8,20 +9,20 @@ use forge_store::directory::Amounts;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Of all tenants, which takes an API key of the host.
+    /// Show the usage of all tenants. Needs an API key of the host.
     #[arg(long)]
     all: bool,
-    /// From the hour of this time on, such as 2026-01-31T00:00:00Z [default: since a day ago].
+    /// Start with the hour of this time, such as 2026-01-31T00:00:00Z [default: a day ago].
     #[arg(long, value_name = "TIME")]
     from: Option<DateTime<Utc>>,
-    /// Until before the hour of this time [default: now].
+    /// End before the hour of this time [default: now].
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
 }
 
 const EXAMPLES: &str = "\
-What a tenant used, by the hour, for billing: fuel (about one unit for each instruction), runs, journaled
-calls, HTTP requests and their bytes, bytes of journals, and the time for which runs were in memory.
+Shows what a tenant used in each hour, for billing: fuel (about one unit for each instruction), runs, journaled \
+calls, HTTP requests and their bytes, bytes of journals, and the time that runs spent in memory.
 
 Examples:
   forge usage
@@ -29,30 +30,27 @@ Examples:
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let report = context.client()?.usage(args.all, args.from, args.until).await?;
-    if context.json { output::print_json(&report) } else { output::print(&table(&report)) }
+    context.print(&report, table)
 }
 
 fn table(report: &UsageReport) -> String {
-    let heads = ["HOUR", "TENANT", "FUEL", "RUNS", "STEPS", "REQUESTS", "HTTP BYTES", "JOURNAL", "IN MEMORY"];
-    let mut rows = vec![heads.map(str::to_owned).to_vec()];
-    for hour in &report.hours {
-        rows.push(row(&text::time(hour.hour), &hour.tenant, &hour.amounts));
-    }
-    rows.push(row("in all", "", &report.total));
-    output::table(&rows)
+    let hours = report.hours.iter().map(|hour| row(text::time(hour.hour), &hour.tenant, &hour.amounts));
+    output::table(
+        ["HOUR", "TENANT", "FUEL", "RUNS", "STEPS", "REQUESTS", "HTTP BYTES", "JOURNAL", "IN MEMORY"],
+        hours.chain([row("in all".to_owned(), "", &report.total)]),
+    )
 }
 
-fn row(hour: &str, tenant: &str, amounts: &Amounts) -> Vec<String> {
-    let size = |bytes: u64| text::size(usize::try_from(bytes).unwrap_or(usize::MAX));
-    vec![
-        hour.to_owned(),
+fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 9] {
+    [
+        hour,
         tenant.to_owned(),
         amounts.fuel.to_string(),
         amounts.runs.to_string(),
         amounts.steps.to_string(),
         amounts.http_requests.to_string(),
-        size(amounts.http_bytes),
-        size(amounts.journal_bytes),
+        ByteSize(amounts.http_bytes).to_string(),
+        ByteSize(amounts.journal_bytes).to_string(),
         text::duration(amounts.run_ms),
     ]
 }

@@ -5,7 +5,7 @@ use crate::registry::{WorkflowInfo, WorkflowVersions};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Only this one, with its versions.
+    /// Show the versions of this workflow.
     name: Option<String>,
 }
 
@@ -15,49 +15,41 @@ Examples:
   forge workflows payment      the versions of one
   forge workflows --json | jq -r '.workflows[].name'
 
-`forge activate` and `forge deprecate` say which version new runs take.";
+`forge activate` and `forge deprecate` change which version new runs use.";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     if let Some(name) = args.name {
-        let workflow = client.workflow(&name).await?;
-        if context.json { output::print_json(&workflow) } else { output::print(&versions(&workflow)) }
-    } else {
-        let workflows = client.workflows().await?;
-        if context.json {
-            output::print_json(&workflows)
-        } else if workflows.workflows.is_empty() {
-            output::print("no workflows yet: `forge deploy` uploads some, `forge new` makes a project")
-        } else {
-            output::print(&list(&workflows.workflows))
-        }
+        return context.print(&client.workflow(&name).await?, versions);
     }
+    context.print(&client.workflows().await?, |list| match list.workflows.as_slice() {
+        [] => "no workflows yet: `forge deploy` uploads some, `forge new` creates a project".to_owned(),
+        workflows => table(workflows),
+    })
 }
 
-fn list(workflows: &[WorkflowVersions]) -> String {
-    let mut rows = vec![heads(["WORKFLOW", "CURRENT", "VERSIONS", "TIMEOUT"])];
-    for workflow in workflows {
+fn table(workflows: &[WorkflowVersions]) -> String {
+    let rows = workflows.iter().map(|workflow| {
         let current = workflow.current.map_or("none".to_owned(), |version| version.to_string());
         let versions: Vec<String> = workflow.versions.iter().map(|info| info.version.to_string()).collect();
         let shown = workflow.versions.iter().find(|info| Some(info.version) == workflow.current);
         let timeout = shown.map_or("", |info| info.timeout.as_str()).to_owned();
-        rows.push(vec![workflow.name.clone(), current, versions.join(", "), timeout]);
-    }
-    output::table(&rows)
+        [workflow.name.clone(), current, versions.join(", "), timeout]
+    });
+    output::table(["WORKFLOW", "CURRENT", "VERSIONS", "TIMEOUT"], rows)
 }
 
 fn versions(workflow: &WorkflowVersions) -> String {
-    let mut rows = vec![heads(["VERSION", "STATE", "TIMEOUT", "DIGEST", "DEPLOYED"])];
-    for info in &workflow.versions {
-        rows.push(vec![
+    let rows = workflow.versions.iter().map(|info| {
+        [
             info.version.to_string(),
             state(info, workflow.current).to_owned(),
             info.timeout.clone(),
             text::short_digest(&info.digest).to_owned(),
             text::time(info.created_at),
-        ]);
-    }
-    output::table(&rows)
+        ]
+    });
+    output::table(["VERSION", "STATE", "TIMEOUT", "DIGEST", "DEPLOYED"], rows)
 }
 
 fn state(info: &WorkflowInfo, current: Option<u32>) -> &'static str {
@@ -67,8 +59,4 @@ fn state(info: &WorkflowInfo, current: Option<u32>) -> &'static str {
         (false, _, true) => "deprecated",
         (false, _, false) => "",
     }
-}
-
-fn heads<const N: usize>(heads: [&str; N]) -> Vec<String> {
-    heads.map(str::to_owned).to_vec()
 }

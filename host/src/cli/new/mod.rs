@@ -1,11 +1,10 @@
 mod name;
-mod sdk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CliError, Context, output};
 use name::Name;
@@ -14,7 +13,7 @@ use name::Name;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The project's name, or the path of the folder to make; its last part is the name.
+    /// The name of the project, or the path of its folder, whose last part is the name.
     #[arg(value_name = "NAME")]
     path: PathBuf,
     /// Use the SDK in this folder (guest-sdk/ of Forge's repository) instead of a copy in the project.
@@ -23,13 +22,13 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "\
-Makes a folder with a small workflow, its tests, and the SDK: nothing else is needed to compile it.
+Creates a folder with a small workflow, its tests, and a copy of the SDK.
 
 Examples:
   forge new hello
   cd hello && cargo test && forge deploy";
 
-/// The files of a project. In their text `{{name}}`, `{{workflow}}` and `{{structure}}` are replaced.
+/// The files of a project. `{{name}}`, `{{workflow}}`, `{{structure}}` and `{{sdk}}` are placeholders.
 const TEMPLATE: [(&str, &str); 5] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.in")),
     ("src/lib.rs", include_str!("template/lib.rs.in")),
@@ -38,39 +37,39 @@ const TEMPLATE: [(&str, &str); 5] = [
     (".gitignore", include_str!("template/gitignore")),
 ];
 
+/// The source files of the SDK, which the build script lists: paths below `.forge/`, and contents.
+const SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
+
 pub(super) fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let name = make(&args)?;
-    if context.json {
-        let project = json!({ "name": name.package(), "path": args.path, "workflow": name.workflow() });
-        return output::print_json(&project);
-    }
-    output::print(&format!("created {}", args.path.display()))?;
-    output::hint(&format!(
-        "\n  cd {}\n  cargo test\n  forge deploy        # with `forge serve` in another terminal\n  \
-         forge start {} --input @input.json --wait",
-        args.path.display(),
-        name.workflow()
+    let name = create(&args)?;
+    let (path, workflow) = (args.path.display(), name.workflow());
+    let project = json!({ "name": name.package(), "path": args.path, "workflow": workflow });
+    context.print(&project, |_| format!("created {path}"))?;
+    context.hint(&format!(
+        "\n  cd {path}\n  cargo test\n  forge deploy        # with `forge serve` in another terminal\n  \
+         forge start {workflow} --input @input.json --wait",
     ));
     Ok(())
 }
 
-fn make(args: &Args) -> Result<Name, CliError> {
+fn create(args: &Args) -> Result<Name, CliError> {
     let name = Name::of_project(&args.path).map_err(CliError::Usage)?;
     refuse_to_overwrite(&args.path)?;
     let sdk = match &args.sdk {
-        Some(folder) => Sdk::Elsewhere(existing_sdk(folder)?),
-        None => Sdk::Copied,
+        Some(folder) => existing_sdk(folder)?.display().to_string(),
+        None => ".forge/forge".to_owned(),
     };
-    create(&args.path, &name, &sdk)?;
+    for (file, text) in TEMPLATE {
+        // A TOML string needs the same escapes as a JSON string.
+        let text = name.fill(text).replace("{{sdk}}", &Value::from(sdk.as_str()).to_string());
+        output::write_file(&args.path.join(file), text)?;
+    }
+    if args.sdk.is_none() {
+        for (file, text) in SDK {
+            output::write_file(&args.path.join(".forge").join(file), text)?;
+        }
+    }
     Ok(name)
-}
-
-/// Where a project has its SDK from.
-enum Sdk {
-    /// From a copy inside of the project.
-    Copied,
-    /// From this folder.
-    Elsewhere(PathBuf),
 }
 
 fn refuse_to_overwrite(folder: &Path) -> anyhow::Result<()> {
@@ -89,45 +88,16 @@ fn existing_sdk(folder: &Path) -> anyhow::Result<PathBuf> {
     folder.canonicalize().with_context(|| format!("cannot use {}", folder.display()))
 }
 
-fn create(project: &Path, name: &Name, sdk: &Sdk) -> anyhow::Result<()> {
-    let sdk_path = match sdk {
-        Sdk::Copied => ".forge/forge".to_owned(),
-        Sdk::Elsewhere(folder) => folder.display().to_string(),
-    };
-    for (file, text) in TEMPLATE {
-        let text = name.fill(text).replace("{{sdk}}", &toml_string(&sdk_path));
-        write(&project.join(file), &text)?;
-    }
-    if let Sdk::Copied = sdk {
-        for (file, text) in sdk::FILES {
-            write(&project.join(".forge").join(file), text)?;
-        }
-    }
-    Ok(())
-}
-
-/// A TOML string: what needs escapes there needs the same ones in JSON.
-fn toml_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    }
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn new(path: PathBuf) -> Result<Name, CliError> {
-        make(&Args { path, sdk: None })
+        create(&Args { path, sdk: None })
     }
 
     #[test]
-    fn a_project_has_all_that_it_needs() {
+    fn a_project_contains_its_workflow_and_the_sdk() {
         let folder = tempfile::tempdir().unwrap();
         let project = folder.path().join("book-table");
         new(project.clone()).unwrap();
@@ -156,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_may_be_there() {
+    fn an_empty_folder_is_used() {
         let folder = tempfile::tempdir().unwrap();
         let project = folder.path().join("hello");
         fs::create_dir(&project).unwrap();

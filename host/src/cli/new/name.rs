@@ -1,10 +1,10 @@
 use std::path::Path;
 
-/// Longer names make longer paths than some systems take.
+/// Longer names lead to paths that are too long for some systems.
 const MAX_LENGTH: usize = 64;
 
-/// Names of packages that mean something else to Rust, or to a project.
-const TAKEN: [&str; 10] = [
+/// Names of crates that Rust or a project uses.
+const RESERVED: [&str; 10] = [
     "alloc",
     "core",
     "forge",
@@ -17,7 +17,7 @@ const TAKEN: [&str; 10] = [
     "test",
 ];
 
-/// Words that Rust does not take as names of functions.
+/// Words that Rust does not allow as function names.
 const KEYWORDS: [&str; 52] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
     "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
@@ -26,12 +26,12 @@ const KEYWORDS: [&str; 52] = [
     "where", "while", "yield", "union",
 ];
 
-/// The name of a project, from which those of its workflow are made.
+/// The name of a project. The names in its code are derived from it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name(String);
 
 impl Name {
-    /// The last part of the project's path.
+    /// Returns the last part of the project's path as its name.
     pub(super) fn of_project(path: &Path) -> Result<Self, String> {
         match path.file_name().and_then(|name| name.to_str()) {
             Some(name) => Self::new(name),
@@ -40,33 +40,33 @@ impl Name {
     }
 
     fn new(name: &str) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("`{name}` cannot be a project's name: {why}"));
+        let wrong = |why: &str| Err(format!("`{name}` cannot be the name of a project: {why}"));
         let word = |word: &str| {
             !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         };
         if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.split(['-', '_']).all(word) {
-            return wrong("it has to be words of a-z and 0-9 with - or _ between them, such as book-table");
+            return wrong("it must be words of a-z and 0-9 with - or _ between them, such as book-table");
         }
         if name.len() > MAX_LENGTH {
             return wrong(&format!("it is longer than {MAX_LENGTH} characters"));
         }
-        if TAKEN.contains(&name) || KEYWORDS.contains(&name) {
-            return wrong("it means something else in Rust");
+        if RESERVED.contains(&name) || KEYWORDS.contains(&name) {
+            return wrong("Rust uses it for something else");
         }
         Ok(Self(name.to_owned()))
     }
 
-    /// The package: `book-table`.
+    /// Returns the name of the package: `book-table`.
     pub(super) fn package(&self) -> &str {
         &self.0
     }
 
-    /// The workflow: `book_table`.
+    /// Returns the name of the workflow: `book_table`.
     pub(super) fn workflow(&self) -> String {
         self.0.replace('-', "_")
     }
 
-    /// What `#[forge::workflow]` makes of it: `BookTableWorkflow`.
+    /// Returns the name of the struct that `#[forge::workflow]` generates: `BookTableWorkflow`.
     fn structure(&self) -> String {
         let mut structure: String = self.0.split(['-', '_']).map(capitalised).collect();
         if !structure.ends_with("Workflow") {
@@ -75,7 +75,7 @@ impl Name {
         structure
     }
 
-    /// A text of the template with the names filled in.
+    /// Replaces the placeholders for names in a file of the template.
     pub(super) fn fill(&self, template: &str) -> String {
         template
             .replace("{{name}}", self.package())
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_workflow_is_called_as_its_project() {
+    fn a_workflow_is_named_after_its_project() {
         let name = Name::of_project(Path::new("some/where/book-table")).unwrap();
         assert_eq!(
             (name.package(), name.workflow().as_str(), name.structure().as_str()),
@@ -111,7 +111,7 @@ mod tests {
         }
         assert_eq!(
             Name::new("async").unwrap_err(),
-            "`async` cannot be a project's name: it means something else in Rust"
+            "`async` cannot be the name of a project: Rust uses it for something else"
         );
     }
 }

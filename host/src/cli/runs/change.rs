@@ -1,50 +1,36 @@
-use crate::cli::{CliError, Context, output};
+use crate::cli::{CliError, Context};
 use forge_journal::RunId;
 
-/// The arguments of `forge runs cancel`.
+/// The arguments of `forge runs cancel`, `forge runs resume` and `forge runs pause`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Its completed steps are compensated in reverse order, and it ends compensated, or failed if that could
-not be done.
-
-Examples:
-  forge runs cancel 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10")]
-pub(super) struct CancelArgs {
-    /// The run.
-    pub(super) id: RunId,
+pub(super) struct Args {
+    /// The id of the run.
+    id: RunId,
 }
 
-/// The arguments of `forge runs resume`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-A paused run goes on where it stopped. Of a failed run whose compensation is stuck, exactly what is
-stuck is tried again.
+pub(super) const CANCEL_EXAMPLES: &str = "\
+The completed steps are compensated in reverse order. The run ends as compensated, or as failed if a \
+compensation fails.
 
 Examples:
-  forge runs resume 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10")]
-pub(super) struct ResumeArgs {
-    /// The run.
-    pub(super) id: RunId,
-}
+  forge runs cancel 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
 
-/// The arguments of `forge runs pause`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
+pub(super) const RESUME_EXAMPLES: &str = "\
+A paused run continues where it stopped. In a failed run, the compensations that failed are tried again.
+
 Examples:
-  forge runs pause 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10")]
-pub(super) struct PauseArgs {
-    /// The run.
-    pub(super) id: RunId,
-}
+  forge runs resume 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
 
-pub(super) async fn run(id: RunId, action: &str, context: &Context) -> Result<(), CliError> {
+pub(super) const PAUSE_EXAMPLES: &str = "\
+Examples:
+  forge runs pause 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
+
+pub(super) async fn run(args: Args, action: &str, context: &Context) -> Result<(), CliError> {
+    let id = args.id;
     let record = context.client()?.change_run(id, action).await?;
-    if context.json {
-        return output::print_json(&record);
-    }
-    output::print(&format!("run {id} is {}", record.status))?;
+    context.print(&record, |record| format!("run {id} is {}", record.status))?;
     if !record.status.is_final() {
-        output::hint(&format!("see how it goes: forge runs watch {id}"));
+        context.hint(&format!("see how it goes: forge runs watch {id}"));
     }
     Ok(())
 }

@@ -2,30 +2,30 @@ use crate::cli::{CliError, Context, output, text};
 use crate::executor::RunSummary;
 use forge_journal::WorkflowStatus;
 
-/// Errors are cut to this many characters; `runs show` has all of them.
+/// The maximum number of characters of an error. `runs show` shows the whole error.
 const ERROR_WIDTH: usize = 60;
 
-/// Which runs to list.
+/// The arguments of `forge runs` without a subcommand.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// Only runs of this workflow.
+    /// List only runs of this workflow.
     #[arg(long, short, value_name = "NAME")]
     workflow: Option<String>,
-    /// Only runs with this status.
+    /// List only runs with this status.
     #[arg(long, short, value_parser = status)]
-    #[arg(help = format!("Only runs with this status: {}", statuses()))]
+    #[arg(help = format!("List only runs with this status: {}", statuses()))]
     status: Option<WorkflowStatus>,
-    /// At most so many.
+    /// The maximum number of runs, up to 500 [default: 50].
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: Option<u32>,
-    /// The page after the one that named this.
+    /// List only runs after this one: the `next_cursor` of the previous page.
     #[arg(long)]
     cursor: Option<uuid::Uuid>,
 }
 
 fn status(word: &str) -> Result<WorkflowStatus, String> {
-    word.parse().map_err(|_| format!("it is one of {}", statuses()))
+    word.parse().map_err(|_| format!("it must be one of {}", statuses()))
 }
 
 fn statuses() -> String {
@@ -33,15 +33,12 @@ fn statuses() -> String {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let query: Vec<(&str, String)> = [
+    let query = [
         ("workflow", args.workflow),
         ("status", args.status.map(|status| status.to_string())),
         ("limit", args.limit.map(|limit| limit.to_string())),
         ("cursor", args.cursor.map(|cursor| cursor.to_string())),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect();
+    ];
     let page = context.client()?.runs(&query).await?;
     if context.json {
         return output::print_json(&page);
@@ -58,20 +55,18 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 fn table(runs: &[RunSummary]) -> String {
-    let mut rows =
-        vec![["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"].map(str::to_owned).to_vec()];
-    for run in runs {
+    let rows = runs.iter().map(|run| {
         let took = run.completed_at.map(|end| text::duration(text::between(run.started_at, end)));
-        rows.push(vec![
+        [
             run.id.to_string(),
             format!("{} v{}", run.workflow_name, run.version),
             run.status.to_string(),
             text::time(run.started_at),
             took.unwrap_or_default(),
             run.error.as_deref().map(shortened).unwrap_or_default(),
-        ]);
-    }
-    output::table(&rows)
+        ]
+    });
+    output::table(["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"], rows)
 }
 
 fn shortened(error: &str) -> String {

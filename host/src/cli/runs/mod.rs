@@ -23,17 +23,20 @@ enum RunsCommand {
     Show(show::Args),
     /// Watch a run until it ends
     Watch(watch::Args),
-    /// Cancel a run: what it did is compensated
-    Cancel(change::CancelArgs),
-    /// Let a paused run go on, or try again what could not be compensated
-    Resume(change::ResumeArgs),
-    /// Stop a run until somebody resumes or cancels it
-    Pause(change::PauseArgs),
+    /// Cancel a run: its completed steps are compensated
+    #[command(after_help = change::CANCEL_EXAMPLES)]
+    Cancel(change::Args),
+    /// Resume a paused run, or retry the failed compensations of a failed run
+    #[command(after_help = change::RESUME_EXAMPLES)]
+    Resume(change::Args),
+    /// Pause a run until it is resumed or cancelled
+    #[command(after_help = change::PAUSE_EXAMPLES)]
+    Pause(change::Args),
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  forge runs                                         the newest
+  forge runs                                         the newest runs
   forge runs --workflow payment --status failed
   forge runs --json --limit 500 | jq -r '.runs[].id'
   forge runs show 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
@@ -43,8 +46,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         None => list::run(args.list, context).await,
         Some(RunsCommand::Show(args)) => show::run(args, context).await,
         Some(RunsCommand::Watch(args)) => watch::run(args, context).await,
-        Some(RunsCommand::Cancel(args)) => change::run(args.id, "cancel", context).await,
-        Some(RunsCommand::Resume(args)) => change::run(args.id, "resume", context).await,
-        Some(RunsCommand::Pause(args)) => change::run(args.id, "pause", context).await,
+        Some(RunsCommand::Cancel(args)) => change::run(args, "cancel", context).await,
+        Some(RunsCommand::Resume(args)) => change::run(args, "resume", context).await,
+        Some(RunsCommand::Pause(args)) => change::run(args, "pause", context).await,
     }
 }

@@ -1,5 +1,8 @@
-use crate::cli::client::RunWithSteps;
+use serde::Serialize;
+
+use crate::api::Steps;
 use crate::cli::{CliError, Context, output, tree};
+use crate::executor::WorkflowRecord;
 use forge_clock as clock;
 use forge_journal::RunId;
 
@@ -7,16 +10,16 @@ use forge_journal::RunId;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The run.
+    /// The id of the run.
     id: RunId,
-    /// Show also readings of the time and the timers of timeouts.
+    /// Also show reads of the clock and the timers of timeouts.
     #[arg(long, short)]
     all: bool,
 }
 
 const EXAMPLES: &str = "\
-✔ done   ✘ failed   ↩ rolled back   ● running   · not begun   – dropped by the workflow
-! answered with an error status
+✔ completed   ✘ failed   ↩ rolled back   ● running   · not started   – dropped by the workflow
+! the response has an error status
 
 Examples:
   forge runs show 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10
@@ -26,10 +29,15 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let run = client.run(args.id, std::time::Duration::ZERO).await?;
     let steps = client.steps(args.id).await?;
-    if context.json {
-        return output::print_json(&RunWithSteps { run, steps });
-    }
     let style =
         tree::Style { color: output::has_color(), every_call: args.all, now: clock::now().to_datetime() };
-    output::print(&tree::render(&run, &steps.steps, &style))
+    context.print(&RunWithSteps { run, steps }, |shown| tree::render(&shown.run, &shown.steps.steps, &style))
+}
+
+/// A run with its steps, as `--json` prints it.
+#[derive(Serialize)]
+struct RunWithSteps {
+    run: WorkflowRecord,
+    #[serde(flatten)]
+    steps: Steps,
 }

@@ -1,4 +1,4 @@
-//! Which servers workflows may reach. What the flags mean is in [`Policy`].
+//! The flags for the servers that workflows may reach. [`Policy`] explains them.
 
 use forge_egress::{Network, Policy, Rule};
 
@@ -7,11 +7,11 @@ use forge_egress::{Network, Policy, Rule};
 #[command(next_help_heading = "Servers that workflows may reach")]
 #[group(skip)]
 pub(super) struct Args {
-    /// A server, as SCHEME://HOST[:PORT], or all below a domain, as https://*.example.com. Others may not be
-    /// reached, nor may addresses that are not public [default: every server].
+    /// A server, as SCHEME://HOST[:PORT], or all servers of a domain, as https://*.example.com. Workflows may
+    /// reach no other servers and no private addresses [default: every server].
     #[arg(long, value_name = "RULE", env = "FORGE_EGRESS", value_delimiter = ',')]
     egress: Option<Vec<Rule>>,
-    /// A network that may be reached although it is not public, such as 10.0.0.0/8, by servers that --egress names.
+    /// A private network, such as 10.0.0.0/8, in which the servers that --egress names may be.
     #[arg(
         long,
         value_name = "NETWORK",
@@ -20,13 +20,13 @@ pub(super) struct Args {
         requires = "egress"
     )]
     egress_private: Vec<Network>,
-    /// No server may be reached.
+    /// Let workflows reach no server.
     #[arg(long, env = "FORGE_NO_EGRESS", conflicts_with = "egress")]
     no_egress: bool,
 }
 
 impl Args {
-    /// The policy that they say.
+    /// Returns the policy that the flags describe.
     pub(super) fn into_policy(self) -> Policy {
         match self.egress {
             Some(rules) => Policy::only(rules, self.egress_private),
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rule_everything_may_be_reached_and_with_one_nothing_else() {
+    fn without_rules_every_server_is_allowed_and_with_rules_only_theirs() {
         assert!(policy(&[]).unwrap().is_open());
         let rule = |text: &str| text.parse::<Rule>().unwrap();
         let two =
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn contradictory_flags_are_refused() {
         for wrong in [
             &["--egress", "example.com"][..],
             &["--egress-private", "10.0.0.0/8"],

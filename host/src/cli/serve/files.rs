@@ -1,9 +1,8 @@
-//! How many files may be open: each client, each request that is under way and each database connection is one.
+//! The limit on open files. Each client, HTTP request and database connection uses a file.
 
-/// Lets this process open as many as it may. Systems give a thousand to programs that do not ask, and many more to those
-/// that do.
+/// Raises the soft limit of this process to its hard limit. The soft limit is often only 1,024.
 #[cfg(unix)]
-pub(super) fn allow_many() {
+pub(super) fn raise_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let allowed = getrlimit(Resource::Nofile);
@@ -11,10 +10,10 @@ pub(super) fn allow_many() {
         return;
     }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {
-        tracing::warn!(%error, files = allowed.current, "this process can have no more files open than it has by default");
+        tracing::warn!(%error, files = allowed.current, "cannot raise the limit on open files");
     }
 }
 
-/// There is no such limit.
+/// Does nothing: this system has no such limit.
 #[cfg(not(unix))]
-pub(super) fn allow_many() {}
+pub(super) fn raise_limit() {}

@@ -1,93 +1,94 @@
-//! The limits that an operator may want to set. What they mean is in [`Limits`].
+//! The flags for limits. [`Limits`] explains them.
 
 use std::time::Duration;
 
-use super::size;
+use crate::cli::parse;
 use crate::config::Limits;
 
 /// Flags that change [`Limits::default`].
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Limits of a tenant, unless it has its own, and of the host")]
+#[command(next_help_heading = "Default limits of tenants, and limits of the host")]
 #[group(skip)]
 pub(super) struct Args {
-    /// Fuel (about one unit per instruction) from one wait of a run to its next [default: 5G].
-    #[arg(long, value_name = "COUNT", env = "FORGE_FUEL", value_parser = size::count)]
+    /// Fuel, about one unit per instruction, between two waits of a run [default: 5G].
+    #[arg(long, value_name = "COUNT", env = "FORGE_FUEL", value_parser = parse::count)]
     fuel: Option<u64>,
-    /// Fuel of a run in all [default: 500G].
-    #[arg(long, value_name = "COUNT", env = "FORGE_FUEL_PER_RUN", value_parser = size::count)]
+    /// Total fuel of a run [default: 500G].
+    #[arg(long, value_name = "COUNT", env = "FORGE_FUEL_PER_RUN", value_parser = parse::count)]
     fuel_per_run: Option<u64>,
-    /// Memory of one run [default: 64MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_MEMORY", value_parser = size::bytes)]
-    memory: Option<usize>,
-    /// Size of a component at upload [default: 16MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_MODULE_SIZE", value_parser = size::bytes)]
-    module_size: Option<usize>,
-    /// How long a component may take to compile [default: 1m].
-    #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = size::some_time)]
+    /// Memory of a run [default: 64MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_MEMORY", value_parser = parse::bytes)]
+    memory: Option<u64>,
+    /// Size of an uploaded component [default: 16MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_MODULE_SIZE", value_parser = parse::bytes)]
+    module_size: Option<u64>,
+    /// Time to compile a component [default: 1m].
+    #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = parse::some_time)]
     compile_time: Option<Duration>,
-    /// Memory that compiling a component may take [default: 2GiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_COMPILE_MEMORY", value_parser = size::bytes)]
-    compile_memory: Option<usize>,
-    /// Size of an input, an output or a step's result [default: 1MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_PAYLOAD_SIZE", value_parser = size::bytes)]
-    payload_size: Option<usize>,
-    /// Size of an answer to a workflow's HTTP request [default: 4MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_RESPONSE_SIZE", value_parser = size::bytes)]
-    response_size: Option<usize>,
-    /// How long a workflow's HTTP request may take if it does not say [default: 1m].
-    #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = size::some_time)]
+    /// Memory to compile a component [default: 2GiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_COMPILE_MEMORY", value_parser = parse::bytes)]
+    compile_memory: Option<u64>,
+    /// Size of an input, an output or the result of a step [default: 1MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_PAYLOAD_SIZE", value_parser = parse::bytes)]
+    payload_size: Option<u64>,
+    /// Size of a response to an HTTP request of a workflow [default: 4MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_RESPONSE_SIZE", value_parser = parse::bytes)]
+    response_size: Option<u64>,
+    /// Time for an HTTP request of a workflow that sets no timeout [default: 1m].
+    #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = parse::some_time)]
     http_timeout: Option<Duration>,
-    /// HTTP requests of workflows under way at once; further ones wait [default: 1000].
-    #[arg(long, value_name = "COUNT", env = "FORGE_HTTP_REQUESTS", value_parser = size::count)]
+    /// Concurrent HTTP requests of workflows; further ones wait [default: 1000].
+    #[arg(long, value_name = "COUNT", env = "FORGE_HTTP_REQUESTS", value_parser = parse::count)]
     http_requests: Option<u64>,
-    /// Calls that one run may make, 8388607 at most [default: 100k].
-    #[arg(long, value_name = "COUNT", env = "FORGE_CALLS_PER_RUN", value_parser = size::calls)]
+    /// Calls of a run, at most 8388607 [default: 100k].
+    #[arg(long, value_name = "COUNT", env = "FORGE_CALLS_PER_RUN", value_parser = parse::calls)]
     calls_per_run: Option<u64>,
-    /// Runs in memory at once; those that wait for timers make place for others [default: 1000].
+    /// Runs in memory; runs that wait for timers are evicted to load others [default: 1000].
     #[arg(long, value_name = "COUNT", env = "FORGE_LIVE_INSTANCES", value_parser = clap::value_parser!(u32).range(1..))]
     live_instances: Option<u32>,
-    /// A run that waits for a timer longer than this leaves memory [default: 10s].
+    /// Time after which a run that waits for a timer is evicted from memory [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_EVICT_AFTER", value_parser = humantime::parse_duration)]
     evict_after: Option<Duration>,
-    /// Starts that may wait at once; further ones are refused with 429 [default: 10k].
-    #[arg(long, value_name = "COUNT", env = "FORGE_START_QUEUE", value_parser = size::count)]
+    /// Starts in the queue; further ones are refused with HTTP status 429 [default: 10k].
+    #[arg(long, value_name = "COUNT", env = "FORGE_START_QUEUE", value_parser = parse::count)]
     start_queue: Option<u64>,
-    /// Journal that may wait for the disk before runs wait [default: 64MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = size::bytes)]
-    write_queue: Option<usize>,
-    /// How often a compensation is tried, the first time included [default: 5].
+    /// Size of journal rows in the write queue; at this size, runs wait for the disk [default: 64MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = parse::bytes)]
+    write_queue: Option<u64>,
+    /// Attempts of a compensation, including the first [default: 5].
     #[arg(long, value_name = "COUNT", env = "FORGE_COMPENSATION_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
     compensation_attempts: Option<u32>,
-    /// The wait before the second attempt; it doubles with each further one [default: 1s].
+    /// Wait before the second attempt of a compensation; it doubles with each further attempt [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPENSATION_BACKOFF", value_parser = humantime::parse_duration)]
     compensation_backoff: Option<Duration>,
-    /// The wait before a store that failed is tried again [default: 1s].
-    #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = size::some_time)]
+    /// Wait before a failed database is tried again [default: 1s].
+    #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = parse::some_time)]
     store_retry: Option<Duration>,
 }
 
 impl Args {
-    /// The defaults with what was set.
+    /// Returns the default limits with the flags applied.
     pub(super) fn into_limits(self) -> Limits {
         let mut limits = Limits::default();
         let tenant = &mut limits.tenant;
         set(&mut tenant.fuel_per_activation, self.fuel);
         set(&mut tenant.fuel_per_run, self.fuel_per_run);
-        set(&mut tenant.memory_bytes, self.memory.map(wide));
-        set(&mut tenant.module_bytes, self.module_size.map(wide));
-        set(&mut tenant.payload_bytes, self.payload_size.map(wide));
-        set(&mut tenant.response_bytes, self.response_size.map(wide));
+        set(&mut tenant.memory_bytes, self.memory);
+        set(&mut tenant.module_bytes, self.module_size);
+        set(&mut tenant.payload_bytes, self.payload_size);
+        set(&mut tenant.response_bytes, self.response_size);
         set(&mut tenant.http_timeout_ms, self.http_timeout.map(milliseconds));
         set(&mut tenant.http_requests, self.http_requests);
         set(&mut tenant.calls_per_run, self.calls_per_run);
         set(&mut tenant.start_queue, self.start_queue);
-        // By default one tenant may have all that there is.
+        // By default, one tenant may use all instances of the host.
         set(&mut tenant.runs_in_flight, self.live_instances.map(u64::from));
         set(&mut limits.live_instances, self.live_instances);
         set(&mut limits.evict_after, self.evict_after);
         set(&mut limits.compile_time, self.compile_time);
-        set(&mut limits.compile_memory, self.compile_memory.map(wide));
-        set(&mut limits.write_queue_bytes, self.write_queue);
+        set(&mut limits.compile_memory, self.compile_memory);
+        let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        set(&mut limits.write_queue_bytes, write_queue);
         set(&mut limits.store_retry, self.store_retry);
         let retry = &mut limits.compensation_retry;
         set(&mut retry.max_attempts, self.compensation_attempts);
@@ -101,10 +102,6 @@ fn set<T>(limit: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *limit = value;
     }
-}
-
-fn wide(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -123,7 +120,7 @@ mod tests {
         limits: Args,
     }
 
-    /// The help names defaults that live elsewhere.
+    /// The help repeats defaults that are defined elsewhere.
     #[test]
     fn the_defaults_in_the_help_are_those_of_the_limits() {
         let command = Serve::command();

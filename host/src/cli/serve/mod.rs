@@ -4,10 +4,7 @@ mod limits;
 mod logging;
 mod node;
 mod secrets;
-mod size;
 mod stop;
-
-pub(in crate::cli) use size::{bytes, count};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,32 +23,31 @@ use crate::config::{Config, DEFAULT_LISTEN, Database};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Tenants;
 
-/// How long requests under way have to be answered after we are asked to stop. Those that wait for a run
-/// are answered at once.
+/// The time for requests to finish after a signal to stop. Requests that wait for a run are answered at once.
 const REQUEST_GRACE: Duration = Duration::from_secs(1);
 
-/// How long runs then have to come to a point where they stop. Beyond it their journals end where they are.
+/// The time for runs to reach a point where they can stop, after that. Then they are interrupted.
 const RUN_GRACE: Duration = Duration::from_secs(4);
 
 /// The arguments of `forge serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where everything is kept.
+    /// The database: sqlite:FILE or postgres://USER@HOST/NAME.
     #[arg(long, value_name = "URL", env = "FORGE_DATABASE", default_value = "sqlite:forge.db")]
     database: Database,
-    /// The address to listen on. Port 0 takes a free one.
+    /// The address to listen on. Port 0 selects a free port.
     #[arg(long, value_name = "ADDRESS", env = "FORGE_LISTEN", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
-    /// The form of the log, which goes to the standard error. RUST_LOG says how much of it there is.
+    /// The format of the log on standard error. RUST_LOG sets the level.
     #[arg(long, value_enum, value_name = "FORM", env = "FORGE_LOG", default_value_t)]
     log: logging::Form,
-    /// The folder for compiled components, which only the host may be able to write
-    /// [default: the database's file with `.modules` behind its name; `forge.modules` with PostgreSQL].
+    /// The folder for compiled components. Only the host may have write access
+    /// [default: the name of the SQLite file followed by `.modules`; `forge.modules` with PostgreSQL].
     #[arg(long, value_name = "FOLDER", env = "FORGE_MODULE_CACHE")]
     module_cache: Option<PathBuf>,
-    /// An object store for components, such as s3://BUCKET/FOLDER or file:///FOLDER; credentials come from the
-    /// environment [default: they are in the database].
+    /// An object store for components, such as s3://BUCKET/FOLDER or file:///FOLDER. Credentials come from the
+    /// environment [default: components are stored in the database].
     #[arg(long, value_name = "URL", env = "FORGE_COMPONENTS")]
     components: Option<Url>,
     #[command(flatten)]
@@ -65,8 +61,8 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "\
-The first line of the standard output says where it listens, once it does. It ends gracefully after
-SIGTERM or Ctrl-C, within some 5 seconds; at the next start all runs go on.
+When the server listens, it prints its address as the first line of standard output. After SIGTERM or Ctrl-C it \
+stops within about 5 seconds. All runs continue at the next start.
 
 Examples:
   forge serve
@@ -76,7 +72,7 @@ Examples:
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     logging::init(args.log)?;
-    files::allow_many();
+    files::raise_limit();
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
     config.components = args.components;
@@ -84,19 +80,19 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();
     config.module_cache = args.module_cache.or(config.module_cache);
-    config.compiler = Some(this_program().context("cannot tell where this program is")?);
+    config.compiler = Some(this_program().context("cannot find the file of this program")?);
     let database = config.database.to_string();
     if !args.listen.ip().is_loopback() && !has_keys(&config.database).await? {
         return Err(CliError::Usage(format!(
-            "other machines could reach {}, and there are no API keys: anybody could do everything. Make the first key \
+            "without API keys, every machine that can reach {} would have full access. Create the first key \
              with `forge keys create NAME --host --role admin --database {database}`, or listen on 127.0.0.1",
             args.listen
         )));
     }
-    // First the port, so that no run goes on in a process that cannot be reached.
+    // The port comes first: no run may continue in a process that cannot be reached.
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let address = listener.local_addr().context("the listener has no address")?;
+    let address = listener.local_addr().context("cannot read the address of the listener")?;
     config.node = args.node.into_config(address);
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
     let has_keys = executor.tenants().has_keys().await.map_err(anyhow::Error::from)?;
@@ -105,22 +101,22 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Whether there has ever been an API key in this database, which nobody serves yet.
+/// Returns whether this database, which no host uses yet, has ever had an API key.
 async fn has_keys(database: &Database) -> Result<bool, CliError> {
-    let store = super::open_aside(database).await?;
+    let store = super::open_store(database).await?;
     let tenants = Tenants::for_store(Arc::clone(&store)).map_err(anyhow::Error::from)?;
     let has_keys = tenants.has_keys().await;
     store.close().await;
     Ok(has_keys.map_err(anyhow::Error::from)?)
 }
 
-/// What compiles components: this very program, also when another version has taken its place on disk.
+/// Returns the program that compiles components: this one, even if its file was replaced by another version.
 fn this_program() -> std::io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
-/// Says where it listens. Whoever started us may wait for this line; if nobody does, we serve all the same.
+/// Prints the address of the server, for which the parent process may wait. An error is ignored.
 fn announce(address: SocketAddr, database: &str, has_keys: bool, json: bool) {
     let version = env!("CARGO_PKG_VERSION");
     let url = format!("http://{address}");
@@ -132,7 +128,7 @@ fn announce(address: SocketAddr, database: &str, has_keys: bool, json: bool) {
     tracing::info!(url, database, "listening");
     if !has_keys {
         tracing::info!(
-            "there are no API keys: whoever can reach this machine's loopback may do everything, as the tenant `default`"
+            "there are no API keys: every program on this machine has full access, as the tenant `default`"
         );
     }
 }
@@ -147,21 +143,21 @@ async fn serve(
     let mut server = tokio::spawn(api::serve(listener, router, closing.clone()));
     let mut outcome = Ok(());
     tokio::select! {
-        ended = &mut server => return ended.context("the server broke off"),
+        ended = &mut server => return ended.context("the server ended unexpectedly"),
         signal = stop.recv() => tracing::info!(signal, "stopping"),
         () = executor.replaced() => outcome = Err(anyhow!(
-            "another process serves this database under this node's name: give each a --node of its own"
+            "another process serves this database under this node's name: give each process its own --node"
         )),
     }
     closing.cancel();
     let stopping = async {
-        // In this order, because requests need the executor. Connections that stay open are cut.
+        // The server ends first: requests need the executor. Connections that stay open are closed.
         let _ = tokio::time::timeout(REQUEST_GRACE, server).await;
         executor.shutdown(RUN_GRACE).await;
     };
     tokio::select! {
         () = stopping => tracing::info!("stopped"),
-        signal = stop.recv() => tracing::warn!(signal, "stopped without waiting for what is under way"),
+        signal = stop.recv() => tracing::warn!(signal, "stopped without waiting for requests and runs"),
     }
     outcome
 }

@@ -1,15 +1,15 @@
-//! This host among those that share a PostgreSQL database. What the flags mean is in [`NodeConfig`].
+//! The flags for a host that shares a PostgreSQL database. [`NodeConfig`] explains them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::size::at_least;
+use crate::cli::parse::at_least;
 use crate::config::{NodeConfig, machine_name};
 
-/// The shortest lease: signs of life come three times as often.
+/// The shortest lease. It is renewed three times as often.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
-/// Characters of a name.
+/// The permitted number of characters of a name.
 const NAME: std::ops::RangeInclusive<usize> = 1..=100;
 
 /// Flags that change [`NodeConfig::default`].
@@ -17,23 +17,23 @@ const NAME: std::ops::RangeInclusive<usize> = 1..=100;
 #[command(next_help_heading = "Sharing a PostgreSQL database")]
 #[group(skip)]
 pub(super) struct Args {
-    /// This host's name among the others; with the same name after a restart it goes on with its runs at once
+    /// The name of this node. With the same name after a restart, the node continues its runs at once
     /// [default: the machine's name and the port].
     #[arg(long, value_name = "NAME", env = "FORGE_NODE", value_parser = name)]
     node: Option<String>,
-    /// How long the others wait for a sign of life before they take this host's runs over [default: 10s].
+    /// The time without a lease renewal after which other nodes take over this node's runs [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_LEASE", value_parser = lease)]
     lease: Option<Duration>,
-    /// Connections for reading [default: 8].
+    /// The number of connections for reading [default: 8].
     #[arg(long, value_name = "COUNT", env = "FORGE_DATABASE_CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..))]
     database_connections: Option<u32>,
-    /// How long the database may take for an answer before it counts as not available [default: 10s].
+    /// The time without a response after which the database counts as unavailable [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_DATABASE_TIMEOUT", value_parser = timeout)]
     database_timeout: Option<Duration>,
 }
 
 impl Args {
-    /// The defaults with what was set, for a host that listens there.
+    /// Returns the configuration of a host that listens on this address: the defaults with the flags applied.
     pub(super) fn into_config(self, address: SocketAddr) -> NodeConfig {
         let default = NodeConfig::default();
         NodeConfig {
@@ -78,13 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_named_after_its_machine_and_port_unless_it_is_given_a_name() {
+    fn a_node_is_named_after_its_machine_and_port_by_default() {
         assert!(config(&[]).unwrap().name.ends_with(":7171"));
         assert_eq!(config(&["--node", "a"]).unwrap().name, "a");
     }
 
     #[test]
-    fn what_could_not_work_is_refused() {
+    fn invalid_values_are_refused() {
         for wrong in [["--lease", "900ms"], ["--node", ""], ["--node", "a\nb"], ["--database-timeout", "1ms"]]
         {
             assert!(config(&wrong).is_err(), "{wrong:?}");

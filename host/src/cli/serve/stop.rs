@@ -1,8 +1,8 @@
-//! Being asked to stop.
+//! The signals that stop the server.
 
 use anyhow::Context as _;
 
-/// The signals that ask us to stop. From here on they do not kill us.
+/// A listener for the signals that stop the server. While it exists, they do not kill the process.
 pub(super) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
@@ -12,14 +12,14 @@ pub(super) struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Listens to them.
+    /// Starts listening.
     pub(super) fn listen() -> anyhow::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| signal(kind).context("cannot listen to signals");
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// The name of the next one.
+    /// Waits for the next signal and returns its name.
     pub(super) async fn recv(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -30,12 +30,12 @@ impl Signals {
 
 #[cfg(not(unix))]
 impl Signals {
-    /// Listens to them.
+    /// Starts listening.
     pub(super) fn listen() -> anyhow::Result<Self> {
         Ok(Self {})
     }
 
-    /// The name of the next one.
+    /// Waits for the next signal and returns its name.
     pub(super) async fn recv(&mut self) -> &'static str {
         if let Err(error) = tokio::signal::ctrl_c().await.context("cannot listen to Ctrl-C") {
             tracing::warn!("{error:#}");

@@ -1,11 +1,12 @@
-//! A run as a tree of its steps: what `forge runs show` and `runs watch` print.
+//! Renders a run as a tree of its steps, for `forge runs show` and `forge runs watch`.
 //!
-//! [`render`] is pure: the same record, steps and style give the same text. What guests and services
-//! wrote (names, errors, outputs) cannot control the terminal.
+//! [`render`] is pure: the same record, steps and style give the same text. Names, errors and outputs
+//! come from guests and services; they are escaped and cannot control the terminal.
 
 mod layout;
 mod node;
 mod style;
+mod tone;
 
 #[cfg(test)]
 pub(super) mod samples;
@@ -18,12 +19,11 @@ use forge_journal::{Kind, StepStatus, WorkflowStatus};
 pub use style::Style;
 
 use super::text::{between, count, duration, printable, time};
-use style::Tone;
 
-/// An output up to this many characters is shown on one line.
+/// The maximum number of characters of an output that is shown on one line.
 const SHORT_OUTPUT: usize = 90;
 
-/// The run with its steps, without a line break at the end.
+/// Returns the run with its steps as text, without a line break at the end.
 pub fn render(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> String {
     let mut text = head(record, style);
     let nodes = node::nodes(steps, style);
@@ -38,7 +38,7 @@ pub fn render(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> S
     text
 }
 
-/// What it is and how it stands.
+/// Returns the lines above the tree: the workflow, the status and the id of the run.
 fn head(record: &WorkflowRecord, style: &Style) -> String {
     let (mark, tone) = mark(record.status);
     let took = duration(between(record.started_at, record.completed_at.unwrap_or(style.now)));
@@ -48,14 +48,14 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
         WorkflowStatus::Failed => format!("failed after {took}"),
         status => format!("{status}, started {took} ago"),
     };
-    let name = style.paint(Tone::Strong, &printable(&record.workflow_name));
+    let name = style.paint(tone::STRONG, &printable(&record.workflow_name));
     let line =
         format!("{} {name} v{}  {}", style.paint(tone, mark), record.version, style.paint(tone, &status));
     let origin = format!("  run {}, started {}", record.id, time(record.started_at));
-    format!("{line}\n{}", style.paint(Tone::Faint, &origin))
+    format!("{line}\n{}", style.paint(tone::FAINT, &origin))
 }
 
-/// What came of it, or how far it is.
+/// Returns the text below the tree: the output, the error or the progress of the run.
 fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<String> {
     let error = record.error.as_deref().map(printable);
     let kind = record.error_kind.as_deref().map(|kind| format!(" ({})", printable(kind))).unwrap_or_default();
@@ -63,24 +63,24 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
         WorkflowStatus::Completed => {
             return record.output.as_ref().map(|output| format!("output: {}", json(output)));
         }
-        WorkflowStatus::Failed => (Tone::Bad, format!("failed{kind}: {}", error?)),
-        WorkflowStatus::Compensated => (Tone::Warn, format!("rolled back{kind}: {}", error?)),
+        WorkflowStatus::Failed => (tone::BAD, format!("failed{kind}: {}", error?)),
+        WorkflowStatus::Compensated => (tone::WARN, format!("rolled back{kind}: {}", error?)),
         WorkflowStatus::Paused => {
             let reason = record.pause_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
-            (Tone::Warn, format!("paused{reason}{error}"))
+            (tone::WARN, format!("paused{reason}{error}"))
         }
         WorkflowStatus::Compensating => {
             let done = steps.iter().filter(|step| step.status == StepStatus::Compensated).count();
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
-            (Tone::Warn, format!("rolling back, {} done{error}", count(done, "step")))
+            (tone::WARN, format!("rolling back, {} done{error}", count(done, "step")))
         }
         WorkflowStatus::Created | WorkflowStatus::Running | WorkflowStatus::Waiting => {
             let is_done =
                 |step: &&StepRecord| step.kind == Kind::Step && step.status == StepStatus::Completed;
             let done = count(steps.iter().filter(is_done).count(), "step");
             let current = record.current_step.as_deref().map(|step| format!(", now at {}", printable(step)));
-            (Tone::Active, format!("{done} done{}", current.unwrap_or_default()))
+            (tone::ACTIVE, format!("{done} done{}", current.unwrap_or_default()))
         }
     };
     Some(style.paint(tone, &text))
@@ -88,21 +88,16 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
 
 fn json(value: &serde_json::Value) -> String {
     let short = value.to_string();
-    let text = if short.chars().count() <= SHORT_OUTPUT {
-        short
-    } else {
-        serde_json::to_string_pretty(value).unwrap_or(short)
-    };
-    printable(&text)
+    printable(&if short.chars().count() <= SHORT_OUTPUT { short } else { format!("{value:#}") })
 }
 
-fn mark(status: WorkflowStatus) -> (&'static str, Tone) {
+fn mark(status: WorkflowStatus) -> (&'static str, anstyle::Style) {
     match status {
-        WorkflowStatus::Created => ("·", Tone::Faint),
-        WorkflowStatus::Running | WorkflowStatus::Waiting => ("●", Tone::Active),
-        WorkflowStatus::Completed => ("✔", Tone::Good),
-        WorkflowStatus::Compensating | WorkflowStatus::Compensated => ("↩", Tone::Warn),
-        WorkflowStatus::Failed => ("✘", Tone::Bad),
-        WorkflowStatus::Paused => ("‖", Tone::Warn),
+        WorkflowStatus::Created => ("·", tone::FAINT),
+        WorkflowStatus::Running | WorkflowStatus::Waiting => ("●", tone::ACTIVE),
+        WorkflowStatus::Completed => ("✔", tone::GOOD),
+        WorkflowStatus::Compensating | WorkflowStatus::Compensated => ("↩", tone::WARN),
+        WorkflowStatus::Failed => ("✘", tone::BAD),
+        WorkflowStatus::Paused => ("‖", tone::WARN),
     }
 }

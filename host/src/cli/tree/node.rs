@@ -1,70 +1,71 @@
-//! From the rows of a journal to the nodes of a tree.
+//! Converts the rows of a journal to the nodes of a tree.
 
 use std::collections::BTreeMap;
 
-use super::style::{Style, Tone};
+use super::{Style, tone};
 use crate::cli::text::{between, duration, printable};
 use crate::executor::StepRecord;
 use forge_journal::{Kind, StepStatus};
 
-/// Calls nested deeper than this are counted, not shown: a guest may nest without end.
+/// The maximum depth of calls that are shown. A guest can nest calls without limit.
 const MAX_DEPTH: usize = 24;
 
-/// A line of the tree, and what is below it.
+/// A call in the tree, with the calls that it made.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) mark: &'static str,
-    pub(super) tone: Tone,
+    pub(super) tone: anstyle::Style,
     pub(super) label: String,
-    pub(super) label_tone: Tone,
-    /// Whether its duration stands in the column of durations. The names of requests are too long.
+    pub(super) label_tone: anstyle::Style,
+    /// Whether the duration is in the column of durations. The labels of requests are too long for that.
     pub(super) in_column: bool,
-    /// How long it took.
+    /// How long the call took or has been running.
     pub(super) duration: Option<String>,
-    /// What else there is to say, in a few words each.
+    /// Short remarks, such as `2 attempts`.
     pub(super) facts: Vec<String>,
-    /// What went wrong.
     pub(super) error: Option<String>,
     pub(super) children: Vec<Node>,
 }
 
 impl Node {
-    fn new(label: String, (mark, tone): (&'static str, Tone)) -> Self {
+    fn new(label: String, (mark, tone): (&'static str, anstyle::Style)) -> Self {
         let (duration, facts, error, children) = (None, Vec::new(), None, Vec::new());
-        let (label_tone, in_column) = (Tone::Plain, true);
+        let (label_tone, in_column) = (tone::PLAIN, true);
         Self { mark, tone, label, label_tone, in_column, duration, facts, error, children }
     }
 }
 
-/// The top of the tree.
+/// Returns the top level of the tree.
 pub(super) fn nodes(steps: &[StepRecord], style: &Style) -> Vec<Node> {
     let is_quiet = |step: &StepRecord| matches!(step.kind.as_str(), "time" | "timeout");
     let shown: Vec<&StepRecord> = steps.iter().filter(|step| style.every_call || !is_quiet(step)).collect();
-    let mut forest = Forest { children: BTreeMap::new(), compensations: BTreeMap::new(), style };
+    let mut calls = Calls { children: BTreeMap::new(), compensations: BTreeMap::new(), style };
     for step in &shown {
-        // A parent comes before its children. Whatever claims otherwise stands on its own.
+        // A parent has a lower position than its children. A row that contradicts this is at the top level.
         let parent = step.parent.filter(|parent| *parent < step.seq).unwrap_or(0);
-        forest.children.entry(parent).or_default().push(step);
+        calls.children.entry(parent).or_default().push(step);
         if step.kind == Kind::Compensation {
-            forest.compensations.insert(step.seq, forest.compensations.len() + 1);
+            calls.compensations.insert(step.seq, calls.compensations.len() + 1);
         }
     }
-    forest.below(0, 0)
+    calls.below(0, 0)
 }
 
-struct Forest<'a> {
-    /// By their parent's position; 0 for the workflow's body.
+/// The calls of a run.
+struct Calls<'a> {
+    /// The calls by the position of their parent; 0 is the body of the workflow.
     children: BTreeMap<u64, Vec<&'a StepRecord>>,
-    /// In which order compensations began.
+    /// The order in which compensations started, by their position.
     compensations: BTreeMap<u64, usize>,
     style: &'a Style,
 }
 
-impl Forest<'_> {
+impl Calls<'_> {
+    /// Returns the nodes of the calls below a parent.
     fn below(&self, parent: u64, depth: usize) -> Vec<Node> {
         let Some(children) = self.children.get(&parent) else { return Vec::new() };
         if depth >= MAX_DEPTH {
-            return vec![Node::new("further calls, nested deeper".to_owned(), ("…", Tone::Faint))];
+            return vec![Node::new("further calls, nested deeper".to_owned(), ("…", tone::FAINT))];
         }
         children.iter().map(|step| self.node(step, depth)).collect()
     }
@@ -72,13 +73,13 @@ impl Forest<'_> {
     fn node(&self, step: &StepRecord, depth: usize) -> Node {
         let mut node = Node::new(self.label(step), mark(step.status));
         match step.kind {
-            Kind::Step => node.label_tone = Tone::Strong,
+            Kind::Step => node.label_tone = tone::STRONG,
             Kind::Effect(kind) if kind.as_str() == "http" => node.in_column = false,
             Kind::Compensation | Kind::Time | Kind::Effect(_) => {}
         }
         if http_status(step).is_some_and(|status| status >= 400) {
-            // It was answered, so it is done; whether that is a failure the workflow decides.
-            (node.mark, node.tone) = ("!", Tone::Warn);
+            // The request completed. The workflow decides whether the status is a failure.
+            (node.mark, node.tone) = ("!", tone::WARN);
         }
         node.duration = self.duration(step);
         node.facts = self.facts(step);
@@ -91,7 +92,7 @@ impl Forest<'_> {
         node
     }
 
-    /// The calls of a step that was tried more than once, under the attempt that they belong to.
+    /// Groups the calls of a step with several attempts by attempt.
     fn by_attempt(&self, step: &StepRecord, nodes: Vec<Node>, depth: usize) -> Vec<Node> {
         let calls = self.children.get(&step.seq).filter(|calls| calls.len() == nodes.len());
         let (Some(calls), true) = (calls, step.attempt > 1 && depth + 1 < MAX_DEPTH) else { return nodes };
@@ -163,14 +164,14 @@ impl Forest<'_> {
     }
 }
 
-fn mark(status: StepStatus) -> (&'static str, Tone) {
+fn mark(status: StepStatus) -> (&'static str, anstyle::Style) {
     match status {
-        StepStatus::Pending => ("·", Tone::Faint),
-        StepStatus::Running => ("●", Tone::Active),
-        StepStatus::Completed => ("✔", Tone::Good),
-        StepStatus::Failed => ("✘", Tone::Bad),
-        StepStatus::Compensated => ("↩", Tone::Warn),
-        StepStatus::Skipped => ("–", Tone::Faint),
+        StepStatus::Pending => ("·", tone::FAINT),
+        StepStatus::Running => ("●", tone::ACTIVE),
+        StepStatus::Completed => ("✔", tone::GOOD),
+        StepStatus::Failed => ("✘", tone::BAD),
+        StepStatus::Compensated => ("↩", tone::WARN),
+        StepStatus::Skipped => ("–", tone::FAINT),
     }
 }
 

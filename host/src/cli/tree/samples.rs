@@ -1,4 +1,4 @@
-//! Records for tests.
+//! Sample records for tests.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -7,12 +7,12 @@ use uuid::Uuid;
 use crate::executor::{StepRecord, WorkflowRecord};
 use forge_journal::{Kind, StepStatus, WorkflowStatus};
 
-/// When everything here begins.
+/// Returns the time at which all samples start.
 pub(in crate::cli) fn start() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_763_865_850_000).unwrap()
 }
 
-/// A run of `payment` version 1 that takes 1.24 s if it is final.
+/// Returns a run of `payment` version 1. It took 1.24 s if it is final.
 pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
     WorkflowRecord {
         id: Uuid::from_u128(0x0199_d1c4_7a3e_7d1f_9c55_0d8f_6b1f_2a10),
@@ -36,7 +36,7 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
     }
 }
 
-/// A call of the body that began with the run; finished ones took 100 ms.
+/// Returns a call of the workflow's body that started with the run. It took 100 ms if it has ended.
 pub(in crate::cli) fn step(seq: u64, kind: Kind, name: &str, status: StepStatus) -> StepRecord {
     let is_open = matches!(status, StepStatus::Pending | StepStatus::Running);
     StepRecord {
@@ -60,18 +60,18 @@ pub(in crate::cli) fn step(seq: u64, kind: Kind, name: &str, status: StepStatus)
     }
 }
 
-/// A call inside an attempt of a step.
+/// Returns the call as one that an attempt of a step made.
 pub(in crate::cli) fn inside(parent: u64, attempt: u32, step: StepRecord) -> StepRecord {
     StepRecord { parent: Some(parent), parent_attempt: Some(attempt), ..step }
 }
 
-/// A request that was answered.
+/// Returns a request that got a response with this status.
 pub(in crate::cli) fn request(seq: u64, name: &str, status: u16) -> StepRecord {
     let result: Option<Value> = Some(json!({ "status": status, "headers": [], "body": "" }));
     StepRecord { result, ..step(seq, effect("http"), name, StepStatus::Completed) }
 }
 
-/// The compensation of a step.
+/// Returns the compensation of a step.
 pub(in crate::cli) fn compensation(seq: u64, of: u64, status: StepStatus) -> StepRecord {
     StepRecord { parent: Some(of), ..step(seq, Kind::Compensation, "", status) }
 }

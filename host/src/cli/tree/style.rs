@@ -1,44 +1,22 @@
 use chrono::{DateTime, Utc};
 
-/// How a tree looks.
+/// How a tree is rendered.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
-    /// Whether the terminal shows colours.
+    /// Whether to use colours.
     pub color: bool,
-    /// Show also what says little: readings of the time, and the timers of timeouts.
+    /// Whether to show every call: also reads of the clock and the timers of timeouts.
     pub every_call: bool,
-    /// The present, for what is still under way.
+    /// The current time, from which the durations of running calls are calculated.
     pub now: DateTime<Utc>,
 }
 
-/// What a piece of text says by its colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
-    Plain,
-    Strong,
-    Faint,
-    Good,
-    Bad,
-    Warn,
-    Active,
-}
-
 impl Style {
-    /// The text in its colour, line by line, so that every line is complete in itself.
-    pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
-        let code = match tone {
-            Tone::Plain => return text.to_owned(),
-            Tone::Strong => "1",
-            Tone::Faint => "2",
-            Tone::Good => "32",
-            Tone::Bad => "31",
-            Tone::Warn => "33",
-            Tone::Active => "36",
-        };
+    /// Returns the text with a tone. The codes are on each line, so that lines can be cut and moved.
+    pub(super) fn paint(&self, tone: anstyle::Style, text: &str) -> String {
         if !self.color || text.is_empty() {
             return text.to_owned();
         }
-        let lines: Vec<String> = text.split('\n').map(|line| format!("\x1b[{code}m{line}\x1b[0m")).collect();
-        lines.join("\n")
+        text.split('\n').map(|line| format!("{tone}{line}{tone:#}")).collect::<Vec<_>>().join("\n")
     }
 }

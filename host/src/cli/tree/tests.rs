@@ -149,11 +149,11 @@ fn names_and_errors_of_guests_cannot_control_the_terminal() {
 }
 
 #[test]
-fn rows_that_make_no_tree_are_shown_all_the_same() {
+fn rows_that_do_not_form_a_tree_are_shown() {
     let run = record(WorkflowStatus::Running);
     let own_parent = inside(1, 1, step(1, Kind::Step, "own parent", StepStatus::Running));
     let mut steps = vec![own_parent];
-    // A chain that is deeper than any stack of ours.
+    // A chain deeper than the stack.
     steps.extend(
         (2..20_000).map(|seq| inside(seq - 1, 1, step(seq, Kind::Step, "deep", StepStatus::Running))),
     );
@@ -164,7 +164,7 @@ fn rows_that_make_no_tree_are_shown_all_the_same() {
 }
 
 #[test]
-fn colours_are_only_there_if_asked_for() {
+fn colours_are_optional() {
     let run = record(WorkflowStatus::Completed);
     let colored = render(&run, &[], &Style { color: true, every_call: false, now: start() });
     assert!(colored.starts_with("\u{1b}[32m✔\u{1b}[0m \u{1b}[1mpayment\u{1b}[0m v1  \u{1b}[32mcompleted"));

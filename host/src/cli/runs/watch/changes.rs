@@ -1,4 +1,4 @@
-//! What changed since the last look.
+//! Finds what changed in a run since the last poll.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,25 +9,25 @@ use crate::cli::text::{duration, printable};
 use crate::executor::{StepRecord, WorkflowRecord};
 use forge_journal::{Kind, StepStatus, WorkflowStatus};
 
-/// What was seen at the last look.
+/// The state of a run at the last poll.
 #[derive(Default)]
 pub(super) struct Seen {
     run: Option<WorkflowStatus>,
     steps: BTreeMap<u64, (StepStatus, u32)>,
 }
 
-/// Something new.
+/// A change of a run or a step.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Change<'a> {
-    /// A step began, failed, is tried again or ended.
+    /// A step started, failed, was retried or ended.
     Step(&'a StepRecord),
-    /// The run has another status.
+    /// The run has a new status.
     Run(&'a WorkflowRecord),
 }
 
 impl Seen {
-    /// What is new, in the order of the journal; the run's end last.
+    /// Returns the changes since the last call: steps in the order of the journal, then the run.
     pub(super) fn changes<'a>(
         &mut self,
         record: &'a WorkflowRecord,
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_is_told_once() {
+    fn every_change_is_reported_once() {
         let mut memory = Seen::default();
         let mut run = record(WorkflowStatus::Running);
         let mut steps = vec![step(1, Kind::Step, "charge_card", StepStatus::Running)];

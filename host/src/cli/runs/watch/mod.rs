@@ -1,7 +1,6 @@
-//! Asks again and again how a run stands, until it ends.
+//! Polls a run until it ends.
 //!
-//! On a terminal the tree is drawn over itself. Otherwise every change is a line, so that a log of it
-//! reads well.
+//! On a terminal, the tree is redrawn in place. Otherwise each change is printed as a line.
 
 mod changes;
 mod screen;
@@ -17,24 +16,24 @@ use forge_clock as clock;
 use forge_journal::RunId;
 use screen::Screen;
 
-/// How often to look while nothing ends.
+/// The polling interval.
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// The arguments of `forge runs watch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The run.
+    /// The id of the run.
     id: RunId,
 }
 
 const EXAMPLES: &str = "\
-Ends when the run ends, with exit code 0 if it completed, 3 if it failed or was rolled back, and 7 if it
-is paused. A server that is restarted meanwhile is waited for.
+Ends when the run ends or is paused. The exit code is 0 if the run completed, 3 if it failed or was rolled \
+back, and 7 if it is paused. If the server restarts, the command waits for it.
 
 Examples:
   forge runs watch 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10
-  forge runs watch 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10 --json     one JSON document for every change";
+  forge runs watch 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10 --json     one JSON document per change";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
@@ -45,21 +44,21 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     } else {
         View::Lines(Seen::default())
     };
-    let mut patience = follow::Patience::new();
+    let mut connection = follow::Connection::new();
     let mut at_most = Duration::ZERO;
     loop {
-        let answer = look(&client, args.id, at_most).await;
-        let Some((record, steps)) = patience.check(answer).await? else { continue };
+        let response = poll(&client, args.id, at_most).await;
+        let Some((record, steps)) = connection.check(response).await? else { continue };
         view.update(&record, &steps)?;
         if follow::is_settled(&record) {
-            return follow::verdict(&record);
+            return follow::outcome(&record);
         }
         at_most = INTERVAL;
     }
 }
 
-/// The run, once it is final or after `at_most`, and the steps that it has by then.
-async fn look(
+/// Returns the run when it is final or paused, or after `at_most`, and its steps.
+async fn poll(
     client: &Client,
     run: RunId,
     at_most: Duration,
@@ -68,12 +67,13 @@ async fn look(
     Ok((record, client.steps(run).await?.steps))
 }
 
+/// The form of the output.
 enum View {
-    /// Draws the tree over itself.
+    /// A tree that is redrawn in place.
     Tree(Screen),
-    /// A line for every change.
+    /// A line per change.
     Lines(Seen),
-    /// A JSON document for every change.
+    /// A JSON document per change.
     Json(Seen),
 }
 

@@ -1,37 +1,38 @@
-//! Drawing over what was drawn before.
+//! Redraws text in place on a terminal.
 
 use terminal_size::{Height, Width, terminal_size};
+use unicode_width::UnicodeWidthChar;
 
 use crate::cli::{CliError, output};
 
-/// The part of the terminal that belongs to us.
+/// The text on the terminal that the next draw replaces.
 #[derive(Default)]
 pub(super) struct Screen {
-    /// Lines drawn by the last `draw`; the cursor is below them.
+    /// The number of lines of the last draw. The cursor is below them.
     lines: usize,
 }
 
 impl Screen {
-    /// Draws the text. Unless it is `final_`, only as much as the terminal can show and take back.
+    /// Replaces the last text. Unless the text is final, it is cut to what the terminal can replace again.
     pub(super) fn draw(&mut self, text: &str, is_final: bool) -> Result<(), CliError> {
         let (Width(columns), Height(rows)) = terminal_size().unwrap_or((Width(80), Height(24)));
         let lines =
             if is_final { text.lines().map(str::to_owned).collect() } else { fit(text, columns, rows) };
-        // To the first line of what was drawn, and clear from there on.
+        // Moves to the first line of the last text and clears the terminal from there.
         let back = if self.lines > 0 { format!("\x1b[{}F\x1b[J", self.lines) } else { String::new() };
         self.lines = lines.len();
         output::print(&format!("{back}{}", lines.join("\n")))
     }
 }
 
-/// The last lines that fit, each cut to the width: a line that wraps could not be drawn over.
+/// Returns the last lines that fit on the terminal, each cut to its width: wrapped lines cannot be replaced.
 fn fit(text: &str, columns: u16, rows: u16) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
     let first = lines.len().saturating_sub(usize::from(rows).saturating_sub(1));
     lines[first..].iter().map(|line| cut(line, usize::from(columns))).collect()
 }
 
-/// The first `columns` visible characters, and all colour codes.
+/// Returns the part of a line that fits in `columns`, with all colour codes.
 fn cut(line: &str, columns: usize) -> String {
     let mut cut = String::new();
     let (mut visible, mut in_code) = (0, false);
@@ -42,9 +43,11 @@ fn cut(line: &str, columns: usize) -> String {
         if in_code {
             cut.push(character);
             in_code = character != 'm';
-        } else if visible < columns {
-            cut.push(character);
-            visible += 1;
+        } else {
+            visible += character.width().unwrap_or(0);
+            if visible <= columns {
+                cut.push(character);
+            }
         }
     }
     cut
@@ -57,6 +60,7 @@ mod tests {
     #[test]
     fn lines_are_cut_without_breaking_colours() {
         assert_eq!(cut("\x1b[31mabcdef\x1b[0m", 3), "\x1b[31mabc\x1b[0m");
+        assert_eq!(cut("表表a", 3), "表");
     }
 
     #[test]

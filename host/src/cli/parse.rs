@@ -1,0 +1,81 @@
+//! Parsers for the values of flags: amounts with a suffix, and durations.
+
+use std::time::Duration;
+
+use crate::config::TenantLimits;
+
+/// Parses a number of bytes: `65536`, `64KiB`, `64MiB`, `1GiB`; `k`, `M` and `G` mean the same.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let units: [&[&str]; 4] = [&["", "b"], &["k", "kb", "kib"], &["m", "mb", "mib"], &["g", "gb", "gib"]];
+    amount(text, 1_024, units)
+        .ok_or_else(|| format!("`{text}` is not a number of bytes, such as 65536, 64KiB, 64MiB or 1GiB"))
+}
+
+/// Parses a count: `5000000000`, `500k`, `50M`, `5G`.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    amount(text, 1_000, [&[""], &["k"], &["m"], &["g"]])
+        .ok_or_else(|| format!("`{text}` is not a count, such as 500000, 500k, 50M or 5G"))
+}
+
+/// Parses the number of calls that a run may make.
+pub(super) fn calls(text: &str) -> Result<u64, String> {
+    let most = TenantLimits::MOST_CALLS_PER_RUN;
+    match count(text)? {
+        calls if calls <= most => Ok(calls),
+        calls => Err(format!("a run can make at most {most} calls, not {calls}")),
+    }
+}
+
+/// Parses a duration of at least `shortest`.
+pub(super) fn at_least(text: &str, shortest: Duration) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration < shortest {
+        return Err(format!("it must be at least {}", humantime::format_duration(shortest)));
+    }
+    Ok(duration)
+}
+
+/// Parses a duration of at least a millisecond.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    at_least(text, Duration::from_millis(1))
+}
+
+/// Parses a positive number with a unit. `units` are the names for `base` to the power of 0, 1, 2 and 3.
+fn amount(text: &str, base: u64, units: [&[&str]; 4]) -> Option<u64> {
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = unit.trim().to_ascii_lowercase();
+    let power =
+        (0..).zip(units).find_map(|(power, names)| names.contains(&unit.as_str()).then_some(power))?;
+    number.parse::<u64>().ok()?.checked_mul(base.pow(power)).filter(|amount| *amount > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_may_have_a_suffix() {
+        assert_eq!(bytes("65536"), Ok(65_536));
+        assert_eq!(bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(bytes("64 k"), Ok(64 << 10));
+        assert_eq!(count("5G"), Ok(5_000_000_000));
+        assert_eq!(count("1000"), Ok(1_000));
+        assert_eq!(calls("8M"), Ok(8_000_000));
+        assert!(calls("9M").is_err());
+    }
+
+    #[test]
+    fn a_duration_that_is_too_short_is_refused() {
+        assert_eq!(some_time("1ms"), Ok(Duration::from_millis(1)));
+        assert_eq!(some_time("0s"), Err("it must be at least 1ms".to_owned()));
+        assert!(some_time("soon").is_err());
+    }
+
+    #[test]
+    fn what_is_not_an_amount_is_refused() {
+        for wrong in ["", "0", "-1", "1.5GiB", "64 miles", "99999999999999999999", "99999999999999999999G"] {
+            assert!(bytes(wrong).is_err() && count(wrong).is_err(), "{wrong}");
+        }
+    }
+}
