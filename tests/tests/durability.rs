@@ -14,7 +14,6 @@ use forge_host::journal::{
     Begin, Event, Journal, Kind, Run, RunId, Scope, StepOptions, Timestamp, WorkflowStatus,
 };
 use forge_host::store::{Epoch, Store, Writer};
-use forge_host::tenants::Account;
 use forge_tests::program::{Block, Statement, block, effect, fail, reversible, step};
 use forge_tests::{Execution, PATIENCE, Services, Watch, WatchedStore, component, eventually, random};
 use futures::StreamExt as _;
@@ -340,11 +339,10 @@ async fn when_the_disk_is_slower_than_the_runs_the_runs_wait() {
     const QUEUE: usize = 64 << 10;
     let directory = TempDir::new().unwrap();
     let (store, watch) = WatchedStore::open(&directory.path().join("forge.db")).await;
-    let writer = Writer::new(Arc::clone(&store) as Arc<dyn Store>, QUEUE, Duration::ZERO).unwrap();
+    let writer = Writer::new(Arc::clone(&store) as Arc<dyn Store>, Arc::default(), QUEUE);
     let mut journal = Journal::unsaved(run());
     journal.apply(Event::Running, Timestamp(1)).unwrap();
-    let saving =
-        writer.for_run(Epoch::default(), journal.run().id, &Arc::new(Account::new("default".into())));
+    let saving = writer.for_run(Epoch::default(), journal.run().id, &"default".into());
     watch.freeze();
     let mut queued = 0;
     loop {
