@@ -1,17 +1,14 @@
 //! Several nodes with one store: notifications, and commands for runs that another node executes.
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
-use forge_journal::{Changes, DEFAULT_TENANT, RunId};
-use forge_store::{
-    Batch, Change, Loaded, Node, Notification, RemoteCommand, RemoteRequest, RemoteResponse, StoreError,
-    Write,
-};
+use forge_journal::{DEFAULT_TENANT, RunId, TenantId};
+use forge_store::{Loaded, Node, Notification, RemoteCommand, RemoteRequest, RemoteResponse, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{ExecutorError, Inner, WorkflowExecutor};
+use super::{ExecutorError, Inner, WorkflowExecutor, snapshot};
 
 /// How often another node is sent a command before the caller is told that it does not answer. Each time it has some
 /// seconds.
@@ -79,10 +76,7 @@ impl WorkflowExecutor {
             Err(error) => return tracing::debug!(%run, %error, "the run cannot be read"),
         };
         let Loaded { run, rows: Ok(rows) } = loaded else { return };
-        let (tenant, id) = (Arc::clone(&run.tenant), run.id);
-        let changes = Changes { run: Some(Box::new(run)), new_run: true, rows, new_rows: 0 };
-        let change = Change { tenant, write: Write::Save(id, changes) };
-        self.inner.feed.publish(Batch { changes: vec![change], is_local: false });
+        self.inner.feed.publish(snapshot(run, rows));
     }
 
     async fn on_notification(&self, notification: Notification) {
@@ -195,7 +189,7 @@ impl WorkflowExecutor {
     pub(super) async fn send_command(
         &self,
         run: RunId,
-        tenant: &Arc<str>,
+        tenant: &TenantId,
         command: RemoteCommand,
     ) -> Result<(), ExecutorError> {
         for _ in 0..ATTEMPTS {

@@ -1,10 +1,8 @@
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
 
 use super::activation::{Command, Reply};
 use super::{ExecutorError, WorkflowExecutor};
-use forge_journal::{Event, Failure, Journal, Pause, PauseReason, RunId, WorkflowStatus, kind};
+use forge_journal::{Event, Failure, Journal, Pause, PauseReason, RunId, TenantId, WorkflowStatus, kind};
 use forge_store::RemoteCommand;
 
 impl WorkflowExecutor {
@@ -50,7 +48,7 @@ impl WorkflowExecutor {
     }
 
     /// The tenant of a run.
-    pub(super) async fn tenant_of(&self, run: RunId) -> Result<Arc<str>, ExecutorError> {
+    pub(super) async fn tenant_of(&self, run: RunId) -> Result<TenantId, ExecutorError> {
         Ok(self.inner.store.run(run).await?.ok_or(ExecutorError::UnknownRun(run))?.tenant)
     }
 
@@ -61,7 +59,7 @@ impl WorkflowExecutor {
     pub(super) async fn command_here(
         &self,
         run: RunId,
-        tenant: &Arc<str>,
+        tenant: &TenantId,
         command: RemoteCommand,
     ) -> Result<(), ExecutorError> {
         if self.inner.shutdown.is_cancelled() {

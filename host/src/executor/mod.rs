@@ -40,17 +40,17 @@ use crate::registry::{Objects, WorkflowRegistry};
 use crate::tenants::Tenants;
 use forge_egress::secrets::KeyRing;
 use forge_egress::{Policy, Tls};
-use forge_journal::{DEFAULT_TENANT, Journal, RunId};
+use forge_journal::{Changes, DEFAULT_TENANT, Journal, Row, Run, RunId, TenantId};
 use forge_sandbox::{Compiler, Engine};
 use forge_scheduling::{CpuPermits, InstancePermits};
-use forge_store::{Feed, Nodes, RunWriter, Store, Writer};
+use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, Write, Writer};
 
 /// Executes workflows durably, for one tenant: its runs and workflows are all that there is. Cheap to clone; all clones
 /// are the same executor.
 #[derive(Clone)]
 pub struct WorkflowExecutor {
     inner: Arc<Inner>,
-    tenant: Arc<str>,
+    tenant: TenantId,
 }
 
 struct Inner {
@@ -62,9 +62,9 @@ struct Inner {
     limits: Arc<Limits>,
     loader: Loader,
     /// The permits for instances in memory.
-    instances: Arc<InstancePermits<Arc<str>>>,
+    instances: Arc<InstancePermits<TenantId>>,
     /// The permits of guests that compute a lot.
-    cpu: Arc<CpuPermits<Arc<str>>>,
+    cpu: Arc<CpuPermits<TenantId>>,
     feed: Arc<Feed>,
     /// Runs that have a task. Never iterated.
     runs: Mutex<HashMap<RunId, Handle>>,
@@ -178,12 +178,12 @@ impl WorkflowExecutor {
     }
 
     /// The same for another tenant, which need not exist.
-    pub fn for_tenant(&self, tenant: &Arc<str>) -> Self {
+    pub fn for_tenant(&self, tenant: &TenantId) -> Self {
         Self { inner: Arc::clone(&self.inner), tenant: Arc::clone(tenant) }
     }
 
     /// The tenant that it is for.
-    pub fn tenant(&self) -> &Arc<str> {
+    pub fn tenant(&self) -> &TenantId {
         &self.tenant
     }
 
@@ -237,7 +237,7 @@ impl WorkflowExecutor {
     fn spawn(
         &self,
         run: RunId,
-        tenant: &Arc<str>,
+        tenant: &TenantId,
         begun: Option<(Journal, RunWriter)>,
         command: Option<Command>,
     ) {
@@ -265,7 +265,7 @@ impl WorkflowExecutor {
 
 impl Inner {
     /// For the writes of an activation of this run that begins now.
-    fn writer_for(&self, run: RunId, tenant: &Arc<str>) -> RunWriter {
+    fn writer_for(&self, run: RunId, tenant: &TenantId) -> RunWriter {
         self.writer.for_run(self.store.epoch(), run, tenant)
     }
 
@@ -277,6 +277,13 @@ impl Inner {
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Handle>> {
         self.runs.lock()
     }
+}
+
+/// Returns a run as it was read, for the subscribers of the feed.
+fn snapshot(run: Run, rows: Vec<Row>) -> Batch {
+    let (tenant, id) = (Arc::clone(&run.tenant), run.id);
+    let changes = Changes { run: Some(Box::new(run)), new_run: true, rows, new_rows: 0 };
+    Batch { changes: vec![Change { tenant, write: Write::Save(id, changes) }], is_local: false }
 }
 
 fn as_millis(duration: Duration) -> u64 {

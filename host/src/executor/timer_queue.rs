@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Inner, WorkflowExecutor, as_millis};
 use forge_clock as clock;
-use forge_journal::{DEFAULT_TENANT, RunId, Timestamp};
+use forge_journal::{DEFAULT_TENANT, RunId, TenantId, Timestamp};
 use forge_store::{Due, StoreError};
 
 /// How far ahead the store is asked, in milliseconds.
@@ -53,9 +53,9 @@ pub(super) struct TimerQueue {
 #[derive(Default)]
 struct State {
     /// Runs by their time, and whose they are.
-    queue: BTreeMap<Timer, Arc<str>>,
+    queue: BTreeMap<Timer, TenantId>,
     /// Runs that are due, and wait because too many of their tenants wait for a place.
-    held: BTreeMap<Arc<str>, VecDeque<RunId>>,
+    held: BTreeMap<TenantId, VecDeque<RunId>>,
     /// Every run of this node that is due up to here is in the queue, or was; later ones are in the
     /// store only.
     asked_until: Option<Timer>,
@@ -69,7 +69,7 @@ impl State {
     /// The names of tenants are in memory once.
     fn extend(&mut self, executor: &WorkflowExecutor, due: Vec<Due>) {
         let tenants = &executor.inner.tenants;
-        let mut last: Option<Arc<str>> = None;
+        let mut last: Option<TenantId> = None;
         for Due { at, run, tenant } in due {
             let tenant = match last.take().filter(|last| *last == tenant) {
                 Some(last) => last,
@@ -83,7 +83,7 @@ impl State {
 
 impl TimerQueue {
     /// A run has left memory until then, and the store knows.
-    pub(super) fn set(&self, at: Timestamp, run: RunId, tenant: &Arc<str>) {
+    pub(super) fn set(&self, at: Timestamp, run: RunId, tenant: &TenantId) {
         let mut state = self.state();
         if state.asked_until.is_some_and(|until| (at, run) <= until) {
             let is_next = state.queue.first_key_value().is_none_or(|(next, _)| (at, run) < *next);
@@ -255,7 +255,7 @@ impl TimerQueue {
         next.min(refill)
     }
 
-    fn pop(&self, now: Timestamp) -> Option<(RunId, Arc<str>)> {
+    fn pop(&self, now: Timestamp) -> Option<(RunId, TenantId)> {
         let mut state = self.state();
         state.queue.first_key_value().filter(|((at, _), _)| *at <= now)?;
         state.queue.pop_first().map(|((_, run), tenant)| (run, tenant))
