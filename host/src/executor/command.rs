@@ -6,9 +6,8 @@ use forge_journal::{Event, Failure, Journal, Pause, PauseReason, RunId, TenantId
 use forge_store::RemoteCommand;
 
 impl WorkflowExecutor {
-    /// Rolls a run back: runs the compensations of its completed steps, the last first. Returns
-    /// when it is durable that the run is rolled back, not when that is done. On a run whose
-    /// compensations failed it tries those again.
+    /// Cancels a run: runs the compensations of its completed steps, the last first. Returns when the cancellation is
+    /// durable, before the compensations end. Failed compensations of a failed run are tried again.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
@@ -16,8 +15,7 @@ impl WorkflowExecutor {
         self.steer(run, RemoteCommand::Cancel).await
     }
 
-    /// Lets a paused run go on, and tries failed compensations again. Changes nothing on a run
-    /// that is executing.
+    /// Resumes a paused run, and tries failed compensations again. Does nothing to a run that is executing.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
@@ -25,7 +23,7 @@ impl WorkflowExecutor {
         self.steer(run, RemoteCommand::Resume).await
     }
 
-    /// Stops a run until it is resumed. Returns when it has stopped.
+    /// Pauses a run. Returns when it has stopped.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
@@ -39,7 +37,7 @@ impl WorkflowExecutor {
         self.send_command(run, &self.tenant, command).await
     }
 
-    /// Whether there is such a run of this tenant.
+    /// Checks that this tenant has such a run.
     ///
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
@@ -67,7 +65,7 @@ impl WorkflowExecutor {
         }
         let (reply, answer) = oneshot::channel();
         self.spawn(run, tenant, None, Some(Command::new(command, reply)));
-        // The task answers, unless the host stops.
+        // The task always answers, unless the host stops.
         answer.await.unwrap_or(Err(ExecutorError::ShuttingDown))
     }
 }
@@ -91,7 +89,7 @@ impl Command {
         .participle()
     }
 
-    /// What it does to a run that has no instance: `None` for nothing.
+    /// Returns the event that it causes on a run without an instance, if any.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over.
