@@ -1,10 +1,9 @@
 //! The chores of this repository: `cargo xtask <command>`.
 
 mod bench;
+mod cargo;
 mod demo;
 mod postgres;
-mod programs;
-mod release;
 mod setup;
 mod test;
 
@@ -14,16 +13,13 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
-  bench   Measure the host beside what the machine could do; `bench --help` has its options
+  bench   Measure the host and compare it with the limits of the machine; `bench --help` has its options
   demo    Run the examples: a payment, one that is rolled back, one during which the host is killed
-  release Make the program to hand out, target/dist/forge: compiled and arranged by what it was seen to do
   setup   Make the Rust target for WebAssembly and PostgreSQL's programs available, if they are not
   test    Run every test of this repository, after setting up what is missing
 
 Environment:
   FORGE_WASM_TOOLCHAIN=debian   Take the WebAssembly target from Debian's packages, not from rustup
-  FORGE_LLVM_PROFDATA=<file>    For `release` and `bench`: the `llvm-profdata` to use
-  FORGE_LLVM_BOLT=<file>        The same for `llvm-bolt`; empty: make the program without it
   FORGE_POSTGRES_BIN=<folder>   Take `initdb`, `pg_ctl`, `postgres` and `psql` from there
 ";
 
@@ -33,7 +29,6 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["bench", ref options @ ..] => bench::run(options),
         ["demo"] => demo::run(),
-        ["release"] => release::run(),
         ["setup"] => setup::run(),
         ["test"] => test::run(),
         ["help" | "--help" | "-h"] => {

@@ -38,7 +38,7 @@ fn install() -> Result<()> {
 }
 
 /// As root only.
-pub(crate) fn apt_get(arguments: &[&str]) -> Result<()> {
+fn apt_get(arguments: &[&str]) -> Result<()> {
     run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 

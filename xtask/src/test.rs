@@ -4,18 +4,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::programs::{cargo, root};
+use super::cargo::{cargo, root, target};
 
 /// One `cargo test`.
 struct Suite {
     name: &'static str,
-    /// Its workspace's manifest, from the root. The guests have workspaces of their own.
+    /// The manifest of its workspace, relative to the root.
     manifest: &'static str,
+    /// Whether its artifacts are in the repository's target folder, because most dependencies are the same.
+    shares_target: bool,
 }
 
-const SUITES: [Suite; 2] = [
-    Suite { name: "host, SDK and end-to-end", manifest: "Cargo.toml" },
-    Suite { name: "examples, natively", manifest: "examples/Cargo.toml" },
+const SUITES: [Suite; 3] = [
+    Suite { name: "host, SDK and end-to-end", manifest: "Cargo.toml", shares_target: true },
+    Suite { name: "benchmark", manifest: "bench/Cargo.toml", shares_target: true },
+    Suite { name: "examples, natively", manifest: "examples/Cargo.toml", shares_target: false },
 ];
 
 /// How a suite ended.
@@ -51,6 +54,9 @@ impl Suite {
             "--manifest-path",
             self.manifest,
         ]);
+        if self.shares_target {
+            cargo.arg("--target-dir").arg(target()?);
+        }
         eprintln!("\nxtask: {} (cargo test --workspace --manifest-path {})", self.name, self.manifest);
         let started = Instant::now();
         let passed = cargo.status()?.success();

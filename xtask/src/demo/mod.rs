@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::ledger::Ledger;
 use self::process::{Server, forget};
-use super::programs::{cargo, root};
+use super::cargo::{cargo, root};
 
 /// How long the card is being charged while the host is killed.
 const SLOW_CHARGE_MS: u64 = 3_000;
