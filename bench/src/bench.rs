@@ -1,279 +1,123 @@
-//! What all workloads share, and in which order they are measured.
+//! The state that all workloads share, and their order.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum as _;
 use tempfile::TempDir;
 
-use crate::database::{Kind, Place, PostgresServer};
-use crate::duels;
-use crate::host::{Host, HostOptions};
+use crate::database::{Kind, PostgresServer};
+use crate::figures::Figures;
+use crate::host::Host;
 use crate::http::EffectServer;
-use crate::limits::{self, Journal, wasm::Bare, wasm::Fuel};
-use crate::load::{Until, load};
-use crate::measurements::{Measurements, Metric};
-use crate::plan::{BATCHES, Plan, STEPS};
-use crate::report::Figure;
+use crate::machine;
 use crate::settings::Settings;
-use crate::workloads::{
-    Workload, ageing, fuel, http_steps, neighbour, one_step, parallel_steps, pure_steps, recovery, replay,
-    sleepers, steady,
-};
+use crate::workloads::{Workload, ageing, comparison, neighbour, recovery, replay, sleepers, throughput};
 
-/// Hosts that share a database beside one that has it for itself.
-const NODES: usize = 2;
-
-/// Runs in flight while a journal is made for the limits of the database, and connections for that of HTTP.
-const MANY: u32 = 64;
-
-/// How often in a round a limit is measured whose single measurement is short.
-const REPEATS: usize = 3;
+/// The hosts that share a PostgreSQL database.
+pub(crate) const NODES: usize = 2;
 
 /// A benchmark under way.
 pub(crate) struct Bench {
-    /// How much is measured.
-    pub(crate) plan: Plan,
-    /// What was measured so far.
-    pub(crate) measured: Measurements,
-    /// What workflows call.
+    pub(crate) figures: Figures,
+    /// The server that workflows send requests to.
     pub(crate) effects: EffectServer,
-    began: Instant,
+    pub(crate) database: Kind,
+    /// The workflows.
+    pub(crate) component: Vec<u8>,
+    quick: bool,
     selected: BTreeSet<Workload>,
+    began: Instant,
     forge: PathBuf,
-    component: Vec<u8>,
-    /// The folder that was given.
-    disk: PathBuf,
+    /// The hosts' databases; `None`: each host has a file.
+    server: Option<PostgresServer>,
     folder: TempDir,
-    /// What keeps the hosts' data; `None`: a file each.
-    server: Option<Arc<PostgresServer>>,
-    bare: [Bare; 2],
 }
 
 impl Bench {
-    /// Prepares it.
+    /// Prepares the benchmark, and starts PostgreSQL if it is asked for.
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let component = std::fs::read(&settings.component)
-            .with_context(|| format!("cannot read {}", settings.component.display()))?;
-        let all = <Workload as clap::ValueEnum>::value_variants();
+        let Settings { forge, component, folder, database, .. } = settings;
+        let all = Workload::value_variants();
         let selected = if settings.workloads.is_empty() { all } else { &settings.workloads };
-        let server = match settings.database {
+        let server = match database {
             Kind::Sqlite => None,
-            Kind::Postgres => {
-                let server = PostgresServer::start(&settings.folder)?;
-                server.warm_up()?;
-                Some(Arc::new(server))
-            }
+            Kind::Postgres => Some(PostgresServer::start(folder)?),
         };
         Ok(Self {
-            plan: if settings.quick { Plan::QUICK } else { Plan::FULL },
-            measured: Measurements::with(settings.database),
+            figures: Figures::default(),
             effects: EffectServer::start()?,
-            began: Instant::now(),
+            database: *database,
+            component: std::fs::read(component)
+                .with_context(|| format!("cannot read {}", component.display()))?,
+            quick: settings.quick,
             selected: selected.iter().copied().collect(),
-            forge: settings.forge.clone(),
-            disk: settings.folder.clone(),
+            began: Instant::now(),
+            forge: forge.canonicalize().with_context(|| format!("there is no {}", forge.display()))?,
             server,
-            folder: tempfile::Builder::new().prefix("forge-bench-").tempdir_in(&settings.folder)?,
-            bare: [Bare::new(&component, Fuel::On)?, Bare::new(&component, Fuel::Off)?],
-            component,
+            folder: tempfile::Builder::new().prefix("forge-bench-").tempdir_in(folder.canonicalize()?)?,
         })
     }
 
-    /// The workflows.
-    pub(crate) fn component(&self) -> &[u8] {
-        &self.component
+    /// Returns what is measured, on which machine and with which database.
+    pub(crate) fn describe(&self) -> Result<String> {
+        let server = self.server.as_ref().map(PostgresServer::describe).transpose()?.unwrap_or_default();
+        Ok(format!("{}\n{server}", machine::describe(self.folder.path())?))
     }
 
-    /// A folder on the disk, which goes when the benchmark ends.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Starts a host with an empty database.
+    pub(crate) async fn host(&self, flags: &[&str]) -> Result<Host> {
+        self.hosts(flags, 1).await?.pop().context("no host was started")
     }
 
-    /// The folder on the disk that was given: one that others may reach, and that stays.
-    pub(crate) fn disk(&self) -> &Path {
-        &self.disk
-    }
-
-    /// What keeps the hosts' data, in words; `None`: a file each.
-    pub(crate) fn describe_server(&self) -> Result<Option<String>> {
-        self.server.as_ref().map(|server| server.describe()).transpose()
-    }
-
-    /// A host with an empty database that has the workflows.
-    pub(crate) async fn host(&self, options: HostOptions) -> Result<Host> {
-        Host::start(&self.forge, self.folder(), &self.component, options, self.new_place()?).await
-    }
-
-    /// A host with this database.
-    pub(crate) async fn host_at(&self, place: Place, options: HostOptions) -> Result<Host> {
-        Host::start(&self.forge, self.folder(), &self.component, options, Some(place)).await
-    }
-
-    /// Hosts that share an empty database; `None`: with this kind of database they cannot.
-    pub(crate) async fn hosts(&self, options: HostOptions) -> Result<Option<Vec<Host>>> {
-        let Some(place) = self.new_place()? else { return Ok(None) };
+    /// Starts hosts that share an empty database; one with SQLite.
+    pub(crate) async fn hosts(&self, flags: &[&str], count: usize) -> Result<Vec<Host>> {
+        let database = self.server.as_ref().map(PostgresServer::create_database).transpose()?;
         let mut hosts = Vec::new();
-        for _ in 0..NODES {
-            hosts.push(self.host_at(place.clone(), options.clone()).await?);
+        for _ in 0..if database.is_some() { count } else { 1 } {
+            let (folder, database) = (self.folder.path(), database.clone());
+            hosts.push(Host::start(&self.forge, folder, &self.component, flags, database).await?);
         }
-        Ok(Some(hosts))
+        Ok(hosts)
     }
 
-    /// An empty database of the server; `None`: there is none, and every host has a file.
-    fn new_place(&self) -> Result<Option<Place>> {
-        let Some(server) = &self.server else { return Ok(None) };
-        Ok(Some(Place::Postgres(Arc::clone(server), server.create_database()?)))
+    /// Returns the first value, or the second with `--quick`.
+    pub(crate) fn full_or_quick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
     }
 
-    /// Says what is going on: it takes minutes.
+    /// Reports progress.
     pub(crate) fn say(&self, text: &str) {
         eprintln!("bench: {:>3} s  {text}", self.began.elapsed().as_secs());
     }
 
-    /// Measures all that was selected.
-    pub(crate) async fn run(&mut self) -> Result<()> {
-        for round in 1..=self.plan.rounds {
-            self.say(&format!("round {round} of {}", self.plan.rounds));
-            self.round().await?;
-        }
-        self.count().await?;
-        if self.has(Workload::Ageing) {
-            ageing::measure(self).await.context("ageing")?;
-        }
-        if self.has(Workload::W4) {
-            recovery::measure(self).await.context("W4")?;
-        }
-        if self.has(Workload::W5) {
-            sleepers::measure(self).await.context("W5")?;
-        }
-        if self.has(Workload::W9) {
-            neighbour::measure(self).await.context("W9")?;
-        }
-        if self.has(Workload::W6) {
-            replay::measure(self).await.context("W6")?;
-        }
-        Ok(())
-    }
-
-    /// What the database has to do for a run.
-    async fn count(&mut self) -> Result<()> {
-        let database = self.measured.database();
-        if self.has(Workload::W1) {
-            match database {
-                Kind::Sqlite => pure_steps::count_syncs(self).await.context("W1, syncs")?,
-                Kind::Postgres => pure_steps::count_statements(self).await.context("W1, statements")?,
-            }
-        }
-        if self.has(Workload::W2) {
-            match database {
-                Kind::Sqlite => http_steps::count_syncs(self).await.context("W2, syncs")?,
-                Kind::Postgres => http_steps::count_statements(self).await.context("W2, statements")?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The figures of what was measured: limits first.
-    pub(crate) fn figures(&self) -> Vec<Figure> {
-        let measured = &self.measured;
-        let mut figures = limits::figures(measured);
-        for (workload, of_workload) in [
-            (Workload::W1, pure_steps::figures(measured)),
-            (Workload::W2, http_steps::figures(measured)),
-            (Workload::W3, one_step::figures(measured)),
-            (Workload::W4, recovery::figures(measured)),
-            (Workload::W5, sleepers::figures(measured)),
-            (Workload::W6, replay::figures(measured)),
-            (Workload::W7, fuel::figures(measured)),
-            (Workload::W8, parallel_steps::figures(measured)),
-            (Workload::W9, neighbour::figures(measured)),
-            (Workload::Ageing, ageing::figures(measured)),
-        ] {
-            if self.has(workload) {
-                figures.extend(of_workload);
-            }
-        }
-        figures
-    }
-
-    /// Whether this workload was selected.
     pub(crate) fn has(&self, workload: Workload) -> bool {
         self.selected.contains(&workload)
     }
 
-    /// Everything that is short, once: limits between workloads, so that both see the same machine.
-    async fn round(&mut self) -> Result<()> {
-        self.http_limits().await.context("HTTP alone")?;
-        let mut host = self.host(HostOptions::default()).await?;
-        if self.has(Workload::W1) {
-            pure_steps::measure(self, host.alone()).await.context("W1")?;
-        } else {
-            load(host.alone(), &pure_steps::start(), MANY, Until::Time(self.plan.warm_up)).await?;
-        }
-        host.stop().await?;
-        let mut journal = self.database_limits(host.place()).await.context("the database alone")?;
+    /// Measures all workloads that are selected.
+    pub(crate) async fn run(&mut self) -> Result<()> {
         if [Workload::W1, Workload::W2, Workload::W3].into_iter().any(|workload| self.has(workload)) {
-            let fresh = self.host(HostOptions::default()).await?;
-            duels::measure(self, &mut journal, &fresh).await.context("workloads and limits in turns")?;
-        }
-        drop((journal, host));
-        self.wasm_limits().await.context("wasmtime alone")?;
-        if self.has(Workload::W2) || self.has(Workload::W8) {
-            let host = self.host(HostOptions::default()).await?;
-            self.requests(host.alone()).await?;
-        }
-        if [Workload::W1, Workload::W2, Workload::W8].into_iter().any(|workload| self.has(workload))
-            && let Some(hosts) = self.hosts(HostOptions::default()).await?
-        {
-            if self.has(Workload::W1) {
-                pure_steps::measure(self, &hosts).await.context("W1, several nodes")?;
+            let rounds = self.full_or_quick(3, 1);
+            for round in 1..=rounds {
+                self.say(&format!("W1, W2, W3: round {round} of {rounds}"));
+                comparison::measure(self).await.context("W1, W2, W3")?;
+                for workload in [Workload::W1, Workload::W2] {
+                    throughput::measure(self, workload).await.context("W1, W2")?;
+                }
             }
-            self.requests(&hosts).await.context("several nodes")?;
         }
-        Ok(())
-    }
-
-    async fn requests(&mut self, hosts: &[Host]) -> Result<()> {
-        if self.has(Workload::W2) {
-            http_steps::measure(self, hosts).await.context("W2")?;
-        }
-        if self.has(Workload::W8) {
-            parallel_steps::measure(self, hosts).await.context("W8")?;
-        }
-        Ok(())
-    }
-
-    async fn http_limits(&mut self) -> Result<()> {
-        let latency = limits::http::latency(&self.effects, self.plan.limit).await?;
-        self.measured.add_limit(Metric::RoundTrip, latency);
-        let rate = limits::http::rate(&self.effects, MANY, self.plan.limit).await?;
-        self.measured.add_limit(Metric::RoundTripsPerSecond, rate);
-        Ok(())
-    }
-
-    async fn database_limits(&mut self, place: &Place) -> Result<Journal> {
-        let mut journal = Journal::read(place, self.folder()).await?;
-        for batch in BATCHES.repeat(REPEATS) {
-            let rate = journal.rows_per_second(batch).await?;
-            self.measured.add_limit(Metric::RowsPerSecond(batch), rate);
-        }
-        let commits = journal.commits(self.plan.limit, limits::at_once).await?;
-        self.measured.add_limit(Metric::CommitsPerSecond, commits.rate);
-        self.measured.add_limit(Metric::CommitLatency, commits.median);
-        Ok(journal)
-    }
-
-    async fn wasm_limits(&mut self) -> Result<()> {
-        let [with_fuel, without] = &self.bare;
-        let input = steady::pure(STEPS);
-        for _ in 0..REPEATS {
-            for (bare, metric) in [(with_fuel, Metric::BareCall), (without, Metric::BareCallWithoutFuel)] {
-                let call = bare.measure("pure_steps", &input, self.plan.limit / 2).await?;
-                self.measured.add_limit(metric, call);
-            }
+        for workload in self.selected.clone() {
+            match workload {
+                Workload::W1 | Workload::W2 | Workload::W3 => Ok(()),
+                Workload::W4 => recovery::measure(self).await.context("W4"),
+                Workload::W5 => sleepers::measure(self).await.context("W5"),
+                Workload::W6 => replay::measure(self).await.context("W6"),
+                Workload::W9 => neighbour::measure(self).await.context("W9"),
+                Workload::Ageing => ageing::measure(self).await.context("ageing"),
+            }?;
         }
         Ok(())
     }

@@ -1,31 +1,64 @@
-//! `cargo xtask bench`: makes the host, the workflows and the benchmark, and runs it.
+//! `cargo xtask bench`: builds the host, the workflows and the benchmark, and runs it.
 
-use anyhow::{Context as _, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::programs::Programs;
-use super::release;
+use anyhow::{Result, ensure};
+use forge_toolchain::environment::forget_package;
 
-/// Measures what `cargo build --release` makes.
-const PLAIN: &str = "--plain";
+use super::cargo::{cargo, root, target};
+
+/// Raises the limit on open files as far as the system allows: recovering 10,000 runs needs a connection for each.
+const RAISE_LIMIT: &str = "ulimit -n \"$(ulimit -H -n)\"; exec \"$0\" \"$@\"";
 
 pub(crate) fn run(options: &[&str]) -> Result<()> {
-    let programs = Programs::prepare()?;
     if wants_postgres(options) {
         super::postgres::ensure()?;
     }
-    let (bench, forge) = if options.contains(&PLAIN) || options.contains(&"--help") {
-        programs.bench_and_plain_host()?
-    } else {
-        let forge = release::program(&programs)
-            .context("the program to hand out cannot be made; `--plain` measures one that takes less")?;
-        (programs.bench()?, forge)
-    };
-    let done = programs.command(&bench, &forge, options).status()?;
-    ensure!(done.success(), "the benchmark failed; what it said is above");
+    let folder = target()?.join("bench");
+    std::fs::create_dir_all(&folder)?;
+    let component = component(&folder)?;
+    let forge = release("Cargo.toml", "forge-host", "forge")?;
+    let bench = release("bench/Cargo.toml", "forge-bench", "forge-bench")?;
+    let mut command = Command::new("sh");
+    command.args(["-c", RAISE_LIMIT]).arg(bench).arg("--forge").arg(forge).arg("--component").arg(component);
+    if !options.iter().any(|option| option.starts_with("--folder")) {
+        command.arg("--folder").arg(folder);
+    }
+    command.args(options);
+    forget_package(&mut command);
+    ensure!(command.status()?.success(), "the benchmark failed; its error is above");
     Ok(())
 }
 
-/// Whether the hosts are to share a PostgreSQL server, which takes its programs.
+/// Builds the workflows.
+fn component(folder: &Path) -> Result<PathBuf> {
+    let toolchain = super::setup::wasm_target()?;
+    let guests = forge_toolchain::Options { target_dir: Some(folder.join("guests")), quiet: true };
+    let built = forge_toolchain::build(&toolchain, &root()?.join("bench/guests"), &guests)?;
+    let component = folder.join("workload.wasm");
+    std::fs::write(&component, built.bytes)?;
+    Ok(component)
+}
+
+/// Builds a program in release mode, into the repository's target folder also if its workspace is another one.
+fn release(manifest: &str, package: &str, program: &str) -> Result<PathBuf> {
+    eprintln!("xtask: cargo build --release --package {package} (the first time takes minutes)");
+    let mut cargo = cargo();
+    cargo.current_dir(root()?).args([
+        "build",
+        "--release",
+        "--manifest-path",
+        manifest,
+        "--package",
+        package,
+    ]);
+    cargo.arg("--target-dir").arg(target()?);
+    ensure!(cargo.status()?.success(), "the build failed; its errors are above");
+    Ok(target()?.join("release").join(program))
+}
+
+/// Whether the hosts share a PostgreSQL server, which needs its programs.
 fn wants_postgres(options: &[&str]) -> bool {
     options.contains(&"--database=postgres")
         || options.array_windows().any(|two| *two == ["--database", "postgres"])

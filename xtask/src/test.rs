@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::programs::{cargo, root};
+use super::cargo::{cargo, root, target};
 use super::setup;
 
 /// One `cargo test`.
@@ -12,11 +12,14 @@ struct Suite {
     name: &'static str,
     /// The manifest of its workspace, relative to the root. Guests are workspaces of their own.
     manifest: &'static str,
+    /// Whether its artifacts are in the repository's target folder, because most dependencies are the same.
+    shares_target: bool,
 }
 
-const SUITES: [Suite; 2] = [
-    Suite { name: "host, SDK and end-to-end", manifest: "Cargo.toml" },
-    Suite { name: "examples, natively", manifest: "examples/Cargo.toml" },
+const SUITES: [Suite; 3] = [
+    Suite { name: "host, SDK and end-to-end", manifest: "Cargo.toml", shares_target: true },
+    Suite { name: "benchmark", manifest: "bench/Cargo.toml", shares_target: true },
+    Suite { name: "examples, natively", manifest: "examples/Cargo.toml", shares_target: false },
 ];
 
 /// The result of a suite.
@@ -42,6 +45,9 @@ impl Suite {
     fn run(&self) -> Result<Outcome> {
         let mut cargo = cargo();
         cargo.args(["test", "--workspace", "--no-fail-fast", "--manifest-path", self.manifest]);
+        if self.shares_target {
+            cargo.arg("--target-dir").arg(target()?);
+        }
         eprintln!("\nxtask: {} (cargo test --workspace --manifest-path {})", self.name, self.manifest);
         let started = Instant::now();
         let passed = cargo.current_dir(root()?).status()?.success();

@@ -1,7 +1,3 @@
-//! What the workflows call: a server that answers at once, or holds requests at a gate.
-//!
-//! It has a thread of its own, so that a request to it costs what it would cost between processes.
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,108 +7,113 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::message;
+/// The response to every request: a JSON number.
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\n1";
 
-/// The answer to every request: a JSON number.
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\n1";
+/// The path of requests that may be held.
+const HELD: &str = "/held";
 
-/// The path of requests that wait at the gate.
-const GATE: &str = "/gate";
-
-/// The effect server, until it is dropped.
+/// The server that workflows send requests to, on a thread of its own until the process ends. It answers at once,
+/// except for requests that it is told to hold.
 pub(crate) struct EffectServer {
     address: SocketAddr,
-    stage: Arc<Stage>,
-    _stop: watch::Sender<()>,
+    held: Arc<Held>,
 }
 
-/// What the workloads see and steer.
-struct Stage {
-    gate_is_open: watch::Sender<bool>,
-    arrived_at_gate: AtomicU64,
+struct Held {
+    is_holding: watch::Sender<bool>,
+    count: AtomicU64,
 }
 
 impl EffectServer {
-    /// Starts it on a port of its own, on loopback.
+    /// Starts the server on a free port of the loopback interface.
     pub(crate) fn start() -> Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no port is free")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, mut stopped) = watch::channel(());
-        let stage =
-            Arc::new(Stage { gate_is_open: watch::Sender::new(true), arrived_at_gate: AtomicU64::new(0) });
-        let serving = Arc::clone(&stage);
+        let held = Arc::new(Held { is_holding: watch::Sender::new(false), count: AtomicU64::new(0) });
+        let serving = Arc::clone(&held);
         std::thread::Builder::new().name("effects".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    ended = accept(listener, serving) => if let Err(error) = ended {
-                        eprintln!("the effect server ended: {error:#}");
-                    },
-                    // The sender is gone.
-                    _ = stopped.changed() => {}
-                }
-            });
+            if let Err(error) = runtime.block_on(accept(listener, serving)) {
+                eprintln!("the effect server ended: {error:#}");
+            }
         })?;
-        Ok(Self { address, stage, _stop: stop })
+        Ok(Self { address, held })
     }
 
-    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL, for the inputs of workflows.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+    /// Holds requests to `/held` from now on.
+    pub(crate) fn hold(&self) {
+        self.held.count.store(0, Ordering::Relaxed);
+        self.held.is_holding.send_replace(true);
     }
 
-    /// Holds requests to the gate from here on.
-    pub(crate) fn close_gate(&self) {
-        self.stage.arrived_at_gate.store(0, Ordering::Relaxed);
-        self.stage.gate_is_open.send_replace(false);
+    /// Answers the requests that are held, and holds no more.
+    pub(crate) fn release(&self) {
+        self.held.is_holding.send_replace(false);
     }
 
-    /// Answers all that are held, and holds no more.
-    pub(crate) fn open_gate(&self) {
-        self.stage.gate_is_open.send_replace(true);
-    }
-
-    /// Requests that came to the gate since it was closed.
-    pub(crate) fn arrived_at_gate(&self) -> u64 {
-        self.stage.arrived_at_gate.load(Ordering::Relaxed)
+    /// The number of requests held since the last [`EffectServer::hold`].
+    pub(crate) fn held(&self) -> u64 {
+        self.held.count.load(Ordering::Relaxed)
     }
 }
 
-async fn accept(listener: std::net::TcpListener, stage: Arc<Stage>) -> Result<()> {
+async fn accept(listener: std::net::TcpListener, held: Arc<Held>) -> Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let stage = Arc::clone(&stage);
-        // A host that is killed breaks its connections: that is no error here.
-        tokio::spawn(async move { drop(serve(stream, &stage).await) });
+        let held = Arc::clone(&held);
+        // A host that is killed breaks its connections, which is no error.
+        tokio::spawn(async move { drop(serve(stream, &held).await) });
     }
 }
 
-async fn serve(mut stream: TcpStream, stage: &Stage) -> Result<()> {
+async fn serve(mut stream: TcpStream, held: &Held) -> Result<()> {
     let mut received = Vec::with_capacity(4 << 10);
-    loop {
-        let (is_held, end) = loop {
-            if let Some(request) = message::request(&received)?
-                && received.len() >= request.body.end
-            {
-                break (request.first == GATE, request.body.end);
-            }
-            if stream.read_buf(&mut received).await? == 0 {
-                return Ok(());
-            }
-        };
-        received.drain(..end);
-        if is_held {
-            stage.arrived_at_gate.fetch_add(1, Ordering::Relaxed);
-            stage.gate_is_open.subscribe().wait_for(|is_open| *is_open).await?;
+    while stream.read_buf(&mut received).await? > 0 {
+        let Some(request) = super::parse(&received)? else { continue };
+        if request.body.end > received.len() {
+            continue;
         }
-        stream.write_all(ANSWER).await?;
+        if request.subject == HELD {
+            held.count.fetch_add(1, Ordering::Relaxed);
+            held.is_holding.subscribe().wait_for(|is_holding| !*is_holding).await?;
+        }
+        // The client sends its next request after the response.
+        received.clear();
+        stream.write_all(RESPONSE).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Connection, post_json};
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_answered_at_once_unless_they_are_held() {
+        let effects = EffectServer::start().unwrap();
+        let request = |path| post_json(path, None, &json!({ "step": 1 }));
+        let mut connection = Connection::open(effects.address()).await.unwrap();
+        assert_eq!(connection.send_ok(&request("/effect")).await.unwrap(), b"1");
+
+        effects.hold();
+        let held = request(HELD);
+        let response = tokio::spawn(async move { connection.send_ok(&held).await.unwrap().to_owned() });
+        while effects.held() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!response.is_finished());
+        effects.release();
+        assert_eq!(response.await.unwrap(), b"1");
     }
 }

@@ -1,144 +1,103 @@
-//! W9: the runs of one tenant while another one saturates the host, with runs that compute without end in sight, runs
-//! that journal a lot, and starts as fast as it can.
+//! W9: the latency of one tenant's runs while another tenant saturates the host: with runs that compute, with runs that
+//! write long journals, and with starts as fast as the host answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Workload, steady};
+use super::{Workload, pure_steps};
 use crate::bench::Bench;
-use crate::host::{Host, HostOptions};
-use crate::http::post_as;
-use crate::measurements::{Measurements, Metric};
-use crate::report::Figure;
-use crate::stats;
+use crate::figures::Figure;
+use crate::host::Host;
+use crate::http::{post, post_json};
+use crate::load::{Start, WARM_UP};
+use crate::stats::percentile;
 
-/// Clients of the noisy tenant for each of its workflows.
-const CLIENTS: usize = 64;
+/// Connections of the noisy tenant for each of its workflows.
+const CONNECTIONS: usize = 64;
 
-/// Rounds of a run that only computes: some tenths of a second of a core.
+/// Rounds of a run that computes: some tenths of a second of a core.
 const ROUNDS: u64 = 50_000_000;
 
-/// Steps of a run that journals a lot.
+/// Steps of a run with a long journal.
 const STEPS: u32 = 200;
 
-/// A guest that computes gives way after this, in milliseconds.
+/// A guest that computes yields after this time, in milliseconds.
 const TICK_MS: f64 = 10.0;
 
 const QUIET: &str = "quiet";
 const NOISY: &str = "noisy";
 
-/// Once, on a host of its own.
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     bench.say("W9: a tenant beside one that saturates the host");
-    let host = bench.host(HostOptions::default()).await?;
+    let host = bench.host(&[]).await?;
     for tenant in [QUIET, NOISY] {
-        let request = |path: &str, kind: &str, body: &[u8]| {
-            anyhow::Ok(post_as(host.address()?, tenant, path, kind, body))
-        };
-        let make = crate::http::post(
-            host.address()?,
-            "/_api/tenants",
-            "application/json",
-            json!({ "name": tenant }).to_string().as_bytes(),
-        );
         let mut connection = host.connect().await?;
-        connection.send(&make).await?.ok().context("a tenant was refused")?;
-        let upload = request("/_api/workflows", "application/wasm", bench.component())?;
-        connection.send(&upload).await?.ok().context("the component was refused")?;
+        let create = post_json("/_api/tenants", None, &json!({ "name": tenant }));
+        connection.send_ok(&create).await.context("a tenant was refused")?;
+        let upload = post("/_api/workflows", Some(tenant), "application/wasm", &bench.component);
+        connection.send_ok(&upload).await.context("the component was refused")?;
     }
-    let time = bench.plan.load * 2;
-    quiet(&host, bench.plan.warm_up).await?;
+    let time = Duration::from_secs(bench.full_or_quick(6, 2));
+    quiet(&host, WARM_UP).await?;
     let alone = quiet(&host, time).await?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let done = Arc::new(AtomicU64::new(0));
-    let noise = noise(&host, &stop, &done).await?;
-    // It is a while until the noisy tenant is at its worst.
-    quiet(&host, bench.plan.warm_up).await?;
-    let (before, began) = (done.load(Ordering::Relaxed), Instant::now());
+    let completed = Arc::new(AtomicU64::new(0));
+    let noise = noise(&host, &completed).await?;
+    // The load takes a while to reach its full height.
+    quiet(&host, WARM_UP).await?;
+    let (before, began) = (completed.load(Ordering::Relaxed), Instant::now());
     let beside = quiet(&host, time).await?;
-    let rate = (done.load(Ordering::Relaxed) - before) as f64 / began.elapsed().as_secs_f64();
-    stop.store(true, Ordering::Relaxed);
+    let rate = (completed.load(Ordering::Relaxed) - before) as f64 / began.elapsed().as_secs_f64();
     // Its runs may take long: they end with the host.
     drop(noise);
-    let milliseconds = |latencies: &[Duration]| -> Vec<f64> {
-        stats::microseconds(latencies).into_iter().map(|time| time / 1_000.0).collect()
-    };
-    let (alone, beside) = (milliseconds(&alone), milliseconds(&beside));
-    for (metric, value) in [
-        (Metric::AloneHigh, stats::percentile(&alone, 99.0)),
-        (Metric::BesideHigh, stats::percentile(&beside, 99.0)),
-        (Metric::BesideMedian, stats::median(&beside)),
-        (Metric::NoisyRunsPerSecond, Some(rate)),
+    let alone_p99 = percentile(&alone, 99.0)?;
+    let figure = |name, value| Figure::new(Workload::W9, name, value, "ms").in_flight(1);
+    for figure in [
+        figure("start to result of a tenant that is alone, p99", alone_p99),
+        figure("beside a tenant that saturates the host, p50", percentile(&beside, 50.0)?),
+        figure("beside a tenant that saturates the host, p99", percentile(&beside, 99.0)?)
+            .against("twice the time alone and a tick of 10 ms", 2.0 * alone_p99 + TICK_MS)
+            .at_most(1.0),
+        Figure::new(Workload::W9, "runs of the other tenant", rate, "runs/s"),
     ] {
-        bench.measured.add(Workload::W9, 1, metric, value.context("no run completed")?);
+        bench.figures.add(figure);
     }
     Ok(())
 }
 
-/// Runs of the quiet tenant, one after the other for a while.
-async fn quiet(host: &Host, time: Duration) -> Result<Vec<Duration>> {
-    let request = start(host, QUIET, "pure_steps", &steady::pure(1))?;
+/// Executes runs of the quiet tenant, one after the other; returns their latencies in milliseconds.
+async fn quiet(host: &Host, time: Duration) -> Result<Vec<f64>> {
+    let request = Start { tenant: Some(QUIET), ..pure_steps(1) }.request(true);
     let mut connection = host.connect().await?;
     let (began, mut latencies) = (Instant::now(), Vec::new());
     while began.elapsed() < time {
         let sent = Instant::now();
-        connection.send(&request).await?.ok().context("a run of the quiet tenant failed")?;
-        latencies.push(sent.elapsed());
+        connection.send_ok(&request).await.context("a run of the quiet tenant failed")?;
+        latencies.push(sent.elapsed().as_secs_f64() * 1e3);
     }
     Ok(latencies)
 }
 
-/// The noisy tenant, until it is dropped.
-async fn noise(host: &Host, stop: &Arc<AtomicBool>, done: &Arc<AtomicU64>) -> Result<JoinSet<()>> {
-    let requests = [
-        start(host, NOISY, "computing", &json!({ "rounds": ROUNDS }))?,
-        start(host, NOISY, "pure_steps", &steady::pure(STEPS))?,
-    ];
+/// Starts the load of the noisy tenant, which goes on until it is dropped.
+async fn noise(host: &Host, completed: &Arc<AtomicU64>) -> Result<JoinSet<()>> {
+    let computing = Start { workflow: "computing", input: json!({ "rounds": ROUNDS }), tenant: Some(NOISY) };
     let mut clients = JoinSet::new();
-    for request in requests {
-        let request = Arc::new(request);
-        for _ in 0..CLIENTS {
-            let (mut connection, request) = (host.connect().await?, Arc::clone(&request));
-            let (stop, done) = (Arc::clone(stop), Arc::clone(done));
+    for start in [computing, Start { tenant: Some(NOISY), ..pure_steps(STEPS) }] {
+        let request = start.request(true);
+        for _ in 0..CONNECTIONS {
+            let mut connection = host.connect().await?;
+            let (request, completed) = (Arc::clone(&request), Arc::clone(completed));
             clients.spawn(async move {
-                // Whether it is refused or answered, the next one follows at once.
-                while !stop.load(Ordering::Relaxed) && connection.send(&request).await.is_ok() {
-                    done.fetch_add(1, Ordering::Relaxed);
+                // The next start follows at once, also after one that was refused.
+                while let Ok((is_ok, _)) = connection.send(&request).await {
+                    completed.fetch_add(u64::from(is_ok), Ordering::Relaxed);
                 }
             });
         }
     }
     Ok(clients)
-}
-
-fn start(host: &Host, tenant: &str, workflow: &str, input: &Value) -> Result<Vec<u8>> {
-    let path = format!("/_api/workflows/{workflow}/start?wait=60");
-    let body = json!({ "input": input }).to_string();
-    Ok(post_as(host.address()?, tenant, &path, "application/json", body.as_bytes()))
-}
-
-pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
-    let of = |metric, name: &str, unit| {
-        let value = measured.of(Workload::W9, 1, metric)?;
-        Some(Figure::of(Workload::W9, name, value, unit).in_flight(1))
-    };
-    let beside = of(Metric::BesideHigh, "start to result beside a tenant that saturates the host, p99", "ms");
-    let bound = measured.of(Workload::W9, 1, Metric::AloneHigh).map(|alone| 2.0 * alone + TICK_MS);
-    let beside = beside.zip(bound).map(|(figure, bound)| {
-        figure.against("twice what it is alone, and a tick of 10 ms", bound).at_most(1.0)
-    });
-    [
-        of(Metric::AloneHigh, "start to result of a tenant that is alone, p99", "ms"),
-        of(Metric::BesideMedian, "the same beside a tenant that saturates the host, p50", "ms"),
-        beside,
-        of(Metric::NoisyRunsPerSecond, "runs of the other tenant meanwhile", "runs/s"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

@@ -1,146 +1,77 @@
-//! W4: a host is killed while thousands of runs wait for the answer to their sixth request of ten, and is
-//! started again. What is left to do takes time in any case: the same runs in a host that is not killed
-//! say how long. With a database that hosts share, one of two is killed, and the other one takes its runs when its
-//! lease is over.
+//! W4: a host is killed while thousands of runs wait for the response to their sixth request of ten, and is started
+//! again. The same runs in a host that is not killed tell how long the rest of them takes; the difference is the
+//! recovery. With PostgreSQL, one of two nodes is killed, and the other one takes over its runs when its lease expires.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use anyhow::Result;
 
-use super::{Workload, steady};
-use crate::bench::Bench;
-use crate::database::{Database, Kind};
-use crate::host::{Host, HostOptions};
-use crate::load::{Start, start_all};
-use crate::measurements::{Measurements, Metric};
-use crate::plan::STEPS;
-use crate::report::Figure;
+use super::{MANY, STEPS, Workload, requests, wait_for};
+use crate::bench::{Bench, NODES};
+use crate::database::Kind;
+use crate::figures::Figure;
+use crate::load::start_all;
 
-/// The step whose request waits at the gate.
-const GATE: u32 = STEPS / 2;
+/// The step whose request is held.
+const HELD_STEP: u32 = STEPS / 2;
 
-/// Clients that start runs.
-const CLIENTS: usize = 64;
+/// Instances beyond the runs.
+const SPARE_INSTANCES: u64 = 100;
 
-/// Places in memory beyond the runs.
-const SPARE_PLACES: u64 = 100;
-
-/// The lease of a host that shares its database: it is over when it was renewed for the last time so long ago, which
-/// was up to a third of it before the end.
+/// The lease of a node. It is renewed after a third, so it may expire so much earlier after a node was killed.
 const LEASE: Duration = Duration::from_secs(3);
 
-/// How long the runs may take to come to the gate, and then to their end.
-const PATIENCE: Duration = Duration::from_secs(300);
-
-/// Once without a crash, once with.
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
-    let runs = bench.plan.unfinished_runs;
-    bench.say(&format!("W4: {runs} runs, without a crash"));
-    let mut host = bench.host(options(runs)).await?;
-    park(bench, &host, runs).await?;
-    let began = Instant::now();
-    bench.effects.open_gate();
-    let undisturbed = completed(&host, runs, began).await?;
-    bench.measured.add(Workload::W4, 0, Metric::Undisturbed, undisturbed);
-    host.stop().await?;
-    drop(host);
-
-    let recovered = match bench.hosts(options(runs)).await? {
-        None => started_again(bench, runs).await?,
-        Some(hosts) => taken_over(bench, hosts, runs).await?,
+    let runs = bench.full_or_quick(10_000, 1_000);
+    bench.say(&format!("W4: {runs} runs without a crash"));
+    let undisturbed = rest_of_runs(bench, runs, false).await?;
+    bench.say("W4: the same with a crash");
+    let recovered = rest_of_runs(bench, runs, true).await?;
+    let (name, expiry) = match bench.database {
+        Kind::Sqlite => ("recovery", Duration::ZERO),
+        Kind::Postgres => ("recovery beyond the lease of 3 s", LEASE),
     };
-    bench.measured.add(Workload::W4, 0, Metric::Recovered, recovered);
+    let figure = |name, seconds| Figure::new(Workload::W4, name, seconds, "s");
+    bench.figures.add(figure("rest of the runs without a crash", undisturbed));
+    bench.figures.add(figure("rest of the runs after a crash", recovered));
+    bench.figures.add(figure(name, recovered - undisturbed - expiry.as_secs_f64()).at_most(5.0));
     Ok(())
 }
 
-async fn started_again(bench: &Bench, runs: u64) -> Result<f64> {
-    bench.say("W4: the same, killed and started again");
-    let mut host = bench.host(options(runs)).await?;
-    park(bench, &host, runs).await?;
-    host.kill()?;
-    bench.effects.open_gate();
-    let began = Instant::now();
-    host.launch()?;
-    completed(&host, runs, began).await
-}
-
-async fn taken_over(bench: &Bench, mut hosts: Vec<Host>, runs: u64) -> Result<f64> {
-    bench.say("W4: the same, killed, and another host takes its runs");
-    let (killed, other) = hosts.split_first_mut().context("there are two hosts")?;
-    park(bench, killed, runs).await?;
-    killed.kill()?;
-    let began = Instant::now();
-    bench.effects.open_gate();
-    completed(other.first().context("there are two hosts")?, runs, began).await
-}
-
-fn options(runs: u64) -> HostOptions {
-    let places = (runs + SPARE_PLACES).to_string();
-    let lease = format!("{}s", LEASE.as_secs());
-    HostOptions::with_flags([
+/// Starts runs, waits until the request of each is held, and returns the seconds from there to the end of all.
+async fn rest_of_runs(bench: &Bench, runs: u64, crash: bool) -> Result<f64> {
+    let (instances, lease) = ((runs + SPARE_INSTANCES).to_string(), format!("{}s", LEASE.as_secs()));
+    let flags = [
         "--live-instances",
-        &places,
+        &instances,
         "--http-requests",
-        &places,
+        &instances,
         "--http-timeout",
         "10m",
         "--lease",
         &lease,
-    ])
-}
-
-/// Lets so many runs go as far as the gate.
-async fn park(bench: &Bench, host: &Host, runs: u64) -> Result<()> {
-    bench.effects.close_gate();
-    let mut input = steady::requests(bench, STEPS);
-    if let Value::Object(fields) = &mut input {
-        fields.insert("gate".to_owned(), GATE.into());
-    }
-    let starts: Vec<Start<'_>> =
-        (0..runs).map(|_| Start { workflow: "http_steps", input: input.clone() }).collect();
-    start_all(host, &starts, CLIENTS).await?;
-    let until = Instant::now() + PATIENCE;
-    while bench.effects.arrived_at_gate() < runs {
-        ensure!(
-            Instant::now() < until,
-            "{} of {runs} runs came to the gate within {} s",
-            bench.effects.arrived_at_gate(),
-            PATIENCE.as_secs()
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
-}
-
-/// Seconds until all runs completed.
-async fn completed(host: &Host, runs: u64, began: Instant) -> Result<f64> {
-    Database::open(host.place()).await?.until_completed(runs, PATIENCE).await?;
-    Ok(began.elapsed().as_secs_f64())
-}
-
-pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
-    let figures = || {
-        let undisturbed = measured.of(Workload::W4, 0, Metric::Undisturbed)?;
-        let recovered = measured.of(Workload::W4, 0, Metric::Recovered)?;
-        let figure = |name, seconds| Figure::of(Workload::W4, name, seconds, "s");
-        let left = figure("what is left of the runs, without a crash", undisturbed);
-        Some(match measured.database() {
-            Kind::Sqlite => [
-                left,
-                figure("the same from the start of the next process", recovered),
-                figure("recovery itself", recovered - undisturbed).at_most(5.0),
-            ],
-            Kind::Postgres => [
-                left,
-                figure("the same on another node from the end of theirs", recovered),
-                figure(
-                    "recovery itself, beyond the lease of 3 s",
-                    recovered - undisturbed - LEASE.as_secs_f64(),
-                )
-                .at_most(5.0),
-            ],
-        })
+    ];
+    let mut hosts = bench.hosts(&flags, if crash { NODES } else { 1 }).await?;
+    let mut first = hosts.remove(0);
+    bench.effects.hold();
+    let start = |_| {
+        let mut start = requests(&bench.effects, STEPS);
+        start.input["held_step"] = HELD_STEP.into();
+        start
     };
-    figures().into_iter().flatten().collect()
+    start_all(&first, &(0..runs).map(start).collect::<Vec<_>>(), MANY).await?;
+    let held = async || Ok((bench.effects.held() >= runs).then_some(()));
+    wait_for("the request of each run", held).await?;
+    if crash {
+        first.kill()?;
+    }
+    let began = Instant::now();
+    bench.effects.release();
+    if crash && hosts.is_empty() {
+        first.launch()?;
+    }
+    let mut reader = hosts.first().unwrap_or(&first).read().await?;
+    let completed = async || Ok((reader.completed().await? >= runs).then_some(()));
+    wait_for("the end of all runs", completed).await?;
+    Ok(began.elapsed().as_secs_f64())
 }

@@ -1,96 +1,71 @@
-//! W6: runs with a long journal leave memory and come back by replay. The replay takes what such a run is
-//! later at its end than one without a journal.
+//! W6: a run with a long journal sleeps, is evicted, and is replayed when its timer fires. The replay takes the time by
+//! which its end is later than that of a run with an empty journal.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 
-use super::Workload;
+use super::{Workload, sleep, wait_for};
 use crate::bench::Bench;
-use crate::database::Database;
-use crate::host::{Host, HostOptions};
-use crate::http::post;
-use crate::measurements::{Measurements, Metric};
-use crate::report::Figure;
+use crate::database::{Kind, Reader};
+use crate::figures::Figure;
+use crate::host::Host;
+use crate::stats;
 
-/// Steps in the journal. The first is what the others are held against.
-const LENGTHS: [u32; 4] = [0, 1_000, 10_000, 50_000];
+/// Steps in the journal, and the names of the figures. The others are compared with the first.
+const LENGTHS: [(u32, &str); 4] = [
+    (0, ""),
+    (1_000, "replay of 1,000 steps"),
+    (10_000, "replay of 10,000 steps"),
+    (50_000, "replay of 50,000 steps"),
+];
 
-/// The length that the target is about.
+/// The length that has a target.
 const TARGET_LENGTH: u32 = 10_000;
 
-/// How long the run without a journal sleeps: longer than the others take to get there.
+/// How long the run without a journal sleeps: longer than the others take to execute their steps.
 const SLEEP: Duration = Duration::from_secs(3);
 
-/// How much longer each next one sleeps, so that no two replays meet.
+/// How much longer each of the others sleeps, so that replays do not overlap.
 const APART: Duration = Duration::from_millis(600);
 
-/// How long a run may take to get where it sleeps, and then to its end.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Replays of each length, some times.
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     bench.say("W6: replays");
-    let host = bench.host(HostOptions::with_flags(["--evict-after", "0s"])).await?;
-    let mut database = Database::open(host.place()).await?;
-    for _ in 0..bench.plan.replays {
+    let host = bench.host(&["--evict-after", "0s"]).await?;
+    let mut reader = host.read().await?;
+    let mut lateness = LENGTHS.map(|_| Vec::new());
+    for _ in 0..bench.full_or_quick(7, 2) {
         let mut runs = Vec::new();
-        for (number, length) in (0..).zip(LENGTHS) {
-            runs.push((length, start(&host, length, SLEEP + number * APART).await?));
+        for (number, (length, _)) in (0..).zip(LENGTHS) {
+            runs.push(start(&host, &mut reader, length, SLEEP + number * APART).await?);
         }
-        for (length, run) in runs {
-            let lateness = lateness(&mut database, &run).await?;
-            bench.measured.add(Workload::W6, 0, Metric::Replay(length), lateness);
+        for (run, lateness) in runs.iter().zip(&mut lateness) {
+            let late = async || Ok(reader.lateness(Some(run)).await?.first().copied());
+            lateness.push(wait_for("a replay", late).await?);
         }
+    }
+    let target = match bench.database {
+        Kind::Sqlite => 400_000.0,
+        Kind::Postgres => 200_000.0,
+    };
+    let [base, ..] = lateness.each_ref().map(|lateness| stats::median(lateness));
+    let base = base?;
+    for ((length, name), lateness) in LENGTHS.into_iter().zip(&lateness).skip(1) {
+        let milliseconds = stats::median(lateness)? - base;
+        // The database has whole milliseconds, so a short replay may seem to take none.
+        let rate = f64::from(length) / milliseconds.max(1.0) * 1e3;
+        let figure = Figure::new(Workload::W6, name, rate, "steps/s");
+        bench.figures.add(if length == TARGET_LENGTH { figure.at_least(target) } else { figure });
     }
     Ok(())
 }
 
-/// Starts a run, waits until it sleeps, and gives its id.
-async fn start(host: &Host, steps: u32, sleep: Duration) -> Result<String> {
-    let body = json!({ "input": { "steps": steps, "sleep_ms": sleep.as_millis() as u64 } }).to_string();
-    let path = "/_api/workflows/pure_steps/start";
-    let request = post(host.address()?, path, "application/json", body.as_bytes());
-    let answer: Value = serde_json::from_slice(host.connect().await?.send(&request).await?.ok()?)?;
-    let run = answer["run_id"].as_str().context("a start gives the run's id")?.to_owned();
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let record = host.get(&format!("/_api/runs/{run}")).await?;
-        if record["status"] == "waiting" {
-            return Ok(run);
-        }
-        ensure!(Instant::now() < until, "run {run} does not get to sleep: it is {}", record["status"]);
-        // Asking reads the whole journal.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn lateness(database: &mut Database, run: &str) -> Result<f64> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(lateness) = database.lateness_of(run).await? {
-            return Ok(lateness);
-        }
-        ensure!(Instant::now() < until, "run {run} does not complete");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-pub(crate) fn figures(measured: &Measurements) -> Vec<Figure> {
-    let lateness = |length| measured.of(Workload::W6, 0, Metric::Replay(length));
-    let figure = |length| {
-        let milliseconds = lateness(length)? - lateness(0)?;
-        // Times are whole milliseconds, so that a short replay may seem to take none.
-        let rate = f64::from(length) / milliseconds.max(1.0) * 1e3;
-        let figure = Figure::of(
-            Workload::W6,
-            format!("replay of {length} steps ({milliseconds} ms)"),
-            rate,
-            "steps/s",
-        );
-        Some(if length == TARGET_LENGTH { figure.at_least(500_000.0) } else { figure })
-    };
-    let longer = LENGTHS.into_iter().filter(|length| *length > 0);
-    longer.filter_map(figure).collect()
+/// Starts a run, waits until it sleeps, and returns its id.
+async fn start(host: &Host, reader: &mut Reader, steps: u32, time: Duration) -> Result<String> {
+    let request = sleep(steps, time).request(false);
+    let answer: Value = serde_json::from_slice(host.connect().await?.send_ok(&request).await?)?;
+    let run = answer["run_id"].as_str().context("the response to a start has no `run_id`")?.to_owned();
+    wait_for("a step of W6", async || Ok(reader.is_waiting(&run).await?.then_some(()))).await?;
+    Ok(run)
 }

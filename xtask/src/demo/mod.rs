@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::ledger::Ledger;
 use self::process::{Server, forget};
-use super::programs::{cargo, root};
+use super::cargo::{cargo, root};
 use super::setup;
 
 /// The delay of the charge during which the host is killed.

@@ -1,19 +1,18 @@
-//! The workflows that the benchmark runs. They do what real ones do and nothing besides: named steps,
-//! requests, timers, no computing of their own.
+//! The workflows that the benchmark runs. They do what real ones do and nothing else: named steps, requests and timers.
 
 use forge::prelude::*;
 use serde::Deserialize;
 
-/// How many steps a run has, and how long it sleeps after them.
+/// The input of [`pure_steps`].
 #[derive(Deserialize)]
 pub struct Steps {
     steps: u32,
-    /// Milliseconds of sleep after the steps. None: it does not sleep.
+    /// Milliseconds of sleep after the steps.
     #[serde(default)]
     sleep_ms: Option<u64>,
 }
 
-/// Steps that touch nothing outside, one after the other, and then perhaps a sleep.
+/// Executes steps without effects, one after the other, and then sleeps if it is told to.
 #[forge::workflow]
 pub async fn pure_steps(ctx: &WorkflowContext, input: Steps) -> Result<u32> {
     let mut sum = 0;
@@ -26,37 +25,25 @@ pub async fn pure_steps(ctx: &WorkflowContext, input: Steps) -> Result<u32> {
     Ok(sum)
 }
 
-/// Where the effect server is, and how many requests it gets.
+/// The input of [`http_steps`].
 #[derive(Deserialize)]
 pub struct Requests {
     steps: u32,
     /// The effect server's URL.
     effects: String,
-    /// The number of the step whose request waits at the effect server's gate.
+    /// The number of the step whose request the effect server holds.
     #[serde(default)]
-    gate: Option<u32>,
+    held_step: Option<u32>,
 }
 
-/// Steps with one request each, one after the other.
+/// Executes steps with one request each, one after the other.
 #[forge::workflow]
 pub async fn http_steps(ctx: &WorkflowContext, input: Requests) -> Result<u32> {
     for number in 0..input.steps {
-        let place = if input.gate == Some(number) { "gate" } else { "effect" };
-        let url = format!("{}/{place}", input.effects);
+        let path = if input.held_step == Some(number) { "held" } else { "effect" };
+        let url = format!("{}/{path}", input.effects);
         ctx.step(format!("step_{number}"), || post(&url, number)).run().await?;
     }
-    Ok(input.steps)
-}
-
-/// The same steps, all at once.
-#[forge::workflow]
-pub async fn parallel_http_steps(ctx: &WorkflowContext, input: Requests) -> Result<u32> {
-    let url = format!("{}/effect", input.effects);
-    let steps = (0..input.steps).map(|number| {
-        let url = &url;
-        async move { ctx.step(format!("step_{number}"), || post(url, number)).run().await }
-    });
-    futures::future::try_join_all(steps).await?;
     Ok(input.steps)
 }
 
@@ -64,13 +51,13 @@ async fn post(url: &str, number: u32) -> Result<u32> {
     forge::http::post(url).json(&json!({ "step": number })).send().await?.error_for_status()?.json()
 }
 
-/// How much to compute.
+/// The input of [`computing`].
 #[derive(Deserialize)]
 pub struct Computing {
     rounds: u64,
 }
 
-/// Nothing but computing: some fuel for each round, and nobody is waited for.
+/// Computes without a call of the host.
 #[forge::workflow]
 pub async fn computing(_ctx: &WorkflowContext, input: Computing) -> Result<u64> {
     let mut state = 1_u64;
@@ -80,4 +67,4 @@ pub async fn computing(_ctx: &WorkflowContext, input: Computing) -> Result<u64> 
     Ok(state)
 }
 
-forge::export!(PureStepsWorkflow, HttpStepsWorkflow, ParallelHttpStepsWorkflow, ComputingWorkflow);
+forge::export!(PureStepsWorkflow, HttpStepsWorkflow, ComputingWorkflow);
