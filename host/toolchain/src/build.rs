@@ -11,7 +11,9 @@ use crate::toolchain::{TARGET, Toolchain};
 
 /// Randomness in a guest comes from the SDK, which is the `getrandom` crate's custom backend: without
 /// this flag `getrandom` refuses to compile for the target.
-const FLAGS: &str = r#"target.wasm32-unknown-unknown.rustflags=['--cfg', 'getrandom_backend="custom"']"#;
+///
+/// The initial heap is 256 KiB: most runs need no more, and each growth of the memory is a system call.
+const FLAGS: &str = r#"target.wasm32-unknown-unknown.rustflags=['--cfg', 'getrandom_backend="custom"', '-Clink-arg=--initial-heap=262144']"#;
 
 /// How to build.
 #[derive(Debug, Clone, Default)]
