@@ -1,5 +1,4 @@
-//! One attempt of a step or of a compensation: a scope, and the promise to tell the host how it
-//! ended.
+//! One attempt of a step or of a compensation.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -8,20 +7,20 @@ use crate::host;
 use crate::runtime::{self, Phase};
 use crate::scope::{self, Scope};
 
-/// What an attempt is one of.
+/// What an attempt executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Step,
     Compensation,
 }
 
-/// An attempt that the host told us to execute. Dropped before [`end`](Attempt::end), for example
-/// because another branch of a `select!` won, it tells the host so.
+/// An attempt under way. If it is dropped before [`end`](Attempt::end), for example because another
+/// branch of a `select!` won, it reports the step to the host as abandoned.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     kind: Kind,
     scope: u64,
-    /// It is a compensation, or lies in one.
+    /// The attempt is part of a compensation.
     compensating: bool,
     ended: Cell<bool>,
 }
@@ -37,7 +36,7 @@ impl Attempt {
         scope::within(Scope::new(self.scope, self.compensating), future).await
     }
 
-    /// Says that the host is about to be told how it ended.
+    /// Marks the attempt as ended. The caller reports its outcome to the host.
     pub(crate) fn end(&self) {
         self.ended.set(true);
     }
@@ -46,8 +45,8 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         runtime::end_stream(self.scope);
-        // A compensation is never given up: its future is the run's, which drops it only when it
-        // unwinds, and then begins it again.
+        // Compensations are not abandoned: their future is dropped only when the run unwinds, and the
+        // run then begins the handler again.
         let abandoned = !self.ended.get() && self.kind == Kind::Step;
         if abandoned && runtime::phase() != Phase::Unwinding {
             host::step::abandon(self.scope);

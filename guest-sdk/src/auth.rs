@@ -1,29 +1,29 @@
-//! Who started a run.
+//! The caller that started a run.
 
 use serde::{Deserialize, Serialize};
 
-/// Who started the run, as the host's API authenticated it.
+/// The caller that started the run, as the host's API authenticated it.
 ///
-/// Fields that a host does not send are empty, and fields that this SDK does not know are ignored:
-/// old modules run on new hosts and the other way round.
+/// Fields that the host does not send are empty, and fields that this SDK does not know are ignored, so
+/// that a component runs on older and on newer hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AuthContext {
-    /// The user or service, if one was authenticated.
+    /// The user or service. None if the caller was not authenticated.
     pub subject: Option<String>,
-    /// Its roles.
+    /// The roles of the subject.
     pub roles: Vec<String>,
-    /// Whatever else its token said.
+    /// Further claims of the caller's token.
     pub claims: serde_json::Map<String, serde_json::Value>,
 }
 
 impl AuthContext {
-    /// Whether somebody was authenticated.
+    /// Returns `true` if the caller was authenticated.
     pub fn is_authenticated(&self) -> bool {
         self.subject.is_some()
     }
 
-    /// Whether the subject has this role.
+    /// Returns `true` if the subject has this role.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|known| known == role)
     }

@@ -1,4 +1,4 @@
-//! The one leaf future: waiting for a call.
+//! Waiting for the completion of a call.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,9 +6,19 @@ use std::task::{Context, Poll};
 
 use crate::host;
 use crate::runtime::{self, Phase};
+use crate::scope;
 
-/// A submitted call. Ready once `calls.next` has delivered it; dropped before that, it is
-/// cancelled, unless the run unwinds: then the host has forgotten it already.
+/// Submits an effect in the current scope and waits until the host delivers its completion. Returns the
+/// call's id, with which the outcome is fetched from the host.
+pub(crate) async fn perform(submit: impl FnOnce(u64) -> u64) -> u64 {
+    runtime::stop_if_unwinding().await;
+    let call = submit(scope::current());
+    Call::new(call).await;
+    call
+}
+
+/// A submitted call. Ready once `calls.next` has delivered it. Dropping it earlier cancels the call,
+/// unless the run unwinds: the host has cancelled all calls then.
 #[derive(Debug)]
 pub(crate) struct Call {
     id: u64,
@@ -16,14 +26,10 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Wraps an id that a host function just returned.
+    /// Wraps the id of a call that was just submitted.
     pub(crate) fn new(id: u64) -> Self {
         runtime::submitted(id);
         Call { id, delivered: false }
-    }
-
-    pub(crate) fn id(&self) -> u64 {
-        self.id
     }
 }
 

@@ -1,4 +1,4 @@
-//! The context that a workflow is given.
+//! The context that a workflow gets as its first argument.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -15,11 +15,12 @@ use crate::error::{Error, Failure, Result};
 use crate::host;
 use crate::http::HttpClient;
 use crate::step::StepRunner;
-use crate::{manual, random, saga, scope, time};
+use crate::{low_level, random, saga, scope, time};
 
-/// A run, as its workflow sees it. (Specification: "WorkflowContext".)
+/// The run that a workflow executes: its identity, its steps, its time and its effects. (Specification:
+/// "WorkflowContext".)
 ///
-/// It is cheap to clone, so that a compensation handler can own one:
+/// A clone is cheap. A compensation handler that needs the context owns one:
 ///
 /// ```
 /// # use forge::prelude::*;
@@ -39,15 +40,15 @@ use crate::{manual, random, saga, scope, time};
 /// ```
 #[derive(Debug, Clone)]
 pub struct WorkflowContext {
-    /// The run's unique, time-ordered id.
+    /// The run's id, unique and ordered by time.
     pub run_id: Uuid,
     /// The workflow's registered name.
     pub workflow_name: String,
     /// The workflow's version.
     pub version: u32,
-    /// When the run was started.
+    /// The time when the run was started.
     pub started_at: DateTime<Utc>,
-    /// Who started it.
+    /// The caller that started the run.
     pub auth: AuthContext,
     db: Db,
     http: HttpClient,
@@ -61,55 +62,56 @@ impl WorkflowContext {
             version: info.version,
             started_at: time::from_timestamp(info.started_at),
             auth: serde_json::from_str(&info.auth)?,
-            db: Db::new(),
-            http: HttpClient::new(),
+            db: Db::default(),
+            http: HttpClient::default(),
         })
     }
 
-    /// The current time, the same on every replay: the first execution's answer is journaled.
+    /// Returns the current time. It is journaled, so a replay gets the same time.
     ///
-    /// There is no other clock in the sandbox.
+    /// The sandbox has no other clock.
     pub fn workflow_time(&self) -> DateTime<Utc> {
         time::workflow_time()
     }
 
-    /// How long ago the run was started, by [`workflow_time`](Self::workflow_time).
+    /// Returns the time since the run was started, by [`workflow_time`](Self::workflow_time). Zero if the
+    /// host's clock was set back since.
     pub fn elapsed(&self) -> Duration {
         (self.workflow_time() - self.started_at).to_std().unwrap_or_default()
     }
 
-    /// Waits, durably. See [`forge::sleep`](crate::sleep).
+    /// Waits for `duration` with a durable timer. See [`forge::sleep`](crate::sleep).
     pub async fn sleep(&self, duration: Duration) {
         time::sleep(duration).await;
     }
 
-    /// A random (version 4) UUID, the same on every replay.
+    /// Returns a random (version 4) UUID, the same on every replay.
     pub fn uuid(&self) -> Uuid {
         random::uuid()
     }
 
-    /// A random number, the same on every replay.
+    /// Returns a random number, the same on every replay.
     pub fn random(&self) -> u64 {
         random::u64()
     }
 
-    /// The HTTP client. [`forge::http`](crate::http) has the same as free functions, for helpers
-    /// that are given no context.
+    /// Returns the HTTP client. [`forge::http`](crate::http) has the same methods as free functions, for
+    /// helpers without a context.
     pub fn http(&self) -> &HttpClient {
         &self.http
     }
 
-    /// The tenant's store. See [`Db`].
+    /// Returns the tenant's store. See [`Db`].
     pub fn db(&self) -> &Db {
         &self.db
     }
 
-    /// Makes a step of `f`: its result is recorded, and once it is, `f` is not called again.
+    /// Returns a step that runs `f`. Once the step's result is in the journal, `f` is not called again.
     ///
-    /// `f` may borrow from the workflow's body. Its result goes through JSON into the journal, and
-    /// a replay gets it from there, so `T` must come back from its own JSON as it was.
+    /// `f` may borrow from the workflow's body. The journal keeps its result as JSON, and a replay reads
+    /// it from there: serialising and deserialising a `T` must give an equal value.
     ///
-    /// A name that the run used before gets a number: `charge`, `charge#2`, ...
+    /// If the run already used the name, the step gets a number: `charge`, `charge#2`, ...
     ///
     /// See [`StepRunner`] for timeouts, retries, compensation and optional steps.
     pub fn step<'a, F, Fut, T>(&'a self, name: impl Into<String>, f: F) -> StepRunner<'a, F, T>
@@ -121,49 +123,51 @@ impl WorkflowContext {
         StepRunner::new(name.into(), f)
     }
 
-    /// Whether the step with this name completed, in this execution or in one before a restart.
+    /// Returns `true` if the step with this name completed, in this execution or before a restart.
     pub fn is_step_completed(&self, name: &str) -> bool {
-        manual::is_completed(name)
+        low_level::is_completed(name)
     }
 
-    /// The recorded result of a completed step. None if it has none, or one that is no `T`.
+    /// Returns the recorded result of a completed step. `None` if the step has not completed, or if its
+    /// result does not deserialise as `T`.
     pub fn get_step_result<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        manual::result(name)
+        low_level::result(name)
     }
 
-    /// Marks a step as running. What happens until [`record_step_complete`] or
-    /// [`record_step_failure`] with the same name belongs to it: its HTTP calls, its timers, its
-    /// randomness. Each parallel branch that does this should be a fluent step of its own.
+    /// Marks a step as running. HTTP calls, timers and randomness belong to it until
+    /// [`record_step_complete`] or [`record_step_failure`] is called with the same name. Parallel branches
+    /// that use this API should each run in a fluent step.
     ///
     /// [`record_step_complete`]: Self::record_step_complete
     /// [`record_step_failure`]: Self::record_step_failure
     pub fn record_step_start(&self, name: &str) {
-        manual::start(name);
+        low_level::start(name);
     }
 
-    /// Marks a step as completed with this result.
+    /// Marks a step as completed and records its result.
     pub fn record_step_complete(&self, name: &str, result: serde_json::Value) {
-        manual::complete(name, &result);
+        low_level::complete(name, &result);
     }
 
-    /// Marks a step as failed. The workflow goes on: return an error to fail it.
+    /// Marks a step as failed. The workflow continues; to fail it, return an error.
     pub fn record_step_failure(&self, name: &str, error: impl Display) {
-        manual::fail(name, &error.to_string());
+        low_level::fail(name, &error.to_string());
     }
 
-    /// Runs the compensations of the steps completed so far, the last one first, and forgets them.
+    /// Runs the compensations of the steps that completed so far, in reverse order of completion, and
+    /// unregisters them.
     ///
-    /// A workflow that returns an error need not call this: its compensations run anyway. They are
-    /// carried out to their end also if this future is dropped: whoever calls it next waits for
-    /// them, and the workflow does not end before them.
+    /// When a workflow returns an error, its compensations run without this call. If this future is
+    /// dropped, the compensations continue: the next call waits for them, and so does the end of the
+    /// workflow.
     ///
     /// # Errors
-    /// The failure of the first handler that failed for good: the others have run all the same. A
-    /// failure if this is called inside of a compensation.
+    /// Returns the failure of the first handler that has no attempt left; the other handlers run
+    /// nevertheless. Returns a failure if it is called inside a compensation.
     pub async fn run_compensation(&self) -> Result<()> {
         if scope::is_compensating() {
-            // It would wait for itself.
-            let message = "compensations are under way: a compensation cannot run them";
+            // The compensation would wait for itself.
+            let message = "a compensation cannot call run_compensation: compensations are under way";
             return Err(Error::new(Failure::permanent(message)));
         }
         saga::run_handlers().await.map_err(Error::new)

@@ -1,13 +1,13 @@
-//! Serves `getrandom`, and with it `Uuid::new_v4()` and the `rand` crate, from the run's streams.
+//! The backend of `getrandom`: it serves `Uuid::new_v4()` and the `rand` crate from the run's seed.
 //!
-//! A component has no other randomness: `getrandom` refuses wasm32-unknown-unknown unless it is
-//! compiled with `--cfg getrandom_backend="custom"`, as `forge build` does, and then calls the
-//! function below. Versions 0.3 and 0.4 use the same symbol and the same representation of errors.
+//! `getrandom` compiles for wasm32-unknown-unknown only with `--cfg getrandom_backend="custom"`, which
+//! `forge build` sets, and then calls the function below. Versions 0.3 and 0.4 use the same symbol and
+//! the same representation of errors.
 #![allow(unsafe_code)]
 
 use getrandom::Error;
 
-/// Called by `getrandom` with memory that it wants filled.
+/// Fills `len` bytes at `dest` with random data.
 ///
 /// # Safety
 /// `dest` must be valid for writes of `len` bytes.

@@ -1,4 +1,4 @@
-//! Errors: `anyhow` for what authors write, [`Failure`] for what the journal keeps.
+//! Errors: authors return `anyhow` errors, the journal keeps a [`Failure`].
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use crate::time::Elapsed;
 /// The error of workflows, steps and compensation handlers.
 pub type Error = anyhow::Error;
 
-/// What workflows, steps and compensation handlers return.
+/// The result of workflows, steps and compensation handlers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a step, a call or a workflow failed, in the form that the journal keeps.
+/// The reason why a step, a call or a workflow failed, in the form that the journal keeps.
 ///
-/// The error of a failed step is always a `Failure`, also when its attempt ran just now: a replay
-/// has only what was recorded, and a workflow must see the same error both times. Find it in an
-/// [`Error`] with `downcast_ref`:
+/// The error of a failed step is always a `Failure`, not the error that its code returned: a replay has
+/// only the recorded failure, and the workflow must see the same error in both cases. Use `downcast_ref`
+/// to get the `Failure` of an [`Error`]:
 ///
 /// ```
 /// use forge::prelude::*;
@@ -29,13 +29,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// A short stable word. Forge uses `error`, `timeout`, `cancelled`, `http`, `denied`,
-    /// `panic`, `trap`, `out-of-fuel`, `out-of-memory`, `invalid-input`, `invalid-output` and `limit`; a workflow
-    /// may use words of its own.
+    /// The kind of failure, a short word for programs. Forge uses `error`, `timeout`, `cancelled`,
+    /// `http`, `denied`, `panic`, `trap`, `out-of-fuel`, `out-of-memory`, `invalid-input`,
+    /// `invalid-output` and `limit`; a workflow may use kinds of its own.
     pub kind: String,
-    /// For a person: what happened, and what to do if that is known.
+    /// A message for people: what happened and, if known, what to do.
     pub message: String,
-    /// Whether a [`RetryPolicy`](crate::RetryPolicy) may try again.
+    /// Whether a [`RetryPolicy`](crate::RetryPolicy) may make another attempt.
     pub retryable: bool,
 }
 
@@ -47,12 +47,12 @@ impl Failure {
     pub(crate) const INVALID_INPUT: &'static str = "invalid-input";
     pub(crate) const INVALID_OUTPUT: &'static str = "invalid-output";
 
-    /// A failure that a retry policy may try again.
+    /// Returns a retryable failure.
     pub fn new(kind: impl Into<String>, message: impl fmt::Display) -> Self {
         Failure { kind: kind.into(), message: message.to_string(), retryable: true }
     }
 
-    /// A failure of kind `error` that no retry can help: the card is stolen, the order is gone.
+    /// Returns a failure of kind `error` that is not retried, such as a stolen card.
     ///
     /// ```
     /// use forge::prelude::*;
@@ -69,23 +69,23 @@ impl Failure {
         Failure::new(Failure::ERROR, message).not_retryable()
     }
 
-    /// The same failure, which a retry policy must not try again.
+    /// Returns the same failure, not retryable.
     pub fn not_retryable(self) -> Self {
         Failure { retryable: false, ..self }
     }
 
-    /// Whether time ran out: the step's own timeout, an HTTP call's or [`forge::time::timeout`]'s.
+    /// Returns `true` if a timeout ended: that of a step, of an HTTP call or of [`forge::time::timeout`].
     ///
     /// [`forge::time::timeout`]: crate::time::timeout
     pub fn is_timeout(&self) -> bool {
         self.kind == Failure::TIMEOUT
     }
 
-    /// What the journal keeps of an error: the kind of the first `Failure` in it, if there is one,
-    /// and the whole chain of messages.
-    pub(crate) fn of(error: &Error) -> Self {
+    /// Returns what the journal keeps of an error: the whole chain of messages, and the kind of the first
+    /// `Failure` in the chain.
+    pub(crate) fn from_error(error: &Error) -> Self {
         let message = format!("{error:#}");
-        // `downcast_ref` sees through `.context(..)`; the chain also shows what other errors wrap.
+        // `downcast_ref` finds a failure behind `.context(..)`, the chain one that another error wraps.
         let inner =
             error.downcast_ref::<Failure>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()));
         match inner {
@@ -124,7 +124,7 @@ impl From<Failure> for WireFailure {
     }
 }
 
-/// A type's name as its author knows it: without the paths.
+/// Returns the name of a type without the paths of its modules, also in its generic arguments.
 pub(crate) fn short_type_name<T: ?Sized>() -> String {
     let full = std::any::type_name::<T>();
     let mut short = String::new();
@@ -151,13 +151,13 @@ mod tests {
         let error = Err::<(), _>(Failure::new("declined", "card 4242").not_retryable())
             .context("charging")
             .unwrap_err();
-        let failure = Failure::of(&error);
+        let failure = Failure::from_error(&error);
         assert_eq!(failure, Failure::new("declined", "charging: card 4242").not_retryable());
     }
 
     #[test]
     fn a_plain_error_is_retryable() {
-        assert_eq!(Failure::of(&anyhow::anyhow!("no")), Failure::new("error", "no"));
+        assert_eq!(Failure::from_error(&anyhow::anyhow!("no")), Failure::new("error", "no"));
     }
 
     #[test]

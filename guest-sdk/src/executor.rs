@@ -1,5 +1,5 @@
-//! The executor: polls the workflow until it ends, and asks the host for completions when
-//! everything in it waits.
+//! The executor: polls the workflow's future, and asks the host for the next completion when every
+//! branch of it waits.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,39 +11,39 @@ use crate::host;
 use crate::runtime::{self, Phase};
 use crate::scope::{self, Scope};
 
-/// Runs the workflow's body. None if the host asked to unwind instead; the future is dropped then.
+/// Runs the workflow's body. Returns `None` if the host asked to unwind; the future is dropped then.
 pub(crate) fn run_body<F: Future>(future: F) -> Option<F::Output> {
     runtime::set_phase(Phase::Body);
-    let output = drive(future);
-    // What the body has not waited for is begun again, if the run unwinds. The host has forgotten its calls then.
+    let output = block_on(future);
+    // If the run unwinds, compensations under way begin again: the host has forgotten their calls.
     runtime::set_phase(Phase::Unwinding);
     runtime::forget_rollback();
     runtime::set_phase(Phase::Compensating);
     output
 }
 
-/// Runs compensations. The host does not ask to unwind what unwinds; should `calls.next` answer
-/// nothing all the same, asking again is all that is left to do.
+/// Runs compensations. The host does not ask an unwinding run to unwind again. If `calls.next` returns
+/// nothing nevertheless, it is called again.
 pub(crate) fn run_compensations<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(scope::within(Scope::body(), future));
+    let mut future = pin!(future);
     loop {
-        if let Some(output) = drive(future.as_mut()) {
+        if let Some(output) = block_on(future.as_mut()) {
             return output;
         }
         runtime::set_phase(Phase::Compensating);
     }
 }
 
-/// Polls the whole future whenever anything in it was woken. One flag is enough: `join!` polls
-/// every branch anyway, and `FuturesUnordered` brings wakers of its own.
-fn drive<F: Future>(future: F) -> Option<F::Output> {
+/// Polls the whole future whenever any part of it was woken. One flag is enough: `join!` polls every
+/// branch anyway, and `FuturesUnordered` has wakers of its own.
+fn block_on<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(scope::within(Scope::body(), future));
     let flag = Arc::new(Flag::default());
     let waker = Waker::from(flag.clone());
     let mut cx = Context::from_waker(&waker);
     loop {
         let poll = future.as_mut().poll(&mut cx);
-        // Asked for in the middle of a poll, unwinding wins over whatever else the poll led to.
+        // If unwinding began in the middle of a poll, the result of that poll does not count.
         if runtime::phase() == Phase::Unwinding {
             return None;
         }
@@ -62,7 +62,7 @@ fn drive<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-/// Whether something was woken since the last poll.
+/// Set when any part of the future was woken since the last poll.
 #[derive(Default)]
 struct Flag(AtomicBool);
 

@@ -1,4 +1,4 @@
-//! Making a component of workflows: the two exports of `wit/workflow.wit`.
+//! The exports of a component: `describe` and `run` of `wit/workflow.wit`.
 
 use serde_json::to_string;
 
@@ -6,7 +6,7 @@ use crate::error::{Failure, short_type_name};
 use crate::workflow::{ForgeWorkflow, WorkflowInfo};
 use crate::{WorkflowContext, executor, host, runtime, saga};
 
-/// Makes a component of these workflows. Once per crate, in its root:
+/// Exports workflows from a component. Use it once per crate, in the crate's root:
 ///
 /// ```
 /// use forge::prelude::*;
@@ -27,7 +27,7 @@ use crate::{WorkflowContext, executor, host, runtime, saga};
 /// # fn main() {}
 /// ```
 ///
-/// In a native build it only checks its arguments.
+/// In a native build it checks its arguments and exports nothing.
 #[macro_export]
 macro_rules! export {
     ($($workflow:path),+ $(,)?) => {
@@ -36,7 +36,7 @@ macro_rules! export {
                 &[$(<$workflow as $crate::ForgeWorkflow>::INFO),+];
             assert!(
                 $crate::__private::all_differ(WORKFLOWS),
-                "two of these workflows have the same name and version: give one another #[version]"
+                "two of these workflows have the same name and version: give one of them another #[version]"
             );
 
             #[cfg(target_arch = "wasm32")]
@@ -68,7 +68,7 @@ macro_rules! export {
     };
 }
 
-/// Whether no two have the same name and version.
+/// Returns `true` if no two workflows have the same name and version.
 pub const fn all_differ(workflows: &[WorkflowInfo]) -> bool {
     let mut a = 0;
     while a < workflows.len() {
@@ -84,7 +84,7 @@ pub const fn all_differ(workflows: &[WorkflowInfo]) -> bool {
     true
 }
 
-/// `==`, which a constant cannot call.
+/// Compares two strings, as `==` does, which a `const fn` cannot call.
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() != b.len() {
@@ -100,19 +100,19 @@ const fn same(a: &str, b: &str) -> bool {
     true
 }
 
-/// What of a run is left to its caller: its output, as it is and as JSON, or why there is none.
+/// The outcome of a run: its output, as a value and as JSON, or its failure.
 pub(crate) type Outcome<W> = Result<(<W as ForgeWorkflow>::Output, String), Failure>;
 
-/// Executes a run from its beginning: the body, and the compensations if it fails or unwinds.
+/// Executes a run from its beginning: the body and, if it fails or unwinds, the compensations.
 pub(crate) fn execute<W: ForgeWorkflow>(input: &str) -> Outcome<W> {
     let info = host::run::info();
     runtime::reset(info.seed);
-    let _forget = saga::Forget;
+    let _guard = saga::RollbackGuard;
     let input = read_input(input).map_err(|error| invalid_input::<W>(&error))?;
-    let ctx = WorkflowContext::new(info).map_err(|error| Failure::of(&error).not_retryable())?;
+    let ctx = WorkflowContext::new(info).map_err(|error| Failure::from_error(&error).not_retryable())?;
 
     let outcome: Option<Outcome<W>> = executor::run_body(async {
-        let output = W::run(ctx, input).await.map_err(|error| Failure::of(&error))?;
+        let output = W::run(ctx, input).await.map_err(|error| Failure::from_error(&error))?;
         saga::finish().await;
         let json = to_string(&output).map_err(|error| unwritable_output::<W>(&error))?;
         Ok((output, json))
@@ -125,12 +125,13 @@ pub(crate) fn execute<W: ForgeWorkflow>(input: &str) -> Outcome<W> {
         }
         None => Failure::cancelled(),
     };
-    // The host was told of each handler that failed; there is nothing to add.
+    // The host knows the failure of each handler, and the run's own failure is the result.
     let _ = executor::run_compensations(saga::run_handlers());
     Err(failure)
 }
 
-/// A start without input has the input `{}`, which is no input for a workflow that takes `()`.
+/// Reads the input of a run. A run that is started without an input has the input `{}`, which is read as
+/// `null` for a workflow that takes `()`.
 fn read_input<I: serde::de::DeserializeOwned>(input: &str) -> serde_json::Result<I> {
     serde_json::from_str(input).or_else(|error| match input {
         "{}" => serde_json::from_str("null").map_err(|_| error),
@@ -152,7 +153,7 @@ fn unwritable_output<W: ForgeWorkflow>(error: &serde_json::Error) -> Failure {
     ))
 }
 
-/// What [`export!`](crate::export!) expands to calls these. In a component alone.
+/// The functions that the expansion of [`export!`](crate::export!) calls in a component.
 #[cfg(target_arch = "wasm32")]
 mod component {
     use std::sync::Once;
@@ -173,7 +174,7 @@ mod component {
         workflows.iter().map(describe).collect()
     }
 
-    /// Whether this is the workflow that `run` was called for.
+    /// Returns `true` if `W` is the workflow with this name and version.
     pub fn is<W: ForgeWorkflow>(name: &str, version: u32) -> bool {
         W::INFO.name == name && W::INFO.version == version
     }
@@ -185,25 +186,22 @@ mod component {
         Ok(json)
     }
 
-    /// The `run` export, for a workflow that this component does not have.
+    /// The `run` export for a workflow that the component does not have.
     pub fn unknown(name: &str, version: u32) -> Result<String, bindings::Failure> {
-        let message = format!("this component has no workflow `{name}` version {version}");
-        Err(crate::Failure::permanent(message).into())
+        Err(crate::Failure::permanent(format!("this component has no workflow `{name}` version {version}"))
+            .into())
     }
 
-    /// Sends panics and log lines to the host.
+    /// Sends panic messages and log lines to the host.
     fn initialise() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            // Its text begins with where: "panicked at src/lib.rs:10:5:", and the message after it.
-            std::panic::set_hook(Box::new(|panic| host::run::panicked(&one_line(&panic.to_string()))));
-            // Fails only if the author's crate installed a subscriber of its own.
+            // "panicked at src/lib.rs:10:5:\nmessage" becomes one line.
+            let one_line = |panic: String| panic.replacen(":\n", ": ", 1);
+            std::panic::set_hook(Box::new(move |panic| host::run::panicked(&one_line(panic.to_string()))));
+            // Fails only if the author's crate has installed a subscriber, which is then kept.
             let _ = tracing::subscriber::set_global_default(HostLog::default());
         });
-    }
-
-    fn one_line(panic: &str) -> String {
-        panic.replacen(":\n", ": ", 1)
     }
 }
 

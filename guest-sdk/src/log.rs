@@ -1,7 +1,6 @@
-//! Logging with `tracing`: the prelude has the crate, this module its macros.
+//! Logging with `tracing`. The prelude has the crate, this module has its macros.
 //!
-//! What a workflow logs goes to the host's log, with its run and step. A replayed line is not
-//! written again.
+//! The host's log gets the lines of a workflow with their run and step. A replay writes no line again.
 //!
 //! ```
 //! use forge::prelude::*;
@@ -27,14 +26,14 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use crate::host::run::{self, LogLevel};
 use crate::scope;
 
-/// Sends events to the host. Spans cost nothing and are not shown: the host knows the step.
+/// The subscriber that sends events to the host. Spans are ignored.
 #[derive(Debug, Default)]
 pub(crate) struct HostLog {
     spans: AtomicU64,
 }
 
 impl Subscriber for HostLog {
-    /// The host filters: it knows how the run's log is configured.
+    // The host filters lines by their level.
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -65,7 +64,7 @@ fn level(level: &Level) -> LogLevel {
     }
 }
 
-/// `message key=value key=value`.
+/// A line of the form `message key=value key=value`.
 #[derive(Default)]
 struct Line {
     message: String,

@@ -1,4 +1,4 @@
-//! What a workflow needs: `use forge::prelude::*;`.
+//! The items that most workflows use: `use forge::prelude::*;`.
 
 pub use anyhow::{Context, anyhow, bail, ensure};
 pub use chrono::{DateTime, Utc};
@@ -17,18 +17,17 @@ pub use crate::workflow::{ForgeWorkflow, WorkflowInfo};
 
 /// The `futures` crate, with one change: `select!` is `select_biased!`.
 ///
-/// `futures::select!` shuffles its branches with a generator of the thread that advances with each
-/// use. After a restart completed steps are skipped and their `select!`s with them, so it would
-/// choose otherwise than before. In order of appearance is deterministic.
+/// `futures::select!` polls its branches in an order that a random generator of the thread gives. A replay
+/// skips completed steps and the `select!`s in them, so the generator would give another order.
+/// `select_biased!` polls in order of appearance.
 ///
-/// A crate that also depends on `futures` itself says which one it means:
-/// `use forge::prelude::futures;`.
+/// A crate that also depends on `futures` selects this one with `use forge::prelude::futures;`.
 pub mod futures {
     pub use ::futures::select_biased as select;
     pub use ::futures::*;
 }
 
-/// What of tokio makes sense in a workflow, under the names that people know.
+/// The part of tokio's interface that workflows can use.
 ///
 /// `tokio::time::sleep` is a durable timer here: it survives restarts.
 pub mod tokio {

@@ -1,28 +1,28 @@
-//! Randomness that a replay sees again.
+//! Randomness that is the same on every replay.
 //!
-//! Every scope has a stream of its own, so that a step that a replay skips takes nothing from the
-//! streams of others. A stream is ChaCha20 in its original form (64-bit counter, 64-bit nonce,
-//! 128-bit key): the key is the run's seed, the two halves in little-endian order, the nonce is the
-//! scope, the counter starts at zero. A cipher and not a plain generator, because workflows make
-//! tokens of it: whoever sees some must not be able to compute the others.
+//! Each scope has a stream of its own, so that a step that a replay skips takes nothing from the streams of
+//! others. A stream is the key stream of ChaCha20: its key is the run's seed, twice, its nonce is the scope.
+//! A cipher is used because workflows derive tokens from it: a part of a stream does not reveal the rest.
 //!
-//! **This must never change**, nor how many bytes each function takes: a run that was started
-//! before an update of the SDK and is replayed by a module rebuilt after it would differ.
+//! **Changing the streams, or the number of bytes that a function takes, breaks runs under way**: a run that
+//! was started before the change and is replayed after it would get other numbers.
 
 use std::collections::BTreeMap;
 
+use chacha20::cipher::{KeyIvInit as _, StreamCipher as _};
+use chacha20::{ChaCha20, Key, Nonce};
 use uuid::Uuid;
 
 use crate::{runtime, scope};
 
 /// Fills `dest` from the stream of the current step.
 ///
-/// In a component, `Uuid::new_v4()` and every crate that uses `getrandom` are served by this.
+/// In a component, `Uuid::new_v4()` and all crates that use `getrandom` are served by this function.
 pub fn fill(dest: &mut [u8]) {
     runtime::fill_random(scope::current(), dest);
 }
 
-/// A random number: the next eight bytes of the current step's stream.
+/// Returns a random number: the next eight bytes of the current step's stream.
 ///
 /// ```
 /// # use forge::prelude::*;
@@ -40,7 +40,7 @@ pub fn u64() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// A random (version 4) UUID: the next sixteen bytes of the current step's stream.
+/// Returns a random (version 4) UUID: the next sixteen bytes of the current step's stream.
 pub fn uuid() -> Uuid {
     let mut bytes = [0; 16];
     fill(&mut bytes);
@@ -48,20 +48,30 @@ pub fn uuid() -> Uuid {
 }
 
 /// The streams of a run.
-#[derive(Debug)]
 pub(crate) struct Streams {
-    seed: (u64, u64),
-    by_scope: BTreeMap<u64, Stream>,
+    key: Key,
+    by_scope: BTreeMap<u64, ChaCha20>,
 }
 
 impl Streams {
-    pub(crate) fn new(seed: (u64, u64)) -> Self {
-        Streams { seed, by_scope: BTreeMap::new() }
+    pub(crate) fn new((a, b): (u64, u64)) -> Self {
+        let mut key = Key::default();
+        for (bytes, word) in key.chunks_exact_mut(8).zip([a, b, a, b]) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        Streams { key, by_scope: BTreeMap::new() }
     }
 
     pub(crate) fn fill(&mut self, scope: u64, dest: &mut [u8]) {
-        let stream = self.by_scope.entry(scope).or_insert_with(|| Stream::new(self.seed, scope));
-        stream.fill(dest);
+        let stream = self.by_scope.entry(scope).or_insert_with(|| {
+            let mut nonce = Nonce::default();
+            nonce[..8].copy_from_slice(&scope.to_le_bytes());
+            ChaCha20::new(&self.key, &nonce)
+        });
+        // The cipher adds its stream to the text, here zeros. A stream ends after 256 GiB, which the fuel
+        // of no run suffices for.
+        dest.fill(0);
+        stream.apply_keystream(dest);
     }
 
     pub(crate) fn end(&mut self, scope: u64) {
@@ -69,123 +79,44 @@ impl Streams {
     }
 }
 
-const BLOCK: usize = 64;
-
-#[derive(Debug)]
-struct Stream {
-    /// ChaCha's initial state; its counter is that of the next block.
-    state: [u32; 16],
-    block: [u8; BLOCK],
-    /// How much of `block` is used up.
-    used: usize,
-}
-
-impl Stream {
-    fn new((a, b): (u64, u64), nonce: u64) -> Self {
-        let [a0, a1, b0, b1, n0, n1] =
-            [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32, nonce as u32, (nonce >> 32) as u32];
-        // The constants spell "expand 16-byte k"; a 128-bit key is put in twice.
-        #[rustfmt::skip]
-        let state = [
-            0x6170_7865, 0x3120_646e, 0x7962_2d36, 0x6b20_6574,
-            a0, a1, b0, b1,
-            a0, a1, b0, b1,
-            0, 0, n0, n1,
-        ];
-        Stream { state, block: [0; BLOCK], used: BLOCK }
-    }
-
-    fn fill(&mut self, dest: &mut [u8]) {
-        for byte in dest {
-            if self.used == BLOCK {
-                self.block = chacha20(&self.state);
-                self.used = 0;
-                let (counter, carry) = self.state[12].overflowing_add(1);
-                self.state[12] = counter;
-                self.state[13] = self.state[13].wrapping_add(carry.into());
-            }
-            *byte = self.block[self.used];
-            self.used += 1;
-        }
-    }
-}
-
-/// ChaCha20's block function (RFC 8439, section 2.3).
-fn chacha20(initial: &[u32; 16]) -> [u8; BLOCK] {
-    let mut s = *initial;
-    for _ in 0..10 {
-        for [a, b, c, d] in [[0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15]] {
-            quarter_round(&mut s, a, b, c, d);
-        }
-        for [a, b, c, d] in [[0, 5, 10, 15], [1, 6, 11, 12], [2, 7, 8, 13], [3, 4, 9, 14]] {
-            quarter_round(&mut s, a, b, c, d);
-        }
-    }
-    let mut block = [0; BLOCK];
-    for ((bytes, word), start) in block.chunks_exact_mut(4).zip(s).zip(initial) {
-        bytes.copy_from_slice(&word.wrapping_add(*start).to_le_bytes());
-    }
-    block
-}
-
-fn quarter_round(s: &mut [u32; 16], a: usize, b: usize, c: usize, d: usize) {
-    for (left, right) in [(16, 12), (8, 7)] {
-        s[a] = s[a].wrapping_add(s[b]);
-        s[d] = (s[d] ^ s[a]).rotate_left(left);
-        s[c] = s[c].wrapping_add(s[d]);
-        s[b] = (s[b] ^ s[c]).rotate_left(right);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// RFC 8439, section 2.3.2.
-    #[test]
-    fn the_block_function_is_chacha20() {
-        let mut state =
-            [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
-        for (at, word) in state[4..12].iter_mut().enumerate() {
-            let first = 4 * at as u8;
-            *word = u32::from_le_bytes([first, first + 1, first + 2, first + 3]);
-        }
-        state[13] = 0x0900_0000;
-        state[14] = 0x4a00_0000;
-        let block = chacha20(&state);
-        assert_eq!(block[..8], [0x10, 0xf1, 0xe7, 0xe4, 0xd1, 0x3b, 0x59, 0x15]);
-        assert_eq!(block[60..], [0xa2, 0x50, 0x3c, 0x4e]);
+    fn first<const N: usize>(seed: (u64, u64), scope: u64) -> [u8; N] {
+        let mut bytes = [1; N];
+        Streams::new(seed).fill(scope, &mut bytes);
+        bytes
     }
 
-    /// draft-strombergson-chacha-test-vectors, TC1, 128-bit key, 20 rounds.
+    /// RFC 8439, appendix A.1, test vector 1.
     #[test]
     fn an_all_zero_seed_gives_the_published_key_stream() {
-        let mut stream = Stream::new((0, 0), 0);
-        let mut bytes = [0; 16];
-        stream.fill(&mut bytes);
-        assert_eq!(
-            bytes,
-            [0x89, 0x67, 0x09, 0x52, 0x60, 0x83, 0x64, 0xfd, 0x00, 0xb2, 0xf9, 0x09, 0x36, 0xf0, 0x31, 0xc8]
-        );
+        let published =
+            [0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90, 0x40, 0x5d, 0x6a, 0xe5, 0x53, 0x86, 0xbd, 0x28];
+        assert_eq!(first((0, 0), 0), published);
+    }
+
+    /// The expected bytes are those of another implementation of ChaCha20.
+    #[test]
+    fn seed_and_scope_give_the_stream_that_they_always_gave() {
+        let expected =
+            [0x95, 0x1c, 0x4a, 0x30, 0x9c, 0x1b, 0x59, 0x29, 0xc2, 0x96, 0x24, 0xe2, 0xe6, 0xf3, 0xed, 0xcf];
+        assert_eq!(first((0x0102_0304_0506_0708, 0x1112_1314_1516_1718), 0x2122_2324_2526_2728), expected);
     }
 
     #[test]
     fn a_stream_does_not_depend_on_how_it_is_read() {
-        let (mut whole, mut pieces) = ([0; 200], [0; 200]);
-        Stream::new((1, 2), 3).fill(&mut whole);
-        let mut stream = Stream::new((1, 2), 3);
+        let whole: [u8; 200] = first((1, 2), 3);
+        let (mut pieces, mut streams) = ([0; 200], Streams::new((1, 2)));
         for piece in pieces.chunks_mut(7) {
-            stream.fill(piece);
+            streams.fill(3, piece);
         }
         assert_eq!(whole, pieces);
     }
 
     #[test]
     fn scopes_have_different_streams() {
-        let mut streams = Streams::new((1, 2));
-        let (mut a, mut b) = ([0; 16], [0; 16]);
-        streams.fill(0, &mut a);
-        streams.fill(1, &mut b);
-        assert_ne!(a, b);
+        assert_ne!(first::<16>((1, 2), 0), first((1, 2), 1));
     }
 }

@@ -1,14 +1,14 @@
-//! When a failed step is tried again.
+//! The retry policy of steps.
 
 use std::time::Duration;
 
 use crate::host::step;
 use crate::time::millis;
 
-/// When and how often a failed attempt of a step is tried again. The wait doubles each time.
+/// The number of attempts of a step and the waits between them. The wait doubles each time.
 ///
-/// Only failures that are [`retryable`](crate::Failure::retryable) are tried again. The waits are
-/// durable: a restart in the middle does not begin them anew.
+/// Only failures that are [`retryable`](crate::Failure::retryable) are retried. The waits are durable: a
+/// restart does not begin a wait again.
 ///
 /// ```
 /// use forge::prelude::*;
@@ -25,8 +25,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// This many attempts in all, the first included, with a wait of one second before the second,
-    /// and of no more than a minute before any. Zero is taken as one.
+    /// Returns a policy of this many attempts, including the first; zero counts as one. The wait before the
+    /// second attempt is one second, and no wait is longer than one minute.
     pub fn attempts(max_attempts: u32) -> Self {
         RetryPolicy {
             max_attempts: max_attempts.max(1),
@@ -35,12 +35,12 @@ impl RetryPolicy {
         }
     }
 
-    /// The wait before the second attempt.
+    /// Sets the wait before the second attempt.
     pub fn backoff(self, backoff: Duration) -> Self {
         RetryPolicy { backoff, ..self }
     }
 
-    /// The longest wait.
+    /// Sets the longest wait.
     pub fn max_backoff(self, max_backoff: Duration) -> Self {
         RetryPolicy { max_backoff, ..self }
     }

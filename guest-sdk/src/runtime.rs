@@ -1,8 +1,7 @@
-//! What one run knows while it executes: which phase it is in, which calls are under way, which
-//! compensations are registered.
+//! The state of the run that executes: its phase, the calls under way, the registered compensations.
 //!
-//! There is one per thread, because a component is one thread and one run; natively it lets every
-//! test have its own. No borrow is held while code of the author can run.
+//! The state is a thread-local variable: a component has one thread and executes one run, and in a native
+//! build each test has a thread. The variable is never borrowed while code of the author runs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,32 +13,32 @@ use crate::host::Flow;
 use crate::random::Streams;
 use crate::saga::{Handler, Rollback};
 
-/// Where the run stands.
+/// The phase of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The workflow's future runs.
+    /// The workflow's future is polled.
     Body,
-    /// The host asked for the compensations: the workflow's future must not go on, and is being
-    /// dropped. Nothing that it holds talks to the host any more.
+    /// The host asked for the compensations. The workflow's future is not polled again but dropped, and its
+    /// destructors call no function of the host.
     Unwinding,
-    /// The workflow's future is gone; handlers run.
+    /// The workflow's future is dropped, and compensations run.
     Compensating,
 }
 
-/// A call that was submitted and that somebody waits for.
-enum Waiting {
-    /// Not answered, with the waker of whoever polled last.
+/// A call that a future waits for.
+enum CallState {
+    /// Not completed. Has the waker of the last poll.
     Pending(Option<Waker>),
-    /// Answered by `calls.next`.
+    /// Delivered by `calls.next`.
     Delivered,
 }
 
 struct Runtime {
     phase: Phase,
-    calls: BTreeMap<u64, Waiting>,
-    /// By order of completion.
+    calls: BTreeMap<u64, CallState>,
+    /// The compensations, by the order in which their steps completed.
     handlers: BTreeMap<u64, Rc<Handler>>,
-    /// The compensations under way.
+    /// The rollback under way.
     rollback: Option<Rollback>,
     streams: Streams,
 }
@@ -64,7 +63,7 @@ fn with<R>(f: impl FnOnce(&mut Runtime) -> R) -> R {
     RUNTIME.with_borrow_mut(f)
 }
 
-/// Starts from nothing, for a run with this seed.
+/// Resets the state for a run with this seed.
 pub(crate) fn reset(seed: (u64, u64)) {
     let old = with(|runtime| std::mem::replace(runtime, Runtime::new(seed)));
     drop(old);
@@ -78,35 +77,34 @@ pub(crate) fn set_phase(phase: Phase) {
     with(|runtime| runtime.phase = phase);
 }
 
-/// Obeys the host: after [`Flow::Unwind`] this never returns, and the executor drops the workflow.
-pub(crate) async fn obey(flow: Flow) {
+/// Applies an answer of the host: [`Flow::Unwind`] begins the unwinding.
+pub(crate) fn apply(flow: Flow) {
     if flow == Flow::Unwind {
         set_phase(Phase::Unwinding);
     }
-    checkpoint().await;
 }
 
-/// Stands before everything that submits something new: a branch of a `join!` that is polled after
-/// the one that was told to unwind must not get any further.
-pub(crate) async fn checkpoint() {
+/// Waits for ever if the run unwinds; the executor then drops the workflow. Called before each submission,
+/// because other branches of a `join!` are polled after the branch in which the unwinding began.
+pub(crate) async fn stop_if_unwinding() {
     if phase() == Phase::Unwinding {
         future::pending().await
     }
 }
 
-/// Notes a call that somebody will wait for.
+/// Adds a call that was just submitted.
 pub(crate) fn submitted(call: u64) {
-    with(|runtime| runtime.calls.insert(call, Waiting::Pending(None)));
+    with(|runtime| runtime.calls.insert(call, CallState::Pending(None)));
 }
 
-/// Whether the call was delivered; if not, `waker` is woken when it is.
+/// Returns `true` if the call was delivered. Otherwise `waker` is woken when it is.
 pub(crate) fn poll_call(call: u64, waker: &Waker) -> bool {
     with(|runtime| match runtime.calls.get_mut(&call) {
-        Some(Waiting::Delivered) => {
+        Some(CallState::Delivered) => {
             runtime.calls.remove(&call);
             true
         }
-        Some(Waiting::Pending(known)) => {
+        Some(CallState::Pending(known)) => {
             match known {
                 Some(known) => known.clone_from(waker),
                 None => *known = Some(waker.clone()),
@@ -117,71 +115,70 @@ pub(crate) fn poll_call(call: u64, waker: &Waker) -> bool {
     })
 }
 
-/// Forgets a call. True if it had not been delivered.
+/// Removes a call. Returns `true` if it had not been delivered.
 pub(crate) fn forget_call(call: u64) -> bool {
-    with(|runtime| matches!(runtime.calls.remove(&call), Some(Waiting::Pending(_))))
+    with(|runtime| matches!(runtime.calls.remove(&call), Some(CallState::Pending(_))))
 }
 
-/// Marks a call as answered and wakes who waits for it. Calls that nobody waits for are ignored:
-/// the host may have decided to deliver one before it heard of its cancellation.
+/// Marks a call as delivered and wakes its future. A call without a future is ignored: the host may have
+/// chosen to deliver it before the guest cancelled it.
 pub(crate) fn deliver(call: u64) {
-    let waker = with(|runtime| {
-        let waiting = runtime.calls.get_mut(&call)?;
-        match std::mem::replace(waiting, Waiting::Delivered) {
-            Waiting::Pending(waker) => waker,
-            Waiting::Delivered => None,
-        }
-    });
+    let waker =
+        with(|runtime| match std::mem::replace(runtime.calls.get_mut(&call)?, CallState::Delivered) {
+            CallState::Pending(waker) => waker,
+            CallState::Delivered => None,
+        });
     if let Some(waker) = waker {
         waker.wake();
     }
 }
 
-/// Registers a compensation under the order in which its step completed.
+/// Registers the compensation of a step. `order` is the step's place among the run's completions.
 pub(crate) fn register(order: u64, handler: Handler) {
     with(|runtime| runtime.handlers.insert(order, Rc::new(handler)));
 }
 
-/// The registered compensation whose step completed last. It stays registered until
-/// [`unregister`], so that an unwinding that interrupts it finds it again.
+/// Returns the registered compensation whose step completed last. It remains registered until
+/// [`unregister`], so that it begins again if an unwinding interrupts it.
 pub(crate) fn last_handler() -> Option<(u64, Rc<Handler>)> {
     with(|runtime| runtime.handlers.last_key_value().map(|(order, handler)| (*order, handler.clone())))
 }
 
+/// Removes the compensation with this order.
 pub(crate) fn unregister(order: u64) {
     let handler = with(|runtime| runtime.handlers.remove(&order));
     drop(handler);
 }
 
-/// The compensations under way. They belong to the run and not to whoever waits for them: that may be
-/// dropped, by a timeout for example, and a compensation is carried out to its end.
+/// Returns the rollback under way, or begins one. The run owns it, because the futures that wait for it may
+/// be dropped, for example by a timeout, and compensations run to their end.
 pub(crate) fn rollback(begin: impl FnOnce() -> Rollback) -> Rollback {
     with(|runtime| runtime.rollback.get_or_insert_with(begin).clone())
 }
 
-/// The compensations under way, if there are any.
+/// Returns the rollback under way, if there is one.
 pub(crate) fn rollback_under_way() -> Option<Rollback> {
     with(|runtime| runtime.rollback.clone())
 }
 
-/// Forgets the compensations that were under way, if they have ended.
+/// Removes the rollback if it has ended.
 pub(crate) fn rollback_ended() {
     let ended = with(|runtime| runtime.rollback.take_if(|rollback| rollback.peek().is_some()));
     drop(ended);
 }
 
-/// Forgets the compensations under way: the run unwinds, and begins them again.
+/// Removes the rollback, which begins again after the run has unwound.
 pub(crate) fn forget_rollback() {
     let forgotten = with(|runtime| runtime.rollback.take());
     drop(forgotten);
 }
 
-/// Fills `dest` from the stream of `scope`.
+/// Fills `dest` from the random stream of `scope`.
 pub(crate) fn fill_random(scope: u64, dest: &mut [u8]) {
     with(|runtime| runtime.streams.fill(scope, dest));
 }
 
-/// Forgets the stream of a scope that ended.
+/// Removes the random stream of a scope that ended.
 pub(crate) fn end_stream(scope: u64) {
     with(|runtime| runtime.streams.end(scope));
 }

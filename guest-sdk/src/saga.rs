@@ -1,4 +1,4 @@
-//! Compensation: registered when a step completes, run from the last completed step to the first.
+//! Compensations: registered when a step completes, run in reverse order of completion.
 
 use std::future::Future;
 
@@ -12,11 +12,12 @@ use crate::host::compensate;
 use crate::host::step::{Entry, Verdict};
 use crate::runtime::{self, Phase};
 
-/// What the author gave to `.compensate(..)`, ready to take the step's result as JSON.
+/// The closure that the author passed to `.compensate(..)`, behind a function that takes the step's result
+/// as JSON.
 pub(crate) type Compensation = Box<dyn Fn(&str) -> Result<LocalBoxFuture<'static, Result<()>>>>;
 
-/// Erases the types of a handler. The result is deserialised afresh for each attempt: a handler
-/// may consume it, and after a restart there is nothing but its JSON.
+/// Erases the types of a handler. Each attempt deserialises the result again, because the handler takes it
+/// by value.
 pub(crate) fn erase<T, C, Fut, O>(step: &str, handler: C) -> Compensation
 where
     T: DeserializeOwned,
@@ -31,12 +32,12 @@ where
     })
 }
 
-/// Turns the recorded result of a step back into what its code returned.
+/// Deserialises the recorded result of a step.
 pub(crate) fn decode<T: DeserializeOwned>(step: &str, json: &str) -> Result<T, Failure> {
     serde_json::from_str(json).map_err(|error| {
         Failure::invalid_output(format!(
-            "the recorded result of step `{step}` is no `{}`: {error}; a change of a step's result type \
-             needs a new version of the workflow",
+            "the recorded result of step `{step}` is not a `{}`: {error}; if the type of a step's result \
+             changes, raise the workflow's #[version]",
             short_type_name::<T>(),
         ))
     })
@@ -44,15 +45,15 @@ pub(crate) fn decode<T: DeserializeOwned>(step: &str, json: &str) -> Result<T, F
 
 /// A registered compensation.
 pub(crate) struct Handler {
-    /// The completed step.
+    /// The id of the completed step.
     pub(crate) step: u64,
-    /// Its result.
+    /// The step's result as JSON.
     pub(crate) result: String,
     pub(crate) compensation: Compensation,
 }
 
 impl Handler {
-    /// Runs it until it succeeds or fails for good.
+    /// Runs the compensation until it succeeds or no attempt is left.
     async fn run(&self) -> Result<(), Failure> {
         let mut entry = compensate::begin(self.step);
         loop {
@@ -71,7 +72,7 @@ impl Handler {
         }
     }
 
-    /// Runs one attempt. None if it succeeded, and the host's verdict if not.
+    /// Runs one attempt. Returns `None` if it succeeded, otherwise the host's verdict.
     async fn attempt(&self, scope: u64) -> Option<Verdict> {
         let attempt = Attempt::new(Kind::Compensation, scope);
         let outcome = attempt.run(async { (self.compensation)(&self.result)?.await }).await;
@@ -81,46 +82,46 @@ impl Handler {
                 compensate::complete(scope);
                 None
             }
-            Err(error) => Some(compensate::fail(scope, &Failure::of(&error).into())),
+            Err(error) => Some(compensate::fail(scope, &Failure::from_error(&error).into())),
         }
     }
 }
 
-/// Compensations under way, for all who wait for them.
+/// The compensations under way, as a future that several callers can await.
 pub(crate) type Rollback = Shared<LocalBoxFuture<'static, Result<(), Failure>>>;
 
-/// Runs all registered compensations, or waits for those under way.
+/// Runs all registered compensations, or waits for the rollback under way.
 pub(crate) async fn run_handlers() -> Result<(), Failure> {
     let outcome = runtime::rollback(|| run_all().boxed_local().shared()).await;
     runtime::rollback_ended();
     outcome
 }
 
-/// Waits for the compensations under way, which nobody may wait for any more: a workflow does not end before them.
+/// Waits for the rollback under way, if there is one: a workflow does not end before it.
 pub(crate) async fn finish() {
     if let Some(rollback) = runtime::rollback_under_way() {
-        // Whoever began them has been told, or did not want to know.
+        // `run_compensation` returned the outcome, unless its future was dropped.
         let _ = rollback.await;
     }
 }
 
-/// Forgets the compensations under way when the run ends, however it does: what they hold must be gone before the
-/// thread's variables are.
-pub(crate) struct Forget;
+/// Drops the rollback under way when the run ends, also after a panic: its destructors use thread-local
+/// variables, which must still exist.
+pub(crate) struct RollbackGuard;
 
-impl Drop for Forget {
+impl Drop for RollbackGuard {
     fn drop(&mut self) {
         runtime::set_phase(Phase::Unwinding);
         runtime::forget_rollback();
     }
 }
 
-/// Runs all registered compensations, the last completed step's first. One that fails does not
-/// stop the others; the first failure is the result.
+/// Runs all registered compensations in reverse order of completion. If one fails, the others run
+/// nevertheless; the first failure is the result.
 async fn run_all() -> Result<(), Failure> {
     let mut outcome = Ok(());
     while let Some((order, handler)) = runtime::last_handler() {
-        runtime::checkpoint().await;
+        runtime::stop_if_unwinding().await;
         let result = handler.run().await;
         runtime::unregister(order);
         outcome = outcome.and(result);

@@ -1,9 +1,8 @@
-//! Which step a call belongs to.
+//! The current scope: the step that a call belongs to.
 //!
-//! A call is identified by its scope and its index in that scope, so whatever runs inside a step
-//! must say so, also a helper three functions down that knows nothing of the context. The current
-//! scope is therefore a variable of the thread, set around *every* poll of a step's future: in a
-//! `join!` two steps take turns within one poll of the workflow, and each must find its own.
+//! A call is identified by its scope and its index in that scope. Helpers without a context must find the
+//! scope, too, so the current scope is a thread-local variable. It is set around each poll of a step's
+//! future, because one poll of a `join!` polls several steps.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -17,16 +16,16 @@ const BODY: u64 = 0;
 #[derive(Debug)]
 pub(crate) struct Scope {
     base: u64,
-    /// It is a compensation's, or lies in one.
+    /// The scope is that of a compensation, or lies in one.
     compensating: bool,
-    /// Steps begun with `record_step_start` and not ended yet, innermost last. Calls belong to the
-    /// innermost.
-    manual: RefCell<Vec<(String, u64)>>,
+    /// The names and scopes of steps that `record_step_start` began and that have not ended, innermost
+    /// last. Calls belong to the innermost.
+    low_level: RefCell<Vec<(String, u64)>>,
 }
 
 impl Scope {
     pub(crate) fn new(base: u64, compensating: bool) -> Rc<Self> {
-        Rc::new(Scope { base, compensating, manual: RefCell::default() })
+        Rc::new(Scope { base, compensating, low_level: RefCell::default() })
     }
 
     pub(crate) fn body() -> Rc<Self> {
@@ -34,7 +33,7 @@ impl Scope {
     }
 
     fn id(&self) -> u64 {
-        self.manual.borrow().last().map_or(self.base, |(_, id)| *id)
+        self.low_level.borrow().last().map_or(self.base, |(_, id)| *id)
     }
 }
 
@@ -42,27 +41,28 @@ thread_local! {
     static CURRENT: RefCell<Rc<Scope>> = RefCell::new(Scope::body());
 }
 
-/// The id of the current scope.
+/// Returns the id of the current scope.
 pub(crate) fn current() -> u64 {
     CURRENT.with_borrow(|scope| scope.id())
 }
 
-/// Whether the current scope is a compensation's, or lies in one: what happens there undoes something, and is not undone.
+/// Returns `true` if the current scope is that of a compensation, or lies in one. Steps in a compensation
+/// are not compensated.
 pub(crate) fn is_compensating() -> bool {
     CURRENT.with_borrow(|scope| scope.compensating)
 }
 
-/// Makes `id` the current scope until the step `name` is ended.
-pub(crate) fn push_manual(name: &str, id: u64) {
-    CURRENT.with_borrow(|scope| scope.manual.borrow_mut().push((name.to_owned(), id)));
+/// Makes `id` the current scope until the step `name` ends.
+pub(crate) fn push_low_level(name: &str, id: u64) {
+    CURRENT.with_borrow(|scope| scope.low_level.borrow_mut().push((name.to_owned(), id)));
 }
 
-/// Takes the innermost step of this name off the current scope.
-pub(crate) fn pop_manual(name: &str) -> Option<u64> {
+/// Ends the innermost step of this name and returns its scope.
+pub(crate) fn pop_low_level(name: &str) -> Option<u64> {
     CURRENT.with_borrow(|scope| {
-        let mut manual = scope.manual.borrow_mut();
-        let at = manual.iter().rposition(|(known, _)| known == name)?;
-        Some(manual.remove(at).1)
+        let mut steps = scope.low_level.borrow_mut();
+        let at = steps.iter().rposition(|(known, _)| known == name)?;
+        Some(steps.remove(at).1)
     })
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn within<F: Future>(scope: Rc<Scope>, future: F) -> F::Output 
     .await
 }
 
-/// Restores the scope that was current before, also when a poll panics.
+/// Restores the previous scope when it is dropped, also after a panic.
 struct Entered {
     before: Rc<Scope>,
 }

@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use crate::attempt::{Attempt, Kind};
 use crate::call::Call;
 use crate::error::{Error, Failure, Result, short_type_name};
-use crate::host::step::{self, Completed, Entry, Options, Verdict};
+use crate::host::step::{self, Completed, Entry, Options, Receipt, Verdict};
 use crate::retry::RetryPolicy;
 use crate::saga::{self, Compensation, Handler};
 use crate::time::{millis, race};
-use crate::{host, runtime, scope};
+use crate::{runtime, scope, time};
 
-/// A step being described. Made by [`WorkflowContext::step`]; nothing happens until [`run`].
+/// A builder of a step, returned by [`WorkflowContext::step`]. [`run`] runs the step.
 ///
 /// ```
 /// use forge::prelude::*;
@@ -56,21 +56,21 @@ pub struct StepRunner<'a, F, T, M = Required> {
     timeout: Option<Duration>,
     retry: Option<RetryPolicy>,
     compensation: Option<Compensation>,
-    /// The lifetime is the context's, so that a step cannot outlive its workflow.
+    /// The lifetime is that of the context: a step cannot outlive its workflow.
     types: PhantomData<(&'a (), T, M)>,
 }
 
-/// A step whose failure is an error. The default; see [`StepRunner::optional`].
+/// The mode of a step whose failure is an error. The default; see [`StepRunner::optional`].
 #[derive(Debug)]
 pub enum Required {}
 
-/// A step whose failure is `None`. See [`StepRunner::optional`].
+/// The mode of a step whose failure gives `None`. See [`StepRunner::optional`].
 #[derive(Debug)]
 pub enum Optional {}
 
-/// What a step's outcome is to the workflow: [`Required`] or [`Optional`].
+/// The meaning of a step's failure for the workflow: [`Required`] or [`Optional`].
 pub trait Mode: sealed::Sealed {
-    /// What `run` results in for a step that results in `T`.
+    /// The output of `run` for a step whose result is a `T`.
     type Output<T>;
     #[doc(hidden)]
     const OPTIONAL: bool;
@@ -114,15 +114,14 @@ impl<'a, F, T> StepRunner<'a, F, T> {
         }
     }
 
-    /// Lets the step fail without failing the workflow: `run` results in `Ok(None)` then. The
-    /// failure is recorded all the same.
+    /// Makes `run` return `Ok(None)` if the step fails. The failure is recorded.
     ///
     /// ```
     /// # use forge::prelude::*;
     /// #[forge::workflow]
     /// async fn greet(ctx: &WorkflowContext, _input: ()) -> Result<String> {
     ///     let name = ctx
-    ///         .step("look up the name", || async { Err::<String, _>(anyhow!("nobody knows")) })
+    ///         .step("look up the name", || async { Err::<String, _>(anyhow!("not found")) })
     ///         .optional()
     ///         .run()
     ///         .await?;
@@ -149,18 +148,18 @@ where
     T: Serialize + DeserializeOwned,
     M: Mode,
 {
-    /// Gives each attempt this long. One that takes longer is dropped, which aborts its HTTP
+    /// Sets the timeout of each attempt. An attempt that takes longer is dropped, which aborts its HTTP
     /// calls, and fails with kind `timeout`, which is retryable.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Says how to undo the step. If the run fails, times out, crashes or is cancelled after the
-    /// step completed, the handler runs with the step's result, after those of later steps.
+    /// Sets the compensation handler. If the run fails, times out, crashes or is cancelled after the step
+    /// completed, the handler runs with the step's result, after the handlers of later steps.
     ///
-    /// The handler may run days later, after restarts, and more than once: it owns what it needs,
-    /// and what it does should be idempotent. A handler that fails is tried again by the host.
+    /// The handler may run days later, after restarts, and more than once, so it must own its data and
+    /// should be idempotent. The host retries a handler that fails.
     pub fn compensate<C, CFut, O>(mut self, handler: C) -> Self
     where
         C: Fn(T) -> CFut + 'static,
@@ -170,7 +169,7 @@ where
         self
     }
 
-    /// Tries a failed attempt again. The closure must be `Clone`, as closures are that only borrow.
+    /// Sets the retry policy. The step's closure must be `Clone`; a closure that only borrows is.
     pub fn retry(mut self, policy: RetryPolicy) -> Self
     where
         F: Clone,
@@ -180,12 +179,12 @@ where
         self
     }
 
-    /// Runs the step, or takes its outcome from the journal.
+    /// Runs the step, or returns its outcome from the journal.
     ///
     /// # Errors
-    /// The step's failure, as a [`Failure`], once no attempt is left.
+    /// Returns the step's [`Failure`] once no attempt is left.
     pub async fn run(mut self) -> Result<M::Output<T>> {
-        runtime::checkpoint().await;
+        runtime::stop_if_unwinding().await;
         let mut entry = step::begin(scope::current(), &self.name, self.options());
         loop {
             let call = match entry {
@@ -212,15 +211,14 @@ where
         }
     }
 
-    /// Takes a result that was recorded before.
+    /// Returns a result from the journal.
     async fn recorded(&mut self, completed: Completed) -> Result<T, Failure> {
         let value = saga::decode(&self.name, &completed.result);
-        self.register(completed.step, completed.order, completed.result);
-        runtime::obey(completed.flow).await;
+        self.complete(completed).await;
         value
     }
 
-    /// Runs one attempt and tells the host how it ended.
+    /// Runs one attempt and reports its outcome to the host.
     async fn attempt(&mut self, scope: u64) -> Result<T, Verdict> {
         let attempt = Attempt::new(Kind::Step, scope);
         let outcome = self.execute(&attempt, scope).await;
@@ -229,22 +227,19 @@ where
             Ok(done) => done,
             Err(failure) => return Err(step::fail(scope, &failure.into())),
         };
-        let receipt = step::complete(scope, &json);
-        self.register(receipt.step, receipt.order, json);
-        runtime::obey(receipt.flow).await;
+        let Receipt { step, order, flow } = step::complete(scope, &json);
+        self.complete(Completed { step, result: json, order, flow }).await;
         Ok(value)
     }
 
-    /// Calls the author's code. When this returns, its future is gone and so are its calls: they
-    /// must not outlive the attempt in the journal.
+    /// Runs the author's code. On return its future is dropped and its calls are cancelled, so that they
+    /// do not outlive the attempt in the journal.
     async fn execute(&mut self, attempt: &Attempt, scope: u64) -> Result<(T, String), Failure> {
         let code = self.code.take()?;
-        let deadline = self.timeout.map(|timeout| move || host::time::deadline(scope, millis(timeout)));
+        let deadline = self.timeout.map(|timeout| move || time::deadline(scope, timeout));
         let outcome = race(attempt.run(async { code().await }), deadline).await;
-        let value = match outcome {
-            Some(outcome) => outcome.map_err(|error| Failure::of(&error))?,
-            None => return Err(self.timed_out()),
-        };
+        let value = outcome.unwrap_or_else(|| Err(self.timed_out().into()));
+        let value = value.map_err(|error| Failure::from_error(&error))?;
         let json = serde_json::to_string(&value).map_err(|error| {
             Failure::invalid_output(format!(
                 "the result of step `{}`, a `{}`, cannot be written as JSON: {error}",
@@ -255,11 +250,14 @@ where
         Ok((value, json))
     }
 
-    fn register(&mut self, step: u64, order: u64, result: String) {
+    /// Registers the compensation of the completed step. Does not return if the run unwinds.
+    async fn complete(&mut self, Completed { step, result, order, flow }: Completed) {
         let compensation = self.compensation.take().filter(|_| !scope::is_compensating());
         if let Some(compensation) = compensation {
             runtime::register(order, Handler { step, result, compensation });
         }
+        runtime::apply(flow);
+        runtime::stop_if_unwinding().await;
     }
 
     fn timed_out(&self) -> Failure {
@@ -268,7 +266,7 @@ where
     }
 }
 
-/// `.await` without `.run()`.
+/// Makes `.await` the same as `.run().await`.
 impl<'a, F, Fut, T, M> IntoFuture for StepRunner<'a, F, T, M>
 where
     F: FnOnce() -> Fut + 'a,
@@ -284,10 +282,10 @@ where
     }
 }
 
-/// The step's closure: one call's worth, or as many as its retry policy wants.
+/// The step's closure, which can be called once, or many times if the step has a retry policy.
 struct Code<F> {
     once: Option<F>,
-    /// `Clone::clone`, known only to `.retry(..)`, which asks for it.
+    /// `F::clone`. Set by `.retry(..)`, where `F` is known to be `Clone`.
     again: Option<fn(&F) -> F>,
 }
 

@@ -1,4 +1,4 @@
-//! Time as the journal has it.
+//! Journaled time and durable timers.
 
 use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
@@ -8,30 +8,31 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::call::Call;
-use crate::{host, runtime, scope};
+use crate::call::{self, Call};
+#[cfg(target_arch = "wasm32")]
+use crate::host::bindings::forge::workflow::time as host;
+use crate::{runtime, scope};
 
-/// The current time, the same on every replay. See [`WorkflowContext::workflow_time`].
+/// Returns the current time, the same on every replay. See [`WorkflowContext::workflow_time`].
 ///
 /// [`WorkflowContext::workflow_time`]: crate::WorkflowContext::workflow_time
 pub fn workflow_time() -> DateTime<Utc> {
-    from_timestamp(host::time::workflow_time(scope::current()))
+    from_timestamp(host::workflow_time(scope::current()))
 }
 
-/// Waits, durably: the timer ends `duration` after it was first started, whatever restarts lie
-/// between, and a run that waits long costs no memory.
+/// Waits for `duration` with a durable timer, which ends `duration` after it was first started, regardless
+/// of restarts. A run that waits for long does not stay in memory.
 ///
-/// The prelude also has it as `tokio::time::sleep`, where most people look for it.
+/// The prelude has the same function as `tokio::time::sleep`.
 pub async fn sleep(duration: Duration) {
-    runtime::checkpoint().await;
-    Call::new(host::time::sleep(scope::current(), millis(duration))).await;
+    call::perform(|scope| host::sleep(scope, millis(duration))).await;
 }
 
-/// Waits for `future`, but no longer than `duration`; a future that is late is dropped, which
-/// cancels what it waits for.
+/// Waits for `future`, at most for `duration`. A future that takes longer is dropped, which cancels the
+/// calls that it waits for.
 ///
 /// # Errors
-/// [`Elapsed`] if time ran out.
+/// Returns [`Elapsed`] if `duration` ended first.
 ///
 /// ```
 /// use forge::prelude::*;
@@ -45,12 +46,17 @@ pub async fn sleep(duration: Duration) {
 /// # assert_eq!((run.output(), run.elapsed), (&false, Duration::from_secs(5)));
 /// ```
 pub async fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
-    let timer = || host::time::sleep(scope::current(), millis(duration));
+    let timer = || host::sleep(scope::current(), millis(duration));
     race(future.into_future(), Some(timer)).await.ok_or(Elapsed(duration))
 }
 
-/// Runs `future` against a timer; None if the timer ended first. The timer is submitted only if
-/// the first poll does not end the future already, so that pure code pays nothing for it.
+/// Submits the timer that ends an attempt of a step, and returns its call.
+pub(crate) fn deadline(scope: u64, timeout: Duration) -> u64 {
+    host::deadline(scope, millis(timeout))
+}
+
+/// Runs `future` against a timer. Returns `None` if the timer ended first. The timer is submitted after
+/// the first poll, so that a future without waits needs no timer.
 pub(crate) async fn race<F: Future>(future: F, timer: Option<impl FnOnce() -> u64>) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut unsubmitted = timer;
@@ -73,7 +79,7 @@ pub(crate) async fn race<F: Future>(future: F, timer: Option<impl FnOnce() -> u6
     .await
 }
 
-/// The error of [`timeout`]: time ran out.
+/// The error of [`timeout`]: the time ended before the future did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed(Duration);
 
@@ -85,16 +91,32 @@ impl fmt::Display for Elapsed {
 
 impl std::error::Error for Elapsed {}
 
-/// Milliseconds, rounded up: a wait may be longer than asked, never shorter.
+/// Converts to milliseconds, rounded up: a wait is never shorter than asked for.
 pub(crate) fn millis(duration: Duration) -> u64 {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
-/// A timestamp of the host. Out of chrono's range (a quarter of a million years) it is the epoch,
-/// which beats a trap.
+/// Converts a timestamp of the host. A time after chrono's last, some 260,000 years from now, becomes that.
 pub(crate) fn from_timestamp(millis: u64) -> DateTime<Utc> {
-    i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    let time = i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis);
+    time.unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// The host's interface `time`, in tests.
+#[cfg(not(target_arch = "wasm32"))]
+mod host {
+    use crate::testing::host::with;
+
+    pub(super) fn workflow_time(_scope: u64) -> u64 {
+        with(|host| host.now())
+    }
+
+    pub(super) fn sleep(_scope: u64, duration: u64) -> u64 {
+        with(|host| host.submit(duration, ()))
+    }
+
+    pub(super) use sleep as deadline;
 }
 
 #[cfg(test)]

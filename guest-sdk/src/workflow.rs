@@ -1,4 +1,4 @@
-//! What `#[forge::workflow]` implements.
+//! The trait that `#[forge::workflow]` implements.
 
 use std::time::Duration;
 
@@ -8,42 +8,42 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result, WorkflowContext};
 
-/// What is known of a workflow before any run of it. (Specification: "WorkflowInfo".)
+/// The description of a workflow. (Specification: "WorkflowInfo".)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkflowInfo {
-    /// The name under which it is started.
+    /// The name under which the workflow is started.
     pub name: &'static str,
-    /// Its version, at least 1.
+    /// The version, at least 1.
     pub version: u32,
-    /// How long a run may take, in wall-clock time.
+    /// The longest duration of a run, in wall-clock time.
     pub timeout: Duration,
-    /// New runs do not take a deprecated version unless they ask for it.
+    /// A deprecated version is used only by runs that are started with this version number.
     pub deprecated: bool,
 }
 
-/// A workflow. Written by [`#[forge::workflow]`](crate::workflow), listed in
-/// [`forge::export!`](crate::export!).
+/// A workflow. [`#[forge::workflow]`](crate::workflow) implements this trait, and
+/// [`forge::export!`](crate::export!) exports its implementations.
 pub trait ForgeWorkflow: 'static {
-    /// Name, version, timeout and deprecation.
+    /// The name, version, timeout and deprecation.
     const INFO: WorkflowInfo;
 
-    /// What a run is started with.
+    /// The input of a run.
     type Input: DeserializeOwned + 'static;
 
-    /// What a run results in.
+    /// The output of a run.
     type Output: Serialize + 'static;
 
-    /// The workflow's body.
+    /// Runs the workflow's body.
     fn run(ctx: WorkflowContext, input: Self::Input) -> LocalBoxFuture<'static, Result<Self::Output>>;
 }
 
-/// The `T` of what a workflow's function returns, whatever its `Result` is called.
+/// A type that a workflow's function may return: any `Result` whose error converts to [`Error`].
 #[doc(hidden)]
 pub trait WorkflowResult {
-    /// It.
+    /// The type of the `Ok` variant.
     type Output;
 
-    /// The same with the error as an [`Error`].
+    /// Converts the error to an [`Error`].
     fn into_result(self) -> Result<Self::Output>;
 }
 

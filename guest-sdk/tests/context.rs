@@ -1,4 +1,4 @@
-//! What a workflow knows of its run, its time and its randomness.
+//! The context: identity of the run, time, randomness, logs and HTTP.
 
 use forge::prelude::*;
 use forge::testing::{TestResponse, TestRun};
@@ -17,7 +17,7 @@ async fn who(ctx: &WorkflowContext, _input: ()) -> Result<serde_json::Value> {
 }
 
 #[test]
-fn the_context_says_what_the_host_knows() {
+fn the_context_has_the_identity_of_the_run() {
     let auth =
         AuthContext { subject: Some("mia".into()), roles: vec!["admin".into()], ..AuthContext::default() };
     let run = TestRun::new(WhoWorkflow)
@@ -109,14 +109,14 @@ fn log_lines_carry_their_step_level_and_fields() {
 #[forge::workflow]
 async fn ask(ctx: &WorkflowContext, url: String) -> Result<String> {
     let request = ctx.http().patch(url).query("q", "a b").bearer_auth("t0ken").header("X-Order", "7");
-    let answer = request.idempotency_key(ctx.run_id.to_string()).json(&json!({"a": 1})).await?;
-    assert_eq!(answer.status(), 404);
-    assert_eq!((answer.header("Content-Type"), answer.headers().count()), (Some("text/plain"), 1));
-    answer.text()
+    let response = request.idempotency_key(ctx.run_id.to_string()).json(&json!({"a": 1})).await?;
+    assert_eq!(response.status(), 404);
+    assert_eq!((response.header("Content-Type"), response.headers().count()), (Some("text/plain"), 1));
+    response.text()
 }
 
 #[test]
-fn a_request_is_what_was_described_and_an_error_status_is_an_answer() {
+fn a_request_is_sent_as_built_and_an_error_status_is_a_response() {
     let run = TestRun::new(AskWorkflow).http(|_| TestResponse::text(404, "not here")).run("http://x/a");
     assert_eq!(run.output(), "not here");
     let request = &run.requests[0];
@@ -130,17 +130,17 @@ fn a_request_is_what_was_described_and_an_error_status_is_an_answer() {
 
 #[forge::workflow]
 async fn impatient(_ctx: &WorkflowContext, _input: ()) -> Result<u16> {
-    let answer = forge::http::get("http://slow").timeout(Duration::from_millis(250)).send().await?;
-    Ok(answer.status().as_u16())
+    let response = forge::http::get("http://slow").timeout(Duration::from_millis(250)).send().await?;
+    Ok(response.status().as_u16())
 }
 
 #[test]
-fn a_call_without_an_answer_is_a_failure() {
+fn a_request_without_a_response_fails() {
     let slow = |_: &_| TestResponse::status(200).after(Duration::from_secs(1));
     let run = TestRun::new(ImpatientWorkflow).http(slow).run(());
     assert_eq!((run.failure().is_timeout(), run.elapsed), (true, Duration::from_millis(250)));
     let run = TestRun::new(ImpatientWorkflow).run(());
-    assert_eq!(run.failure().message, "GET http://slow: nobody answers; see TestRun::http");
+    assert_eq!(run.failure().message, "GET http://slow: no response; set one with TestRun::http");
 }
 
 #[forge::workflow]
@@ -164,7 +164,7 @@ fn outside_of_a_run_the_functions_say_what_to_do() {
     let _ = forge::time::workflow_time();
 }
 
-// Names that the macro might have used itself.
+// Names that collide with those that the macro uses, if its hygiene fails.
 #[forge::workflow]
 async fn input(ctx: &WorkflowContext, r#type: u8) -> Result<u8> {
     let _ = ctx;
@@ -177,7 +177,7 @@ async fn r#match(_: &WorkflowContext, (a, b): (u8, u8)) -> Result<u8> {
 }
 
 #[test]
-fn any_names_and_patterns_will_do() {
+fn arguments_may_have_any_name_or_pattern() {
     assert_eq!(*TestRun::new(InputWorkflow).run(1).output(), 1);
     assert_eq!(*TestRun::new(MatchWorkflow).run((1, 2)).output(), 3);
     assert_eq!(MatchWorkflow::INFO.name, "match");

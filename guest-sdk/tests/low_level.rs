@@ -1,6 +1,6 @@
 //! The low-level step API, with the specification's own example.
 #![allow(missing_docs)]
-// The lint is about the host; in a guest, `Uuid::new_v4` is deterministic.
+// The lint is for the host. In a component, `Uuid::new_v4` is deterministic.
 #![allow(clippy::disallowed_methods)]
 
 use forge::prelude::*;
@@ -145,11 +145,11 @@ fn a_manual_step_ends_where_it_is_completed() {
     let run = TestRun::new(NestedWorkflow).http(|_| TestResponse::status(200)).run(());
     let by: Vec<_> = run.requests.iter().map(|request| request.step.as_deref()).collect();
     assert_eq!(by, [Some("inner"), Some("outer"), None]);
-    assert_eq!(*run.output(), None, "300 is no u8");
+    assert_eq!(*run.output(), None, "300 is not a u8");
 }
 
 #[forge::workflow]
-async fn forgetful(ctx: &WorkflowContext, _input: ()) -> Result<bool> {
+async fn unstarted(ctx: &WorkflowContext, _input: ()) -> Result<bool> {
     ctx.record_step_complete("done", json!(1));
     ctx.record_step_failure("failed", anyhow!("why"));
     Ok(ctx.is_step_completed("done") && !ctx.is_step_completed("failed") && !ctx.is_step_completed("never"))
@@ -157,7 +157,7 @@ async fn forgetful(ctx: &WorkflowContext, _input: ()) -> Result<bool> {
 
 #[test]
 fn a_step_that_was_never_started_can_be_ended() {
-    let run = TestRun::new(ForgetfulWorkflow).run(());
+    let run = TestRun::new(UnstartedWorkflow).run(());
     assert!(run.output());
     assert_eq!(run.step("failed").error, Some(Failure::new("error", "why")));
 }

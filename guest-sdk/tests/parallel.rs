@@ -1,7 +1,7 @@
 //! Parallel steps: scopes, races and dropped losers.
 
 use forge::prelude::*;
-// This crate depends on `futures` itself, as an author's need not: say which one is meant.
+// This crate also depends on `futures`. Authors' crates usually do not and need no such line.
 use forge::prelude::futures;
 use forge::testing::{StepStatus, TestResponse, TestRun};
 use futures::{FutureExt, StreamExt};
@@ -20,14 +20,14 @@ async fn both(ctx: &WorkflowContext, _input: ()) -> Result<(String, String)> {
 }
 
 #[test]
-fn a_helper_without_context_finds_its_step_also_in_a_join() {
+fn requests_of_a_helper_without_a_context_belong_to_its_step_also_in_a_join() {
     let run = TestRun::new(BothWorkflow).http(|_| TestResponse::text(200, "ok")).run(());
     for request in &run.requests {
         let step = request.step.as_deref().unwrap();
         assert!(request.url.starts_with(&format!("http://x/{step}/")), "{} by {step}", request.url);
     }
     assert_eq!(run.requests.len(), 4);
-    // Interleaved: both are under way at once.
+    // Both steps are under way at the same time.
     assert_eq!((run.requests[0].step.as_deref(), run.requests[1].step.as_deref()), (Some("a"), Some("b")));
 }
 
@@ -66,7 +66,7 @@ fn the_loser_of_a_select_is_abandoned_and_its_call_cancelled() {
         (run.step("slow").status, run.step("quick").status),
         (StepStatus::Skipped, StepStatus::Completed)
     );
-    // Nobody waited for the loser: 1 s + 1 s + 60 s.
+    // The workflow did not wait for the loser: 1 s + 1 s + 60 s.
     assert_eq!((run.elapsed, run.requests.len()), (Duration::from_secs(62), 3));
 }
 
@@ -112,18 +112,18 @@ fn the_preludes_select_takes_the_first_ready_branch_in_order_of_appearance() {
 }
 
 #[forge::workflow]
-async fn stuck(_ctx: &WorkflowContext, _input: ()) -> Result<()> {
+async fn endless(_ctx: &WorkflowContext, _input: ()) -> Result<()> {
     futures::future::pending().await
 }
 
 #[test]
 #[should_panic = "nothing will ever wake it"]
-fn waiting_for_nothing_is_noticed() {
-    TestRun::new(StuckWorkflow).run(());
+fn waiting_for_a_future_that_no_call_completes_panics() {
+    TestRun::new(EndlessWorkflow).run(());
 }
 
 #[forge::workflow]
-async fn hurried(ctx: &WorkflowContext, _input: ()) -> Result<String> {
+async fn limited(ctx: &WorkflowContext, _input: ()) -> Result<String> {
     let step = ctx.step("ask", || async {
         tokio::time::timeout(Duration::from_secs(5), forge::http::get("http://x").send()).await??.text()
     });
@@ -133,7 +133,7 @@ async fn hurried(ctx: &WorkflowContext, _input: ()) -> Result<String> {
 #[test]
 fn an_elapsed_timeout_is_a_failure_of_kind_timeout() {
     let late = |_: &_| TestResponse::text(200, "late").after(Duration::from_secs(9));
-    let run = TestRun::new(HurriedWorkflow).http(late).run(());
+    let run = TestRun::new(LimitedWorkflow).http(late).run(());
     assert_eq!(run.failure(), &Failure::new("timeout", "timed out after 5s"));
     assert_eq!(run.elapsed, Duration::from_secs(5));
 }

@@ -1,7 +1,7 @@
 //! Compensation, through the public interface.
 
 use forge::prelude::*;
-// This crate depends on `futures` itself, as an author's need not: say which one is meant.
+// This crate also depends on `futures`. Authors' crates usually do not and need no such line.
 use forge::prelude::futures;
 use forge::testing::{StepStatus, TestResponse, TestRun};
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,7 @@ fn the_timeout_of_the_run_rolls_back() {
 }
 
 #[test]
-fn a_handler_that_fails_is_tried_again_and_then_reported_and_the_others_run() {
+fn a_handler_that_fails_is_retried_and_then_reported_and_the_others_run() {
     let run = TestRun::new(BuildWorkflow)
         .http(|request| match (request.method.as_str(), request.url.as_str()) {
             ("POST", url) => TestResponse::text(200, &url[9..]),
@@ -115,10 +115,10 @@ fn a_handler_that_fails_is_tried_again_and_then_reported_and_the_others_run() {
         .fail_step("last", "no")
         .run(());
     assert_eq!(run.compensations, ["c", "a"]);
-    let stuck = run.step("b");
-    assert_eq!(stuck.status, StepStatus::Completed);
+    let failed = run.step("b");
+    assert_eq!(failed.status, StepStatus::Completed);
     assert_eq!(
-        stuck.compensation_error.as_ref().unwrap().message,
+        failed.compensation_error.as_ref().unwrap().message,
         "DELETE http://x/b answered 500 Internal Server Error"
     );
     assert_eq!(run.requests.iter().filter(|r| r.method == "DELETE" && r.url.ends_with("/b")).count(), 5);
@@ -128,10 +128,10 @@ fn a_handler_that_fails_is_tried_again_and_then_reported_and_the_others_run() {
 #[test]
 fn a_result_that_a_handler_cannot_read_fails_the_compensation() {
     let run = run().complete_step("a", "not an object").run(());
-    // Reading it for the workflow failed first, which began the compensation.
+    // The workflow could not read the result either, which began the compensation.
     assert_eq!(run.failure().kind, "invalid-output");
     let error = run.step("a").compensation_error.clone().unwrap();
-    assert!(error.message.starts_with("the recorded result of step `a` is no `Made`"), "{error}");
+    assert!(error.message.starts_with("the recorded result of step `a` is not a `Made`"), "{error}");
 }
 
 #[forge::workflow]
@@ -147,7 +147,7 @@ async fn by_hand(ctx: &WorkflowContext, fail_after: bool) -> Result<String> {
 }
 
 #[test]
-fn run_compensation_runs_the_handlers_so_far_and_forgets_them() {
+fn run_compensation_runs_and_unregisters_the_handlers_so_far() {
     let http = |request: &forge::testing::TestRequest| TestResponse::text(200, &request.url[9..]);
     let run = TestRun::new(ByHandWorkflow).http(http).run(false);
     assert_eq!(
@@ -159,7 +159,7 @@ fn run_compensation_runs_the_handlers_so_far_and_forgets_them() {
 }
 
 #[test]
-fn run_compensation_reports_a_handler_that_failed_for_good() {
+fn run_compensation_reports_a_handler_that_has_no_attempt_left() {
     let run = TestRun::new(ByHandWorkflow)
         .http(|request| TestResponse::text(if request.method == "DELETE" { 404 } else { 200 }, "a"))
         .run(false);
@@ -237,7 +237,7 @@ async fn impatient(ctx: &WorkflowContext, _input: ()) -> Result<String> {
             .run()
             .await?;
     }
-    // The time is over in the middle of a handler.
+    // The timeout ends in the middle of a handler.
     let hurried = ctx.step("hurried", || ctx.run_compensation()).timeout(Duration::from_secs(1)).run().await;
     let (one, other) = futures::join!(ctx.run_compensation(), ctx.run_compensation());
     one.and(other)?;
@@ -245,7 +245,7 @@ async fn impatient(ctx: &WorkflowContext, _input: ()) -> Result<String> {
 }
 
 #[test]
-fn compensations_go_on_although_nobody_waits_for_them_and_once_for_all_who_do() {
+fn compensations_continue_when_run_compensation_is_dropped_and_run_once_for_several_callers() {
     let run = TestRun::new(ImpatientWorkflow)
         .http(|request| match request.method.as_str() {
             "POST" => TestResponse::text(200, format!("made-{}", &request.url[9..])),
@@ -280,7 +280,7 @@ async fn there_and_back(ctx: &WorkflowContext, _input: ()) -> Result<()> {
 }
 
 #[test]
-fn what_a_handler_does_is_not_undone_and_it_cannot_wait_for_itself() {
+fn steps_of_a_handler_are_not_compensated_and_it_cannot_run_the_compensations() {
     let run = TestRun::new(ThereAndBackWorkflow).http(|_| TestResponse::text(200, "made")).run(());
     assert_eq!(run.compensations, ["there"]);
     assert_eq!(run.requests.len(), 2, "{:?}", run.requests);

@@ -33,7 +33,7 @@ fn a_recorded_result_of_another_type_is_an_explained_failure() {
     let run = TestRun::new(DoubleWorkflow).complete_step("double", "seven").run(21);
     let failure = run.failure();
     assert_eq!(failure.kind, "invalid-output");
-    assert!(failure.message.starts_with("the recorded result of step `double` is no `u64`:"), "{failure}");
+    assert!(failure.message.starts_with("the recorded result of step `double` is not a `u64`:"), "{failure}");
     assert!(!failure.retryable);
 }
 
@@ -108,7 +108,7 @@ fn the_error_of_a_step_is_what_a_replay_would_see() {
 }
 
 #[forge::workflow]
-async fn stubborn(ctx: &WorkflowContext, _input: ()) -> Result<String> {
+async fn retried(ctx: &WorkflowContext, _input: ()) -> Result<String> {
     ctx.step("ask", || async { forge::http::get("http://a").send().await?.error_for_status()?.text() })
         .retry(RetryPolicy::attempts(4).backoff(Duration::from_secs(1)).max_backoff(Duration::from_secs(3)))
         .run()
@@ -116,10 +116,10 @@ async fn stubborn(ctx: &WorkflowContext, _input: ()) -> Result<String> {
 }
 
 #[test]
-fn a_failed_attempt_is_tried_again_after_waits_that_double() {
+fn a_failed_attempt_is_retried_after_waits_that_double() {
     let calls = Rc::new(Cell::new(0));
     let counted = calls.clone();
-    let run = TestRun::new(StubbornWorkflow)
+    let run = TestRun::new(RetriedWorkflow)
         .http(move |_| {
             counted.set(counted.get() + 1);
             if counted.get() < 4 { TestResponse::status(503) } else { TestResponse::text(200, "at last") }
@@ -132,20 +132,20 @@ fn a_failed_attempt_is_tried_again_after_waits_that_double() {
 
 #[test]
 fn retries_end_with_the_policy() {
-    let run = TestRun::new(StubbornWorkflow).http(|_| TestResponse::text(503, "busy")).run(());
+    let run = TestRun::new(RetriedWorkflow).http(|_| TestResponse::text(503, "busy")).run(());
     assert_eq!(run.failure().message, "GET http://a answered 503 Service Unavailable: busy");
     assert_eq!((run.step("ask").attempts, run.step("ask").status), (4, StepStatus::Failed));
 }
 
 #[test]
 fn a_failure_that_is_not_retryable_ends_the_step_at_once() {
-    let run = TestRun::new(StubbornWorkflow).http(|_| TestResponse::status(404)).run(());
+    let run = TestRun::new(RetriedWorkflow).http(|_| TestResponse::status(404)).run(());
     assert_eq!((run.step("ask").attempts, run.elapsed), (1, Duration::ZERO));
 }
 
 #[test]
 fn injected_failures_count_as_attempts() {
-    let run = TestRun::new(StubbornWorkflow)
+    let run = TestRun::new(RetriedWorkflow)
         .fail_attempts("ask", 2, "the network is down")
         .http(|_| TestResponse::text(200, "ok"))
         .run(());

@@ -1,12 +1,11 @@
 //! Opening an account, version 2.
 //!
-//! Shows how a workflow changes while runs of the last version are under way. Version 2 knows plans
-//! and verifies the address itself; the input has a default for what is new, so whoever starts
-//! `user_onboarding` with the input of version 1 may go on doing so.
+//! Shows how to change a workflow while runs of the previous version are under way. Version 2 adds plans and
+//! verifies the address. The new input field has a default, so the input of version 1 is valid for version 2.
 //!
 //! ```console
 //! $ forge build examples/onboarding-v2
-//! $ forge deploy examples/onboarding-v2        # runs of version 1 go on undisturbed
+//! $ forge deploy examples/onboarding-v2        # runs of version 1 continue
 //! $ forge start user_onboarding --input @examples/onboarding-v2/input.json --wait
 //! $ forge start user_onboarding --input @examples/onboarding/input.json --version 1
 //! ```
@@ -18,48 +17,48 @@ use serde::{Deserialize, Serialize};
 
 use services::{create_customer, create_user, delete_customer, delete_user, send_welcome_mail, verify_user};
 
-/// What a new user pays for.
+/// The plan of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Plan {
-    /// Nothing.
+    /// Without payment.
     #[default]
     Free,
-    /// Beans every month.
+    /// With a monthly payment.
     Pro,
 }
 
-/// Who is new.
+/// The account to open.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct OnboardingInputV2 {
-    /// What the caller calls the user.
+    /// The caller's id of the user.
     pub user_id: String,
-    /// Where the welcome mail goes.
+    /// The address for the welcome mail.
     pub email: String,
-    /// New in version 2.
+    /// The plan. New in version 2.
     #[serde(default)]
     pub plan: Plan,
-    /// Where the services are.
-    #[serde(default = "services::local")]
+    /// The base URL of the services.
+    #[serde(default = "services::default_url")]
     pub services: String,
 }
 
-/// What came of it.
+/// The result of opening an account.
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 pub struct OnboardingOutputV2 {
-    /// The account with the shop.
+    /// The id of the account with the shop.
     pub user_id: String,
-    /// The account with the payment provider; only paying users have one.
+    /// The id of the account with the payment provider. `None` for the free plan.
     pub customer_id: Option<String>,
-    /// Whether the address is known to be the user's.
+    /// Whether the address is verified.
     pub verified: bool,
 }
 
-/// Opens an account, one with the payment provider if there is something to pay, and verifies it.
+/// Opens an account, and one with the payment provider for a paid plan, then verifies the address.
 #[forge::workflow]
 #[version = 2]
 pub async fn user_onboarding(ctx: &WorkflowContext, input: OnboardingInputV2) -> Result<OnboardingOutputV2> {
-    services::at(&input.services);
+    services::set_url(&input.services);
 
     let user = ctx
         .step("create_user", || async { create_user(&input.user_id, &input.email).await })
@@ -79,7 +78,7 @@ pub async fn user_onboarding(ctx: &WorkflowContext, input: OnboardingInputV2) ->
 
     ctx.step("send_welcome_mail", || async { send_welcome_mail(&input.email).await }).run().await?;
 
-    // The mail did not bounce.
+    // The mail was accepted, so the address is valid.
     ctx.step("verify_user", || async { verify_user(&user.user_id).await }).run().await?;
 
     Ok(OnboardingOutputV2 { user_id: user.user_id, customer_id, verified: true })
@@ -93,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Services with which all goes well.
+    /// Services that accept every request.
     fn shop(request: &TestRequest) -> TestResponse {
         match request.url.as_str() {
             "http://shop/users" => TestResponse::json(201, json!({"user_id": "usr_1"})),
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_input_of_version_1_will_do() {
+    fn the_input_of_version_1_is_accepted() {
         let input = json!({
             "user_id": "ada", "email": "ada@example.com", "welcome_after_seconds": 60,
             "services": "http://shop",

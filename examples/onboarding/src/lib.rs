@@ -1,11 +1,11 @@
 //! Opening an account, version 1.
 //!
-//! Shows a saga over three services, a durable timer and a version. `examples/onboarding-v2` is the
-//! next version of the same workflow: deploy it while runs of this one sleep, and they end as they
-//! began while new runs take version 2.
+//! Shows a saga over three services, a durable timer and a version. `examples/onboarding-v2` is version 2 of
+//! this workflow. If it is deployed while runs of version 1 sleep, these runs finish with version 1, and new
+//! runs use version 2.
 //!
 //! ```console
-//! $ cargo run -p forge-example-services &      # the services that it calls
+//! $ cargo run -p forge-example-services &      # the services that the workflow calls
 //! $ forge serve &
 //! $ forge build examples/onboarding
 //! $ forge deploy examples/onboarding
@@ -19,36 +19,36 @@ use serde::{Deserialize, Serialize};
 
 use services::{create_customer, create_user, delete_customer, delete_user, send_welcome_mail};
 
-/// Who is new.
+/// The account to open.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct OnboardingInput {
-    /// What the caller calls the user.
+    /// The caller's id of the user.
     pub user_id: String,
-    /// Where the welcome mail goes.
+    /// The address for the welcome mail.
     pub email: String,
-    /// How long the welcome mail waits.
+    /// The delay of the welcome mail, in seconds.
     #[serde(default)]
     pub welcome_after_seconds: u64,
-    /// Where the services are.
-    #[serde(default = "services::local")]
+    /// The base URL of the services.
+    #[serde(default = "services::default_url")]
     pub services: String,
 }
 
-/// What came of it.
+/// The result of opening an account.
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 pub struct OnboardingOutput {
-    /// Whether the address is known to be the user's. Version 1 does not wait for that.
+    /// Whether the address is verified. Always `false` in version 1.
     pub verified: bool,
-    /// What the welcome mail asks the user to send back.
+    /// The token in the welcome mail.
     pub token: String,
 }
 
-/// Opens an account with the shop and one with the payment provider, and says hello.
+/// Opens an account with the shop and one with the payment provider, then sends a welcome mail.
 #[forge::workflow]
 #[version = 1]
 #[timeout = "24h"]
 pub async fn user_onboarding(ctx: &WorkflowContext, input: OnboardingInput) -> Result<OnboardingOutput> {
-    services::at(&input.services);
+    services::set_url(&input.services);
 
     let user = ctx
         .step("create_user", || async { create_user(&input.user_id, &input.email).await })
@@ -61,10 +61,10 @@ pub async fn user_onboarding(ctx: &WorkflowContext, input: OnboardingInput) -> R
         .run()
         .await?;
 
-    // A durable timer: however often the host is restarted, it ends when it was to end.
+    // A durable timer: a restart of the host does not delay its end.
     ctx.sleep(Duration::from_secs(input.welcome_after_seconds)).await;
 
-    // If the address bounces, the customer is deleted, then the user.
+    // If the mail bounces, the customer is deleted, then the user.
     let token = format!("welcome_{}", ctx.run_id);
     ctx.step("send_welcome_mail", || async { send_welcome_mail(&input.email, &token).await }).run().await?;
 
@@ -88,7 +88,7 @@ mod tests {
         }
     }
 
-    /// Services with which all goes well.
+    /// Services that accept every request.
     fn shop(request: &TestRequest) -> TestResponse {
         match request.url.as_str() {
             "http://shop/users" => TestResponse::json(201, json!({"user_id": "usr_1"})),

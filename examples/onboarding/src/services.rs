@@ -6,17 +6,17 @@ use forge::prelude::*;
 use serde::{Deserialize, Serialize};
 
 thread_local! {
-    /// Where the services are. A workflow instance runs on one thread and has this to itself.
-    static BASE: RefCell<String> = RefCell::new(local());
+    /// The base URL of the services. Each run executes in an instance of its own, which has one thread.
+    static BASE: RefCell<String> = RefCell::new(default_url());
 }
 
-/// Where the services are if the input does not say.
-pub fn local() -> String {
+/// Returns the base URL of the services on this machine.
+pub fn default_url() -> String {
     "http://127.0.0.1:7080".to_owned()
 }
 
-/// Sends all requests of this run to the services at `base`.
-pub fn at(base: &str) {
+/// Sets the base URL for all requests of this run.
+pub fn set_url(base: &str) {
     BASE.set(base.to_owned());
 }
 
@@ -27,18 +27,18 @@ fn url(path: &str) -> String {
 /// An account with the shop.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
-    /// Names the account, to delete it.
+    /// The id of the account.
     pub user_id: String,
 }
 
 /// An account with the payment provider.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Customer {
-    /// Names the customer, to delete them.
+    /// The id of the customer.
     pub customer_id: String,
 }
 
-/// Opens an account; `reference` is the caller's own name for the user.
+/// Opens an account. `reference` is the caller's id of the user.
 pub async fn create_user(reference: &str, email: &str) -> Result<User> {
     let user = json!({"reference": reference, "email": email});
     let request = forge::http::post(url("/users")).json(&user);
@@ -52,21 +52,21 @@ pub async fn delete_user(user_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Tells the payment provider of a user.
+/// Opens an account with the payment provider.
 pub async fn create_customer(user_id: &str, email: &str) -> Result<Customer> {
     let customer = json!({"user_id": user_id, "email": email});
     let request = forge::http::post(url("/customers")).json(&customer);
     request.send().await?.error_for_status()?.json()
 }
 
-/// Makes the payment provider forget a customer.
+/// Closes an account with the payment provider.
 pub async fn delete_customer(customer_id: &str) -> Result<()> {
     let path = format!("/customers/{customer_id}");
     forge::http::delete(url(&path)).send().await?.error_for_status()?;
     Ok(())
 }
 
-/// Says hello and hands over the token that proves the address.
+/// Sends the welcome mail with the token that verifies the address.
 pub async fn send_welcome_mail(email: &str, token: &str) -> Result<()> {
     let mail = json!({
         "to": email,

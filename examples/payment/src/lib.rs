@@ -1,14 +1,14 @@
-//! A payment in three steps, and what happens to the first two when the third fails.
+//! A payment in three steps. If a step fails, the steps before it are compensated.
 //!
-//! Shows the fluent step API: results that survive restarts, a timeout, compensations, and a step
-//! that may fail. Two workflows differ in one line:
+//! Shows the fluent step API: recorded results, a timeout, compensations and an optional step. The crate has
+//! two workflows, which differ in the third step:
 //!
-//! - `payment_workflow`: the mail is optional. If it bounces, the order stands.
-//! - `payment_with_confirmation`: the buyer must have the mail. If it bounces, the charge is
-//!   refunded, then the reservation released.
+//! - `payment_workflow`: the mail is optional. If it bounces, the order remains.
+//! - `payment_with_confirmation`: the mail is required. If it bounces, the charge is refunded, then the
+//!   reservation is released.
 //!
 //! ```console
-//! $ cargo run -p forge-example-services &      # the services that it calls
+//! $ cargo run -p forge-example-services &      # the services that the workflow calls
 //! $ forge serve &
 //! $ forge build examples/payment
 //! $ forge deploy examples/payment
@@ -27,30 +27,30 @@ use services::{charge_credit_card, refund_charge, release_reservation, reserve_i
 /// An order to be paid.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PaymentInput {
-    /// What is bought.
+    /// The items.
     pub items: Vec<Item>,
-    /// The card that pays.
+    /// The token of the card.
     pub card_token: String,
-    /// Where the confirmation goes.
+    /// The address for the confirmation.
     pub email: String,
-    /// Where the services are.
-    #[serde(default = "services::local")]
+    /// The base URL of the services.
+    #[serde(default = "services::default_url")]
     pub services: String,
 }
 
 /// A paid order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PaymentOutput {
-    /// The order.
+    /// The id of the order.
     pub order_id: String,
-    /// The charge that paid it.
+    /// The id of the charge.
     pub charge_id: String,
 }
 
-/// Takes the order and its payment, and confirms by mail if that is possible.
+/// Reserves the items, charges the card and sends a confirmation, which may fail.
 #[forge::workflow]
 pub async fn payment_workflow(ctx: &WorkflowContext, input: PaymentInput) -> Result<PaymentOutput> {
-    services::at(&input.services);
+    services::set_url(&input.services);
 
     // Step 1: Reserve inventory (with compensation)
     let reservation = ctx
@@ -73,10 +73,10 @@ pub async fn payment_workflow(ctx: &WorkflowContext, input: PaymentInput) -> Res
     Ok(PaymentOutput { order_id: reservation.order_id, charge_id: charge.charge_id })
 }
 
-/// The same, but an order counts only once the buyer has been told of it.
+/// Like [`payment_workflow`], but the confirmation is required.
 #[forge::workflow]
 pub async fn payment_with_confirmation(ctx: &WorkflowContext, input: PaymentInput) -> Result<PaymentOutput> {
-    services::at(&input.services);
+    services::set_url(&input.services);
 
     let reservation = ctx
         .step("reserve_inventory", || async { reserve_items(&input.items).await })
@@ -91,7 +91,7 @@ pub async fn payment_with_confirmation(ctx: &WorkflowContext, input: PaymentInpu
         .run()
         .await?;
 
-    // Not optional: a failure refunds the charge, then releases the reservation.
+    // Not optional: if it fails, the charge is refunded, then the reservation is released.
     ctx.step("send_confirmation", || async { send_order_email(&input.email).await }).run().await?;
 
     Ok(PaymentOutput { order_id: reservation.order_id, charge_id: charge.charge_id })
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// Services with which all goes well.
+    /// Services that accept every request.
     fn shop(request: &TestRequest) -> TestResponse {
         match request.url.as_str() {
             "http://shop/inventory/reservations" => {
@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Services that take no mail.
+    /// Services that reject mail.
     fn shop_without_mail(request: &TestRequest) -> TestResponse {
         match request.url.as_str() {
             "http://shop/mail" => TestResponse::status(422),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_confirmation_that_bounces_takes_everything_back_last_step_first() {
+    fn a_required_confirmation_that_bounces_compensates_both_steps_in_reverse_order() {
         let run = TestRun::new(PaymentWithConfirmationWorkflow).http(shop_without_mail).run(order());
         assert!(run.failure().message.contains("422"));
         assert_eq!(run.compensations, ["charge_card", "reserve_inventory"]);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_charge_that_takes_too_long_is_given_up() {
+    fn a_charge_that_takes_too_long_times_out() {
         let slow = |request: &TestRequest| match request.url.as_str() {
             "http://shop/payments/charges" => shop(request).after(Duration::from_secs(31)),
             _ => shop(request),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_step_sends_nothing_again() {
+    fn a_completed_step_sends_no_request() {
         let reservation = json!({"reservation_id": "res_1", "order_id": "ord_1"});
         let run = TestRun::new(PaymentWorkflow)
             .http(shop)

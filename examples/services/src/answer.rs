@@ -1,4 +1,4 @@
-//! What handlers take and give: JSON in, [`Answer`] or [`Problem`] out.
+//! The arguments and results of handlers: [`Json`], [`Answer`] and [`Problem`].
 
 use axum::extract::FromRequest;
 use axum::extract::rejection::JsonRejection;
@@ -7,35 +7,35 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-/// A JSON request body. One that cannot be read is answered with a [`Problem`].
+/// A JSON request body. If it is invalid, the response is a [`Problem`].
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(Problem))]
 pub struct Json<T>(pub T);
 
-/// A successful answer.
+/// A successful response.
 pub struct Answer<T> {
     status: StatusCode,
     body: T,
     changed: bool,
 }
 
-/// Marks the response to a request that found its work done already, for example the second refund
-/// of a charge under another key. The ledger does not count it as an effect.
+/// Marks the response to a request that had nothing left to do, for example a second refund of a charge with
+/// another key. The ledger does not count it as an effect.
 #[derive(Clone, Copy)]
 pub struct Unchanged;
 
 impl<T: Serialize> Answer<T> {
-    /// 200: the effect was performed.
+    /// Returns 200: the effect was performed.
     pub fn ok(body: T) -> Self {
         Self { status: StatusCode::OK, body, changed: true }
     }
 
-    /// 201: something new exists.
+    /// Returns 201: a resource was created.
     pub fn created(body: T) -> Self {
         Self { status: StatusCode::CREATED, body, changed: true }
     }
 
-    /// 200: there was nothing left to do.
+    /// Returns 200: there was nothing left to do.
     pub fn unchanged(body: T) -> Self {
         Self { status: StatusCode::OK, body, changed: false }
     }
@@ -51,7 +51,7 @@ impl<T: Serialize> IntoResponse for Answer<T> {
     }
 }
 
-/// An error answer: `{"error": {"code", "message"}}`.
+/// An error response: `{"error": {"code", "message"}}`.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -60,12 +60,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// An error with a stable `code` for programs and a `message` for people.
+    /// Returns an error with a stable `code` for programs and a `message` for people.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }
 
-    /// 404.
+    /// Returns 404.
     pub fn not_found(what: &str, id: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} {id}"))
     }

@@ -1,8 +1,8 @@
-//! Routes that mean nothing, for tests that need any effect or any answer.
+//! Routes for tests that need any effect or any response.
 //!
-//! - `POST /effects/{name}` with any JSON, or nothing, answers `{"effect", "body"}`; the ledger has it
-//!   as effect `name`
-//! - `GET /echo?...` answers `{"query", "headers"}`, with the status `?status=` if that is given
+//! - `POST /effects/{name}` with any JSON, or nothing, responds with `{"effect", "body"}`; the ledger
+//!   has it as effect `name`
+//! - `GET /echo?...` responds with `{"query", "headers"}` and the status `?status=`, or 200
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
-//! Faults to order for the requests to come.
+//! Injected faults.
 //!
-//! - `POST /faults` with a [`Fault`] orders one. The oldest fault that fits a request hits it.
-//! - `GET /faults`: what is still to come
-//! - `DELETE /faults`: nothing more goes wrong
+//! - `POST /faults` with a [`Fault`] adds one. The oldest fault that matches a request applies to it.
+//! - `GET /faults`: the faults that have requests left
+//! - `DELETE /faults` removes all faults
 //!
-//! Every resource can be hit, but neither `/ledger` nor `/faults` itself. A request is in the ledger
-//! before its fault hits it, so a test can see that a delayed request is in flight.
+//! Faults apply to all resources except `/ledger` and `/faults`. A request enters the ledger before its fault
+//! applies, so a test can see that a delayed request is in flight.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -23,26 +23,26 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Json, Problem};
 use crate::{Services, lock};
 
-/// Something that goes wrong with the next requests that it fits.
+/// A fault of the next requests that match it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Fits requests whose path begins like this.
+    /// Matches requests whose path has this prefix.
     #[serde(default)]
     pub path_prefix: Option<String>,
-    /// Fits requests with this effect, by its name in the ledger. With `path_prefix`, both must fit.
+    /// Matches requests with this effect in the ledger. With `path_prefix`, both must match.
     #[serde(default)]
     pub effect: Option<String>,
-    /// How many requests it hits.
+    /// The number of requests that it applies to.
     #[serde(default = "once")]
     pub fail: u32,
-    /// Answer this status and perform nothing. The key remains unused.
+    /// Respond with this status and perform nothing. The key remains unused.
     #[serde(default)]
     pub status: Option<u16>,
-    /// Wait so many milliseconds first. Without `status` and `drop`, all goes well afterwards.
+    /// Wait this many milliseconds first. Without `status` and `drop`, the request then succeeds.
     #[serde(default)]
     pub delay_ms: u64,
-    /// Perform the request, then close the connection without an answer.
+    /// Perform the request, then close the connection without a response.
     #[serde(default)]
     pub drop: bool,
 }
@@ -64,29 +64,29 @@ impl Fault {
         }
     }
 
-    /// The answer to give instead of performing anything.
+    /// The response to send instead of performing the request.
     pub(crate) fn response(&self) -> Option<Response> {
         let status = StatusCode::from_u16(self.status?).ok()?;
         Some(Problem::new(status, "fault", "this failure was ordered with POST /faults").into_response())
     }
 }
 
-/// The faults still to come, oldest first.
+/// The faults, oldest first.
 #[derive(Default)]
 pub struct Faults(Mutex<Vec<Fault>>);
 
 impl Faults {
-    /// Orders a fault.
+    /// Adds a fault.
     pub fn add(&self, fault: Fault) {
         lock(&self.0).push(fault);
     }
 
-    /// Forgets all faults.
+    /// Removes all faults.
     pub fn clear(&self) {
         lock(&self.0).clear();
     }
 
-    /// Takes one hit from the oldest fault that fits.
+    /// Applies the oldest fault that matches.
     pub(crate) fn next(&self, path: &str, effect: Option<&str>) -> Option<Fault> {
         let mut faults = lock(&self.0);
         faults.retain(|fault| fault.fail > 0);
@@ -103,7 +103,7 @@ pub(crate) fn hang_up() -> Response {
     Body::from_stream(stream::iter([Err::<&'static [u8], _>(failure)])).into_response()
 }
 
-/// Lets faults hit the reading routes so far in `routes`. Keyed routes do this themselves.
+/// Applies faults to the routes in `routes`, which only read. Keyed routes apply faults themselves.
 pub(crate) fn fallible(services: &Services, routes: MethodRouter<Services>) -> MethodRouter<Services> {
     routes.layer(from_fn_with_state(services.clone(), hit))
 }

@@ -1,13 +1,12 @@
-//! `Idempotency-Key`: performing each request once, however often it is sent.
+//! `Idempotency-Key`: a request that is sent several times is performed once.
 //!
 //! - No key: 400.
-//! - The first request with a key performs the effect; its answer is stored, errors included.
-//! - A repeat of the same request gets the stored answer with `Idempotency-Replayed: true`. One that
-//!   arrives while the first is still being performed waits for it.
+//! - The first request with a key performs the effect. Its response is stored, also if it is an error.
+//! - A repeat of the same request gets the stored response with `Idempotency-Replayed: true`. If the first
+//!   is still being performed, the repeat waits for it.
 //! - The same key with another method, path or body: 422.
 //!
-//! A client that hangs up does not stop its request: as with any real service, work that has
-//! arrived is done, and only the answer is lost.
+//! A request runs to completion even if its client disconnects; the response is lost then.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -31,31 +30,31 @@ use crate::{Services, lock};
 /// The request header that names an effect.
 pub const KEY: &str = "idempotency-key";
 
-/// The response header of a stored answer.
+/// The response header of a stored response.
 pub const REPLAYED: &str = "idempotency-replayed";
 
 /// The largest request body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// The answers given so far.
+/// The responses to earlier requests.
 #[derive(Default)]
 pub struct Keys(Mutex<HashMap<String, Arc<Slot>>>);
 
-/// The one effect of a key.
+/// The request of a key.
 struct Slot {
     fingerprint: Fingerprint,
     /// Empty while the first request is being performed.
     answer: OnceCell<Stored>,
 }
 
-/// A request as it arrived.
+/// A request that arrived.
 struct Received {
     effect: String,
     key: Option<String>,
     fingerprint: Fingerprint,
 }
 
-/// What makes two requests the same.
+/// The parts that must be equal in repeated requests.
 #[derive(Clone, PartialEq)]
 struct Fingerprint {
     method: Method,
@@ -67,18 +66,18 @@ struct Fingerprint {
 struct Stored {
     status: StatusCode,
     body: Bytes,
-    /// Whether the first request changed anything.
+    /// Whether the first request changed data.
     changed: bool,
 }
 
-/// How one request ended.
+/// The outcome of one request.
 struct Outcome {
     response: Response,
     performed: bool,
 }
 
-/// Makes the routes so far in `routes` keyed: they perform the effect `name` once per key, and the
-/// ledger has every request.
+/// Makes the routes in `routes` keyed: they perform the effect `name` once per key, and the ledger records
+/// every request.
 pub fn keyed(
     services: &Services,
     name: &'static str,
@@ -88,7 +87,7 @@ pub fn keyed(
     routes.layer(from_fn_with_state(state, perform_once))
 }
 
-/// The same, with the last segment of the path as the effect's name.
+/// Like [`keyed`], with the last segment of the path as the name of the effect.
 pub fn keyed_by_path(services: &Services, routes: MethodRouter<Services>) -> MethodRouter<Services> {
     let state = (services.clone(), None);
     routes.layer(from_fn_with_state(state, perform_once))
@@ -107,7 +106,7 @@ async fn perform_once(
     let seq = services.ledger.arrived(received.arrival());
     let request = Request::from_parts(parts, Body::from(body));
 
-    // A task of its own: it goes on when the client hangs up and this handler is dropped.
+    // A task of its own, because this handler is dropped when the client disconnects.
     let work = tokio::spawn(async move {
         let path = &received.fingerprint.path;
         let fault = services.faults.next(path, Some(&received.effect));
@@ -160,7 +159,7 @@ impl Received {
 }
 
 impl Outcome {
-    /// An answer without looking at the key.
+    /// Returns a response that does not depend on the key.
     fn refused(response: Response) -> Self {
         Self { response, performed: false }
     }
@@ -182,12 +181,12 @@ fn missing_key() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "missing_idempotency_key",
-        "a request that changes something needs an Idempotency-Key header",
+        "a request that changes data needs an Idempotency-Key header",
     )
 }
 
 impl Keys {
-    /// Runs `perform` if this is the first request with `key`; otherwise waits for its answer.
+    /// Runs `perform` if this is the first request with `key`. Otherwise waits for the first response.
     async fn first<F>(&self, key: String, fingerprint: Fingerprint, perform: impl FnOnce() -> F) -> Outcome
     where
         F: Future<Output = Response>,
@@ -219,7 +218,7 @@ impl Stored {
     async fn read(response: Response) -> Self {
         let status = response.status();
         let changed = status.is_success() && response.extensions().get::<Unchanged>().is_none();
-        // The answer is in memory already, so there is nothing to limit.
+        // The body is in memory already, so it needs no limit.
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default();
         Self { status, body, changed }
     }

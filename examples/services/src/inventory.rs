@@ -1,8 +1,8 @@
-//! Inventory: a coffee shop's stock, and reservations that take from it.
+//! Inventory: the stock of a coffee shop, and reservations.
 //!
 //! - `GET /inventory`: stock by SKU
 //! - `POST /inventory/reservations` `{"items": [{"sku", "quantity"}]}` reserves all items or none
-//! - `DELETE /inventory/reservations/{reservation_id}` puts them back
+//! - `DELETE /inventory/reservations/{reservation_id}` releases the items
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ use crate::faults::fallible;
 use crate::idempotency::keyed;
 use crate::{Services, lock};
 
-/// What is in stock at first. There is plenty of everything but the last.
+/// The initial stock. The last item has few units, for tests of a shortage.
 const STOCK: [(&str, u32); 5] = [
     ("beans-yirgacheffe-1kg", 1_000_000),
     ("dripper-v60-02", 1_000_000),
@@ -62,7 +62,7 @@ impl Default for Inventory {
 }
 
 impl Inventory {
-    /// How many of `sku` are left.
+    /// Returns the number of units in stock.
     pub fn stock(&self, sku: &str) -> Option<u32> {
         lock(&self.0).stock.get(sku).copied()
     }
@@ -99,7 +99,7 @@ async fn reserve(
 }
 
 impl Tables {
-    /// The stock without `items`.
+    /// Returns the stock without `items`.
     fn take(&self, items: &[Item]) -> Result<BTreeMap<String, u32>, Problem> {
         let conflict = |code, message| Problem::new(StatusCode::CONFLICT, code, message);
         let mut stock = self.stock.clone();

@@ -2,7 +2,7 @@
 //!
 //! - `GET /ledger`: the entries, as a list
 //! - `GET /ledger/summary`: `{"requests", "effects", "keys", "repeated"}`
-//! - `DELETE /ledger`: forgets the entries (but no keys and no resources)
+//! - `DELETE /ledger`: removes the entries, but no keys and no resources
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -21,40 +21,40 @@ use crate::{Services, lock};
 /// One request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
-    /// When it arrived, in milliseconds since 1970.
+    /// The time of arrival, in milliseconds since 1970.
     pub at: u64,
-    /// Its place in the order of arrival, from 1. Clearing the ledger does not restart the count.
+    /// The place in the order of arrival, from 1. Clearing the ledger does not reset it.
     pub seq: u64,
-    /// Its `Idempotency-Key`.
+    /// The `Idempotency-Key`.
     pub key: Option<String>,
     /// `POST`, `PUT` or `DELETE`.
     pub method: String,
     /// The path, with the query if there was one.
     pub path: String,
-    /// What it asks for: `charge_card`, `send_mail`, ...
+    /// The effect, such as `charge_card` or `send_mail`.
     pub effect: String,
-    /// The request's body; `null` if it had none, a string if it was no JSON.
+    /// The body. `null` if there was none, a string if it was not JSON.
     pub body: Value,
-    /// Whether it changed anything: it was the first with its key, and it succeeded.
+    /// Whether it changed data: it was the first request with its key, and it succeeded.
     pub performed: bool,
-    /// The status it was answered with. `null` while it is in flight.
+    /// The status of the response. `null` while the request is in flight.
     pub status: Option<u16>,
 }
 
-/// What the ledger adds up to.
+/// The counts of a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Requests received.
     pub requests: usize,
-    /// Requests that changed something.
+    /// Requests that changed data.
     pub effects: usize,
-    /// Different keys seen.
+    /// Different keys.
     pub keys: usize,
-    /// Requests whose key had been seen before.
+    /// Requests with a key that an earlier request had.
     pub repeated: usize,
 }
 
-/// What is known of a request when it arrives.
+/// A request that has just arrived.
 pub(crate) struct Arrival<'a> {
     pub key: Option<&'a str>,
     pub method: &'a str,
@@ -63,7 +63,7 @@ pub(crate) struct Arrival<'a> {
     pub body: &'a [u8],
 }
 
-/// The entries, and a signal that rises whenever they change.
+/// The entries, and a signal of their changes.
 pub struct Ledger {
     entries: Mutex<Entries>,
     changes: watch::Sender<()>,
@@ -82,7 +82,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// All entries, in order of arrival.
+    /// Returns all entries, in order of arrival.
     pub fn entries(&self) -> Vec<Entry> {
         lock(&self.entries).list.clone()
     }
@@ -100,7 +100,7 @@ impl Ledger {
         }
     }
 
-    /// Forgets all entries.
+    /// Removes all entries.
     pub fn clear(&self) {
         lock(&self.entries).list.clear();
         self.changes.send_replace(());
@@ -115,7 +115,7 @@ impl Ledger {
         }
     }
 
-    /// Records that a request arrived, and gives its number.
+    /// Records that a request arrived. Returns its number.
     pub(crate) fn arrived(&self, arrival: Arrival<'_>) -> u64 {
         let body = body(arrival.body);
         let mut entries = lock(&self.entries);
@@ -137,7 +137,7 @@ impl Ledger {
         seq
     }
 
-    /// Records how a request ended. Nothing happens if the ledger was cleared since it arrived.
+    /// Records the response to a request, unless the ledger was cleared since the request arrived.
     pub(crate) fn answered(&self, seq: u64, performed: bool, status: StatusCode) {
         let entries = &mut lock(&self.entries).list;
         if let Ok(index) = entries.binary_search_by_key(&seq, |entry| entry.seq) {

@@ -1,15 +1,15 @@
 //! The services that the example workflows call: inventory, payments, users, customers, mail and
 //! tokens, all in memory behind one small HTTP server.
 //!
-//! Two things make them worth testing a workflow engine with:
+//! Two features serve tests of a workflow engine:
 //!
-//! - **They honour `Idempotency-Key`** ([`idempotency`]). Every request that changes something needs
-//!   the header. The first request with a key performs its effect, a repeat gets the same answer and
-//!   performs nothing.
-//! - **They keep a ledger** ([`ledger`]) of every such request in order of arrival, performed or not.
-//!   `GET /ledger` is how a test proves that each effect happened once.
+//! - **Idempotency keys** ([`idempotency`]). Every request that changes data needs the header
+//!   `Idempotency-Key`. The first request with a key performs its effect, a repeat gets the same response
+//!   and performs nothing.
+//! - **A ledger** ([`ledger`]) of every such request in order of arrival. With `GET /ledger` a test checks
+//!   that each effect happened once.
 //!
-//! Faults can be ordered for the requests to come ([`faults`]): errors, delays, lost answers.
+//! Tests can inject faults into later requests ([`faults`]): errors, delays, lost responses.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -45,11 +45,11 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
-/// Everything the services know. Clones share it.
+/// The state of all services. Clones share it.
 #[derive(Clone, Default)]
 pub struct Services(Arc<Resources>);
 
-/// What is behind [`Services`], one field per file.
+/// The shared state of [`Services`], with one field per module.
 #[derive(Default)]
 pub struct Resources {
     /// Stock levels and reservations.
@@ -60,15 +60,15 @@ pub struct Resources {
     pub users: users::Users,
     /// Customers of the payment provider.
     pub customers: customers::Customers,
-    /// Mail that went out.
+    /// The messages that were sent.
     pub mail: mail::Mail,
     /// Verification tokens.
     pub tokens: tokens::Tokens,
     /// Every mutating request, in order of arrival.
     pub ledger: ledger::Ledger,
-    /// What is to go wrong.
+    /// The faults of later requests.
     pub faults: faults::Faults,
-    /// The answers given so far, by `Idempotency-Key`.
+    /// The responses to earlier requests, by `Idempotency-Key`.
     pub keys: idempotency::Keys,
 }
 

@@ -1,6 +1,6 @@
-//! Mail: accepted for every address but one.
+//! Mail to any address. Mail to one address bounces.
 //!
-//! - `POST /mail` `{"to", "subject", "body"}`; [`BOUNCES`] is answered with 422
+//! - `POST /mail` `{"to", "subject", "body"}`; the response for [`BOUNCES`] is 422
 
 use std::sync::Mutex;
 
@@ -14,10 +14,10 @@ use crate::answer::{Answer, Json, Problem};
 use crate::idempotency::keyed;
 use crate::{Services, lock};
 
-/// The address that takes no mail.
+/// The address whose mail bounces.
 pub const BOUNCES: &str = "bounce@example.com";
 
-/// The messages that went out.
+/// The messages that were sent.
 #[derive(Default)]
 pub struct Mail(Mutex<Vec<Message>>);
 
@@ -28,7 +28,7 @@ pub struct Message {
     pub to: String,
     /// The subject line.
     pub subject: String,
-    /// The text.
+    /// The body.
     pub body: String,
 }
 
@@ -39,7 +39,7 @@ struct Receipt {
 }
 
 impl Mail {
-    /// The messages that went out, in order.
+    /// Returns the messages that were sent, in order.
     pub fn sent(&self) -> Vec<Message> {
         lock(&self.0).clone()
     }

@@ -1,4 +1,4 @@
-//! Runs the example services on their own.
+//! The program that runs the example services.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where to listen: an address, or a port on 127.0.0.1. Port 0 takes any free one.
+    /// The address to listen on, or a port on 127.0.0.1. Port 0 selects a free port.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7080", value_parser = address)]
     listen: SocketAddr,
 }

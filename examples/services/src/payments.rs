@@ -1,9 +1,9 @@
-//! Payments: charging cards and giving the money back.
+//! Payments: charges to cards, and refunds.
 //!
 //! - `POST /payments/charges` `{"card_token", "amount_cents", "currency", "order_id"?}`
 //! - `POST /payments/charges/{charge_id}/refund`
 //!
-//! `tok_visa` and `tok_mastercard` succeed, `tok_declined` is answered with 402. `tok_slow` succeeds
+//! `tok_visa` and `tok_mastercard` succeed, `tok_declined` gets 402. `tok_slow` succeeds
 //! after `?delay_ms=` milliseconds, or after three seconds.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::answer::{Answer, Json, Problem};
 use crate::idempotency::keyed;
 use crate::{Services, lock};
 
-/// How long `tok_slow` takes unless the request says so, in milliseconds.
+/// The default delay of `tok_slow`, in milliseconds.
 const SLOW: u64 = 3_000;
 
 /// Charges by id.

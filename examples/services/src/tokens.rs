@@ -1,4 +1,4 @@
-//! Tokens: what a verification link carries, and whose it is.
+//! Tokens of verification links, and their addresses.
 //!
 //! - `PUT /tokens/{token}` `{"email"?}`
 //! - `GET /tokens/{token}`

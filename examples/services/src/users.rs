@@ -1,6 +1,6 @@
 //! Users: accounts that can be verified.
 //!
-//! - `POST /users` `{"email", "reference"?}`: `reference` is the caller's own name for the user
+//! - `POST /users` `{"email", "reference"?}`: `reference` is the caller's id of the user
 //! - `POST /users/{user_id}/verify`
 //! - `DELETE /users/{user_id}`
 

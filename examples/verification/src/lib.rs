@@ -1,12 +1,11 @@
 //! Sending a verification link, with the low-level step API.
 //!
-//! Shows what the fluent API does for you, for workflows that need it done another way: asking what
-//! is completed already, recording each step's start and end, and a retry loop of one's own with a
-//! pause that survives restarts. `Uuid::new_v4()` and `tokio::time::sleep` are the ones you know;
-//! in a workflow both give the same on every replay.
+//! Shows a workflow that does itself what the fluent API does: it checks which steps have completed, records
+//! the start and the end of each step, and retries in a loop with durable waits. `Uuid::new_v4()` returns the
+//! same value on every replay, and `tokio::time::sleep` is a durable timer.
 //!
 //! ```console
-//! $ cargo run -p forge-example-services &      # the services that it calls
+//! $ cargo run -p forge-example-services &      # the services that the workflow calls
 //! $ forge serve &
 //! $ forge build examples/verification
 //! $ forge deploy examples/verification
@@ -20,32 +19,32 @@ use serde::{Deserialize, Serialize};
 
 use services::{send_verification_email, store_token_in_db};
 
-/// Whose address is to be verified.
+/// The address to verify.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct VerificationInput {
     /// The address.
     pub email: String,
-    /// Where the services are.
-    #[serde(default = "services::local")]
+    /// The base URL of the services.
+    #[serde(default = "services::default_url")]
     pub services: String,
 }
 
-/// What was sent.
+/// The result of sending the link.
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 pub struct VerificationOutput {
-    /// What the link carries.
+    /// The token in the link.
     pub token: String,
-    /// Whether the user has followed the link. Nobody has, so soon.
+    /// Whether the user has followed the link. Always `false` when the workflow ends.
     pub verified: bool,
 }
 
-/// Makes a token, stores it and mails a link with it.
+/// Generates a token, stores it and sends a link with it.
 #[forge::workflow]
 pub async fn verification_workflow(
     ctx: &WorkflowContext,
     input: VerificationInput,
 ) -> Result<VerificationOutput> {
-    services::at(&input.services);
+    services::set_url(&input.services);
 
     // Step 1: Generate token (with resume support)
     let token = if ctx.is_step_completed("generate_token") {
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_store_that_comes_back_is_waited_for() {
+    fn a_token_store_that_recovers_is_retried() {
         let run = TestRun::new(VerificationWorkflow).http(down_for(3)).run(ada());
         assert!(run.result.is_ok());
         assert_eq!(run.elapsed, Duration::from_secs(3));

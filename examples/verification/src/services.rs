@@ -5,17 +5,17 @@ use std::cell::RefCell;
 use forge::prelude::*;
 
 thread_local! {
-    /// Where the services are. A workflow instance runs on one thread and has this to itself.
-    static BASE: RefCell<String> = RefCell::new(local());
+    /// The base URL of the services. Each run executes in an instance of its own, which has one thread.
+    static BASE: RefCell<String> = RefCell::new(default_url());
 }
 
-/// Where the services are if the input does not say.
-pub fn local() -> String {
+/// Returns the base URL of the services on this machine.
+pub fn default_url() -> String {
     "http://127.0.0.1:7080".to_owned()
 }
 
-/// Sends all requests of this run to the services at `base`.
-pub fn at(base: &str) {
+/// Sets the base URL for all requests of this run.
+pub fn set_url(base: &str) {
     BASE.set(base.to_owned());
 }
 
@@ -23,16 +23,16 @@ fn url(path: &str) -> String {
     BASE.with_borrow(|base| format!("{base}{path}"))
 }
 
-/// Keeps a token, so that the link in the mail can be recognised.
+/// Stores a token, with which the link in the mail is checked later.
 ///
-/// `_db` is what the specification's workflow hands over. The tokens are behind HTTP here.
+/// The specification passes `ctx.db()` here. This example stores the token over HTTP and does not use it.
 pub async fn store_token_in_db(_db: &Db, token: &str) -> Result<()> {
     let request = forge::http::put(url(&format!("/tokens/{token}"))).json(&json!({}));
     request.send().await?.error_for_status()?;
     Ok(())
 }
 
-/// Sends the link.
+/// Sends the mail with the link.
 pub async fn send_verification_email(email: &str, token: &str) -> Result<()> {
     let mail = json!({
         "to": email,

@@ -1,19 +1,17 @@
 //! The attributes that may follow `#[forge::workflow]`.
 
-use std::fmt::Display;
-
-use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{Attribute, Error, Expr, ExprLit, Ident, Lit, Meta, Result};
+use syn::{Attribute, Expr, ExprLit, Ident, Lit, Meta, Result};
 
 use crate::duration;
+use crate::signature::{all_or_none, error};
 
-/// The longest name that the host's tables hold.
+/// The longest name that the host's tables can store, in bytes.
 const MAX_NAME: usize = 255;
 
 const DEFAULT_TIMEOUT_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
-/// What the attributes say.
+/// The values of the attributes.
 pub(crate) struct Attributes {
     pub(crate) name: String,
     pub(crate) version: u32,
@@ -22,33 +20,24 @@ pub(crate) struct Attributes {
 }
 
 impl Attributes {
-    /// Takes the attributes that are ours out of `attrs`; the others are the function's. All
-    /// mistakes are reported at once.
+    /// Removes the workflow's attributes from `attrs` and returns their values. Other attributes remain on
+    /// the function. Reports all errors at once.
     pub(crate) fn take(attrs: &mut Vec<Attribute>, function: &Ident) -> Result<Self> {
         let mut taken = Taken::default();
-        let mut errors: Option<Error> = None;
+        let mut errors = Vec::new();
         attrs.retain(|attr| {
-            let ours = taken.add(attr);
-            match ours {
-                Ok(ours) => !ours,
-                Err(error) => {
-                    match &mut errors {
-                        Some(errors) => errors.combine(error),
-                        None => errors = Some(error),
-                    }
-                    false
-                }
-            }
+            taken.add(attr).map(|ours| !ours).unwrap_or_else(|error| {
+                errors.push(error);
+                false
+            })
         });
-        match errors {
-            Some(errors) => Err(errors),
-            None => Ok(Attributes {
-                name: taken.name.map_or_else(|| default_name(function), Ok)?,
-                version: taken.version.unwrap_or(1),
-                timeout_millis: taken.timeout_millis.unwrap_or(DEFAULT_TIMEOUT_MILLIS),
-                deprecated: taken.deprecated.is_some(),
-            }),
-        }
+        all_or_none(errors)?;
+        Ok(Attributes {
+            name: taken.name.map_or_else(|| default_name(function), Ok)?,
+            version: taken.version.unwrap_or(1),
+            timeout_millis: taken.timeout_millis.unwrap_or(DEFAULT_TIMEOUT_MILLIS),
+            deprecated: taken.deprecated.is_some(),
+        })
     }
 }
 
@@ -61,7 +50,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// Whether `attr` is ours, and if so, takes it in.
+    /// Reads `attr` if it is an attribute of a workflow. Returns `false` if it is another one.
     fn add(&mut self, attr: &Attribute) -> Result<bool> {
         let Some(ident) = attr.path().get_ident() else { return Ok(false) };
         match ident.to_string().as_str() {
@@ -70,9 +59,14 @@ impl Taken {
             "timeout" => put(&mut self.timeout_millis, timeout(attr)?, ident)?,
             "deprecated" => match attr.meta {
                 Meta::Path(_) => put(&mut self.deprecated, (), ident)?,
-                _ => return error(attr, "write #[deprecated]; a note to callers belongs in the doc comment"),
+                _ => {
+                    return error(
+                        attr,
+                        "write #[deprecated] without a note; put the note in the doc comment",
+                    );
+                }
             },
-            // Any other `#[word = ..]` on a function is a slip of ours: rustc knows but these.
+            // Any other `#[word = ..]` is a misspelt attribute: on functions rustc knows only these two.
             word if matches!(attr.meta, Meta::NameValue(_)) && !matches!(word, "doc" | "must_use") => {
                 let known = "#[name = \"..\"], #[version = 1], #[timeout = \"24h\"] and #[deprecated]";
                 return error(attr, format!("a workflow has no attribute `{word}`; it has {known}"));
@@ -109,7 +103,7 @@ fn default_name(function: &Ident) -> Result<String> {
 }
 
 const NAME_RULE: &str =
-    "a workflow's name is 1 to 255 characters of a-z, A-Z, 0-9, _, - and ., and begins with a letter";
+    "a workflow's name has 1 to 255 characters of a-z, A-Z, 0-9, _, - and ., and begins with a letter";
 
 /// The rule of `workflow-info.name` in `wit/workflow.wit`.
 fn is_name(name: &str) -> bool {
@@ -134,7 +128,7 @@ fn timeout(attr: &Attribute) -> Result<u64> {
     duration::parse(&literal.value()).or_else(|message| error(literal, message))
 }
 
-/// The literal of `#[word = literal]`.
+/// Returns the literal of `#[word = literal]`.
 fn literal<'a>(attr: &'a Attribute, form: &str) -> Result<&'a Lit> {
     match &attr.meta {
         Meta::NameValue(meta) => match &meta.value {
@@ -143,8 +137,4 @@ fn literal<'a>(attr: &'a Attribute, form: &str) -> Result<&'a Lit> {
         },
         other => error(other, form),
     }
-}
-
-fn error<T>(at: impl ToTokens, message: impl Display) -> Result<T> {
-    Err(Error::new_spanned(at, message))
 }

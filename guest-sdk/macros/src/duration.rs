@@ -1,12 +1,14 @@
 //! The grammar of `#[timeout = ".."]`.
 
-/// The largest timeout, which also keeps all arithmetic far from overflow: a century.
+/// The largest timeout: 100 years. Sums of it do not overflow.
 const MAX_MILLIS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
-/// Units from the largest to the smallest, which is the order in which they must be written.
+/// The units, in the order in which they must be written.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Reads `"1h30m"` as milliseconds. The error is for the person who wrote it.
+/// Parses a duration such as `"1h30m"`. Returns milliseconds, or a message for the author.
+///
+/// `humantime` would accept more, such as units in any order.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let expected = "expected a duration such as \"500ms\", \"30s\", \"5m\", \"1h30m\" or \"7d\"";
     let mut millis: u64 = 0;
@@ -19,10 +21,10 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
         let Some(at) = allowed.iter().position(|(name, _)| *name == unit) else {
             return Err(match UNITS.iter().any(|(name, _)| *name == unit) {
                 true => format!(
-                    "`{unit}` comes too late: write units from the largest to the smallest, each once"
+                    "`{unit}` is out of order: write units from the largest to the smallest, each once"
                 ),
                 false if unit.is_empty() => format!("`{number}` has no unit: {expected}"),
-                false => format!("`{}` is no unit of time: {expected}", unit.trim()),
+                false => format!("`{}` is not a unit of time: {expected}", unit.trim()),
             });
         };
         let (_, factor) = allowed[at];
@@ -31,16 +33,16 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
             .checked_mul(factor)
             .and_then(|part| part.checked_add(millis))
             .filter(|millis| *millis <= MAX_MILLIS)
-            .ok_or("a timeout is at most a hundred years")?;
+            .ok_or("a timeout is at most 100 years")?;
     }
     match millis {
         0 if text.is_empty() => Err(expected.to_owned()),
-        0 => Err("a timeout of zero would end every run before it begins".to_owned()),
+        0 => Err("a timeout must be longer than zero".to_owned()),
         _ => Ok(millis),
     }
 }
 
-/// Takes the longest prefix of such characters off `rest`.
+/// Removes the longest prefix of matching characters from `rest` and returns it.
 fn take<'a>(rest: &mut &'a str, of: impl Fn(char) -> bool) -> &'a str {
     let end = rest.find(|c| !of(c)).unwrap_or(rest.len());
     let (taken, left) = rest.split_at(end);
@@ -63,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_explained() {
+    fn a_text_that_is_not_a_duration_is_explained() {
         for text in ["", "h", " 1h", "1 h", "-1h", "1.5h"] {
             assert!(
                 parse(text).unwrap_err().contains("expected a duration") || text == "1 h" || text == "1.5h",
@@ -71,11 +73,11 @@ mod tests {
             );
         }
         assert!(parse("10").unwrap_err().starts_with("`10` has no unit"));
-        assert!(parse("2w").unwrap_err().starts_with("`w` is no unit of time"));
-        assert!(parse("30m1h").unwrap_err().starts_with("`h` comes too late"));
-        assert!(parse("1h1h").unwrap_err().starts_with("`h` comes too late"));
+        assert!(parse("2w").unwrap_err().starts_with("`w` is not a unit of time"));
+        assert!(parse("30m1h").unwrap_err().starts_with("`h` is out of order"));
+        assert!(parse("1h1h").unwrap_err().starts_with("`h` is out of order"));
         assert!(parse("0s").unwrap_err().contains("zero"));
         assert!(parse("99999999999999999999s").is_err());
-        assert!(parse("40000d").unwrap_err().contains("hundred years"));
+        assert!(parse("40000d").unwrap_err().contains("100 years"));
     }
 }

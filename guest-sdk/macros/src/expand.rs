@@ -1,4 +1,4 @@
-//! What the attribute becomes.
+//! The expansion of the attribute.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -33,13 +33,13 @@ fn no_arguments(args: &TokenStream) -> Result<()> {
         true => Ok(()),
         false => Err(Error::new_spanned(
             args,
-            "#[forge::workflow] takes no arguments; write #[version = 1] and the like below it",
+            "#[forge::workflow] takes no arguments; write #[version = 1] and other attributes below it",
         )),
     }
 }
 
 fn implementation(function: &ItemFn, attributes: &Attributes) -> Result<TokenStream> {
-    let workflow = Workflow::of(&function.sig)?;
+    let workflow = Workflow::from_signature(&function.sig)?;
     let Attributes { name, version, timeout_millis, deprecated } = attributes;
     let (visibility, call) = (&function.vis, workflow.function);
     let cfgs = function.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
@@ -47,14 +47,14 @@ fn implementation(function: &ItemFn, attributes: &Attributes) -> Result<TokenStr
     let structure = structure_name(call);
     let doc = format!("The workflow `{name}`, version {version}. See [`{call}`].");
 
-    // Errors about the input and the output should point at them.
+    // With these spans, errors about the input and the output point at their types.
     let input = workflow.input;
     let input = quote_spanned! { input.span() => #input };
     let returns = workflow.returns;
     let output =
         quote_spanned! { returns.span() => <#returns as ::forge::__private::WorkflowResult>::Output };
 
-    // Names that cannot collide with the function's own, which may be called `input`.
+    // Hygienic names: the workflow's function may itself be called `input`.
     let (ctx, argument) = (Ident::new("ctx", Span::mixed_site()), Ident::new("input", Span::mixed_site()));
 
     Ok(quote! {

@@ -7,7 +7,7 @@ mod signature;
 
 use proc_macro::TokenStream;
 
-// Documented, with an example that runs, where `forge` re-exports it.
+// The documentation is where `forge` re-exports the macro, because its example needs that crate.
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {

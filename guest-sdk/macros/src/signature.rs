@@ -1,11 +1,11 @@
-//! What a workflow's function must look like.
+//! The checks of a workflow's signature.
 
 use std::fmt::Display;
 
 use quote::ToTokens;
 use syn::{Error, FnArg, Ident, Path, Result, ReturnType, Signature, Type};
 
-/// The parts of a signature that the expansion needs.
+/// The parts of a signature that the expansion uses.
 pub(crate) struct Workflow<'a> {
     pub(crate) function: &'a Ident,
     pub(crate) input: &'a Type,
@@ -13,27 +13,23 @@ pub(crate) struct Workflow<'a> {
 }
 
 impl<'a> Workflow<'a> {
-    /// Checks a signature. All mistakes are reported at once.
-    pub(crate) fn of(signature: &'a Signature) -> Result<Self> {
-        let checks = [is_async(signature), is_plain(signature)];
-        let input = arguments(signature);
-        let returns = returns(signature);
-        let mut errors = checks.into_iter().filter_map(Result::err).collect::<Vec<_>>();
-        match (input, returns) {
-            (Ok(input), Ok(returns)) if errors.is_empty() => {
-                return Ok(Workflow { function: &signature.ident, input, returns });
-            }
-            (input, returns) => {
-                errors.extend(input.err());
-                errors.extend(returns.err());
-            }
-        }
-        let all = errors.into_iter().reduce(|mut all, error| {
-            all.combine(error);
-            all
-        });
-        Err(all.unwrap_or_else(|| Error::new_spanned(signature, "not a workflow")))
+    /// Checks a signature. Reports all errors at once.
+    pub(crate) fn from_signature(signature: &'a Signature) -> Result<Self> {
+        let (input, returns) = (arguments(signature), returns(signature));
+        let checks =
+            [is_async(signature), is_plain(signature), input.clone().map(drop), returns.clone().map(drop)];
+        all_or_none(checks.into_iter().filter_map(Result::err))?;
+        Ok(Workflow { function: &signature.ident, input: input?, returns: returns? })
     }
+}
+
+/// Combines errors. Returns `Ok` if there are none.
+pub(crate) fn all_or_none(errors: impl IntoIterator<Item = Error>) -> Result<()> {
+    let combined = errors.into_iter().reduce(|mut all, error| {
+        all.combine(error);
+        all
+    });
+    combined.map_or(Ok(()), Err)
 }
 
 fn is_async(signature: &Signature) -> Result<()> {
@@ -43,12 +39,12 @@ fn is_async(signature: &Signature) -> Result<()> {
     }
 }
 
-/// The host calls a workflow by its name, with JSON: nothing chooses type arguments or safety.
+/// Checks for qualifiers that a function cannot have if the host calls it by its name.
 fn is_plain(signature: &Signature) -> Result<()> {
     if !signature.generics.params.is_empty() {
         return error(
             &signature.generics,
-            "a workflow cannot be generic: it is started by its name, and nothing says what the parameters are",
+            "a workflow cannot be generic: it is started by its name, without type arguments",
         );
     }
     match (&signature.unsafety, &signature.abi) {
@@ -58,7 +54,7 @@ fn is_plain(signature: &Signature) -> Result<()> {
     }
 }
 
-/// The input's type.
+/// Returns the type of the input.
 fn arguments(signature: &Signature) -> Result<&Type> {
     let expected = "a workflow takes two arguments: `ctx: &WorkflowContext` and its input";
     let mut types = Vec::new();
@@ -112,6 +108,6 @@ fn last(path: &Path) -> Option<&Ident> {
     path.segments.last().map(|segment| &segment.ident)
 }
 
-fn error<T>(at: impl ToTokens, message: impl Display) -> Result<T> {
+pub(crate) fn error<T>(at: impl ToTokens, message: impl Display) -> Result<T> {
     Err(Error::new_spanned(at, message))
 }

@@ -1,10 +1,10 @@
-//! A small HTTP client, in the manner of reqwest.
+//! An HTTP client with an interface like reqwest's.
 //!
-//! Every request is an effect: the host sends it only after everything before it is durable, and
-//! its answer is in the journal, so that a replay sends nothing. It carries an `Idempotency-Key`
-//! that is the same when the host has to send it again after a crash.
+//! A request is an effect: the host sends it after everything before it is durable, and journals the
+//! response, so a replay sends nothing. Each request carries an `Idempotency-Key`, which is the same when
+//! the host sends the request again after a crash.
 //!
-//! An answer with an error status is an answer; [`Response::error_for_status`] makes an error of it.
+//! A response with an error status is a response; [`Response::error_for_status`] turns it into an error.
 //!
 //! ```
 //! use forge::prelude::*;
@@ -35,14 +35,22 @@
 
 mod request;
 mod response;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) mod testing;
+
+/// The interface `http` of the host.
+#[cfg(target_arch = "wasm32")]
+use crate::host::bindings::forge::workflow::http as host;
+#[cfg(not(target_arch = "wasm32"))]
+use testing::host;
 
 pub use ::http::StatusCode;
 
 pub use request::RequestBuilder;
 pub use response::Response;
 
-/// Makes requests. [`WorkflowContext::http`](crate::WorkflowContext::http) has one; the functions
-/// of this module do the same without.
+/// The HTTP client of [`WorkflowContext::http`](crate::WorkflowContext::http). The functions of this module
+/// do the same.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct HttpClient {}
@@ -51,7 +59,7 @@ macro_rules! methods {
     ($($name:ident $method:literal)+) => {
         impl HttpClient {
             $(
-                #[doc = concat!("A `", $method, "` request.")]
+                #[doc = concat!("Returns a builder of a `", $method, "` request.")]
                 pub fn $name(&self, url: impl Into<String>) -> RequestBuilder {
                     $name(url)
                 }
@@ -59,7 +67,7 @@ macro_rules! methods {
         }
 
         $(
-            #[doc = concat!("A `", $method, "` request.")]
+            #[doc = concat!("Returns a builder of a `", $method, "` request.")]
             pub fn $name(url: impl Into<String>) -> RequestBuilder {
                 RequestBuilder::new($method, url.into())
             }
@@ -75,17 +83,13 @@ methods! {
     patch "PATCH"
 }
 
-/// A request with any method.
+/// Returns a builder of a request with any method.
 pub fn request(method: impl Into<String>, url: impl Into<String>) -> RequestBuilder {
     RequestBuilder::new(method, url.into())
 }
 
 impl HttpClient {
-    pub(crate) fn new() -> Self {
-        HttpClient {}
-    }
-
-    /// A request with any method.
+    /// Returns a builder of a request with any method.
     pub fn request(&self, method: impl Into<String>, url: impl Into<String>) -> RequestBuilder {
         request(method, url)
     }

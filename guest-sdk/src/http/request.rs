@@ -1,26 +1,29 @@
-//! Describing and sending a request.
+//! Building and sending a request.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::future::IntoFuture;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
-use super::Response;
-use crate::call::Call;
+use super::{Response, host};
 use crate::error::{Error, Failure, Result};
-use crate::host::http::{self, Request};
+use crate::host::bindings::forge::workflow::http::Request;
 use crate::time::millis;
-use crate::{runtime, scope};
+use crate::{call, runtime};
 
-/// A request being described. Nothing is sent until [`send`](RequestBuilder::send), which also
-/// reports what went wrong in describing it.
+/// The characters that are percent-encoded in a query: all but RFC 3986's unreserved ones.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A builder of a request. [`send`](RequestBuilder::send) sends the request, or returns the first error
+/// that a method of the builder found.
 #[derive(Debug)]
 #[must_use = "a request is not sent until `.send().await`"]
 pub struct RequestBuilder {
     request: Request,
-    /// The first thing that went wrong.
+    /// The first error.
     error: Option<String>,
 }
 
@@ -41,9 +44,9 @@ impl RequestBuilder {
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let (name, value) = (name.as_ref(), value.as_ref());
         if !is_header_name(name) {
-            self.fail(format_args!("`{name}` is no name of a header"));
+            self.fail(format_args!("`{name}` is not a valid header name"));
         } else if !is_header_value(value) {
-            // It may be a secret: it is not shown.
+            // The value may be a secret, so the message leaves it out.
             self.fail(format_args!("the value of header `{name}` has characters that headers cannot have"));
         } else {
             self.request.headers.push((name.to_ascii_lowercase(), value.to_owned()));
@@ -51,24 +54,24 @@ impl RequestBuilder {
         self
     }
 
-    /// Adds `Authorization: Bearer ...`.
+    /// Adds the header `Authorization: Bearer` with this token.
     pub fn bearer_auth(self, token: impl Display) -> Self {
         self.header("authorization", format!("Bearer {token}"))
     }
 
-    /// Adds one `name=value` to the URL's query, encoded.
+    /// Adds `name=value` to the URL's query, percent-encoded.
     pub fn query(mut self, name: &str, value: impl Display) -> Self {
         let url = &mut self.request.url;
         let fragment = url.find('#').map(|at| url.split_off(at)).unwrap_or_default();
         url.push(if url.contains('?') { '&' } else { '?' });
-        encode(url, name);
+        url.extend(utf8_percent_encode(name, RESERVED));
         url.push('=');
-        encode(url, &value.to_string());
+        url.extend(utf8_percent_encode(&value.to_string(), RESERVED));
         url.push_str(&fragment);
         self
     }
 
-    /// Sends `value` as JSON.
+    /// Sets the body to `value` as JSON and, unless the request has one, the header `Content-Type`.
     pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => {
@@ -82,47 +85,47 @@ impl RequestBuilder {
         self
     }
 
-    /// Sends these bytes.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.request.body = body.into();
         self
     }
 
-    /// Gives the call this long; then it fails with kind `timeout`. The host has a limit of its own.
+    /// Sets a timeout, after which the call fails with kind `timeout`. Without it, the host's default
+    /// applies.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.timeout = Some(millis(timeout));
         self
     }
 
-    /// Sends this `Idempotency-Key` instead of the host's. The host's is the same whenever it sends
-    /// this call again, also in further attempts of its step.
+    /// Sets the `Idempotency-Key`. Without it, the host sends a key that is the same whenever it sends this
+    /// call again, also in further attempts of the step.
     pub fn idempotency_key(self, key: impl AsRef<str>) -> Self {
         self.header("idempotency-key", key)
     }
 
-    /// Never sends the request twice. If a crash makes it unknown whether it arrived, the run is
-    /// paused for a person to decide. For services without idempotency keys.
+    /// Never sends the request twice. If a crash leaves it unknown whether the request arrived, the run is
+    /// paused until an operator decides. Meant for services without idempotency keys.
     pub fn at_most_once(mut self) -> Self {
         self.request.at_most_once = true;
         self
     }
 
-    /// Sends the request and waits for the answer, whatever its status.
+    /// Sends the request and waits for the response, which may have any status.
     ///
     /// # Errors
-    /// A [`Failure`] if there is no answer: not connected, timed out, not allowed.
+    /// Returns a [`Failure`] if the request is invalid or gets no response: the connection failed, the
+    /// timeout ended, or the host does not allow the request.
     pub async fn send(self) -> Result<Response> {
-        runtime::checkpoint().await;
+        runtime::stop_if_unwinding().await;
         let RequestBuilder { request, error } = self;
-        let asked = format!("{} {}", request.method, request.url);
+        let line = format!("{} {}", request.method, request.url);
         if let Some(error) = error {
-            return Err(Failure::permanent(format!("{asked}: {error}")).into());
+            return Err(Failure::permanent(format!("{line}: {error}")).into());
         }
-        let call = Call::new(http::send(scope::current(), &request));
-        let id = call.id();
-        call.await;
-        let answer = http::take(id).map_err(|failure| Error::new(Failure::from(failure)))?;
-        Ok(Response::new(asked, answer))
+        let call = call::perform(|scope| host::send(scope, &request)).await;
+        let response = host::take(call).map_err(|failure| Error::new(Failure::from(failure)))?;
+        Response::new(line, response)
     }
 
     fn fail(&mut self, error: impl Display) {
@@ -130,7 +133,7 @@ impl RequestBuilder {
     }
 }
 
-/// `.await` without `.send()`.
+/// Makes `.await` the same as `.send().await`.
 impl IntoFuture for RequestBuilder {
     type Output = Result<Response>;
     type IntoFuture = LocalBoxFuture<'static, Result<Response>>;
@@ -140,27 +143,17 @@ impl IntoFuture for RequestBuilder {
     }
 }
 
-/// A token of RFC 9110. Not the `http` crate's parser: its table of known headers alone would
-/// be a twentieth of a small component.
+/// Returns `true` for a token of RFC 9110. The parser of the `http` crate would make a small component
+/// larger by a twentieth, because of its table of known headers.
 fn is_header_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(token)
 }
 
-/// No control characters but the tab: no line breaks above all.
+/// Returns `true` if the value has no control characters except tabs. A line break would start another
+/// header.
 fn is_header_value(value: &str) -> bool {
     value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
-}
-
-/// Percent-encodes everything but RFC 3986's unreserved characters.
-fn encode(url: &mut String, text: &str) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => url.push(byte.into()),
-            // Writing to a string cannot fail.
-            _ => _ = write!(url, "%{byte:02X}"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -187,7 +180,7 @@ mod tests {
     #[test]
     fn the_first_mistake_is_kept_for_send() {
         let builder = RequestBuilder::new("GET", "http://x".into()).header("a b", "1").header("x", "a\nb");
-        assert_eq!(builder.error.as_deref(), Some("`a b` is no name of a header"));
+        assert_eq!(builder.error.as_deref(), Some("`a b` is not a valid header name"));
         for (name, value) in [("", "x"), ("a:", "x"), ("é", "x"), ("a", "b\r\nc: d"), ("a", "\0")] {
             assert!(RequestBuilder::new("GET", "http://x".into()).header(name, value).error.is_some());
         }

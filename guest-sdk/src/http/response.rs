@@ -1,73 +1,75 @@
-//! Answers.
+//! Responses.
 
 use serde::de::DeserializeOwned;
 
 use super::StatusCode;
 use crate::error::{Failure, Result, short_type_name};
-use crate::host::http;
+use crate::host::bindings::forge::workflow::http;
 
-/// How much of a body an error message shows: enough for most services' error documents.
+/// The number of characters of a body that an error message shows: enough for most error documents.
 const EXCERPT: usize = 200;
 
-/// An answer, whatever its status. Its body is complete.
+/// A response with any status and its complete body.
 #[derive(Debug, Clone)]
 pub struct Response {
-    /// The request's method and URL, for messages.
-    asked: String,
+    /// The method and URL of the request, for messages.
+    request: String,
     status: StatusCode,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
 impl Response {
-    pub(super) fn new(asked: String, answer: http::Response) -> Self {
-        // The host answers with a status between 100 and 999; anything else it failed to check.
-        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        Response { asked, status, headers: answer.headers, body: answer.body }
+    pub(super) fn new(request: String, response: http::Response) -> Result<Self> {
+        let http::Response { status, headers, body } = response;
+        let status = StatusCode::from_u16(status).map_err(|_| {
+            Failure::new(Failure::HTTP, format!("{request} answered {status}, which is not an HTTP status"))
+        })?;
+        Ok(Response { request, status, headers, body })
     }
 
-    /// The status. It compares with numbers: `answer.status() == 404`.
+    /// Returns the status. It can be compared with numbers: `response.status() == 404`.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The first header with this name, in whatever case.
+    /// Returns the first header with this name. Upper and lower case are the same.
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(value)
     }
 
-    /// All headers in order, names in lower case.
+    /// Returns all headers in order, with names in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The answer itself if its status is below 400.
+    /// Returns the response if its status is below 400.
     ///
     /// # Errors
-    /// A [`Failure`] of kind `http` that shows the status and the start of the body. It is
-    /// retryable for 408, 429 and from 500 on: those say that asking again may help.
+    /// Returns a [`Failure`] of kind `http` that shows the status and the start of the body. It is
+    /// retryable for 408, 429 and from 500 on.
     pub fn error_for_status(self) -> Result<Self> {
         let status = self.status;
         if !(status.is_client_error() || status.is_server_error()) {
             return Ok(self);
         }
-        let mut message = format!("{} answered {status}", self.asked);
+        let mut message = format!("{} answered {status}", self.request);
         if !self.body.is_empty() {
             message = format!("{message}: {}", self.excerpt());
         }
         let failure = Failure::new(Failure::HTTP, message);
-        let may_help = status.is_server_error()
+        let retryable = status.is_server_error()
             || status == StatusCode::REQUEST_TIMEOUT
             || status == StatusCode::TOO_MANY_REQUESTS;
-        Err(if may_help { failure } else { failure.not_retryable() }.into())
+        Err(if retryable { failure } else { failure.not_retryable() }.into())
     }
 
-    /// The body as JSON.
+    /// Returns the body, deserialised from JSON.
     ///
     /// # Errors
-    /// A [`Failure`] of kind `http` that names the request and shows the start of the body. It is
-    /// not retryable: the request did arrive.
+    /// Returns a [`Failure`] of kind `http` that names the request and shows the start of the body. It is
+    /// not retryable, because the request has arrived.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let body = if self.body.is_empty() {
@@ -75,26 +77,26 @@ impl Response {
             } else {
                 format!("it begins: {}", self.excerpt())
             };
-            self.unreadable(format_args!("is no `{}`: {error}; {body}", short_type_name::<T>()))
+            self.unreadable(format_args!("is not a `{}`: {error}; {body}", short_type_name::<T>()))
         })
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Errors
-    /// A [`Failure`] of kind `http` if it is not UTF-8.
+    /// Returns a [`Failure`] of kind `http` if it is not UTF-8.
     pub fn text(&self) -> Result<String> {
         let text = std::str::from_utf8(&self.body);
         text.map(str::to_owned).map_err(|error| self.unreadable(format_args!("is not UTF-8: {error}")))
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn bytes(&self) -> &[u8] {
         &self.body
     }
 
     fn unreadable(&self, why: std::fmt::Arguments<'_>) -> crate::Error {
-        let message = format!("the body of the answer to {} {why}", self.asked);
+        let message = format!("the body of the response to {} {why}", self.request);
         Failure::new(Failure::HTTP, message).not_retryable().into()
     }
 
@@ -111,9 +113,9 @@ impl Response {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Response {
-        let answer = http::Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
-        Response::new("POST http://pay/charges".into(), answer)
+    fn response(status: u16, body: &str) -> Response {
+        let response = http::Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
+        Response::new("POST http://pay/charges".into(), response).unwrap()
     }
 
     fn failure(error: crate::Error) -> Failure {
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn an_error_status_shows_the_start_of_the_body() {
-        let failure = failure(answer(503, &"x".repeat(500)).error_for_status().unwrap_err());
+        let failure = failure(response(503, &"x".repeat(500)).error_for_status().unwrap_err());
         let expected =
             format!("POST http://pay/charges answered 503 Service Unavailable: {}…", "x".repeat(200));
         assert_eq!((failure.kind.as_str(), failure.message), ("http", expected));
@@ -133,18 +135,18 @@ mod tests {
         for (status, retryable) in
             [(500, true), (503, true), (408, true), (429, true), (400, false), (404, false)]
         {
-            let failure = failure(answer(status, "").error_for_status().unwrap_err());
+            let failure = failure(response(status, "").error_for_status().unwrap_err());
             assert_eq!(failure.retryable, retryable, "{status}");
         }
-        assert!(answer(302, "").error_for_status().is_ok());
+        assert!(response(302, "").error_for_status().is_ok());
     }
 
     #[test]
     fn a_body_that_does_not_fit_is_explained() {
-        let failure = failure(answer(200, "<html>").json::<Vec<u8>>().unwrap_err());
+        let failure = failure(response(200, "<html>").json::<Vec<u8>>().unwrap_err());
         assert_eq!(
             failure.message,
-            "the body of the answer to POST http://pay/charges is no `Vec<u8>`: expected value at line 1 \
+            "the body of the response to POST http://pay/charges is not a `Vec<u8>`: expected value at line 1 \
              column 1; it begins: <html>"
         );
         assert!(!failure.retryable);

@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The outcome of a run.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use super::TestRequest;
 use super::host::TestHost;
 use crate::error::Failure;
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TestReport<T> {
-    /// The workflow's output, or why there is none.
+    /// The workflow's output, or the failure of the run.
     pub result: Result<T, Failure>,
-    /// Its steps, in the order in which they began.
+    /// The steps, in the order in which they began.
     pub steps: Vec<TestStep>,
-    /// Its requests, in the order in which it made them.
+    /// The HTTP requests, in the order in which they were sent.
     pub requests: Vec<TestRequest>,
-    /// The steps that were compensated, in that order.
+    /// The names of the steps that were compensated, in order.
     pub compensations: Vec<String>,
-    /// What it logged.
+    /// The lines that the workflow logged.
     pub logs: Vec<TestLog>,
-    /// How long it took, in its own time.
+    /// The virtual time from the start to the end of the run.
     pub elapsed: Duration,
 }
 
@@ -30,34 +30,34 @@ pub struct TestReport<T> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TestStep {
-    /// Its name; `charge#2` is the second `charge`.
+    /// The name; `charge#2` is the second `charge`.
     pub name: String,
-    /// How it stands.
+    /// The status.
     pub status: StepStatus,
-    /// Its result, if it completed.
+    /// The result of a completed step.
     pub result: Option<Value>,
-    /// Why its last attempt failed, if it did.
+    /// The failure of the last attempt, if it failed.
     pub error: Option<Failure>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// Why its compensation failed for good, if it did.
+    /// The failure of the compensation, once no attempt of it is left.
     pub compensation_error: Option<Failure>,
 }
 
-/// How a step stands. (Specification: "StepStatus Enum".)
+/// The status of a step. (Specification: "StepStatus Enum".)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepStatus {
-    /// Waits for its next attempt.
+    /// The step waits for its next attempt.
     Pending,
-    /// Executes.
+    /// An attempt is under way.
     Running,
-    /// Finished successfully.
+    /// The step has a result.
     Completed,
-    /// Failed for good.
+    /// The step failed, and no attempt is left.
     Failed,
-    /// Finished successfully and was rolled back.
+    /// The step completed and was compensated.
     Compensated,
-    /// Was dropped before its end, for example because another branch of a `select!` won.
+    /// The step was dropped before its end, for example because another branch of a `select!` won.
     Skipped,
 }
 
@@ -65,7 +65,7 @@ pub enum StepStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TestLog {
-    /// The step that logged it. None for the workflow's body.
+    /// The step that logged the line. `None` for the workflow's body.
     pub step: Option<String>,
     /// `trace`, `debug`, `info`, `warn` or `error`.
     pub level: &'static str,
@@ -77,23 +77,23 @@ impl<T> TestReport<T> {
     pub(super) fn new(result: Result<T, Failure>, host: TestHost) -> Self {
         let elapsed = Duration::from_millis(host.elapsed());
         TestReport {
-            // The host knows why it ended a run; the guest only knows that it did.
+            // If the host ended the run, it has the reason, which the workflow is not told.
             result: match host.unwound {
                 Some(failure) => Err(failure),
                 None => result,
             },
             steps: host.steps.into_iter().map(|row| row.step).collect(),
-            requests: host.requests,
+            requests: host.http.requests,
             compensations: host.compensations,
             logs: host.logs,
             elapsed,
         }
     }
 
-    /// The output.
+    /// Returns the output.
     ///
     /// # Panics
-    /// With the failure, if the run failed.
+    /// If the run failed, with the failure.
     #[track_caller]
     pub fn output(&self) -> &T {
         match &self.result {
@@ -102,7 +102,7 @@ impl<T> TestReport<T> {
         }
     }
 
-    /// The failure.
+    /// Returns the failure.
     ///
     /// # Panics
     /// If the run succeeded.
@@ -114,16 +114,16 @@ impl<T> TestReport<T> {
         }
     }
 
-    /// The step with this name.
+    /// Returns the step with this name.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the run has no such step.
     #[track_caller]
     pub fn step(&self, name: &str) -> &TestStep {
         let names = || self.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>();
         match self.steps.iter().find(|step| step.name == name) {
             Some(step) => step,
-            None => panic!("there is no step `{name}`, there are {:?}", names()),
+            None => panic!("the run has no step `{name}`, but {:?}", names()),
         }
     }
 }

@@ -11,8 +11,11 @@ use crate::process::{self, CommandError};
 use crate::toolchain::{TARGET, Toolchain};
 
 /// The SDK provides randomness as a custom backend of the `getrandom` crate, which does not compile for the target
-/// without this flag.
-const FLAGS: &str = r#"target.wasm32-unknown-unknown.rustflags=['--cfg', 'getrandom_backend="custom"']"#;
+/// without this flag. The initial heap is 256 KiB: most runs need no more, and each growth of the memory is a system call.
+const FLAGS: &str = concat!(
+    r#"target.wasm32-unknown-unknown.rustflags=['--cfg', 'getrandom_backend="custom"', "#,
+    r#"'-Clink-arg=--initial-heap=262144']"#
+);
 
 /// Options of [`build()`].
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,4 @@
-//! The language of the interpreter: programs that do whatever a workflow can do.
-//!
-//! The tests write programs, the guest `interpreter` takes one as its input and executes it:
+//! A language for workflows in tests. The guest `interpreter` executes a program that it gets as its input:
 //!
 //! ```
 //! use program::{block, effect, fail, step};
@@ -18,17 +16,17 @@ use serde::{Deserialize, Serialize};
 /// The interpreter's input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Program {
-    /// Where the services are, as a URL without a path.
+    /// The base URL of the services, without a path.
     pub services: String,
-    /// What to do.
+    /// The statements.
     pub body: Block,
 }
 
 /// Statements, executed in order until one fails.
 pub type Block = Vec<Statement>;
 
-/// What a program can do. Every statement results in an observation, a JSON value; a block results
-/// in the list of them.
+/// A statement. It returns an observation, which is a JSON value. A block returns the list of its
+/// observations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Statement {
@@ -36,34 +34,34 @@ pub enum Statement {
     Step(Step),
     /// A step of the low-level API: its name and its body.
     Manual(String, Block),
-    /// `POST /effects/{name}`. The body carries a digest of all that the branch has seen so far, so
-    /// that a replay which saw anything else is caught.
+    /// `POST /effects/{name}`. The body has a digest of all earlier observations of the branch, so that a
+    /// replay with other observations is nondeterministic.
     Effect(String),
-    /// `POST /gate/{name}`, which the services answer once the test has opened the gate.
+    /// `POST /gate/{name}`, which the services answer after the test has opened the gate.
     Gate(String),
-    /// `POST /flaky/{times}/{name}`, which fails so many times. Each attempt has a key of its own.
+    /// `POST /flaky/{times}/{name}`, which fails this many times. Each attempt has a key of its own.
     Flaky(String, u32),
     /// `POST /never`, which is never answered, with a timeout in milliseconds if there is one.
     Never(Option<u64>),
     /// `GET` this path. An error status is an error.
     Get(String),
-    /// `GET` this path with this header, its name and its value.
+    /// `GET` this path with a header: its name and its value.
     GetWith(String, (String, String)),
-    /// Who started the run.
+    /// The caller that started the run.
     Auth,
-    /// A durable timer, in milliseconds.
+    /// A durable timer. In milliseconds.
     Sleep(u64),
     /// A random UUID, a random number and the workflow's time.
     Draw,
     /// Whether the step with this name is completed.
     Lookup(String),
-    /// All blocks at once, to the end of each. Fails with the failure of the first one in order.
+    /// All blocks in parallel, to the end of each. Fails with the failure of the first one in order.
     Join(Vec<Block>),
-    /// All blocks at once, until one ends; the others are dropped.
+    /// All blocks in parallel, until one ends. The others are dropped.
     Race(Vec<Block>),
-    /// The block so many times.
+    /// The block this many times.
     Repeat(u32, Block),
-    /// The block; if it fails, the failure is observed and the program goes on.
+    /// The block. If it fails, the observation is the failure, and the program continues.
     Try(Block),
     /// A line in the host's log.
     Log(String),
@@ -71,95 +69,95 @@ pub enum Statement {
     Fail(Failure),
     /// Panics with this message.
     Panic(String),
-    /// Computes without end.
+    /// Computes for ever.
     Spin,
-    /// Takes memory without end.
+    /// Allocates memory for ever.
     Hoard,
-    /// Runs the compensations of all steps so far.
+    /// Runs the compensations of all completed steps.
     Compensate,
 }
 
 /// A step of the fluent API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it does. Its result is the list of observations.
+    /// The code. The step's result is the list of observations.
     pub body: Block,
-    /// Its timeout in milliseconds.
+    /// The timeout in milliseconds.
     pub timeout: Option<u64>,
-    /// How often it is tried, and how many milliseconds the second attempt waits.
+    /// The number of attempts, and the wait before the second in milliseconds.
     pub retry: Option<(u32, u64)>,
-    /// Whether the program goes on if it fails.
+    /// Whether the program continues if the step fails.
     pub optional: bool,
-    /// Its compensation handler.
+    /// The compensation handler.
     pub undo: Option<Block>,
 }
 
-/// What a program fails with.
+/// The failure of a program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What went wrong.
+    /// The message.
     pub message: String,
-    /// A word for what kind of failure it is; without one it is an ordinary error.
+    /// The kind of failure. `None` for an error without a kind.
     pub kind: Option<String>,
-    /// Whether trying again may help.
+    /// Whether a retry policy may make another attempt.
     pub retryable: bool,
 }
 
-/// A [`Block`] of whatever can be made a [`Statement`].
+/// Returns a [`Block`] of values that convert to [`Statement`].
 #[macro_export]
 macro_rules! block {
     ($($statement:expr),* $(,)?) => { ::std::vec![$($crate::Statement::from($statement)),*] };
 }
 
-/// A step that does this.
+/// Returns a step.
 pub fn step(name: impl Into<String>, body: Block) -> Step {
     Step { name: name.into(), body, timeout: None, retry: None, optional: false, undo: None }
 }
 
-/// A step with one effect of the same name, and another that undoes it: `undo-{name}`.
+/// Returns a step with an effect of the same name, and a compensation with the effect `undo-{name}`.
 pub fn reversible(name: &str) -> Step {
     step(name, block![effect(name)]).undo(block![effect(format!("undo-{name}"))])
 }
 
-/// [`Statement::Effect`].
+/// Returns a [`Statement::Effect`].
 pub fn effect(name: impl Into<String>) -> Statement {
     Statement::Effect(name.into())
 }
 
-/// [`Statement::Gate`].
+/// Returns a [`Statement::Gate`].
 pub fn gate(name: impl Into<String>) -> Statement {
     Statement::Gate(name.into())
 }
 
-/// A failure that trying again may mend.
+/// Returns a retryable failure.
 pub fn fail(message: impl Into<String>) -> Statement {
     Statement::Fail(Failure { message: message.into(), kind: None, retryable: true })
 }
 
-/// A failure that stays one.
+/// Returns a failure that is not retryable.
 pub fn fail_for_good(message: impl Into<String>) -> Statement {
     Statement::Fail(Failure { message: message.into(), kind: Some("hopeless".to_owned()), retryable: false })
 }
 
 impl Step {
-    /// Gives each attempt so many milliseconds.
+    /// Sets the timeout of each attempt.
     pub fn timeout(self, milliseconds: u64) -> Self {
         Self { timeout: Some(milliseconds), ..self }
     }
 
-    /// Tries so often, the second time after so many milliseconds.
+    /// Sets the number of attempts, and the wait before the second in milliseconds.
     pub fn retry(self, attempts: u32, backoff: u64) -> Self {
         Self { retry: Some((attempts, backoff)), ..self }
     }
 
-    /// Lets it fail.
+    /// Lets the program continue if the step fails.
     pub fn optional(self) -> Self {
         Self { optional: true, ..self }
     }
 
-    /// Says how to undo it.
+    /// Sets the compensation handler.
     pub fn undo(self, undo: Block) -> Self {
         Self { undo: Some(undo), ..self }
     }

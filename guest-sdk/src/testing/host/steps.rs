@@ -1,103 +1,144 @@
-//! Steps and compensations: beginning, ending and retrying their attempts.
+//! Steps and compensations: the start, the end and the retries of their attempts.
 
-use serde_json::Value;
-
-use super::{Attempt, Row, TestHost};
+use super::{TestHost, with};
+use crate::attempt::Kind;
 use crate::error::Failure;
-use crate::host::Flow;
-use crate::host::step::{Completed, Entry, Options, Receipt, RetryPolicy, State, Status, Verdict};
+use crate::host::bindings::forge::workflow::step::{Entry, RetryPolicy, Verdict};
 use crate::testing::report::{StepStatus, TestStep};
 
-/// How often a compensation is tried, and how long after: the host's policy, not the guest's.
+/// The retry policy of compensations, which is the host's and not the workflow's.
 const COMPENSATION_RETRY: RetryPolicy = RetryPolicy { max_attempts: 5, backoff: 1_000, max_backoff: 60_000 };
 
-/// The interface `step`.
-impl TestHost {
-    pub(crate) fn begin(&mut self, name: &str, options: Options) -> Entry {
-        let times = self.names.entry(name.to_owned()).or_default();
-        *times += 1;
-        let row = match *times {
-            1 => self.row(name, options.retry),
-            times => self.row(&format!("{name}#{times}"), options.retry),
-        };
-        match &self.steps[row] {
-            Row { step: TestStep { status: StepStatus::Completed, result, .. }, order, .. } => {
-                let result = result.clone().unwrap_or_default().to_string();
-                Entry::Completed(Completed { step: row as u64, result, order: *order, flow: Flow::GoOn })
+/// A step. Its id is its position.
+pub(in crate::testing) struct Row {
+    pub(in crate::testing) step: TestStep,
+    retry: Option<RetryPolicy>,
+    pub(super) order: u64,
+    compensation_attempts: u32,
+}
+
+/// An attempt of the step in a row, or of its compensation. It is what a scope stands for, and the outcome
+/// of the call that ends the wait for a retry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt {
+    pub(super) kind: Kind,
+    pub(super) row: usize,
+}
+
+/// The host's interface `step`.
+pub(crate) mod step {
+    use super::{Attempt, Kind, Row, StepStatus, TestStep, with};
+    use crate::error::Failure as OwnFailure;
+    use crate::host::Flow;
+    pub(crate) use crate::host::bindings::forge::workflow::step::*;
+
+    pub(crate) fn begin(_: Scope, name: &str, options: Options) -> Entry {
+        with(|host| {
+            let times = host.names.entry(name.to_owned()).or_default();
+            *times += 1;
+            let row = match *times {
+                1 => host.row(name, options.retry),
+                times => host.row(&format!("{name}#{times}"), options.retry),
+            };
+            match &host.steps[row] {
+                Row {
+                    step: TestStep { status: StepStatus::Completed, result: Some(result), .. },
+                    order,
+                    ..
+                } => {
+                    let (result, order) = (result.to_string(), *order);
+                    Entry::Completed(Completed { step: row as u64, result, order, flow: Flow::GoOn })
+                }
+                _ => host.attempt(Attempt { kind: Kind::Step, row }),
             }
-            _ => self.attempt(Attempt::Step(row)),
-        }
+        })
     }
 
-    pub(crate) fn resume(&mut self, call: u64) -> Entry {
-        let attempt = self.retries.remove(&call).expect("only a step that waits is resumed");
-        assert!(!self.calls.contains_key(&call), "a step was resumed before its wait was over");
-        self.attempt(attempt)
+    /// Also of the interface `compensate`.
+    pub(crate) fn resume(call: CallId) -> Entry {
+        with(|host| {
+            let attempt = host.take(call);
+            host.attempt(attempt)
+        })
     }
 
-    pub(crate) fn complete(&mut self, scope: u64, result: &str) -> Receipt {
-        let Attempt::Step(row) = self.leave(scope) else { panic!("a compensation has no result") };
-        self.completions += 1;
-        self.steps[row].order = self.completions;
-        self.steps[row].step.status = StepStatus::Completed;
-        self.steps[row].step.error = None;
-        self.steps[row].step.result = serde_json::from_str(result).ok();
-        let mut flow = Flow::GoOn;
-        if self.cancel_after == Some(self.completions) && self.unwound.is_none() {
-            self.unwind(Failure::cancelled());
-            flow = Flow::Unwind;
-        }
-        Receipt { step: row as u64, order: self.completions, flow }
+    pub(crate) fn complete(scope: Scope, result: &str) -> Receipt {
+        with(|host| {
+            let row = host.close(scope, Kind::Step);
+            host.completions += 1;
+            let order = host.completions;
+            host.steps[row].order = order;
+            let step = &mut host.steps[row].step;
+            step.status = StepStatus::Completed;
+            step.error = None;
+            step.result = Some(serde_json::from_str(result).expect("a step's result is JSON"));
+            let mut flow = Flow::GoOn;
+            if host.cancel_after == Some(order) && host.unwound.is_none() {
+                host.unwind(OwnFailure::cancelled());
+                flow = Flow::Unwind;
+            }
+            Receipt { step: row as u64, order, flow }
+        })
     }
 
-    /// Of a step or of a compensation.
-    pub(crate) fn fail(&mut self, scope: u64, failure: Failure) -> Verdict {
-        let attempt = self.leave(scope);
-        self.judge(attempt, failure)
+    /// Also of the interface `compensate`.
+    pub(crate) fn fail(scope: Scope, failure: &Failure) -> Verdict {
+        with(|host| host.fail(scope, failure.clone().into()))
     }
 
-    pub(crate) fn abandon(&mut self, scope: u64) {
-        match self.leave(scope) {
-            Attempt::Step(row) => self.steps[row].step.status = StepStatus::Skipped,
-            Attempt::Compensation(_) => panic!("a compensation is never abandoned"),
-        }
+    pub(crate) fn abandon(scope: Scope) {
+        with(|host| {
+            let row = host.close(scope, Kind::Step);
+            host.steps[row].step.status = StepStatus::Skipped;
+        });
     }
 
-    pub(crate) fn enter(&mut self, name: &str) -> u64 {
-        let row = self.row(name, None);
-        self.open(Attempt::Step(row))
+    pub(crate) fn enter(_: Scope, name: &str) -> Scope {
+        with(|host| {
+            let row = host.row(name, None);
+            host.open(Attempt { kind: Kind::Step, row })
+        })
     }
 
-    pub(crate) fn lookup(&mut self, name: &str) -> Option<State> {
-        let Row { step, .. } = self.steps.iter().find(|row| row.step.name == name)?;
-        let status = match step.status {
-            StepStatus::Pending => Status::Pending,
-            StepStatus::Running => Status::Running,
-            StepStatus::Completed => Status::Completed,
-            StepStatus::Failed => Status::Failed,
-            StepStatus::Compensated => Status::Compensated,
-            StepStatus::Skipped => Status::Skipped,
-        };
-        Some(State { status, result: step.result.as_ref().map(Value::to_string) })
-    }
-}
-
-/// The interface `compensate`.
-impl TestHost {
-    pub(crate) fn compensate_begin(&mut self, step: u64) -> Entry {
-        self.attempt(Attempt::Compensation(step as usize))
-    }
-
-    pub(crate) fn compensate_complete(&mut self, scope: u64) {
-        let Attempt::Compensation(row) = self.leave(scope) else { panic!("not a compensation") };
-        self.steps[row].step.status = StepStatus::Compensated;
-        self.compensations.push(self.steps[row].step.name.clone());
+    pub(crate) fn lookup(name: &str) -> Option<State> {
+        with(|host| {
+            let Row { step, .. } = host.steps.iter().find(|row| row.step.name == name)?;
+            let status = match step.status {
+                StepStatus::Pending => Status::Pending,
+                StepStatus::Running => Status::Running,
+                StepStatus::Completed => Status::Completed,
+                StepStatus::Failed => Status::Failed,
+                StepStatus::Compensated => Status::Compensated,
+                StepStatus::Skipped => Status::Skipped,
+            };
+            Some(State { status, result: step.result.as_ref().map(ToString::to_string) })
+        })
     }
 }
 
-/// Attempts.
+/// The host's interface `compensate`.
+pub(crate) mod compensate {
+    pub(crate) use super::step::{fail, resume};
+    use super::{Attempt, Entry, Kind, StepStatus, with};
+    use crate::host::bindings::Failure;
+
+    pub(crate) fn unwind(_: &Failure) {}
+
+    pub(crate) fn begin(step: u64) -> Entry {
+        with(|host| host.attempt(Attempt { kind: Kind::Compensation, row: step as usize }))
+    }
+
+    pub(crate) fn complete(scope: u64) {
+        with(|host| {
+            let row = host.close(scope, Kind::Compensation);
+            host.steps[row].step.status = StepStatus::Compensated;
+            host.compensations.push(host.steps[row].step.name.clone());
+        });
+    }
+}
+
 impl TestHost {
-    /// The row of the step with this name, new if need be.
+    /// The row of the step with this name. A new one if there is none.
     pub(super) fn row(&mut self, name: &str, retry: Option<RetryPolicy>) -> usize {
         let known = self.steps.iter().position(|row| row.step.name == name);
         known.unwrap_or_else(|| {
@@ -114,7 +155,7 @@ impl TestHost {
         })
     }
 
-    /// Begins an attempt, or lets it fail if the test said so.
+    /// Begins an attempt. It fails at once if the test injected a failure.
     fn attempt(&mut self, attempt: Attempt) -> Entry {
         let scope = self.open(attempt);
         let Some(failure) = self.injected_failure(attempt) else { return Entry::Execute(scope) };
@@ -124,63 +165,62 @@ impl TestHost {
         }
     }
 
-    fn injected_failure(&mut self, attempt: Attempt) -> Option<Failure> {
-        let Attempt::Step(row) = attempt else { return None };
+    fn injected_failure(&mut self, Attempt { kind, row }: Attempt) -> Option<Failure> {
+        if kind == Kind::Compensation {
+            return None;
+        }
         let (left, failure) = self.injected.get_mut(&self.steps[row].step.name)?;
         *left = left.checked_sub(1)?;
         Some(failure.clone())
     }
 
+    /// Opens the scope of an attempt.
     fn open(&mut self, attempt: Attempt) -> u64 {
-        match attempt {
-            Attempt::Step(row) => {
-                self.steps[row].step.status = StepStatus::Running;
-                self.steps[row].step.attempts += 1;
+        let row = &mut self.steps[attempt.row];
+        match attempt.kind {
+            Kind::Step => {
+                row.step.status = StepStatus::Running;
+                row.step.attempts += 1;
             }
-            Attempt::Compensation(row) => self.steps[row].compensation_attempts += 1,
+            Kind::Compensation => row.compensation_attempts += 1,
         }
-        let scope = self.id();
+        let scope = self.next_id();
         self.scopes.insert(scope, attempt);
         scope
     }
 
-    /// Ends an attempt. The guest must have cancelled its calls, which this cannot see, and must
-    /// not end it twice, which it can.
-    fn leave(&mut self, scope: u64) -> Attempt {
-        self.scopes.remove(&scope).expect("an attempt ends once")
+    /// Closes the scope of an attempt. Returns the row of its step.
+    fn close(&mut self, scope: u64, expected: Kind) -> usize {
+        let Attempt { kind, row } = self.scopes.remove(&scope).expect("an attempt ends once");
+        assert_eq!(kind, expected, "steps and compensations end through interfaces of their own");
+        row
     }
 
-    /// Decides whether a failed attempt is the last.
-    fn judge(&mut self, attempt: Attempt, failure: Failure) -> Verdict {
-        let (made, policy) = match attempt {
-            Attempt::Step(row) => (self.steps[row].step.attempts, self.steps[row].retry),
-            Attempt::Compensation(row) => (self.steps[row].compensation_attempts, Some(COMPENSATION_RETRY)),
+    /// Ends an attempt with a failure, and decides whether another one follows.
+    fn fail(&mut self, scope: u64, failure: Failure) -> Verdict {
+        let attempt = self.scopes.remove(&scope).expect("an attempt ends once");
+        let row = &mut self.steps[attempt.row];
+        let (made, policy) = match attempt.kind {
+            Kind::Step => (row.step.attempts, row.retry),
+            Kind::Compensation => (row.compensation_attempts, Some(COMPENSATION_RETRY)),
         };
         let policy = policy.filter(|policy| failure.retryable && made < policy.max_attempts);
-        let step = match attempt {
-            Attempt::Step(row) => &mut self.steps[row].step,
-            Attempt::Compensation(row) if policy.is_none() => {
-                self.steps[row].step.compensation_error = Some(failure.clone());
-                return Verdict::Final(failure.into());
+        match attempt.kind {
+            Kind::Step => {
+                row.step.error = Some(failure.clone());
+                row.step.status = if policy.is_some() { StepStatus::Pending } else { StepStatus::Failed };
             }
-            Attempt::Compensation(row) => &mut self.steps[row].step,
-        };
-        if let Attempt::Step(_) = attempt {
-            step.error = Some(failure.clone());
-            step.status = if policy.is_some() { StepStatus::Pending } else { StepStatus::Failed };
+            Kind::Compensation if policy.is_none() => row.step.compensation_error = Some(failure.clone()),
+            Kind::Compensation => {}
         }
         match policy {
             None => Verdict::Final(failure.into()),
-            Some(policy) => {
-                let call = self.timer(backoff(&policy, made));
-                self.retries.insert(call, attempt);
-                Verdict::Retry(call)
-            }
+            Some(policy) => Verdict::Retry(self.submit(backoff(&policy, made), attempt)),
         }
     }
 }
 
-/// The wait after this many attempts: it doubles each time.
+/// The wait after this many attempts. It doubles each time.
 fn backoff(policy: &RetryPolicy, attempts: u32) -> u64 {
     let doubled = policy.backoff.saturating_mul(1u64.checked_shl(attempts - 1).unwrap_or(u64::MAX));
     doubled.min(policy.max_backoff)

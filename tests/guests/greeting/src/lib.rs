@@ -2,7 +2,7 @@
 
 use forge::prelude::*;
 
-/// How it began.
+/// Version 1, deprecated.
 #[forge::workflow]
 #[name = "greeting"]
 #[deprecated]
@@ -10,7 +10,7 @@ pub async fn greeting_v1(_ctx: &WorkflowContext, name: String) -> Result<String>
     Ok(format!("1: hello {name}"))
 }
 
-/// How it went on.
+/// Version 2.
 #[forge::workflow]
 #[name = "greeting"]
 #[version = 2]
@@ -18,7 +18,7 @@ pub async fn greeting_v2(_ctx: &WorkflowContext, name: String) -> Result<String>
     Ok(format!("2: good day {name}"))
 }
 
-/// How it is.
+/// Version 3.
 #[forge::workflow]
 #[name = "greeting"]
 #[version = 3]

@@ -1,4 +1,4 @@
-//! What no binding generator writes: texts and lists that are not what they are said to be.
+//! Arguments that no binding generator produces: invalid texts and lists.
 
 use crate::bindings::forge::workflow::time;
 use crate::{Attack, BODY, Outcome, done};
@@ -44,7 +44,7 @@ fn log(level: u32, address: usize, length: usize) -> Outcome {
     done()
 }
 
-/// A hundred thousand headers of a megabyte each, in less than three: the host would copy a hundred gigabytes.
+/// 100,000 headers that share one text of 1 MiB. The guest needs less than 3 MiB, a copy in the host 200 GiB.
 fn headers_that_share_their_text(url: &str) -> Outcome {
     let text = "h".repeat(1 << 20);
     let header = [text.as_ptr() as usize, text.len(), text.as_ptr() as usize, text.len()];

@@ -1,4 +1,4 @@
-//! Time and memory of the guest's own.
+//! Computing time and memory.
 
 use std::hint::black_box;
 
@@ -42,14 +42,14 @@ fn hoard(_: &str) -> Outcome {
     }
 }
 
-/// Each is a call of the runtime.
+/// Each round is a call of the runtime.
 fn grow_by_nothing(_: &str) -> Outcome {
     loop {
         core::arch::wasm32::memory_grow::<0>(black_box(0));
     }
 }
 
-/// One instruction for a megabyte.
+/// Each round fills 1 MiB with one instruction.
 fn fill(_: &str) -> Outcome {
     time::workflow_time(BODY);
     let mut block = vec![0_u8; 1 << 20];

@@ -1,4 +1,4 @@
-//! What the interface forbids: scopes, calls and texts that no correct guest passes.
+//! Calls that violate the contract of the interface: invalid scopes, calls and texts.
 
 use crate::bindings::forge::workflow::{calls, compensate, http, step, time};
 use crate::{Attack, BODY, Outcome, begin, done, failure, options};

@@ -1,4 +1,4 @@
-//! The same call without end.
+//! Endless repetitions of one call.
 
 use crate::bindings::forge::workflow::http::{self, Request};
 use crate::bindings::forge::workflow::run::{self, LogLevel, log};
@@ -37,7 +37,7 @@ fn forever<T>(attack: impl Fn(u64) -> T) -> Outcome {
     unreachable!("it never ends")
 }
 
-/// None of them is waited for, so none may leave the host.
+/// The guest never waits, so the host must not send any request.
 fn flood_requests(url: &str) -> Outcome {
     let request = Request {
         method: "POST".to_owned(),
@@ -50,7 +50,7 @@ fn flood_requests(url: &str) -> Outcome {
     forever(|_| http::send(BODY, &request))
 }
 
-/// Each step lies in the one before.
+/// Each step is nested in the previous one.
 fn flood_nested(_: &str) -> Outcome {
     let mut scope = BODY;
     loop {
@@ -58,7 +58,7 @@ fn flood_nested(_: &str) -> Outcome {
     }
 }
 
-/// One step that fails as often as a number can say, at once.
+/// One step with the largest number of attempts and no waits.
 fn flood_attempts(_: &str) -> Outcome {
     let mut scope = begin(BODY, "again", retrying(u32::MAX, 0));
     loop {

@@ -1,5 +1,5 @@
-//! Workflows that attack their host, each in its own way. They are written against the bare interface, which lets
-//! them do what the SDK would not. How each ends is in `tests/tests/hostile`.
+//! Workflows that attack their host. They use the bare interface, because the SDK prevents most of the attacks.
+//! `tests/tests/hostile` has the expected outcome of each.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -12,7 +12,7 @@ mod secrets;
 mod sizes;
 mod times;
 
-/// What wit-bindgen makes of `wit/workflow.wit`.
+/// The bindings that wit-bindgen generates from `wit/workflow.wit`.
 #[allow(missing_docs, unsafe_code, clippy::all)]
 mod bindings {
     wit_bindgen::generate!({ path: "../../../wit", world: "workflow" });
@@ -22,10 +22,10 @@ use bindings::forge::workflow::step::{self, Entry, Options, RetryPolicy};
 use bindings::forge::workflow::types::Failure;
 use bindings::{Guest, WorkflowInfo};
 
-/// How a workflow ends, if the host lets it.
+/// The outcome of a workflow that the host does not stop.
 type Outcome = Result<String, Failure>;
 
-/// A workflow: it takes the input as it is, which is a JSON string without anything to escape.
+/// A workflow. Its input is the content of a JSON string without escapes.
 type Attack = fn(&str) -> Outcome;
 
 /// The scope of the workflow's body.
@@ -68,7 +68,7 @@ fn attacks() -> impl Iterator<Item = &'static (&'static str, Attack)> {
     .flatten()
 }
 
-/// The attack is over and the host has let it pass.
+/// The outcome of an attack that the host has not stopped.
 fn done() -> Outcome {
     Ok("\"done\"".to_owned())
 }
@@ -85,7 +85,7 @@ fn retrying(max_attempts: u32, backoff: u64) -> Options {
     Options { retry: Some(RetryPolicy { max_attempts, backoff, max_backoff: backoff }), ..options() }
 }
 
-/// Begins a step of this name in a scope and gives its own.
+/// Begins a step in a scope and returns the scope of its attempt.
 fn begin(scope: u64, name: &str, options: Options) -> u64 {
     match step::begin(scope, name, options) {
         Entry::Execute(scope) => scope,

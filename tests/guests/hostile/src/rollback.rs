@@ -1,4 +1,4 @@
-//! What can be done to a rollback.
+//! Attacks on the rollback.
 
 use crate::bindings::forge::workflow::step::{Entry, Options, Verdict};
 use crate::bindings::forge::workflow::types::Flow;
@@ -48,7 +48,7 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("compensate_twice", compensate_twice),
 ];
 
-/// A step with a handler that has completed, now or before a restart, and whether to unwind from there.
+/// Completes a step with a compensation, or finds it completed. Returns its id, and whether to unwind.
 fn compensable(name: &str) -> (u64, Flow) {
     match step::begin(BODY, name, Options { compensable: true, ..options() }) {
         Entry::Execute(scope) => {
@@ -60,7 +60,7 @@ fn compensable(name: &str) -> (u64, Flow) {
     }
 }
 
-/// The same, and what comes after it fails.
+/// Completes a step with a compensation, after which the workflow fails.
 fn unwinding(name: &str) -> u64 {
     let (step, flow) = compensable(name);
     if flow == Flow::GoOn {
@@ -69,7 +69,7 @@ fn unwinding(name: &str) -> u64 {
     step
 }
 
-/// Fails after a step whose handler does this.
+/// Fails after a step whose compensation handler is `attack`.
 fn handler(attack: impl Fn(u64)) -> Outcome {
     let step = unwinding("step");
     let mut entry = compensate::begin(step);
@@ -88,7 +88,7 @@ fn handler(attack: impl Fn(u64)) -> Outcome {
     }
 }
 
-/// The handler fails once; from then on the workflow does not come as far as to it.
+/// Traps after the compensation began. In a replay, `begin` panics because the step has completed.
 fn panic_before_every_handler(_: &str) -> Outcome {
     let step = begin(BODY, "step", Options { compensable: true, ..options() });
     let step = step::complete(step, "1").step;
@@ -97,7 +97,7 @@ fn panic_before_every_handler(_: &str) -> Outcome {
     core::arch::wasm32::unreachable()
 }
 
-/// There is no handler that could fail.
+/// Fails after a compensable step. In a replay, `begin` panics because the step has completed.
 fn panic_in_every_replay(_: &str) -> Outcome {
     let step = begin(BODY, "step", Options { compensable: true, ..options() });
     step::complete(step, "1");
@@ -109,7 +109,7 @@ fn leave_handlers_out(_: &str) -> Outcome {
     Err(failure("on purpose"))
 }
 
-/// Steps, timers and times that nobody asked for any more, and a result in the end.
+/// Continues with steps, timers and readings of the time while it unwinds, and returns a result.
 fn go_on_while_unwinding(_: &str) -> Outcome {
     unwinding("step");
     for _ in 0..1_000 {
@@ -124,7 +124,7 @@ fn go_on_while_unwinding(_: &str) -> Outcome {
     done()
 }
 
-/// Waits until it is cancelled.
+/// Waits for a timer. Returns `true` if the run was cancelled.
 fn until_cancelled() -> bool {
     time::sleep(BODY, 3_600_000);
     calls::next().is_none()

@@ -1,4 +1,4 @@
-//! What a workflow may use and not have.
+//! Secrets, which a workflow may send but not read.
 
 use crate::bindings::forge::workflow::calls;
 use crate::bindings::forge::workflow::http::{self, Request};
@@ -6,14 +6,14 @@ use crate::{Attack, BODY, Outcome, failure};
 
 pub(crate) const ATTACKS: &[(&str, Attack)] = &[("look_for_a_secret", look_for_a_secret)];
 
-/// What the host puts in the place of the secret, in reverse.
+/// The text with which the host replaces the secret, in reverse.
 const MARK: &str = "]YEK_EPIRTS:terces[";
 
-/// Sends a secret to a server that answers with what it got, and searches all of its own memory for it. The input is the
-/// server's address, and the secret in reverse, so that it is not found because the workflow was told. The output
-/// is how often it is there, and how often what stands in its place is.
+/// Sends a secret to a server that echoes it, then searches its own memory for it. The input is the server's URL
+/// and the secret in reverse, so that the search does not find the input. The output is the number of places with
+/// the secret, and of those with its replacement.
 fn look_for_a_secret(input: &str) -> Outcome {
-    let (url, secret) = input.split_once(' ').ok_or_else(|| failure("where, and what?"))?;
+    let (url, secret) = input.split_once(' ').ok_or_else(|| failure("the input is a URL and a secret"))?;
     let request = Request {
         method: "GET".to_owned(),
         url: format!("{url}/headers"),
@@ -30,10 +30,10 @@ fn look_for_a_secret(input: &str) -> Outcome {
     Ok(output)
 }
 
-/// How often a text is in memory that is given in reverse.
+/// Counts the places in memory with a text that is given in reverse.
 fn found(reversed: &str) -> usize {
     let end = core::arch::wasm32::memory_size(0) << 16;
-    // SAFETY: it is memory of this instance, in which nothing else runs.
+    // SAFETY: the address is in the memory of this instance, which has one thread.
     let byte = |address: usize| unsafe { core::ptr::read_volatile(address as *const u8) };
     let is_here =
         |start: &usize| reversed.bytes().rev().enumerate().all(|(offset, it)| byte(start + offset) == it);

@@ -1,4 +1,4 @@
-//! More than the host wants to have in one piece.
+//! Arguments and results that are too large.
 
 use crate::bindings::forge::workflow::http::{self, Request};
 use crate::bindings::forge::workflow::run::{self, LogLevel, log};
@@ -73,13 +73,13 @@ fn url_too_long(url: &str) -> Outcome {
     send(&Request { url: format!("{url}/{}", "u".repeat(100_000)), ..request(url) })
 }
 
-/// More than a table of headers has room for.
+/// More headers than an HTTP header map can hold.
 fn headers_too_many(url: &str) -> Outcome {
     let headers = (0..40_000).map(|number| (format!("h{number}"), String::new())).collect();
     send(&Request { headers, ..request(url) })
 }
 
-/// Sends a request and fails with what it failed with.
+/// Sends a request and returns its failure.
 fn send(request: &Request) -> Outcome {
     let call = http::send(BODY, request);
     calls::next();

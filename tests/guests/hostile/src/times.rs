@@ -1,4 +1,4 @@
-//! Numbers at the ends of their ranges.
+//! Durations and counts at the limits of their ranges.
 
 use crate::bindings::forge::workflow::http::{self, Request};
 use crate::bindings::forge::workflow::step::{self, Verdict};

@@ -1,4 +1,4 @@
-//! What a branch has seen, as a number.
+//! The digest of the observations of a branch.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// Of one observation.
+    /// Returns the digest of one observation.
     pub(crate) fn of(observation: &Value) -> Self {
         let mut digest = Self::default();
         digest.add(observation);
@@ -30,7 +30,7 @@ impl Digest {
     }
 }
 
-/// Written like what `Draw` gives, because it differs from run to run in the same way.
+/// Has the form of an observation of `Draw`, because both differ from run to run.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "drawn:{:016x}", self.0)

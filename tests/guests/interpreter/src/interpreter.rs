@@ -1,4 +1,4 @@
-//! Executing statements.
+//! Execution of statements.
 
 use std::hint::black_box;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use program::{Block, Statement, Step};
 
 use crate::digest::Digest;
 
-/// Cheap to clone, so that compensation handlers can have one.
+/// The interpreter. A clone is cheap: each compensation handler owns one.
 #[derive(Clone)]
 pub(crate) struct Interpreter {
     ctx: WorkflowContext,
@@ -28,7 +28,7 @@ impl Interpreter {
         self.block(body, Digest::default()).await
     }
 
-    /// Executes statements in order. `seen` is what the branch has seen before.
+    /// Executes statements in order. `seen` is the digest of the branch's earlier observations.
     fn block<'a>(&'a self, block: &'a [Statement], mut seen: Digest) -> LocalBoxFuture<'a, Result<Value>> {
         Box::pin(async move {
             let mut observations = Vec::new();
@@ -130,7 +130,7 @@ impl Interpreter {
         answer(request).await
     }
 
-    /// What differs from run to run, but not from one replay to the next.
+    /// Returns values that differ between runs and are the same on every replay.
     fn draw(&self) -> Value {
         let time = self.ctx.workflow_time().timestamp_millis();
         json!(format!("drawn:{}:{}:{time}", Uuid::new_v4(), self.ctx.random()))

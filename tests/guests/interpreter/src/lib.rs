@@ -1,4 +1,4 @@
-//! A workflow that executes the program it is given, and returns all that it observed.
+//! A workflow that executes the program in its input and returns the observations of its statements.
 
 mod digest;
 mod interpreter;
@@ -15,7 +15,7 @@ pub async fn program(ctx: &WorkflowContext, input: Program) -> Result<Value> {
     Interpreter::new(ctx, &input.services).run(&input.body).await
 }
 
-/// Executes a program that must not take longer than four seconds.
+/// Executes a program with a timeout of four seconds.
 #[forge::workflow]
 #[timeout = "4s"]
 pub async fn hasty_program(ctx: &WorkflowContext, input: Program) -> Result<Value> {

@@ -1,8 +1,8 @@
-//! Counts the same two things, in the other order, under the same name and version.
+//! The workflow of `tally` with the same name and version, but with its steps in the other order.
 
 use forge::prelude::*;
 
-/// Counts the saucers, waits for the gate, and counts the cups. The input is where the services are.
+/// Counts the saucers, waits for the gate, then counts the cups. The input is the base URL of the services.
 #[forge::workflow]
 pub async fn tally(ctx: &WorkflowContext, services: String) -> Result<String> {
     ctx.step("count_saucers", || count(&services, "saucers")).run().await?;

@@ -1,8 +1,8 @@
-//! Counts two things, one after the other.
+//! Counts two things in sequence.
 
 use forge::prelude::*;
 
-/// Counts the cups, waits for the gate, and counts the saucers. The input is where the services are.
+/// Counts the cups, waits for the gate, then counts the saucers. The input is the base URL of the services.
 #[forge::workflow]
 pub async fn tally(ctx: &WorkflowContext, services: String) -> Result<String> {
     ctx.step("count_cups", || count(&services, "cups")).run().await?;
