@@ -34,6 +34,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod executor;
+pub mod maintenance;
 pub mod registry;
 pub mod tenants;
 

@@ -150,4 +150,11 @@ pub trait Nodes: Send + Sync {
 
     /// All nodes, by name.
     async fn list(&self) -> Result<Vec<Node>, StoreError>;
+
+    /// Returns whether this node leads: of the live nodes, it has the lowest epoch. One node leads at a time, but may
+    /// have lost the lead when the caller reads the answer.
+    async fn is_leader(&self) -> Result<bool, StoreError>;
+
+    /// Deletes the rows of nodes that ended more than an hour ago and own no unfinished runs, and old requests.
+    async fn sweep(&self) -> Result<(), StoreError>;
 }

@@ -25,9 +25,6 @@ const TABLE: &str = "forge_nodes";
 /// Beats in the time of a lease: two may be lost.
 const BEATS: u32 = 3;
 
-/// Beats between two looks for what nobody needs any more.
-const SWEEP: u32 = 20;
-
 /// An answer that takes twice as long does not say what time it is.
 const SLOW: Duration = Duration::from_millis(250);
 
@@ -66,8 +63,11 @@ const BEAT: &str = "WITH renewed AS ( \
     (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT, \
     (SELECT count(pg_notify($2, $3)) FROM (SELECT FROM ended LIMIT 1) AS one)";
 
-/// Nodes that ended an hour ago and have nothing that waits for another one, and questions that nobody asks any more.
-const SWEEP_UP: &str = "WITH questions AS ( \
+/// Whether `$1` is the lowest epoch of the live nodes.
+const LEADS: &str = "SELECT coalesce(min(epoch) = $1, FALSE) FROM forge_nodes WHERE ended_at IS NULL";
+
+/// Nodes that ended an hour ago and own no unfinished runs, and requests whose callers no longer wait.
+const SWEEP: &str = "WITH questions AS ( \
     DELETE FROM forge_questions WHERE asked_at < clock_timestamp() - INTERVAL '1 minute' \
 ) DELETE FROM forge_nodes node WHERE ended_at < clock_timestamp() - INTERVAL '1 hour' \
     AND NOT EXISTS (SELECT FROM forge_runs WHERE owner = node.epoch AND due_at IS NOT NULL)";
@@ -159,17 +159,13 @@ pub(super) async fn keep(
     let mut connection = Some(connection);
     let mut beats = interval(identity.lease / BEATS);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut number = 0_u32;
     let mut failing = false;
     loop {
         tokio::select! {
             _ = beats.tick() => {}
             () = shared.replaced.notified() => {}
         }
-        let beaten =
-            beat(&shared, &identity, &options, &mut connection, limit, number.is_multiple_of(SWEEP)).await;
-        number = number.wrapping_add(1);
-        match beaten {
+        match beat(&shared, &identity, &options, &mut connection, limit).await {
             Ok(true) => shared.settle_soon(),
             Ok(false) => return,
             Err(error) if failing => tracing::debug!(%error, "the lease cannot be renewed"),
@@ -186,7 +182,6 @@ async fn beat(
     options: &PgConnectOptions,
     place: &mut Option<Connection>,
     limit: Duration,
-    sweep: bool,
 ) -> Result<bool, StoreError> {
     let mut connection = match place.take() {
         Some(connection) => connection,
@@ -212,9 +207,6 @@ async fn beat(
         tracing::warn!(%epoch, "this node has lost its lease and its runs to other nodes; it goes on with new ones");
         shared.voice.set_epoch(epoch);
         shared.notify(Notification::Fenced);
-    }
-    if sweep {
-        connection.all(sqlx::query(SWEEP_UP)).await?;
     }
     shared.beaten();
     *place = Some(connection);
@@ -247,6 +239,15 @@ pub(super) async fn end(connection: &mut Connection, shared: &Shared) -> Result<
     let voice = &shared.voice;
     let query = sqlx::query(END).bind(voice.epoch().0).bind(voice.channel()).bind(voice.say(Message::Free));
     connection.all(query).await.map(|_| ())
+}
+
+pub(super) async fn is_leader(shared: &Shared) -> Result<bool, StoreError> {
+    let row = shared.readers.first(|| sqlx::query(LEADS).bind(shared.voice.epoch().0)).await?;
+    row.map_or(Ok(false), |row| Columns::new(TABLE, &row).flag())
+}
+
+pub(super) async fn sweep(shared: &Shared) -> Result<(), StoreError> {
+    shared.readers.all(|| sqlx::query(SWEEP)).await.map(|_| ())
 }
 
 pub(super) async fn list(shared: &Shared) -> Result<Vec<Node>, StoreError> {

@@ -247,6 +247,14 @@ impl Nodes for PostgresStore {
     async fn list(&self) -> Result<Vec<Node>, StoreError> {
         lease::list(&self.shared).await
     }
+
+    async fn is_leader(&self) -> Result<bool, StoreError> {
+        lease::is_leader(&self.shared).await
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        lease::sweep(&self.shared).await
+    }
 }
 
 impl Shared {

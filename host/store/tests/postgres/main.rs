@@ -6,6 +6,7 @@
 mod claims;
 mod faults;
 mod fencing;
+mod maintenance;
 mod notices;
 mod proxy;
 mod questions;
