@@ -13,9 +13,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(health))
 }
 
-/// Whether the host can do its work
+/// Read the health of the host
 ///
-/// Where there are API keys, a key of the host is told more.
+/// If the host has API keys, only a key of the host sees more than `status`.
 #[utoipa::path(
     get,
     path = "/_api/health",
@@ -23,8 +23,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     tag = "host",
     security(()),
     responses(
-        (status = 200, description = "It can.", body = Health),
-        (status = 503, description = "It cannot; `error` says why.", body = Health),
+        (status = 200, description = "The host works.", body = Health),
+        (status = 503, description = "The host is degraded; `error` states the reason.", body = Health),
     ),
 )]
 async fn health(State(api): State<Api>, caller: Option<Extension<Caller>>) -> (StatusCode, Json<Health>) {

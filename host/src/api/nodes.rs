@@ -12,14 +12,16 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(nodes))
 }
 
-/// The hosts that share a database.
+/// The nodes that share a database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Nodes {
-    /// By name. Empty if the database belongs to this host alone.
+    /// The nodes by name; empty with SQLite.
     pub nodes: Vec<Node>,
 }
 
-/// The hosts that share this one's database: those that live, and those that ended a while ago.
+/// List the nodes
+///
+/// Returns the live nodes that share the database, and those that ended less than an hour ago or own unfinished runs.
 #[utoipa::path(
     get,
     path = "/_api/nodes",

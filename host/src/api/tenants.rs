@@ -12,33 +12,33 @@ use super::parameters::Path;
 use super::{Api, ApiError, ErrorBody, body};
 use crate::tenants::{Caller, Role, SettingsChange, TenantInfo};
 
-/// Bytes that a description of a tenant may have: some thousand rules.
+/// The maximum size of the body in bytes: some thousand rules.
 const SETTINGS_BYTES: usize = 256 << 10;
 
-/// Makes, lists, shows and changes; who asks.
+/// The tenants, and the caller.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, change)).routes(routes!(caller))
 }
 
-/// The tenants that there are.
+/// The tenants of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TenantList {
-    /// By name.
+    /// The tenants by name.
     pub tenants: Vec<TenantInfo>,
 }
 
-/// A tenant to make.
+/// A tenant to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
 pub struct NewTenant {
-    /// 1 to 63 lower-case letters, digits and `-`.
+    /// The name: 1 to 63 lower-case letters, digits and `-`.
     pub name: String,
-    /// What to set of it.
+    /// The settings.
     #[serde(flatten)]
     pub settings: SettingsChange,
 }
 
-/// What is not known is refused: serde would leave it aside behind `flatten`.
+/// Rejects unknown fields, which serde ignores with `flatten`.
 impl TryFrom<Map<String, Value>> for NewTenant {
     type Error = serde_json::Error;
 
@@ -51,16 +51,16 @@ impl TryFrom<Map<String, Value>> for NewTenant {
     }
 }
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CallerInfo {
-    /// For which tenant.
+    /// The tenant that it acts for.
     pub tenant: String,
-    /// What may be done.
+    /// The role.
     pub role: Role,
-    /// It is a key of the host, or nobody needs one.
+    /// Whether it acts for the host.
     pub host: bool,
-    /// The API key's id; none where nobody needs one.
+    /// The id of the API key; `null` if the host has no keys.
     pub key: Option<String>,
 }
 
@@ -71,13 +71,13 @@ pub struct CallerInfo {
     operation_id = "list_tenants",
     tag = "tenants",
     security(("key" = ["read", "host"])),
-    responses((status = 200, description = "All of them.", body = TenantList)),
+    responses((status = 200, description = "The tenants.", body = TenantList)),
 )]
 async fn list(State(api): State<Api>) -> Result<Json<TenantList>, ApiError> {
     Ok(Json(TenantList { tenants: api.host.tenants().list().await? }))
 }
 
-/// Make a tenant
+/// Create a tenant
 #[utoipa::path(
     post,
     path = "/_api/tenants",
@@ -86,9 +86,9 @@ async fn list(State(api): State<Api>) -> Result<Json<TenantList>, ApiError> {
     security(("key" = ["admin", "host"])),
     request_body = NewTenant,
     responses(
-        (status = 201, description = "It is there.", body = TenantInfo),
-        (status = 400, description = "Its name, a limit or a rule cannot be.", body = ErrorBody),
-        (status = 409, description = "There is one with this name.", body = ErrorBody),
+        (status = 201, description = "The created tenant.", body = TenantInfo),
+        (status = 400, description = "The name, a limit or a rule is invalid.", body = ErrorBody),
+        (status = 409, description = "A tenant with this name exists.", body = ErrorBody),
     ),
 )]
 async fn create(
@@ -101,19 +101,19 @@ async fn create(
     Ok((StatusCode::CREATED, Json(api.host.tenants().create(&name, &settings, &caller).await?)))
 }
 
-/// A tenant
+/// Read a tenant
 ///
-/// What is set of it, and its limits. A tenant's key shows its own tenant.
+/// Returns its settings and limits. A key of a tenant can read only its own tenant.
 #[utoipa::path(
     get,
     path = "/_api/tenants/{tenant}",
     operation_id = "show_tenant",
     tag = "tenants",
     security(("key" = ["read"])),
-    params(("tenant" = String, Path, description = "The tenant's name.")),
+    params(("tenant" = String, Path, description = "The name of the tenant.")),
     responses(
-        (status = 200, description = "It.", body = TenantInfo),
-        (status = 404, description = "There is no such tenant.", body = ErrorBody),
+        (status = 200, description = "The tenant.", body = TenantInfo),
+        (status = 404, description = "The tenant does not exist.", body = ErrorBody),
     ),
 )]
 async fn show(
@@ -129,19 +129,20 @@ async fn show(
 
 /// Change a tenant
 ///
-/// Its limits, the servers that its workflows may reach, whether it is suspended. What is not mentioned stays.
+/// Changes its limits, the servers that its workflows may reach, or whether it is suspended. Fields that are absent do
+/// not change.
 #[utoipa::path(
     patch,
     path = "/_api/tenants/{tenant}",
     operation_id = "change_tenant",
     tag = "tenants",
     security(("key" = ["admin", "host"])),
-    params(("tenant" = String, Path, description = "The tenant's name.")),
+    params(("tenant" = String, Path, description = "The name of the tenant.")),
     request_body = SettingsChange,
     responses(
-        (status = 200, description = "It is changed.", body = TenantInfo),
-        (status = 400, description = "A limit or a rule cannot be. Nothing was changed.", body = ErrorBody),
-        (status = 404, description = "There is no such tenant.", body = ErrorBody),
+        (status = 200, description = "The changed tenant.", body = TenantInfo),
+        (status = 400, description = "A limit or a rule is invalid. Nothing was changed.", body = ErrorBody),
+        (status = 404, description = "The tenant does not exist.", body = ErrorBody),
     ),
 )]
 async fn change(
@@ -155,16 +156,16 @@ async fn change(
     Ok(Json(api.host.tenants().change(&tenant, &change, &caller).await?))
 }
 
-/// Who asks
+/// Read the caller
 ///
-/// For which tenant the API key acts, and what it may do.
+/// Returns the tenant and the role of the API key.
 #[utoipa::path(
     get,
     path = "/_api/caller",
     operation_id = "caller",
     tag = "tenants",
     security(("key" = ["read"])),
-    responses((status = 200, description = "Whoever asks.", body = CallerInfo)),
+    responses((status = 200, description = "The caller.", body = CallerInfo)),
 )]
 async fn caller(caller: Caller) -> Json<CallerInfo> {
     Json(CallerInfo {

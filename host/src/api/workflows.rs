@@ -13,24 +13,24 @@ use crate::config::size;
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions, digest};
 use crate::tenants::Caller;
 
-/// Uploads and lists. Who uploads waits for others, with all that was sent, and leaves the queue by going away.
+/// The upload and the list. An upload waits in a queue, with its body in memory, and is dropped if the client disconnects.
 pub(super) fn uploads() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(upload, list))
 }
 
-/// Shows, activates and deprecates.
+/// A workflow and its versions.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(activate)).routes(routes!(deprecate))
 }
 
-/// The workflows that there are.
+/// The workflows of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Workflows {
-    /// By name.
+    /// The workflows by name.
     pub workflows: Vec<WorkflowVersions>,
 }
 
-/// A WebAssembly component, as it is.
+/// A WebAssembly component.
 #[derive(utoipa::ToSchema)]
 #[schema(value_type = String, format = Binary)]
 #[expect(dead_code, reason = "a name for the document")]
@@ -40,7 +40,7 @@ struct Component(Vec<u8>);
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Path)]
 struct VersionPath {
-    /// The workflow's name.
+    /// The name of the workflow.
     name: String,
     /// The version.
     version: u32,
@@ -48,7 +48,7 @@ struct VersionPath {
 
 /// Upload a component
 ///
-/// Registers the workflows that it holds. The same bytes again change nothing.
+/// Registers the workflows of the component. Uploading the same bytes again has no effect.
 #[utoipa::path(
     post,
     path = "/_api/workflows",
@@ -57,13 +57,13 @@ struct VersionPath {
     security(("key" = ["deploy"])),
     request_body(content = Component, content_type = "application/wasm"),
     responses(
-        (status = 201, description = "Its workflows are registered.", body = Registered),
-        (status = 200, description = "They were already, with the same bytes.", body = Registered),
-        (status = 409, description = "A version is registered with other code.", body = ErrorBody),
-        (status = 413, description = "It is too large.", body = ErrorBody),
-        (status = 415, description = "The content type is another.", body = ErrorBody),
-        (status = 422, description = "It is no workflow component.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
+        (status = 201, description = "The workflows of the component are registered.", body = Registered),
+        (status = 200, description = "The same component was uploaded before.", body = Registered),
+        (status = 409, description = "A version is registered with another component.", body = ErrorBody),
+        (status = 413, description = "The component is too large.", body = ErrorBody),
+        (status = 415, description = "The content type is not `application/wasm`.", body = ErrorBody),
+        (status = 422, description = "The body is not a workflow component.", body = ErrorBody),
+        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn upload(
@@ -92,23 +92,23 @@ async fn upload(
     operation_id = "list_workflows",
     tag = "workflows",
     security(("key" = ["read"])),
-    responses((status = 200, description = "All of them.", body = Workflows)),
+    responses((status = 200, description = "The workflows.", body = Workflows)),
 )]
 async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Workflows>, ApiError> {
     Ok(Json(Workflows { workflows: api.executor(&caller).registry().list().await? }))
 }
 
-/// A workflow and its versions
+/// Read a workflow and its versions
 #[utoipa::path(
     get,
     path = "/_api/workflows/{name}",
     operation_id = "show_workflow",
     tag = "workflows",
     security(("key" = ["read"])),
-    params(("name" = String, Path, description = "The workflow's name.")),
+    params(("name" = String, Path, description = "The name of the workflow.")),
     responses(
-        (status = 200, description = "It and its versions.", body = WorkflowVersions),
-        (status = 404, description = "There is no such workflow.", body = ErrorBody),
+        (status = 200, description = "The workflow and its versions.", body = WorkflowVersions),
+        (status = 404, description = "The workflow does not exist.", body = ErrorBody),
     ),
 )]
 async fn show(
@@ -121,7 +121,7 @@ async fn show(
 
 /// Activate a version
 ///
-/// New runs take it from now on, also if another one is higher. Runs under way stay with theirs.
+/// New runs use this version from now on, even if another version is higher. Existing runs keep their version.
 #[utoipa::path(
     post,
     path = "/_api/workflows/{name}/versions/{version}/activate",
@@ -131,8 +131,8 @@ async fn show(
     params(VersionPath),
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
-        (status = 404, description = "There is no such workflow or version.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
+        (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
+        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn activate(
@@ -146,7 +146,7 @@ async fn activate(
 
 /// Deprecate a version
 ///
-/// New runs take it only if they ask for it by its number. Runs under way stay with it.
+/// New runs use this version only if they request it by number. Existing runs keep it.
 #[utoipa::path(
     post,
     path = "/_api/workflows/{name}/versions/{version}/deprecate",
@@ -156,8 +156,8 @@ async fn activate(
     params(VersionPath),
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
-        (status = 404, description = "There is no such workflow or version.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
+        (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
+        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn deprecate(
@@ -169,7 +169,7 @@ async fn deprecate(
     Ok(Json(api.executor(&caller).registry().deprecate(&name, version).await?))
 }
 
-/// Puts into the audit log what is about to be done with a version.
+/// Writes a change of a version to the audit log.
 async fn note(api: &Api, caller: &Caller, action: &str, name: &str, version: u32) -> Result<(), ApiError> {
     Ok(api.host.tenants().note(caller, action, &format!("{name} {version}"), None).await?)
 }

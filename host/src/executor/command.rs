@@ -15,7 +15,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn cancel(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.steer(run, RemoteCommand::Cancel).await
+        self.command(run, RemoteCommand::Cancel).await
     }
 
     /// Lets a paused run go on, and tries failed compensations again. Changes nothing on a run
@@ -24,7 +24,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn resume(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.steer(run, RemoteCommand::Resume).await
+        self.command(run, RemoteCommand::Resume).await
     }
 
     /// Stops a run until it is resumed. Returns when it has stopped.
@@ -32,11 +32,11 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn pause(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.steer(run, RemoteCommand::Pause).await
+        self.command(run, RemoteCommand::Pause).await
     }
 
-    /// Steers one of this tenant's runs.
-    async fn steer(&self, run: RunId, command: RemoteCommand) -> Result<(), ExecutorError> {
+    /// Sends a command to one of this tenant's runs.
+    pub(crate) async fn command(&self, run: RunId, command: RemoteCommand) -> Result<(), ExecutorError> {
         self.check(run).await?;
         self.send_command(run, &self.tenant, command).await
     }
