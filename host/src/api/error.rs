@@ -149,6 +149,7 @@ impl From<RegistryError> for ApiError {
         let (status, code) = match error {
             RegistryError::Store(error) => return error.into(),
             RegistryError::Tenant(error) => return error.into(),
+            RegistryError::MissingComponent(_) => return Self::internal(&error),
             RegistryError::InvalidComponent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_component"),
             RegistryError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             RegistryError::VersionTaken { .. } => (StatusCode::CONFLICT, "version_taken"),
