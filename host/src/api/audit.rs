@@ -52,10 +52,7 @@ struct UsageQuery {
 ///
 /// Returns uploads, activations, commands for runs, and changes of tenants, keys and secrets, newest first.
 #[utoipa::path(
-    get,
-    path = "/_api/audit",
-    operation_id = "audit",
-    tag = "tenants",
+    get, path = "/_api/audit", tag = "tenants",
     security(("key" = ["admin"])),
     params(AuditQuery),
     responses(
@@ -79,10 +76,7 @@ async fn audit(
 /// Returns fuel, runs, steps, requests, bytes and time in memory by tenant and hour. A period begins and ends with a
 /// full hour, and has at most 92 days.
 #[utoipa::path(
-    get,
-    path = "/_api/usage",
-    operation_id = "usage",
-    tag = "tenants",
+    get, path = "/_api/usage", tag = "tenants",
     security(("key" = ["read"])),
     params(UsageQuery),
     responses(

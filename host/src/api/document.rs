@@ -37,10 +37,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Read the OpenAPI document
 #[utoipa::path(
-    get,
-    path = "/_api/openapi.json",
-    operation_id = "openapi",
-    tag = "host",
+    get, path = "/_api/openapi.json", operation_id = "openapi", tag = "host",
     security(()),
     responses((status = 200, description = "An OpenAPI 3.1 document.", body = serde_json::Value)),
 )]

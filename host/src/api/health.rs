@@ -17,10 +17,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 ///
 /// If the host has API keys, only a key of the host sees more than `status`.
 #[utoipa::path(
-    get,
-    path = "/_api/health",
-    operation_id = "health",
-    tag = "host",
+    get, path = "/_api/health", tag = "host",
     security(()),
     responses(
         (status = 200, description = "The host works.", body = Health),

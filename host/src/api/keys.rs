@@ -15,7 +15,7 @@ const KEY_BYTES: usize = 4 << 10;
 
 /// The API keys.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(list_keys, create_key)).routes(routes!(revoke_key))
 }
 
 /// The API keys of a tenant or of the host.
@@ -39,15 +39,12 @@ struct KeysQuery {
 ///
 /// Returns the keys of the tenant, or of the host with `host=true`.
 #[utoipa::path(
-    get,
-    path = "/_api/keys",
-    operation_id = "list_keys",
-    tag = "tenants",
+    get, path = "/_api/keys", tag = "tenants",
     security(("key" = ["admin"])),
     params(KeysQuery),
     responses((status = 200, description = "The keys, without their tokens.", body = KeyList)),
 )]
-async fn list(
+async fn list_keys(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<KeysQuery>,
@@ -59,10 +56,7 @@ async fn list(
 ///
 /// Once the host has a key, requests without a key are rejected.
 #[utoipa::path(
-    post,
-    path = "/_api/keys",
-    operation_id = "create_key",
-    tag = "tenants",
+    post, path = "/_api/keys", tag = "tenants",
     security(("key" = ["admin"])),
     request_body = NewKey,
     responses(
@@ -71,7 +65,7 @@ async fn list(
         (status = 403, description = "The tenant has reached its limit, or a key of the host is required.", body = ErrorBody),
     ),
 )]
-async fn create(
+async fn create_key(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
@@ -86,10 +80,7 @@ async fn create(
 ///
 /// This node rejects the key from now on, other nodes that share the database after at most 5 seconds.
 #[utoipa::path(
-    delete,
-    path = "/_api/keys/{id}",
-    operation_id = "revoke_key",
-    tag = "tenants",
+    delete, path = "/_api/keys/{id}", tag = "tenants",
     security(("key" = ["admin"])),
     params(("id" = String, Path, description = "The id of the key."), KeysQuery),
     responses(
@@ -97,7 +88,7 @@ async fn create(
         (status = 404, description = "The key does not exist.", body = ErrorBody),
     ),
 )]
-async fn revoke(
+async fn revoke_key(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<String>,

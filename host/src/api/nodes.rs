@@ -23,10 +23,7 @@ pub struct Nodes {
 ///
 /// Returns the live nodes that share the database, and those that ended less than an hour ago or own unfinished runs.
 #[utoipa::path(
-    get,
-    path = "/_api/nodes",
-    operation_id = "nodes",
-    tag = "host",
+    get, path = "/_api/nodes", tag = "host",
     security(("key" = ["read", "host"])),
     responses(
         (status = 200, description = "The nodes.", body = Nodes),

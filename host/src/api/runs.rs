@@ -19,12 +19,12 @@ use forge_store::RemoteCommand;
 /// The runs.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show))
-        .routes(routes!(steps))
-        .routes(routes!(cancel))
-        .routes(routes!(resume))
-        .routes(routes!(pause))
+        .routes(routes!(list_runs))
+        .routes(routes!(show_run))
+        .routes(routes!(list_steps))
+        .routes(routes!(cancel_run))
+        .routes(routes!(resume_run))
+        .routes(routes!(pause_run))
 }
 
 /// The journal of a run.
@@ -63,10 +63,7 @@ impl TryFrom<RunsQuery> for RunFilter {
 ///
 /// Returns the newest runs first.
 #[utoipa::path(
-    get,
-    path = "/_api/runs",
-    operation_id = "list_runs",
-    tag = "runs",
+    get, path = "/_api/runs", tag = "runs",
     security(("key" = ["read"])),
     params(RunsQuery),
     responses(
@@ -74,7 +71,7 @@ impl TryFrom<RunsQuery> for RunFilter {
         (status = 400, description = "A parameter is invalid.", body = ErrorBody),
     ),
 )]
-async fn list(
+async fn list_runs(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<RunsQuery>,
@@ -86,10 +83,7 @@ async fn list(
 ///
 /// With `wait`, the response is sent when the run is final or paused, or after that time.
 #[utoipa::path(
-    get,
-    path = "/_api/runs/{id}",
-    operation_id = "show_run",
-    tag = "runs",
+    get, path = "/_api/runs/{id}", tag = "runs",
     security(("key" = ["read"])),
     params(("id" = Uuid, Path, description = "The id of the run."), WaitQuery),
     responses(
@@ -98,7 +92,7 @@ async fn list(
         (status = 404, description = "The run does not exist.", body = ErrorBody),
     ),
 )]
-async fn show(
+async fn show_run(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<Uuid>,
@@ -115,10 +109,7 @@ async fn show(
 ///
 /// Returns all journaled calls: steps, compensations, requests, timers.
 #[utoipa::path(
-    get,
-    path = "/_api/runs/{id}/steps",
-    operation_id = "list_steps",
-    tag = "runs",
+    get, path = "/_api/runs/{id}/steps", tag = "runs",
     security(("key" = ["read"])),
     params(("id" = Uuid, Path, description = "The id of the run.")),
     responses(
@@ -126,7 +117,7 @@ async fn show(
         (status = 404, description = "The run does not exist.", body = ErrorBody),
     ),
 )]
-async fn steps(
+async fn list_steps(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<Uuid>,
@@ -156,15 +147,12 @@ enum Commanded {
 ///
 /// Rolls the run back: its completed steps are compensated. If compensations of the run failed, they are retried.
 #[utoipa::path(
-    post,
-    path = "/_api/runs/{id}/cancel",
-    operation_id = "cancel_run",
-    tag = "runs",
+    post, path = "/_api/runs/{id}/cancel", tag = "runs",
     security(("key" = ["start"])),
     params(("id" = Uuid, Path, description = "The id of the run.")),
     responses(Commanded),
 )]
-async fn cancel(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
+async fn cancel_run(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
     command(&api, &caller, RunId(id.0), RemoteCommand::Cancel, "run.cancel").await
 }
 
@@ -172,15 +160,12 @@ async fn cancel(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accep
 ///
 /// Continues a paused run. If compensations of the run failed, they are retried.
 #[utoipa::path(
-    post,
-    path = "/_api/runs/{id}/resume",
-    operation_id = "resume_run",
-    tag = "runs",
+    post, path = "/_api/runs/{id}/resume", tag = "runs",
     security(("key" = ["start"])),
     params(("id" = Uuid, Path, description = "The id of the run.")),
     responses(Commanded),
 )]
-async fn resume(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
+async fn resume_run(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
     command(&api, &caller, RunId(id.0), RemoteCommand::Resume, "run.resume").await
 }
 
@@ -188,15 +173,12 @@ async fn resume(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accep
 ///
 /// Stops the run until it is resumed or cancelled.
 #[utoipa::path(
-    post,
-    path = "/_api/runs/{id}/pause",
-    operation_id = "pause_run",
-    tag = "runs",
+    post, path = "/_api/runs/{id}/pause", tag = "runs",
     security(("key" = ["start"])),
     params(("id" = Uuid, Path, description = "The id of the run.")),
     responses(Commanded),
 )]
-async fn pause(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
+async fn pause_run(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
     command(&api, &caller, RunId(id.0), RemoteCommand::Pause, "run.pause").await
 }
 

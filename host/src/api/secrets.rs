@@ -15,7 +15,10 @@ const SECRET_BYTES: usize = 256 << 10;
 
 /// The secrets.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(set, remove)).routes(routes!(reseal))
+    OpenApiRouter::new()
+        .routes(routes!(list_secrets))
+        .routes(routes!(set_secret, remove_secret))
+        .routes(routes!(reseal_secrets))
 }
 
 /// The secrets of a tenant.
@@ -36,14 +39,11 @@ pub struct Resealed {
 ///
 /// The API never returns the value of a secret.
 #[utoipa::path(
-    get,
-    path = "/_api/secrets",
-    operation_id = "list_secrets",
-    tag = "tenants",
+    get, path = "/_api/secrets", tag = "tenants",
     security(("key" = ["admin"])),
     responses((status = 200, description = "The secrets, without their values.", body = SecretList)),
 )]
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<SecretList>, ApiError> {
+async fn list_secrets(State(api): State<Api>, caller: Caller) -> Result<Json<SecretList>, ApiError> {
     Ok(Json(SecretList { secrets: api.host.tenants().secrets(&caller.tenant).await? }))
 }
 
@@ -52,10 +52,7 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<SecretList>
 /// Workflows write `{{secret:NAME}}` in the value of a header. The host replaces it with the value in requests to these
 /// servers, and rejects requests with it to others.
 #[utoipa::path(
-    put,
-    path = "/_api/secrets/{name}",
-    operation_id = "set_secret",
-    tag = "tenants",
+    put, path = "/_api/secrets/{name}", tag = "tenants",
     security(("key" = ["admin"])),
     params(("name" = String, Path, description = "1 to 64 letters, digits, `_` and `-`.")),
     request_body = NewSecret,
@@ -66,7 +63,7 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<SecretList>
         (status = 409, description = "The host has no key to encrypt it, or it conflicts with another secret.", body = ErrorBody),
     ),
 )]
-async fn set(
+async fn set_secret(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
@@ -79,10 +76,7 @@ async fn set(
 
 /// Remove a secret
 #[utoipa::path(
-    delete,
-    path = "/_api/secrets/{name}",
-    operation_id = "remove_secret",
-    tag = "tenants",
+    delete, path = "/_api/secrets/{name}", tag = "tenants",
     security(("key" = ["admin"])),
     params(("name" = String, Path, description = "The name of the secret.")),
     responses(
@@ -90,7 +84,7 @@ async fn set(
         (status = 404, description = "The secret does not exist.", body = ErrorBody),
     ),
 )]
-async fn remove(
+async fn remove_secret(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
@@ -103,16 +97,13 @@ async fn remove(
 ///
 /// Use it after a new key was added to the host. The old key can be removed afterwards.
 #[utoipa::path(
-    post,
-    path = "/_api/reseal-secrets",
-    operation_id = "reseal_secrets",
-    tag = "tenants",
+    post, path = "/_api/reseal-secrets", tag = "tenants",
     security(("key" = ["admin", "host"])),
     responses(
         (status = 200, description = "All secrets are encrypted with the newest key.", body = Resealed),
         (status = 409, description = "A secret cannot be decrypted, or the host has no key.", body = ErrorBody),
     ),
 )]
-async fn reseal(State(api): State<Api>, caller: Caller) -> Result<Json<Resealed>, ApiError> {
+async fn reseal_secrets(State(api): State<Api>, caller: Caller) -> Result<Json<Resealed>, ApiError> {
     Ok(Json(Resealed { resealed: api.host.tenants().reseal(&caller).await? }))
 }

@@ -21,7 +21,7 @@ const BESIDE_INPUT: usize = 4 << 10;
 
 /// `POST /_api/workflows/{name}/start`.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(start))
+    OpenApiRouter::new().routes(routes!(start_run))
 }
 
 /// A run to start.
@@ -67,10 +67,7 @@ pub struct Started {
 /// A successful response means that the run is durable: it is executed even if the host crashes. Set `key` to repeat a
 /// start safely whose outcome is unknown.
 #[utoipa::path(
-    post,
-    path = "/_api/workflows/{name}/start",
-    operation_id = "start_run",
-    tag = "workflows",
+    post, path = "/_api/workflows/{name}/start", tag = "workflows",
     security(("key" = ["start"])),
     params(("name" = String, Path, description = "The name of the workflow."), WaitQuery),
     request_body = StartBody,
@@ -86,7 +83,7 @@ pub struct Started {
         (status = 503, description = "The host cannot start runs now. After `store_unavailable`, the run may have been started if PostgreSQL did not answer the commit in time: repeat the start with the same `key`. After other codes, nothing was started.", body = ErrorBody),
     ),
 )]
-async fn start(
+async fn start_run(
     State(api): State<Api>,
     caller: Caller,
     Path(workflow): Path<String>,

@@ -17,7 +17,10 @@ const SETTINGS_BYTES: usize = 256 << 10;
 
 /// The tenants, and the caller.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, change)).routes(routes!(caller))
+    OpenApiRouter::new()
+        .routes(routes!(list_tenants, create_tenant))
+        .routes(routes!(show_tenant, change_tenant))
+        .routes(routes!(caller))
 }
 
 /// The tenants of a host.
@@ -66,23 +69,17 @@ pub struct CallerInfo {
 
 /// List the tenants
 #[utoipa::path(
-    get,
-    path = "/_api/tenants",
-    operation_id = "list_tenants",
-    tag = "tenants",
+    get, path = "/_api/tenants", tag = "tenants",
     security(("key" = ["read", "host"])),
     responses((status = 200, description = "The tenants.", body = TenantList)),
 )]
-async fn list(State(api): State<Api>) -> Result<Json<TenantList>, ApiError> {
+async fn list_tenants(State(api): State<Api>) -> Result<Json<TenantList>, ApiError> {
     Ok(Json(TenantList { tenants: api.host.tenants().list().await? }))
 }
 
 /// Create a tenant
 #[utoipa::path(
-    post,
-    path = "/_api/tenants",
-    operation_id = "create_tenant",
-    tag = "tenants",
+    post, path = "/_api/tenants", tag = "tenants",
     security(("key" = ["admin", "host"])),
     request_body = NewTenant,
     responses(
@@ -91,7 +88,7 @@ async fn list(State(api): State<Api>) -> Result<Json<TenantList>, ApiError> {
         (status = 409, description = "A tenant with this name exists.", body = ErrorBody),
     ),
 )]
-async fn create(
+async fn create_tenant(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
@@ -105,10 +102,7 @@ async fn create(
 ///
 /// Returns its settings and limits. A key of a tenant can read only its own tenant.
 #[utoipa::path(
-    get,
-    path = "/_api/tenants/{tenant}",
-    operation_id = "show_tenant",
-    tag = "tenants",
+    get, path = "/_api/tenants/{tenant}", tag = "tenants",
     security(("key" = ["read"])),
     params(("tenant" = String, Path, description = "The name of the tenant.")),
     responses(
@@ -116,7 +110,7 @@ async fn create(
         (status = 404, description = "The tenant does not exist.", body = ErrorBody),
     ),
 )]
-async fn show(
+async fn show_tenant(
     State(api): State<Api>,
     caller: Caller,
     Path(tenant): Path<String>,
@@ -132,10 +126,7 @@ async fn show(
 /// Changes its limits, the servers that its workflows may reach, or whether it is suspended. Fields that are absent do
 /// not change.
 #[utoipa::path(
-    patch,
-    path = "/_api/tenants/{tenant}",
-    operation_id = "change_tenant",
-    tag = "tenants",
+    patch, path = "/_api/tenants/{tenant}", tag = "tenants",
     security(("key" = ["admin", "host"])),
     params(("tenant" = String, Path, description = "The name of the tenant.")),
     request_body = SettingsChange,
@@ -145,7 +136,7 @@ async fn show(
         (status = 404, description = "The tenant does not exist.", body = ErrorBody),
     ),
 )]
-async fn change(
+async fn change_tenant(
     State(api): State<Api>,
     caller: Caller,
     Path(tenant): Path<String>,
@@ -160,10 +151,7 @@ async fn change(
 ///
 /// Returns the tenant and the role of the API key.
 #[utoipa::path(
-    get,
-    path = "/_api/caller",
-    operation_id = "caller",
-    tag = "tenants",
+    get, path = "/_api/caller", tag = "tenants",
     security(("key" = ["read"])),
     responses((status = 200, description = "The caller.", body = CallerInfo)),
 )]

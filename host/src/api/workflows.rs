@@ -15,12 +15,15 @@ use crate::tenants::Caller;
 
 /// The upload and the list. An upload waits in a queue, with its body in memory, and is dropped if the client disconnects.
 pub(super) fn uploads() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(upload, list))
+    OpenApiRouter::new().routes(routes!(upload_component, list_workflows))
 }
 
 /// A workflow and its versions.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(show)).routes(routes!(activate)).routes(routes!(deprecate))
+    OpenApiRouter::new()
+        .routes(routes!(show_workflow))
+        .routes(routes!(activate_version))
+        .routes(routes!(deprecate_version))
 }
 
 /// The workflows of a tenant.
@@ -50,10 +53,7 @@ struct VersionPath {
 ///
 /// Registers the workflows of the component. Uploading the same bytes again has no effect.
 #[utoipa::path(
-    post,
-    path = "/_api/workflows",
-    operation_id = "upload_component",
-    tag = "workflows",
+    post, path = "/_api/workflows", tag = "workflows",
     security(("key" = ["deploy"])),
     request_body(content = Component, content_type = "application/wasm"),
     responses(
@@ -66,7 +66,7 @@ struct VersionPath {
         (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
-async fn upload(
+async fn upload_component(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
@@ -87,23 +87,17 @@ async fn upload(
 
 /// List the workflows
 #[utoipa::path(
-    get,
-    path = "/_api/workflows",
-    operation_id = "list_workflows",
-    tag = "workflows",
+    get, path = "/_api/workflows", tag = "workflows",
     security(("key" = ["read"])),
     responses((status = 200, description = "The workflows.", body = Workflows)),
 )]
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Workflows>, ApiError> {
+async fn list_workflows(State(api): State<Api>, caller: Caller) -> Result<Json<Workflows>, ApiError> {
     Ok(Json(Workflows { workflows: api.executor(&caller).registry().list().await? }))
 }
 
 /// Read a workflow and its versions
 #[utoipa::path(
-    get,
-    path = "/_api/workflows/{name}",
-    operation_id = "show_workflow",
-    tag = "workflows",
+    get, path = "/_api/workflows/{name}", tag = "workflows",
     security(("key" = ["read"])),
     params(("name" = String, Path, description = "The name of the workflow.")),
     responses(
@@ -111,7 +105,7 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Workflows>,
         (status = 404, description = "The workflow does not exist.", body = ErrorBody),
     ),
 )]
-async fn show(
+async fn show_workflow(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
@@ -123,10 +117,7 @@ async fn show(
 ///
 /// New runs use this version from now on, even if another version is higher. Existing runs keep their version.
 #[utoipa::path(
-    post,
-    path = "/_api/workflows/{name}/versions/{version}/activate",
-    operation_id = "activate_version",
-    tag = "workflows",
+    post, path = "/_api/workflows/{name}/versions/{version}/activate", tag = "workflows",
     security(("key" = ["deploy"])),
     params(VersionPath),
     responses(
@@ -135,7 +126,7 @@ async fn show(
         (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
-async fn activate(
+async fn activate_version(
     State(api): State<Api>,
     caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
@@ -148,10 +139,7 @@ async fn activate(
 ///
 /// New runs use this version only if they request it by number. Existing runs keep it.
 #[utoipa::path(
-    post,
-    path = "/_api/workflows/{name}/versions/{version}/deprecate",
-    operation_id = "deprecate_version",
-    tag = "workflows",
+    post, path = "/_api/workflows/{name}/versions/{version}/deprecate", tag = "workflows",
     security(("key" = ["deploy"])),
     params(VersionPath),
     responses(
@@ -160,7 +148,7 @@ async fn activate(
         (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
-async fn deprecate(
+async fn deprecate_version(
     State(api): State<Api>,
     caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,

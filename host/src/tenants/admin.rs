@@ -7,7 +7,7 @@ use super::{
     ApiKey, Caller, CreatedKey, NewKey, Role, Settings, SettingsChange, TenantError, TenantInfo, Tenants,
 };
 use forge_clock as clock;
-use forge_store::directory::{Change, Entry, EntryKind};
+use forge_store::directory::{Change, EntryKind};
 
 /// Attempts of a change while other changes get in the way.
 pub(super) const TRIES: u32 = 5;
@@ -64,11 +64,8 @@ impl Tenants {
     ) -> Result<TenantInfo, TenantError> {
         for _ in 0..TRIES {
             let directory = self.directory().await?;
-            let tenant = directory.tenants.get(name).ok_or_else(|| TenantError::Unknown(name.to_owned()))?;
-            let settings = tenant.settings.changed(change, &self.limits.tenant)?;
-            let is_tenant = |entry: &&Entry| entry.kind == EntryKind::Tenant && entry.name == name;
-            // The default tenant exists without an entry.
-            let was = directory.entries.iter().find(is_tenant).map(|entry| entry.document.clone());
+            let settings = directory.get(name)?.settings.changed(change, &self.limits.tenant)?;
+            let was = directory.document(EntryKind::Tenant, name, name);
             let put = Change::Put { entry: settings.encode(name)?, was };
             let detail = serde_json::to_value(change)?;
             if self.apply(&put, &audit_entry(by, name, "tenant.change", name, Some(detail))).await? {
@@ -144,11 +141,11 @@ impl Tenants {
             if key.revoked_at.is_some() {
                 return Ok(key.clone());
             }
-            let is_key = |entry: &&Entry| entry.kind == EntryKind::Key && entry.name == id;
-            let was = directory.entries.iter().find(is_key).map(|entry| entry.document.clone());
+            let owner = tenant.unwrap_or_default();
+            let was = directory.document(EntryKind::Key, owner, id);
             let revoked = key.revoked();
             let put = Change::Put { entry: revoked.encode()?, was };
-            let entry = audit_entry(by, tenant.unwrap_or_default(), "key.revoke", id, None);
+            let entry = audit_entry(by, owner, "key.revoke", id, None);
             if self.apply(&put, &entry).await? {
                 return Ok(revoked);
             }

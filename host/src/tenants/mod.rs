@@ -259,6 +259,12 @@ impl Snapshot {
         self.tenants.get(name).ok_or_else(|| TenantError::Unknown(name.to_owned()))
     }
 
+    /// Returns the document of an entry. The default tenant can exist without an entry.
+    fn document(&self, kind: EntryKind, tenant: &str, name: &str) -> Option<String> {
+        let wanted = |entry: &&Entry| entry.kind == kind && entry.tenant == tenant && entry.name == name;
+        self.entries.iter().find(wanted).map(|entry| entry.document.clone())
+    }
+
     fn secrets_of(&self, tenant: &str) -> Vec<&Entry> {
         let is_theirs = |entry: &&Entry| entry.kind == EntryKind::Secret && entry.tenant == tenant;
         self.entries.iter().filter(is_theirs).collect()

@@ -134,7 +134,7 @@ impl Tenants {
             let limit = self.get(tenant).await?.limits.secrets;
             let directory = self.directory().await?;
             let theirs = directory.secrets_of(tenant);
-            let was = theirs.iter().find(|entry| entry.name == name).map(|entry| entry.document.clone());
+            let was = directory.document(EntryKind::Secret, tenant, name);
             if was.is_none() && theirs.len() as u64 >= limit {
                 let advice = "remove a secret that is not in use";
                 return Err(TenantError::Limit {
