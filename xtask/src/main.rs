@@ -1,5 +1,6 @@
 //! The chores of this repository: `cargo xtask <command>`.
 
+mod apt;
 mod bench;
 mod demo;
 mod postgres;
@@ -15,13 +16,14 @@ Usage: cargo xtask <command>
 
 Commands:
   bench   Measure the host beside what the machine could do; `bench --help` has its options
-  demo    Run the examples: a payment, one that is rolled back, one during which the host is killed
+  demo    Run the examples: a payment, one that is rolled back, and one during which the host is killed
   release Make the program to hand out, target/dist/forge: compiled and arranged by what it was seen to do
-  setup   Make the Rust target for WebAssembly and PostgreSQL's programs available, if they are not
-  test    Run every test of this repository, after setting up what is missing
+  setup   Install the Rust target for WebAssembly and PostgreSQL, if they are missing
+  test    Run `setup`, then every test of this repository
 
 Environment:
-  FORGE_WASM_TOOLCHAIN=debian   Take the WebAssembly target from Debian's packages, not from rustup
+  FORGE_WASM_TOOLCHAIN=<name>   Compile workflows with this rustup toolchain. `setup` makes `wasm-guest` from
+                                Debian's packages; it does so by itself if rustup cannot add the target
   FORGE_LLVM_PROFDATA=<file>    For `release` and `bench`: the `llvm-profdata` to use
   FORGE_LLVM_BOLT=<file>        The same for `llvm-bolt`; empty: make the program without it
   FORGE_POSTGRES_BIN=<folder>   Take `initdb`, `pg_ctl`, `postgres` and `psql` from there

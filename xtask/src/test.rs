@@ -1,15 +1,16 @@
-//! `cargo xtask test`: every test, from one command, on a fresh clone.
+//! `cargo xtask test`: runs every test of the repository, also in a fresh clone.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use super::programs::{cargo, root};
+use super::setup;
 
 /// One `cargo test`.
 struct Suite {
     name: &'static str,
-    /// Its workspace's manifest, from the root. The guests have workspaces of their own.
+    /// The manifest of its workspace, relative to the root. Guests are workspaces of their own.
     manifest: &'static str,
 }
 
@@ -18,7 +19,7 @@ const SUITES: [Suite; 2] = [
     Suite { name: "examples, natively", manifest: "examples/Cargo.toml" },
 ];
 
-/// How a suite ended.
+/// The result of a suite.
 struct Outcome {
     name: &'static str,
     passed: bool,
@@ -26,12 +27,8 @@ struct Outcome {
 }
 
 pub(crate) fn run() -> Result<()> {
-    super::setup::wasm_target()?;
-    super::postgres::ensure()?;
-    let mut outcomes = Vec::new();
-    for suite in SUITES {
-        outcomes.push(suite.run()?);
-    }
+    setup::run()?;
+    let outcomes = SUITES.iter().map(Suite::run).collect::<Result<Vec<_>>>()?;
     eprint!("\n{}", summary(&outcomes));
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     if failed > 0 {
@@ -41,19 +38,13 @@ pub(crate) fn run() -> Result<()> {
 }
 
 impl Suite {
-    /// A failure does not keep the other suites from running.
+    /// Runs the tests. A failed test is an outcome, not an error, so that the other suites run.
     fn run(&self) -> Result<Outcome> {
         let mut cargo = cargo();
-        cargo.current_dir(root()?).args([
-            "test",
-            "--workspace",
-            "--no-fail-fast",
-            "--manifest-path",
-            self.manifest,
-        ]);
+        cargo.args(["test", "--workspace", "--no-fail-fast", "--manifest-path", self.manifest]);
         eprintln!("\nxtask: {} (cargo test --workspace --manifest-path {})", self.name, self.manifest);
         let started = Instant::now();
-        let passed = cargo.status()?.success();
+        let passed = cargo.current_dir(root()?).status()?.success();
         Ok(Outcome { name: self.name, passed, took: started.elapsed() })
     }
 }

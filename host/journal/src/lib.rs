@@ -32,6 +32,9 @@ pub use session::{
 pub use state::{Changes, CorruptJournal, IllegalEvent, Journal};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
 
+/// The name of a tenant. Cheap to clone.
+pub type TenantId = std::sync::Arc<str>;
+
 /// The tenant of everything on a host that has no others.
 pub const DEFAULT_TENANT: &str = "default";
 

@@ -7,7 +7,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, Timestamp, WorkflowStatus, kind,
+    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, TenantId, Timestamp,
+    WorkflowStatus, kind,
 };
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, Evictable, InstancePermits};
@@ -57,8 +58,8 @@ pub(super) struct ActivationContext {
     pub(super) tenant: Arc<Tenant>,
     pub(super) writer: RunWriter,
     /// The permits for instances, of which the run holds one.
-    pub(super) instances: Arc<InstancePermits<Arc<str>>>,
-    pub(super) cpu: Arc<CpuPermits<Arc<str>>>,
+    pub(super) instances: Arc<InstancePermits<TenantId>>,
+    pub(super) cpu: Arc<CpuPermits<TenantId>>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     /// Cancelled when the host stops, or this node has lost the run.
     pub(super) shutdown: CancellationToken,
@@ -85,7 +86,7 @@ pub(super) struct Activation {
     /// Why the executor ends the activation.
     leave: Option<Leave>,
     /// The permit with which the guest computes, if it needs one.
-    permit: Arc<Mutex<Option<CpuPermit<Arc<str>>>>>,
+    permit: Arc<Mutex<Option<CpuPermit<TenantId>>>>,
     started: Instant,
 }
 
@@ -361,7 +362,7 @@ fn deadline(session: &Session) -> Option<Timestamp> {
 }
 
 /// Completes with the time until which a run can leave memory, when its permit is needed.
-async fn asked_to_leave(evictable: &mut Option<(Evictable<Arc<str>>, Timestamp)>) -> Option<Timestamp> {
+async fn asked_to_leave(evictable: &mut Option<(Evictable<TenantId>, Timestamp)>) -> Option<Timestamp> {
     let (evictable, wake_at) = evictable.as_mut()?;
     evictable.asked_to_leave().await;
     Some(*wake_at)

@@ -1,17 +1,14 @@
 //! Several nodes with one store: notifications, and commands for runs that another node executes.
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
-use forge_journal::{Changes, DEFAULT_TENANT, RunId};
-use forge_store::{
-    Batch, Change, Loaded, Node, Notification, RemoteCommand, RemoteRequest, RemoteResponse, StoreError,
-    Write,
-};
+use forge_journal::{DEFAULT_TENANT, RunId, TenantId};
+use forge_store::{Loaded, Node, Notification, RemoteCommand, RemoteRequest, RemoteResponse, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{ExecutorError, Inner, WorkflowExecutor};
+use super::{ExecutorError, Inner, WorkflowExecutor, snapshot};
 
 /// How often another node is sent a command before the caller is told that it does not answer. Each time it has some
 /// seconds.
@@ -36,7 +33,7 @@ impl WorkflowExecutor {
         }
     }
 
-    /// Completes when another process has taken this node's name: this one can do nothing any more.
+    /// Completes when another process has taken this node's name: this one must end.
     pub async fn replaced(&self) {
         self.inner.replaced.cancelled().await;
     }
@@ -79,10 +76,7 @@ impl WorkflowExecutor {
             Err(error) => return tracing::debug!(%run, %error, "the run cannot be read"),
         };
         let Loaded { run, rows: Ok(rows) } = loaded else { return };
-        let (tenant, id) = (Arc::clone(&run.tenant), run.id);
-        let changes = Changes { run: Some(Box::new(run)), new_run: true, rows, new_rows: 0 };
-        let change = Change { tenant, write: Write::Save(id, changes) };
-        self.inner.feed.publish(Batch { changes: vec![change], is_local: false });
+        self.inner.feed.publish(snapshot(run, rows));
     }
 
     async fn on_notification(&self, notification: Notification) {
@@ -99,7 +93,7 @@ impl WorkflowExecutor {
             Notification::Versions => self.forget(),
             Notification::Reconnected => {
                 self.forget();
-                inner.timers.start_over();
+                inner.timers.reset();
                 self.answer_requests().await;
             }
             Notification::Fenced => self.begin_tenure(),
@@ -110,27 +104,27 @@ impl WorkflowExecutor {
         }
     }
 
-    /// What is known of workflows and tenants is read again.
+    /// Drops the caches of workflows and tenants.
     fn forget(&self) {
         self.inner.registry.forget();
         self.inner.tenants.forget();
     }
 
-    /// This node has another epoch: what it has in memory is others' now, unless it gets it again.
+    /// Drops the runs in memory, because this node has a new epoch and other nodes may own them now.
     fn begin_tenure(&self) {
         let inner = &self.inner;
         tracing::warn!(
             epoch = %inner.store.epoch(),
             runs = inner.runs().len(),
-            "this node was taken for dead: it drops its runs and goes on with those that it gets"
+            "this node has lost its lease: it drops its runs and goes on with new ones"
         );
         let new = inner.shutdown.child_token();
         let old = std::mem::replace(&mut *inner.tenure.lock(), new);
         old.cancel();
-        inner.timers.start_over();
+        inner.timers.reset();
     }
 
-    /// Somebody waits on another node for a run, which may be here.
+    /// Tells other nodes when a run of this node comes to rest.
     fn watch(&self, run: RunId) {
         if !self.inner.runs().contains_key(&run) {
             return;
@@ -139,7 +133,7 @@ impl WorkflowExecutor {
         let watching = async move {
             let mut waiter = executor.inner.waiters.wait_for(run);
             let patience = tokio::time::sleep(WATCH);
-            // It may have come to rest before it was watched.
+            // The run may have come to rest before it was watched.
             let is_at_rest = executor.is_at_rest(run).await
                 || tokio::select! {
                     _ = waiter.at_rest() => true,
@@ -150,7 +144,7 @@ impl WorkflowExecutor {
                 && let Some(nodes) = executor.inner.store.nodes()
                 && let Err(error) = nodes.tell(Notification::Rested(run)).await
             {
-                tracing::debug!(%run, %error, "who waits for the run is not told that it rests");
+                tracing::debug!(%run, %error, "the nodes that wait for the run are not told that it is at rest");
             }
         };
         self.inner.tasks.spawn(watching);
@@ -195,7 +189,7 @@ impl WorkflowExecutor {
     pub(super) async fn send_command(
         &self,
         run: RunId,
-        tenant: &Arc<str>,
+        tenant: &TenantId,
         command: RemoteCommand,
     ) -> Result<(), ExecutorError> {
         for _ in 0..ATTEMPTS {

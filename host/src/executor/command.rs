@@ -1,16 +1,13 @@
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
 
 use super::activation::{Command, Reply};
 use super::{ExecutorError, WorkflowExecutor};
-use forge_journal::{Event, Failure, Journal, Pause, PauseReason, RunId, WorkflowStatus, kind};
+use forge_journal::{Event, Failure, Journal, Pause, PauseReason, RunId, TenantId, WorkflowStatus, kind};
 use forge_store::RemoteCommand;
 
 impl WorkflowExecutor {
-    /// Rolls a run back: runs the compensations of its completed steps, the last first. Returns
-    /// when it is durable that the run is rolled back, not when that is done. On a run whose
-    /// compensations failed it tries those again.
+    /// Cancels a run: runs the compensations of its completed steps, the last first. Returns when the cancellation is
+    /// durable, before the compensations end. Failed compensations of a failed run are tried again.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
@@ -18,8 +15,7 @@ impl WorkflowExecutor {
         self.command(run, RemoteCommand::Cancel).await
     }
 
-    /// Lets a paused run go on, and tries failed compensations again. Changes nothing on a run
-    /// that is executing.
+    /// Resumes a paused run, and tries failed compensations again. Does nothing to a run that is executing.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
@@ -27,7 +23,7 @@ impl WorkflowExecutor {
         self.command(run, RemoteCommand::Resume).await
     }
 
-    /// Stops a run until it is resumed. Returns when it has stopped.
+    /// Pauses a run. Returns when it has stopped.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
@@ -41,7 +37,7 @@ impl WorkflowExecutor {
         self.send_command(run, &self.tenant, command).await
     }
 
-    /// Whether there is such a run of this tenant.
+    /// Checks that this tenant has such a run.
     ///
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
@@ -50,7 +46,7 @@ impl WorkflowExecutor {
     }
 
     /// The tenant of a run.
-    pub(super) async fn tenant_of(&self, run: RunId) -> Result<Arc<str>, ExecutorError> {
+    pub(super) async fn tenant_of(&self, run: RunId) -> Result<TenantId, ExecutorError> {
         Ok(self.inner.store.run(run).await?.ok_or(ExecutorError::UnknownRun(run))?.tenant)
     }
 
@@ -61,7 +57,7 @@ impl WorkflowExecutor {
     pub(super) async fn command_here(
         &self,
         run: RunId,
-        tenant: &Arc<str>,
+        tenant: &TenantId,
         command: RemoteCommand,
     ) -> Result<(), ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
@@ -69,7 +65,7 @@ impl WorkflowExecutor {
         }
         let (reply, answer) = oneshot::channel();
         self.spawn(run, tenant, None, Some(Command::new(command, reply)));
-        // The task answers, unless the host stops.
+        // The task always answers, unless the host stops.
         answer.await.unwrap_or(Err(ExecutorError::ShuttingDown))
     }
 }
@@ -93,7 +89,7 @@ impl Command {
         .participle()
     }
 
-    /// What it does to a run that has no instance: `None` for nothing.
+    /// Returns the event that it causes on a run without an instance, if any.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over.

@@ -5,14 +5,14 @@ use forge_journal::{RunId, WorkflowStatus};
 use forge_sandbox::EngineError;
 use forge_store::StoreError;
 
-/// Why the executor did not do what was asked.
+/// Why the executor refused a request.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ExecutorError {
     /// The registry does not have the workflow or version.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// There is no such run.
-    #[error("there is no run {0}; `forge runs` lists those that there are")]
+    #[error("there is no run {0}; `forge runs` lists the runs that exist")]
     UnknownRun(RunId),
     /// The input is larger than inputs may be.
     #[error(
@@ -51,15 +51,15 @@ pub enum ExecutorError {
         action: &'static str,
     },
     /// Another node executes the run, and has not answered.
-    #[error("another node executes run {0} and has not answered in time; ask again")]
+    #[error("another node executes run {0} and has not answered in time: send the request again")]
     Elsewhere(RunId),
     /// The store failed. Nothing was acknowledged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// More starts wait to be carried out, or come each second, than may.
+    /// More starts wait, or come each second, than the tenant's limits allow.
     #[error(
-        "tenant `{tenant}` starts more than it may ({limit} = {value}); nothing was started: ask again in a second, \
-         or raise the limit"
+        "tenant `{tenant}` has reached the limit `{limit}` = {value}; nothing was started: send the request again in a \
+         second, or raise the limit"
     )]
     Busy {
         /// The tenant.
@@ -69,11 +69,11 @@ pub enum ExecutorError {
         /// Its value.
         value: u64,
     },
-    /// The tenant cannot do that.
+    /// The tenant does not exist, is suspended or has reached a limit.
     #[error(transparent)]
     Tenant(#[from] TenantError),
     /// The host stops.
-    #[error("the host is shutting down; ask again when it is back")]
+    #[error("the host is shutting down: send the request again when it is back")]
     ShuttingDown,
 }
 

@@ -1,5 +1,4 @@
-//! Loads runs from the store, many at once when many are asked for: after a restart, or when many
-//! timers end.
+//! Loads runs from the store in batches: many are asked for after a restart, or when many timers end.
 
 use std::sync::Arc;
 
@@ -8,13 +7,13 @@ use tokio::sync::{mpsc, oneshot};
 use forge_journal::RunId;
 use forge_store::{Acquired, Epoch, Store, StoreError};
 
-/// Runs that are read at once: enough that the way to the database no longer shows, few enough that
-/// those that are read first need not wait for long.
+/// Runs that are read at once: enough to hide the round trip to the database, few enough that the first of them does not
+/// wait for long.
 const BATCH: usize = 64;
 
 type Answer = Result<Acquired, StoreError>;
 
-/// Somebody who wants a run.
+/// A request for a run.
 struct Request {
     epoch: Epoch,
     run: RunId,
@@ -32,7 +31,7 @@ impl Loader {
         Self(queue)
     }
 
-    /// A run as the store has it, to execute it in this epoch.
+    /// Acquires a run, to execute it in this epoch.
     pub(super) async fn load(&self, epoch: Epoch, run: RunId) -> Answer {
         let (reply, answer) = oneshot::channel();
         self.0.send(Request { epoch, run, reply }).map_err(|_| StoreError::Closed)?;
@@ -53,7 +52,7 @@ async fn load(store: Arc<dyn Store>, mut asked: mpsc::UnboundedReceiver<Request>
             });
         }
         for (request, answer) in batch.drain(..).zip(answers.drain(..)) {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = request.reply.send(answer);
         }
     }

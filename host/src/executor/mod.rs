@@ -1,7 +1,8 @@
-//! Starting, driving and steering runs.
+//! Starting, executing and steering runs.
 //!
-//! Each run that is not over has one task ([`drive`]), and only that task changes it. What others
-//! ask of it (cancel, pause, resume) reaches it as a [`Command`].
+//! A run in memory has one task ([`run_task`]), and only that task changes it. It gives the run an instance
+//! ([`activation`]), begins the run's [`effects`], and receives each cancel, pause and resume as a [`Command`]. A run that
+//! sleeps has no task: the [`timer_queue`] gives it one when its timer ends.
 
 mod activation;
 mod cluster;
@@ -41,17 +42,16 @@ use crate::registry::{Objects, WorkflowRegistry};
 use crate::tenants::Tenants;
 use forge_egress::secrets::KeyRing;
 use forge_egress::{Policy, Tls};
-use forge_journal::{DEFAULT_TENANT, Journal, RunId};
+use forge_journal::{Changes, DEFAULT_TENANT, Journal, Row, Run, RunId, TenantId};
 use forge_sandbox::{Compiler, Engine};
 use forge_scheduling::{CpuPermits, InstancePermits};
-use forge_store::{Feed, Nodes, RunWriter, Store, Writer};
+use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, Write, Writer};
 
-/// Executes workflows durably, for one tenant: its runs and workflows are all that there is. Cheap to clone; all clones
-/// are the same executor.
+/// Executes the workflows of one tenant durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
 pub struct WorkflowExecutor {
     inner: Arc<Inner>,
-    tenant: Arc<str>,
+    tenant: TenantId,
 }
 
 struct Inner {
@@ -63,30 +63,30 @@ struct Inner {
     limits: Arc<Limits>,
     loader: Loader,
     /// The permits for instances in memory.
-    instances: Arc<InstancePermits<Arc<str>>>,
+    instances: Arc<InstancePermits<TenantId>>,
     /// The permits of guests that compute a lot.
-    cpu: Arc<CpuPermits<Arc<str>>>,
+    cpu: Arc<CpuPermits<TenantId>>,
     feed: Arc<Feed>,
-    /// Runs that have a task. Never iterated.
+    /// The runs that have a task. Never iterated.
     runs: Mutex<HashMap<RunId, Handle>>,
     waiters: Arc<Waiters>,
     timers: Arc<TimerQueue>,
     maintenance: Maintenance,
     tasks: TaskTracker,
-    /// Cancelled when this node's epoch is over: what it has in memory is others' then.
+    /// Cancelled when this node's epoch is over: then other nodes may own its runs.
     tenure: Mutex<CancellationToken>,
     /// Another process has taken this node's name.
     replaced: CancellationToken,
     shutdown: CancellationToken,
 }
 
-/// How to reach a run's task.
+/// The handle of a run's task.
 struct Handle {
     commands: mpsc::UnboundedSender<Command>,
 }
 
 impl WorkflowExecutor {
-    /// Opens the database, brings its schema up to date, and lets all unfinished runs go on.
+    /// Opens the database, migrates its schema, and resumes all unfinished runs.
     ///
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
@@ -103,7 +103,7 @@ impl WorkflowExecutor {
         Self::assemble(store, objects, egress, secret_keys, limits, module_cache.as_deref(), compiler).await
     }
 
-    /// The same with a store of the caller's, and a folder for compiled components.
+    /// Opens an executor on a store, with a folder for compiled components.
     ///
     /// # Errors
     /// [`OpenError`] if the engine, the HTTP client or a thread cannot be set up.
@@ -137,7 +137,7 @@ impl WorkflowExecutor {
             Arc::clone(&instances),
         );
         let tenants = Arc::new(tenants);
-        // What is wrong with it is said at once, and not to whoever starts a run first.
+        // An error in the directory is reported here, and not by the first start of a run.
         let tenant = Arc::clone(&tenants.get(DEFAULT_TENANT).await?.name);
         let registry =
             WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&tenants));
@@ -169,7 +169,7 @@ impl WorkflowExecutor {
         let executor = Self { inner: Arc::new(inner), tenant };
         let unfinished = executor.inner.store.unfinished().await?;
         if unfinished > 0 {
-            tracing::info!(runs = unfinished, "unfinished runs go on");
+            tracing::info!(runs = unfinished, "unfinished runs resume");
         }
         let inner = &executor.inner;
         let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
@@ -181,32 +181,32 @@ impl WorkflowExecutor {
         Ok(executor)
     }
 
-    /// The same for another tenant, which need not exist.
-    pub fn for_tenant(&self, tenant: &Arc<str>) -> Self {
+    /// Returns the executor of another tenant, which need not exist.
+    pub fn for_tenant(&self, tenant: &TenantId) -> Self {
         Self { inner: Arc::clone(&self.inner), tenant: Arc::clone(tenant) }
     }
 
-    /// The tenant that it is for.
-    pub fn tenant(&self) -> &Arc<str> {
+    /// Returns the tenant.
+    pub fn tenant(&self) -> &TenantId {
         &self.tenant
     }
 
-    /// All tenants.
+    /// Returns the directory of all tenants.
     pub fn tenants(&self) -> &Tenants {
         &self.inner.tenants
     }
 
-    /// The tenant's registry of workflows.
+    /// Returns the tenant's registry of workflows.
     pub fn registry(&self) -> WorkflowRegistry {
         self.inner.registry.for_tenant(&self.tenant)
     }
 
-    /// What bounds guests, requests and the host.
+    /// Returns the limits of guests, requests and the host.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
     }
 
-    /// What the host has to say about itself.
+    /// Returns the health of the host.
     pub async fn health(&self) -> Health {
         let unfinished = self.inner.store.unfinished().await;
         let error = self.inner.writer.last_error().or_else(|| unfinished.as_ref().err().cloned());
@@ -215,7 +215,7 @@ impl WorkflowExecutor {
             details: Some(HealthDetails {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 active_runs: unfinished.unwrap_or(0),
-                // Who waits for a place has none of its journal in memory.
+                // A run that waits for a permit does not have its journal in memory.
                 runs_in_memory: self.inner.runs().len().saturating_sub(self.inner.instances.waiting()),
                 error: error.map(|error| error.to_string()),
                 maintenance: self.inner.maintenance.report(),
@@ -223,8 +223,8 @@ impl WorkflowExecutor {
         }
     }
 
-    /// Takes no new work, leaves all runs resumable, and closes the database. Returns after `grace`
-    /// at the latest: what then still computes is where its journal ends.
+    /// Refuses new work, stops all runs so that they can resume, and closes the database. Returns after `grace` at the
+    /// latest. A guest that still computes then loses what it has not journaled, and does it again.
     pub async fn shutdown(&self, grace: Duration) {
         self.inner.shutdown.cancel();
         self.inner.tasks.close();
@@ -237,19 +237,19 @@ impl WorkflowExecutor {
         self.inner.store.close().await;
     }
 
-    /// Gives a run a task, unless it has one. With `command`, the task does that first. With
-    /// `begun`, the run is in memory already.
+    /// Gives a run a task, unless it has one. The task applies `command` first. With `begun`, the run is in memory
+    /// already.
     fn spawn(
         &self,
         run: RunId,
-        tenant: &Arc<str>,
+        tenant: &TenantId,
         begun: Option<(Journal, RunWriter)>,
         command: Option<Command>,
     ) {
         let mut runs = self.inner.runs();
         let command = match (runs.get(&run), command) {
             (Some(_), None) => return,
-            // The task takes itself off the list only while its queue is empty, and under this lock.
+            // A task removes itself only while its queue is empty, and under this lock.
             (Some(handle), Some(command)) => match handle.commands.send(command) {
                 Ok(()) => return,
                 Err(unsent) => Some(unsent.0),
@@ -258,7 +258,7 @@ impl WorkflowExecutor {
         };
         let (commands, queue) = mpsc::unbounded_channel();
         if let Some(command) = command {
-            // The queue's other end is in this function.
+            // The receiver is in this function.
             let _ = commands.send(command);
         }
         runs.insert(run, Handle { commands });
@@ -269,12 +269,12 @@ impl WorkflowExecutor {
 }
 
 impl Inner {
-    /// For the writes of an activation of this run that begins now.
-    fn writer_for(&self, run: RunId, tenant: &Arc<str>) -> RunWriter {
+    /// Returns the writer for an activation of this run that begins now.
+    fn writer_for(&self, run: RunId, tenant: &TenantId) -> RunWriter {
         self.writer.for_run(self.store.epoch(), run, tenant)
     }
 
-    /// Cancelled when the epoch of now is over, or the host stops.
+    /// Returns the token that is cancelled when the current epoch is over, or the host stops.
     fn tenure(&self) -> CancellationToken {
         self.tenure.lock().clone()
     }
@@ -282,6 +282,13 @@ impl Inner {
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Handle>> {
         self.runs.lock()
     }
+}
+
+/// Returns a run as it was read, for the subscribers of the feed.
+fn snapshot(run: Run, rows: Vec<Row>) -> Batch {
+    let (tenant, id) = (Arc::clone(&run.tenant), run.id);
+    let changes = Changes { run: Some(Box::new(run)), new_run: true, rows, new_rows: 0 };
+    Batch { changes: vec![Change { tenant, write: Write::Save(id, changes) }], is_local: false }
 }
 
 fn as_millis(duration: Duration) -> u64 {

@@ -8,14 +8,14 @@ use super::{ExecutorError, RunFilter, RunPage, StepRecord, WorkflowExecutor, Wor
 use forge_journal::{Kind, Row, Run, RunId, StepStatus, WorkflowStatus};
 use forge_store::Loaded;
 
-/// Runs in a page if nothing is said.
+/// Runs in a page by default.
 const PAGE: u32 = 50;
 
 /// The most runs in a page.
 const LARGEST_PAGE: u32 = 500;
 
 impl WorkflowExecutor {
-    /// A run as it is now (spec: *WorkflowExecutor Methods*).
+    /// Returns a run as it is now (spec: *WorkflowExecutor Methods*).
     ///
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
@@ -24,7 +24,7 @@ impl WorkflowExecutor {
         Ok(record(&found, &rows))
     }
 
-    /// A run when it is final or paused, or as it is after `at_most`.
+    /// Returns a run when it is final or paused, or as it is after `at_most`.
     ///
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
@@ -32,7 +32,7 @@ impl WorkflowExecutor {
         self.wait_until(run, tokio::time::sleep(at_most)).await
     }
 
-    /// A run when it is final or paused, or as it is when `patience` completes.
+    /// Returns a run when it is final or paused, or as it is when `patience` completes.
     ///
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
@@ -69,19 +69,19 @@ impl WorkflowExecutor {
         }
     }
 
-    /// One of this tenant's runs.
+    /// Returns one of this tenant's runs.
     async fn read(&self, run: RunId) -> Result<(Run, Vec<Row>), ExecutorError> {
         let Loaded { run: found, rows } = self.read_any(run).await?;
         if found.tenant == self.tenant { Ok((found, rows?)) } else { Err(ExecutorError::UnknownRun(run)) }
     }
 
-    /// A run, whosever it is.
+    /// Returns a run of any tenant.
     pub(super) async fn read_any(&self, run: RunId) -> Result<Loaded, ExecutorError> {
         let loaded = self.inner.store.load(&[run]).await?.pop();
         loaded.transpose()?.flatten().ok_or(ExecutorError::UnknownRun(run))
     }
 
-    /// All journaled calls of a run, in order of their beginning.
+    /// Returns all journaled calls of a run, in the order in which they began.
     ///
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
@@ -90,7 +90,7 @@ impl WorkflowExecutor {
         Ok(rows.iter().map(step_record).collect())
     }
 
-    /// A page of runs, the newest first.
+    /// Returns a page of runs, the newest first.
     ///
     /// # Errors
     /// [`ExecutorError::Store`].
@@ -105,7 +105,7 @@ impl WorkflowExecutor {
     }
 }
 
-/// A run as those who ask see it.
+/// Returns a run as callers see it.
 pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
     let steps = || rows.iter().filter(|row| row.kind == Kind::Step);
     let running = steps().rev().find(|row| row.status == StepStatus::Running);
@@ -160,7 +160,7 @@ fn step_record(row: &Row) -> StepRecord {
     }
 }
 
-/// Documents are checked when they enter the journal; what was changed by hand since shows as text.
+/// Documents are checked when they enter the journal. One that was changed by hand since is shown as text.
 fn json_or_null(text: Option<&str>) -> Value {
     let Some(text) = text else { return Value::Null };
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))

@@ -24,7 +24,7 @@ pub struct WorkflowRecord {
     pub output: Option<Value>,
     /// Its status.
     pub status: WorkflowStatus,
-    /// The step that runs now, or ran last before it stopped.
+    /// The step that runs now, or the last one that ran.
     pub current_step: Option<String>,
     /// The results of its completed steps, by name.
     pub step_results: Value,
@@ -83,11 +83,11 @@ pub struct StepRecord {
     pub optional: bool,
     /// It has a compensation handler.
     pub compensable: bool,
-    /// The input: of a request, what is sent.
+    /// The input. For a request, the request itself.
     pub input: Option<Value>,
-    /// The result: of a request, the answer.
+    /// The result. For a request, the response.
     pub result: Option<Value>,
-    /// Why it failed; of a running step, why its last attempt did.
+    /// Why it failed. For a running step, why its last attempt failed.
     pub error: Option<String>,
     /// What kind of failure it was.
     pub error_kind: Option<String>,
@@ -101,24 +101,24 @@ pub struct StepRecord {
     pub duration_ms: Option<u64>,
 }
 
-/// What the host needs to say about itself.
+/// The health of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Health {
     /// `ok`, or `degraded` while the store does not take writes.
     pub status: HealthStatus,
-    /// More about it. Not for everybody where there are API keys: it concerns all tenants.
+    /// Details that concern all tenants. With API keys, only keys of the host get them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub details: Option<HealthDetails>,
 }
 
-/// What concerns all tenants of a host.
+/// Details of the health of a host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HealthDetails {
     /// Forge's version.
     pub version: String,
     /// Runs that are neither final nor paused.
     pub active_runs: u64,
-    /// Those of them that are in memory. The others wait for time, and cost a row.
+    /// Runs in memory. The others wait for a timer and take a row in the database.
     pub runs_in_memory: usize,
     /// Why it is degraded.
     pub error: Option<String>,
@@ -131,8 +131,8 @@ pub struct HealthDetails {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
-    /// All is well.
+    /// The store takes writes.
     Ok,
-    /// The store does not take writes: runs wait, and nothing acknowledged is lost.
+    /// The store does not take writes: runs wait. No acknowledged write is lost.
     Degraded,
 }

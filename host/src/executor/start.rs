@@ -23,20 +23,20 @@ pub struct StartRequest {
     pub input: Value,
     /// The version; none for the one that new runs take.
     pub version: Option<u32>,
-    /// Of several starts of a workflow with the same key, the first one counts: the others get its run.
+    /// The idempotency key: a later start of the workflow with the same key returns the run of the first one.
     pub key: Option<String>,
-    /// Who starts it, as the workflow's `ctx.auth` has it.
+    /// The caller, which the workflow reads as `ctx.auth`.
     pub auth: Value,
-    /// The trace that the start belongs to.
+    /// The trace of the start.
     pub trace_id: Option<String>,
 }
 
-/// A run that was started, and waited for.
+/// A run that was started and waited for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Started {
     /// The run.
     pub run: RunId,
-    /// The run when it came to rest, or as it was when the wait was over; `None` if it cannot be read.
+    /// The run when it was final or paused, or as it was when the wait ended. `None`: it cannot be read.
     pub record: Option<WorkflowRecord>,
 }
 
@@ -66,7 +66,7 @@ impl WorkflowExecutor {
             .await
     }
 
-    /// The same with all that can be said of a start.
+    /// Starts a workflow with all options.
     ///
     /// # Errors
     /// [`ExecutorError`] if there is no such workflow or version, the input is too large, the key
@@ -84,8 +84,7 @@ impl WorkflowExecutor {
 
     /// Starts a workflow and waits for its end, until `patience` completes.
     ///
-    /// The start need not be durable before the run begins, only before anything is said of it: a
-    /// run that ends at once is written as a whole.
+    /// The start is durable before this returns, and not before the run begins: a short run is written in one commit.
     ///
     /// # Errors
     /// As [`WorkflowExecutor::start_with`].
@@ -97,7 +96,7 @@ impl WorkflowExecutor {
         let (tenant, admitted) = self.admit(&request).await?;
         if request.key.is_some() || self.is_crowded() {
             let run = self.start_once(request, &tenant, admitted).await?;
-            // It is started: whatever fails from here on, the caller must learn its id.
+            // The run is started: the caller must learn its id, whatever fails from here on.
             return Ok(Started { run, record: self.wait_until(run, patience).await.ok() });
         }
         let run = self.new_run(&request, &tenant).await?;
@@ -121,7 +120,7 @@ impl WorkflowExecutor {
         }
     }
 
-    /// Takes a start, if it can be taken now.
+    /// Admits a start within the limits of the tenant.
     async fn admit(&self, request: &StartRequest) -> Result<(Arc<Tenant>, Admitted), ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
             return Err(ExecutorError::ShuttingDown);
@@ -147,12 +146,12 @@ impl WorkflowExecutor {
         }
     }
 
-    /// Whether another node may have a place sooner.
+    /// Whether another node may have a permit sooner.
     fn is_crowded(&self) -> bool {
         self.inner.store.nodes().is_some() && self.inner.instances.is_crowded(&self.tenant)
     }
 
-    /// Lets a new run go on. Its first changes, which the writer given back waits for, are its start.
+    /// Begins a new run. Its first changes are its start; the returned writer tells when they are durable.
     fn begin(&self, run: Run, start: Admitted) -> (RunId, RunWriter) {
         let id = run.id;
         let writer = self.inner.writer_for(id, &self.tenant);
@@ -161,15 +160,15 @@ impl WorkflowExecutor {
         (id, writer)
     }
 
-    /// Starts what this key has not started before, here or wherever there is a place. Nothing of the run
-    /// may happen before that is certain.
+    /// Starts a run unless its key has started one before, on this node or on one with a free permit. The run begins when
+    /// that is durable.
     async fn start_once(
         &self,
         request: StartRequest,
         tenant: &Tenant,
         start: Admitted,
     ) -> Result<RunId, ExecutorError> {
-        // The key comes first: what it started stays its run, whatever version is current by now.
+        // The key comes first: its run stays the answer, whatever version is current by now.
         if let Some(key) = &request.key
             && let Some(first) = self.inner.store.run_with_key(&self.tenant, &request.workflow, key).await?
         {
@@ -177,7 +176,7 @@ impl WorkflowExecutor {
         }
         let run = self.new_run(&request, tenant).await?;
         let (id, executor) = (run.id, self.clone());
-        // Whoever asks may go away in the middle. A run that is durable then must begin all the same.
+        // The caller may go away meanwhile. A run that is durable by then must begin.
         let written = self.inner.tasks.spawn(async move { executor.write_start(run, start).await });
         let broke_off = |error: JoinError| {
             tracing::error!(run = %id, %error, "a start broke off");
@@ -192,7 +191,7 @@ impl WorkflowExecutor {
         }
     }
 
-    /// Makes a new run durable, and lets it begin here, unless another node may have a place sooner.
+    /// Makes a new run durable, and begins it here unless another node may have a permit sooner.
     async fn write_start(&self, run: Run, start: Admitted) -> Result<Written, StoreError> {
         let writer = self.inner.writer_for(run.id, &self.tenant);
         writer.admit(start);
@@ -247,7 +246,7 @@ fn check_key(key: Option<&str>) -> Result<(), ExecutorError> {
     }
 }
 
-/// The run that a key has started before, if it was asked for the same.
+/// Returns the run that the key has started before, if the request is the same.
 fn same_start(first: &Run, request: &StartRequest) -> Result<RunId, ExecutorError> {
     let same_version = request.version.is_none_or(|version| version == first.version);
     if same_version && *first.input == *request.input.to_string() {

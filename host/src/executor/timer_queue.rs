@@ -1,44 +1,44 @@
-//! When runs that are not in memory must be looked at: those that a stopped host left, and those
-//! that wait for time.
+//! The timer queue: when runs that are not in memory must be looked at, because a stopped host left them or their timer
+//! ends.
 //!
-//! The store knows all of them by their time. Only those of the next minute are in memory, so that
-//! a sleeping run costs a row and nothing else, and a wake-up needs no search. Where there are several
-//! nodes, runs that are nobody's are claimed here.
+//! The store has all of them, by time. Only those of the next minute are in memory: a sleeping run costs a row and nothing
+//! else, and waking it needs no search. Where several nodes share the store, unowned runs are claimed here.
 
-use parking_lot::{Mutex, MutexGuard};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, WorkflowExecutor, as_millis};
 use forge_clock as clock;
-use forge_journal::{DEFAULT_TENANT, RunId, Timestamp};
+use forge_journal::{DEFAULT_TENANT, RunId, TenantId, Timestamp};
+use forge_scheduling::FairQueue;
 use forge_store::{Due, StoreError};
 
 /// How far ahead the store is asked, in milliseconds.
 const AHEAD: u64 = 60_000;
 
-/// Runs that the store is asked for at once. Bounds what is in memory.
+/// Runs that the store is asked for at once. Bounds the queue in memory.
 const PAGE: u32 = 10_000;
 
-/// Runs of a tenant that may wait for a place before more of it are woken.
+/// Runs of a tenant that may wait for a permit before more of that tenant are woken.
 const BACKLOG: usize = 1_000;
 
 /// How long to wait for a backlog to shrink, in milliseconds.
 const BACKLOG_PAUSE: u64 = 5;
 
-/// How often runs that are nobody's are looked for without a notice that there are some, in milliseconds.
+/// Fallback polling interval for unowned runs, in milliseconds.
 const CLAIM_EVERY: u64 = 5_000;
 
-/// How far ahead runs are claimed, in milliseconds: until they are looked for again, and a little more.
+/// How far ahead runs are claimed, in milliseconds: beyond the next poll.
 const CLAIM_AHEAD: u64 = 2 * CLAIM_EVERY;
 
-/// Runs that are claimed at once: few, so that other nodes get their part.
+/// Runs that are claimed at once: few, so that other nodes claim some, too.
 const CLAIM: usize = 256;
 
-/// How long to wait, in milliseconds, for places for more runs that are nobody's.
+/// How long to wait for permits before more runs are claimed, in milliseconds.
 const CLAIM_PAUSE: u64 = 20;
 
 type Timer = (Timestamp, RunId);
@@ -52,24 +52,24 @@ pub(super) struct TimerQueue {
 
 #[derive(Default)]
 struct State {
-    /// Runs by their time, and whose they are.
-    queue: BTreeMap<Timer, Arc<str>>,
-    /// Runs that are due, and wait because too many of their tenants wait for a place.
-    held: BTreeMap<Arc<str>, VecDeque<RunId>>,
+    /// Runs by their time, with their tenants.
+    queue: BTreeMap<Timer, TenantId>,
+    /// Runs that are due and held back, because too many runs of their tenant wait for a permit.
+    held: FairQueue<TenantId, RunId>,
     /// Every run of this node that is due up to here is in the queue, or was; later ones are in the
     /// store only.
     asked_until: Option<Timer>,
-    /// When to look for runs that are nobody's.
+    /// When to look for unowned runs.
     claim_at: Timestamp,
-    /// How often all began anew.
-    beginnings: u64,
+    /// How often the queue was reset.
+    resets: u64,
 }
 
 impl State {
-    /// The names of tenants are in memory once.
+    /// Adds runs. The name of a tenant is in memory once.
     fn extend(&mut self, executor: &WorkflowExecutor, due: Vec<Due>) {
         let tenants = &executor.inner.tenants;
-        let mut last: Option<Arc<str>> = None;
+        let mut last: Option<TenantId> = None;
         for Due { at, run, tenant } in due {
             let tenant = match last.take().filter(|last| *last == tenant) {
                 Some(last) => last,
@@ -83,7 +83,7 @@ impl State {
 
 impl TimerQueue {
     /// A run has left memory until then, and the store knows.
-    pub(super) fn set(&self, at: Timestamp, run: RunId, tenant: &Arc<str>) {
+    pub(super) fn set(&self, at: Timestamp, run: RunId, tenant: &TenantId) {
         let mut state = self.state();
         if state.asked_until.is_some_and(|until| (at, run) <= until) {
             let is_next = state.queue.first_key_value().is_none_or(|(next, _)| (at, run) < *next);
@@ -95,17 +95,17 @@ impl TimerQueue {
         }
     }
 
-    /// There are runs that are nobody's.
+    /// Looks for unowned runs now.
     pub(super) fn claim(&self) {
         self.state().claim_at = Timestamp::NOW;
         self.changed.notify_one();
     }
 
-    /// What is in the queue may not be this node's any more, and something may be missing.
-    pub(super) fn start_over(&self) {
+    /// Reads all timers again: other nodes may own runs of the queue by now, and runs may be missing.
+    pub(super) fn reset(&self) {
         let mut state = self.state();
-        let beginnings = state.beginnings + 1;
-        *state = State { beginnings, ..State::default() };
+        let resets = state.resets + 1;
+        *state = State { resets, ..State::default() };
         drop(state);
         self.changed.notify_one();
     }
@@ -125,39 +125,33 @@ impl TimerQueue {
                     clock::now().plus(as_millis(executor.inner.limits.store_retry))
                 }
             };
-            // What only waits does not keep the executor.
+            // The executor may be dropped while the queue waits.
             drop(executor);
             tokio::select! {
                 () = tokio::time::sleep(clock::until(next)) => {}
                 () = self.changed.notified() => {}
-                // A start whose commit failed may be in the database all the same.
-                () = writer.recovered() => self.start_over(),
+                // A start whose commit failed may be in the database.
+                () = writer.recovered() => self.reset(),
                 () = shutdown.cancelled() => return,
             }
         }
     }
 
-    /// Gives the runs that are due a task, of each tenant no more than a backlog of those that wait for a place.
+    /// Gives the runs that are due a task, the tenants in turn, unless too many runs of a tenant wait for a permit.
     fn wake_due(&self, executor: &WorkflowExecutor) {
         let inner = &executor.inner;
         let mut held = std::mem::take(&mut self.state().held);
         while let Some((run, tenant)) = self.pop(clock::now()) {
-            held.entry(tenant).or_default().push_back(run);
+            held.push(&tenant, run);
         }
-        held.retain(|tenant, runs| {
-            while !inner.shutdown.is_cancelled()
-                && inner.instances.waiting_of(tenant) <= BACKLOG
-                && let Some(run) = runs.pop_front()
-            {
-                executor.spawn(run, tenant, None, None);
-            }
-            !runs.is_empty()
-        });
-        let mut state = self.state();
-        // All began anew meanwhile, perhaps: then they are tried in vain, which does no harm.
-        for (tenant, runs) in held {
-            state.held.entry(tenant).or_default().extend(runs);
+        let has_room = |tenant: &TenantId| inner.instances.waiting_of(tenant) <= BACKLOG;
+        while !inner.shutdown.is_cancelled()
+            && let Some((tenant, run)) = held.pop_if(has_room, |_| true)
+        {
+            executor.spawn(run, &tenant, None, None);
         }
+        // After a reset meanwhile, they are tried in vain, which does no harm.
+        self.state().held = held;
     }
 
     /// Asks the store for what is due soon.
@@ -169,7 +163,7 @@ impl TimerQueue {
         self.refill(executor, now).await
     }
 
-    /// Makes runs this node's that are nobody's, as many as there is room for.
+    /// Claims unowned runs, as many as there is room for.
     async fn claim_some(&self, executor: &WorkflowExecutor, now: Timestamp) -> Result<(), StoreError> {
         let inner = &executor.inner;
         self.state().claim_at = now.plus(CLAIM_EVERY);
@@ -179,17 +173,17 @@ impl TimerQueue {
             return Ok(());
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
-        let (beginnings, epoch) = (self.state().beginnings, inner.store.epoch());
+        let (resets, epoch) = (self.state().resets, inner.store.epoch());
         let claimed = match inner.store.claim(epoch, now.plus(CLAIM_AHEAD), limit).await {
-            // There is another epoch, or will be: all begins anew then.
+            // There is another epoch, or will be: the queue is reset then.
             Err(StoreError::Fenced) => return Ok(()),
             claimed => claimed?,
         };
         if !claimed.is_empty() {
-            tracing::info!(runs = claimed.len(), "runs that were nobody's go on here");
+            tracing::info!(runs = claimed.len(), "this node claimed unowned runs");
         }
         let mut state = self.state();
-        if state.beginnings != beginnings {
+        if state.resets != resets {
             return Ok(());
         }
         if claimed.len() >= room {
@@ -203,27 +197,27 @@ impl TimerQueue {
     async fn refill(&self, executor: &WorkflowExecutor, now: Timestamp) -> Result<(), StoreError> {
         let store = &executor.inner.store;
         let end = (now.plus(AHEAD), RunId::MAX);
-        let (after, beginnings) = {
+        let (after, resets) = {
             let mut state = self.state();
             let after = state.asked_until;
             let late = after.is_none_or(|(until, _)| until < now.plus(AHEAD / 2));
             if !late || state.queue.len() >= PAGE as usize {
                 return Ok(());
             }
-            // From here on, who leaves memory until then is put into the queue; who left before is
-            // in the store already.
+            // From here on, a run that leaves memory until then is put into the queue; one that left before is in the
+            // store already.
             state.asked_until = Some(end);
-            (after, state.beginnings)
+            (after, state.resets)
         };
         let page = store.due(store.epoch(), after, end.0, PAGE).await;
         let mut state = self.state();
-        if state.beginnings != beginnings {
+        if state.resets != resets {
             return Ok(());
         }
         match page {
             Ok(page) => {
                 if page.len() == PAGE as usize {
-                    // There is more. Those that were put into the queue meanwhile may stay there.
+                    // There are more. Runs that were put into the queue meanwhile may stay there.
                     state.asked_until = page.last().map(|due| (due.at, due.run));
                 }
                 state.extend(executor, page);
@@ -255,7 +249,7 @@ impl TimerQueue {
         next.min(refill)
     }
 
-    fn pop(&self, now: Timestamp) -> Option<(RunId, Arc<str>)> {
+    fn pop(&self, now: Timestamp) -> Option<(RunId, TenantId)> {
         let mut state = self.state();
         state.queue.first_key_value().filter(|((at, _), _)| *at <= now)?;
         state.queue.pop_first().map(|((_, run), tenant)| (run, tenant))

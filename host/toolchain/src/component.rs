@@ -1,81 +1,64 @@
-//! From a core module to a component that the host takes.
+//! From a core module to a component.
 
 use std::collections::BTreeSet;
 
-use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload, TypeBounds};
-use wit_component::ComponentEncoder;
+use wasmparser::{Encoding, Parser, Payload};
+use wit_component::{ComponentEncoder, DecodedWasm};
 
-/// The only package a workflow may import from.
+/// The package whose interfaces a workflow may import.
 const ALLOWED: &str = "forge:workflow/";
 
-/// What the world `forge:workflow/workflow` exports.
+/// The exports of the world `forge:workflow/workflow`.
 const EXPORTS: [&str; 2] = ["describe", "run"];
 
-/// Why a module is no workflow component.
+/// The reason why a core module is not a workflow.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    /// The bytes are no WebAssembly.
+    /// The bytes are not WebAssembly.
     #[error("this is no valid WebAssembly module: {source}")]
     Invalid {
-        /// What is wrong with them.
+        /// The parser's error.
         #[from]
         source: wasmparser::BinaryReaderError,
     },
-    /// It is a component already.
+    /// The bytes are a component, not a core module.
     #[error("this is a component already, not a core module")]
     AlreadyComponent,
-    /// It imports what no host function provides.
+    /// The module imports functions that the host does not provide.
     #[error("it imports {}, but a workflow may import only {ALLOWED}*. {}", imports.join(", "), hint(imports))]
     ForeignImports {
-        /// The imports, as `module.name` or, of a component, the interface.
+        /// The imports, as `module.name`.
         imports: Vec<String>,
     },
-    /// It does not implement the interface.
-    #[error("it contains no workflow: the exports {} are missing. Does the crate end with `forge::export!(YourWorkflow);`?", missing.join(" and "))]
+    /// The module does not implement the interface.
+    #[error("it exports no workflow: {} missing. Does the crate end with `forge::export!(YourWorkflow);`?", missing.join(" and "))]
     NoWorkflow {
         /// The missing exports.
         missing: Vec<&'static str>,
     },
-    /// It does not fit the interface that it declares.
+    /// The module does not fit the interface that it declares.
     #[error("it cannot be made a component: {0:#}")]
     Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Turns a core module, compiled from a crate with `forge::export!`, into a component, and checks that
-/// it imports `forge:workflow/*` only and exports a workflow. No adapters: an import of WASI is an error
-/// that names it.
+/// Returns the component of a core module that was compiled from a crate with `forge::export!`. Checks that it imports
+/// from `forge:workflow/*` only and exports a workflow. There are no adapters for WASI: its imports are an error.
 ///
 /// # Errors
-/// [`ComponentError`], worded for the author of the module.
+/// [`ComponentError`], for the author of the module.
 pub fn componentize(core_module: &[u8]) -> Result<Vec<u8>, ComponentError> {
-    refuse(core_imports(core_module)?.into_iter().filter(|(module, _)| !is_allowed(module)).map(dotted))?;
-    let component = encode(core_module).map_err(ComponentError::Encode)?;
-    let surface = Surface::of(&component)?;
-    refuse(surface.imports.into_iter().filter(|name| !is_allowed(name)))?;
-    let missing: Vec<_> = EXPORTS.into_iter().filter(|name| !surface.exports.contains(*name)).collect();
+    let imports = foreign_imports(core_module)?;
+    if !imports.is_empty() {
+        return Err(ComponentError::ForeignImports { imports: imports.into_iter().collect() });
+    }
+    let (component, exports) = encode(core_module).map_err(ComponentError::Encode)?;
+    let missing: Vec<_> = EXPORTS.into_iter().filter(|name| !exports.contains(*name)).collect();
     if missing.is_empty() { Ok(component) } else { Err(ComponentError::NoWorkflow { missing }) }
 }
 
-fn encode(core_module: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(ComponentEncoder::default().validate(true).module(core_module)?.encode()?)
-}
-
-fn is_allowed(import: &str) -> bool {
-    import.starts_with(ALLOWED)
-}
-
-fn dotted((module, name): (String, String)) -> String {
-    format!("{module}.{name}")
-}
-
-/// An error if there is any.
-fn refuse(imports: impl Iterator<Item = String>) -> Result<(), ComponentError> {
-    let imports: Vec<String> = imports.collect();
-    if imports.is_empty() { Ok(()) } else { Err(ComponentError::ForeignImports { imports }) }
-}
-
-fn core_imports(core_module: &[u8]) -> Result<BTreeSet<(String, String)>, ComponentError> {
-    let mut imports = BTreeSet::new();
+/// Returns the imports of a core module that a workflow may not have, in order and each once.
+fn foreign_imports(core_module: &[u8]) -> Result<BTreeSet<String>, ComponentError> {
+    let mut foreign = BTreeSet::new();
     for payload in Parser::new(0).parse_all(core_module) {
         match payload? {
             Payload::Version { encoding: Encoding::Component, .. } => {
@@ -84,58 +67,33 @@ fn core_imports(core_module: &[u8]) -> Result<BTreeSet<(String, String)>, Compon
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
-                    imports.insert((import.module.to_owned(), import.name.to_owned()));
+                    if !import.module.starts_with(ALLOWED) {
+                        foreign.insert(format!("{}.{}", import.module, import.name));
+                    }
                 }
             }
             _ => {}
         }
     }
-    Ok(imports)
+    Ok(foreign)
 }
 
-/// What a component wants of its host, and shows to it.
-struct Surface {
-    /// Interfaces and functions.
-    imports: BTreeSet<String>,
-    exports: BTreeSet<String>,
-}
-
-impl Surface {
-    fn of(component: &[u8]) -> Result<Self, ComponentError> {
-        let mut surface = Self { imports: BTreeSet::new(), exports: BTreeSet::new() };
-        // How many modules and components inside of this one are open: theirs are not the host's concern.
-        let mut inner = 0_usize;
-        for payload in Parser::new(0).parse_all(component) {
-            match payload? {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => inner += 1,
-                Payload::End(_) => inner = inner.saturating_sub(1),
-                Payload::ComponentImportSection(section) if inner == 0 => {
-                    for import in section {
-                        let import = import?;
-                        if !is_type_name(&import.ty) {
-                            surface.imports.insert(import.name.name.to_owned());
-                        }
-                    }
-                }
-                Payload::ComponentExportSection(section) if inner == 0 => {
-                    for export in section {
-                        surface.exports.insert(export?.name.name.to_owned());
-                    }
-                }
-                _ => {}
-            }
+/// Returns the component of a core module, and the names of the component's exports.
+fn encode(
+    core_module: &[u8],
+) -> Result<(Vec<u8>, BTreeSet<String>), Box<dyn std::error::Error + Send + Sync>> {
+    let component = ComponentEncoder::default().validate(true).module(core_module)?.encode()?;
+    let exports = match wit_component::decode(&component)? {
+        DecodedWasm::Component(resolve, world) => {
+            let exports = resolve.worlds[world].exports.keys();
+            exports.map(|name| resolve.name_world_key(name)).collect()
         }
-        Ok(surface)
-    }
+        DecodedWasm::WitPackage(..) => BTreeSet::new(),
+    };
+    Ok((component, exports))
 }
 
-/// The types of the world's own functions, such as `failure`, are imports too, by which a component
-/// says which known type it means. Nothing reaches it through them.
-fn is_type_name(import: &ComponentTypeRef) -> bool {
-    matches!(import, ComponentTypeRef::Type(TypeBounds::Eq(_)))
-}
-
-/// The usual cause of a foreign import.
+/// Returns the usual cause of a foreign import.
 fn hint(imports: &[String]) -> &'static str {
     let any = |prefix: &str| imports.iter().any(|import| import.starts_with(prefix));
     if any("wasi") {
@@ -152,18 +110,17 @@ fn hint(imports: &[String]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use wit_component::StringEncoding;
-    use wit_parser::{ManglingAndAbi, Resolve};
+    use wit_parser::{ManglingAndAbi, Resolve, World, WorldKey};
 
     use super::*;
 
     const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
 
-    /// What a compiler makes of a crate that implements `world`.
+    /// Returns what a compiler makes of a crate that implements `world`.
     fn module_of(resolve: &Resolve, world: wit_parser::WorldId) -> Vec<u8> {
         let abi = ManglingAndAbi::Legacy(wit_parser::LiftLowerAbi::Sync);
         let mut module = wit_component::dummy_module(resolve, world, abi);
-        wit_component::embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8, false)
-            .unwrap();
+        wit_component::embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8).unwrap();
         module
     }
 
@@ -180,14 +137,18 @@ mod tests {
         let (package, _) = resolve.push_path(WIT).unwrap();
         let world = resolve.select_world(&[package], Some("workflow")).unwrap();
         let component = componentize(&module_of(&resolve, world)).unwrap();
-        let surface = Surface::of(&component).unwrap();
-        assert!(
-            surface.imports.iter().all(|name| name.starts_with("forge:workflow/")),
-            "{:?}",
-            surface.imports
-        );
-        assert!(!surface.imports.is_empty());
-        assert_eq!(surface.exports, EXPORTS.map(str::to_owned).into());
+        let Ok(DecodedWasm::Component(decoded, world)) = wit_component::decode(&component) else {
+            panic!("this is no component");
+        };
+        let World { imports, exports, .. } = &decoded.worlds[world];
+        // The types of the world's functions are imports, too.
+        let interfaces: Vec<_> = imports.keys().filter(|key| matches!(key, WorldKey::Interface(_))).collect();
+        assert!(!interfaces.is_empty());
+        for interface in interfaces {
+            assert!(decoded.name_world_key(interface).starts_with("forge:workflow/"), "{interface:?}");
+        }
+        let exports: BTreeSet<_> = exports.keys().map(|key| decoded.name_world_key(key)).collect();
+        assert_eq!(exports, EXPORTS.map(str::to_owned).into());
     }
 
     #[test]

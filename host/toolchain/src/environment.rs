@@ -1,21 +1,19 @@
-//! What one cargo must not see of another.
+//! The environment of a cargo that runs inside of another one.
 //!
-//! Inside `cargo run`, `cargo test` and `cargo xtask` the outer cargo has set variables that speak of
-//! *its* package and *its* toolchain. An inner cargo would compile with the wrong compiler, apply host
-//! flags to a guest, or rebuild crates whose build scripts watch `CARGO_PKG_NAME`.
+//! In `cargo run`, `cargo test` and `cargo xtask`, the outer cargo sets variables about its own package and toolchain.
+//! They would make an inner cargo use the wrong compiler, apply the host's flags to a workflow, or rebuild crates whose
+//! build scripts watch `CARGO_PKG_NAME`.
 
-use std::ffi::OsStr;
 use std::process::Command;
 
-/// Removes what the outer cargo says of its package. The toolchain and the user's flags stay, so this
-/// is for another build of the *same* workspace.
+/// Removes the variables about the outer cargo's package, for another build of the same workspace. Those about the
+/// toolchain and the flags stay.
 pub fn forget_package(command: &mut Command) {
     forget(command, is_of_package);
 }
 
-/// Removes everything that speaks of the outer cargo's package, its toolchain or flags for the host, so
-/// that a guest compiles as it would from a bare shell. A guest's flags belong in its
-/// `.cargo/config.toml`.
+/// Removes the variables about the outer cargo's package, its toolchain and flags for the host. What is compiled then
+/// is compiled as from a bare shell.
 pub fn forget_outer_cargo(command: &mut Command) {
     forget(command, |name| is_of_package(name) || is_of_toolchain(name));
 }
@@ -28,7 +26,7 @@ fn forget(command: &mut Command, applies: impl Fn(&str) -> bool) {
     }
 }
 
-/// Set by cargo for the programs, tests and build scripts of one package.
+/// Returns whether cargo sets the variable for the programs, tests and build scripts of a package.
 fn is_of_package(name: &str) -> bool {
     const PREFIXES: [&str; 5] =
         ["CARGO_PKG_", "CARGO_BIN_", "CARGO_FEATURE_", "CARGO_CFG_", "CARGO_MANIFEST_"];
@@ -43,8 +41,8 @@ fn is_of_package(name: &str) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Chooses a toolchain, a target or flags, which for a guest are ours to choose. `RUSTC_WRAPPER` stays:
-/// a compiler cache works for guests too.
+/// Returns whether the variable chooses a toolchain, a target or flags. `RUSTC_WRAPPER` does not count: a compiler cache
+/// works for workflows too.
 fn is_of_toolchain(name: &str) -> bool {
     const NAMES: [&str; 14] = [
         "CARGO",
@@ -63,17 +61,6 @@ fn is_of_toolchain(name: &str) -> bool {
         "RUSTUP_TOOLCHAIN_SOURCE",
     ];
     NAMES.contains(&name)
-}
-
-/// Where programs are searched.
-pub(crate) fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    exists_in(&path, program)
-}
-
-fn exists_in(path: &OsStr, program: &str) -> bool {
-    let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
-    std::env::split_paths(path).any(|folder| folder.join(&file).is_file())
 }
 
 #[cfg(test)]
@@ -106,13 +93,5 @@ mod tests {
         for name in ["RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO"] {
             assert!(!is_of_package(name) && is_of_toolchain(name), "{name}");
         }
-    }
-
-    #[test]
-    fn a_program_is_found_only_where_the_path_leads() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(format!("tool{}", std::env::consts::EXE_SUFFIX)), "").unwrap();
-        assert!(exists_in(folder.path().as_os_str(), "tool"));
-        assert!(!exists_in(folder.path().as_os_str(), "other"));
     }
 }

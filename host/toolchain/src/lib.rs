@@ -1,30 +1,26 @@
-//! From a workflow crate to a component: what `forge build`, `forge new`, `cargo xtask` and the
-//! end-to-end tests share.
+//! From a workflow crate to a component, for `forge build`, `cargo xtask` and the end-to-end tests.
 //!
-//! Three steps, each usable alone:
-//! 1. [`wasm_target::ensure`] makes `wasm32-unknown-unknown` available and names the [`Toolchain`];
-//! 2. [`build::build`] compiles a crate with it, or says what is missing in the crate;
-//! 3. [`componentize`] turns the core module into a component and refuses whatever the host would
-//!    refuse at upload anyway, where the author can still do something about it.
+//! 1. [`ensure`] returns a [`Toolchain`] that compiles for `wasm32-unknown-unknown`.
+//! 2. [`build()`] compiles a workflow crate with it.
+//! 3. [`componentize`], which `build` calls, turns the core module into a component. It refuses a module that
+//!    the host would refuse at upload, while the author can still do something about it.
 //!
-//! Nothing here runs a shell or reads the standard streams; progress goes to a callback, and only
-//! the compiler's own messages go to the standard error.
+//! Progress goes to a callback. Only the compiler's messages go to the standard error.
 
 #![deny(missing_docs)]
 
-pub mod build;
-pub mod component;
-#[cfg(target_os = "linux")]
-mod debian;
+mod build;
+mod component;
 pub mod environment;
+mod error;
 mod package;
-pub mod process;
-mod scratch;
+mod process;
+mod target;
 mod toolchain;
-pub mod wasm_target;
 
-pub use build::{BuildError, BuiltComponent, Options, build};
+pub use build::{BuiltComponent, Options, build};
 pub use component::{ComponentError, componentize};
+pub use error::BuildError;
 pub use process::CommandError;
+pub use target::{SETTING, SetupError, ensure};
 pub use toolchain::{TARGET, Toolchain};
-pub use wasm_target::{SetupError, ensure};

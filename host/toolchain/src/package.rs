@@ -1,52 +1,43 @@
-//! Which package a path means, from what `cargo metadata` says, and where its module went, from what
-//! `cargo build` says.
+//! The package that a path means, and its module: reading what `cargo metadata` and `cargo build` print.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::error::BuildError;
+
 /// The package to compile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Package {
     /// Its name in its manifest.
     pub(crate) name: String,
-    /// Its id as cargo writes it in messages, and takes it for `--package`.
+    /// Its id in cargo's messages and for `--package`.
     pub(crate) id: String,
 }
 
-/// Why there is not exactly one.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unclear {
-    /// None of these packages makes a dynamic library.
-    NoCdylib { packages: Vec<String> },
-    /// The workspace has several that do: names and folders.
-    SeveralCdylibs { packages: Vec<(String, PathBuf)> },
-    /// The answer is not of the documented form.
-    Unreadable,
-}
-
-/// The package with this manifest or, where the manifest is only a workspace's, the one member that is
-/// a workflow crate.
-pub(crate) fn select(metadata: &str, manifest: &Path) -> Result<Package, Unclear> {
-    let metadata: Value = serde_json::from_str(metadata).map_err(|_| Unclear::Unreadable)?;
-    let packages = metadata["packages"].as_array().ok_or(Unclear::Unreadable)?;
+/// Returns the workflow crate with this manifest or, if the manifest is a workspace's, the only workflow crate in the
+/// workspace.
+pub(crate) fn select(metadata: &str, manifest: &Path) -> Result<Package, BuildError> {
+    let unreadable = || BuildError::Unreadable { manifest: manifest.to_owned() };
+    let metadata: Value = serde_json::from_str(metadata).map_err(|_| unreadable())?;
+    let packages = metadata["packages"].as_array().ok_or_else(unreadable)?;
     let meant = packages.iter().find(|package| manifest_of(package).as_deref() == Some(manifest));
     let candidates: Vec<&Value> = meant.map_or_else(|| packages.iter().collect(), |package| vec![package]);
     let cdylibs: Vec<&Value> = candidates.iter().copied().filter(|package| has_cdylib(package)).collect();
     match cdylibs[..] {
         [package] => Ok(Package { name: text(&package["name"]), id: text(&package["id"]) }),
-        [] => Err(Unclear::NoCdylib {
+        [] => Err(BuildError::NoCdylib {
             packages: candidates.iter().map(|package| text(&package["name"])).collect(),
         }),
-        _ => Err(Unclear::SeveralCdylibs { packages: cdylibs.into_iter().map(name_and_folder).collect() }),
+        _ => Err(BuildError::SeveralCdylibs { packages: cdylibs.into_iter().map(name_and_folder).collect() }),
     }
 }
 
-/// The module of the package `id`, if this line of `cargo build --message-format=json` tells of it.
+/// Returns the module of the package `id`, if this line of `cargo build --message-format=json` reports it.
 pub(crate) fn module_in(line: &str, id: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let is_ours = message["reason"] == "compiler-artifact" && message["package_id"] == id;
-    if !is_ours || !is_cdylib(&message["target"]) {
+    let is_artifact = message["reason"] == "compiler-artifact" && message["package_id"] == id;
+    if !is_artifact || !is_cdylib(&message["target"]) {
         return None;
     }
     let files = message["filenames"].as_array()?;
@@ -57,7 +48,7 @@ fn has_cdylib(package: &Value) -> bool {
     package["targets"].as_array().is_some_and(|targets| targets.iter().any(is_cdylib))
 }
 
-/// An example can be one, too, but a workflow is the crate's library.
+/// Returns whether a target is a dynamic library and no example: a workflow is the crate's library.
 fn is_cdylib(target: &Value) -> bool {
     let has = |key: &str, wanted: &str| {
         target[key].as_array().is_some_and(|values| values.iter().any(|value| value == wanted))
@@ -93,7 +84,7 @@ mod tests {
         })
     }
 
-    fn chosen(packages: &[Value], manifest: &str) -> Result<String, Unclear> {
+    fn chosen(packages: &[Value], manifest: &str) -> Result<String, BuildError> {
         let metadata = json!({ "packages": packages }).to_string();
         select(&metadata, Path::new(manifest)).map(|package| package.name)
     }
@@ -101,20 +92,22 @@ mod tests {
     #[test]
     fn a_path_means_the_package_with_this_manifest() {
         let packages = [package("payment", "cdylib", "cdylib"), package("onboarding", "cdylib", "cdylib")];
-        assert_eq!(chosen(&packages, "/w/onboarding/Cargo.toml"), Ok("onboarding".to_owned()));
+        assert_eq!(chosen(&packages, "/w/onboarding/Cargo.toml").unwrap(), "onboarding");
     }
 
     #[test]
     fn a_workspace_means_its_only_workflow_crate() {
         let packages = [package("shared", "lib", "lib"), package("payment", "cdylib", "cdylib")];
-        assert_eq!(chosen(&packages, "/w/Cargo.toml"), Ok("payment".to_owned()));
+        assert_eq!(chosen(&packages, "/w/Cargo.toml").unwrap(), "payment");
     }
 
     #[test]
     fn a_workspace_with_several_workflow_crates_is_unclear() {
         let packages = [package("a", "cdylib", "cdylib"), package("b", "cdylib", "cdylib")];
-        let listed = vec![("a".to_owned(), "/w/a".into()), ("b".to_owned(), "/w/b".into())];
-        assert_eq!(chosen(&packages, "/w/Cargo.toml"), Err(Unclear::SeveralCdylibs { packages: listed }));
+        let listed: [(String, PathBuf); 2] =
+            [("a".to_owned(), "/w/a".into()), ("b".to_owned(), "/w/b".into())];
+        let error = chosen(&packages, "/w/Cargo.toml").unwrap_err();
+        assert!(matches!(&error, BuildError::SeveralCdylibs { packages } if *packages == listed), "{error}");
     }
 
     #[test]
@@ -122,15 +115,16 @@ mod tests {
         for other in
             [package("x", "lib", "rlib"), package("x", "bin", "bin"), package("x", "example", "cdylib")]
         {
-            let none = Unclear::NoCdylib { packages: vec!["x".to_owned()] };
-            assert_eq!(chosen(&[other], "/w/x/Cargo.toml"), Err(none));
+            let error = chosen(&[other], "/w/x/Cargo.toml").unwrap_err();
+            assert!(matches!(&error, BuildError::NoCdylib { packages } if *packages == ["x"]), "{error}");
         }
     }
 
     #[test]
     fn an_answer_of_another_form_is_no_panic() {
-        assert_eq!(select("", Path::new("/w")), Err(Unclear::Unreadable));
-        assert_eq!(select("[1]", Path::new("/w")), Err(Unclear::Unreadable));
+        for answer in ["", "[1]"] {
+            assert!(matches!(select(answer, Path::new("/w")), Err(BuildError::Unreadable { .. })));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Building crates with the real cargo.
 
-#![allow(clippy::unwrap_used)] // clippy.toml speaks of the tests themselves, not of what they share
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests only, not in the functions that they share
 
 use std::path::Path;
 
@@ -41,7 +41,7 @@ fn an_ordinary_library_is_told_how_to_become_a_workflow_crate() {
     let folder = tempfile::tempdir().unwrap();
     write_crate(folder.path(), &manifest("ordinary", OWN_WORKSPACE), "");
     let error = build_error(folder.path()).to_string();
-    assert!(error.starts_with("ordinary is no workflow crate"), "{error}");
+    assert!(error.starts_with("not a workflow crate: ordinary"), "{error}");
     assert!(error.contains("crate-type = [\"cdylib\", \"rlib\"]"), "{error}");
 }
 

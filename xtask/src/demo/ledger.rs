@@ -1,33 +1,36 @@
+//! The ledger of the example services: the requests that they received.
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-/// The ledger of the example services.
+/// A client of the ledger.
 pub(super) struct Ledger<'a> {
     url: &'a str,
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn of(url: &'a str) -> Self {
+    pub(super) fn new(url: &'a str) -> Self {
         Self { url }
     }
 
-    /// Every mutating request that the services received, in order.
+    /// Returns every mutating request that the services received, in order.
     pub(super) fn entries(&self) -> Result<Vec<Value>> {
-        let mut answer = ureq::get(format!("{}/ledger", self.url)).call().context("reading the ledger")?;
+        let mut answer =
+            ureq::get(format!("{}/ledger", self.url)).call().context("cannot read the ledger")?;
         Ok(answer.body_mut().read_json()?)
     }
 
-    /// Makes the next request for an effect take long.
+    /// Delays the next request for an effect.
     pub(super) fn slow_down(&self, effect: &str, delay_ms: u64) -> Result<()> {
         let fault = json!({"effect": effect, "delay_ms": delay_ms});
-        ureq::post(format!("{}/faults", self.url)).send_json(fault).context("slowing the services down")?;
+        ureq::post(format!("{}/faults", self.url)).send_json(fault).context("cannot delay the services")?;
         Ok(())
     }
 }
 
-/// Whether a request has arrived and is not answered.
+/// Returns whether a request has arrived and has no response yet.
 pub(super) fn is_in_flight(entry: &Value) -> bool {
     entry["status"].is_null()
 }
@@ -47,11 +50,11 @@ pub(super) fn print(entries: &[Value]) {
     }
 }
 
-/// Checks that no key led to an effect twice, and counts the requests that were sent again.
+/// Checks that no key led to an effect twice. Returns the number of requests that were sent again.
 pub(super) fn check_once(entries: &[Value]) -> Result<usize> {
     let mut keys: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for entry in entries {
-        let key = entry["key"].as_str().context("every request has a key")?;
+        let key = entry["key"].as_str().context("a request has no key")?;
         let (sent, performed) = keys.entry(key).or_default();
         *sent += 1;
         *performed += usize::from(entry["performed"] == true);

@@ -1,5 +1,4 @@
-//! From nothing to a result: the examples run against real services, one run is rolled back, and
-//! one outlives the host.
+//! `cargo xtask demo`: runs the examples against real services, rolls one run back, and kills the host during another.
 
 mod ledger;
 mod process;
@@ -14,12 +13,13 @@ use serde_json::{Value, json};
 use self::ledger::Ledger;
 use self::process::{Server, forget};
 use super::programs::{cargo, root};
+use super::setup;
 
-/// How long the card is being charged while the host is killed.
+/// The delay of the charge during which the host is killed.
 const SLOW_CHARGE_MS: u64 = 3_000;
 
-/// How long the demo waits for something to happen before it gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for an event before the demo fails.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 const EXAMPLES: [&str; 3] = ["examples/payment", "examples/onboarding", "examples/verification"];
 
@@ -28,19 +28,19 @@ pub(crate) fn run() -> Result<()> {
     let root = root()?;
     std::env::set_current_dir(&root)?;
     say("Setting up: the WebAssembly target, the host and the example services");
-    forge_toolchain::ensure(&mut |step| println!("   {step}"))?;
+    setup::wasm_target()?;
     build(&["forge-host", "forge-example-services"])?;
     let mut demo = Demo::start(&root)?;
-    demo.succeeds()?;
-    demo.is_rolled_back()?;
-    demo.outlives_the_host()?;
-    demo.others_run()?;
-    demo.proves_each_effect_once()?;
+    demo.run_payment()?;
+    demo.roll_back_payment()?;
+    demo.kill_host_during_payment()?;
+    demo.run_other_examples()?;
+    demo.check_effects()?;
     let directory = demo.directory.clone();
     drop(demo);
-    // What a failed demo leaves is there to be looked at; what a good one leaves is of no use.
+    // A failed demo keeps its logs and its database.
     std::fs::remove_dir_all(directory)?;
-    say(&format!("All is as it should be ({} s)", began.elapsed().as_secs()));
+    say(&format!("The demo succeeded ({} s)", began.elapsed().as_secs()));
     println!(
         "   Next: read examples/payment/src/lib.rs, then `cargo run -p forge-host -- new my-workflow`, or the README."
     );
@@ -53,18 +53,17 @@ fn say(text: &str) {
 
 fn build(packages: &[&str]) -> Result<()> {
     let mut cargo = cargo();
-    cargo.arg("build");
-    for package in packages {
-        cargo.args(["--package", package]);
-    }
-    println!("   cargo build {} (the first time takes some minutes: wasmtime is large)", packages.join(" "));
+    cargo.arg("build").args(packages.iter().flat_map(|package| ["--package", package]));
+    println!("   cargo build {} (the first build takes minutes: wasmtime is large)", packages.join(" "));
     ensure!(cargo.status()?.success(), "the build failed; its errors are above");
     Ok(())
 }
 
-/// The servers of the demo, and where they keep what they know.
+/// The servers of the demo.
 struct Demo {
+    /// The folder of the programs.
     binaries: PathBuf,
+    /// The folder of the logs and the database.
     directory: PathBuf,
     services: Server,
     host: Server,
@@ -92,24 +91,22 @@ impl Demo {
         Ok(demo)
     }
 
-    /// A payment that goes well.
-    fn succeeds(&self) -> Result<()> {
+    fn run_payment(&self) -> Result<()> {
         say("A payment that succeeds");
         let run = self.start_run("payment_workflow", "examples/payment/input.json", json!({}))?;
         self.expect(&run, "completed")
     }
 
-    /// A payment whose third step fails: its mail bounces, and the workflow insists on it.
-    fn is_rolled_back(&self) -> Result<()> {
-        say("A payment whose third step fails: what was done is undone, the last first");
+    /// The third step fails because its mail bounces.
+    fn roll_back_payment(&self) -> Result<()> {
+        say("A payment whose third step fails: the completed steps are compensated, in reverse order");
         let run = self.start_run("payment_with_confirmation", "examples/payment/bounce.json", json!({}))?;
         self.expect(&run, "compensated")
     }
 
-    /// A payment during which the host is killed.
-    fn outlives_the_host(&mut self) -> Result<()> {
-        say("A payment during which the host is killed with SIGKILL, while the card is being charged");
-        let ledger = Ledger::of(&self.services.url);
+    fn kill_host_during_payment(&mut self) -> Result<()> {
+        say("A payment during which the host is killed (SIGKILL), while it charges the card");
+        let ledger = Ledger::new(&self.services.url);
         ledger.slow_down("charge_card", SLOW_CHARGE_MS)?;
         let run = self.start_run(
             "payment_workflow",
@@ -119,14 +116,13 @@ impl Demo {
         wait_for("the charge to be in flight", || Ok(ledger.entries()?.iter().any(ledger::is_in_flight)))?;
         let address = self.host.address();
         self.host.kill()?;
-        println!("   killed the host; the request that charges the card is under way");
+        println!("   killed the host; the request that charges the card is in flight");
         self.host = serve(&self.binaries, &self.directory, &address)?;
         println!("   started it again on the same database\n");
         self.expect(&run, "completed")
     }
 
-    /// The other examples.
-    fn others_run(&self) -> Result<()> {
+    fn run_other_examples(&self) -> Result<()> {
         say("The other examples: onboarding, and verification with the low-level API");
         for (workflow, input) in [
             ("user_onboarding", "examples/onboarding/input.json"),
@@ -138,10 +134,10 @@ impl Demo {
         Ok(())
     }
 
-    /// No effect happened twice, whatever was killed.
-    fn proves_each_effect_once(&self) -> Result<()> {
-        say("The ledger of the services: what they were asked, and what they did");
-        let ledger = Ledger::of(&self.services.url);
+    /// Checks that no effect happened twice.
+    fn check_effects(&self) -> Result<()> {
+        say("The ledger of the services: the requests that they received, and whether they performed them");
+        let ledger = Ledger::new(&self.services.url);
         wait_for("all requests to be answered", || Ok(!ledger.entries()?.iter().any(ledger::is_in_flight)))?;
         let entries = ledger.entries()?;
         ledger::print(&entries);
@@ -149,13 +145,13 @@ impl Demo {
         ensure!(repeated >= 1, "the charge that was in flight at the kill was not sent again");
         println!(
             "\n   {} requests, every effect once. {repeated} was sent again after the kill, with the same key: the\n   \
-             service recognised it and did nothing twice.",
+             service recognised the key and did not charge the card again.",
             entries.len()
         );
         Ok(())
     }
 
-    /// Starts a workflow with the input of a file and some changes, and gives the run's id.
+    /// Starts a workflow with the input in a file, with some fields changed. Returns the run's id.
     fn start_run(&self, workflow: &str, input: &str, changes: Value) -> Result<String> {
         let mut document: Value = serde_json::from_str(&std::fs::read_to_string(input)?)?;
         document["services"] = json!(self.services.url);
@@ -167,21 +163,19 @@ impl Demo {
             self.command(&["start", workflow, "--input", &document.to_string(), "--json"]).output()?;
         ensure!(output.status.success(), "start failed: {}", String::from_utf8_lossy(&output.stderr));
         let started: Value = serde_json::from_slice(&output.stdout)?;
-        Ok(started["run_id"].as_str().context("start gives the run's id")?.to_owned())
+        Ok(started["run_id"].as_str().context("`forge start` printed no run id")?.to_owned())
     }
 
-    /// Waits until a run ends, shows it, and checks how it ended.
+    /// Waits until a run ends, prints it, and checks its status.
     fn expect(&self, run: &str, status: &str) -> Result<()> {
         let ended = || -> Result<bool> {
             let output = self.command(&["runs", "show", run, "--json"]).output()?;
             let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-            let found =
-                shown.pointer("/run/status").or_else(|| shown.get("status")).cloned().unwrap_or_default();
-            match found.as_str() {
+            match shown["run"]["status"].as_str() {
                 Some(found) if found == status => Ok(true),
                 Some(found @ ("completed" | "compensated" | "failed" | "paused")) => {
                     self.forge(&["runs", "show", run])?;
-                    bail!("run {run} is {found}; it should be {status}")
+                    bail!("run {run} is {found}; expected {status}")
                 }
                 _ => Ok(false),
             }
@@ -190,7 +184,7 @@ impl Demo {
         self.forge(&["runs", "show", run])
     }
 
-    /// Runs a command of `forge`, which prints for itself.
+    /// Runs `forge`, which prints to the terminal.
     fn forge(&self, arguments: &[&str]) -> Result<()> {
         println!("   forge {}", arguments.join(" "));
         let done = self.command(arguments).status()?;
@@ -216,9 +210,9 @@ fn serve(binaries: &Path, directory: &Path, listen: &str) -> Result<Server> {
 }
 
 fn wait_for(what: &str, mut happened: impl FnMut() -> Result<bool>) -> Result<()> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + WAIT_LIMIT;
     while !happened()? {
-        ensure!(Instant::now() < until, "waited {} s for {what}", PATIENCE.as_secs());
+        ensure!(Instant::now() < until, "waited {} s for {what}", WAIT_LIMIT.as_secs());
         process::pause();
     }
     Ok(())

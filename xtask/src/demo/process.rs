@@ -1,3 +1,5 @@
+//! The servers that the demo starts.
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -6,15 +8,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-/// A server that the demo started, and stops.
+/// A server, killed when it is dropped.
 pub(super) struct Server {
     child: Child,
-    /// Where it listens: `http://127.0.0.1:PORT`.
+    /// Its address: `http://127.0.0.1:PORT`.
     pub(super) url: String,
 }
 
 impl Server {
-    /// Starts a server that prints where it listens in its first line.
+    /// Starts a server that prints its address in its first line.
     pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let log_file = File::options().create(true).append(true).open(log)?;
         forget(command);
@@ -28,12 +30,12 @@ impl Server {
         Ok(Self { url: url.to_owned(), child })
     }
 
-    /// Its address without the scheme.
+    /// Returns its address without the scheme.
     pub(super) fn address(&self) -> String {
         self.url.trim_start_matches("http://").to_owned()
     }
 
-    /// Ends it with SIGKILL: it cannot prepare for that.
+    /// Kills it with SIGKILL.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -43,19 +45,19 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // These fail if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What the outer cargo set is not for the programs that the demo starts.
+/// Removes the variables that cargo sets for `xtask`.
 pub(super) fn forget(command: &mut Command) {
     forge_toolchain::environment::forget_package(command);
 }
 
-/// A moment between two looks at something that another process does.
-#[expect(clippy::disallowed_methods, reason = "it paces polling with a deadline; nothing relies on it")]
+/// Waits between two polls.
+#[expect(clippy::disallowed_methods, reason = "it paces polling with a deadline; no result depends on it")]
 pub(super) fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }

@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use forge_toolchain::process;
 
-use crate::postgres::apt_get;
+use crate::apt;
 
 /// Makes a profile of what programs have counted.
 pub(super) const PROFDATA: Tool = Tool {
@@ -26,9 +24,6 @@ pub(super) const BOLT: Tool = Tool {
     package: "bolt",
     component: None,
 };
-
-/// rustup's component is some 30 MB. A firewall that drops packets must not hold this up for long.
-const DOWNLOAD_LIMIT: Duration = Duration::from_secs(120);
 
 /// One of them.
 pub(super) struct Tool {
@@ -87,19 +82,15 @@ impl Tool {
         eprintln!("xtask: {} is missing", self.name);
         if let Some(component) = self.component {
             eprintln!("xtask: {}", rustup(component));
-            let progress = &mut |line: &str| eprintln!("xtask: {line}");
-            let mut rustup = Command::new("rustup");
-            rustup.args(["component", "add", component]);
-            if process::run(&mut rustup, Some(DOWNLOAD_LIMIT), progress).is_ok() {
+            if apt::run(Command::new("rustup").args(["component", "add", component])).is_ok() {
                 return;
             }
             eprintln!("xtask: rustup could not add it");
         }
-        if Path::new("/usr/bin/apt-get").exists() {
-            eprintln!("xtask: installing the package {package}");
-            if let Err(error) = apt_install(package) {
-                eprintln!("xtask: {error:#}");
-            }
+        if apt::is_available()
+            && let Err(error) = apt::install(&[package])
+        {
+            eprintln!("xtask: {error:#}");
         }
     }
 
@@ -112,11 +103,6 @@ impl Tool {
 
 fn rustup(component: &str) -> String {
     format!("rustup component add {component}")
-}
-
-fn apt_install(package: &str) -> Result<()> {
-    apt_get(&["update", "-qq"])?;
-    apt_get(&["install", "-y", "-qq", "--no-install-recommends", "--no-remove", package])
 }
 
 fn rustc() -> Command {

@@ -1,0 +1,114 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use forge_journal::{Journal, PauseReason, TenantId, WorkflowStatus};
+use forge_sandbox::Component;
+use forge_scheduling::InstancePermit;
+use forge_store::StoreError;
+
+use super::{NextAction, RunTask, corrupt};
+use crate::executor::Inner;
+use crate::executor::activation::{Activation, ActivationContext, ActivationParts};
+use crate::registry::RegistryError;
+use crate::tenants::{Tenant, TenantError};
+
+/// The time for what remains to be written after the patience with effects ends.
+const LEAVE_MARGIN: Duration = Duration::from_millis(1_000);
+
+impl RunTask {
+    /// Gives the run an instance, and acts on how the activation ended.
+    pub(super) async fn activate(
+        &mut self,
+        mut journal: Box<Journal>,
+        permit: InstancePermit<TenantId>,
+    ) -> Result<NextAction, StoreError> {
+        let (component, tenant) = match self.prepare(&mut journal).await {
+            Ok((Ok(component), tenant)) => (component, tenant),
+            Err(error) => {
+                // The run is loaded again. If it began in memory, its start would be lost.
+                self.writer.barrier(journal.take_changes()).await?;
+                return Err(error);
+            }
+            Ok((Err(error), _)) => {
+                let message = format!(
+                    "the component of version {} cannot be loaded ({error}): deploy it again, then resume the run",
+                    journal.run().version
+                );
+                self.pause(&mut journal, PauseReason::MissingVersion, message).await?;
+                self.journal = Some(journal);
+                return Ok(NextAction::Continue);
+            }
+        };
+        let compensating = journal.run().status == WorkflowStatus::Compensating;
+        let (limits, account) = (Arc::clone(&tenant.instance_limits), Arc::clone(&tenant.account));
+        let Some(commands) = self.commands.take() else { return Ok(NextAction::Leave) };
+        let context = ActivationContext {
+            limits: Arc::clone(&self.inner.limits),
+            tenant,
+            instances: Arc::clone(&self.inner.instances),
+            cpu: Arc::clone(&self.inner.cpu),
+            writer: self.writer.clone(),
+            commands,
+            shutdown: self.tenure.clone(),
+            resend_in_doubt: std::mem::take(&mut self.resend_in_doubt),
+        };
+        let (session, activation) = match Activation::new(journal, context) {
+            Ok(prepared) => prepared,
+            Err(refused) => {
+                let (error, context) = *refused;
+                self.commands = Some(context.commands);
+                return Err(corrupt(&error));
+            }
+        };
+        let inner = Arc::clone(&self.inner);
+        let execution = tokio::select! {
+            execution = account.cpu().measure(inner.engine.run(&component, session, limits, activation)) => execution,
+            // A guest that computes is dropped. What it has not journaled it does again.
+            () = stopped_for_long(&inner) => return Ok(NextAction::Leave),
+        };
+        drop(permit);
+        let Some((end, session, activation)) = execution else { return Ok(NextAction::Reload) };
+        let ActivationParts { context, leave, cancelled_by, postponed } = activation.into_parts();
+        self.commands = Some(context.commands);
+        self.postponed.extend(postponed);
+        let next = self.ended(session.into_journal(), end, leave, compensating).await;
+        self.acknowledge(cancelled_by, &next);
+        next
+    }
+
+    /// Returns the component and the tenant of an activation.
+    async fn prepare(
+        &self,
+        journal: &mut Journal,
+    ) -> Result<(Result<Component, RegistryError>, Arc<Tenant>), StoreError> {
+        Ok((self.component(journal).await?, self.tenant().await?))
+    }
+
+    /// Returns the run's tenant as it is now.
+    async fn tenant(&self) -> Result<Arc<Tenant>, StoreError> {
+        match self.inner.tenants.get(&self.tenant).await {
+            Ok(tenant) => Ok(tenant),
+            Err(TenantError::Store(error)) => Err(error),
+            Err(error) => Err(StoreError::Corrupt { table: "forge_directory", why: error.to_string() }),
+        }
+    }
+
+    /// Returns the run's component. Compiling takes long, so the run's changes are saved before.
+    async fn component(&self, journal: &mut Journal) -> Result<Result<Component, RegistryError>, StoreError> {
+        let digest = Arc::clone(&journal.run().digest);
+        if let Some(component) = self.inner.registry.compiled(&digest) {
+            return Ok(Ok(component));
+        }
+        self.writer.save(journal.take_changes()).await?;
+        match self.inner.registry.component(&digest).await {
+            Err(RegistryError::Store(error)) => Err(error),
+            found => Ok(found),
+        }
+    }
+}
+
+/// Completes when the host has been stopping for so long that it no longer waits for guests.
+async fn stopped_for_long(inner: &Inner) {
+    inner.shutdown.cancelled().await;
+    tokio::time::sleep(inner.limits.leave_patience + LEAVE_MARGIN).await;
+}

@@ -1,0 +1,335 @@
+//! The task of one run: loads it, gives it an instance, and acts on how the activation ended.
+
+mod activate;
+mod ended;
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use forge_clock as clock;
+use forge_journal::{
+    Event, IllegalEvent, Journal, Pause, PauseReason, RunId, TenantId, Timestamp, WorkflowStatus,
+};
+use forge_scheduling::InstancePermit;
+use forge_store::{Acquired, Loaded, RunWriter, StoreError};
+
+use super::activation::Command;
+use super::{ExecutorError, Inner, snapshot};
+
+/// What a task does next.
+enum NextAction {
+    /// Look at the run again.
+    Continue,
+    /// Leave memory until then.
+    Sleep(Timestamp),
+    /// Drop the run as it is in memory, wait a little, and load it again.
+    Reload,
+    /// End.
+    Leave,
+}
+
+/// The task of one run.
+pub(super) struct RunTask {
+    inner: Arc<Inner>,
+    run: RunId,
+    /// The tenant of the run.
+    tenant: TenantId,
+    /// The run, while it is in memory and not in an activation.
+    journal: Option<Box<Journal>>,
+    writer: RunWriter,
+    /// Cancelled when the writer's epoch is over.
+    tenure: CancellationToken,
+    /// `None` while an activation has it.
+    commands: Option<mpsc::UnboundedReceiver<Command>>,
+    /// The command to apply before anything else.
+    command: Option<Command>,
+    /// The commands to apply after that: an activation ended without applying them.
+    postponed: VecDeque<Command>,
+    /// A person decided that effects in doubt begin again.
+    resend_in_doubt: bool,
+}
+
+impl RunTask {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        run: RunId,
+        tenant: TenantId,
+        begun: Option<(Journal, RunWriter)>,
+        commands: mpsc::UnboundedReceiver<Command>,
+    ) -> Self {
+        // In this order, so that an epoch that ends meanwhile is noticed.
+        let tenure = inner.tenure();
+        let (journal, writer) = match begun {
+            Some((journal, writer)) => (Some(Box::new(journal)), writer),
+            None => (None, inner.writer_for(run, &tenant)),
+        };
+        Self {
+            inner,
+            run,
+            tenant,
+            journal,
+            writer,
+            tenure,
+            commands: Some(commands),
+            command: None,
+            postponed: VecDeque::new(),
+            resend_in_doubt: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            // Each on the heap, and only for as long as it takes: a run that waits takes little memory.
+            let done = match Box::pin(self.step()).await {
+                Ok(ControlFlow::Continue((journal, permit))) => {
+                    Box::pin(self.activate(journal, permit)).await
+                }
+                Ok(ControlFlow::Break(next)) => Ok(next),
+                Err(error) => Err(error),
+            };
+            let next = done.unwrap_or_else(|error| self.store_failed(&error));
+            match next {
+                NextAction::Continue => {}
+                NextAction::Sleep(time) => {
+                    if self.leave() {
+                        self.inner.timers.set(time, self.run, &self.tenant);
+                        return;
+                    }
+                }
+                NextAction::Reload => {
+                    self.journal = None;
+                    self.pause_before_reload().await;
+                    self.tenure = self.inner.tenure();
+                    self.writer = self.inner.writer_for(self.run, &self.tenant);
+                }
+                NextAction::Leave => {
+                    if self.leave() {
+                        return;
+                    }
+                }
+            }
+            if self.inner.shutdown.is_cancelled() {
+                self.save_start().await;
+                self.inner.runs().remove(&self.run);
+                return;
+            }
+        }
+    }
+
+    /// Makes a start durable that was admitted before the host began to stop.
+    async fn save_start(&mut self) {
+        if let Some(journal) = &mut self.journal
+            && journal.has_changes()
+            && let Err(error) = self.writer.barrier(journal.take_changes()).await
+        {
+            tracing::debug!(run = %self.run, %error, "the run could not be saved");
+        }
+    }
+
+    /// Acts on an error of the store. Nothing that the store lost was acknowledged.
+    fn store_failed(&mut self, error: &StoreError) -> NextAction {
+        self.answer(Err(ExecutorError::Store(error.clone())));
+        if matches!(error, StoreError::Corrupt { .. }) {
+            tracing::error!(run = %self.run, %error, "the run cannot be loaded");
+            return NextAction::Leave;
+        }
+        tracing::debug!(run = %self.run, %error, "the run waits for the database");
+        NextAction::Reload
+    }
+
+    /// Does what is next for the run. Returns the run and a permit if it needs an instance.
+    async fn step(
+        &mut self,
+    ) -> Result<ControlFlow<NextAction, (Box<Journal>, InstancePermit<TenantId>)>, StoreError> {
+        if self.has_command() {
+            return self.apply_command().await.map(ControlFlow::Break);
+        }
+        // A run that needs no instance does not wait for a permit: callers that wait for its result get it at once.
+        if let Some(journal) = self.journal.take() {
+            match self.settle(journal).await? {
+                ControlFlow::Break(next) => return Ok(ControlFlow::Break(next)),
+                ControlFlow::Continue(journal) => self.journal = Some(journal),
+            }
+        }
+        // A run is loaded only with a permit, so that memory is bounded.
+        let Some(permit) = self.permit().await? else { return Ok(ControlFlow::Break(NextAction::Continue)) };
+        let Some(journal) = self.load().await? else { return Ok(ControlFlow::Break(NextAction::Leave)) };
+        Ok(self.settle(journal).await?.map_continue(|journal| (journal, permit)))
+    }
+
+    /// Does what needs no instance. Returns the run if it needs one.
+    async fn settle(
+        &mut self,
+        mut journal: Box<Journal>,
+    ) -> Result<ControlFlow<NextAction, Box<Journal>>, StoreError> {
+        let run = journal.run();
+        let event = match run.status {
+            status if status.is_at_rest() => {
+                return Ok(ControlFlow::Break(self.at_rest(&journal)));
+            }
+            WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => Event::RolledBack,
+            WorkflowStatus::Compensating => return Ok(ControlFlow::Continue(journal)),
+            _ if run.deadline <= clock::now() => Event::Unwinding { failure: run.timed_out() },
+            _ => return Ok(ControlFlow::Continue(journal)),
+        };
+        self.record(&mut journal, event).await?;
+        self.journal = Some(journal);
+        Ok(ControlFlow::Break(NextAction::Continue))
+    }
+
+    /// Waits for a permit. Returns `None` if there is a command to apply first.
+    async fn permit(&mut self) -> Result<Option<InstancePermit<TenantId>>, StoreError> {
+        if let Some(permit) = self.inner.instances.try_acquire(&self.tenant) {
+            return Ok(Some(permit));
+        }
+        // A run that waits for a permit does not keep its journal in memory.
+        if let Some(mut journal) = self.journal.take() {
+            self.writer.barrier(journal.take_changes()).await?;
+        }
+        Ok(tokio::select! {
+            biased;
+            () = self.inner.shutdown.cancelled() => None,
+            permit = self.inner.instances.acquire(&self.tenant) => permit,
+            command = recv(&mut self.commands) => {
+                self.command = command;
+                None
+            }
+        })
+    }
+
+    /// Returns the run. `None`: it is not executed here, and the caller of a pending command was told.
+    async fn load(&mut self) -> Result<Option<Box<Journal>>, StoreError> {
+        if let Some(journal) = self.journal.take() {
+            return Ok(Some(journal));
+        }
+        let Loaded { run, rows } = match self.inner.loader.load(self.writer.epoch(), self.run).await? {
+            Acquired::Here(loaded) => *loaded,
+            Acquired::Elsewhere => {
+                self.answer(Err(ExecutorError::Elsewhere(self.run)));
+                return Ok(None);
+            }
+            Acquired::Unknown => {
+                self.answer(Err(ExecutorError::UnknownRun(self.run)));
+                return Ok(None);
+            }
+        };
+        let corrupt = |why: String| StoreError::Corrupt { table: "forge_steps", why };
+        let loaded = match rows {
+            Ok(rows) => Journal::load(run.clone(), rows).map_err(|error| corrupt(error.to_string())),
+            Err(error) => Err(error),
+        };
+        if let Err(error @ StoreError::Corrupt { .. }) = &loaded
+            && !run.is_at_rest()
+        {
+            let mut journal = Journal::new(run);
+            self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
+        }
+        loaded.map(|journal| Some(Box::new(journal)))
+    }
+
+    /// Applies the pending command to a run that has no instance.
+    async fn apply_command(&mut self) -> Result<NextAction, StoreError> {
+        let Some(mut journal) = self.load().await? else { return Ok(NextAction::Leave) };
+        let Some(command) = &self.command else { return Ok(NextAction::Continue) };
+        let answer = match command.event(&journal) {
+            Ok(event) => {
+                let in_doubt = |pause: &Pause| pause.reason == PauseReason::InDoubt;
+                let resumed = matches!(event, Some(Event::Resumed));
+                self.resend_in_doubt |= resumed && journal.run().pause.as_ref().is_some_and(in_doubt);
+                tracing::info!(run = %self.run, "the run is {}", command.participle());
+                if let Some(event) = event {
+                    self.record(&mut journal, event).await?;
+                }
+                Ok(())
+            }
+            Err(conflict) => Err(conflict),
+        };
+        self.answer(answer);
+        self.journal = Some(journal);
+        Ok(NextAction::Continue)
+    }
+
+    /// Answers the pending command.
+    fn answer(&mut self, answer: Result<(), ExecutorError>) {
+        if let Some(Command::Cancel(reply) | Command::Pause(reply) | Command::Resume(reply)) =
+            self.command.take()
+        {
+            // The caller may be gone.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Applies an event to a run that has no instance, and makes it durable.
+    async fn record(&mut self, journal: &mut Journal, event: Event) -> Result<(), StoreError> {
+        apply(journal, event)?;
+        self.writer.barrier(journal.take_changes()).await
+    }
+
+    /// Pauses a run that has no instance.
+    async fn pause(
+        &mut self,
+        journal: &mut Journal,
+        reason: PauseReason,
+        message: String,
+    ) -> Result<(), StoreError> {
+        tracing::warn!(run = %self.run, %reason, "the run is paused: {message}");
+        let event = Event::Paused(Pause::of(journal.run(), reason, message));
+        self.record(journal, event).await
+    }
+
+    /// The run is at rest, and that is durable. A waiting caller has heard of it from the feed, unless the outcome of the
+    /// commit was unknown.
+    fn at_rest(&mut self, journal: &Journal) -> NextAction {
+        let run = journal.run();
+        tracing::debug!(run = %self.run, status = %run.status, "the run is at rest");
+        if self.inner.waiters.has(self.run) {
+            self.inner.feed.publish(snapshot(run.clone(), journal.rows().to_vec()));
+        }
+        NextAction::Leave
+    }
+
+    /// Removes the task from the table of tasks, unless a command came meanwhile.
+    fn leave(&mut self) -> bool {
+        let inner = Arc::clone(&self.inner);
+        let mut runs = inner.runs();
+        let leaves = !self.has_command();
+        if leaves {
+            runs.remove(&self.run);
+        }
+        leaves
+    }
+
+    /// Takes the next command into `command`. Returns whether there is one.
+    fn has_command(&mut self) -> bool {
+        if self.command.is_none() {
+            let queued = || self.commands.as_mut()?.try_recv().ok();
+            self.command = self.postponed.pop_front().or_else(queued);
+        }
+        self.command.is_some()
+    }
+
+    async fn pause_before_reload(&mut self) {
+        tokio::select! {
+            () = tokio::time::sleep(self.inner.limits.store_retry) => {}
+            () = self.inner.shutdown.cancelled() => {}
+            // After the commands that came before.
+            command = recv(&mut self.commands) => self.postponed.extend(command),
+        }
+    }
+}
+
+async fn recv(commands: &mut Option<mpsc::UnboundedReceiver<Command>>) -> Option<Command> {
+    commands.as_mut()?.recv().await
+}
+
+fn apply(journal: &mut Journal, event: Event) -> Result<(), StoreError> {
+    journal.apply(event, clock::now()).map_err(|error| corrupt(&error))
+}
+
+fn corrupt(error: &IllegalEvent) -> StoreError {
+    StoreError::Corrupt { table: "forge_steps", why: error.to_string() }
+}
