@@ -93,7 +93,7 @@ impl Tenants {
     ) -> Result<AuditPage, TenantError> {
         let limit = if limit == 0 { PAGE } else { limit.min(LARGEST_PAGE) };
         let filter = AuditFilter { tenant: tenant.map(str::to_owned), before: cursor, limit: limit + 1 };
-        let mut deeds = self.store.directory().deeds(&filter).await?;
+        let mut deeds = self.store.directory().audit_entries(&filter).await?;
         let has_more = deeds.len() > limit as usize;
         deeds.truncate(limit as usize);
         let records: Vec<AuditRecord> = deeds.into_iter().map(|(seq, deed)| record(seq, deed)).collect();

@@ -70,7 +70,7 @@ impl Tenants {
             return Ok(());
         }
         let rows: Vec<UsageRow> = used.iter().map(|(_, used)| used.clone()).collect();
-        let written = self.store.directory().charge(&rows).await;
+        let written = self.store.directory().add_usage(&rows).await;
         if written.is_err() {
             used.iter().for_each(|(account, used)| account.give_back(&used.amounts));
         }
@@ -90,7 +90,7 @@ impl Tenants {
         self.settle().await?;
         // The hour in which the time ends is part of it.
         let hours = from.0.div_euclid(HOUR_MS)..until.0.saturating_add(HOUR_MS - 1).div_euclid(HOUR_MS);
-        let used = self.store.directory().used(tenant, hours).await?;
+        let used = self.store.directory().usage(tenant, hours).await?;
         let total = used.iter().fold(Amounts::default(), |total, used| total + used.amounts);
         let hour = |used: UsageRow| Usage {
             tenant: used.tenant,

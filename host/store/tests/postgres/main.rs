@@ -6,9 +6,9 @@
 mod claims;
 mod faults;
 mod fencing;
-mod notices;
+mod notifications;
 mod proxy;
-mod questions;
+mod requests;
 mod schema;
 mod support;
 mod tls;
