@@ -139,6 +139,7 @@ impl From<StoreError> for ApiError {
             StoreError::InUse { .. }
             | StoreError::TooNew { .. }
             | StoreError::CannotOpen { .. }
+            | StoreError::Rejected(_)
             | StoreError::Corrupt { .. } => Self::internal(&error),
         }
     }

@@ -93,7 +93,7 @@ impl Tenants {
     ) -> Result<AuditPage, TenantError> {
         let limit = if limit == 0 { PAGE } else { limit.min(LARGEST_PAGE) };
         let filter = AuditFilter { tenant: tenant.map(str::to_owned), before: cursor, limit: limit + 1 };
-        let mut entries = self.store.directory().deeds(&filter).await?;
+        let mut entries = self.store.directory().audit_entries(&filter).await?;
         let has_more = entries.len() > limit as usize;
         entries.truncate(limit as usize);
         let records: Vec<AuditRecord> = entries.into_iter().map(|(seq, entry)| record(seq, entry)).collect();

@@ -51,7 +51,7 @@ impl Tenants {
         if rows.is_empty() {
             return Ok(());
         }
-        let written = self.store.directory().charge(&rows).await;
+        let written = self.store.directory().add_usage(&rows).await;
         if written.is_err() {
             charged.iter().zip(&rows).for_each(|(account, row)| account.give_back(&row.amounts));
         }
@@ -71,7 +71,7 @@ impl Tenants {
         self.write_usage().await?;
         // The hour that contains `until` is included.
         let hours = from.0.div_euclid(HOUR_MS)..until.0.saturating_add(HOUR_MS - 1).div_euclid(HOUR_MS);
-        let rows = self.store.directory().used(tenant, hours).await?;
+        let rows = self.store.directory().usage(tenant, hours).await?;
         let total = rows.iter().fold(Amounts::default(), |total, row| total + row.amounts);
         let hour = |row: UsageRow| Usage {
             tenant: row.tenant,
