@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::{Query, page};
-use super::{Api, ApiError, ErrorBody};
+use super::{Api, ApiError, ApiResult, ErrorBody};
 use crate::tenants::{AuditPage, Caller, UsageReport};
 use forge_clock as clock;
 use forge_journal::Timestamp;
@@ -60,11 +60,7 @@ struct UsageQuery {
         (status = 400, description = "A parameter is invalid.", body = ErrorBody),
     ),
 )]
-async fn audit(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<AuditQuery>,
-) -> Result<Json<AuditPage>, ApiError> {
+async fn audit(api: State<Api>, caller: Caller, Query(query): Query<AuditQuery>) -> ApiResult<AuditPage> {
     let AuditQuery { all, limit, cursor } = query;
     let limit = page(limit)?;
     let tenant = caller.whose(all)?;
@@ -84,11 +80,7 @@ async fn audit(
         (status = 400, description = "A parameter is invalid.", body = ErrorBody),
     ),
 )]
-async fn usage(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<UsageQuery>,
-) -> Result<Json<UsageReport>, ApiError> {
+async fn usage(api: State<Api>, caller: Caller, Query(query): Query<UsageQuery>) -> ApiResult<UsageReport> {
     let until = query.until.unwrap_or_else(|| clock::now().to_datetime());
     let from = query.from.or_else(|| until.checked_sub_signed(TimeDelta::days(1)));
     let from = from.filter(|from| *from <= until && until - *from <= TimeDelta::days(MAX_DAYS));

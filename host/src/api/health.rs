@@ -24,7 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         (status = 503, description = "The host is degraded; `error` states the reason.", body = Health),
     ),
 )]
-async fn health(State(api): State<Api>, caller: Option<Extension<Caller>>) -> (StatusCode, Json<Health>) {
+async fn health(api: State<Api>, caller: Option<Extension<Caller>>) -> (StatusCode, Json<Health>) {
     let mut health = api.host.health().await;
     if !caller.is_some_and(|Extension(caller)| caller.is_host) {
         health.details = None;

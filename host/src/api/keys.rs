@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::{Path, Query};
-use super::{Api, ApiError, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::tenants::{ApiKey, Caller, CreatedKey, NewKey};
 
 /// The maximum size of the body in bytes.
@@ -44,11 +44,7 @@ struct KeysQuery {
     params(KeysQuery),
     responses((status = 200, description = "The keys, without their tokens.", body = KeyList)),
 )]
-async fn list_keys(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<KeysQuery>,
-) -> Result<Json<KeyList>, ApiError> {
+async fn list_keys(api: State<Api>, caller: Caller, Query(query): Query<KeysQuery>) -> ApiResult<KeyList> {
     Ok(Json(KeyList { keys: api.host.tenants().keys(caller.whose(query.host)?).await? }))
 }
 
@@ -66,7 +62,7 @@ async fn list_keys(
     ),
 )]
 async fn create_key(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
@@ -89,10 +85,10 @@ async fn create_key(
     ),
 )]
 async fn revoke_key(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<KeysQuery>,
-) -> Result<Json<ApiKey>, ApiError> {
+) -> ApiResult<ApiKey> {
     Ok(Json(api.host.tenants().revoke_key(caller.whose(query.host)?, &id, &caller).await?))
 }

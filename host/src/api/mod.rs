@@ -27,7 +27,7 @@ mod workflows;
 mod tests;
 
 use axum::extract::Request;
-use axum::{Router, middleware};
+use axum::{Json, Router, middleware};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -73,6 +73,9 @@ pub fn router_until(executor: WorkflowExecutor, closing: CancellationToken) -> R
         .layer(middleware::from_fn(browser::same_origin))
         .with_state(Api { host: executor, closing })
 }
+
+/// The result of a handler that answers with a document.
+type ApiResult<T> = Result<Json<T>, ApiError>;
 
 impl Api {
     /// Returns the executor of the caller's tenant.

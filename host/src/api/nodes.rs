@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Api, ApiError, ErrorBody};
+use super::{Api, ApiResult, ErrorBody};
 use forge_store::Node;
 
 /// `GET /_api/nodes`.
@@ -30,6 +30,6 @@ pub struct Nodes {
         (status = 503, description = "The database is not available.", body = ErrorBody),
     ),
 )]
-async fn nodes(State(api): State<Api>) -> Result<Json<Nodes>, ApiError> {
+async fn nodes(api: State<Api>) -> ApiResult<Nodes> {
     Ok(Json(Nodes { nodes: api.host.nodes().await? }))
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::parameters::{Path, Query, page};
 use super::wait::WaitQuery;
-use super::{Api, ApiError, ErrorBody};
+use super::{Api, ApiError, ApiResult, ErrorBody};
 use crate::executor::{RunFilter, RunPage, StepRecord, WorkflowRecord};
 use crate::tenants::Caller;
 use forge_journal::{RunId, WorkflowStatus};
@@ -71,11 +71,7 @@ impl TryFrom<RunsQuery> for RunFilter {
         (status = 400, description = "A parameter is invalid.", body = ErrorBody),
     ),
 )]
-async fn list_runs(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<RunsQuery>,
-) -> Result<Json<RunPage>, ApiError> {
+async fn list_runs(api: State<Api>, caller: Caller, Query(query): Query<RunsQuery>) -> ApiResult<RunPage> {
     Ok(Json(api.executor(&caller).list(query.try_into()?).await?))
 }
 
@@ -93,11 +89,11 @@ async fn list_runs(
     ),
 )]
 async fn show_run(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Query(query): Query<WaitQuery>,
-) -> Result<Json<WorkflowRecord>, ApiError> {
+) -> ApiResult<WorkflowRecord> {
     let record = match query.duration()? {
         None | Some(Duration::ZERO) => api.executor(&caller).status(RunId(id)).await?,
         Some(at_most) => api.wait(&caller, RunId(id), at_most).await?,
@@ -117,17 +113,13 @@ async fn show_run(
         (status = 404, description = "The run does not exist.", body = ErrorBody),
     ),
 )]
-async fn list_steps(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-) -> Result<Json<Steps>, ApiError> {
+async fn list_steps(api: State<Api>, caller: Caller, Path(id): Path<Uuid>) -> ApiResult<Steps> {
     Ok(Json(Steps { steps: api.executor(&caller).steps(RunId(id)).await? }))
 }
 
 /// The responses to a command for a run.
 #[derive(utoipa::IntoResponses)]
-#[expect(dead_code, reason = "for the OpenAPI document")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "for the OpenAPI document")]
 enum Commanded {
     /// The command is durable. The run as it is now.
     #[response(status = 202)]

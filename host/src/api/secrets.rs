@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Path;
-use super::{Api, ApiError, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::tenants::{Caller, NewSecret, SecretInfo};
 
 /// The maximum size of the body in bytes.
@@ -43,7 +43,7 @@ pub struct Resealed {
     security(("key" = ["admin"])),
     responses((status = 200, description = "The secrets, without their values.", body = SecretList)),
 )]
-async fn list_secrets(State(api): State<Api>, caller: Caller) -> Result<Json<SecretList>, ApiError> {
+async fn list_secrets(api: State<Api>, caller: Caller) -> ApiResult<SecretList> {
     Ok(Json(SecretList { secrets: api.host.tenants().secrets(&caller.tenant).await? }))
 }
 
@@ -64,12 +64,12 @@ async fn list_secrets(State(api): State<Api>, caller: Caller) -> Result<Json<Sec
     ),
 )]
 async fn set_secret(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<SecretInfo>, ApiError> {
+) -> ApiResult<SecretInfo> {
     let new: NewSecret = body::need_json(&headers, body, SECRET_BYTES, "`value` and `servers`").await?;
     Ok(Json(api.host.tenants().set_secret(&caller.tenant, &name, new, &caller).await?))
 }
@@ -85,7 +85,7 @@ async fn set_secret(
     ),
 )]
 async fn remove_secret(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
@@ -104,6 +104,6 @@ async fn remove_secret(
         (status = 409, description = "A secret cannot be decrypted, or the host has no key.", body = ErrorBody),
     ),
 )]
-async fn reseal_secrets(State(api): State<Api>, caller: Caller) -> Result<Json<Resealed>, ApiError> {
+async fn reseal_secrets(api: State<Api>, caller: Caller) -> ApiResult<Resealed> {
     Ok(Json(Resealed { resealed: api.host.tenants().reseal(&caller).await? }))
 }

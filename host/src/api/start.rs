@@ -84,7 +84,7 @@ pub struct Started {
     ),
 )]
 async fn start_run(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(workflow): Path<String>,
     Query(query): Query<WaitQuery>,

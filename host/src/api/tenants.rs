@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Path;
-use super::{Api, ApiError, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::tenants::{Caller, Role, SettingsChange, TenantInfo};
 
 /// The maximum size of the body in bytes: some thousand rules.
@@ -73,7 +73,7 @@ pub struct CallerInfo {
     security(("key" = ["read", "host"])),
     responses((status = 200, description = "The tenants.", body = TenantList)),
 )]
-async fn list_tenants(State(api): State<Api>) -> Result<Json<TenantList>, ApiError> {
+async fn list_tenants(api: State<Api>) -> ApiResult<TenantList> {
     Ok(Json(TenantList { tenants: api.host.tenants().list().await? }))
 }
 
@@ -89,7 +89,7 @@ async fn list_tenants(State(api): State<Api>) -> Result<Json<TenantList>, ApiErr
     ),
 )]
 async fn create_tenant(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
@@ -110,11 +110,7 @@ async fn create_tenant(
         (status = 404, description = "The tenant does not exist.", body = ErrorBody),
     ),
 )]
-async fn show_tenant(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(tenant): Path<String>,
-) -> Result<Json<TenantInfo>, ApiError> {
+async fn show_tenant(api: State<Api>, caller: Caller, Path(tenant): Path<String>) -> ApiResult<TenantInfo> {
     if !caller.is_host && *caller.tenant != *tenant {
         return Err(crate::tenants::TenantError::Unknown(tenant).into());
     }
@@ -137,12 +133,12 @@ async fn show_tenant(
     ),
 )]
 async fn change_tenant(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(tenant): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<TenantInfo>, ApiError> {
+) -> ApiResult<TenantInfo> {
     let change: SettingsChange = body::read_json(&headers, body, SETTINGS_BYTES).await?;
     Ok(Json(api.host.tenants().change(&tenant, &change, &caller).await?))
 }

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Path;
-use super::{Api, ApiError, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::config::size;
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions, digest};
 use crate::tenants::Caller;
@@ -67,7 +67,7 @@ struct VersionPath {
     ),
 )]
 async fn upload_component(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
@@ -91,7 +91,7 @@ async fn upload_component(
     security(("key" = ["read"])),
     responses((status = 200, description = "The workflows.", body = Workflows)),
 )]
-async fn list_workflows(State(api): State<Api>, caller: Caller) -> Result<Json<Workflows>, ApiError> {
+async fn list_workflows(api: State<Api>, caller: Caller) -> ApiResult<Workflows> {
     Ok(Json(Workflows { workflows: api.executor(&caller).registry().list().await? }))
 }
 
@@ -106,10 +106,10 @@ async fn list_workflows(State(api): State<Api>, caller: Caller) -> Result<Json<W
     ),
 )]
 async fn show_workflow(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(name): Path<String>,
-) -> Result<Json<WorkflowVersions>, ApiError> {
+) -> ApiResult<WorkflowVersions> {
     Ok(Json(api.executor(&caller).registry().versions(&name).await?))
 }
 
@@ -127,10 +127,10 @@ async fn show_workflow(
     ),
 )]
 async fn activate_version(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
-) -> Result<Json<WorkflowInfo>, ApiError> {
+) -> ApiResult<WorkflowInfo> {
     note(&api, &caller, "version.activate", &name, version).await?;
     Ok(Json(api.executor(&caller).registry().activate(&name, version).await?))
 }
@@ -149,10 +149,10 @@ async fn activate_version(
     ),
 )]
 async fn deprecate_version(
-    State(api): State<Api>,
+    api: State<Api>,
     caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
-) -> Result<Json<WorkflowInfo>, ApiError> {
+) -> ApiResult<WorkflowInfo> {
     note(&api, &caller, "version.deprecate", &name, version).await?;
     Ok(Json(api.executor(&caller).registry().deprecate(&name, version).await?))
 }

@@ -22,7 +22,7 @@ pub use objects::Objects;
 
 use self::components::Components;
 use crate::config;
-use crate::tenants::{Tenant, TenantError, Tenants};
+use crate::tenants::{Tenant, Tenants};
 use forge_clock as clock;
 use forge_journal::DEFAULT_TENANT;
 use forge_sandbox::{Component, Engine};
@@ -259,13 +259,9 @@ impl WorkflowRegistry {
 
     /// Checks that the tenant may have this many more versions.
     async fn check_versions(&self, tenant: &Tenant, more: usize) -> Result<(), RegistryError> {
-        let (value, there) =
-            (tenant.limits.versions, self.shared.store.versions(&self.tenant, None).await?.len());
-        if there.saturating_add(more) as u64 <= value {
-            return Ok(());
-        }
-        let advice = "request a higher limit";
-        Err(TenantError::Limit { tenant: self.tenant.to_string(), limit: "versions", value, advice }.into())
+        let count = self.shared.store.versions(&self.tenant, None).await?.len().saturating_add(more);
+        tenant.check_limit("versions", tenant.limits.versions, count, "request a higher limit")?;
+        Ok(())
     }
 
     async fn versions_of(&self, digest: &str) -> Result<Vec<WorkflowInfo>, StoreError> {

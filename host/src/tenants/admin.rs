@@ -107,12 +107,9 @@ impl Tenants {
             return Err(TenantError::InvalidKey(why.to_owned()));
         }
         if let Some(tenant) = tenant {
-            let value = self.get(tenant).await?.limits.keys;
             let valid = self.keys(Some(tenant)).await?.iter().filter(|key| key.is_valid()).count();
-            if valid as u64 >= value {
-                let advice = "revoke a key that is not in use";
-                return Err(TenantError::Limit { tenant: tenant.to_owned(), limit: "keys", value, advice });
-            }
+            let tenant = self.get(tenant).await?;
+            tenant.check_limit("keys", tenant.limits.keys, valid + 1, "revoke a key that is not in use")?;
         }
         let created = ApiKey::create(tenant, new)?;
         let put = Change::Put { entry: created.key.encode()?, was: None };

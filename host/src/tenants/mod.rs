@@ -287,6 +287,23 @@ impl Tenant {
         }
     }
 
+    /// Checks that a limit allows `count` things.
+    ///
+    /// # Errors
+    /// [`TenantError::Limit`] with advice on what to do.
+    pub(crate) fn check_limit(
+        &self,
+        limit: &'static str,
+        value: u64,
+        count: usize,
+        advice: &'static str,
+    ) -> Result<(), TenantError> {
+        if count as u64 <= value {
+            return Ok(());
+        }
+        Err(TenantError::Limit { tenant: self.name.to_string(), limit, value, advice })
+    }
+
     /// Checks that the tenant is not suspended.
     ///
     /// # Errors

@@ -131,18 +131,12 @@ impl Tenants {
         let document = Document { sealed, servers, updated_at: clock::now().to_datetime() };
         let entry = document.encode(tenant, name)?;
         for _ in 0..TRIES {
-            let limit = self.get(tenant).await?.limits.secrets;
             let directory = self.directory().await?;
             let theirs = directory.secrets_of(tenant);
             let was = directory.document(EntryKind::Secret, tenant, name);
-            if was.is_none() && theirs.len() as u64 >= limit {
-                let advice = "remove a secret that is not in use";
-                return Err(TenantError::Limit {
-                    tenant: tenant.to_owned(),
-                    limit: "secrets",
-                    value: limit,
-                    advice,
-                });
+            if was.is_none() {
+                let (tenant, advice) = (directory.get(tenant)?, "remove a secret that is not in use");
+                tenant.check_limit("secrets", tenant.limits.secrets, theirs.len() + 1, advice)?;
             }
             self.check_together(&theirs, name, &value, &rules)?;
             let detail = serde_json::to_value(&document.servers)?;
