@@ -1,13 +1,12 @@
 //! Recurring jobs of a host.
 //!
-//! A job is a file with a [`Task`] and a line in [`TASKS`]. A task that must run on one node at a time says
+//! A job is a file with a `Task` and a line in `TASKS`. A task that must run on one node at a time says
 //! `once_per_cluster`: it then runs on the node that leads ([`Nodes::is_leader`](forge_store::Nodes::is_leader)), and on
 //! any node whose store is not shared. The lead can pass to another node while a task is running, so two runs of a task
 //! can overlap: it must be idempotent, or write within its epoch.
 //!
-//! Two recurring jobs are not here, because no interval triggers them: SQLite's checkpoint follows the length of the
-//! write-ahead log after a commit, and PostgreSQL's lease is renewed on a connection of its own; both stay inside their
-//! store.
+//! Two recurring jobs stay inside their store: SQLite's checkpoint, which the length of the write-ahead log triggers, and
+//! the renewal of a node's lease, which has a PostgreSQL connection of its own.
 
 mod ended_nodes;
 mod runner;

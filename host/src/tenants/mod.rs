@@ -1,7 +1,7 @@
 //! Tenants: their settings and limits, API keys, secrets, the audit log, and usage.
 //!
 //! The directory of tenants is small and read as a whole. It is cached in memory, and read again after a change on this
-//! node, after a notification of another node, and after [`FRESH`] if the store is shared.
+//! node, after a notification of another node, and after `FRESH` if the store is shared.
 
 mod account;
 mod admin;
