@@ -1,19 +1,19 @@
 //! The host of Forge: durable workflows in a WebAssembly sandbox.
 //!
-//! A workflow is a component against `wit/workflow.wit`. The host runs it in wasmtime with fuel and
-//! memory limits, journals every call it makes, replays it after a crash, and rolls it back with
-//! compensations.
+//! A workflow is a component that implements `wit/workflow.wit`. The host runs it in wasmtime with fuel and memory limits,
+//! journals every call it makes, replays it after a crash, and rolls it back with compensations.
 //!
-//! Where to find what:
+//! The modules and crates:
 //!
-//! - [`journal`]: what happened in a run; the one state machine, and replay. No I/O.
-//! - [`store`]: where journals, runs and components are kept; the group commit.
-//! - [`sandbox`]: wasmtime, and one file per interface that a guest imports.
-//! - [`executor`]: starting, driving and steering runs.
+//! - [`journal`]: the history of a run: its state machine and replay. No I/O.
+//! - [`store`]: the databases of runs, journals and components; the group commit.
+//! - [`sandbox`]: wasmtime, and the interfaces that a guest imports.
+//! - [`egress`]: outgoing HTTP requests, and secrets in them.
 //! - [`registry`]: workflows by name and version.
-//! - [`tenants`]: whose things are whose, limits, API keys, the audit log, usage.
-//! - [`egress`]: HTTP out, and the secrets that go with it.
-//! - [`api`]: HTTP in. [`cli`]: the commands of `forge`.
+//! - [`tenants`]: settings, limits, API keys, secrets, the audit log, usage.
+//! - [`maintenance`]: recurring jobs.
+//! - [`executor`]: starts runs, executes them, and sends commands to them.
+//! - [`api`]: the HTTP API. [`cli`]: the commands of `forge`.
 //!
 //! To embed it:
 //!
@@ -34,6 +34,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod executor;
+pub mod maintenance;
 pub mod registry;
 pub mod tenants;
 

@@ -1,4 +1,4 @@
-//! The binary `forge`: reads the command line, does what it says, and ends with an exit code.
+//! The program `forge`: parses the command line, runs the command, and returns its exit code.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -6,12 +6,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use forge_host::cli::{Cli, CliError};
 
-/// A start is some hundred small allocations on several threads, at which this one is faster than
-/// the system's.
+/// A start makes some hundred small allocations on several threads. This allocator is faster at that than the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long work on other threads, such as a compilation, may go on after all else has ended.
+/// The time that blocking work, such as a compilation, may continue after the command has ended.
 const LAST_WORK: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
@@ -30,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), CliError> {
-    // Which cryptography TLS uses. Another may only have been installed by ourselves.
+    // The cryptography of TLS. It fails only if this program has installed another one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let result = runtime.block_on(cli.run());

@@ -125,7 +125,7 @@ async fn an_input_that_is_no_json() {
     let host = host().await;
     let (code, message) = start(&host.api(), r#"{"input": {"items": }"#).await.refused(400);
     assert_eq!(code, "invalid_body");
-    assert!(message.contains("no JSON") && message.contains("column 21"), "{message}");
+    assert!(message.contains("not valid JSON") && message.contains("column 21"), "{message}");
     is_unharmed(&host).await;
 }
 

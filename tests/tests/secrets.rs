@@ -109,7 +109,7 @@ async fn keys_are_rotated_and_a_secret_without_its_key_is_denied() {
     host.terminate().await;
     let host = start(Some(host.into_folder()), &old).await;
     assert!(!uses_it(&host).await, "the new one is");
-    assert!(host.log().contains("a secret cannot be opened"), "{}", host.log());
+    assert!(host.log().contains("a secret cannot be decrypted"), "{}", host.log());
     let error = host
         .cli()
         .stdin("short")

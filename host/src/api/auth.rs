@@ -1,7 +1,7 @@
-//! Who asks, and whether they may.
+//! Authentication and authorization.
 //!
-//! What an endpoint takes stands in the OpenAPI document, and is enforced from there: an endpoint that says nothing
-//! can be used by nobody.
+//! The OpenAPI document states the role that each endpoint requires, and this module enforces it from there. An endpoint
+//! without security metadata rejects every request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,28 +18,28 @@ use super::{ApiError, browser};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::{Caller, Denied, Role};
 
-/// Names the tenant for which a key of the host acts.
+/// The header that selects the tenant for which a key of the host acts.
 pub const TENANT: HeaderName = HeaderName::from_static("forge-tenant");
 
-/// The security scheme's name in the document. Its scopes are roles.
+/// The name of the security scheme in the document. Its scopes are roles.
 const SCHEME: &str = "key";
 
-/// The scope of what only the host's own keys may do.
+/// The scope of endpoints that require a key of the host.
 const HOST: &str = "host";
 
-/// What an endpoint takes.
+/// What an endpoint requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Requirement {
-    /// None: nobody is asked who they are.
+    /// The role; `None` for a public endpoint.
     role: Option<Role>,
-    /// A key of the host.
+    /// Whether it requires a key of the host.
     host: bool,
 }
 
-/// By path, as the router has it, and method. Never iterated.
+/// Requirements by the router's path and the method. Never iterated.
 pub(super) type Requirements = HashMap<String, HashMap<Method, Requirement>>;
 
-/// Lets in who may.
+/// Authenticates and authorizes requests.
 #[derive(Clone)]
 pub(super) struct Gate {
     executor: WorkflowExecutor,
@@ -61,7 +61,7 @@ impl Gate {
         let requirement = self.requirements.get(path).and_then(|methods| methods.get(method));
         let Some(requirement) = requirement else { return Err(ApiError::not_open(path)) };
         let Some(role) = requirement.role else {
-            // Who says who they are may be told more.
+            // The health endpoint returns more to an authenticated caller.
             let token = bearer(headers).unwrap_or_default();
             let caller = self.executor.tenants().recognize(token).await.ok();
             return Ok(caller.filter(|caller| check_name(caller, headers).is_ok()));
@@ -71,7 +71,7 @@ impl Gate {
             match headers.get(TENANT) {
                 None => None,
                 Some(tenant) => Some(tenant.to_str().map_err(|_| {
-                    ApiError::invalid_parameter("the header `Forge-Tenant` is no tenant's name")
+                    ApiError::invalid_parameter("the header `Forge-Tenant` is not a valid name")
                 })?),
             };
         let caller = self.executor.tenants().authenticate(token, tenant).await?;
@@ -80,7 +80,7 @@ impl Gate {
         if requirement.host {
             caller.of_host()?;
         }
-        // Who may do more than look cannot while its tenant is suspended; the host's own keys still manage it.
+        // A suspended tenant is read-only, except for keys of the host.
         if role > Role::Read && !caller.is_host {
             self.executor.tenants().get(&caller.tenant).await?.check_active()?;
         }
@@ -88,12 +88,12 @@ impl Gate {
     }
 }
 
-/// Who presents a key has it from somebody; who presents none may be a web page that has its name lead here.
+/// Checks the name by which a caller without a key addresses the host: a web page can use a DNS name of its own.
 fn check_name(caller: &Caller, headers: &HeaderMap) -> Result<(), ApiError> {
     if caller.key.is_none() { browser::check_host(headers) } else { Ok(()) }
 }
 
-/// Lets a request through with who it is from.
+/// Passes an authorized request on, with its caller.
 pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let path = path.as_ref().map_or("", MatchedPath::as_str);
@@ -126,12 +126,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
-    /// Checks that it acts for the host.
+    /// Checks that the caller acts for the host.
     pub(super) fn of_host(&self) -> Result<(), ApiError> {
         if self.is_host { Ok(()) } else { Err(ApiError::host_only()) }
     }
 
-    /// The tenant whose things are meant; `None`: the host's own, or all, which only the host may ask for.
+    /// Returns the tenant that a request is about; `None` for the host or all tenants, which requires a key of the host.
     pub(super) fn whose(&self, of_host: bool) -> Result<Option<&str>, ApiError> {
         if of_host { self.of_host().map(|()| None) } else { Ok(Some(&self.tenant)) }
     }
@@ -141,14 +141,14 @@ impl Caller {
 pub(super) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "An API key. What an endpoint names is the role that it takes (`read`, `start`, `deploy` or `admin`: each \
-         may do what those before it may); `host` means a key that belongs to no tenant. A host that has no keys \
-         serves its own machine without.",
+        "An API key. The scope of an operation is the role that it requires: `read`, `start`, `deploy` or `admin`. Each \
+         role includes those before it. The scope `host` requires a key of the host. A host without API keys accepts \
+         requests without a key.",
     ));
     components.add_security_scheme(SCHEME, SecurityScheme::Http(scheme.build()));
 }
 
-/// What the document says of each endpoint. Those of which it says nothing are left out.
+/// Returns the requirements of all operations. Operations without security metadata are omitted.
 pub(super) fn requirements(document: &OpenApi) -> Requirements {
     let mut requirements = Requirements::new();
     let document = serde_json::to_value(document).unwrap_or_default();
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_endpoint_says_what_it_takes_and_only_two_are_for_everybody() {
+    fn every_endpoint_has_a_requirement_and_only_two_are_public() {
         let document = super::super::openapi();
         let requirements = requirements(&document);
         let paths = serde_json::to_value(&document).unwrap();

@@ -1,4 +1,4 @@
-//! Reading request bodies, with limits and errors of our own.
+//! Request bodies, with limits and errors of this API.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
@@ -7,24 +7,24 @@ use serde::de::DeserializeOwned;
 
 use super::ApiError;
 
-/// Bytes beyond the limit that are read and thrown away before the answer. A connection that is closed
-/// on a client that still sends is reset, and the client never sees why.
+/// Bytes beyond the limit that are read and discarded before the response. If the connection were closed while the
+/// client sends, the client would see a reset and not the response.
 const DISCARDED: usize = 64 << 20;
 
-/// The content type without its parameters, in lower case.
+/// Returns the content type in lower case, without parameters.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next()?.trim();
     (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
 }
 
-/// The whole body. `what` names it in errors.
+/// Reads the whole body. `what` names it in errors.
 pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>, ApiError> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut discarded = 0;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| ApiError::invalid_body(format!("{what} did not arrive in full")))?;
+        let chunk = chunk.map_err(|_| ApiError::invalid_body(format!("{what} is incomplete")))?;
         if discarded == 0 && bytes.len() + chunk.len() <= limit {
             bytes.extend_from_slice(&chunk);
             continue;
@@ -37,7 +37,7 @@ pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>
     if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes) }
 }
 
-/// A JSON body; an empty one is `T`'s default.
+/// Reads a JSON body. An empty body is `T`'s default.
 pub(super) async fn read_json<T: DeserializeOwned + Default>(
     headers: &HeaderMap,
     body: Body,
@@ -46,18 +46,18 @@ pub(super) async fn read_json<T: DeserializeOwned + Default>(
     Ok(json(headers, body, limit).await?.unwrap_or_default())
 }
 
-/// A JSON body that has to be there, and to say at least this.
+/// Reads a JSON body that must not be empty. `least` names its required fields in the error.
 pub(super) async fn need_json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     least: &str,
 ) -> Result<T, ApiError> {
-    let missing = || ApiError::invalid_body(format!("the body has to say {least}, and is empty"));
+    let missing = || ApiError::invalid_body(format!("the body is empty; it must have {least}"));
     json(headers, body, limit).await?.ok_or_else(missing)
 }
 
-/// `None`: it is empty.
+/// Reads a JSON body; `None` if it is empty.
 async fn json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
@@ -71,14 +71,14 @@ async fn json<T: DeserializeOwned>(
     if !media_type.as_deref().is_some_and(is_json) {
         return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/json"));
     }
-    // Serde would also take an array for an object, its elements being the fields in their order.
+    // Serde would accept an array for a struct, with the fields in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ApiError::invalid_body("the body has to be a JSON object, and is an array"));
+        return Err(ApiError::invalid_body("the body must be a JSON object, not an array"));
     }
     let value = serde_json::from_slice(&bytes).map_err(|error| {
         ApiError::invalid_body(match error.classify() {
-            serde_json::error::Category::Data => format!("the body is not what it should be: {error}"),
-            _ => format!("the body is no JSON: {error}"),
+            serde_json::error::Category::Data => format!("the body is invalid: {error}"),
+            _ => format!("the body is not valid JSON: {error}"),
         })
     })?;
     Ok(Some(value))

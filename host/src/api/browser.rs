@@ -1,9 +1,9 @@
-//! Web pages may not use the API unless the API's own server delivered them.
+//! Protection against web pages of other origins.
 //!
-//! A host on a developer's machine is reachable by every page that the developer's browser shows, and
-//! nothing asks who calls. Browsers say where a page that asks comes from; other clients say nothing. A page can
-//! have its own name lead to this machine after it was delivered, so that what it asks seems to be of its own server:
-//! where there are no API keys, only a name that nobody else can give away is answered.
+//! A host without API keys on a developer's machine is reachable from every page in the developer's browser. Browsers
+//! send the origin of a page, and requests from other origins are rejected. A page can also change the address of its own
+//! DNS name to this machine (DNS rebinding), so that its requests have the same origin. A host without API keys therefore
+//! accepts only an IP address or `localhost` as its name.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::ApiError;
 
-/// Refuses requests of web pages that come from elsewhere.
+/// Rejects requests of web pages from other origins.
 pub(super) async fn same_origin(request: Request, next: Next) -> Response {
     match foreign_origin(request.headers()) {
         Some(origin) => ApiError::cross_site(&origin).into_response(),
@@ -22,7 +22,7 @@ pub(super) async fn same_origin(request: Request, next: Next) -> Response {
     }
 }
 
-/// The page's origin, if there is one and it is not this server.
+/// Returns the origin of the page, if it is not this server.
 fn foreign_origin(headers: &HeaderMap) -> Option<String> {
     let origin = String::from_utf8_lossy(headers.get(header::ORIGIN)?.as_bytes()).into_owned();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok())?;
@@ -30,9 +30,9 @@ fn foreign_origin(headers: &HeaderMap) -> Option<String> {
     (!authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))).then_some(origin)
 }
 
-/// Checks that the server is called by an address, or as `localhost`.
+/// Checks that the request addresses the server by an IP address or as `localhost`.
 pub(super) fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
-    // Browsers always say it.
+    // Browsers always send it.
     let Some(host) = headers.get(header::HOST) else { return Ok(()) };
     let host = String::from_utf8_lossy(host.as_bytes());
     let name = match host.rsplit_once(':') {

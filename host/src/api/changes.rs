@@ -1,5 +1,5 @@
-//! What changes something is carried out, also if whoever asked goes away in the middle: the connection's end would
-//! drop the request's future, and what is durable by then would take no effect here.
+//! Mutating requests run to completion even if the client disconnects: otherwise the future of the request would be
+//! dropped after the change is durable and before it takes effect on this node.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -7,13 +7,13 @@ use axum::response::{IntoResponse, Response};
 
 use super::ApiError;
 
-/// Gives a request that may change something a task of its own.
-pub(super) async fn carried_out(request: Request, next: Next) -> Response {
+/// Runs a mutating request in a task of its own.
+pub(super) async fn run_to_completion(request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    let answer = tokio::spawn(next.run(request)).await;
-    answer.unwrap_or_else(|error| ApiError::broken_off(&error).into_response())
+    let response = tokio::spawn(next.run(request)).await;
+    response.unwrap_or_else(|error| ApiError::broken_off(&error).into_response())
 }
 
 #[cfg(test)]
@@ -30,7 +30,7 @@ mod tests {
 
     use super::*;
 
-    /// What happens to a request whose answer nobody waits for.
+    /// Returns whether a request completes after its client has disconnected.
     async fn is_done(method: Method) -> bool {
         let (begun, go_on, done) =
             (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -42,7 +42,7 @@ mod tests {
                 done.notify_one();
             }
         };
-        let router = Router::new().route("/", any(handler)).layer(middleware::from_fn(carried_out));
+        let router = Router::new().route("/", any(handler)).layer(middleware::from_fn(run_to_completion));
         let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
         let asking = tokio::spawn(TowerToHyperService::new(router).call(request));
         begun.notified().await;
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_changes_something_is_done_although_nobody_waits_for_it_any_more() {
+    async fn a_mutating_request_completes_after_its_client_has_disconnected() {
         assert!(is_done(Method::POST).await);
         assert!(is_done(Method::DELETE).await);
         assert!(!is_done(Method::GET).await);
@@ -65,7 +65,7 @@ mod tests {
         async fn broken() -> StatusCode {
             panic!("no");
         }
-        let router = Router::new().route("/", any(broken)).layer(middleware::from_fn(carried_out));
+        let router = Router::new().route("/", any(broken)).layer(middleware::from_fn(run_to_completion));
         let request = Request::builder().method(Method::POST).uri("/").body(Body::empty()).unwrap();
         assert_eq!(
             TowerToHyperService::new(router).call(request).await.unwrap().status(),

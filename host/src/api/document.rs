@@ -5,21 +5,20 @@ use utoipa_axum::routes;
 
 use super::Api;
 
-/// What the document says of the API as a whole.
+/// The head of the document.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Forge",
         description = "Durable workflows in a WebAssembly sandbox.\n\n\
-            An answer that is an error has the body `{\"error\":{\"code\",\"message\"}}`: `code` is for \
-            programs and does not change, `message` is for people. After a 503 ask again; `Retry-After` \
-            says when.",
+            The body of an error is `{\"error\":{\"code\",\"message\"}}`. `code` is for programs and stable; \
+            `message` is for people. Repeat a request that returned 429 or 503 after the time in `Retry-After`.",
     ),
     tags(
-        (name = "workflows", description = "Components and the versions of the workflows that they hold."),
-        (name = "runs", description = "Workflows that run or ran."),
-        (name = "tenants", description = "Whose workflows and runs they are, who may act for them, what they used."),
-        (name = "host", description = "The host itself."),
+        (name = "workflows", description = "Components, and the versions of their workflows."),
+        (name = "runs", description = "Runs of workflows."),
+        (name = "tenants", description = "Tenants with their API keys, secrets, audit log and usage."),
+        (name = "host", description = "The host."),
     ),
 )]
 struct Document;
@@ -31,17 +30,14 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(described).routes(routes!(document))
 }
 
-/// The OpenAPI document of the API.
+/// Returns the OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     super::resources().into_openapi()
 }
 
-/// This document.
+/// Read the OpenAPI document
 #[utoipa::path(
-    get,
-    path = "/_api/openapi.json",
-    operation_id = "openapi",
-    tag = "host",
+    get, path = "/_api/openapi.json", operation_id = "openapi", tag = "host",
     security(()),
     responses((status = 200, description = "An OpenAPI 3.1 document.", body = serde_json::Value)),
 )]

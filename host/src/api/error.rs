@@ -9,14 +9,13 @@ use crate::tenants::{Denied, TenantError};
 use forge_egress::secrets::SecretError;
 use forge_store::StoreError;
 
-/// Seconds after which it makes sense to ask again a host that stops or is busy, or whose store takes
-/// no writes.
+/// Seconds after which a client should repeat a request that failed because the host is busy, stops or cannot write.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// How to say who asks.
+/// The authentication scheme.
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 
-/// Why a request was not served, as the caller sees it. What went wrong inside is in the host's log.
+/// An error as the client sees it. The details of an internal error are only in the host's log.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
@@ -24,20 +23,20 @@ pub struct ApiError {
     message: String,
 }
 
-/// The body of every answer that is an error.
+/// The body of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorBody {
-    /// What went wrong.
+    /// The error.
     pub error: ErrorDetail,
 }
 
-/// What went wrong.
+/// An error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorDetail {
-    /// A word for programs. It does not change.
+    /// A stable code for programs.
     #[schema(example = "unknown_workflow")]
     pub code: String,
-    /// For a person: what happened, and what to do if that is known.
+    /// A message for people: what happened, and what to do.
     #[schema(example = "there is no workflow `paymnt`; there are: payment")]
     pub message: String,
 }
@@ -47,82 +46,83 @@ impl ApiError {
         Self { status, code, message: message.into() }
     }
 
-    /// 400: a part of the path or the query.
+    /// 400: a parameter of the path or the query is invalid.
     pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", message)
     }
 
-    /// 400: the body.
+    /// 400: the body is invalid.
     pub(super) fn invalid_body(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_body", message)
     }
 
-    /// 500: the task of a request did not come to its end.
+    /// 500: the task of a request panicked.
     pub(super) fn broken_off(error: &tokio::task::JoinError) -> Self {
-        tracing::error!(%error, "a request broke off");
-        let message = "the request broke off; the host's log says why. It may have had its effect: look before you repeat it";
+        tracing::error!(%error, "a request was aborted");
+        let message = "the request was aborted; the reason is in the host's log. It may have had an effect: check before you repeat it";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// 403: a web page of another site asks.
+    /// 403: the request is from a web page of another origin.
     pub(super) fn cross_site(origin: &str) -> Self {
-        let message = format!("a web page of {origin} may not use this API");
+        let message = format!("web pages of {origin} cannot use this API");
         Self::new(StatusCode::FORBIDDEN, "cross_site", message)
     }
 
-    /// 403: a name that somebody may have made lead here, and nobody has to present a key.
+    /// 403: the request addresses a host without API keys by a DNS name.
     pub(super) fn foreign_name(host: &str) -> Self {
         let message = format!(
-            "a host without API keys does not answer as `{host}`, because any web page could have a name lead here: use \
-             its address or `localhost`, or make an API key (`forge keys create --host --role admin NAME`)"
+            "a host without API keys rejects requests to `{host}`, because web pages could reach it by a DNS name of their \
+             own: use its IP address or `localhost`, or create an API key (`forge keys create --host --role admin NAME`)"
         );
         Self::new(StatusCode::FORBIDDEN, "cross_site", message)
     }
 
-    /// 403: an endpoint of which nothing says who may use it.
+    /// 403: the endpoint has no security metadata.
     pub(super) fn not_open(path: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("nobody may use {path}"))
+        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("{path} is not available"))
     }
 
-    /// 403: an API key of a tenant where one of the host is needed.
+    /// 403: the API key belongs to a tenant, and the request requires a key of the host.
     pub(super) fn host_only() -> Self {
-        let message = "this takes an API key of the host, and this one belongs to a tenant";
+        let message = "this requires an API key of the host, and this key belongs to a tenant";
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
-    /// 404: no such path.
+    /// 404: the path does not exist.
     pub(super) fn unknown_route(method: &Method, path: &str) -> Self {
-        let message = format!("there is no {method} {path}; /_api/openapi.json describes what there is");
+        let message = format!("there is no {method} {path}; /_api/openapi.json describes the API");
         Self::new(StatusCode::NOT_FOUND, "unknown_route", message)
     }
 
-    /// 405: the path is there, with another method.
+    /// 405: the path exists with another method.
     pub(super) fn wrong_method(method: &Method, path: &str) -> Self {
-        let message = format!("{path} does not take {method}; the header `Allow` says what it takes");
+        let message =
+            format!("{path} does not support {method}; the header `Allow` lists the supported methods");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
-    /// 413: the body. `what` it is and how many bytes it may have.
+    /// 413: the body, named by `what`, is larger than `limit` bytes.
     pub(super) fn body_too_large(what: &str, limit: usize) -> Self {
-        let message = format!("{what} is larger than the {limit} bytes that it may have");
+        let message = format!("{what} is larger than {limit} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
-    /// 415: the body's content type.
+    /// 415: the content type of the body is not supported.
     pub(super) fn unsupported_media_type(found: Option<&str>, wanted: &str) -> Self {
         let found = found.map_or("none".to_owned(), |found| format!("`{found}`"));
         let message = format!("the content type must be {wanted}; this request has {found}");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
-    /// 500, without a word about what it was: that is for the host's log.
-    fn internal(error: &StoreError) -> Self {
+    /// 500: an internal error. Its details are only logged.
+    fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
-        let message = "something inside the host failed; its log says what";
+        let message = "an internal error occurred; the details are in the host's log";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// The body.
+    /// Returns the body of the response.
     fn body(&self) -> ErrorBody {
         ErrorBody { error: ErrorDetail { code: self.code.to_owned(), message: self.message.clone() } }
     }
@@ -139,6 +139,7 @@ impl From<StoreError> for ApiError {
             StoreError::InUse { .. }
             | StoreError::TooNew { .. }
             | StoreError::CannotOpen { .. }
+            | StoreError::Rejected(_)
             | StoreError::Corrupt { .. } => Self::internal(&error),
         }
     }
@@ -149,6 +150,7 @@ impl From<RegistryError> for ApiError {
         let (status, code) = match error {
             RegistryError::Store(error) => return error.into(),
             RegistryError::Tenant(error) => return error.into(),
+            RegistryError::MissingComponent(_) => return Self::internal(&error),
             RegistryError::InvalidComponent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_component"),
             RegistryError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             RegistryError::VersionTaken { .. } => (StatusCode::CONFLICT, "version_taken"),
@@ -184,6 +186,7 @@ impl From<TenantError> for ApiError {
     fn from(error: TenantError) -> Self {
         let (status, code) = match error {
             TenantError::Store(error) => return error.into(),
+            TenantError::Encoding(_) => return Self::internal(&error),
             TenantError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_tenant"),
             TenantError::UnknownKey(_) => (StatusCode::NOT_FOUND, "unknown_key"),
             TenantError::Exists(_) => (StatusCode::CONFLICT, "tenant_exists"),
@@ -238,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_inside_stays_inside() {
+    fn an_internal_error_does_not_reveal_details() {
         let error = StoreError::Corrupt { table: "forge_workflow_runs", why: "secret".to_owned() };
         let error = ApiError::from(ExecutorError::from(error));
         assert_eq!(error.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_ask_again_is_told_when() {
+    fn a_temporary_error_has_the_time_to_retry_after() {
         for error in [ExecutorError::ShuttingDown, StoreError::Unavailable("disk full".to_owned()).into()] {
             let response = ApiError::from(error).into_response();
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_type_that_is_not_there_is_said_to_be_none() {
+    fn an_absent_media_type_is_reported_as_none() {
         let error = ApiError::unsupported_media_type(None, "application/wasm");
         assert_eq!(error.message, "the content type must be application/wasm; this request has none");
     }

@@ -13,21 +13,18 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(health))
 }
 
-/// Whether the host can do its work
+/// Read the health of the host
 ///
-/// Where there are API keys, a key of the host is told more.
+/// If the host has API keys, only a key of the host sees more than `status`.
 #[utoipa::path(
-    get,
-    path = "/_api/health",
-    operation_id = "health",
-    tag = "host",
+    get, path = "/_api/health", tag = "host",
     security(()),
     responses(
-        (status = 200, description = "It can.", body = Health),
-        (status = 503, description = "It cannot; `error` says why.", body = Health),
+        (status = 200, description = "The host works.", body = Health),
+        (status = 503, description = "The host is degraded; `error` states the reason.", body = Health),
     ),
 )]
-async fn health(State(api): State<Api>, caller: Option<Extension<Caller>>) -> (StatusCode, Json<Health>) {
+async fn health(api: State<Api>, caller: Option<Extension<Caller>>) -> (StatusCode, Json<Health>) {
     let mut health = api.host.health().await;
     if !caller.is_some_and(|Extension(caller)| caller.is_host) {
         health.details = None;

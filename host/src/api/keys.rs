@@ -7,72 +7,62 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::{Path, Query};
-use super::{Api, ApiError, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::tenants::{ApiKey, Caller, CreatedKey, NewKey};
 
-/// Bytes that a description of a key may have.
+/// The maximum size of the body in bytes.
 const KEY_BYTES: usize = 4 << 10;
 
-/// Makes, lists and revokes.
+/// The API keys.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(list_keys, create_key)).routes(routes!(revoke_key))
 }
 
-/// The API keys that there are.
+/// The API keys of a tenant or of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct KeyList {
-    /// The oldest first; those that are revoked, too.
+    /// The keys, oldest first, including revoked ones.
     pub keys: Vec<ApiKey>,
 }
 
-/// Whose keys.
+/// Selects the owner of the keys.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct KeysQuery {
-    /// The host's own, for which a key of the host is needed.
+    /// Select the keys of the host. Requires a key of the host.
     #[serde(default)]
     host: bool,
 }
 
 /// List the API keys
 ///
-/// Those that act for the tenant.
+/// Returns the keys of the tenant, or of the host with `host=true`.
 #[utoipa::path(
-    get,
-    path = "/_api/keys",
-    operation_id = "list_keys",
-    tag = "tenants",
+    get, path = "/_api/keys", tag = "tenants",
     security(("key" = ["admin"])),
     params(KeysQuery),
-    responses((status = 200, description = "All of them, without what they are presented with.", body = KeyList)),
+    responses((status = 200, description = "The keys, without their tokens.", body = KeyList)),
 )]
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<KeysQuery>,
-) -> Result<Json<KeyList>, ApiError> {
+async fn list_keys(api: State<Api>, caller: Caller, Query(query): Query<KeysQuery>) -> ApiResult<KeyList> {
     Ok(Json(KeyList { keys: api.host.tenants().keys(caller.whose(query.host)?).await? }))
 }
 
-/// Make an API key
+/// Create an API key
 ///
-/// Once there is a key, nobody acts without one any more.
+/// Once the host has a key, requests without a key are rejected.
 #[utoipa::path(
-    post,
-    path = "/_api/keys",
-    operation_id = "create_key",
-    tag = "tenants",
+    post, path = "/_api/keys", tag = "tenants",
     security(("key" = ["admin"])),
     request_body = NewKey,
     responses(
-        (status = 201, description = "The key, and what to present. That is shown only now.", body = CreatedKey),
-        (status = 400, description = "The body is not what it should be, or the key could not be used.", body = ErrorBody),
-        (status = 403, description = "The tenant has as many as it may, or a key of the host is needed.", body = ErrorBody),
+        (status = 201, description = "The key and its token, which is shown only once.", body = CreatedKey),
+        (status = 400, description = "The body is invalid, or the key would be unusable.", body = ErrorBody),
+        (status = 403, description = "The tenant has reached its limit, or a key of the host is required.", body = ErrorBody),
     ),
 )]
-async fn create(
-    State(api): State<Api>,
+async fn create_key(
+    api: State<Api>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
@@ -84,24 +74,21 @@ async fn create(
 
 /// Revoke an API key
 ///
-/// It is refused from now on: on other hosts that share the database after some seconds at the latest.
+/// This node rejects the key from now on, other nodes that share the database after at most 5 seconds.
 #[utoipa::path(
-    delete,
-    path = "/_api/keys/{id}",
-    operation_id = "revoke_key",
-    tag = "tenants",
+    delete, path = "/_api/keys/{id}", tag = "tenants",
     security(("key" = ["admin"])),
-    params(("id" = String, Path, description = "The key's id."), KeysQuery),
+    params(("id" = String, Path, description = "The id of the key."), KeysQuery),
     responses(
-        (status = 200, description = "It is revoked.", body = ApiKey),
-        (status = 404, description = "There is no such key.", body = ErrorBody),
+        (status = 200, description = "The revoked key.", body = ApiKey),
+        (status = 404, description = "The key does not exist.", body = ErrorBody),
     ),
 )]
-async fn revoke(
-    State(api): State<Api>,
+async fn revoke_key(
+    api: State<Api>,
     caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<KeysQuery>,
-) -> Result<Json<ApiKey>, ApiError> {
+) -> ApiResult<ApiKey> {
     Ok(Json(api.host.tenants().revoke_key(caller.whose(query.host)?, &id, &caller).await?))
 }

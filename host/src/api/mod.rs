@@ -1,8 +1,7 @@
 //! The HTTP API: one file per resource, each with a `router()` whose routes are also the OpenAPI document.
 //!
-//! Everything is JSON but an upload, which is the component itself. What goes wrong is an [`ApiError`],
-//! also what axum would answer in words of its own: unknown routes, wrong methods, parameters that do
-//! not parse.
+//! All bodies are JSON, except for an upload, whose body is the component. All errors are [`ApiError`]s, also those that
+//! axum would report in its own format: unknown routes, wrong methods, invalid parameters.
 
 mod audit;
 mod auth;
@@ -28,7 +27,7 @@ mod workflows;
 mod tests;
 
 use axum::extract::Request;
-use axum::{Router, middleware};
+use axum::{Json, Router, middleware};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -52,18 +51,18 @@ use crate::tenants::Caller;
 /// What the handlers share.
 #[derive(Clone)]
 struct Api {
-    /// Does the work, for whatever tenant.
+    /// The executor, of any tenant.
     host: WorkflowExecutor,
-    /// Cancelled when the host stops: requests that wait for a run are answered then.
+    /// Cancelled when the host stops. Requests that wait for a run are answered then.
     closing: CancellationToken,
 }
 
-/// The API of this executor.
+/// Returns the API of an executor.
 pub fn router(executor: WorkflowExecutor) -> Router {
     router_until(executor, CancellationToken::new())
 }
 
-/// The API of this executor. Once `closing` is cancelled, no request waits for a run any longer.
+/// Returns the API of an executor. Once `closing` is cancelled, no request waits for a run any longer.
 pub fn router_until(executor: WorkflowExecutor, closing: CancellationToken) -> Router {
     let (router, document) = resources().split_for_parts();
     let gate = Gate::new(executor.clone(), &document);
@@ -75,8 +74,11 @@ pub fn router_until(executor: WorkflowExecutor, closing: CancellationToken) -> R
         .with_state(Api { host: executor, closing })
 }
 
+/// The result of a handler that answers with a document.
+type ApiResult<T> = Result<Json<T>, ApiError>;
+
 impl Api {
-    /// Does the work for the caller's tenant.
+    /// Returns the executor of the caller's tenant.
     fn executor(&self, caller: &Caller) -> WorkflowExecutor {
         self.host.for_tenant(&caller.tenant)
     }
@@ -92,8 +94,8 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(keys::router())
         .merge(secrets::router())
         .merge(audit::router())
-        .layer(middleware::from_fn(changes::carried_out))
-        // These see to that themselves: a start is in a hurry, and an upload takes its time.
+        .layer(middleware::from_fn(changes::run_to_completion))
+        // A start runs to completion by itself, faster. An upload may be dropped while it waits.
         .merge(start::router())
         .merge(workflows::uploads())
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Api, ApiError, ErrorBody};
+use super::{Api, ApiResult, ErrorBody};
 use forge_store::Node;
 
 /// `GET /_api/nodes`.
@@ -12,25 +12,24 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(nodes))
 }
 
-/// The hosts that share a database.
+/// The nodes that share a database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Nodes {
-    /// By name. Empty if the database belongs to this host alone.
+    /// The nodes by name; empty with SQLite.
     pub nodes: Vec<Node>,
 }
 
-/// The hosts that share this one's database: those that live, and those that ended a while ago.
+/// List the nodes
+///
+/// Returns the live nodes that share the database, and those that ended less than an hour ago or own unfinished runs.
 #[utoipa::path(
-    get,
-    path = "/_api/nodes",
-    operation_id = "nodes",
-    tag = "host",
+    get, path = "/_api/nodes", tag = "host",
     security(("key" = ["read", "host"])),
     responses(
         (status = 200, description = "The nodes.", body = Nodes),
         (status = 503, description = "The database is not available.", body = ErrorBody),
     ),
 )]
-async fn nodes(State(api): State<Api>) -> Result<Json<Nodes>, ApiError> {
+async fn nodes(api: State<Api>) -> ApiResult<Nodes> {
     Ok(Json(Nodes { nodes: api.host.nodes().await? }))
 }

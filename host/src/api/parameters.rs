@@ -1,4 +1,4 @@
-//! Axum's extractors for path and query, with errors of our own.
+//! Axum's extractors for path and query, with errors of this API.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery};
@@ -40,14 +40,14 @@ fn invalid(text: &str, prefix: &str) -> ApiError {
     ApiError::invalid_parameter(text.strip_prefix(prefix).unwrap_or(text))
 }
 
-/// The most of anything on one page.
+/// The maximum length of a page.
 const MAX_PAGE: u32 = 500;
 
-/// How much of a list to give at most; 0: nothing was said.
+/// Checks the length of a page; 0 stands for the default.
 pub(super) fn page(limit: Option<u32>) -> Result<u32, ApiError> {
     match limit {
         Some(limit) if limit == 0 || limit > MAX_PAGE => {
-            Err(ApiError::invalid_parameter(format!("`limit` is a number from 1 to {MAX_PAGE}")))
+            Err(ApiError::invalid_parameter(format!("`limit` must be a number from 1 to {MAX_PAGE}")))
         }
         limit => Ok(limit.unwrap_or_default()),
     }

@@ -10,42 +10,43 @@ use uuid::Uuid;
 
 use super::parameters::{Path, Query, page};
 use super::wait::WaitQuery;
-use super::{Api, ApiError, ErrorBody};
+use super::{Api, ApiError, ApiResult, ErrorBody};
 use crate::executor::{RunFilter, RunPage, StepRecord, WorkflowRecord};
 use crate::tenants::Caller;
 use forge_journal::{RunId, WorkflowStatus};
+use forge_store::RemoteCommand;
 
-/// Lists, shows, cancels, pauses and resumes.
+/// The runs.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show))
-        .routes(routes!(steps))
-        .routes(routes!(cancel))
-        .routes(routes!(resume))
-        .routes(routes!(pause))
+        .routes(routes!(list_runs))
+        .routes(routes!(show_run))
+        .routes(routes!(list_steps))
+        .routes(routes!(cancel_run))
+        .routes(routes!(resume_run))
+        .routes(routes!(pause_run))
 }
 
 /// The journal of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Steps {
-    /// Its calls, in the order in which they began.
+    /// The calls of the run, in the order in which they began.
     pub steps: Vec<StepRecord>,
 }
 
-/// Which runs to list.
+/// The query of a list of runs.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct RunsQuery {
-    /// Only those of this workflow.
+    /// Return only runs of this workflow.
     workflow: Option<String>,
-    /// Only those with this status.
+    /// Return only runs with this status.
     status: Option<WorkflowStatus>,
-    /// At most so many.
+    /// The maximum number of runs.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
@@ -58,51 +59,41 @@ impl TryFrom<RunsQuery> for RunFilter {
     }
 }
 
-/// List runs
+/// List the runs
 ///
-/// The newest first.
+/// Returns the newest runs first.
 #[utoipa::path(
-    get,
-    path = "/_api/runs",
-    operation_id = "list_runs",
-    tag = "runs",
+    get, path = "/_api/runs", tag = "runs",
     security(("key" = ["read"])),
     params(RunsQuery),
     responses(
-        (status = 200, description = "A page of them.", body = RunPage),
-        (status = 400, description = "A parameter is not what it should be.", body = ErrorBody),
+        (status = 200, description = "A page of runs.", body = RunPage),
+        (status = 400, description = "A parameter is invalid.", body = ErrorBody),
     ),
 )]
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<RunsQuery>,
-) -> Result<Json<RunPage>, ApiError> {
+async fn list_runs(api: State<Api>, caller: Caller, Query(query): Query<RunsQuery>) -> ApiResult<RunPage> {
     Ok(Json(api.executor(&caller).list(query.try_into()?).await?))
 }
 
-/// A run
+/// Read a run
 ///
-/// With `wait`: once it is final or paused, or as it is after that time.
+/// With `wait`, the response is sent when the run is final or paused, or after that time.
 #[utoipa::path(
-    get,
-    path = "/_api/runs/{id}",
-    operation_id = "show_run",
-    tag = "runs",
+    get, path = "/_api/runs/{id}", tag = "runs",
     security(("key" = ["read"])),
-    params(("id" = Uuid, Path, description = "The run's id."), WaitQuery),
+    params(("id" = Uuid, Path, description = "The id of the run."), WaitQuery),
     responses(
         (status = 200, description = "The run.", body = WorkflowRecord),
-        (status = 400, description = "A parameter is not what it should be.", body = ErrorBody),
-        (status = 404, description = "There is no such run.", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid.", body = ErrorBody),
+        (status = 404, description = "The run does not exist.", body = ErrorBody),
     ),
 )]
-async fn show(
-    State(api): State<Api>,
+async fn show_run(
+    api: State<Api>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Query(query): Query<WaitQuery>,
-) -> Result<Json<WorkflowRecord>, ApiError> {
+) -> ApiResult<WorkflowRecord> {
     let record = match query.duration()? {
         None | Some(Duration::ZERO) => api.executor(&caller).status(RunId(id)).await?,
         Some(at_most) => api.wait(&caller, RunId(id), at_most).await?,
@@ -110,120 +101,92 @@ async fn show(
     Ok(Json(record))
 }
 
-/// The steps of a run
+/// Read the steps of a run
 ///
-/// All its journaled calls: steps, compensations, requests, timers.
+/// Returns all journaled calls: steps, compensations, requests, timers.
 #[utoipa::path(
-    get,
-    path = "/_api/runs/{id}/steps",
-    operation_id = "list_steps",
-    tag = "runs",
+    get, path = "/_api/runs/{id}/steps", tag = "runs",
     security(("key" = ["read"])),
-    params(("id" = Uuid, Path, description = "The run's id.")),
+    params(("id" = Uuid, Path, description = "The id of the run.")),
     responses(
-        (status = 200, description = "Its steps.", body = Steps),
-        (status = 404, description = "There is no such run.", body = ErrorBody),
+        (status = 200, description = "The steps of the run.", body = Steps),
+        (status = 404, description = "The run does not exist.", body = ErrorBody),
     ),
 )]
-async fn steps(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-) -> Result<Json<Steps>, ApiError> {
+async fn list_steps(api: State<Api>, caller: Caller, Path(id): Path<Uuid>) -> ApiResult<Steps> {
     Ok(Json(Steps { steps: api.executor(&caller).steps(RunId(id)).await? }))
+}
+
+/// The responses to a command for a run.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, clippy::large_enum_variant, reason = "for the OpenAPI document")]
+enum Commanded {
+    /// The command is durable. The run as it is now.
+    #[response(status = 202)]
+    Accepted(WorkflowRecord),
+    /// The run does not exist.
+    #[response(status = 404)]
+    Unknown(ErrorBody),
+    /// The status of the run does not allow the command.
+    #[response(status = 409)]
+    Conflict(ErrorBody),
+    /// The host cannot do it now.
+    #[response(status = 503)]
+    Unavailable(ErrorBody),
 }
 
 /// Cancel a run
 ///
-/// What it did is compensated. Of a run whose compensation failed: the failed compensations are tried again.
+/// Rolls the run back: its completed steps are compensated. If compensations of the run failed, they are retried.
 #[utoipa::path(
-    post,
-    path = "/_api/runs/{id}/cancel",
-    operation_id = "cancel_run",
-    tag = "runs",
+    post, path = "/_api/runs/{id}/cancel", tag = "runs",
     security(("key" = ["start"])),
-    params(("id" = Uuid, Path, description = "The run's id.")),
-    responses(
-        (status = 202, description = "It will be. The run as it is now.", body = WorkflowRecord),
-        (status = 404, description = "There is no such run.", body = ErrorBody),
-        (status = 409, description = "Its status does not allow it.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
-    ),
+    params(("id" = Uuid, Path, description = "The id of the run.")),
+    responses(Commanded),
 )]
-async fn cancel(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
-    note(&api, &caller, "run.cancel", RunId(id)).await?;
-    api.executor(&caller).cancel(RunId(id)).await?;
-    accepted(&api, &caller, RunId(id)).await
+async fn cancel_run(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
+    command(&api, &caller, RunId(id.0), RemoteCommand::Cancel, "run.cancel").await
 }
 
 /// Resume a run
 ///
-/// Of a paused run: it goes on. Of a run whose compensation failed: the failed compensations are tried again.
+/// Continues a paused run. If compensations of the run failed, they are retried.
 #[utoipa::path(
-    post,
-    path = "/_api/runs/{id}/resume",
-    operation_id = "resume_run",
-    tag = "runs",
+    post, path = "/_api/runs/{id}/resume", tag = "runs",
     security(("key" = ["start"])),
-    params(("id" = Uuid, Path, description = "The run's id.")),
-    responses(
-        (status = 202, description = "It will be. The run as it is now.", body = WorkflowRecord),
-        (status = 404, description = "There is no such run.", body = ErrorBody),
-        (status = 409, description = "Its status does not allow it.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
-    ),
+    params(("id" = Uuid, Path, description = "The id of the run.")),
+    responses(Commanded),
 )]
-async fn resume(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
-    note(&api, &caller, "run.resume", RunId(id)).await?;
-    api.executor(&caller).resume(RunId(id)).await?;
-    accepted(&api, &caller, RunId(id)).await
+async fn resume_run(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
+    command(&api, &caller, RunId(id.0), RemoteCommand::Resume, "run.resume").await
 }
 
 /// Pause a run
 ///
-/// It stops until somebody resumes or cancels it.
+/// Stops the run until it is resumed or cancelled.
 #[utoipa::path(
-    post,
-    path = "/_api/runs/{id}/pause",
-    operation_id = "pause_run",
-    tag = "runs",
+    post, path = "/_api/runs/{id}/pause", tag = "runs",
     security(("key" = ["start"])),
-    params(("id" = Uuid, Path, description = "The run's id.")),
-    responses(
-        (status = 202, description = "It will be. The run as it is now.", body = WorkflowRecord),
-        (status = 404, description = "There is no such run.", body = ErrorBody),
-        (status = 409, description = "Its status does not allow it.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
-    ),
+    params(("id" = Uuid, Path, description = "The id of the run.")),
+    responses(Commanded),
 )]
-async fn pause(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
-    note(&api, &caller, "run.pause", RunId(id)).await?;
-    api.executor(&caller).pause(RunId(id)).await?;
-    accepted(&api, &caller, RunId(id)).await
+async fn pause_run(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<Accepted, ApiError> {
+    command(&api, &caller, RunId(id.0), RemoteCommand::Pause, "run.pause").await
 }
 
-async fn accepted(
+type Accepted = (StatusCode, Json<WorkflowRecord>);
+
+/// Writes a command to the audit log and sends it to the run, if the run exists.
+async fn command(
     api: &Api,
     caller: &Caller,
     run: RunId,
-) -> Result<(StatusCode, Json<WorkflowRecord>), ApiError> {
-    Ok((StatusCode::ACCEPTED, Json(api.executor(caller).status(run).await?)))
-}
-
-/// Puts into the audit log what is about to be done with a run that is there.
-async fn note(api: &Api, caller: &Caller, action: &str, run: RunId) -> Result<(), ApiError> {
-    api.executor(caller).check(run).await?;
-    Ok(api.host.tenants().note(caller, action, &run.to_string(), None).await?)
+    command: RemoteCommand,
+    action: &str,
+) -> Result<Accepted, ApiError> {
+    let executor = api.executor(caller);
+    executor.check(run).await?;
+    api.host.tenants().note(caller, action, &run.to_string(), None).await?;
+    executor.command(run, command).await?;
+    Ok((StatusCode::ACCEPTED, Json(executor.status(run).await?)))
 }

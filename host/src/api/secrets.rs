@@ -7,91 +7,85 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Path;
-use super::{Api, ApiError, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::tenants::{Caller, NewSecret, SecretInfo};
 
-/// Bytes that a secret may have with its rules, in JSON.
+/// The maximum size of the body in bytes.
 const SECRET_BYTES: usize = 256 << 10;
 
-/// Lists, sets, removes and seals anew.
+/// The secrets.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(set, remove)).routes(routes!(reseal))
+    OpenApiRouter::new()
+        .routes(routes!(list_secrets))
+        .routes(routes!(set_secret, remove_secret))
+        .routes(routes!(reseal_secrets))
 }
 
-/// The secrets that there are.
+/// The secrets of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SecretList {
-    /// By name, without their values.
+    /// The secrets by name, without their values.
     pub secrets: Vec<SecretInfo>,
 }
 
-/// How many secrets were sealed.
+/// The result of a re-encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Resealed {
-    /// With the newest key, and with another before.
+    /// The number of secrets that were encrypted with another key before.
     pub resealed: u64,
 }
 
 /// List the secrets
 ///
-/// Nobody gets a value back.
+/// The API never returns the value of a secret.
 #[utoipa::path(
-    get,
-    path = "/_api/secrets",
-    operation_id = "list_secrets",
-    tag = "tenants",
+    get, path = "/_api/secrets", tag = "tenants",
     security(("key" = ["admin"])),
-    responses((status = 200, description = "All of them, without their values.", body = SecretList)),
+    responses((status = 200, description = "The secrets, without their values.", body = SecretList)),
 )]
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<SecretList>, ApiError> {
+async fn list_secrets(api: State<Api>, caller: Caller) -> ApiResult<SecretList> {
     Ok(Json(SecretList { secrets: api.host.tenants().secrets(&caller.tenant).await? }))
 }
 
 /// Set a secret
 ///
-/// Workflows write `{{secret:NAME}}` in the value of a header. It is filled in for the servers that are named here, and
-/// for no other.
+/// Workflows write `{{secret:NAME}}` in the value of a header. The host replaces it with the value in requests to these
+/// servers, and rejects requests with it to others.
 #[utoipa::path(
-    put,
-    path = "/_api/secrets/{name}",
-    operation_id = "set_secret",
-    tag = "tenants",
+    put, path = "/_api/secrets/{name}", tag = "tenants",
     security(("key" = ["admin"])),
     params(("name" = String, Path, description = "1 to 64 letters, digits, `_` and `-`.")),
     request_body = NewSecret,
     responses(
-        (status = 200, description = "It is set.", body = SecretInfo),
-        (status = 400, description = "Its name, its value or a rule cannot be.", body = ErrorBody),
-        (status = 403, description = "The tenant has as many as it may.", body = ErrorBody),
-        (status = 409, description = "The host has no key to seal it with.", body = ErrorBody),
+        (status = 200, description = "The secret is set.", body = SecretInfo),
+        (status = 400, description = "The name, the value or a rule is invalid.", body = ErrorBody),
+        (status = 403, description = "The tenant has reached its limit.", body = ErrorBody),
+        (status = 409, description = "The host has no key to encrypt it, or it conflicts with another secret.", body = ErrorBody),
     ),
 )]
-async fn set(
-    State(api): State<Api>,
+async fn set_secret(
+    api: State<Api>,
     caller: Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<SecretInfo>, ApiError> {
+) -> ApiResult<SecretInfo> {
     let new: NewSecret = body::need_json(&headers, body, SECRET_BYTES, "`value` and `servers`").await?;
     Ok(Json(api.host.tenants().set_secret(&caller.tenant, &name, new, &caller).await?))
 }
 
 /// Remove a secret
 #[utoipa::path(
-    delete,
-    path = "/_api/secrets/{name}",
-    operation_id = "remove_secret",
-    tag = "tenants",
+    delete, path = "/_api/secrets/{name}", tag = "tenants",
     security(("key" = ["admin"])),
-    params(("name" = String, Path, description = "The secret's name.")),
+    params(("name" = String, Path, description = "The name of the secret.")),
     responses(
-        (status = 204, description = "It is removed."),
-        (status = 404, description = "There is no such secret.", body = ErrorBody),
+        (status = 204, description = "The secret is removed."),
+        (status = 404, description = "The secret does not exist.", body = ErrorBody),
     ),
 )]
-async fn remove(
-    State(api): State<Api>,
+async fn remove_secret(
+    api: State<Api>,
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
@@ -99,20 +93,17 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Seal all secrets with the newest key
+/// Encrypt all secrets with the newest key
 ///
-/// After a new key was put before the old one; then the old one can be removed.
+/// Use it after a new key was added to the host. The old key can be removed afterwards.
 #[utoipa::path(
-    post,
-    path = "/_api/reseal-secrets",
-    operation_id = "reseal_secrets",
-    tag = "tenants",
+    post, path = "/_api/reseal-secrets", tag = "tenants",
     security(("key" = ["admin", "host"])),
     responses(
-        (status = 200, description = "All are sealed with the newest key.", body = Resealed),
-        (status = 409, description = "One cannot be opened, or the host has no key.", body = ErrorBody),
+        (status = 200, description = "All secrets are encrypted with the newest key.", body = Resealed),
+        (status = 409, description = "A secret cannot be decrypted, or the host has no key.", body = ErrorBody),
     ),
 )]
-async fn reseal(State(api): State<Api>, caller: Caller) -> Result<Json<Resealed>, ApiError> {
+async fn reseal_secrets(api: State<Api>, caller: Caller) -> ApiResult<Resealed> {
     Ok(Json(Resealed { resealed: api.host.tenants().reseal(&caller).await? }))
 }

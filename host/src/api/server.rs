@@ -1,4 +1,4 @@
-//! The connections on which requests come in.
+//! The HTTP server.
 
 use std::io;
 use std::pin::pin;
@@ -12,14 +12,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a client may take for the head of a request, from the last answer on: one that says nothing for longer
-/// than this finds its connection closed.
+/// The time for the head of a request, from the previous response on. The connection is closed after it.
 const HEAD: Duration = Duration::from_secs(120);
 
-/// Until connections are accepted again after that failed for want of something, such as open files.
+/// The time until connections are accepted again after a failure, such as too many open files.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Answers requests until `closing` is cancelled, and then until those under way are answered.
+/// Serves requests until `closing` is cancelled, and then completes those in progress.
 pub async fn serve(listener: TcpListener, router: Router, closing: CancellationToken) {
     serve_patiently(HEAD, listener, router, closing).await;
 }
@@ -37,10 +36,10 @@ async fn serve_patiently(
                 let answering = answer(stream, patience, router.clone(), closing.clone());
                 connections.spawn(answering);
             }
-            // Of the one connection, which is gone.
+            // Only this connection failed.
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "connections cannot be accepted: it is tried again");
+                tracing::error!(%error, "cannot accept connections; retrying");
                 let _ = closing.run_until_cancelled(tokio::time::sleep(RETRY)).await;
             }
         }
@@ -56,7 +55,7 @@ fn is_of_connection(error: &io::Error) -> bool {
 }
 
 async fn answer(stream: TcpStream, patience: Duration, router: Router, closing: CancellationToken) {
-    // An answer is written at once. Without it, only the last part of a long one may be late.
+    // Responses are written at once. Without it, the last part of a long response can be late.
     let _ = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience);
@@ -69,8 +68,8 @@ async fn answer(stream: TcpStream, patience: Duration, router: Router, closing: 
         }
     };
     if let Err(error) = ended {
-        // The client is gone, was silent, or sent what is no HTTP: it knows.
-        tracing::debug!(%error, "a connection broke off");
+        // The client has disconnected, was silent, or did not send HTTP.
+        tracing::debug!(%error, "a connection failed");
     }
 }
 
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_finish_the_head_of_a_request_is_cut_off() {
+    async fn a_connection_whose_request_head_is_incomplete_is_closed() {
         let Server { mut client, .. } = server(Duration::from_millis(20)).await;
         client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\n").await.unwrap();
         assert_eq!(client.read_to_end(&mut Vec::new()).await.unwrap(), 0);

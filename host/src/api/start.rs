@@ -16,27 +16,27 @@ use crate::config::size;
 use crate::executor::{self, StartRequest, WorkflowRecord};
 use crate::tenants::Caller;
 
-/// Bytes that the body may have beside the input: a version, a key and what JSON needs around them.
+/// Bytes of the body in addition to the input: the version, the key and JSON's syntax.
 const BESIDE_INPUT: usize = 4 << 10;
 
 /// `POST /_api/workflows/{name}/start`.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(start))
+    OpenApiRouter::new().routes(routes!(start_run))
 }
 
-/// What to start.
+/// A run to start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartBody {
-    /// The input; `{}` if there is none.
+    /// The input; `{}` if absent.
     #[serde(default = "no_input")]
     #[schema(default = json!({}))]
     pub input: Value,
-    /// The version; none: the current one.
+    /// The version; the current one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
-    /// An idempotency key of 1 to 255 bytes: a second start of the workflow with the same key, input
-    /// and version leads to the same run.
+    /// An idempotency key of 1 to 255 bytes. Another start of the workflow with the same key, input and version returns
+    /// the same run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -51,13 +51,12 @@ impl Default for StartBody {
     }
 }
 
-/// A run that was started and is not final, as far as is known. If the request waited for it, all fields
-/// of `WorkflowRecord` are there too.
+/// A run that was started. If the request waited for it, the body also has all fields of `WorkflowRecord`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Started {
-    /// The run.
+    /// The id of the run.
     pub run_id: Uuid,
-    /// What is known of it, if the request waited for it.
+    /// The run, if the request waited for it.
     #[serde(flatten)]
     #[schema(ignore)]
     pub record: Option<WorkflowRecord>,
@@ -65,29 +64,27 @@ pub struct Started {
 
 /// Start a run
 ///
-/// An answer means that the run is recorded: it will be carried out, whatever happens to the host.
+/// A successful response means that the run is durable: it is executed even if the host crashes. Set `key` to repeat a
+/// start safely whose outcome is unknown.
 #[utoipa::path(
-    post,
-    path = "/_api/workflows/{name}/start",
-    operation_id = "start_run",
-    tag = "workflows",
+    post, path = "/_api/workflows/{name}/start", tag = "workflows",
     security(("key" = ["start"])),
-    params(("name" = String, Path, description = "The workflow's name."), WaitQuery),
+    params(("name" = String, Path, description = "The name of the workflow."), WaitQuery),
     request_body = StartBody,
     responses(
-        (status = 202, description = "It is started, and not final when the answer is given.", body = Started),
-        (status = 200, description = "With `wait`: it is final.", body = WorkflowRecord),
-        (status = 400, description = "The body or a parameter is not what it should be.", body = ErrorBody),
-        (status = 404, description = "There is no such workflow or version.", body = ErrorBody),
-        (status = 409, description = "The key was used for something else, or all versions are deprecated.", body = ErrorBody),
+        (status = 202, description = "The run is started and not final.", body = Started),
+        (status = 200, description = "With `wait`: the run is final.", body = WorkflowRecord),
+        (status = 400, description = "The body or a parameter is invalid.", body = ErrorBody),
+        (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
+        (status = 409, description = "The key was used with another input or version, or all versions are deprecated.", body = ErrorBody),
         (status = 413, description = "The input is too large.", body = ErrorBody),
-        (status = 415, description = "The content type is another.", body = ErrorBody),
-        (status = 429, description = "More starts wait than may. Nothing was started.", body = ErrorBody),
-        (status = 503, description = "Not now. Nothing was started.", body = ErrorBody),
+        (status = 415, description = "The content type is not JSON.", body = ErrorBody),
+        (status = 429, description = "Too many starts wait, or start each second. Nothing was started.", body = ErrorBody),
+        (status = 503, description = "The host cannot start runs now. After `store_unavailable`, the run may have been started if PostgreSQL did not answer the commit in time: repeat the start with the same `key`. After other codes, nothing was started.", body = ErrorBody),
     ),
 )]
-async fn start(
-    State(api): State<Api>,
+async fn start_run(
+    api: State<Api>,
     caller: Caller,
     Path(workflow): Path<String>,
     Query(query): Query<WaitQuery>,

@@ -9,36 +9,39 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Path;
-use super::{Api, ApiError, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::tenants::{Caller, Role, SettingsChange, TenantInfo};
 
-/// Bytes that a description of a tenant may have: some thousand rules.
+/// The maximum size of the body in bytes: some thousand rules.
 const SETTINGS_BYTES: usize = 256 << 10;
 
-/// Makes, lists, shows and changes; who asks.
+/// The tenants, and the caller.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, change)).routes(routes!(caller))
+    OpenApiRouter::new()
+        .routes(routes!(list_tenants, create_tenant))
+        .routes(routes!(show_tenant, change_tenant))
+        .routes(routes!(caller))
 }
 
-/// The tenants that there are.
+/// The tenants of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TenantList {
-    /// By name.
+    /// The tenants by name.
     pub tenants: Vec<TenantInfo>,
 }
 
-/// A tenant to make.
+/// A tenant to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
 pub struct NewTenant {
-    /// 1 to 63 lower-case letters, digits and `-`.
+    /// The name: 1 to 63 lower-case letters, digits and `-`.
     pub name: String,
-    /// What to set of it.
+    /// The settings.
     #[serde(flatten)]
     pub settings: SettingsChange,
 }
 
-/// What is not known is refused: serde would leave it aside behind `flatten`.
+/// Rejects unknown fields, which serde ignores with `flatten`.
 impl TryFrom<Map<String, Value>> for NewTenant {
     type Error = serde_json::Error;
 
@@ -51,48 +54,42 @@ impl TryFrom<Map<String, Value>> for NewTenant {
     }
 }
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CallerInfo {
-    /// For which tenant.
+    /// The tenant that it acts for.
     pub tenant: String,
-    /// What may be done.
+    /// The role.
     pub role: Role,
-    /// It is a key of the host, or nobody needs one.
+    /// Whether it acts for the host.
     pub host: bool,
-    /// The API key's id; none where nobody needs one.
+    /// The id of the API key; `null` if the host has no keys.
     pub key: Option<String>,
 }
 
 /// List the tenants
 #[utoipa::path(
-    get,
-    path = "/_api/tenants",
-    operation_id = "list_tenants",
-    tag = "tenants",
+    get, path = "/_api/tenants", tag = "tenants",
     security(("key" = ["read", "host"])),
-    responses((status = 200, description = "All of them.", body = TenantList)),
+    responses((status = 200, description = "The tenants.", body = TenantList)),
 )]
-async fn list(State(api): State<Api>) -> Result<Json<TenantList>, ApiError> {
+async fn list_tenants(api: State<Api>) -> ApiResult<TenantList> {
     Ok(Json(TenantList { tenants: api.host.tenants().list().await? }))
 }
 
-/// Make a tenant
+/// Create a tenant
 #[utoipa::path(
-    post,
-    path = "/_api/tenants",
-    operation_id = "create_tenant",
-    tag = "tenants",
+    post, path = "/_api/tenants", tag = "tenants",
     security(("key" = ["admin", "host"])),
     request_body = NewTenant,
     responses(
-        (status = 201, description = "It is there.", body = TenantInfo),
-        (status = 400, description = "Its name, a limit or a rule cannot be.", body = ErrorBody),
-        (status = 409, description = "There is one with this name.", body = ErrorBody),
+        (status = 201, description = "The created tenant.", body = TenantInfo),
+        (status = 400, description = "The name, a limit or a rule is invalid.", body = ErrorBody),
+        (status = 409, description = "A tenant with this name exists.", body = ErrorBody),
     ),
 )]
-async fn create(
-    State(api): State<Api>,
+async fn create_tenant(
+    api: State<Api>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
@@ -101,26 +98,19 @@ async fn create(
     Ok((StatusCode::CREATED, Json(api.host.tenants().create(&name, &settings, &caller).await?)))
 }
 
-/// A tenant
+/// Read a tenant
 ///
-/// What is set of it, and its limits. A tenant's key shows its own tenant.
+/// Returns its settings and limits. A key of a tenant can read only its own tenant.
 #[utoipa::path(
-    get,
-    path = "/_api/tenants/{tenant}",
-    operation_id = "show_tenant",
-    tag = "tenants",
+    get, path = "/_api/tenants/{tenant}", tag = "tenants",
     security(("key" = ["read"])),
-    params(("tenant" = String, Path, description = "The tenant's name.")),
+    params(("tenant" = String, Path, description = "The name of the tenant.")),
     responses(
-        (status = 200, description = "It.", body = TenantInfo),
-        (status = 404, description = "There is no such tenant.", body = ErrorBody),
+        (status = 200, description = "The tenant.", body = TenantInfo),
+        (status = 404, description = "The tenant does not exist.", body = ErrorBody),
     ),
 )]
-async fn show(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(tenant): Path<String>,
-) -> Result<Json<TenantInfo>, ApiError> {
+async fn show_tenant(api: State<Api>, caller: Caller, Path(tenant): Path<String>) -> ApiResult<TenantInfo> {
     if !caller.is_host && *caller.tenant != *tenant {
         return Err(crate::tenants::TenantError::Unknown(tenant).into());
     }
@@ -129,42 +119,37 @@ async fn show(
 
 /// Change a tenant
 ///
-/// Its limits, the servers that its workflows may reach, whether it is suspended. What is not mentioned stays.
+/// Changes its limits, the servers that its workflows may reach, or whether it is suspended. Fields that are absent do
+/// not change.
 #[utoipa::path(
-    patch,
-    path = "/_api/tenants/{tenant}",
-    operation_id = "change_tenant",
-    tag = "tenants",
+    patch, path = "/_api/tenants/{tenant}", tag = "tenants",
     security(("key" = ["admin", "host"])),
-    params(("tenant" = String, Path, description = "The tenant's name.")),
+    params(("tenant" = String, Path, description = "The name of the tenant.")),
     request_body = SettingsChange,
     responses(
-        (status = 200, description = "It is changed.", body = TenantInfo),
-        (status = 400, description = "A limit or a rule cannot be. Nothing was changed.", body = ErrorBody),
-        (status = 404, description = "There is no such tenant.", body = ErrorBody),
+        (status = 200, description = "The changed tenant.", body = TenantInfo),
+        (status = 400, description = "A limit or a rule is invalid. Nothing was changed.", body = ErrorBody),
+        (status = 404, description = "The tenant does not exist.", body = ErrorBody),
     ),
 )]
-async fn change(
-    State(api): State<Api>,
+async fn change_tenant(
+    api: State<Api>,
     caller: Caller,
     Path(tenant): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<TenantInfo>, ApiError> {
+) -> ApiResult<TenantInfo> {
     let change: SettingsChange = body::read_json(&headers, body, SETTINGS_BYTES).await?;
     Ok(Json(api.host.tenants().change(&tenant, &change, &caller).await?))
 }
 
-/// Who asks
+/// Read the caller
 ///
-/// For which tenant the API key acts, and what it may do.
+/// Returns the tenant and the role of the API key.
 #[utoipa::path(
-    get,
-    path = "/_api/caller",
-    operation_id = "caller",
-    tag = "tenants",
+    get, path = "/_api/caller", tag = "tenants",
     security(("key" = ["read"])),
-    responses((status = 200, description = "Whoever asks.", body = CallerInfo)),
+    responses((status = 200, description = "The caller.", body = CallerInfo)),
 )]
 async fn caller(caller: Caller) -> Json<CallerInfo> {
     Json(CallerInfo {

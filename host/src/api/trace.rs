@@ -1,6 +1,6 @@
 use axum::http::HeaderMap;
 
-/// The trace id of the header `traceparent` (W3C Trace Context), if there is a valid one.
+/// Returns the trace id of the header `traceparent` (W3C Trace Context), if there is a valid one.
 pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("traceparent")?.to_str().ok()?;
     let mut fields = value.trim().split('-');

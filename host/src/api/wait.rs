@@ -9,28 +9,28 @@ use crate::executor::{ExecutorError, WorkflowRecord};
 use crate::tenants::Caller;
 use forge_journal::RunId;
 
-/// The longest that a request may wait: proxies on the way give up on what is silent for longer.
+/// The longest time that a request may wait. Proxies close connections that are silent for longer.
 pub const MAX_WAIT: Duration = Duration::from_secs(300);
 
-/// How long to wait for a run.
+/// The time to wait for a run.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WaitQuery {
-    /// Wait so many seconds for the run to become final (or paused). Fractions are fine.
+    /// Wait until the run is final or paused, for at most this number of seconds. Fractions are allowed.
     #[param(value_type = Option<f64>, minimum = 0, maximum = 300, example = 30)]
     wait: Option<String>,
 }
 
 impl WaitQuery {
-    /// How long to wait; none: not at all.
+    /// Returns the time to wait, if any.
     pub(super) fn duration(&self) -> Result<Option<Duration>, ApiError> {
         let Some(wait) = &self.wait else { return Ok(None) };
         let seconds = wait.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         match seconds.filter(|seconds| *seconds <= MAX_WAIT) {
             Some(seconds) => Ok(Some(seconds)),
             None => Err(ApiError::invalid_parameter(format!(
-                "`wait` is a number of seconds from 0 to {}, not `{wait}`",
+                "`wait` must be a number of seconds from 0 to {}, not `{wait}`",
                 MAX_WAIT.as_secs()
             ))),
         }
@@ -38,7 +38,7 @@ impl WaitQuery {
 }
 
 impl Api {
-    /// The run's record once it is final or paused; what it is after `at_most`, or when the host stops.
+    /// Returns the run once it is final or paused, or as it is after `at_most` or when the host stops.
     pub(super) async fn wait(
         &self,
         caller: &Caller,

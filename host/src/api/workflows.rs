@@ -8,29 +8,32 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Path;
-use super::{Api, ApiError, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::config::size;
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions, digest};
 use crate::tenants::Caller;
 
-/// Uploads and lists. Who uploads waits for others, with all that was sent, and leaves the queue by going away.
+/// The upload and the list. An upload waits in a queue, with its body in memory, and is dropped if the client disconnects.
 pub(super) fn uploads() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(upload, list))
+    OpenApiRouter::new().routes(routes!(upload_component, list_workflows))
 }
 
-/// Shows, activates and deprecates.
+/// A workflow and its versions.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(show)).routes(routes!(activate)).routes(routes!(deprecate))
+    OpenApiRouter::new()
+        .routes(routes!(show_workflow))
+        .routes(routes!(activate_version))
+        .routes(routes!(deprecate_version))
 }
 
-/// The workflows that there are.
+/// The workflows of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Workflows {
-    /// By name.
+    /// The workflows by name.
     pub workflows: Vec<WorkflowVersions>,
 }
 
-/// A WebAssembly component, as it is.
+/// A WebAssembly component.
 #[derive(utoipa::ToSchema)]
 #[schema(value_type = String, format = Binary)]
 #[expect(dead_code, reason = "a name for the document")]
@@ -40,7 +43,7 @@ struct Component(Vec<u8>);
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Path)]
 struct VersionPath {
-    /// The workflow's name.
+    /// The name of the workflow.
     name: String,
     /// The version.
     version: u32,
@@ -48,26 +51,23 @@ struct VersionPath {
 
 /// Upload a component
 ///
-/// Registers the workflows that it holds. The same bytes again change nothing.
+/// Registers the workflows of the component. Uploading the same bytes again has no effect.
 #[utoipa::path(
-    post,
-    path = "/_api/workflows",
-    operation_id = "upload_component",
-    tag = "workflows",
+    post, path = "/_api/workflows", tag = "workflows",
     security(("key" = ["deploy"])),
     request_body(content = Component, content_type = "application/wasm"),
     responses(
-        (status = 201, description = "Its workflows are registered.", body = Registered),
-        (status = 200, description = "They were already, with the same bytes.", body = Registered),
-        (status = 409, description = "A version is registered with other code.", body = ErrorBody),
-        (status = 413, description = "It is too large.", body = ErrorBody),
-        (status = 415, description = "The content type is another.", body = ErrorBody),
-        (status = 422, description = "It is no workflow component.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
+        (status = 201, description = "The workflows of the component are registered.", body = Registered),
+        (status = 200, description = "The same component was uploaded before.", body = Registered),
+        (status = 409, description = "A version is registered with another component.", body = ErrorBody),
+        (status = 413, description = "The component is too large.", body = ErrorBody),
+        (status = 415, description = "The content type is not `application/wasm`.", body = ErrorBody),
+        (status = 422, description = "The body is not a workflow component.", body = ErrorBody),
+        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
-async fn upload(
-    State(api): State<Api>,
+async fn upload_component(
+    api: State<Api>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
@@ -87,89 +87,77 @@ async fn upload(
 
 /// List the workflows
 #[utoipa::path(
-    get,
-    path = "/_api/workflows",
-    operation_id = "list_workflows",
-    tag = "workflows",
+    get, path = "/_api/workflows", tag = "workflows",
     security(("key" = ["read"])),
-    responses((status = 200, description = "All of them.", body = Workflows)),
+    responses((status = 200, description = "The workflows.", body = Workflows)),
 )]
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Workflows>, ApiError> {
+async fn list_workflows(api: State<Api>, caller: Caller) -> ApiResult<Workflows> {
     Ok(Json(Workflows { workflows: api.executor(&caller).registry().list().await? }))
 }
 
-/// A workflow and its versions
+/// Read a workflow and its versions
 #[utoipa::path(
-    get,
-    path = "/_api/workflows/{name}",
-    operation_id = "show_workflow",
-    tag = "workflows",
+    get, path = "/_api/workflows/{name}", tag = "workflows",
     security(("key" = ["read"])),
-    params(("name" = String, Path, description = "The workflow's name.")),
+    params(("name" = String, Path, description = "The name of the workflow.")),
     responses(
-        (status = 200, description = "It and its versions.", body = WorkflowVersions),
-        (status = 404, description = "There is no such workflow.", body = ErrorBody),
+        (status = 200, description = "The workflow and its versions.", body = WorkflowVersions),
+        (status = 404, description = "The workflow does not exist.", body = ErrorBody),
     ),
 )]
-async fn show(
-    State(api): State<Api>,
+async fn show_workflow(
+    api: State<Api>,
     caller: Caller,
     Path(name): Path<String>,
-) -> Result<Json<WorkflowVersions>, ApiError> {
+) -> ApiResult<WorkflowVersions> {
     Ok(Json(api.executor(&caller).registry().versions(&name).await?))
 }
 
 /// Activate a version
 ///
-/// New runs take it from now on, also if another one is higher. Runs under way stay with theirs.
+/// New runs use this version from now on, even if another version is higher. Existing runs keep their version.
 #[utoipa::path(
-    post,
-    path = "/_api/workflows/{name}/versions/{version}/activate",
-    operation_id = "activate_version",
-    tag = "workflows",
+    post, path = "/_api/workflows/{name}/versions/{version}/activate", tag = "workflows",
     security(("key" = ["deploy"])),
     params(VersionPath),
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
-        (status = 404, description = "There is no such workflow or version.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
+        (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
+        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
-async fn activate(
-    State(api): State<Api>,
+async fn activate_version(
+    api: State<Api>,
     caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
-) -> Result<Json<WorkflowInfo>, ApiError> {
+) -> ApiResult<WorkflowInfo> {
     note(&api, &caller, "version.activate", &name, version).await?;
     Ok(Json(api.executor(&caller).registry().activate(&name, version).await?))
 }
 
 /// Deprecate a version
 ///
-/// New runs take it only if they ask for it by its number. Runs under way stay with it.
+/// New runs use this version only if they request it by number. Existing runs keep it.
 #[utoipa::path(
-    post,
-    path = "/_api/workflows/{name}/versions/{version}/deprecate",
-    operation_id = "deprecate_version",
-    tag = "workflows",
+    post, path = "/_api/workflows/{name}/versions/{version}/deprecate", tag = "workflows",
     security(("key" = ["deploy"])),
     params(VersionPath),
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
-        (status = 404, description = "There is no such workflow or version.", body = ErrorBody),
-        (status = 503, description = "Not now.", body = ErrorBody),
+        (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
+        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
-async fn deprecate(
-    State(api): State<Api>,
+async fn deprecate_version(
+    api: State<Api>,
     caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
-) -> Result<Json<WorkflowInfo>, ApiError> {
+) -> ApiResult<WorkflowInfo> {
     note(&api, &caller, "version.deprecate", &name, version).await?;
     Ok(Json(api.executor(&caller).registry().deprecate(&name, version).await?))
 }
 
-/// Puts into the audit log what is about to be done with a version.
+/// Writes a change of a version to the audit log.
 async fn note(api: &Api, caller: &Caller, action: &str, name: &str, version: u32) -> Result<(), ApiError> {
     Ok(api.host.tenants().note(caller, action, &format!("{name} {version}"), None).await?)
 }

@@ -4,34 +4,32 @@ use super::TenantLimits;
 use forge_journal::RetryPolicy;
 use forge_sandbox::EngineLimits;
 
-/// What bounds guests, requests and the host. Every limit can be set; `forge serve`
-/// has flags for those that operators want.
+/// The limits of guests, requests and the host. `forge serve` has flags for most of them.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// What bounds a tenant, unless it has limits of its own.
+    /// The limits of a tenant that sets none.
     pub tenant: TenantLimits,
-    /// Fuel for `describe` at upload. Default 50 million: it only builds a list.
+    /// The fuel for `describe` at upload. Default 50 million: it only builds a list.
     pub fuel_for_describe: u64,
-    /// How long a component may take to compile. Default 60 s: a Rust workflow takes one.
+    /// The time to compile a component. Default 60 s: a Rust workflow takes one second.
     pub compile_time: Duration,
-    /// Memory that compiling a component may take, in bytes. Default 2 GiB. Where components are compiled in the
-    /// host's own process, only their size bounds that.
+    /// The memory to compile a component in a child process, in bytes. Default 2 GiB. In the host's own process, only the
+    /// component's size bounds it.
     pub compile_memory: u64,
-    /// Instances in memory at once. When all places are taken, the run that has waited for a timer
-    /// for longest leaves memory; further runs wait for a place. Default 1,000: at about 60 KB for a
-    /// parked instance that is some 60 MB.
+    /// The number of instance permits: instances in memory at once. If all are taken, the run that has waited for a timer
+    /// for the longest time is evicted, and further runs wait for a permit. Default 1,000: about 60 MB of parked instances.
     pub live_instances: u32,
-    /// A run that waits for nothing but timers for longer than this leaves memory. Default 10 s.
+    /// The time after which a run that waits only for timers is evicted. Default 10 s.
     pub evict_after: Duration,
-    /// How long a run that must leave memory waits for answers to its requests, so that they need
-    /// not be sent again. Default 3 s: well below the 5 s within which the host stops.
+    /// The time that a run that must leave memory waits for responses to its requests, so that they are not sent again.
+    /// Default 3 s: less than the 5 s within which the host stops.
     pub leave_patience: Duration,
-    /// How failed compensations are retried. Default 5 attempts after 1, 2, 4 and 8 s.
+    /// The retry policy of compensations. Default: 5 attempts, after 1, 2, 4 and 8 s.
     pub compensation_retry: RetryPolicy,
-    /// Bytes of journal that may wait for the disk; when it is slower than the runs, the runs wait. One tenant may
-    /// have half of it. Default 64 MiB: far more than one commit takes.
+    /// The bytes of journal that may wait for a commit; beyond that, runs wait. One tenant may use half of it. Default
+    /// 64 MiB: far more than one commit.
     pub write_queue_bytes: usize,
-    /// How long the host waits before it tries again to work with a store that failed. Default 1 s.
+    /// The time before a failed store is tried again. Default 1 s.
     pub store_retry: Duration,
 }
 
@@ -53,7 +51,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits of the sandbox's engine.
+    /// Returns the limits of the WebAssembly engine.
     pub fn engine(&self) -> EngineLimits {
         EngineLimits {
             live_instances: self.live_instances,

@@ -1,4 +1,4 @@
-//! What can be configured, with defaults and the reason for each.
+//! The configuration of a host, with the defaults and their reasons.
 
 mod limits;
 mod tenant;
@@ -19,31 +19,30 @@ pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, size};
 /// The configuration of a host.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where everything is kept.
+    /// The database.
     pub database: Database,
-    /// An object store for components: `s3://BUCKET/FOLDER`, `gs://…`, `az://…` or `file:///FOLDER`; none:
-    /// they are in the database.
+    /// The object store for components: `s3://BUCKET/FOLDER`, `gs://…`, `az://…` or `file:///FOLDER`. `None` stores them in
+    /// the database.
     pub components: Option<Url>,
-    /// This host among those that share the database. Means nothing with SQLite, which one host has for
-    /// itself.
+    /// The node that this host is, if the database is PostgreSQL.
     pub node: NodeConfig,
-    /// Which servers workflows may reach. Default: all, private ones too.
+    /// The servers that workflows of the default tenant may reach. Default: all, including private ones.
     pub egress: Policy,
-    /// What seals the secrets of tenants; none: there can be no secrets.
+    /// The keys that encrypt the secrets of tenants. Without keys, no secrets can be set.
     pub secret_keys: Option<Arc<KeyRing>>,
-    /// What bounds guests, requests and the host itself.
+    /// The limits of guests, requests and the host.
     pub limits: Limits,
-    /// The folder for compiled components; none: they are compiled again after a restart. Nobody
-    /// but the host may be able to write there: it runs what it finds.
+    /// The folder for compiled components. `None` compiles them again after a restart. Only the host may be able to write to
+    /// it, because the host executes its contents.
     pub module_cache: Option<PathBuf>,
-    /// The program that compiles components, a `forge` of this version; none: this process does. `forge serve` uses
-    /// itself, so that a component which is slow or hungry to compile harms nobody.
+    /// The program that compiles components in a child process: a `forge` of this version. `None` compiles in this process.
+    /// `forge serve` uses itself, so that a compilation cannot exhaust the host's memory or time.
     pub compiler: Option<PathBuf>,
 }
 
 impl Config {
-    /// The default configuration with this database. Compiled components are kept beside its file, or
-    /// in the folder `forge.modules`.
+    /// Returns the default configuration with a database. The folder for compiled components is beside the SQLite file, or
+    /// `forge.modules`.
     pub fn new(database: Database) -> Self {
         let module_cache = match &database {
             Database::Sqlite(file) => format!("{}.modules", file.display()),
@@ -62,6 +61,6 @@ impl Config {
     }
 }
 
-/// Where `forge serve` listens without configuration: loopback only, because nothing asks who calls.
+/// The default address of `forge serve`: loopback only, because a host without API keys does not authenticate callers.
 pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);

@@ -1,4 +1,4 @@
-//! What bounds a tenant. Each limit has a name, by which operators change it and errors mention it.
+//! The limits of a tenant. Operators change them, and errors refer to them, by name.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use forge_egress::EgressLimits;
 use forge_sandbox::InstanceLimits;
 use serde::{Deserialize, Serialize};
 
-/// What a limit counts.
+/// The unit of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -16,42 +16,42 @@ pub enum Unit {
     Bytes,
     /// Milliseconds.
     Milliseconds,
-    /// So many of them.
+    /// A number of things.
     Count,
-    /// So many each second.
+    /// A number of things each second.
     PerSecond,
 }
 
-/// Values by the names of their limits.
+/// Values of limits, by name.
 pub type LimitValues = BTreeMap<String, u64>;
 
-/// A limit that a tenant cannot have.
+/// An error of an invalid limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLimit {
-    /// There is none with this name.
+    /// The limit does not exist.
     #[error("there is no limit `{name}`; there are: {}", TenantLimits::NAMES.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
-    /// More than the host can give.
+    /// The value exceeds the maximum of this host.
     #[error("`{name}` can be {most} at most on this host, not {value}")]
     TooHigh {
-        /// The limit.
+        /// The name of the limit.
         name: &'static str,
-        /// What was asked for.
+        /// The requested value.
         value: u64,
-        /// The most.
+        /// The maximum.
         most: u64,
     },
-    /// Zero.
-    #[error("`{0}` cannot be 0: nothing would work; suspend the tenant instead")]
+    /// The value is 0.
+    #[error("`{0}` cannot be 0; to stop a tenant, suspend it")]
     Zero(&'static str),
 }
 
 macro_rules! tenant_limits {
     ($($(#[doc = $doc:literal])+ $name:ident: $unit:ident = $default:expr,)+) => {
-        /// What bounds one tenant: its workflows, its runs and its requests.
+        /// The limits of one tenant.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct TenantLimits {
             $($(#[doc = $doc])+ pub $name: u64,)+
@@ -67,12 +67,12 @@ macro_rules! tenant_limits {
             /// The names of all limits.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)+];
 
-            /// All limits: name, unit, value, and what it bounds.
+            /// Returns all limits: name, unit, value and description.
             pub fn all(&self) -> Vec<(&'static str, Unit, u64, &'static str)> {
                 vec![$((stringify!($name), Unit::$unit, self.$name, concat!($($doc,)+).trim_ascii()),)+]
             }
 
-            fn place(&mut self, name: &str) -> Option<(&'static str, &mut u64)> {
+            fn value_mut(&mut self, name: &str) -> Option<(&'static str, &mut u64)> {
                 match name {
                     $(stringify!($name) => Some((stringify!($name), &mut self.$name)),)+
                     _ => None,
@@ -83,43 +83,42 @@ macro_rules! tenant_limits {
 }
 
 tenant_limits! {
-    /// Fuel from one wait of a guest to the next. Default 5 billion, some seconds of computing: far beyond what
-    /// orchestration needs, and short enough that an endless loop ends while somebody watches.
+    /// Fuel from one wait of a guest to the next. Default 5 billion, some seconds of computing: far more than orchestration
+    /// needs, and an endless loop ends soon.
     fuel_per_activation: Fuel = 5_000_000_000,
-    /// Fuel of a run in all, replays apart: its CPU timeout. Default 500 billion, some minutes of a core.
+    /// Fuel of a run in total, without replays: its CPU timeout. Default 500 billion, some minutes of a core.
     fuel_per_run: Fuel = 500_000_000_000,
     /// Linear memory of one instance, summed over its memories. Default 64 MiB.
     memory_bytes: Bytes = 64 << 20,
-    /// Elements of one instance's tables. Default 100,000: function pointers of a large module.
+    /// Elements of one instance's tables. Default 100,000: function pointers of a large component.
     table_elements: Count = 100_000,
-    /// A component at upload. Default 16 MiB: a Rust workflow has about a tenth of one.
+    /// Size of a component at upload. Default 16 MiB: a Rust workflow has about 100 KiB.
     module_bytes: Bytes = 16 << 20,
     /// Versions of workflows. Default 1,000: some years of weekly deployments of a few workflows.
     versions: Count = 1_000,
-    /// An input, an output, a step's result or a request. Default 1 MiB: the journal is no blob store.
+    /// Size of an input, an output, a step's result or a request. Default 1 MiB: pass larger data by reference.
     payload_bytes: Bytes = 1 << 20,
-    /// An answer to a guest's HTTP request. Default 4 MiB.
+    /// Size of the response to a guest's HTTP request. Default 4 MiB.
     response_bytes: Bytes = 4 << 20,
-    /// How long a guest's HTTP request may take if it does not say. Default 60 s.
+    /// Timeout of a guest's HTTP request that does not set one. Default 60 s.
     http_timeout_ms: Milliseconds = 60_000,
-    /// HTTP requests under way at once; further ones wait, within their time. Default 1,000: as many as there are
-    /// instances.
+    /// Concurrent HTTP requests; further requests wait, within their timeout. Default 1,000: one for each instance.
     http_requests: Count = 1_000,
-    /// Calls that one run may make, compensations apart. Default 100,000.
+    /// Calls of one run, without compensations. Default 100,000.
     calls_per_run: Count = 100_000,
-    /// Calls that one run may have under way at once. Default 1,000.
+    /// Concurrent calls of one run. Default 1,000.
     calls_outstanding: Count = 1_000,
-    /// The journal of one run: inputs, results and failures of its calls. Rolling back may take as much again. Default
-    /// 256 MiB: a replay reads all of it.
+    /// Size of the journal of one run: inputs, results and failures of its calls. A rollback may use the same amount again.
+    /// Default 256 MiB: a replay reads all of it.
     journal_bytes_per_run: Bytes = 256 << 20,
-    /// What one run may log while it is in memory; further lines are dropped, and that is said once. Default 1 MiB.
+    /// Size of what one run logs while it is in memory; further lines are dropped, with one warning. Default 1 MiB.
     log_bytes_per_run: Bytes = 1 << 20,
-    /// Runs with an instance in memory; further ones wait for their turn. Default 1,000: all that the host has.
+    /// Runs with an instance in memory; further runs wait for a permit. Default 1,000: all permits of the host.
     runs_in_flight: Count = 1_000,
-    /// Starts that may wait at once, to become durable or for a place in memory; further ones are refused (429).
-    /// Default 10,000: some seconds of work, after which a caller would give up.
+    /// Starts that may wait at once for their commit or an instance permit; further starts are rejected (429). Default
+    /// 10,000: some seconds of work.
     start_queue: Count = 10_000,
-    /// Starts each second, on one host; further ones are refused (429). Default 50,000: more than a host can do.
+    /// Starts each second on one host; further starts are rejected (429). Default 50,000: more than a host can do.
     start_rate: PerSecond = 50_000,
     /// Secrets. Default 1,000.
     secrets: Count = 1_000,
@@ -128,10 +127,10 @@ tenant_limits! {
 }
 
 impl TenantLimits {
-    /// More calls than this no run may make: a store has room for twice as many, for as many compensations.
+    /// The maximum of `calls_per_run`: a store has room for twice as many rows, because each call can have a compensation.
     pub const MOST_CALLS_PER_RUN: u64 = (1 << 23) - 1;
 
-    /// The limits of one instance of this tenant.
+    /// Returns the limits of one instance of this tenant.
     pub(crate) fn instance(&self) -> InstanceLimits {
         InstanceLimits {
             fuel_per_activation: self.fuel_per_activation,
@@ -143,7 +142,7 @@ impl TenantLimits {
         }
     }
 
-    /// The limits of this tenant's requests.
+    /// Returns the limits of this tenant's requests.
     pub(crate) fn egress(&self) -> EgressLimits {
         EgressLimits {
             http_timeout_ms: self.http_timeout_ms,
@@ -152,20 +151,20 @@ impl TenantLimits {
         }
     }
 
-    /// The limits with some of them changed.
+    /// Returns the limits with some of them changed.
     ///
     /// # Errors
-    /// [`InvalidLimit`] if one of them does not exist or cannot have its value.
+    /// [`InvalidLimit`] if a limit does not exist or a value is invalid.
     pub fn with(&self, values: &LimitValues) -> Result<Self, InvalidLimit> {
         let mut limits = self.clone();
         for (name, value) in values {
-            let (name, place) =
-                limits.place(name).ok_or_else(|| InvalidLimit::Unknown { name: name.clone() })?;
+            let (name, limit) =
+                limits.value_mut(name).ok_or_else(|| InvalidLimit::Unknown { name: name.clone() })?;
             if *value == 0 {
                 return Err(InvalidLimit::Zero(name));
             }
             let most = match name {
-                // The places for instances have been made with these.
+                // The memory of instances is allocated with these at the start.
                 "memory_bytes" => self.memory_bytes,
                 "table_elements" => self.table_elements,
                 "calls_per_run" => Self::MOST_CALLS_PER_RUN,
@@ -174,7 +173,7 @@ impl TenantLimits {
             if *value > most {
                 return Err(InvalidLimit::TooHigh { name, value: *value, most });
             }
-            *place = *value;
+            *limit = *value;
         }
         Ok(limits)
     }
@@ -189,7 +188,7 @@ impl TenantLimits {
     }
 }
 
-/// A limit as a number of things in memory.
+/// Converts a limit to `usize`, saturating.
 pub fn size(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }

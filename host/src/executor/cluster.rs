@@ -45,7 +45,7 @@ impl WorkflowExecutor {
         command: RemoteCommand,
     ) -> Result<Option<RemoteResponse>, StoreError> {
         match self.inner.store.nodes() {
-            Some(nodes) => nodes.ask(run, command).await,
+            Some(nodes) => nodes.send_command(run, command).await,
             None => Ok(None),
         }
     }
@@ -59,7 +59,7 @@ impl WorkflowExecutor {
             while self.inner.runs().contains_key(&run) {
                 tokio::time::sleep(pause).await;
             }
-            if let Err(error) = nodes.tell(Notification::Awaited(run)).await {
+            if let Err(error) = nodes.notify(Notification::Awaited(run)).await {
                 tracing::debug!(%run, %error, "the run's node cannot be told that it is awaited");
             }
             // It may have come to rest before its node was told.
@@ -82,15 +82,15 @@ impl WorkflowExecutor {
     async fn on_notification(&self, notification: Notification) {
         let inner = &self.inner;
         match notification {
-            Notification::Free => inner.timers.claim(),
-            Notification::Asked => self.answer_requests().await,
+            Notification::Unowned => inner.timers.claim(),
+            Notification::Requested => self.answer_requests().await,
             Notification::Awaited(run) => self.watch(run),
-            Notification::Rested(run) => {
+            Notification::AtRest(run) => {
                 if inner.waiters.has(run) {
                     self.publish(run).await;
                 }
             }
-            Notification::Versions => self.forget(),
+            Notification::DirectoryChanged => self.forget(),
             Notification::Reconnected => {
                 self.forget();
                 inner.timers.reset();
@@ -142,7 +142,7 @@ impl WorkflowExecutor {
                 };
             if is_at_rest
                 && let Some(nodes) = executor.inner.store.nodes()
-                && let Err(error) = nodes.tell(Notification::Rested(run)).await
+                && let Err(error) = nodes.notify(Notification::AtRest(run)).await
             {
                 tracing::debug!(%run, %error, "the nodes that wait for the run are not told that it is at rest");
             }
@@ -157,7 +157,7 @@ impl WorkflowExecutor {
 
     async fn answer_requests(&self) {
         let Some(nodes) = self.inner.store.nodes() else { return };
-        let requests = match nodes.questions().await {
+        let requests = match nodes.requests().await {
             Ok(requests) => requests,
             Err(error) => return tracing::debug!(%error, "the requests of other nodes cannot be read"),
         };
@@ -179,7 +179,7 @@ impl WorkflowExecutor {
             Err(error) => RemoteResponse::Failed(error.to_string()),
         };
         if let Some(nodes) = self.inner.store.nodes()
-            && let Err(error) = nodes.answer(id, &response).await
+            && let Err(error) = nodes.respond(id, &response).await
         {
             tracing::debug!(%run, %error, "the request of another node is not answered");
         }

@@ -12,7 +12,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn cancel(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.steer(run, RemoteCommand::Cancel).await
+        self.command(run, RemoteCommand::Cancel).await
     }
 
     /// Resumes a paused run, and tries failed compensations again. Does nothing to a run that is executing.
@@ -20,7 +20,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn resume(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.steer(run, RemoteCommand::Resume).await
+        self.command(run, RemoteCommand::Resume).await
     }
 
     /// Pauses a run. Returns when it has stopped.
@@ -28,11 +28,11 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn pause(&self, run: RunId) -> Result<(), ExecutorError> {
-        self.steer(run, RemoteCommand::Pause).await
+        self.command(run, RemoteCommand::Pause).await
     }
 
-    /// Steers one of this tenant's runs.
-    async fn steer(&self, run: RunId, command: RemoteCommand) -> Result<(), ExecutorError> {
+    /// Sends a command to one of this tenant's runs.
+    pub(crate) async fn command(&self, run: RunId, command: RemoteCommand) -> Result<(), ExecutorError> {
         self.check(run).await?;
         self.send_command(run, &self.tenant, command).await
     }

@@ -37,6 +37,7 @@ use self::loader::Loader;
 use self::timer_queue::TimerQueue;
 use self::waiters::Waiters;
 use crate::config::{Config, Limits};
+use crate::maintenance::Maintenance;
 use crate::registry::{Objects, WorkflowRegistry};
 use crate::tenants::Tenants;
 use forge_egress::secrets::KeyRing;
@@ -70,6 +71,7 @@ struct Inner {
     runs: Mutex<HashMap<RunId, Handle>>,
     waiters: Arc<Waiters>,
     timers: Arc<TimerQueue>,
+    maintenance: Maintenance,
     tasks: TaskTracker,
     /// Cancelled when this node's epoch is over: then other nodes may own its runs.
     tenure: Mutex<CancellationToken>,
@@ -143,6 +145,7 @@ impl WorkflowExecutor {
         let (feed, waiters) = (Arc::<Feed>::default(), Arc::<Waiters>::default());
         feed.subscribe(Arc::clone(&waiters) as _);
         feed.subscribe(Arc::clone(&tenants) as _);
+        let maintenance = Maintenance::new(Arc::clone(&store), Arc::clone(&tenants));
         let inner = Inner {
             writer: Writer::new(Arc::clone(&store), Arc::clone(&feed), limits.write_queue_bytes),
             loader: Loader::new(Arc::clone(&store)),
@@ -157,6 +160,7 @@ impl WorkflowExecutor {
             runs: Mutex::default(),
             waiters,
             timers: Arc::default(),
+            maintenance,
             tasks: TaskTracker::new(),
             tenure: Mutex::new(shutdown.child_token()),
             replaced: CancellationToken::new(),
@@ -170,7 +174,7 @@ impl WorkflowExecutor {
         let inner = &executor.inner;
         let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
-        inner.tasks.spawn(Arc::clone(&inner.tenants).keep_accounts(inner.shutdown.clone()));
+        inner.maintenance.start(&inner.tasks, &inner.shutdown);
         if let Some(notices) = inner.store.nodes().and_then(Nodes::listen) {
             inner.tasks.spawn(cluster::follow(Arc::downgrade(inner), notices, inner.shutdown.clone()));
         }
@@ -214,6 +218,7 @@ impl WorkflowExecutor {
                 // A run that waits for a permit does not have its journal in memory.
                 runs_in_memory: self.inner.runs().len().saturating_sub(self.inner.instances.waiting()),
                 error: error.map(|error| error.to_string()),
+                maintenance: self.inner.maintenance.report(),
             }),
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::RunSummary;
+use crate::maintenance::TaskReport;
 use forge_journal::{Kind, PauseReason, StepStatus, WorkflowStatus};
 
 /// A run (spec: *WorkflowRecord*, and what Forge adds).
@@ -121,6 +122,9 @@ pub struct HealthDetails {
     pub runs_in_memory: usize,
     /// Why it is degraded.
     pub error: Option<String>,
+    /// The recurring jobs.
+    #[serde(default)]
+    pub maintenance: Vec<TaskReport>,
 }
 
 /// Whether the host can do its work.

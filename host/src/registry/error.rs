@@ -1,60 +1,62 @@
 use crate::tenants::TenantError;
+use forge_sandbox::InvalidComponent;
 use forge_store::StoreError;
 
-/// Why a component or a version was refused.
+/// An error of the registry.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistryError {
-    /// The bytes are no component that runs here.
+    /// The bytes are not a valid workflow component.
     #[error("{0}")]
     InvalidComponent(String),
-    /// The component is larger than components may be.
+    /// The store does not have the component, or its bytes do not match the digest.
+    #[error("component {0} is missing, or is not what was uploaded")]
+    MissingComponent(String),
+    /// The component is too large.
     #[error("the component has {size} bytes; the most is {limit}")]
     TooLarge {
-        /// Its size in bytes.
+        /// The size in bytes.
         size: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// Another component has this name and version.
+    /// The version is registered with another component.
     #[error(
-        "version {version} of workflow `{name}` is registered with other code, and versions are immutable: \
-         raise the version (`#[version = {next}]`) and deploy again"
+        "version {version} of workflow `{name}` is registered with another component, and versions are immutable: \
+         increment the version (`#[version = {next}]`) and deploy again"
     )]
     VersionTaken {
         /// The workflow.
         name: String,
         /// The version.
         version: u32,
-        /// The next version that is free.
+        /// The next free version.
         next: u32,
     },
-    /// There is no workflow with this name.
-    #[error("there is no workflow `{name}`{}", those_known(.known))]
+    /// The workflow does not exist.
+    #[error("there is no workflow `{name}`{}", list(.known))]
     UnknownWorkflow {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The names that there are.
+        /// The names of all workflows.
         known: Vec<String>,
     },
-    /// The workflow has no such version.
-    #[error("workflow `{name}` has no version {version}{}", those_known(.known))]
+    /// The version does not exist.
+    #[error("workflow `{name}` has no version {version}{}", list(.known))]
     UnknownVersion {
         /// The workflow.
         name: String,
-        /// The version asked for.
+        /// The requested version.
         version: u32,
-        /// The versions that there are.
+        /// All versions of the workflow.
         known: Vec<String>,
     },
-    /// All versions are deprecated and none was asked for.
-    #[error(
-        "all versions of workflow `{name}` are deprecated: activate one, or ask for a version by its number"
-    )]
+    /// All versions are deprecated, and none was requested by number.
+    #[error("all versions of workflow `{name}` are deprecated: activate one, or request a version by number")]
     AllDeprecated {
         /// The workflow.
         name: String,
     },
-    /// The tenant cannot have it.
+    /// The tenant does not exist, is suspended, or has reached a limit.
     #[error(transparent)]
     Tenant(#[from] TenantError),
     /// The store failed.
@@ -62,7 +64,13 @@ pub enum RegistryError {
     Store(#[from] StoreError),
 }
 
-fn those_known(known: &[String]) -> String {
+impl From<InvalidComponent> for RegistryError {
+    fn from(error: InvalidComponent) -> Self {
+        Self::InvalidComponent(error.0)
+    }
+}
+
+fn list(known: &[String]) -> String {
     if known.is_empty() {
         return "; none is deployed yet (`forge deploy`)".to_owned();
     }

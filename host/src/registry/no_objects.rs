@@ -3,16 +3,17 @@ use std::convert::Infallible;
 use forge_store::StoreError;
 use url::Url;
 
-/// An object store for components, which this build has none of: it was made without the feature `object-store`.
+/// The placeholder for an object store in a build without the feature `object-store`.
 pub struct Objects(Infallible);
 
 impl Objects {
-    /// Fails: this build has no object stores.
+    /// Fails, because this build does not support object stores.
     ///
     /// # Errors
     /// [`StoreError::CannotOpen`].
     pub fn open(url: &Url) -> Result<Self, StoreError> {
-        let why = "this build has no object stores: build it with the feature `object-store`".to_owned();
+        let why =
+            "this build does not support object stores: build it with the feature `object-store`".to_owned();
         Err(StoreError::CannotOpen { database: url.to_string(), why })
     }
 

@@ -1,4 +1,4 @@
-//! Components in an object store that all nodes can reach, not in the database.
+//! Components in an object store instead of the database.
 
 use std::fmt::Display;
 
@@ -8,8 +8,8 @@ use url::Url;
 
 use forge_store::StoreError;
 
-/// A folder in an object store: `s3://BUCKET/FOLDER`, `gs://…`, `az://…` or `file:///FOLDER`. Credentials
-/// come from the environment, by the names that the clouds' own tools use.
+/// A folder in an object store: `s3://BUCKET/FOLDER`, `gs://…`, `az://…` or `file:///FOLDER`. Credentials come from the
+/// environment variables of the cloud's own tools.
 pub struct Objects {
     url: Url,
     store: Box<dyn ObjectStore>,
@@ -17,37 +17,37 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// Looks at the URL. Nothing is asked of the store yet.
+    /// Opens the folder at a URL. No request is sent yet.
     ///
     /// # Errors
-    /// [`StoreError::CannotOpen`] if it makes no sense.
+    /// [`StoreError::CannotOpen`] if the URL is invalid.
     pub fn open(url: &Url) -> Result<Self, StoreError> {
         if url.scheme() == "file"
             && let Ok(folder) = url.to_file_path()
         {
             std::fs::create_dir_all(folder).map_err(|error| cannot_open(url, error))?;
         }
-        // Names are matched without regard to case, and those of nobody are left alone.
+        // Names are matched without case, and unknown names are ignored.
         let environment = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
         let (store, folder) = parse_url_opts(url, environment).map_err(|error| cannot_open(url, error))?;
         Ok(Self { url: url.clone(), store, folder })
     }
 
-    /// Keeps a component.
+    /// Stores a component.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn put(&self, digest: &str, component: &[u8]) -> Result<(), StoreError> {
-        let stored = self.store.put(&self.place(digest), PutPayload::from(component.to_vec())).await;
+        let stored = self.store.put(&self.path(digest), PutPayload::from(component.to_vec())).await;
         stored.map(|_| ()).map_err(|error| self.unavailable(error))
     }
 
-    /// What there is under a component's digest. It may be something else.
+    /// Returns the bytes that are stored under a digest, unchecked.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn get(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.store.get(&self.place(digest)).await {
+        match self.store.get(&self.path(digest)).await {
             Ok(found) => {
                 let component = found.bytes().await.map_err(|error| self.unavailable(error))?;
                 Ok(Some(component.into()))
@@ -57,7 +57,7 @@ impl Objects {
         }
     }
 
-    fn place(&self, digest: &str) -> Path {
+    fn path(&self, digest: &str) -> Path {
         self.folder.clone().join(format!("{digest}.wasm"))
     }
 

@@ -7,10 +7,10 @@ use forge_journal::Changes;
 use forge_scheduling::{CpuMeter, RateLimiter};
 use forge_store::directory::Amounts;
 
-/// What a tenant uses on this host, and how fast.
+/// The usage of a tenant on this host since it was last written, and the state of its rate limits.
 #[derive(Debug)]
 pub struct Account {
-    /// The tenant's name.
+    /// The name of the tenant.
     pub tenant: Arc<str>,
     fuel: AtomicU64,
     runs: AtomicU64,
@@ -19,14 +19,14 @@ pub struct Account {
     http_bytes: Arc<AtomicU64>,
     journal_bytes: AtomicU64,
     run_ms: AtomicU64,
-    /// Starts that wait to become durable or for a place.
+    /// The number of starts that wait for their commit or for an instance permit.
     starts: AtomicUsize,
     start_rate: RateLimiter,
     cpu: Arc<CpuMeter>,
     lookups: Lookups,
 }
 
-/// A start under way, until it is dropped.
+/// A start that waits, until it is dropped.
 #[derive(Debug)]
 pub struct Admitted(Arc<Account>);
 
@@ -37,7 +37,7 @@ impl Drop for Admitted {
 }
 
 impl Account {
-    /// Of this tenant, which has used nothing.
+    /// Creates the account of a tenant, without usage.
     pub fn new(tenant: Arc<str>) -> Self {
         Self {
             tenant,
@@ -55,49 +55,49 @@ impl Account {
         }
     }
 
-    /// Places for look-ups of names.
+    /// Returns the permits of the tenant for DNS lookups.
     pub fn lookups(&self) -> Lookups {
         self.lookups.clone()
     }
 
-    /// Takes one of `queue` places for starts that wait; `None` if there is none.
+    /// Adds a waiting start. Returns `None` if `queue` starts wait already.
     pub fn admit(self: &Arc<Self>, queue: usize) -> Option<Admitted> {
         let before = self.starts.fetch_add(1, Ordering::Relaxed);
         let admitted = Admitted(Arc::clone(self));
         (before < queue).then_some(admitted)
     }
 
-    /// Whether one more start is within the rate.
+    /// Returns whether another start is within the rate.
     pub fn keeps_rate(&self, per_second: u64) -> bool {
         self.start_rate.try_take(per_second)
     }
 
-    /// A guest computed.
+    /// Adds fuel that a guest used.
     pub fn computed(&self, fuel: u64) {
         self.fuel.fetch_add(fuel, Ordering::Relaxed);
     }
 
-    /// The CPU time that its guests use.
+    /// Returns the meter of the CPU time that the tenant's guests use.
     pub fn cpu(&self) -> &Arc<CpuMeter> {
         &self.cpu
     }
 
-    /// A run was started.
+    /// Counts a started run.
     pub fn started(&self) {
         self.runs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request was sent.
+    /// Counts a sent request.
     pub fn requested(&self) {
         self.http_requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts the bytes of requests and answers.
+    /// Returns the counter of the bytes of requests and responses.
     pub fn http_bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.http_bytes)
     }
 
-    /// This is written to a journal.
+    /// Counts changes that were written to a journal.
     pub fn journaled(&self, changes: &Changes) {
         let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len) as u64;
         let bytes = changes.rows.iter().map(|row| length(&row.input) + length(&row.result)).sum();
@@ -105,12 +105,12 @@ impl Account {
         self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A run had an instance for so long.
+    /// Adds time in which a run had an instance.
     pub fn stayed(&self, time: Duration) {
         self.run_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// What was used since this was last asked.
+    /// Returns the usage and resets it.
     pub(super) fn take(&self) -> Amounts {
         let take = |amount: &AtomicU64| amount.swap(0, Ordering::Relaxed);
         Amounts {
@@ -124,10 +124,10 @@ impl Account {
         }
     }
 
-    /// The opposite: it could not be written.
+    /// Adds usage that [`Account::take`] returned and that could not be written.
     pub(super) fn give_back(&self, amounts: &Amounts) {
         let Amounts { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms } = *amounts;
-        for (place, amount) in [
+        for (counter, amount) in [
             (&self.fuel, fuel),
             (&self.runs, runs),
             (&self.steps, steps),
@@ -136,7 +136,7 @@ impl Account {
             (&self.journal_bytes, journal_bytes),
             (&self.run_ms, run_ms),
         ] {
-            place.fetch_add(amount, Ordering::Relaxed);
+            counter.fetch_add(amount, Ordering::Relaxed);
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Changing tenants and their API keys. Each change is in the audit log, or is not made.
+//! Changes of tenants and their API keys. A change and its audit entry are written together.
 
 use serde_json::json;
 
-use super::audit::deed;
+use super::audit::audit_entry;
 use super::{
     ApiKey, Caller, CreatedKey, NewKey, Role, Settings, SettingsChange, TenantError, TenantInfo, Tenants,
 };
 use forge_clock as clock;
-use forge_store::directory::{Change, Entry, EntryKind};
+use forge_store::directory::{Change, EntryKind};
 
-/// How often a change is tried that another one was in the way of.
-const TRIES: u32 = 5;
+/// Attempts of a change while other changes get in the way.
+pub(super) const TRIES: u32 = 5;
 
 impl Tenants {
-    /// All tenants, by name.
+    /// Returns all tenants, by name.
     ///
     /// # Errors
     /// [`TenantError::Store`].
@@ -21,7 +21,7 @@ impl Tenants {
         Ok(self.directory().await?.tenants.values().map(|tenant| TenantInfo::from(&**tenant)).collect())
     }
 
-    /// A tenant.
+    /// Returns a tenant.
     ///
     /// # Errors
     /// [`TenantError::Unknown`].
@@ -29,7 +29,7 @@ impl Tenants {
         Ok(TenantInfo::from(&*self.get(name).await?))
     }
 
-    /// Makes a tenant.
+    /// Creates a tenant.
     ///
     /// # Errors
     /// [`TenantError::InvalidName`], [`TenantError::Exists`], and those of [`Tenants::change`].
@@ -44,18 +44,18 @@ impl Tenants {
             return Err(TenantError::Exists(name.to_owned()));
         }
         let settings = Settings::default().changed(settings, &self.limits.tenant)?;
-        let put = Change::Put { entry: entry(name, &settings), was: None };
-        let detail = serde_json::to_value(&settings).ok();
-        if !self.apply(&put, &deed(by, name, "tenant.create", name, detail)).await? {
+        let put = Change::Put { entry: settings.encode(name)?, was: None };
+        let detail = serde_json::to_value(&settings)?;
+        if !self.apply(&put, &audit_entry(by, name, "tenant.create", name, Some(detail))).await? {
             return Err(TenantError::Exists(name.to_owned()));
         }
         self.show(name).await
     }
 
-    /// Changes what is set of a tenant.
+    /// Changes the settings of a tenant.
     ///
     /// # Errors
-    /// [`TenantError::Unknown`], and what cannot be set. Nothing was changed then.
+    /// [`TenantError::Unknown`], or the error of an invalid setting. Nothing was changed then.
     pub async fn change(
         &self,
         name: &str,
@@ -64,21 +64,18 @@ impl Tenants {
     ) -> Result<TenantInfo, TenantError> {
         for _ in 0..TRIES {
             let directory = self.directory().await?;
-            let tenant = directory.tenants.get(name).ok_or_else(|| TenantError::Unknown(name.to_owned()))?;
-            let settings = tenant.settings.changed(change, &self.limits.tenant)?;
-            let is_tenant = |entry: &&Entry| entry.kind == EntryKind::Tenant && entry.name == name;
-            // The default tenant is there without an entry.
-            let was = directory.entries.iter().find(is_tenant).map(|entry| entry.document.clone());
-            let put = Change::Put { entry: entry(name, &settings), was };
-            let detail = serde_json::to_value(change).ok();
-            if self.apply(&put, &deed(by, name, "tenant.change", name, detail)).await? {
+            let settings = directory.get(name)?.settings.changed(change, &self.limits.tenant)?;
+            let was = directory.document(EntryKind::Tenant, name, name);
+            let put = Change::Put { entry: settings.encode(name)?, was };
+            let detail = serde_json::to_value(change)?;
+            if self.apply(&put, &audit_entry(by, name, "tenant.change", name, Some(detail))).await? {
                 return self.show(name).await;
             }
         }
         Err(TenantError::Changed(name.to_owned()))
     }
 
-    /// The API keys that act for a tenant, or for the host; the oldest first.
+    /// Returns the API keys of a tenant, or of the host, oldest first.
     ///
     /// # Errors
     /// [`TenantError::Store`].
@@ -90,7 +87,7 @@ impl Tenants {
         Ok(keys)
     }
 
-    /// Makes an API key that acts for a tenant, or for the host.
+    /// Creates an API key of a tenant, or of the host.
     ///
     /// # Errors
     /// [`TenantError::InvalidKey`], [`TenantError::Limit`], [`TenantError::Unknown`].
@@ -101,33 +98,30 @@ impl Tenants {
         by: &Caller,
     ) -> Result<CreatedKey, TenantError> {
         if new.expires_at.is_some_and(|end| end <= clock::now().to_datetime()) {
-            let why = "an API key that has expired when it is made is of no use: `expires_at` has to be in the future";
+            let why = "`expires_at` must be in the future";
             return Err(TenantError::InvalidKey(why.to_owned()));
         }
         if (tenant.is_some() || new.role != Role::Admin) && !self.has_keys().await? {
-            let why = "the first API key has to be one of the host with the role `admin`, or nobody could make another one: \
-                       `forge keys create --host --role admin NAME`";
+            let why = "the first API key must be a key of the host with the role `admin`, because later keys are created \
+                       with it: `forge keys create --host --role admin NAME`";
             return Err(TenantError::InvalidKey(why.to_owned()));
         }
         if let Some(tenant) = tenant {
-            let value = self.get(tenant).await?.limits.keys;
             let valid = self.keys(Some(tenant)).await?.iter().filter(|key| key.is_valid()).count();
-            if valid as u64 >= value {
-                let advice = "revoke one that nobody needs";
-                return Err(TenantError::Limit { tenant: tenant.to_owned(), limit: "keys", value, advice });
-            }
+            let tenant = self.get(tenant).await?;
+            tenant.check_limit("keys", tenant.limits.keys, valid + 1, "revoke a key that is not in use")?;
         }
         let created = ApiKey::create(tenant, new)?;
-        let put = Change::Put { entry: created.key.encode(), was: None };
+        let put = Change::Put { entry: created.key.encode()?, was: None };
         let detail = json!({ "role": created.key.role, "name": created.key.name });
-        let deed = deed(by, tenant.unwrap_or_default(), "key.create", &created.key.id, Some(detail));
-        if !self.apply(&put, &deed).await? {
+        let entry = audit_entry(by, tenant.unwrap_or_default(), "key.create", &created.key.id, Some(detail));
+        if !self.apply(&put, &entry).await? {
             return Err(TenantError::Changed(created.key.id));
         }
         Ok(created)
     }
 
-    /// Makes an API key useless: one that acts for the tenant, or for the host.
+    /// Revokes an API key of a tenant, or of the host.
     ///
     /// # Errors
     /// [`TenantError::UnknownKey`].
@@ -144,24 +138,15 @@ impl Tenants {
             if key.revoked_at.is_some() {
                 return Ok(key.clone());
             }
-            let is_key = |entry: &&Entry| entry.kind == EntryKind::Key && entry.name == id;
-            let was = directory.entries.iter().find(is_key).map(|entry| entry.document.clone());
+            let owner = tenant.unwrap_or_default();
+            let was = directory.document(EntryKind::Key, owner, id);
             let revoked = key.revoked();
-            let put = Change::Put { entry: revoked.encode(), was };
-            let deed = deed(by, tenant.unwrap_or_default(), "key.revoke", id, None);
-            if self.apply(&put, &deed).await? {
+            let put = Change::Put { entry: revoked.encode()?, was };
+            let entry = audit_entry(by, owner, "key.revoke", id, None);
+            if self.apply(&put, &entry).await? {
                 return Ok(revoked);
             }
         }
         Err(TenantError::Changed(id.to_owned()))
-    }
-}
-
-fn entry(name: &str, settings: &Settings) -> Entry {
-    Entry {
-        kind: EntryKind::Tenant,
-        tenant: name.to_owned(),
-        name: name.to_owned(),
-        document: settings.encode(),
     }
 }

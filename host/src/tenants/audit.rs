@@ -6,40 +6,40 @@ use super::{Caller, TenantError, Tenants};
 use forge_clock as clock;
 use forge_store::directory::{AuditEntry, AuditFilter, Change};
 
-/// Lines in a page if nothing is said, and the most.
+/// The default and the largest number of entries of a page.
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 500;
 
-/// Something that somebody did.
+/// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditRecord {
-    /// Its place in the log.
+    /// The position in the log.
     pub seq: i64,
-    /// When.
+    /// When the caller acted.
     pub at: DateTime<Utc>,
-    /// Whose things were touched; none: the host's own.
+    /// The affected tenant; `null` for the host itself.
     pub tenant: Option<String>,
-    /// Who did it.
+    /// The caller.
     pub actor: String,
-    /// What was done, such as `version.activate`.
+    /// The action, such as `version.activate`.
     pub action: String,
-    /// To what.
+    /// The object of the action.
     pub subject: String,
-    /// More about it.
+    /// Details of the action.
     pub detail: Option<Value>,
 }
 
-/// A page of the audit log, the newest first.
+/// A page of the audit log, newest entries first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditPage {
-    /// The lines.
+    /// The entries.
     pub records: Vec<AuditRecord>,
-    /// Give this as `cursor` to get the next page; absent on the last.
+    /// The `cursor` of the next page; `null` on the last page.
     pub next_cursor: Option<i64>,
 }
 
-/// What somebody does now.
-pub(super) fn deed(
+/// Returns the audit entry of an action that happens now.
+pub(super) fn audit_entry(
     by: &Caller,
     tenant: &str,
     action: &str,
@@ -57,10 +57,10 @@ pub(super) fn deed(
 }
 
 impl Tenants {
-    /// Notes what somebody is about to do with the tenant's workflows or runs. What cannot be noted is not done.
+    /// Writes an entry about a workflow or run of the caller's tenant to the audit log, before the caller acts.
     ///
     /// # Errors
-    /// [`TenantError::Store`].
+    /// [`TenantError::Store`]. The action must not happen then.
     pub async fn note(
         &self,
         by: &Caller,
@@ -68,20 +68,20 @@ impl Tenants {
         subject: &str,
         detail: Option<Value>,
     ) -> Result<(), TenantError> {
-        let deed = deed(by, &by.tenant, action, subject, detail);
-        self.store.directory().change(None, &deed).await?;
+        let entry = audit_entry(by, &by.tenant, action, subject, detail);
+        self.store.directory().change(None, &entry).await?;
         Ok(())
     }
 
-    /// Changes the directory. False: it is not as it was.
-    pub(super) async fn apply(&self, change: &Change, deed: &AuditEntry) -> Result<bool, TenantError> {
-        let changed = self.store.directory().change(Some(change), deed).await;
-        // Also if it failed: then nobody knows.
+    /// Changes the directory. Returns `false` if the entry has changed since it was read.
+    pub(super) async fn apply(&self, change: &Change, entry: &AuditEntry) -> Result<bool, TenantError> {
+        let changed = self.store.directory().change(Some(change), entry).await;
+        // Also after an error: the change may be durable.
         self.forget();
         Ok(changed?)
     }
 
-    /// What was done: of one tenant, or of all.
+    /// Returns a page of the audit log, of one tenant or of all.
     ///
     /// # Errors
     /// [`TenantError::Store`].
@@ -93,17 +93,17 @@ impl Tenants {
     ) -> Result<AuditPage, TenantError> {
         let limit = if limit == 0 { PAGE } else { limit.min(LARGEST_PAGE) };
         let filter = AuditFilter { tenant: tenant.map(str::to_owned), before: cursor, limit: limit + 1 };
-        let mut deeds = self.store.directory().deeds(&filter).await?;
-        let has_more = deeds.len() > limit as usize;
-        deeds.truncate(limit as usize);
-        let records: Vec<AuditRecord> = deeds.into_iter().map(|(seq, deed)| record(seq, deed)).collect();
+        let mut entries = self.store.directory().audit_entries(&filter).await?;
+        let has_more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        let records: Vec<AuditRecord> = entries.into_iter().map(|(seq, entry)| record(seq, entry)).collect();
         let next_cursor = records.last().filter(|_| has_more).map(|last| last.seq);
         Ok(AuditPage { records, next_cursor })
     }
 }
 
-fn record(seq: i64, deed: AuditEntry) -> AuditRecord {
-    let AuditEntry { at, tenant, actor, action, subject, detail } = deed;
+fn record(seq: i64, entry: AuditEntry) -> AuditRecord {
+    let AuditEntry { at, tenant, actor, action, subject, detail } = entry;
     AuditRecord {
         seq,
         at: at.to_datetime(),

@@ -7,9 +7,9 @@ use super::{ApiKey, DEFAULT_TENANT, Snapshot, TenantError, Tenants};
 use forge_journal::words;
 
 words! {
-    /// What an API key may do; each role may do what those before it may.
+    /// The permissions of an API key. Each role includes those before it.
     Role ("role") {
-        /// Look at workflows, runs and usage.
+        /// Read workflows, runs and usage.
         Read = "read",
         /// Start, cancel, pause and resume runs.
         Start = "start",
@@ -20,57 +20,57 @@ words! {
     }
 }
 
-/// Who asks for something.
+/// The caller of an API operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// For which tenant.
+    /// The tenant that it acts for.
     pub tenant: Arc<str>,
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// It acts for the host, and so for whatever tenant it names.
+    /// Whether it acts for the host, and so for any tenant.
     pub is_host: bool,
-    /// Its API key; none where nobody needs one.
+    /// The API key; `None` if the host has no keys.
     pub key: Option<KeyName>,
 }
 
-/// What is said of an API key where it was used.
+/// An API key as the audit log and `ctx.auth` name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// What it is for.
+    /// The name.
     pub name: String,
 }
 
-/// Why somebody may not act.
+/// An error of authentication.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Denied {
-    /// Nobody says who asks.
-    #[error("an API key is needed: send `Authorization: Bearer forge_…` (`forge --token`, or FORGE_TOKEN)")]
+    /// The request has no API key.
+    #[error("an API key is required: send `Authorization: Bearer forge_…` (`forge --token`, or FORGE_TOKEN)")]
     NoKey,
-    /// A key that is none, or is none any more.
+    /// The API key is unknown, revoked or expired.
     #[error("this API key is unknown, revoked or expired")]
     InvalidKey,
-    /// A tenant's key and another tenant.
-    #[error("this API key acts for tenant `{has}` and not for `{wanted}`")]
+    /// A tenant's key is used for another tenant.
+    #[error("this API key belongs to tenant `{has}` and cannot act for `{wanted}`")]
     OtherTenant {
-        /// Whose key it is.
+        /// The tenant of the key.
         has: String,
-        /// For whom it was to act.
+        /// The requested tenant.
         wanted: String,
     },
-    /// Something else.
+    /// The tenant does not exist, or the directory cannot be read.
     #[error(transparent)]
     Tenant(#[from] TenantError),
 }
 
 impl Caller {
-    /// Whoever can reach a host that has no API keys.
+    /// Returns the caller of a host without API keys.
     pub fn local(tenant: Arc<str>) -> Self {
         Self { tenant, role: Role::Admin, is_host: true, key: None }
     }
 
-    /// Checks that it may do what takes this role.
+    /// Checks that the caller has at least this role.
     ///
     /// # Errors
     /// [`TenantError::Role`].
@@ -78,7 +78,7 @@ impl Caller {
         if self.role >= needed { Ok(()) } else { Err(TenantError::Role { needed, has: self.role }) }
     }
 
-    /// As the audit log names it.
+    /// Returns the name of the caller in the audit log.
     pub fn actor(&self) -> String {
         match &self.key {
             Some(KeyName { id, name }) => format!("key {id} ({name})"),
@@ -86,7 +86,7 @@ impl Caller {
         }
     }
 
-    /// As workflows see it in `ctx.auth`.
+    /// Returns what workflows see in `ctx.auth`.
     pub fn auth(&self) -> Value {
         match &self.key {
             Some(KeyName { id, name }) => json!({
@@ -100,7 +100,7 @@ impl Caller {
 }
 
 impl Tenants {
-    /// Who presents this token, and for which tenant: its own, or the one that a key of the host names.
+    /// Returns the caller with this token. A key of the host acts for `tenant`, or for the default tenant.
     ///
     /// # Errors
     /// [`Denied`].
@@ -108,7 +108,8 @@ impl Tenants {
         self.directory().await?.authenticate(token, tenant)
     }
 
-    /// The same for somebody who asks how the host is: while the store cannot be read, by what was known before.
+    /// Like [`Tenants::authenticate`], but uses the last known directory while the store cannot be read. Health requests
+    /// use it.
     ///
     /// # Errors
     /// [`Denied`].
@@ -158,7 +159,7 @@ mod tests {
         assert!(caller(Role::Deploy).check(Role::Start).is_ok());
         assert!(caller(Role::Deploy).check(Role::Deploy).is_ok());
         let error = caller(Role::Read).check(Role::Start).unwrap_err().to_string();
-        assert_eq!(error, "this takes the role `start`, and the API key has `read`");
+        assert_eq!(error, "this requires the role `start`, and the API key has `read`");
         assert!(Role::ALL.is_sorted());
     }
 }

@@ -7,74 +7,76 @@ use forge_store::StoreError;
 
 use super::Role;
 
-/// Why something about tenants, keys or secrets was not done.
+/// An error of an operation on tenants, API keys or secrets.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TenantError {
-    /// There is no such tenant.
-    #[error("there is no tenant `{0}`; `forge tenants create {0}` makes it, if you may")]
-    Unknown(String),
-    /// There is one with this name.
-    #[error("there is a tenant `{0}` already")]
-    Exists(String),
-    /// It is no name for one.
+    /// The tenant does not exist.
     #[error(
-        "`{0}` is no name for a tenant: use 1 to 63 lower-case letters, digits and `-`, beginning with a letter or digit"
+        "there is no tenant `{0}`; create it with `forge tenants create {0}` (requires a key of the host)"
+    )]
+    Unknown(String),
+    /// A tenant with this name exists.
+    #[error("tenant `{0}` exists already")]
+    Exists(String),
+    /// The name of a tenant is invalid.
+    #[error(
+        "`{0}` is not a valid name for a tenant: use 1 to 63 lower-case letters, digits and `-`, and begin with a letter or digit"
     )]
     InvalidName(String),
-    /// It may do nothing.
-    #[error("tenant `{0}` is suspended: it can look at what it has, and start and change nothing")]
+    /// The tenant is suspended.
+    #[error("tenant `{0}` is suspended and read-only")]
     Suspended(String),
-    /// A limit was reached.
-    #[error("tenant `{tenant}` has {limit} = {value}, and that many are there: {advice}")]
+    /// A limit is reached.
+    #[error("tenant `{tenant}` has reached its limit {limit} = {value}: {advice}")]
     Limit {
         /// The tenant.
         tenant: String,
-        /// The limit's name.
+        /// The name of the limit.
         limit: &'static str,
         /// Its value.
         value: u64,
-        /// What to do.
+        /// What the caller can do.
         advice: &'static str,
     },
-    /// A limit that cannot be.
+    /// A limit is invalid.
     #[error(transparent)]
     InvalidLimit(#[from] InvalidLimit),
-    /// A rule for servers that is none.
+    /// A rule for servers is invalid.
     #[error(transparent)]
     InvalidRule(#[from] InvalidRule),
-    /// A network that is none.
+    /// A network is invalid.
     #[error(transparent)]
     InvalidNetwork(#[from] InvalidNetwork),
-    /// Networks where there are no rules.
-    #[error(
-        "`egress_private` says in which networks the servers that `egress` names may be, and the tenant has no `egress`: \
-         set both"
-    )]
+    /// Private networks are set without rules for servers.
+    #[error("`egress_private` requires `egress`: set both")]
     NetworksWithoutRules,
-    /// A key that cannot be made.
+    /// An API key cannot be created.
     #[error("{0}")]
     InvalidKey(String),
-    /// There is no such API key.
-    #[error("there is no API key `{0}`; `forge keys list` has those that there are")]
+    /// The API key does not exist.
+    #[error("there is no API key `{0}`; `forge keys list` lists the keys")]
     UnknownKey(String),
-    /// Somebody without the role acts.
-    #[error("this takes the role `{needed}`, and the API key has `{has}`")]
+    /// The caller's role is too low.
+    #[error("this requires the role `{needed}`, and the API key has `{has}`")]
     Role {
-        /// What it takes.
+        /// The required role.
         needed: Role,
-        /// What there is.
+        /// The role of the caller.
         has: Role,
     },
-    /// There is no such secret.
-    #[error("there is no secret `{0}`; `forge secrets list` has those that there are")]
+    /// The secret does not exist.
+    #[error("there is no secret `{0}`; `forge secrets list` lists the secrets")]
     UnknownSecret(String),
-    /// Something about a secret.
+    /// A secret is invalid, or cannot be encrypted or decrypted.
     #[error(transparent)]
     Secret(Arc<SecretError>),
-    /// It was changed by somebody else at the same time.
-    #[error("`{0}` was changed by somebody else at the same time: look at it, and try again")]
+    /// Another caller changed the same entry at the same time.
+    #[error("another caller changed `{0}` at the same time; read it and try again")]
     Changed(String),
-    /// The store failed. Nothing was changed.
+    /// A document cannot be encoded. Nothing was changed.
+    #[error("a document cannot be encoded as JSON: {0}")]
+    Encoding(String),
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -85,8 +87,15 @@ impl From<SecretError> for TenantError {
     }
 }
 
+/// Encoding failed; [`TenantError::corrupt`] is for decoding.
+impl From<serde_json::Error> for TenantError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Encoding(error.to_string())
+    }
+}
+
 impl TenantError {
-    /// A document that cannot be read.
+    /// A document cannot be decoded.
     pub(super) fn corrupt(what: &str, name: &str, why: impl std::fmt::Display) -> Self {
         Self::Store(StoreError::Corrupt { table: "forge_directory", why: format!("{what} {name}: {why}") })
     }

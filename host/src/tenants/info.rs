@@ -3,29 +3,29 @@ use serde::{Deserialize, Serialize};
 use super::{Settings, Tenant};
 use crate::config::Unit;
 
-/// A tenant as people and programs see it.
+/// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TenantInfo {
-    /// Its name.
+    /// The name of the tenant.
     pub name: String,
-    /// What is set of it.
+    /// The settings.
     pub settings: Settings,
-    /// Its limits: those that are set, and the host's for the rest.
+    /// All limits: those that are set, and the host's values for the others.
     pub limits: Vec<EffectiveLimit>,
 }
 
-/// A limit as it is applied.
+/// A limit in effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EffectiveLimit {
-    /// Its name.
+    /// The name of the limit.
     pub name: String,
-    /// Its value.
+    /// The value.
     pub value: u64,
-    /// What it counts.
+    /// The unit of the value.
     pub unit: Unit,
-    /// It is this tenant's own.
+    /// Whether the limit is set for this tenant.
     pub is_set: bool,
-    /// What it bounds.
+    /// What the limit bounds.
     pub about: String,
 }
 

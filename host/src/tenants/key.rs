@@ -11,68 +11,68 @@ use forge_clock as clock;
 use forge_store::StoreError;
 use forge_store::directory::{Entry, EntryKind};
 
-/// What every API key begins with, so that people and scanners for leaked keys know it.
+/// The prefix of every API key, by which people and scanners for leaked keys recognise it.
 const PREFIX: &str = "forge_";
 
-/// Random bytes of an id, and of what nobody can guess.
+/// The number of random bytes of an id, and of the secret part.
 const ID: usize = 6;
 const SECRET: usize = 32;
 
-/// Bytes of a key's name.
+/// The length of a key's name in bytes.
 const NAME: std::ops::RangeInclusive<usize> = 1..=100;
 
-/// An API key. Of what it is presented with only a hash is kept.
+/// An API key. Of its token, only a hash is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ApiKey {
-    /// Its id, which is no secret.
+    /// The id, which is not secret.
     pub id: String,
-    /// For whom it acts; none: for the host, and for every tenant.
+    /// The tenant that it acts for; absent for a key of the host, which acts for every tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// What it is for.
+    /// The name, which says what the key is for.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// From when on it is refused.
+    /// When it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<DateTime<Utc>>,
-    /// The SHA-256 of what it is presented with.
+    /// The SHA-256 of the secret part of the token.
     #[serde(skip)]
     hash: String,
 }
 
-/// An API key to make.
+/// An API key to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// What it is for, in 1 to 100 bytes.
+    /// The name, of 1 to 100 bytes, which says what the key is for.
     pub name: String,
-    /// It acts for the host, and for every tenant.
+    /// Whether it is a key of the host, which acts for every tenant.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub host: bool,
-    /// From when on it is refused; none: never.
+    /// When it expires; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// An API key that was made just now.
+/// An API key that was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CreatedKey {
-    /// What to send as `Authorization: Bearer`. It is shown once.
+    /// The token, sent as `Authorization: Bearer`. It is shown only once.
     pub token: String,
     /// The key.
     #[serde(flatten)]
     pub key: ApiKey,
 }
 
-/// A key as the store has it.
+/// The stored form of a key.
 #[derive(Serialize, Deserialize)]
 struct Document {
     #[serde(flatten)]
@@ -81,17 +81,18 @@ struct Document {
 }
 
 impl ApiKey {
-    /// Makes a key.
+    /// Creates a key.
     pub(super) fn create(tenant: Option<&str>, new: NewKey) -> Result<CreatedKey, TenantError> {
         if !NAME.contains(&new.name.len()) || new.name.chars().any(char::is_control) {
             return Err(TenantError::InvalidKey(format!(
-                "an API key's name has {} to {} bytes and no control characters: say what it is for",
+                "the name of an API key must have {} to {} bytes and no control characters",
                 NAME.start(),
                 NAME.end()
             )));
         }
-        let no_randomness =
-            |error: std::io::Error| StoreError::Unavailable(format!("no randomness: {error}"));
+        let no_randomness = |error: std::io::Error| {
+            StoreError::Unavailable(format!("the system has no random bytes: {error}"))
+        };
         let id = hexadecimal(&clock::random::<ID>().map_err(no_randomness)?);
         let secret = URL_SAFE_NO_PAD.encode(clock::random::<SECRET>().map_err(no_randomness)?);
         let key = Self {
@@ -107,17 +108,17 @@ impl ApiKey {
         Ok(CreatedKey { token: format!("{PREFIX}{id}_{secret}"), key })
     }
 
-    /// The id and the secret of what a caller presents.
+    /// Returns the id and the secret of a token.
     pub(super) fn parse(token: &str) -> Option<(&str, &str)> {
         token.strip_prefix(PREFIX)?.split_once('_')
     }
 
-    /// The key as nobody can use it any more.
+    /// Returns the key, revoked now.
     pub(super) fn revoked(&self) -> Self {
         Self { revoked_at: Some(clock::now().to_datetime()), ..self.clone() }
     }
 
-    /// Whether this is its secret, and it may be used. Takes the same time for every wrong one.
+    /// Returns whether the secret is right and the key is valid. Every wrong secret takes the same time.
     pub(super) fn admits(&self, secret: &str) -> bool {
         let (known, given) = (self.hash.as_bytes(), hash(secret));
         let differences = known
@@ -127,7 +128,7 @@ impl ApiKey {
         differences == 0 && self.is_valid()
     }
 
-    /// Whether it is neither revoked nor too old.
+    /// Returns whether the key is neither revoked nor expired.
     pub fn is_valid(&self) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| clock::now().to_datetime() < end)
     }
@@ -138,18 +139,18 @@ impl ApiKey {
         Ok(Self { hash, ..key })
     }
 
-    pub(super) fn encode(&self) -> Entry {
+    pub(super) fn encode(&self) -> Result<Entry, TenantError> {
         let document = Document { key: self.clone(), hash: self.hash.clone() };
-        Entry {
+        Ok(Entry {
             kind: EntryKind::Key,
             tenant: self.tenant.clone().unwrap_or_default(),
             name: self.id.clone(),
-            document: serde_json::to_string(&document).unwrap_or_default(),
-        }
+            document: serde_json::to_string(&document)?,
+        })
     }
 }
 
-/// The secret is as random as a key can be, so nobody finds it by trying, and a fast hash is enough.
+/// Hashes a secret. A fast hash is enough, because the secret has 256 random bits.
 fn hash(secret: &str) -> String {
     hexadecimal(&Sha256::digest(secret.as_bytes()))
 }
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn the_store_never_has_the_token_and_answers_never_have_the_hash() {
         let CreatedKey { token, key } = created(None);
-        let entry = key.encode();
+        let entry = key.encode().unwrap();
         let (_, secret) = ApiKey::parse(&token).unwrap();
         assert!(!entry.document.contains(secret) && entry.document.contains(&key.hash));
         assert_eq!(ApiKey::decode(&entry).unwrap(), key);

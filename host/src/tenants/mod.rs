@@ -1,7 +1,7 @@
-//! Tenants: whose workflows and runs are whose, what they may use, who may act for them, and what they used.
+//! Tenants: their settings and limits, API keys, secrets, the audit log, and usage.
 //!
-//! The directory is small and read as a whole. It is kept in memory, and read again when it was changed here, when
-//! another node says that it was, and from time to time in any case.
+//! The directory of tenants is small and read as a whole. It is cached in memory, and read again after a change on this
+//! node, after a notification of another node, and after `FRESH` if the store is shared.
 
 mod account;
 mod admin;
@@ -40,25 +40,25 @@ use forge_scheduling::InstancePermits;
 use forge_store::directory::{Entry, EntryKind};
 use forge_store::{Batch, Store, Subscriber};
 
-/// How old the directory in memory may be where other nodes can change it and their notice can be lost: a key that
-/// was revoked there is refused here after this time at the latest.
+/// The maximum age of the cached directory if the store is shared, because notifications can be lost: a key that is
+/// revoked on another node is rejected here after this time at the latest.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// A tenant as it is now.
+/// A tenant, with what the host needs to execute its runs.
 pub struct Tenant {
-    /// Its name.
+    /// The name of the tenant.
     pub name: Arc<str>,
-    /// What is set of it.
+    /// The settings.
     pub settings: Settings,
-    /// What bounds it.
+    /// The limits of the tenant.
     pub limits: Arc<TenantLimits>,
-    /// What bounds one instance of it.
+    /// The limits of one instance.
     pub instance_limits: Arc<InstanceLimits>,
-    /// Sends its requests.
+    /// Sends the requests of its runs.
     pub egress: Arc<Egress>,
-    /// What it uses.
+    /// The usage.
     pub account: Arc<Account>,
-    /// What it was made of.
+    /// The entries that the tenant was read from.
     source: String,
 }
 
@@ -66,28 +66,28 @@ pub struct Tenant {
 pub struct Tenants {
     store: Arc<dyn Store>,
     limits: Arc<Limits>,
-    /// What the default tenant may reach, unless it has rules of its own.
+    /// The egress policy of the default tenant, unless its settings have rules.
     policy: Policy,
     secret_keys: Option<Arc<KeyRing>>,
     tls: Tls,
     instances: Arc<InstancePermits<Arc<str>>>,
     state: Mutex<State>,
-    /// One reads at a time: the others take what it has read.
+    /// Held while the directory is read, so that concurrent callers share one read.
     reading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     directory: Option<Arc<Snapshot>>,
-    /// Nothing has changed since that was read.
+    /// Whether the directory has not changed since it was read.
     is_current: bool,
-    /// How often it was changed: what was read before a change is not kept after it.
+    /// The number of changes, by which a directory that was read before a change is not cached after it.
     changes: u64,
-    /// Of all tenants that there ever were in this process. Never iterated but for what they used.
+    /// The accounts of all tenants that this process has seen. Iterated only to write usage.
     accounts: BTreeMap<Arc<str>, Arc<Account>>,
 }
 
-/// The directory as it was read.
+/// The directory at one point in time.
 struct Snapshot {
     tenants: BTreeMap<Arc<str>, Arc<Tenant>>,
     /// By id. Never iterated.
@@ -117,7 +117,7 @@ impl Tenants {
         }
     }
 
-    /// Those of a store on which nothing runs.
+    /// Creates the tenants of a store on which nothing runs.
     ///
     /// # Errors
     /// [`EgressError`] if TLS cannot be set up.
@@ -125,7 +125,7 @@ impl Tenants {
         Ok(Self::new(store, Arc::default(), Policy::open(), None, Tls::new()?, InstancePermits::new(0)))
     }
 
-    /// A tenant.
+    /// Returns a tenant.
     ///
     /// # Errors
     /// [`TenantError::Unknown`], [`TenantError::Store`].
@@ -133,7 +133,7 @@ impl Tenants {
         self.directory().await?.get(name).cloned()
     }
 
-    /// Whether there has ever been an API key: then nobody acts without one.
+    /// Returns whether the host has API keys, valid or not. Callers need one then.
     ///
     /// # Errors
     /// [`TenantError::Store`].
@@ -141,14 +141,14 @@ impl Tenants {
         Ok(!self.directory().await?.keys.is_empty())
     }
 
-    /// Something has changed, here or elsewhere: it is read again.
+    /// Makes the next access read the directory, because it has changed here or on another node.
     pub(crate) fn forget(&self) {
         let mut state = self.state();
         state.is_current = false;
         state.changes += 1;
     }
 
-    /// What a tenant of this name uses, whether it exists or not.
+    /// Returns the account of a tenant, whether it exists or not.
     pub(crate) fn account(&self, name: &str) -> Arc<Account> {
         let mut state = self.state();
         if let Some(account) = state.accounts.get(name) {
@@ -174,7 +174,7 @@ impl Tenants {
         let entries = self.store.directory().entries().await?;
         let directory = Arc::new(self.read(entries, before.as_deref())?);
         for tenant in directory.tenants.values() {
-            self.instances.set_limit(&tenant.name, tenant.places());
+            self.instances.set_limit(&tenant.name, tenant.permits());
         }
         let mut state = self.state();
         if state.changes == changes {
@@ -191,7 +191,7 @@ impl Tenants {
         (!is_shared || directory.read_at.elapsed() < FRESH).then(|| Arc::clone(directory))
     }
 
-    /// What the entries say. Tenants that have not changed stay the same, with their connections.
+    /// Decodes the entries. Tenants that have not changed are reused, with their connections.
     fn read(&self, entries: Vec<Entry>, before: Option<&Snapshot>) -> Result<Snapshot, TenantError> {
         let mut tenants = BTreeMap::new();
         let mut keys = HashMap::new();
@@ -228,7 +228,6 @@ impl Tenants {
 
     fn tenant(&self, entry: &Entry, secrets: &[&Entry], source: String) -> Result<Tenant, TenantError> {
         let settings = Settings::decode(entry)?;
-        // Limits that the host cannot give any more are those that it can.
         let limits = settings.limits_within(&self.limits.tenant);
         let policy = match settings.policy()? {
             Some(policy) => policy,
@@ -260,21 +259,27 @@ impl Snapshot {
         self.tenants.get(name).ok_or_else(|| TenantError::Unknown(name.to_owned()))
     }
 
+    /// Returns the document of an entry. The default tenant can exist without an entry.
+    fn document(&self, kind: EntryKind, tenant: &str, name: &str) -> Option<String> {
+        let wanted = |entry: &&Entry| entry.kind == kind && entry.tenant == tenant && entry.name == name;
+        self.entries.iter().find(wanted).map(|entry| entry.document.clone())
+    }
+
     fn secrets_of(&self, tenant: &str) -> Vec<&Entry> {
         let is_theirs = |entry: &&Entry| entry.kind == EntryKind::Secret && entry.tenant == tenant;
         self.entries.iter().filter(is_theirs).collect()
     }
 }
 
-/// All that a tenant is made of.
+/// Returns the names and documents that a tenant is read from.
 fn source(entry: &Entry, secrets: &[&Entry]) -> String {
     let documents = [entry].into_iter().chain(secrets.iter().copied());
     documents.flat_map(|entry| [entry.name.as_str(), entry.document.as_str()]).collect::<Vec<_>>().join("\n")
 }
 
 impl Tenant {
-    /// Places for instances that it may have at once: none while it is suspended.
-    pub(crate) fn places(&self) -> u32 {
+    /// Returns the number of instance permits of the tenant: none while it is suspended.
+    pub(crate) fn permits(&self) -> u32 {
         if self.settings.suspended {
             0
         } else {
@@ -282,6 +287,25 @@ impl Tenant {
         }
     }
 
+    /// Checks that a limit allows `count` things.
+    ///
+    /// # Errors
+    /// [`TenantError::Limit`] with advice on what to do.
+    pub(crate) fn check_limit(
+        &self,
+        limit: &'static str,
+        value: u64,
+        count: usize,
+        advice: &'static str,
+    ) -> Result<(), TenantError> {
+        if count as u64 <= value {
+            return Ok(());
+        }
+        Err(TenantError::Limit { tenant: self.name.to_string(), limit, value, advice })
+    }
+
+    /// Checks that the tenant is not suspended.
+    ///
     /// # Errors
     /// [`TenantError::Suspended`].
     pub(crate) fn check_active(&self) -> Result<(), TenantError> {
@@ -289,7 +313,7 @@ impl Tenant {
     }
 }
 
-/// Charges tenants for what is written of their runs.
+/// Counts what is written to the journals of tenants' runs.
 impl Subscriber for Tenants {
     fn committed(&self, batch: &Arc<Batch>) {
         if !batch.is_local {

@@ -1,9 +1,9 @@
 use super::TenantError;
 
-/// Letters of a name: enough for a UUID with a word before it.
+/// The length of the longest name: enough for a UUID and a prefix.
 const LONGEST: usize = 63;
 
-/// Checks that a text can be a tenant's name: it is in paths, headers and logs.
+/// Checks that `name` is a valid name for a tenant. Names are used in paths, headers and logs.
 ///
 /// # Errors
 /// [`TenantError::InvalidName`].

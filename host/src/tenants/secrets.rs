@@ -1,30 +1,28 @@
-//! A tenant's secrets: kept sealed, opened when the tenant is read.
+//! Secrets of tenants: encrypted in the store, decrypted when the tenant is loaded.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::audit::deed;
+use super::admin::TRIES;
+use super::audit::audit_entry;
 use super::{Caller, TenantError, Tenants};
 use forge_clock as clock;
 use forge_egress::Rule;
 use forge_egress::secrets::{KeyRing, Sealed, Secret, SecretError, SecretValue, Secrets, check_name};
 use forge_store::directory::{Change, Entry, EntryKind};
 
-/// How often a change is tried that another one was in the way of.
-const TRIES: u32 = 5;
-
-/// A secret without its value, which nobody gets back.
+/// A secret without its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SecretInfo {
-    /// Its name, as in `{{secret:NAME}}`.
+    /// The name, as in `{{secret:NAME}}`.
     pub name: String,
-    /// Servers that it may be sent to.
+    /// The servers to which the host may send it.
     pub servers: Vec<String>,
-    /// When it was set.
+    /// When the secret was set.
     pub updated_at: DateTime<Utc>,
-    /// The id of the key that seals it.
+    /// The id of the key that encrypts it.
     pub key: String,
 }
 
@@ -35,7 +33,7 @@ pub struct NewSecret {
     /// The value: 8 bytes to 64 KiB of visible ASCII.
     #[schema(write_only)]
     pub value: String,
-    /// Servers that it may be sent to, such as `https://api.example.com` or `https://*.example.com`.
+    /// The servers to which the host may send it, such as `https://api.example.com` or `https://*.example.com`.
     pub servers: Vec<String>,
 }
 
@@ -59,13 +57,13 @@ impl Document {
             .map_err(|error| TenantError::corrupt("secret", &entry.name, error))
     }
 
-    fn encode(&self, tenant: &str, name: &str) -> Entry {
-        Entry {
+    fn encode(&self, tenant: &str, name: &str) -> Result<Entry, TenantError> {
+        Ok(Entry {
             kind: EntryKind::Secret,
             tenant: tenant.to_owned(),
             name: name.to_owned(),
-            document: serde_json::to_string(self).unwrap_or_default(),
-        }
+            document: serde_json::to_string(self)?,
+        })
     }
 
     fn info(self, name: &str) -> SecretInfo {
@@ -74,7 +72,7 @@ impl Document {
     }
 }
 
-/// The secrets that these entries have. One that cannot be opened is left out: a request that names it is denied.
+/// Decrypts the secrets of a tenant. A secret that cannot be decrypted is omitted; requests that name it are denied.
 pub(super) fn open(keys: Option<&KeyRing>, entries: &[&Entry]) -> Secrets {
     let mut secrets = BTreeMap::new();
     for entry in entries {
@@ -83,12 +81,12 @@ pub(super) fn open(keys: Option<&KeyRing>, entries: &[&Entry]) -> Secrets {
                 secrets.insert(entry.name.clone(), secret);
             }
             Err(error) => {
-                tracing::error!(tenant = entry.tenant, secret = entry.name, %error, "a secret cannot be opened")
+                tracing::error!(tenant = entry.tenant, secret = entry.name, %error, "a secret cannot be decrypted")
             }
         }
     }
     Secrets::new(secrets).unwrap_or_else(|error| {
-        tracing::error!(%error, "a tenant's secrets cannot be used");
+        tracing::error!(%error, "the secrets of a tenant cannot be used");
         Secrets::none()
     })
 }
@@ -102,7 +100,7 @@ fn open_one(keys: Option<&KeyRing>, entry: &Entry) -> Result<Secret, TenantError
 }
 
 impl Tenants {
-    /// The secrets of a tenant, by name.
+    /// Returns the secrets of a tenant, by name.
     ///
     /// # Errors
     /// [`TenantError::Store`].
@@ -112,11 +110,11 @@ impl Tenants {
         theirs.into_iter().map(|entry| Ok(Document::decode(entry)?.info(&entry.name))).collect()
     }
 
-    /// Sets a secret of a tenant, in the place of the one with this name.
+    /// Sets a secret of a tenant, and replaces a secret with the same name.
     ///
     /// # Errors
-    /// [`TenantError`] if the name, the value or a rule cannot be, the host has no key for it, or the tenant has as
-    /// many as it may.
+    /// [`TenantError`] if the name, the value or a rule is invalid, the host has no key, or the tenant has reached its
+    /// limit.
     pub async fn set_secret(
         &self,
         tenant: &str,
@@ -131,31 +129,26 @@ impl Tenants {
         let keys = self.secret_keys.as_ref().ok_or(SecretError::NoKey)?;
         let sealed = keys.seal(tenant, name, &value)?;
         let document = Document { sealed, servers, updated_at: clock::now().to_datetime() };
-        let entry = document.encode(tenant, name);
+        let entry = document.encode(tenant, name)?;
         for _ in 0..TRIES {
-            let limit = self.get(tenant).await?.limits.secrets;
             let directory = self.directory().await?;
             let theirs = directory.secrets_of(tenant);
-            let was = theirs.iter().find(|entry| entry.name == name).map(|entry| entry.document.clone());
-            if was.is_none() && theirs.len() as u64 >= limit {
-                let advice = "remove one that nobody uses";
-                return Err(TenantError::Limit {
-                    tenant: tenant.to_owned(),
-                    limit: "secrets",
-                    value: limit,
-                    advice,
-                });
+            let was = directory.document(EntryKind::Secret, tenant, name);
+            if was.is_none() {
+                let (tenant, advice) = (directory.get(tenant)?, "remove a secret that is not in use");
+                tenant.check_limit("secrets", tenant.limits.secrets, theirs.len() + 1, advice)?;
             }
             self.check_together(&theirs, name, &value, &rules)?;
-            let deed = deed(by, tenant, "secret.set", name, serde_json::to_value(&document.servers).ok());
-            if self.apply(&Change::Put { entry: entry.clone(), was }, &deed).await? {
+            let detail = serde_json::to_value(&document.servers)?;
+            let audited = audit_entry(by, tenant, "secret.set", name, Some(detail));
+            if self.apply(&Change::Put { entry: entry.clone(), was }, &audited).await? {
                 return Ok(document.info(name));
             }
         }
         Err(TenantError::Changed(name.to_owned()))
     }
 
-    /// All secrets of a tenant have to fit together.
+    /// Checks that the secrets of a tenant do not conflict with each other.
     fn check_together(
         &self,
         theirs: &[&Entry],
@@ -179,16 +172,16 @@ impl Tenants {
     /// [`TenantError::UnknownSecret`].
     pub async fn remove_secret(&self, tenant: &str, name: &str, by: &Caller) -> Result<(), TenantError> {
         let removal = Change::Remove(EntryKind::Secret, tenant.to_owned(), name.to_owned());
-        if self.apply(&removal, &deed(by, tenant, "secret.remove", name, None)).await? {
+        if self.apply(&removal, &audit_entry(by, tenant, "secret.remove", name, None)).await? {
             return Ok(());
         }
         Err(TenantError::UnknownSecret(name.to_owned()))
     }
 
-    /// Seals all secrets with the newest key that are sealed with another. How many that were.
+    /// Encrypts with the newest key all secrets that are encrypted with another one. Returns their number.
     ///
     /// # Errors
-    /// [`TenantError`] if one cannot be opened. Those before it are sealed anew.
+    /// [`TenantError`] if a secret cannot be decrypted. The secrets before it are encrypted with the newest key then.
     pub async fn reseal(&self, by: &Caller) -> Result<u64, TenantError> {
         let keys = self.secret_keys.as_ref().ok_or(SecretError::NoKey)?;
         let directory = self.directory().await?;
@@ -201,11 +194,11 @@ impl Tenants {
             let value = keys.open(&entry.tenant, &entry.name, &document.sealed)?;
             let document = Document { sealed: keys.seal(&entry.tenant, &entry.name, &value)?, ..document };
             let put = Change::Put {
-                entry: document.encode(&entry.tenant, &entry.name),
+                entry: document.encode(&entry.tenant, &entry.name)?,
                 was: Some(entry.document.clone()),
             };
-            // One that was set meanwhile is sealed with the newest key.
-            if self.apply(&put, &deed(by, &entry.tenant, "secret.reseal", &entry.name, None)).await? {
+            // A secret that was set meanwhile is encrypted with the newest key.
+            if self.apply(&put, &audit_entry(by, &entry.tenant, "secret.reseal", &entry.name, None)).await? {
                 sealed += 1;
             }
         }

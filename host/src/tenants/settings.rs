@@ -3,41 +3,42 @@ use serde::{Deserialize, Serialize};
 use super::TenantError;
 use crate::config::{LimitValues, TenantLimits};
 use forge_egress::{Network, Policy, Rule};
-use forge_store::directory::Entry;
+use forge_store::directory::{Entry, EntryKind};
 
-/// What is set of a tenant; the rest is as the host has it.
+/// The settings of a tenant. The host's configuration applies to what is not set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct Settings {
-    /// Servers that its workflows may reach, as `https://api.example.com` or `https://*.example.com`. None: as the
-    /// host is configured for the tenant `default`, and no server for any other.
+    /// The servers that its workflows may reach, such as `https://api.example.com` or `https://*.example.com`. If not
+    /// set, the tenant `default` has the host's configuration, and other tenants may reach no server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress: Option<Vec<String>>,
-    /// Networks that these servers may be in although they are not public, such as `10.0.0.0/8`.
+    /// The private networks in which these servers may be, such as `10.0.0.0/8`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub egress_private: Vec<String>,
-    /// Limits of its own, by name.
+    /// The limits that are set, by name.
     #[serde(skip_serializing_if = "LimitValues::is_empty")]
     pub limits: LimitValues,
-    /// It may look at what it has, and nothing of it begins or goes on.
+    /// Whether the tenant is suspended. A suspended tenant is read-only, and its runs get no instance in memory. A run
+    /// that has one continues until it leaves memory.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub suspended: bool,
 }
 
-/// What to change of a tenant. What is not mentioned stays.
+/// A change of a tenant's settings. Fields that are absent do not change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SettingsChange {
-    /// Servers that its workflows may reach from now on; an empty list is none.
+    /// The servers that its workflows may reach; an empty list allows no server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress: Option<Vec<String>>,
-    /// Networks that they may be in although they are not public.
+    /// The private networks in which these servers may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress_private: Option<Vec<String>>,
-    /// Limits by name; `null` takes the host's again.
+    /// Limits by name; `null` resets a limit to the host's value.
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub limits: std::collections::BTreeMap<String, Option<u64>>,
-    /// Whether it is suspended.
+    /// Whether the tenant is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<bool>,
 }
@@ -48,11 +49,16 @@ impl Settings {
             .map_err(|error| TenantError::corrupt("tenant", &entry.name, error))
     }
 
-    pub(super) fn encode(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    pub(super) fn encode(&self, tenant: &str) -> Result<Entry, TenantError> {
+        Ok(Entry {
+            kind: EntryKind::Tenant,
+            tenant: tenant.to_owned(),
+            name: tenant.to_owned(),
+            document: serde_json::to_string(self)?,
+        })
     }
 
-    /// The policy that is set, if one is.
+    /// Returns the egress policy that is set, if any.
     pub(super) fn policy(&self) -> Result<Option<Policy>, TenantError> {
         let Some(rules) = &self.egress else { return Ok(None) };
         let rules = rules.iter().map(|rule| rule.parse()).collect::<Result<Vec<Rule>, _>>()?;
@@ -60,20 +66,20 @@ impl Settings {
         Ok(Some(Policy::only(rules, private.collect::<Result<Vec<Network>, _>>()?)))
     }
 
-    /// The host's limits with those that are set. One that this host cannot give is left as the host has it.
+    /// Returns the host's limits with those that are set. A limit that exceeds what this host can give is ignored.
     pub(super) fn limits_within(&self, host: &TenantLimits) -> TenantLimits {
         self.limits.iter().fold(host.clone(), |limits, (name, value)| {
             match limits.with(&LimitValues::from([(name.clone(), *value)])) {
                 Ok(limits) => limits,
                 Err(error) => {
-                    tracing::warn!(%error, "a tenant's limit is not applied on this host");
+                    tracing::warn!(%error, "a limit of a tenant is ignored on this host");
                     limits
                 }
             }
         })
     }
 
-    /// The settings after a change.
+    /// Returns the settings after a change.
     pub(super) fn changed(&self, change: &SettingsChange, host: &TenantLimits) -> Result<Self, TenantError> {
         let mut settings = self.clone();
         let SettingsChange { egress, egress_private, limits, suspended } = change;
@@ -120,7 +126,7 @@ mod tests {
         assert!(two.suspended && two.limits.len() == 2 && two.limits_within(&host).versions == 5);
         let three = two.changed(&change(r#"{"limits":{"versions":null}}"#), &host).unwrap();
         assert_eq!(three.limits_within(&host).versions, host.versions);
-        assert!(three.suspended, "{}", three.encode());
+        assert!(three.suspended, "{three:?}");
     }
 
     #[test]

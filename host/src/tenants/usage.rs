@@ -1,83 +1,64 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
 use super::{Account, TenantError, Tenants};
 use forge_clock as clock;
 use forge_journal::Timestamp;
+use forge_store::StoreError;
 use forge_store::directory::{Amounts, UsageRow};
-
-/// How often what was used is written. A host that is killed forgets at most so much of it.
-const EVERY: Duration = Duration::from_secs(5);
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// What a tenant used in an hour.
+/// The usage of a tenant in an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Usage {
-    /// The tenant.
+    /// The name of the tenant.
     pub tenant: String,
     /// When the hour began.
     pub hour: DateTime<Utc>,
-    /// How much it used.
+    /// The amounts.
     #[serde(flatten)]
     pub amounts: Amounts,
 }
 
-/// What tenants used in a time.
+/// The usage of tenants in a period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UsageReport {
-    /// By tenant and hour.
+    /// The usage by tenant and hour.
     pub hours: Vec<Usage>,
-    /// All of it.
+    /// The sum of all hours.
     pub total: Amounts,
 }
 
 impl Tenants {
-    /// Writes what was used, for as long as the host runs.
-    pub(crate) async fn keep_accounts(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut is_last = false;
-        while !is_last {
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                () = shutdown.cancelled() => is_last = true,
-            }
-            if let Err(error) = self.settle().await {
-                tracing::debug!(%error, "what was used is written later");
-            }
-        }
-    }
-
-    /// Writes what was used and not written yet.
+    /// Writes the usage that is not written yet.
     ///
     /// # Errors
-    /// [`TenantError::Store`]: it will be written later.
-    pub async fn settle(&self) -> Result<(), TenantError> {
+    /// [`StoreError`]: the usage is kept, and written by a later call.
+    pub async fn write_usage(&self) -> Result<(), StoreError> {
         let hour = clock::now().0.div_euclid(HOUR_MS);
         let accounts: Vec<Arc<Account>> = self.state().accounts.values().cloned().collect();
-        let used: Vec<(Arc<Account>, UsageRow)> = accounts
-            .into_iter()
-            .map(|account| {
-                let (tenant, amounts) = (account.tenant.to_string(), account.take());
-                (account, UsageRow { tenant, hour, amounts })
-            })
-            .filter(|(_, used)| used.amounts != Amounts::default())
-            .collect();
-        if used.is_empty() {
+        let (mut charged, mut rows) = (Vec::new(), Vec::new());
+        for account in accounts {
+            let amounts = account.take();
+            if amounts != Amounts::default() {
+                rows.push(UsageRow { tenant: account.tenant.to_string(), hour, amounts });
+                charged.push(account);
+            }
+        }
+        if rows.is_empty() {
             return Ok(());
         }
-        let rows: Vec<UsageRow> = used.iter().map(|(_, used)| used.clone()).collect();
-        let written = self.store.directory().charge(&rows).await;
+        let written = self.store.directory().add_usage(&rows).await;
         if written.is_err() {
-            used.iter().for_each(|(account, used)| account.give_back(&used.amounts));
+            charged.iter().zip(&rows).for_each(|(account, row)| account.give_back(&row.amounts));
         }
-        Ok(written?)
+        written
     }
 
-    /// What tenants used in the hours that began from one time until before another.
+    /// Returns the usage of one tenant, or of all, in the hours that overlap with `from..until`.
     ///
     /// # Errors
     /// [`TenantError::Store`].
@@ -87,16 +68,16 @@ impl Tenants {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<UsageReport, TenantError> {
-        self.settle().await?;
-        // The hour in which the time ends is part of it.
+        self.write_usage().await?;
+        // The hour that contains `until` is included.
         let hours = from.0.div_euclid(HOUR_MS)..until.0.saturating_add(HOUR_MS - 1).div_euclid(HOUR_MS);
-        let used = self.store.directory().used(tenant, hours).await?;
-        let total = used.iter().fold(Amounts::default(), |total, used| total + used.amounts);
-        let hour = |used: UsageRow| Usage {
-            tenant: used.tenant,
-            hour: Timestamp(used.hour.saturating_mul(HOUR_MS)).to_datetime(),
-            amounts: used.amounts,
+        let rows = self.store.directory().usage(tenant, hours).await?;
+        let total = rows.iter().fold(Amounts::default(), |total, row| total + row.amounts);
+        let hour = |row: UsageRow| Usage {
+            tenant: row.tenant,
+            hour: Timestamp(row.hour.saturating_mul(HOUR_MS)).to_datetime(),
+            amounts: row.amounts,
         };
-        Ok(UsageReport { hours: used.into_iter().map(hour).collect(), total })
+        Ok(UsageReport { hours: rows.into_iter().map(hour).collect(), total })
     }
 }

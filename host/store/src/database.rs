@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-/// Where runs, journals and components are kept.
+/// A database for runs, journals and components.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
-    /// An SQLite file, created if it is not there. One host process at a time.
+    /// An SQLite file, created if it does not exist. One host process can use it at a time.
     Sqlite(PathBuf),
     /// A PostgreSQL database, which any number of hosts can share.
     Postgres(PostgresUrl),
 }
 
-/// A database URL that Forge does not understand.
+/// The error of a database URL that Forge does not understand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no database that Forge knows: use sqlite:PATH, for example sqlite:forge.db, or \
-     postgres://USER@HOST/NAME"
+    "`{0}` is not a database URL: use sqlite:PATH, for example sqlite:forge.db, or postgres://USER@HOST/NAME"
 )]
 pub struct InvalidDatabase(pub String);
 
@@ -46,13 +45,13 @@ impl fmt::Display for Database {
     }
 }
 
-/// The URL of a PostgreSQL database, with what libpq allows in it (`sslmode`, `sslrootcert` and so on); what it
-/// does not say is in `PGHOST`, `PGPASSWORD` and the like. Shown without its password.
+/// The URL of a PostgreSQL database, with the parameters of libpq (`sslmode`, `sslrootcert` and so on). Missing parts are
+/// taken from `PGHOST`, `PGPASSWORD` and so on. Displayed without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl(String);
 
 impl PostgresUrl {
-    /// How sqlx connects to it.
+    /// Returns the options with which sqlx connects.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
         self.0.parse()
     }
@@ -66,7 +65,7 @@ impl<T: Into<String>> From<T> for PostgresUrl {
 
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Where there is no telling what is the password, nothing is shown.
+        // The password cannot be told from the rest of an invalid URL.
         let Ok(options) = self.options() else { return write!(f, "postgres://?") };
         write!(f, "postgres://{}@", options.get_username())?;
         match options.get_socket() {
@@ -83,19 +82,19 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// One of several hosts that share a PostgreSQL database.
+/// The settings of a host that shares a PostgreSQL database.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
-    /// Its name, which no other may have, and which it should have again after a restart: it then gets
-    /// its runs back at once. Default: the machine's name.
+    /// The node's name, which must be unique. A node that restarts with the same name gets its runs back at once. Default:
+    /// the machine's name.
     pub name: String,
-    /// How long the others wait for a sign of life before they take its runs over. A sign comes three
-    /// times as often. Default 10 s, 1 s at least.
+    /// The time after which other nodes take this node's runs if it does not renew its lease. It renews the lease three
+    /// times in this time. Default 10 s, at least 1 s.
     pub lease: Duration,
-    /// Connections to the database for reading, beside one each for writing, signs of life and notices.
+    /// The number of connections for reads and claims. Three others write, renew the lease and receive notifications.
     /// Default 8.
     pub connections: u32,
-    /// How long the database may take for an answer before it counts as not available. Default 10 s.
+    /// The time without an answer after which the database counts as unavailable. Default 10 s.
     pub timeout: Duration,
 }
 
@@ -110,7 +109,7 @@ impl Default for NodeConfig {
     }
 }
 
-/// The name of this machine, as far as it has one.
+/// Returns the name of this machine; `node` if it has none.
 pub fn machine_name() -> String {
     let name = hostname::get().ok().and_then(|name| name.into_string().ok());
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "node".to_owned())

@@ -1,5 +1,4 @@
-//! What a store keeps beside runs and components: tenants with their API keys and secrets, who changed what, and what
-//! tenants used.
+//! Tenants with their API keys and secrets, the audit log, and the usage of tenants.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -8,87 +7,87 @@ use super::StoreError;
 use forge_journal::{Timestamp, words};
 
 words! {
-    /// What a document of the directory is about.
+    /// The kind of a directory entry.
     EntryKind ("kind of entry") {
-        /// A tenant; its name is the tenant's.
+        /// A tenant. The entry's name is the tenant's.
         Tenant = "tenant",
-        /// An API key; its name is the key's id.
+        /// An API key. The entry's name is the key's id.
         Key = "key",
-        /// A secret, sealed.
+        /// An encrypted secret.
         Secret = "secret",
     }
 }
 
-/// A document of the directory. Kind, tenant and name are unique together.
+/// An entry of the directory. Kind, tenant and name are unique together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is about.
+    /// The kind.
     pub kind: EntryKind,
-    /// Whose it is; empty for the host itself.
+    /// The tenant; empty for the host itself.
     pub tenant: String,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// A JSON document.
+    /// The content, a JSON document.
     pub document: String,
 }
 
 /// A change of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Keeps an entry in the place of the one whose document was `was`; of none, if that is `None`.
+    /// Inserts an entry, or replaces one if its document is still `was`.
     Put {
-        /// The entry as it shall be.
+        /// The new entry.
         entry: Entry,
-        /// Its document as it was read.
+        /// The document of the entry to replace; `None` to insert.
         was: Option<String>,
     },
-    /// Removes the entry with this kind, tenant and name.
+    /// Deletes the entry with this kind, tenant and name.
     Remove(EntryKind, String, String),
 }
 
-/// What somebody did: a line of the audit log.
+/// A line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Whose things were touched; empty for the host itself.
+    /// The tenant that was changed; empty for the host itself.
     pub tenant: String,
-    /// Who did it.
+    /// The key or person that acted.
     pub actor: String,
-    /// What was done, such as `version.activate`.
+    /// The action, for example `version.activate`.
     pub action: String,
-    /// To what.
+    /// The object of the action.
     pub subject: String,
-    /// More about it, a JSON document.
+    /// Details, a JSON document.
     pub detail: Option<String>,
 }
 
-/// Which lines of the audit log to read, the newest first.
+/// A selection of lines of the audit log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Only those of this tenant.
+    /// Selects lines of this tenant.
     pub tenant: Option<String>,
-    /// Only those before this one.
+    /// Selects lines with a lower number.
     pub before: Option<i64>,
-    /// At most so many.
+    /// The maximum number of lines.
     pub limit: u32,
 }
 
-/// What a tenant used in an hour.
+/// The usage of a tenant in one hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsageRow {
     /// The tenant.
     pub tenant: String,
-    /// Which hour: hours since 1970-01-01T00:00:00Z.
+    /// The hour, in hours since 1970-01-01T00:00:00Z.
     pub hour: i64,
-    /// How much.
+    /// The amounts.
     pub amounts: Amounts,
 }
 
-/// Amounts of what is measured. They add up.
+/// Measured amounts, which can be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Amounts {
-    /// Units of fuel that guests computed, replays included.
+    /// Units of fuel that guests consumed, replays included.
     pub fuel: u64,
     /// Runs started.
     pub runs: u64,
@@ -96,16 +95,16 @@ pub struct Amounts {
     pub steps: u64,
     /// HTTP requests sent.
     pub http_requests: u64,
-    /// Bytes of their bodies and of the answers'.
+    /// Bytes of request and response bodies.
     pub http_bytes: u64,
     /// Bytes written to journals.
     pub journal_bytes: u64,
-    /// Milliseconds for which runs had an instance in memory.
+    /// Milliseconds in which runs had an instance in memory.
     pub run_ms: u64,
 }
 
 impl Amounts {
-    /// The amounts with their names, in the order of the columns.
+    /// Returns the amounts with the names of their columns.
     pub(super) fn columns(&self) -> [(&'static str, u64); 7] {
         let Self { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms } = *self;
         [
@@ -119,7 +118,7 @@ impl Amounts {
         ]
     }
 
-    /// The opposite of [`Amounts::columns`].
+    /// Returns the amounts in the order of [`Amounts::columns`].
     pub(super) fn from_columns(values: [u64; 7]) -> Self {
         let [fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms] = values;
         Self { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms }
@@ -139,25 +138,40 @@ impl std::ops::Add for Amounts {
     }
 }
 
-/// The directory of a store. As with [`Store`](super::Store), every method is atomic, and a change is durable when
-/// its method returns.
+/// The directory of a store. As in [`Store`](super::Store), each method is atomic.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// All entries.
+    /// Returns all entries.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
     async fn entries(&self) -> Result<Vec<Entry>, StoreError>;
 
-    /// Changes an entry, if any, and adds a line to the audit log. `false`: nothing was written, because the entry is
-    /// not as it was, or is not there. Other nodes are told ([`Notification::Versions`](super::Notification::Versions)).
-    async fn change(&self, change: Option<&Change>, deed: &AuditEntry) -> Result<bool, StoreError>;
+    /// Changes an entry, if there is a change, and adds a line to the audit log, in one transaction. Both are durable when
+    /// the method returns `true`. Returns `false`, and writes nothing, if the entry does not exist or is not as expected.
+    /// Other nodes receive [`Notification::DirectoryChanged`](super::Notification::DirectoryChanged).
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the outcome is unknown.
+    async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError>;
 
-    /// Lines of the audit log with their numbers, the newest first.
-    async fn deeds(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError>;
+    /// Returns lines of the audit log with their numbers, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError>;
 
-    /// Adds to what tenants used.
-    async fn charge(&self, used: &[UsageRow]) -> Result<(), StoreError>;
+    /// Adds amounts to the usage of tenants. The sums are durable when the method returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the outcome is unknown.
+    async fn add_usage(&self, usage: &[UsageRow]) -> Result<(), StoreError>;
 
-    /// What tenants used from one hour until before another, by tenant and hour.
-    async fn used(
+    /// Returns the usage in a range of hours, by tenant and hour.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn usage(
         &self,
         tenant: Option<&str>,
         hours: std::ops::Range<i64>,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Why the store did not do what was asked.
+/// Why a store failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Another process uses the database.
@@ -35,10 +35,13 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
-    /// The database does not take writes, or answer reads, now.
+    /// The database does not answer now. A write may have been committed.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// A row is not what it should be.
+    /// The database cannot store this data, now or later. Nothing was written.
+    #[error("the database cannot store this: {0}")]
+    Rejected(String),
+    /// A stored row has a value that this version cannot read.
     #[error("corrupt row in {table}: {why}")]
     Corrupt {
         /// The table.
@@ -46,14 +49,23 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
-    /// This node has lost its lease, and other nodes have its runs.
-    #[error(
-        "this node was taken for dead and has lost its runs to other nodes; it goes on with new ones: ask again"
-    )]
+    /// The epoch has ended: this node has lost its lease, and other nodes execute its runs. Nothing was written.
+    #[error("this node has lost its lease, and other nodes execute its runs: send the request again")]
     Fenced,
-    /// The writer is closed, because the host stops.
+    /// The store is closed, because the host stops.
     #[error("the host is shutting down")]
     Closed,
+}
+
+impl StoreError {
+    /// Whether the same call fails again, whatever the state of the database.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Rejected(_) | Self::Corrupt { .. })
+    }
+
+    pub(crate) fn cannot_encode(table: &str, column: &str, error: &serde_json::Error) -> Self {
+        Self::Rejected(format!("{table}, column {column}: {error}"))
+    }
 }
 
 fn owner(pid: Option<u32>) -> String {

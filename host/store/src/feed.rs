@@ -5,12 +5,12 @@ use parking_lot::RwLock;
 
 use super::Write;
 
-/// What a durable batch changed.
+/// The changes of a durable batch.
 #[derive(Debug)]
 pub struct Batch {
     /// The changes, in the order in which they were committed.
     pub changes: Vec<Change>,
-    /// Whether this node committed them. Otherwise they were read, because another node may have changed them.
+    /// Whether this node committed the changes. Otherwise they were read, because another node may have made them.
     pub is_local: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// The run.
+    /// Returns the run's id.
     pub fn run_id(&self) -> RunId {
         match &self.write {
             Write::Start(run) | Write::InsertUnowned(run) => run.id,
@@ -32,7 +32,7 @@ impl Change {
         }
     }
 
-    /// The run as it is now, if it changed and not only rows of it.
+    /// Returns the run after the change; `None` if only rows changed.
     pub fn run(&self) -> Option<&Run> {
         match &self.write {
             Write::Start(run) | Write::InsertUnowned(run) => Some(run),
@@ -40,7 +40,7 @@ impl Change {
         }
     }
 
-    /// The changed rows.
+    /// Returns the changes of a run that started before.
     pub fn changes(&self) -> Option<&Changes> {
         match &self.write {
             Write::Start(_) | Write::InsertUnowned(_) => None,
@@ -56,19 +56,19 @@ pub trait Subscriber: Send + Sync + 'static {
     fn committed(&self, batch: &Arc<Batch>);
 }
 
-/// Tells subscribers which runs changed, and how.
+/// The change feed: tells subscribers which runs changed, and how.
 #[derive(Default)]
 pub struct Feed {
     subscribers: RwLock<Vec<Arc<dyn Subscriber>>>,
 }
 
 impl Feed {
-    /// Adds a subscriber. It hears of every batch from now on.
+    /// Adds a subscriber, which is called for every batch from now on.
     pub fn subscribe(&self, subscriber: Arc<dyn Subscriber>) {
         self.subscribers.write().push(subscriber);
     }
 
-    /// Tells all subscribers of a batch.
+    /// Calls all subscribers with a batch, unless it is empty.
     pub fn publish(&self, batch: Batch) {
         if batch.changes.is_empty() {
             return;

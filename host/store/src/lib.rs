@@ -1,7 +1,7 @@
-//! Where runs, journals and components are kept.
+//! The storage of runs, journals and components.
 //!
-//! [`Store`] is what a database must do; [`Writer`] is the group commit in front of it, the same
-//! for every store.
+//! [`Store`] is the interface of a database, [`sqlite`] and [`postgres`] implement it. [`Writer`] is the group commit in
+//! front of a store. [`Feed`] tells subscribers what was committed.
 
 mod database;
 pub mod directory;
@@ -11,6 +11,7 @@ mod nodes;
 mod open;
 pub mod postgres;
 mod query;
+mod schema;
 pub mod sqlite;
 mod writer;
 
@@ -29,22 +30,22 @@ pub use writer::{RunWriter, Writer};
 
 use forge_journal::{Changes, Row, Run, RunId, Timestamp};
 
-/// Something to write.
+/// A write of a batch.
 #[derive(Debug, Clone)]
 pub enum Write {
-    /// A run that begins here.
+    /// Inserts a run that this node executes.
     Start(Box<Run>),
-    /// A run that begins on whatever node claims it.
+    /// Inserts a run that any node can claim.
     InsertUnowned(Box<Run>),
-    /// What changed of a run.
+    /// Saves the changes of a run.
     Save(RunId, Changes),
 }
 
-/// Bytes that a run or a row takes beside its documents, about.
+/// Approximate bytes of a run or a row without its documents.
 const ROW_BYTES: usize = 256;
 
 impl Write {
-    /// Rows that it writes.
+    /// Returns the number of rows that are written.
     fn rows(&self) -> usize {
         match self {
             Self::Start(_) | Self::InsertUnowned(_) => 1,
@@ -52,7 +53,7 @@ impl Write {
         }
     }
 
-    /// Bytes that it holds in memory, about.
+    /// Returns the approximate size in memory, in bytes.
     fn size(&self) -> usize {
         let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len);
         let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output);
@@ -67,50 +68,50 @@ impl Write {
     }
 }
 
-/// What became of a [`Write`].
+/// The outcome of a [`Write`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// It is durable.
+    /// The write is durable.
     Done,
-    /// Nothing was written: this run was started with the same workflow and key before.
+    /// Nothing was written: this run has the same tenant, workflow and key.
     KeyTaken(RunId),
 }
 
-/// A run as the store has it.
+/// A run with its journal.
 #[derive(Debug)]
 pub struct Loaded {
     /// The run.
     pub run: Run,
-    /// Its journal, in order of `seq`. Rows that cannot be read do not hide the run.
+    /// The journal, in the order of `seq`, or why it cannot be read.
     pub rows: Result<Vec<Row>, StoreError>,
 }
 
-/// A run that was to be executed here.
+/// The result of acquiring a run.
 #[derive(Debug)]
 pub enum Acquired {
-    /// It is this node's, and nobody else writes it.
+    /// This node owns the run.
     Here(Box<Loaded>),
-    /// Another node, which lives, executes it.
+    /// Another live node owns the run.
     Elsewhere,
-    /// There is no such run.
+    /// The run does not exist.
     Unknown,
 }
 
-/// When a run must be looked at.
+/// The time at which a run is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// From then on.
+    /// The time.
     pub at: Timestamp,
     /// The run.
     pub run: RunId,
-    /// Whose it is.
+    /// The tenant of the run.
     pub tenant: Arc<str>,
 }
 
-/// A version of a workflow as the store has it.
+/// A version of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRow {
-    /// Whose it is.
+    /// The tenant.
     pub tenant: String,
     /// The workflow's name.
     pub workflow: String,
@@ -118,84 +119,104 @@ pub struct VersionRow {
     pub version: u32,
     /// The SHA-256 of its component, in hexadecimal.
     pub digest: String,
-    /// How long a run may take, in milliseconds.
+    /// The timeout of a run, in milliseconds.
     pub timeout_ms: u64,
-    /// New runs do not take it unless they ask for it.
+    /// Whether new runs use the version only if they ask for it.
     pub deprecated: bool,
-    /// New runs take it although another version is higher.
+    /// Whether new runs use the version although another one is higher.
     pub active: bool,
-    /// When it was uploaded.
+    /// When the version was uploaded.
     pub created_at: Timestamp,
 }
 
-/// What a database must do for Forge.
+/// A database for runs, journals and components.
 ///
-/// Every method is atomic. A method that changes something returns `Ok` only when the change is
-/// durable: it survives a crash of the host and of the machine.
+/// Each method is atomic: after an error, either all of its changes were committed or none. A method that changes something
+/// returns `Ok` only when the change is durable: it survives a crash of the host and of the machine. After
+/// [`StoreError::Unavailable`] the outcome is unknown; after every other error nothing was written.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Tenants with what is theirs, the audit log, and what was used.
+    /// Returns the directory: tenants, the audit log and usage.
     fn directory(&self) -> &dyn Directory;
 
-    /// In what it may write now. Changes when this node has lost its lease and got another.
+    /// Returns the epoch in which this node writes. It changes when the node loses its lease and gets another one.
     fn epoch(&self) -> Epoch {
         Epoch::default()
     }
 
-    /// The other nodes that share this store; `None`: there can be none.
+    /// Returns the nodes that share this store; `None` if the store supports only one node.
     fn nodes(&self) -> Option<&dyn Nodes> {
         None
     }
 
-    /// Applies all writes of a batch, in order, or none of them; the answers are in their order.
-    /// Of two rows with the same run and `seq`, the later one stays. A run with a key is not saved
-    /// in the batch that starts it. Runs that
-    /// start are this node's. Called by the [`Writer`], one batch at a time.
+    /// Commits all writes of a batch, in order, or none. Returns their outcomes in the same order. All writes with the
+    /// outcome [`Written::Done`] are durable when the method returns.
+    ///
+    /// Of several rows with the same run and `seq`, the last one is stored. Runs that start belong to the epoch. A run with
+    /// a key must not be saved in the batch that starts it. The [`Writer`] commits one batch at a time.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the epoch is over: nothing was written then, and never will be.
+    /// [`StoreError::Fenced`] if the epoch has ended: the batch was not and never will be committed.
+    /// [`StoreError::Rejected`] if the database cannot store one of the writes.
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
-    /// Makes runs this node's that are nobody's and due until then, the first ones first.
+    /// Makes unowned runs that are due at `until` this node's, the first ones first, and returns them. The change of owner is
+    /// durable when the method returns. After [`StoreError::Unavailable`], runs may have been claimed:
+    /// [`Store::due`] returns them.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the epoch is over.
+    /// [`StoreError::Fenced`] if the epoch has ended.
     async fn claim(&self, epoch: Epoch, until: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
         let _ = (epoch, until, limit);
         Ok(Vec::new())
     }
 
-    /// Runs to be executed here, as [`Store::load`] gives them. Those that are nobody's are this
-    /// node's from now on.
+    /// Loads runs to execute them on this node, in the order of `ids`. Unowned runs become this node's, which is durable when
+    /// the method returns. No write that failed before is committed later.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the epoch is over.
+    /// [`StoreError::Fenced`] if the epoch has ended.
     async fn acquire(
         &self,
         epoch: Epoch,
         ids: &[RunId],
     ) -> Result<Vec<Result<Acquired, StoreError>>, StoreError> {
         let _ = epoch;
-        let taken =
+        let acquired =
             |loaded: Option<Loaded>| loaded.map_or(Acquired::Unknown, |run| Acquired::Here(Box::new(run)));
-        Ok(self.load(ids).await?.into_iter().map(|loaded| loaded.map(taken)).collect())
+        Ok(self.load(ids).await?.into_iter().map(|loaded| loaded.map(acquired)).collect())
     }
 
-    /// A run.
+    /// Returns a run without its journal. It reads committed data only.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the run has a value that this version cannot read.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
 
-    /// The run of this tenant's workflow that this key started.
+    /// Returns the run that was started with this tenant, workflow and key.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the run has a value that this version cannot read.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
-    /// Runs with their journals, each as it is at one moment; the answers are in the order of `ids`, which has each once.
-    /// That one of them cannot be read does not keep the others from being.
+    /// Returns runs with their journals, in the order of `ids`, which must be unique. Each run is read in one snapshot of
+    /// committed data. A run that cannot be read does not keep the others from being read. No write that failed before is
+    /// committed later.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database does not answer.
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError>;
 
-    /// A tenant's runs, the newest first. `filter.limit` is taken as it is.
+    /// Returns runs of a tenant, the newest first. `filter.limit` is not adjusted.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
 
-    /// Runs of this node that are due ([`Run::due_at`]) until then, in order of that time, after
-    /// `after`.
+    /// Returns runs of this node that are due ([`Run::due_at`]) at `until`, in the order of that time, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
     async fn due(
         &self,
         epoch: Epoch,
@@ -204,12 +225,18 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Due>, StoreError>;
 
-    /// How many runs are neither final nor paused, on whatever node.
+    /// Returns the number of runs of all nodes that are neither final nor paused.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be counted.
     async fn unfinished(&self) -> Result<u64, StoreError>;
 
-    /// Keeps a component (`None`: somebody else does) and its versions, which are of one tenant, all or none. `Ok(Some(_))`: nothing was written,
-    /// because this version exists with another component. Versions that exist with the same
-    /// component stay as they are.
+    /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
+    /// first version that exists with another component; nothing is written then. Versions that exist with the same
+    /// component are not changed. `component` is `None` if its bytes are in an object store.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the outcome is unknown.
     async fn register(
         &self,
         digest: &str,
@@ -217,18 +244,32 @@ pub trait Store: Send + Sync + 'static {
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError>;
 
-    /// A component by its digest.
+    /// Returns the bytes of the component with this digest; `None` if it does not exist or is in an object store.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// The versions of a tenant's workflow, or of all, by name and then from the highest down.
+    /// Returns the versions of one or all workflows of a tenant, by name and descending version.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
     async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError>;
 
-    /// Makes a version the one that new runs take, and no longer deprecated. False: there is none.
+    /// Makes a version the active one, and not deprecated. The change is durable when the method returns `true`. Returns
+    /// `false` if the version does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the outcome is unknown.
     async fn activate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError>;
 
-    /// Marks a version as deprecated, and no longer active. False: there is none.
+    /// Marks a version as deprecated, and not active. The change is durable when the method returns `true`. Returns `false`
+    /// if the version does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the outcome is unknown.
     async fn deprecate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError>;
 
-    /// Writes what is buffered and closes the database.
+    /// Closes the database, and releases the lease of this node. Later calls return [`StoreError::Closed`].
     async fn close(&self);
 }

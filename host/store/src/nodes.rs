@@ -1,8 +1,8 @@
-//! Several nodes with one store.
+//! Several nodes that share a store.
 //!
-//! A node has a lease, which it renews. From when it gets the lease until it loses it is an [`Epoch`],
-//! and every batch is written in one: a node that was declared dead cannot write another row. Runs belong
-//! to an epoch, so that all runs of a dead node are nobody's at once.
+//! A node has a lease, which it renews. The time from when it gets a lease until it loses it is an [`Epoch`]. Every batch is
+//! committed in an epoch: a node whose lease has expired cannot write. Each run belongs to an epoch, so that all runs of a
+//! node become unowned at once when its epoch ends.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::StoreError;
 use forge_journal::{RunId, WorkflowStatus};
 
-/// The time in which a node has its lease. No two have the same number, and later ones have higher numbers.
+/// A period in which a node has its lease. Numbers are unique; later epochs have higher numbers.
 #[derive(
     Debug,
     Clone,
@@ -36,42 +36,41 @@ impl std::fmt::Display for Epoch {
     }
 }
 
-/// A node as the others see it.
+/// A node, as other nodes see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Node {
-    /// Its name, which it has again after a restart.
+    /// The name, which stays the same after a restart.
     pub name: String,
-    /// The epoch in which it writes.
+    /// The epoch in which the node writes.
     pub epoch: Epoch,
-    /// Forge's version there.
+    /// The version of Forge on the node.
     pub version: String,
-    /// When it got its lease.
+    /// When the node got its lease.
     pub started_at: DateTime<Utc>,
-    /// Until when the others wait for it to renew its lease.
+    /// When the lease expires.
     pub lease_until: DateTime<Utc>,
-    /// When it ended, or was declared dead. It is listed for an hour, and for as long as runs of it wait for
-    /// another node.
+    /// When the epoch ended. The node is listed for another hour, and until all its runs are claimed.
     pub ended_at: Option<DateTime<Utc>>,
-    /// Runs of it that are neither final nor paused.
+    /// The number of its runs that are neither final nor paused.
     pub runs: u64,
-    /// It is the one that answers.
+    /// Whether it is the node that answers.
     pub here: bool,
 }
 
-/// What a node may ask of the one that has a run.
+/// A command to the node that executes a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteCommand {
-    /// Roll it back.
+    /// Rolls the run back.
     Cancel,
-    /// Stop it.
+    /// Pauses the run.
     Pause,
-    /// Let it go on.
+    /// Resumes the run.
     Resume,
 }
 
 impl RemoteCommand {
-    /// What was asked, as a participle.
+    /// Returns the participle, for example `cancelled`.
     pub const fn participle(self) -> &'static str {
         match self {
             Self::Cancel => "cancelled",
@@ -81,73 +80,101 @@ impl RemoteCommand {
     }
 }
 
-/// What another node asks of this one.
+/// A command that another node sent to this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteRequest {
-    /// Names it in the answer.
+    /// The id, for [`Nodes::respond`].
     pub id: i64,
     /// The run.
     pub run: RunId,
-    /// What is asked.
+    /// The command.
     pub command: RemoteCommand,
 }
 
-/// What became of a [`RemoteRequest`].
+/// The response to a [`RemoteRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteResponse {
-    /// It is done, and durable.
+    /// The command was executed, and its effect is durable.
     Done,
     /// The run's status does not allow it.
     Conflict(WorkflowStatus),
     /// There is no such run.
     Unknown,
-    /// It was not done: whoever asked may ask again.
+    /// The command failed, and may be sent again.
     Failed(String),
 }
 
-/// Something happened that a node may want to know. Notices can be lost; whatever depends on one is
-/// looked at from time to time in any case.
+/// An event that concerns this node. Notifications can be lost: their receiver also polls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
-    /// There are runs that are nobody's and due.
-    Free,
-    /// Somebody asks something of this node ([`Nodes::questions`]).
-    Asked,
-    /// Somebody waits for this run, which may be this node's.
+    /// There are unowned runs that are due.
+    Unowned,
+    /// There are requests to this node; see [`Nodes::requests`].
+    Requested,
+    /// A client of another node waits for this run, which this node may execute.
     Awaited(RunId),
-    /// This run, for which somebody waits, is final or paused.
-    Rested(RunId),
-    /// Workflows or their versions have changed.
-    Versions,
-    /// Notices may have been lost, or writes of which nobody knows whether they were done.
+    /// This run, for which a client waits, is final or paused.
+    AtRest(RunId),
+    /// Workflow versions, tenants, keys or secrets were changed.
+    DirectoryChanged,
+    /// Notifications may have been lost, or the outcome of a write or a claim was unknown until now.
     Reconnected,
-    /// This node has lost its lease, and has another epoch now: what it had in memory is others'.
+    /// This node has lost its lease and continues in a new epoch. Other nodes may execute its previous runs.
     Fenced,
-    /// Another process has taken this node's name: this one must end.
+    /// Another process has taken this node's name: this process must exit.
     Replaced,
 }
 
-/// What nodes have to do with each other.
+/// The other nodes that share the store.
+///
+/// Commands and responses are rows, which are durable when the method returns. Notifications are not stored: a node that
+/// is not connected loses them.
 #[async_trait]
 pub trait Nodes: Send + Sync {
-    /// What happens from now on. There is one listener: the second one gets `None`.
+    /// Returns the receiver of notifications; `None` if it was returned before.
     fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notification>>;
 
-    /// Tells all nodes, this one apart. [`Notification::Awaited`], [`Notification::Rested`] and [`Notification::Free`]; the
-    /// store itself tells the others.
-    async fn tell(&self, notice: Notification) -> Result<(), StoreError>;
+    /// Sends a notification to all other nodes: [`Notification::Awaited`], [`Notification::AtRest`] or
+    /// [`Notification::Unowned`]. The store itself sends the others; here they are ignored.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database does not answer.
+    async fn notify(&self, notification: Notification) -> Result<(), StoreError>;
 
-    /// Asks the node that has this run, and waits for its answer. `None`: it has not answered in time,
-    /// or no node has the run any more.
-    async fn ask(&self, run: RunId, ask: RemoteCommand) -> Result<Option<RemoteResponse>, StoreError>;
+    /// Sends a command to the node that executes this run, and waits some seconds for the response. Returns `None` if there
+    /// is no response, or no other node executes the run. The command may be executed although there is no response.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database does not answer. The command may be executed all the same.
+    async fn send_command(
+        &self,
+        run: RunId,
+        command: RemoteCommand,
+    ) -> Result<Option<RemoteResponse>, StoreError>;
 
-    /// What this node was asked and has not been given by this method before.
-    async fn questions(&self) -> Result<Vec<RemoteRequest>, StoreError>;
+    /// Returns the requests to this node that were not returned before.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn requests(&self) -> Result<Vec<RemoteRequest>, StoreError>;
 
-    /// Answers one.
-    async fn answer(&self, question: i64, answer: &RemoteResponse) -> Result<(), StoreError>;
+    /// Responds to the request with this id. The response is durable, and dropped if the sender does not wait any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database does not answer.
+    async fn respond(&self, request: i64, response: &RemoteResponse) -> Result<(), StoreError>;
 
-    /// All nodes, by name.
+    /// Returns all nodes, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
     async fn list(&self) -> Result<Vec<Node>, StoreError>;
+
+    /// Returns whether this node leads: of the live nodes, it has the lowest epoch. One node leads at a time, but may
+    /// have lost the lead when the caller reads the answer.
+    async fn is_leader(&self) -> Result<bool, StoreError>;
+
+    /// Deletes the rows of nodes that ended more than an hour ago and own no unfinished runs, and old requests.
+    async fn sweep(&self) -> Result<(), StoreError>;
 }

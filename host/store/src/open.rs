@@ -5,10 +5,10 @@ use super::postgres::{PostgresOptions, PostgresStore};
 use super::sqlite::SqliteStore;
 use super::{Store, StoreError};
 
-/// Opens a database as this node, and brings its schema up to date.
+/// Opens a database as this node, and applies pending migrations.
 ///
 /// # Errors
-/// [`StoreError`] if it cannot be opened.
+/// [`StoreError`] if the database cannot be opened.
 pub async fn open(database: &Database, node: &NodeConfig) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match database {
         Database::Sqlite(path) => Arc::new(SqliteStore::open(path).await?),
@@ -20,10 +20,10 @@ pub async fn open(database: &Database, node: &NodeConfig) -> Result<Arc<dyn Stor
     })
 }
 
-/// Brings a database's schema up to date, and does nothing else. The versions that were applied.
+/// Applies pending migrations, and returns their versions.
 ///
 /// # Errors
-/// [`StoreError`] if it cannot be opened or changed.
+/// [`StoreError`] if the database cannot be opened or changed.
 pub async fn migrate(database: &Database) -> Result<Vec<i32>, StoreError> {
     match database {
         Database::Sqlite(path) => {

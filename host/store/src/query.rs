@@ -6,31 +6,31 @@ use uuid::Uuid;
 /// A run in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RunSummary {
-    /// Its id.
+    /// The run's id.
     pub id: Uuid,
     /// The workflow's name.
     pub workflow_name: String,
-    /// The version it runs with.
+    /// The version that the run is pinned to.
     pub version: u32,
-    /// Its status.
+    /// The status.
     pub status: WorkflowStatus,
-    /// When it was started.
+    /// When the run was started.
     pub started_at: DateTime<Utc>,
-    /// When it became final.
+    /// When the run became final.
     pub completed_at: Option<DateTime<Utc>>,
-    /// What went wrong, for a person.
+    /// What went wrong, as text.
     pub error: Option<String>,
 }
 
-/// Which runs to list.
+/// A selection of runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
-    /// Only those of this workflow.
+    /// Selects runs of this workflow.
     pub workflow: Option<String>,
-    /// Only those with this status.
+    /// Selects runs with this status.
     pub status: Option<WorkflowStatus>,
-    /// At most so many; 0 means 50, and 500 is the most.
+    /// The maximum number of runs. For the API, 0 means 50, and the maximum is 500.
     pub limit: u32,
-    /// Only those before this one.
+    /// Selects runs that were started before this one.
     pub cursor: Option<Uuid>,
 }

@@ -1,8 +1,9 @@
-//! The group commit: one task writes for all runs, tenants taking turns. While a batch is committed, the next one
-//! gathers.
+//! The group commit: one task writes for all runs, tenants taking turns. While a batch is committed, the next one is
+//! queued.
 //!
 //! The jobs of one run are committed in the order in which they were sent. When a commit fails, all its jobs fail, and
-//! so does every later job of the same [`RunWriter`]: what is on disk is always a prefix of a run's journal.
+//! so does every later job of the same [`RunWriter`]: the database always contains a prefix of a run's journal. If a batch
+//! fails because the database can never store one of its writes, its jobs are committed one by one.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -17,27 +18,32 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, onesho
 use super::feed::{Batch, Change, Feed};
 use super::{Epoch, Store, StoreError, Write, Written};
 
-/// Rows in one commit: enough that the cost of the commit itself no longer shows.
+/// The maximum number of rows in one commit. With more rows, the cost of the commit itself is negligible.
 const BATCH_ROWS: usize = 2_048;
 
-/// Rows in one commit while several tenants write: none waits for long because of another one.
+/// The maximum number of rows in one commit while several tenants write, so that none of them waits for long.
 const SHARED_BATCH_ROWS: usize = BATCH_ROWS / 4;
 
-/// Bytes that one permit of the queue stands for.
+/// Bytes per permit of the queue.
 const PERMIT_BYTES: usize = 1 << 10;
 
 type Reply = oneshot::Sender<Result<Written, StoreError>>;
 
-/// Something that is dropped when a start is durable or lost.
+/// A guard that is dropped when a start is durable or lost.
 type Guard = Box<dyn Any + Send>;
 
 struct Job {
-    tenant: Arc<str>,
     epoch: Epoch,
     write: Write,
+    waiting: Waiting,
+}
+
+/// The sender of a job, who waits for its outcome.
+struct Waiting {
+    tenant: Arc<str>,
     outcome: Arc<WriteOutcome>,
     reply: Option<Reply>,
-    /// Its part of the queue, until it is committed.
+    /// Released when the job is committed.
     _permits: QueuePermits,
 }
 
@@ -47,9 +53,9 @@ type QueuePermits = [OwnedSemaphorePermit; 2];
 /// The outcome of the writes of one [`RunWriter`].
 #[derive(Default)]
 struct WriteOutcome {
-    /// The first one is durable.
+    /// Set when the first one is durable.
     begun: SetOnce<()>,
-    /// Why one was lost.
+    /// Set when one was lost.
     lost: SetOnce<StoreError>,
     /// Dropped when the first one is durable or lost.
     admission: Mutex<Option<Guard>>,
@@ -89,8 +95,8 @@ struct Shared {
 }
 
 impl Writer {
-    /// Starts the task that writes. It ends when all clones of the writer are gone. `queue_bytes` bounds what waits to
-    /// be written. Call it within a Tokio runtime.
+    /// Starts the writing task, which ends when all clones of the writer are dropped. `queue_bytes` bounds the queue. Must
+    /// be called within a Tokio runtime.
     pub fn new(store: Arc<dyn Store>, feed: Arc<Feed>, queue_bytes: usize) -> Self {
         let (queue, jobs) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { store, feed, last_error: Mutex::default(), recovered: Notify::new() });
@@ -110,8 +116,8 @@ impl Writer {
         self.shared.last_error.lock().clone()
     }
 
-    /// Completes when commits work again after one failed. A commit that failed may be in the database all the same:
-    /// a caller that keeps a picture of the database must read it again.
+    /// Completes when commits work again after one failed. The outcome of the failed commit is unknown: a caller that caches
+    /// data of the database must read it again.
     pub async fn recovered(&self) {
         self.shared.recovered.notified().await;
     }
@@ -129,7 +135,7 @@ impl Writer {
     }
 }
 
-/// Writes what one activation of one run changes.
+/// Writes the changes of one activation of one run.
 #[derive(Clone)]
 pub struct RunWriter {
     epoch: Epoch,
@@ -142,23 +148,23 @@ pub struct RunWriter {
 }
 
 impl RunWriter {
-    /// The epoch in which it writes.
+    /// Returns the epoch in which it writes.
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// Writes a new run unless its key is taken, and returns when it is durable. With `unowned` the run begins on the
-    /// node that claims it.
+    /// Inserts a new run unless its key is taken, and returns when the run is durable. With `unowned`, any node can claim
+    /// the run.
     ///
     /// # Errors
-    /// [`StoreError`] if it is not durable.
+    /// [`StoreError`] if the run is not durable, or that is unknown.
     pub async fn start(&self, run: Run, unowned: bool) -> Result<Written, StoreError> {
         let run = Box::new(run);
         self.send_and_wait(if unowned { Write::InsertUnowned(run) } else { Write::Start(run) }).await
     }
 
-    /// Hands changes to the writer. They become durable some time after, unless an earlier or later write of this run
-    /// fails; then [`RunWriter::barrier`] says so. Waits only while the queue is full.
+    /// Queues changes. They become durable later; if they are lost, the next [`RunWriter::barrier`] fails. Waits only while
+    /// the queue is full.
     ///
     /// # Errors
     /// [`StoreError`] if an earlier write of this run was lost.
@@ -170,24 +176,24 @@ impl RunWriter {
         self.send(Write::Save(self.run, changes), None).await
     }
 
-    /// Returns when these changes and all before them are durable.
+    /// Queues changes, and returns when they and all earlier ones are durable.
     ///
     /// # Errors
-    /// [`StoreError`] if they are not.
+    /// [`StoreError`] if they are not durable, or that is unknown.
     pub async fn barrier(&self, changes: Changes) -> Result<(), StoreError> {
         self.check_not_lost()?;
         self.send_and_wait(Write::Save(self.run, changes)).await.map(|_| ())
     }
 
-    /// Keeps `admission` until the first changes that are written here are durable or lost.
+    /// Keeps `admission` until the first write of this activation is durable or lost.
     pub fn admit(&self, admission: impl Any + Send) {
         *self.outcome.admission.lock() = Some(Box::new(admission));
     }
 
-    /// Returns when the first changes that are written here, at any time, are durable.
+    /// Returns when the first write of this activation is durable.
     ///
     /// # Errors
-    /// [`StoreError`] if they were lost.
+    /// [`StoreError`] if it was lost.
     pub async fn begun(&self) -> Result<(), StoreError> {
         tokio::select! {
             biased;
@@ -196,8 +202,8 @@ impl RunWriter {
         }
     }
 
-    /// Completes if the first changes that are written here are lost. A caller that waits for the run's end waits for
-    /// this beside it: success must not wake it.
+    /// Completes if the first write of this activation is lost, and never if it is durable. For callers that wait for the
+    /// end of the run at the same time.
     pub async fn lost_its_start(&self) -> StoreError {
         let error = self.outcome.lost.wait().await;
         if self.outcome.begun.initialized() {
@@ -218,7 +224,8 @@ impl RunWriter {
         };
         let permits = [acquire(&self.permits).await?, acquire(&self.writer.permits).await?];
         let (tenant, outcome) = (Arc::clone(&self.tenant), Arc::clone(&self.outcome));
-        let job = Job { tenant, epoch: self.epoch, write, outcome, reply, _permits: permits };
+        let waiting = Waiting { tenant, outcome, reply, _permits: permits };
+        let job = Job { epoch: self.epoch, write, waiting };
         self.writer.queue.send(job).map_err(|_| StoreError::Closed)
     }
 
@@ -234,14 +241,14 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     loop {
         if backlog.is_empty() {
             let Some(job) = jobs.recv().await else { return };
-            backlog.push(&Arc::clone(&job.tenant), job);
+            backlog.push(&Arc::clone(&job.waiting.tenant), job);
         }
         while let Ok(job) = jobs.try_recv() {
-            backlog.push(&Arc::clone(&job.tenant), job);
+            backlog.push(&Arc::clone(&job.waiting.tenant), job);
         }
         let mut batch = next_batch(&mut backlog);
         while let Some(Job { epoch, .. }) = batch.first() {
-            // More than one epoch if this node lost its lease a moment ago: the jobs of the old one fail.
+            // After this node has lost its lease, there are jobs of two epochs. Those of the old one fail.
             let epoch = *epoch;
             let others = batch.iter().position(|job| job.epoch != epoch).unwrap_or(batch.len());
             let others = batch.split_off(others);
@@ -264,36 +271,42 @@ fn next_batch(backlog: &mut FairQueue<Arc<str>, Job>) -> Vec<Job> {
 }
 
 impl Shared {
-    /// Commits a batch, answers its jobs, and tells the feed.
+    /// Commits a batch, answers its jobs, and publishes the changes.
     async fn commit(&self, epoch: Epoch, batch: Vec<Job>) {
         let mut writes = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
-        for Job { tenant, write, outcome, reply, _permits, .. } in batch {
-            if let Some(error) = outcome.lost.get() {
-                answer(reply, Err(error.clone()));
-                continue;
+        for job in batch {
+            match job.waiting.outcome.lost.get() {
+                Some(error) => answer(job.waiting.reply, Err(error.clone())),
+                None => {
+                    writes.push(job.write);
+                    waiting.push(job.waiting);
+                }
             }
-            writes.push(write);
-            waiting.push((tenant, outcome, reply, _permits));
         }
         let committed = self.store.commit(epoch, &writes).await;
         let mut changes = Vec::with_capacity(writes.len());
         match &committed {
             Ok(written) => {
-                for (((tenant, outcome, reply, _), written), write) in
-                    waiting.into_iter().zip(written).zip(writes)
-                {
-                    outcome.record(Ok(()));
-                    answer(reply, Ok(*written));
+                for ((waiting, written), write) in waiting.into_iter().zip(written).zip(writes) {
+                    waiting.outcome.record(Ok(()));
+                    answer(waiting.reply, Ok(*written));
                     if *written == Written::Done {
-                        changes.push(Change { tenant, write });
+                        changes.push(Change { tenant: waiting.tenant, write });
                     }
                 }
             }
+            // The database can store the others without the one that it can never store.
+            Err(error) if error.is_permanent() && writes.len() > 1 => {
+                for (write, waiting) in writes.into_iter().zip(waiting) {
+                    Box::pin(self.commit(epoch, vec![Job { epoch, write, waiting }])).await;
+                }
+                return;
+            }
             Err(error) => {
-                for (_, outcome, reply, _) in waiting {
-                    outcome.record(Err(error));
-                    answer(reply, Err(error.clone()));
+                for waiting in waiting {
+                    waiting.outcome.record(Err(error));
+                    answer(waiting.reply, Err(error.clone()));
                 }
             }
         }
@@ -301,17 +314,17 @@ impl Shared {
         self.note(committed.err());
     }
 
-    /// Keeps why the last commit failed, and logs when that changes.
+    /// Keeps the error of the last commit, and logs when it changes.
     fn note(&self, error: Option<StoreError>) {
-        // The database works; it is this node that may not write.
-        let error = error.filter(|error| !matches!(error, StoreError::Fenced));
+        // With these errors, the database works.
+        let error = error.filter(|error| !matches!(error, StoreError::Fenced) && !error.is_permanent());
         let mut last_error = self.last_error.lock();
         match (&*last_error, &error) {
             (None, Some(error)) => {
-                tracing::error!(%error, "writes fail: runs wait until the database takes them")
+                tracing::error!(%error, "commits fail: runs wait until the database works again")
             }
             (Some(_), None) => {
-                tracing::info!("the database takes writes again");
+                tracing::info!("commits work again");
                 self.recovered.notify_one();
             }
             _ => {}
@@ -322,7 +335,7 @@ impl Shared {
 
 fn answer(reply: Option<Reply>, written: Result<Written, StoreError>) {
     if let Some(reply) = reply {
-        // The caller may be gone, for example because its connection was closed.
+        // Fails if the caller was dropped, for example because its client disconnected.
         let _ = reply.send(written);
     }
 }

@@ -486,7 +486,7 @@ async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
     let removal = || Change::Remove(EntryKind::Tenant, "acme".to_owned(), "acme".to_owned());
     assert!(change(removal()).await);
     assert!(!change(removal()).await);
-    let deeds = directory.deeds(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
+    let deeds = directory.audit_entries(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
     assert_eq!(deeds.len(), 3, "what was not done is not in the log");
 }
 
@@ -497,7 +497,7 @@ async fn only_adds_to_the_audit_log(store: &dyn Store) {
     assert!(directory.change(None, &others).await.unwrap());
     let read = async |tenant: Option<&str>, before, limit| {
         let filter = AuditFilter { tenant: tenant.map(str::to_owned), before, limit };
-        directory.deeds(&filter).await.unwrap()
+        directory.audit_entries(&filter).await.unwrap()
     };
     let all = read(None, None, 2).await;
     assert_eq!(all.iter().map(|(_, deed)| deed.clone()).collect::<Vec<_>>(), [others.clone(), deed("other")]);
@@ -514,11 +514,11 @@ async fn adds_up_what_was_used(store: &dyn Store) {
         hour,
         amounts: Amounts { fuel, run_ms: 1, ..Amounts::default() },
     };
-    directory.charge(&[used("acme", 7, 5), used("umbrella", 7, 1)]).await.unwrap();
-    directory.charge(&[used("acme", 7, 6), used("acme", 8, 1)]).await.unwrap();
-    let of_acme = directory.used(Some("acme"), 7..8).await.unwrap();
+    directory.add_usage(&[used("acme", 7, 5), used("umbrella", 7, 1)]).await.unwrap();
+    directory.add_usage(&[used("acme", 7, 6), used("acme", 8, 1)]).await.unwrap();
+    let of_acme = directory.usage(Some("acme"), 7..8).await.unwrap();
     assert_eq!(of_acme.len(), 1);
     assert_eq!((of_acme[0].amounts.fuel, of_acme[0].amounts.run_ms), (11, 2));
-    assert_eq!(directory.used(None, 0..9).await.unwrap().len(), 3);
-    directory.charge(&[]).await.unwrap();
+    assert_eq!(directory.usage(None, 0..9).await.unwrap().len(), 3);
+    directory.add_usage(&[]).await.unwrap();
 }

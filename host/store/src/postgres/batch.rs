@@ -1,21 +1,20 @@
-//! One statement cannot change a row twice, so a batch is reduced to the last state of each row first.
+//! A batch reduced to the last state of each run and row: one statement cannot change a row twice.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::Write;
 use forge_journal::{Row, Run, RunId};
 
-/// Faster than the standard one; its seed is random.
-type HashMap<K, V> = std::collections::HashMap<K, V, std::hash::RandomState>;
-
-/// Bytes that a statement may hold, about. PostgreSQL takes a gigabyte at most, and needs several times as much
-/// memory.
+/// Approximate bytes of documents in one statement. PostgreSQL's limit is 1 GiB, and it needs several times as much
+/// memory as a statement has bytes.
 const STATEMENT_BYTES: usize = 64 << 20;
 
-/// Who gets a run that is inserted.
+/// The owner of a run that is inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
-    Me,
+    /// The epoch that writes.
+    This,
     Nobody,
 }
 
@@ -24,10 +23,10 @@ pub(super) enum Owner {
 pub(super) struct RunState<'w> {
     pub(super) run: &'w Run,
     pub(super) owner: Owner,
-    /// It begins, and leaves alone what there is: a run with the same key, or itself, which another
-    /// node may have claimed since.
+    /// It is inserted unless it exists, or a run with its key exists. It may exist because this batch was committed
+    /// before; then another node may have claimed it since.
     pub(super) begins: bool,
-    /// The database has no such run, unless this batch was written before and nobody knows.
+    /// The database has no such run, unless this batch was committed before and the answer was lost.
     pub(super) is_new: bool,
 }
 
@@ -36,19 +35,18 @@ pub(super) struct RunState<'w> {
 pub(super) struct RowState<'w> {
     pub(super) run: RunId,
     pub(super) row: &'w Row,
-    /// The database has no such row, unless this batch was written before and nobody knows.
+    /// The database has no such row, unless this batch was committed before and the answer was lost.
     pub(super) is_new: bool,
 }
 
-/// What one statement writes. No two of its runs have the same id, or the same key, and no two rows
-/// the same place.
+/// What one statement writes. Its runs have different ids and different keys, its rows different primary keys.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'w> {
     pub(super) runs: Vec<RunState<'w>>,
     pub(super) rows: Vec<RowState<'w>>,
 }
 
-/// What a key is unique with: tenant, workflow and the key of a run that has one.
+/// Tenant, workflow and idempotency key of a run, which are unique together.
 pub(super) type Key<'r> = (&'r Arc<str>, &'r Arc<str>, &'r Arc<str>);
 
 pub(super) fn key(run: &Run) -> Option<Key<'_>> {
@@ -61,7 +59,7 @@ impl<'w> Batch<'w> {
         let mut places = Places::default();
         for write in writes {
             match write {
-                Write::Start(run) => batch.begin(run, Owner::Me, &mut places),
+                Write::Start(run) => batch.begin(run, Owner::This, &mut places),
                 Write::InsertUnowned(run) => batch.begin(run, Owner::Nobody, &mut places),
                 Write::Save(id, changes) => {
                     if let Some(run) = &changes.run {
@@ -74,7 +72,7 @@ impl<'w> Batch<'w> {
                 }
             }
         }
-        // Two nodes that begin runs with the same keys wait for each other in the same order.
+        // Nodes that start runs with the same keys lock them in the same order, so that they do not deadlock.
         batch.runs.sort_by(|one, other| key(one.run).cmp(&key(other.run)));
         batch
     }
@@ -93,7 +91,7 @@ impl<'w> Batch<'w> {
             Some(state) => state.run = run,
             None => {
                 places.runs.insert(run.id, self.runs.len());
-                self.runs.push(RunState { run, owner: Owner::Me, begins: false, is_new });
+                self.runs.push(RunState { run, owner: Owner::This, begins: false, is_new });
             }
         }
     }
@@ -108,11 +106,11 @@ impl<'w> Batch<'w> {
         }
     }
 
-    pub(super) fn has_offers(&self) -> bool {
+    pub(super) fn has_unowned(&self) -> bool {
         self.runs.iter().any(|state| state.owner == Owner::Nobody)
     }
 
-    /// Parts that a statement can hold.
+    /// Splits the batch into parts for one statement each.
     pub(super) fn parts(self) -> Vec<Self> {
         self.parts_of(STATEMENT_BYTES)
     }
@@ -122,17 +120,17 @@ impl<'w> Batch<'w> {
         let mut bytes = 0;
         for state in self.runs {
             let size = length(Some(&state.run.input)) + length(state.run.output.as_ref());
-            room(&mut parts, &mut bytes, size, most).runs.push(state);
+            part_for(&mut parts, &mut bytes, size, most).runs.push(state);
         }
         for state in self.rows {
             let size = length(state.row.input.as_ref()) + length(state.row.result.as_ref());
-            room(&mut parts, &mut bytes, size, most).rows.push(state);
+            part_for(&mut parts, &mut bytes, size, most).rows.push(state);
         }
         parts
     }
 }
 
-/// Where the states of a batch are.
+/// The indexes of the states in a batch.
 #[derive(Default)]
 struct Places<'w> {
     runs: HashMap<RunId, usize>,
@@ -144,8 +142,8 @@ fn length(document: Option<&Arc<str>>) -> usize {
     document.map_or(0, |document| document.len())
 }
 
-/// The last part, or a new one if it has no room for so much.
-fn room<'p, 'w>(
+/// Returns the last part, or a new one if `size` bytes do not fit into the last part.
+fn part_for<'p, 'w>(
     parts: &'p mut Vec<Batch<'w>>,
     bytes: &mut usize,
     size: usize,
@@ -216,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_run_and_row_the_last_state_is_left() {
+    fn the_last_state_of_each_run_and_row_is_kept() {
         let completed = Run { status: WorkflowStatus::Completed, ..run(1, None) };
         let writes = [
             Write::Start(Box::new(run(1, None))),
@@ -229,15 +227,15 @@ mod tests {
             batch.runs.iter().map(|state| (state.run.status, state.owner, state.begins)).collect();
         assert_eq!(
             runs,
-            [(WorkflowStatus::Completed, Owner::Me, false), (WorkflowStatus::Created, Owner::Nobody, true)]
+            [(WorkflowStatus::Completed, Owner::This, false), (WorkflowStatus::Created, Owner::Nobody, true)]
         );
         let rows: Vec<_> = batch.rows.iter().map(|state| (state.row.seq, state.row.attempt)).collect();
         assert_eq!(rows, [(1, 2), (2, 1)]);
-        assert!(batch.has_offers());
+        assert!(batch.has_unowned());
     }
 
     #[test]
-    fn a_row_is_new_until_the_batch_that_inserts_it_is_written() {
+    fn a_row_is_new_until_the_batch_that_inserts_it_is_committed() {
         let save = |rows: Vec<Row>, new_rows| {
             Write::Save(run(1, None).id, Changes { run: None, rows, new_run: false, new_rows })
         };
@@ -249,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn of_runs_with_the_same_key_the_first_is_left() {
+    fn the_first_of_several_runs_with_the_same_key_is_kept() {
         let writes = [
             Write::Start(Box::new(run(1, Some("b")))),
             Write::Start(Box::new(run(2, Some("a")))),
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_falls_into_parts_that_a_statement_can_hold() {
+    fn a_batch_is_split_into_parts_that_fit_into_a_statement() {
         let writes = [save(run(1, None), vec![row(1, 1), row(2, 1)]), Write::Start(Box::new(run(2, None)))];
         let sizes = |most| -> Vec<(usize, usize)> {
             let parts = Batch::of(&writes).parts_of(most);

@@ -1,18 +1,19 @@
-//! Runs that are nobody's become this node's.
+//! Claims of unowned runs.
 //!
-//! A run is nobody's if its owner is 0 or an epoch that is over. An epoch that is not in the database was over long
-//! ago, if it is lower than this node's: epochs are given out one after the other.
+//! A run is unowned if its owner is 0 or an epoch that has ended. Epochs are assigned in ascending order: an epoch that is
+//! lower than this node's and not in the database has ended.
 
 use uuid::Uuid;
 
 use super::connection::Connections;
 use super::decode::Columns;
-use super::runs::{self, TABLE};
+use super::runs;
+use crate::schema::runs::TABLE;
 use crate::{Due, Epoch, StoreError};
 use forge_journal::Timestamp;
 
-/// Each owner's first ones by the index, and of these the first ones. Those that somebody claims at this moment
-/// are left to them. One row without a run is the answer if there are none, and no row if the epoch is over.
+/// Picks the first runs of each ended epoch by the index, and of these the first ones. Runs that another node is claiming
+/// are skipped. Returns one row without a run if there are none, and no row if the epoch has ended.
 const CLAIM: &str = "WITH fence AS MATERIALIZED ( \
     SELECT epoch FROM forge_nodes WHERE epoch = $1 AND ended_at IS NULL FOR KEY SHARE \
 ), picked AS MATERIALIZED ( \
@@ -26,8 +27,8 @@ const CLAIM: &str = "WITH fence AS MATERIALIZED ( \
     UPDATE forge_runs SET owner = $1 WHERE id = ANY (ARRAY(SELECT id FROM picked)) RETURNING due_at, id, tenant \
 ) SELECT claimed.due_at, claimed.id, claimed.tenant FROM fence LEFT JOIN claimed ON TRUE ORDER BY 1, 2";
 
-/// In the order of their ids, so that two nodes that take the same runs do not wait for each other in a circle.
-const TAKE: &str = "WITH fence AS MATERIALIZED ( \
+/// Locks the runs in the order of their ids, so that nodes that acquire the same runs do not deadlock.
+const ACQUIRE: &str = "WITH fence AS MATERIALIZED ( \
     SELECT epoch FROM forge_nodes WHERE epoch = $1 AND ended_at IS NULL FOR KEY SHARE \
 ), picked AS MATERIALIZED ( \
     SELECT id FROM forge_runs run WHERE EXISTS (SELECT FROM fence) AND id = ANY ($2) AND owner <> $1 \
@@ -35,7 +36,7 @@ const TAKE: &str = "WITH fence AS MATERIALIZED ( \
             OR EXISTS (SELECT FROM forge_nodes WHERE epoch = run.owner AND ended_at IS NOT NULL) \
             OR owner < $1 AND NOT EXISTS (SELECT FROM forge_nodes WHERE epoch = run.owner)) \
     ORDER BY id FOR UPDATE OF run \
-), taken AS ( \
+), acquired AS ( \
     UPDATE forge_runs SET owner = $1 WHERE id = ANY (ARRAY(SELECT id FROM picked)) \
 ) SELECT epoch FROM fence";
 
@@ -60,8 +61,8 @@ pub(super) async fn claim(
     Ok(claimed)
 }
 
-/// Makes those of the runs this node's that are nobody's.
-pub(super) async fn take(connections: &Connections, epoch: Epoch, ids: &[Uuid]) -> Result<(), StoreError> {
-    let fence = connections.first(|| sqlx::query(TAKE).bind(epoch.0).bind(ids)).await?;
+/// Makes this epoch the owner of those of the runs that are unowned.
+pub(super) async fn acquire(connections: &Connections, epoch: Epoch, ids: &[Uuid]) -> Result<(), StoreError> {
+    let fence = connections.first(|| sqlx::query(ACQUIRE).bind(epoch.0).bind(ids)).await?;
     fence.map(|_| ()).ok_or(StoreError::Fenced)
 }

@@ -1,4 +1,4 @@
-//! A batch is one statement, so one way to the server and back.
+//! The commit of a batch: one statement, and so one round trip.
 
 use uuid::Uuid;
 
@@ -11,85 +11,85 @@ use super::{statement, text};
 use crate::{Epoch, StoreError, Write, Written};
 use forge_journal::RunId;
 
-/// Which runs were begun with these workflows and keys.
+/// Returns the runs that were started with these tenants, workflows and keys.
 const HOLDERS: &str = "SELECT run.id, wanted.place FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[]) \
      WITH ORDINALITY AS wanted (tenant, workflow_name, idempotency_key, place) \
      JOIN forge_runs run USING (tenant, workflow_name, idempotency_key)";
 
-/// A batch that another node's batch was in the way of is tried so often.
-const TRIES: u32 = 5;
+/// Attempts to commit a batch that conflicts with those of other nodes.
+const ATTEMPTS: u32 = 5;
 
-/// Why a batch is not in the database, or may not be.
-pub(super) enum NotWritten {
-    /// The epoch is over, or another connection writes in it.
+/// Why a batch was not committed, or may not have been.
+pub(super) enum CommitError {
+    /// The epoch has ended, or another connection writes in it.
     Fenced,
     Failed(QueryError),
-    /// What came back makes no sense, or a run was deleted at that moment.
-    Odd(StoreError),
+    /// The batch cannot be encoded, or the answer cannot be decoded.
+    Store(StoreError),
 }
 
-impl From<QueryError> for NotWritten {
+impl From<QueryError> for CommitError {
     fn from(error: QueryError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<StoreError> for NotWritten {
+impl From<StoreError> for CommitError {
     fn from(error: StoreError) -> Self {
-        Self::Odd(error)
+        Self::Store(error)
     }
 }
 
-/// Who writes, and how others hear of it.
+/// What a statement must present to write, and how other nodes are notified.
 pub(super) struct FencingToken<'p> {
     pub(super) epoch: Epoch,
-    /// The connection's number in the epoch.
+    /// The number of the write connection in the epoch.
     pub(super) writer: i64,
     pub(super) channel: &'p str,
-    /// Tells all that there are runs that are nobody's.
-    pub(super) free: &'p str,
+    /// The payload that notifies all nodes of unowned runs.
+    pub(super) unowned: &'p str,
 }
 
-/// Writes a batch. The same batch may be written twice.
-pub(super) async fn write(
+/// Commits a batch, and returns the outcome of each write. The same batch may be committed twice.
+pub(super) async fn commit(
     connection: &mut Connection,
-    pen: &FencingToken<'_>,
+    token: &FencingToken<'_>,
     writes: &[Write],
-) -> Result<Vec<Written>, NotWritten> {
-    let mut tries = 0;
+) -> Result<Vec<Written>, CommitError> {
+    let mut attempts = 0;
     let mut rows = Rows::MayBeNew;
     let begun = loop {
-        tries += 1;
-        match write_once(connection, pen, writes, rows).await {
-            // The batch was written before.
-            Err(NotWritten::Failed(error)) if error.is_duplicate() && rows == Rows::MayBeNew => {
-                rows = Rows::MayBeThere;
+        attempts += 1;
+        match commit_once(connection, token, writes, rows).await {
+            // The batch was committed before.
+            Err(CommitError::Failed(error)) if error.is_duplicate() && rows == Rows::MayBeNew => {
+                rows = Rows::MayExist;
                 connection.finish(End::Rollback).await?;
             }
-            Err(NotWritten::Failed(error)) if error.is_conflict() && tries < TRIES => {
+            Err(CommitError::Failed(error)) if error.is_conflict() && attempts < ATTEMPTS => {
                 connection.finish(End::Rollback).await?;
             }
             done => break done?,
         }
     };
-    answers(connection, writes, &begun).await
+    outcomes(connection, writes, &begun).await
 }
 
-/// The runs that began.
-async fn write_once(
+/// Returns the runs that began.
+async fn commit_once(
     connection: &mut Connection,
-    pen: &FencingToken<'_>,
+    token: &FencingToken<'_>,
     writes: &[Write],
     rows: Rows,
-) -> Result<Vec<Uuid>, NotWritten> {
+) -> Result<Vec<Uuid>, CommitError> {
     let parts = Batch::of(writes).parts();
     if let [part] = parts.as_slice() {
-        return write_part(connection, pen, part, rows).await;
+        return write_part(connection, token, part, rows).await;
     }
     let mut begun = Vec::new();
     connection.begin("BEGIN").await?;
     for part in &parts {
-        begun.append(&mut write_part(connection, pen, part, rows).await?);
+        begun.append(&mut write_part(connection, token, part, rows).await?);
     }
     connection.finish(End::Commit).await?;
     Ok(begun)
@@ -97,21 +97,21 @@ async fn write_once(
 
 async fn write_part(
     connection: &mut Connection,
-    pen: &FencingToken<'_>,
+    token: &FencingToken<'_>,
     part: &Batch<'_>,
     rows: Rows,
-) -> Result<Vec<Uuid>, NotWritten> {
-    let query = statement::of(pen, part, rows)?;
-    let row = connection.first(query).await?.ok_or(NotWritten::Fenced)?;
+) -> Result<Vec<Uuid>, CommitError> {
+    let query = statement::query(token, part, rows)?;
+    let row = connection.first(query).await?.ok_or(CommitError::Fenced)?;
     Ok(Columns::new("forge_runs", &row).ids()?)
 }
 
-/// What became of each write.
-async fn answers(
+/// Returns the outcome of each write.
+async fn outcomes(
     connection: &mut Connection,
     writes: &[Write],
     begun: &[Uuid],
-) -> Result<Vec<Written>, NotWritten> {
+) -> Result<Vec<Written>, CommitError> {
     let mut written = vec![Written::Done; writes.len()];
     let mut losers = Vec::new();
     for (place, write) in writes.iter().enumerate() {
@@ -138,9 +138,9 @@ async fn answers(
         }
     }
     for ((place, id, ..), holder) in losers.into_iter().zip(holders) {
-        let deleted = || StoreError::Unavailable("a run was deleted while another took its key".to_owned());
+        let deleted = || StoreError::Unavailable("the run with this key was deleted meanwhile".to_owned());
         let holder: RunId = holder.ok_or_else(deleted)?;
-        // An earlier try of this batch may have begun it.
+        // An earlier attempt may have committed it.
         if holder != id {
             written[place] = Written::KeyTaken(holder);
         }

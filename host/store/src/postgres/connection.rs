@@ -16,9 +16,9 @@ use crate::StoreError;
 
 pub(super) type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
 
-/// What every connection needs. The server ends a statement a little before the host gives it up. An answer
-/// means that a change is durable, whatever the database's default is. Plans depend on the indexes and not on
-/// statistics, which a table that has just been filled does not have.
+/// The settings of every connection. The server cancels a statement a little before the host stops waiting for it. A commit
+/// is durable when it is acknowledged, whatever the default of the database is. Plans depend on the indexes and not on
+/// statistics, which a table that was just filled does not have.
 const SET_UP: &str = "SELECT set_config('statement_timeout', $1, false), \
      set_config('idle_in_transaction_session_timeout', $1, false), \
      set_config('synchronous_commit', \
@@ -34,79 +34,77 @@ pub(super) enum End {
     Rollback,
 }
 
-/// What became of a connection's last statement.
+/// The state of a connection's last statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Answered,
-    /// It may still be under way: whoever asked has not waited for the answer.
-    Asked,
+    Done,
+    /// It was sent, and its future may have been dropped before the answer was read.
+    Sent,
     Failed,
 }
 
-/// A connection on which no statement takes longer than it may.
+/// A connection with a time limit for statements.
 pub(super) struct Connection {
     inner: PgConnection,
     limit: Duration,
     state: State,
-    /// It is in a transaction.
-    busy: bool,
+    in_transaction: bool,
 }
 
 impl Connection {
     pub(super) async fn open(options: &PgConnectOptions, limit: Duration) -> Result<Self, QueryError> {
         let connecting = timeout(limit, PgConnection::connect_with(options));
         let inner = connecting.await.map_err(|_| QueryError::TimedOut(limit))??;
-        let mut connection = Self { inner, limit, state: State::Answered, busy: false };
+        let mut connection = Self { inner, limit, state: State::Done, in_transaction: false };
         let server_limit = (limit.as_millis() * 9 / 10).to_string();
         connection.all(sqlx::query(SET_UP).bind(server_limit)).await?;
         Ok(connection)
     }
 
-    /// Whether somebody else may use it.
+    /// Whether the connection can be used for another statement.
     pub(super) fn is_healthy(&self) -> bool {
-        self.state == State::Answered && !self.busy
+        self.state == State::Done && !self.in_transaction
     }
 
-    /// All rows of the answer.
+    /// Returns all rows of the answer.
     pub(super) async fn all(&mut self, query: PgQuery<'_>) -> Result<Vec<PgRow>, QueryError> {
         self.map(query, |row| row).await
     }
 
-    /// All rows of the answer, each as what is made of it while the next ones are on their way.
+    /// Returns all rows of the answer, each decoded while the next rows are received.
     pub(super) async fn map<T>(
         &mut self,
         query: PgQuery<'_>,
         decode: fn(PgRow) -> T,
     ) -> Result<Vec<T>, QueryError> {
-        // Whoever waits for this may stop waiting.
-        self.state = State::Asked;
+        self.state = State::Sent;
         let rows = query.fetch(&mut self.inner).map_ok(decode).try_collect();
         let answer = timeout(self.limit, rows).await;
         self.state = State::Failed;
         let rows = answer.map_err(|_| QueryError::TimedOut(self.limit))??;
-        self.state = State::Answered;
+        self.state = State::Done;
         Ok(rows)
     }
 
-    /// The first row of the answer.
+    /// Returns the first row of the answer.
     pub(super) async fn first(&mut self, query: PgQuery<'_>) -> Result<Option<PgRow>, QueryError> {
         Ok(self.all(query).await?.into_iter().next())
     }
 
-    /// Statements without parameters, one after the other.
+    /// Executes statements without parameters.
     pub(super) async fn batch(&mut self, statements: &'static str) -> Result<(), QueryError> {
-        self.state = State::Asked;
+        self.state = State::Sent;
         let running = sqlx::Executor::execute(&mut self.inner, sqlx::raw_sql(statements));
         let done = timeout(self.limit, running).await;
         self.state = State::Failed;
         done.map_err(|_| QueryError::TimedOut(self.limit))??;
-        self.state = State::Answered;
+        self.state = State::Done;
         Ok(())
     }
 
-    /// Begins a transaction with these statements.
+    /// Begins a transaction by executing these statements.
     pub(super) async fn begin(&mut self, statements: &'static str) -> Result<(), QueryError> {
-        self.busy = true;
+        self.in_transaction = true;
         self.batch(statements).await
     }
 
@@ -116,37 +114,36 @@ impl Connection {
             End::Rollback => "ROLLBACK",
         })
         .await?;
-        self.busy = false;
+        self.in_transaction = false;
         Ok(())
     }
 
-    /// Statements may take so long from now on, on this side: the server's own limit stays. Gives what was before.
+    /// Sets the time limit of later statements on this side, and returns the previous one. The server's limit stays.
     pub(super) fn set_limit(&mut self, limit: Duration) -> Duration {
         std::mem::replace(&mut self.limit, limit)
     }
 
-    /// Waits for the answer that nobody has waited for; `None` if it does not come.
-    async fn settle(mut self) -> Option<Self> {
+    /// Reads the answer to a statement whose future was dropped. `None` if it does not arrive in time.
+    async fn drain(mut self) -> Option<Self> {
         timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;
-        self.state = State::Answered;
+        self.state = State::Done;
         Some(self)
     }
 
     pub(super) async fn close(self) {
-        // The database notices either way.
+        // If it fails, the server notices the closed socket.
         let _ = timeout(self.limit, self.inner.close()).await;
     }
 }
 
-/// Connections that are made when they are needed, and kept.
+/// A pool of connections, opened on demand.
 pub(super) struct Connections {
     options: PgConnectOptions,
     limit: Duration,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Arc<Idle>,
 }
 
-/// Those that nobody uses.
 #[derive(Default)]
 struct Idle {
     connections: Mutex<Vec<Connection>>,
@@ -167,50 +164,49 @@ impl Idle {
 
 impl Connections {
     pub(super) fn new(options: PgConnectOptions, limit: Duration, most: u32) -> Self {
-        let places = Arc::new(Semaphore::new(most.max(1) as usize));
-        Self { options, limit, places, idle: Arc::default() }
+        let permits = Arc::new(Semaphore::new(most.max(1) as usize));
+        Self { options, limit, permits, idle: Arc::default() }
     }
 
-    /// Waits until one is free.
+    /// Waits until a connection is free.
     pub(super) async fn take(&self) -> Result<Lent<'_>, StoreError> {
-        let place = timeout(self.limit, Arc::clone(&self.places).acquire_owned()).await;
-        let place = place.map_err(|_| StoreError::from(QueryError::TimedOut(self.limit)))?;
-        let place = place.map_err(|_| StoreError::Closed)?;
+        let permit = timeout(self.limit, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = permit.map_err(|_| StoreError::from(QueryError::TimedOut(self.limit)))?;
+        let permit = permit.map_err(|_| StoreError::Closed)?;
         let idle = self.idle.connections().pop();
-        let (reused, place, connection) = match idle {
-            Some(connection) => (true, place, connection),
+        let (reused, permit, connection) = match idle {
+            Some(connection) => (true, permit, connection),
             None => {
-                let (place, connection) = self.open(place).await?;
-                (false, place, connection)
+                let (permit, connection) = self.open(permit).await?;
+                (false, permit, connection)
             }
         };
-        Ok(Lent { pool: self, connection: Some(connection), reused, place: Some(place) })
+        Ok(Lent { pool: self, connection: Some(connection), reused, permit: Some(permit) })
     }
 
-    /// Makes one, which is there for others if nobody waits for it any more.
+    /// Opens a connection. If the caller is dropped meanwhile, the connection becomes idle.
     async fn open(
         &self,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) -> Result<(OwnedSemaphorePermit, Connection), QueryError> {
         let (options, limit, idle) = (self.options.clone(), self.limit, Arc::clone(&self.idle));
         let (sender, opened) = oneshot::channel();
         tokio::spawn(async move {
-            let opened = Connection::open(&options, limit).await.map(|connection| (place, connection));
-            if let Err(Ok((_place, connection))) = sender.send(opened) {
+            let opened = Connection::open(&options, limit).await.map(|connection| (permit, connection));
+            if let Err(Ok((_permit, connection))) = sender.send(opened) {
                 idle.put(connection);
             }
         });
         opened.await.unwrap_or(Err(QueryError::TimedOut(self.limit)))
     }
 
-    /// All rows of an answer. The query is one that may be asked twice: it is, if the server was
-    /// restarted since the connection was made.
+    /// Returns all rows of an answer. The query must be one that may be executed twice: it is repeated if the connection was
+    /// lost while it was idle, for example because the server was restarted.
     pub(super) async fn all<'q>(&self, query: impl Fn() -> PgQuery<'q>) -> Result<Vec<PgRow>, StoreError> {
         self.map(query, |row| row).await
     }
 
-    /// All rows of an answer, each as what is made of it while the next ones are on their way; see
-    /// [`Connections::all`].
+    /// Returns all rows of an answer, each decoded while the next rows are received; see [`Connections::all`].
     pub(super) async fn map<'q, T>(
         &self,
         query: impl Fn() -> PgQuery<'q>,
@@ -220,7 +216,7 @@ impl Connections {
         match lent.map(query(), decode).await {
             Ok(rows) => Ok(rows),
             Err(error) if lent.reused && error.is_lost() && !matches!(error, QueryError::TimedOut(_)) => {
-                // The others are as old as this one.
+                // The other idle connections were probably lost, too.
                 self.idle.connections().clear();
                 lent.renew().await?;
                 Ok(lent.map(query(), decode).await?)
@@ -229,7 +225,7 @@ impl Connections {
         }
     }
 
-    /// The first row of an answer; see [`Connections::all`].
+    /// Returns the first row of an answer; see [`Connections::all`].
     pub(super) async fn first<'q>(
         &self,
         query: impl Fn() -> PgQuery<'q>,
@@ -239,7 +235,7 @@ impl Connections {
 
     pub(super) async fn close(&self) {
         self.idle.closed.store(true, Ordering::Release);
-        self.places.close();
+        self.permits.close();
         let idle = std::mem::take(&mut *self.idle.connections());
         for connection in idle {
             connection.close().await;
@@ -247,13 +243,13 @@ impl Connections {
     }
 }
 
-/// A connection of [`Connections`], which gets it back unless something went wrong with it.
+/// A connection of [`Connections`]. It returns to the pool when dropped, unless it failed.
 pub(super) struct Lent<'c> {
     pool: &'c Connections,
     connection: Option<Connection>,
-    /// It was made for an earlier use.
+    /// The connection was idle before.
     reused: bool,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Lent<'_> {
@@ -265,7 +261,7 @@ impl Lent<'_> {
         self.connection().await?.map(query, decode).await
     }
 
-    /// The connection, made anew if it is gone.
+    /// Returns the connection, opened again if it was lost.
     pub(super) async fn connection(&mut self) -> Result<&mut Connection, QueryError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
@@ -287,18 +283,18 @@ impl Drop for Lent<'_> {
         if connection.is_healthy() {
             return self.pool.idle.put(connection);
         }
-        // Whoever asked has gone, as the clients of a server do: a new connection for each would cost the database
-        // more than the answer.
-        if connection.state == State::Asked
-            && !connection.busy
+        // The caller was dropped, for example because its client disconnected. A new connection would cost the server more
+        // than the answer.
+        if connection.state == State::Sent
+            && !connection.in_transaction
             && let Ok(runtime) = Handle::try_current()
         {
-            let (place, idle) = (self.place.take(), Arc::clone(&self.pool.idle));
+            let (permit, idle) = (self.permit.take(), Arc::clone(&self.pool.idle));
             runtime.spawn(async move {
-                if let Some(connection) = connection.settle().await {
+                if let Some(connection) = connection.drain().await {
                     idle.put(connection);
                 }
-                drop(place);
+                drop(permit);
             });
         }
     }

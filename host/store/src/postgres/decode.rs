@@ -1,5 +1,5 @@
-//! From columns to types. A value that does not fit is a typed error: rows can be corrupt, or come
-//! from a newer version.
+//! Reads columns as the types of the host. A value that does not fit is a [`StoreError::Corrupt`]: the row was changed by
+//! another program, or written by a newer version.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,25 +11,46 @@ use uuid::Uuid;
 
 use super::text;
 use crate::StoreError;
+use crate::schema::{Access, Column, SQL_TYPES};
 use forge_journal::{RunId, Timestamp};
 
-/// A row of `table` to take columns from, one after the other.
+/// Where the columns of each SQL type begin in a row.
+pub(super) type Groups = [usize; SQL_TYPES.len()];
+
+/// A row of `table`, whose columns are read one after the other.
 pub(super) struct Columns<'r> {
     table: &'static str,
     row: &'r PgRow,
     next: usize,
-    /// Where those begin that have these names instead of their own.
-    named: (usize, &'static str),
 }
 
 impl<'r> Columns<'r> {
     pub(super) fn new(table: &'static str, row: &'r PgRow) -> Self {
-        Self { table, row, next: 0, named: (usize::MAX, "") }
+        Self { table, row, next: 0 }
     }
 
-    /// The columns behind the first ones, of a union in which they stand for these.
-    pub(super) fn of_union(table: &'static str, row: &'r PgRow, first: usize, names: &'static str) -> Self {
-        Self { table, row, next: first, named: (first, names) }
+    /// Reads the columns of a list into `item`. The columns of each SQL type follow one another.
+    pub(super) fn fill<T>(
+        &mut self,
+        columns: &[Column<T>],
+        mut groups: Groups,
+        item: &mut T,
+    ) -> Result<(), StoreError> {
+        for column in columns.iter().filter(|column| column.is_read()) {
+            let group = &mut groups[column.access.sql_type()];
+            self.next = *group;
+            *group += 1;
+            let done = match &column.access {
+                Access::Text { set, .. } => set(item, self.value::<&str>()?.map(text::decode).as_deref()),
+                Access::Integer { set, .. } => set(item, self.value()?),
+                Access::Flag { set, .. } => set(item, self.value()?),
+            };
+            done.map_err(|why| {
+                let table = self.table;
+                StoreError::Corrupt { table, why: format!("column {}: {why}", column.name) }
+            })?;
+        }
+        Ok(())
     }
 
     pub(super) fn text(&mut self) -> Result<Arc<str>, StoreError> {
@@ -37,26 +58,27 @@ impl<'r> Columns<'r> {
         text.ok_or_else(|| self.null())
     }
 
+    pub(super) fn string(&mut self) -> Result<String, StoreError> {
+        let text = self.optional_string()?;
+        text.ok_or_else(|| self.null())
+    }
+
+    pub(super) fn optional_string(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.value::<&str>()?.map(|text| text::decode(text).into_owned()))
+    }
+
     pub(super) fn optional_text(&mut self) -> Result<Option<Arc<str>>, StoreError> {
         let text = self.value::<&str>()?;
         Ok(text.map(|text| Arc::from(&*text::decode(text))))
     }
 
-    /// A column whose text has a meaning of its own.
+    /// Reads a text that stands for another type.
     pub(super) fn parsed<T>(&mut self) -> Result<T, StoreError>
     where
         T: FromStr<Err: Display>,
     {
-        let parsed = self.optional_parsed()?;
-        parsed.ok_or_else(|| self.null())
-    }
-
-    pub(super) fn optional_parsed<T>(&mut self) -> Result<Option<T>, StoreError>
-    where
-        T: FromStr<Err: Display>,
-    {
         let text = self.value::<&str>()?;
-        text.map(str::parse).transpose().map_err(|error| self.corrupt(error))
+        text.ok_or_else(|| self.null())?.parse().map_err(|error| self.corrupt(error))
     }
 
     pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<T>, StoreError> {
@@ -76,7 +98,7 @@ impl<'r> Columns<'r> {
         number.map(T::try_from).transpose().map_err(|error| self.corrupt(error))
     }
 
-    /// What was written with the bits of an unsigned number.
+    /// Reads an unsigned number that was written with its bits as a signed one.
     pub(super) fn bits(&mut self) -> Result<u64, StoreError> {
         Ok(self.number::<i64>()?.cast_unsigned())
     }
@@ -128,12 +150,9 @@ impl<'r> Columns<'r> {
         self.corrupt("it is NULL")
     }
 
-    /// Something is wrong with the column that was taken last.
+    /// Returns the error for the column that was read last.
     fn corrupt(&self, why: impl Display) -> StoreError {
-        let (place, (first, names)) = (self.next - 1, self.named);
-        let named = place.checked_sub(first).and_then(|place| names.split(", ").nth(place));
-        let own = || self.row.columns().get(place).map_or("?", |column| column.name());
-        let column = named.unwrap_or_else(own);
+        let column = self.row.columns().get(self.next - 1).map_or("?", |column| column.name());
         StoreError::Corrupt { table: self.table, why: format!("column {column}: {why}") }
     }
 }

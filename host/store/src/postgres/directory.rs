@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use super::connection::{Connections, End};
 use super::decode::Columns;
-use super::notices::Notifier;
+use super::notifications::{Message, Notifier};
 use super::text;
 use crate::StoreError;
 use crate::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, UsageRow};
@@ -17,18 +17,18 @@ const UPDATE: &str = "UPDATE forge_directory SET document = $4 \
 
 const REMOVE: &str = "DELETE FROM forge_directory WHERE kind = $1 AND tenant = $2 AND name = $3 RETURNING 1";
 
-/// `$7` and `$8` are the channel and the notice.
-const NOTE: &str = "WITH noted AS ( \
+/// `$7` is the channel, `$8` the payload.
+const AUDIT: &str = "WITH audited AS ( \
     INSERT INTO forge_audit (at, tenant, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6) \
 ) SELECT CASE WHEN $8::TEXT IS NOT NULL THEN pg_notify($7, $8) END";
 
-const DEEDS: &str = "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
+const AUDIT_ENTRIES: &str = "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
      WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
 
-const DEEDS_OF_ONE: &str = "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
+const AUDIT_ENTRIES_OF_TENANT: &str = "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
      WHERE seq < $1 AND tenant = $3 ORDER BY seq DESC LIMIT $2";
 
-const CHARGE: &str = "INSERT INTO forge_usage AS total \
+const ADD_USAGE: &str = "INSERT INTO forge_usage AS total \
     (tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, hour) DO UPDATE SET \
     fuel = total.fuel + excluded.fuel, runs = total.runs + excluded.runs, steps = total.steps + excluded.steps, \
@@ -36,7 +36,7 @@ const CHARGE: &str = "INSERT INTO forge_usage AS total \
     http_bytes = total.http_bytes + excluded.http_bytes, \
     journal_bytes = total.journal_bytes + excluded.journal_bytes, run_ms = total.run_ms + excluded.run_ms";
 
-const USED: &str = "SELECT tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms \
+const USAGE: &str = "SELECT tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms \
      FROM forge_usage WHERE ($1::TEXT IS NULL OR tenant = $1) AND hour >= $2 AND hour < $3 ORDER BY tenant, hour";
 
 pub(super) async fn entries(connections: &Connections) -> Result<Vec<Entry>, StoreError> {
@@ -45,20 +45,20 @@ pub(super) async fn entries(connections: &Connections) -> Result<Vec<Entry>, Sto
         let mut columns = Columns::new("forge_directory", row);
         Ok(Entry {
             kind: columns.parsed()?,
-            tenant: columns.text()?.to_string(),
-            name: columns.text()?.to_string(),
-            document: columns.text()?.to_string(),
+            tenant: columns.string()?,
+            name: columns.string()?,
+            document: columns.string()?,
         })
     };
     rows.iter().map(decode).collect()
 }
 
-/// Whether it was changed.
+/// Changes an entry and adds a line to the audit log. Returns whether the entry was as expected.
 pub(super) async fn change(
     connections: &Connections,
-    voice: &Notifier,
+    notifier: &Notifier,
     change: Option<&Change>,
-    deed: &AuditEntry,
+    audit: &AuditEntry,
 ) -> Result<bool, StoreError> {
     let mut lent = connections.take().await?;
     let connection = lent.connection().await?;
@@ -84,23 +84,24 @@ pub(super) async fn change(
             return Ok(false);
         }
     }
-    let AuditEntry { at, tenant, actor, action, subject, detail } = deed;
-    let note = sqlx::query(NOTE).bind(at.0).bind(text::encode(tenant)).bind(text::encode(actor));
-    let note = note.bind(text::encode(action)).bind(text::encode(subject));
-    let note = note.bind(detail.as_deref().map(text::encode));
-    let note = note.bind(voice.channel()).bind(change.map(|_| voice.versions()));
-    connection.all(note).await?;
+    let AuditEntry { at, tenant, actor, action, subject, detail } = audit;
+    let query = sqlx::query(AUDIT).bind(at.0).bind(text::encode(tenant)).bind(text::encode(actor));
+    let query = query.bind(text::encode(action)).bind(text::encode(subject));
+    let query = query.bind(detail.as_deref().map(text::encode));
+    let query =
+        query.bind(notifier.channel()).bind(change.map(|_| notifier.payload(Message::DirectoryChanged)));
+    connection.all(query).await?;
     connection.finish(End::Commit).await?;
     Ok(true)
 }
 
-pub(super) async fn deeds(
+pub(super) async fn audit_entries(
     connections: &Connections,
     filter: &AuditFilter,
 ) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
     let before = filter.before.unwrap_or(i64::MAX);
     let query = || {
-        let sql = if filter.tenant.is_some() { DEEDS_OF_ONE } else { DEEDS };
+        let sql = if filter.tenant.is_some() { AUDIT_ENTRIES_OF_TENANT } else { AUDIT_ENTRIES };
         let query = sqlx::query(sql).bind(before).bind(i64::from(filter.limit));
         match &filter.tenant {
             Some(tenant) => query.bind(text::encode(tenant)),
@@ -111,25 +112,25 @@ pub(super) async fn deeds(
     let decode = |row| {
         let mut columns = Columns::new("forge_audit", row);
         let seq = columns.number()?;
-        let deed = AuditEntry {
+        let entry = AuditEntry {
             at: columns.time()?,
-            tenant: columns.text()?.to_string(),
-            actor: columns.text()?.to_string(),
-            action: columns.text()?.to_string(),
-            subject: columns.text()?.to_string(),
-            detail: columns.optional_text()?.map(|detail| detail.to_string()),
+            tenant: columns.string()?,
+            actor: columns.string()?,
+            action: columns.string()?,
+            subject: columns.string()?,
+            detail: columns.optional_string()?,
         };
-        Ok((seq, deed))
+        Ok((seq, entry))
     };
     rows.iter().map(decode).collect()
 }
 
-pub(super) async fn charge(connections: &Connections, used: &[UsageRow]) -> Result<(), StoreError> {
+pub(super) async fn add_usage(connections: &Connections, usage: &[UsageRow]) -> Result<(), StoreError> {
     let mut lent = connections.take().await?;
     let connection = lent.connection().await?;
     connection.begin("BEGIN").await?;
-    for UsageRow { tenant, hour, amounts } in used {
-        let query = sqlx::query(CHARGE).bind(text::encode(tenant)).bind(hour);
+    for UsageRow { tenant, hour, amounts } in usage {
+        let query = sqlx::query(ADD_USAGE).bind(text::encode(tenant)).bind(hour);
         let amounts = amounts.columns();
         let query = amounts.iter().fold(query, |query, (_, amount)| query.bind(amount.cast_signed()));
         connection.all(query).await?;
@@ -137,16 +138,16 @@ pub(super) async fn charge(connections: &Connections, used: &[UsageRow]) -> Resu
     Ok(connection.finish(End::Commit).await?)
 }
 
-pub(super) async fn used(
+pub(super) async fn usage(
     connections: &Connections,
     tenant: Option<&str>,
     hours: &Range<i64>,
 ) -> Result<Vec<UsageRow>, StoreError> {
-    let query = || sqlx::query(USED).bind(tenant.map(text::encode)).bind(hours.start).bind(hours.end);
+    let query = || sqlx::query(USAGE).bind(tenant.map(text::encode)).bind(hours.start).bind(hours.end);
     let rows = connections.all(query).await?;
     let decode = |row| {
         let mut columns = Columns::new("forge_usage", row);
-        let (tenant, hour) = (columns.text()?.to_string(), columns.number()?);
+        let (tenant, hour) = (columns.string()?, columns.number()?);
         let mut amounts = [0; 7];
         for amount in &mut amounts {
             *amount = columns.bits()?;

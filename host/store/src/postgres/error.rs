@@ -4,12 +4,12 @@ use sqlx::postgres::PgDatabaseError;
 
 use crate::StoreError;
 
-/// Why a statement was not answered.
+/// Why a statement failed.
 #[derive(Debug)]
 pub(super) enum QueryError {
-    /// In time.
+    /// PostgreSQL did not answer within this time.
     TimedOut(Duration),
-    /// Something else.
+    /// PostgreSQL or the connection reported an error.
     Failed(sqlx::Error),
 }
 
@@ -20,7 +20,7 @@ impl From<sqlx::Error> for QueryError {
 }
 
 impl QueryError {
-    /// The connection is of no use any more, as all that were made before it may be.
+    /// Whether the connection is lost.
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::TimedOut(_) => true,
@@ -31,19 +31,24 @@ impl QueryError {
         }
     }
 
-    /// Nothing was done, and would be if it were tried again.
+    /// Whether the statement failed because of a concurrent one, and may succeed if it is repeated.
     pub(super) fn is_conflict(&self) -> bool {
         self.code().is_some_and(|code| code == "40001" || code == "40P01")
     }
 
-    /// A row is there that was to be new.
+    /// Whether an inserted row exists.
     pub(super) fn is_duplicate(&self) -> bool {
         self.code().is_some_and(|code| code == "23505")
     }
 
-    /// The role has not the right to do that.
+    /// Whether the role lacks a privilege, or the server is read-only.
     pub(super) fn is_forbidden(&self) -> bool {
         self.code().is_some_and(|code| code == "42501" || code == "25006")
+    }
+
+    /// Whether PostgreSQL cannot store the data: SQLSTATE class 22 (data exception) or 54 (program limit exceeded).
+    fn is_rejected(&self) -> bool {
+        self.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
     }
 
     fn code(&self) -> Option<&str> {
@@ -63,26 +68,24 @@ impl std::fmt::Display for QueryError {
                 let limit = humantime::format_duration(*limit);
                 return write!(
                     f,
-                    "PostgreSQL has not answered for {limit}: look at its load, its locks and the network"
+                    "PostgreSQL has not answered for {limit}: check its load, its locks and the network"
                 );
             }
             Self::Failed(error) => error,
         };
         let what_to_do = match self.code() {
-            Some("53300") => "raise its max_connections, or lower the nodes' connections",
-            Some("53100") => "its disk is full",
+            Some("53300") => "raise max_connections of the server, or lower the connections of the nodes",
+            Some("53100") => "the disk of the server is full: free some space",
             Some(code) if code.starts_with("28") => "check the user, the password and pg_hba.conf",
             Some("3D000") => "create the database",
-            Some("42501") => "grant the role what it needs",
-            Some("25006") => "it is a standby: connect to the primary",
-            Some("55P03") => {
-                "somebody has locked what is to be changed: end long transactions, and try again"
-            }
-            Some("57014") => "a statement took too long: look at its load and its locks",
-            Some(code) if code.starts_with("57P") => "it restarts or stops",
-            Some("42P01" | "42883" | "42703") => "its schema is not complete: run `forge migrate`",
+            Some("42501") => "grant the privilege to the role",
+            Some("25006") => "the server is a standby: connect to the primary",
+            Some("55P03") => "another transaction holds a lock: end long transactions, and try again",
+            Some("57014") => "a statement took too long: check the load and the locks of the server",
+            Some(code) if code.starts_with("57P") => "the server restarts or stops",
+            Some("42P01" | "42883" | "42703") => "the schema is not complete: run `forge migrate`",
             _ => match error {
-                // What rustls finds wrong with a certificate comes as this.
+                // rustls reports an invalid certificate with this kind.
                 sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                     "check sslmode and sslrootcert"
                 }
@@ -105,14 +108,7 @@ impl std::fmt::Display for QueryError {
 
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
-        match error {
-            QueryError::Failed(
-                error @ (sqlx::Error::ColumnDecode { .. }
-                | sqlx::Error::Decode(_)
-                | sqlx::Error::ColumnIndexOutOfBounds { .. }
-                | sqlx::Error::ColumnNotFound(_)),
-            ) => Self::Corrupt { table: "a table", why: error.to_string() },
-            error => Self::Unavailable(error.to_string()),
-        }
+        let why = error.to_string();
+        if error.is_rejected() { Self::Rejected(why) } else { Self::Unavailable(why) }
     }
 }

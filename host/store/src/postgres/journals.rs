@@ -1,59 +1,83 @@
-//! Runs with their journals. One statement reads both, so that they are of one moment: a row of the answer is a
-//! run or a row of a journal, with NULL for the columns of the other.
+//! Runs with their journals, read in one statement and so in one snapshot.
+//!
+//! A row of the answer is a run or a journal row. Because each column costs time, even if it is NULL, the columns of both
+//! tables share those of the answer: `id, seq, mine, live`, then a group of columns for each type.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::connection::Connections;
-use super::decode::Columns;
-use super::runs;
+use super::decode::{Columns, Groups};
+use crate::schema::{Column, SQL_TYPES, runs, steps};
 use crate::{Epoch, Loaded, StoreError};
-use forge_journal::{Failure, Row, RunId, Scope};
+use forge_journal::{Row, RunId};
 
-const TABLE: &str = "forge_steps";
+/// `$2` is the epoch of the reader.
+static LOAD: LazyLock<String> = LazyLock::new(|| {
+    let (runs, steps) = (select_list(runs::COLUMNS, *WIDTHS), select_list(steps::COLUMNS, *WIDTHS));
+    format!(
+        "SELECT id, NULL::BIGINT, owner = $2, \
+            EXISTS (SELECT FROM forge_nodes WHERE epoch = $2 AND ended_at IS NULL), {runs} \
+         FROM forge_runs WHERE id = ANY ($1) \
+         UNION ALL SELECT run_id, seq, NULL, NULL, {steps} FROM forge_steps WHERE run_id = ANY ($1)"
+    )
+});
 
-/// The columns of a row that [`decode_row`] takes, texts before numbers.
-macro_rules! row_columns {
-    () => {
-        "kind, name, options, input, status, result, error, error_kind, attempt_orders, scope_step, scope_attempt, \
-         call_index, fingerprint, attempt, call_order, wake_at, started_at, completed_at"
-    };
+/// How many columns of each type the answer has.
+static WIDTHS: LazyLock<Groups> = LazyLock::new(|| {
+    let (runs, steps) = (widths(runs::COLUMNS), widths(steps::COLUMNS));
+    std::array::from_fn(|sql_type| runs[sql_type].max(steps[sql_type]))
+});
+
+static GROUPS: LazyLock<Groups> = LazyLock::new(|| groups(4, *WIDTHS));
+
+/// Returns how many columns of each type are read.
+pub(super) fn widths<T>(columns: &[Column<T>]) -> Groups {
+    let mut widths = [0; SQL_TYPES.len()];
+    for column in columns.iter().filter(|column| column.is_read()) {
+        widths[column.access.sql_type()] += 1;
+    }
+    widths
 }
 
-/// `$2` is the epoch of who asks: whether it is live is in every row of a run. Texts and numbers of both stand below each
-/// other as far as there are as many, because each column that is NULL costs as much as another one.
-const LOAD: &str = concat!(
-    "SELECT NULL::BIGINT, owner = $2, EXISTS (SELECT FROM forge_nodes WHERE epoch = $2 AND ended_at IS NULL), ",
-    runs::columns!(),
-    ", NULL::BIGINT, NULL::BIGINT, NULL::BIGINT FROM forge_runs WHERE id = ANY ($1) \
-     UNION ALL SELECT seq, error_retryable, NULL, run_id, NULL, NULL, NULL, NULL, NULL, ",
-    row_columns!(),
-    " FROM forge_steps WHERE run_id = ANY ($1)"
-);
+/// Returns where the groups begin in an answer that has `first` other columns before them.
+pub(super) fn groups(first: usize, widths: Groups) -> Groups {
+    std::array::from_fn(|sql_type| first + widths[..sql_type].iter().sum::<usize>())
+}
 
-/// Where the columns of runs begin, the id first, and those of rows.
-const RUN: usize = 3;
-const ROW: usize = RUN + 6;
+/// Returns the select list with the columns in groups, each filled up to its width with NULL.
+pub(super) fn select_list<T>(columns: &[Column<T>], widths: Groups) -> String {
+    let mut list = Vec::new();
+    for (sql_type, width) in widths.into_iter().enumerate() {
+        let columns =
+            columns.iter().filter(|column| column.access.sql_type() == sql_type && column.is_read());
+        let names = columns.map(|column| column.name.to_owned());
+        let null = format!("NULL::{}", SQL_TYPES[sql_type]);
+        list.extend(names.chain(std::iter::repeat(null)).take(width));
+    }
+    list.join(", ")
+}
 
-/// A run as it was found, and whose it is.
+/// A run as it was found.
 pub(super) struct Found {
     pub(super) loaded: Result<Loaded, StoreError>,
-    /// It belongs to the epoch that asked.
+    /// The run belongs to the epoch of the reader.
     pub(super) mine: bool,
-    /// The epoch that asked is not over.
+    /// The epoch of the reader has not ended.
     pub(super) live: bool,
 }
 
-/// Those of the runs that exist.
+/// Returns the runs that exist.
 pub(super) async fn load(
     readers: &Connections,
     epoch: Epoch,
     ids: &[RunId],
 ) -> Result<HashMap<RunId, Found>, StoreError> {
     let wanted: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let answer = readers.map(|| sqlx::query(LOAD).bind(&wanted).bind(epoch.0), |row| decode(&row)).await?;
+    let answer = readers.map(|| sqlx::query(&**LOAD).bind(&wanted).bind(epoch.0), |row| decode(&row)).await?;
     let mut found = HashMap::with_capacity(ids.len());
     let mut journals: HashMap<RunId, Vec<(u64, _)>> = HashMap::with_capacity(ids.len());
     for part in answer {
@@ -71,56 +95,23 @@ pub(super) async fn load(
     Ok(found)
 }
 
-/// A row of the answer: whose it is, and what it says.
+/// A row of the answer.
 enum Part {
     Run(RunId, Found),
     Row(RunId, u64, Result<Row, StoreError>),
 }
 
 fn decode(row: &PgRow) -> Result<Part, StoreError> {
-    let of_run = || Columns::of_union(runs::TABLE, row, RUN, runs::columns!());
-    let id = of_run().run_id()?;
-    let mut columns = Columns::of_union(TABLE, row, 0, "seq, error_retryable");
-    Ok(match columns.optional_bits()? {
-        Some(seq) => {
-            let retryable = columns.optional_flag();
-            let mut columns = Columns::of_union(TABLE, row, ROW, row_columns!());
-            Part::Row(id, seq, retryable.and_then(|retryable| decode_row(seq, retryable, &mut columns)))
-        }
-        None => {
-            let (mine, live) = (columns.flag()?, columns.flag()?);
-            let loaded = runs::decode(&mut of_run()).map(|run| Loaded { run, rows: Ok(Vec::new()) });
-            Part::Run(id, Found { loaded, mine, live })
-        }
-    })
-}
-
-/// Takes the columns of [`row_columns`].
-fn decode_row(seq: u64, retryable: Option<bool>, columns: &mut Columns<'_>) -> Result<Row, StoreError> {
-    Ok(Row {
-        seq,
-        kind: columns.parsed()?,
-        name: columns.text()?,
-        options: columns.json()?,
-        input: columns.optional_text()?,
-        status: columns.parsed()?,
-        result: columns.optional_text()?,
-        failure: failure(columns, retryable)?.map(Box::new),
-        attempt_orders: columns.json()?.unwrap_or_default(),
-        scope: Scope { step: columns.bits()?, attempt: columns.number()? },
-        index: columns.optional_number()?,
-        fingerprint: columns.bits()?,
-        attempt: columns.number()?,
-        order: columns.optional_bits()?,
-        wake_at: columns.optional_time()?,
-        started_at: columns.time()?,
-        completed_at: columns.optional_time()?,
-    })
-}
-
-fn failure(columns: &mut Columns<'_>, retryable: Option<bool>) -> Result<Option<Failure>, StoreError> {
-    let message = columns.optional_text()?;
-    let kind = columns.optional_text()?.unwrap_or_default();
-    let retryable = retryable.unwrap_or(true);
-    Ok(message.map(|message| Failure { kind: kind.to_string(), message: message.to_string(), retryable }))
+    let mut columns = Columns::new(runs::TABLE, row);
+    let id = columns.run_id()?;
+    if let Some(seq) = columns.optional_bits()? {
+        let mut row_read = steps::blank(seq);
+        let done = Columns::new(steps::TABLE, row).fill(steps::COLUMNS, *GROUPS, &mut row_read);
+        return Ok(Part::Row(id, seq, done.map(|()| row_read)));
+    }
+    let (mine, live) = (columns.flag()?, columns.flag()?);
+    let mut run = runs::blank(id);
+    let done = columns.fill(runs::COLUMNS, *GROUPS, &mut run);
+    let loaded = done.map(|()| Loaded { run, rows: Ok(Vec::new()) });
+    Ok(Part::Run(id, Found { loaded, mine, live }))
 }

@@ -1,7 +1,7 @@
-//! A node's lease: how it gets an epoch, keeps it, and ends those of nodes that do not renew theirs.
+//! The lease of a node: registration, renewal, and the end of leases that expired.
 //!
-//! All by the database's clock. A node is live until its row says that it ended; whoever writes that has locked the
-//! row FOR UPDATE, so it waits for the batches of that node that are under way (`commit.rs`).
+//! All times are of the database's clock. An epoch ends when `ended_at` is set in its row. The statement that sets it locks
+//! the row FOR UPDATE, and so waits for the batches of the epoch that are being committed (`statement.rs`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::Shared;
 use super::connection::{Connection, End};
 use super::decode::Columns;
 use super::error::QueryError;
-use super::notices::Message;
+use super::notifications::Message;
 use super::options::PostgresOptions;
 use super::text;
 use crate::{Epoch, Node, Notification, StoreError};
@@ -22,23 +22,20 @@ use forge_journal::Timestamp;
 
 const TABLE: &str = "forge_nodes";
 
-/// Beats in the time of a lease: two may be lost.
-const BEATS: u32 = 3;
+/// Renewals in the time of a lease: two may fail.
+const RENEWALS: u32 = 3;
 
-/// Beats between two looks for what nobody needs any more.
-const SWEEP: u32 = 20;
-
-/// An answer that takes twice as long does not say what time it is.
+/// Half the round trip from which on an answer is too late to set the clock.
 const SLOW: Duration = Duration::from_millis(250);
 
-/// Epochs are given out one after the other, and are visible in that order.
+/// Assigns epochs one after the other, so that they become visible in ascending order.
 const BEGIN: &str = "BEGIN; \
      SELECT pg_advisory_xact_lock(1179603528, current_schema()::regnamespace::oid::int8::bit(32)::int4)";
 
-/// Whether the name is somebody's.
+/// Returns a row if a live node has the name.
 const NAMESAKE: &str = "SELECT 1 FROM forge_nodes WHERE name = $1 AND ended_at IS NULL";
 
-/// `$2` is the channel.
+/// Ends the epoch of a live node with this name. `$2` is the channel.
 const REPLACE: &str = "WITH before AS MATERIALIZED ( \
     SELECT epoch FROM forge_nodes WHERE name = $1 AND ended_at IS NULL FOR UPDATE \
 ), ended AS ( \
@@ -49,9 +46,10 @@ const REPLACE: &str = "WITH before AS MATERIALIZED ( \
 const REGISTER: &str = "INSERT INTO forge_nodes (name, version, lease_ms, lease_until) \
      VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $3 / 1000.0)) RETURNING epoch";
 
-/// Renews, ends those whose lease is over, and says whether this node is live, why not, and what time it is. A server
-/// that was down is no reason to take anybody for dead. `$2` and `$3` are the channel and what to say there then.
-const BEAT: &str = "WITH renewed AS ( \
+/// Renews the lease and ends the epochs of nodes whose lease has expired. Returns whether this node's epoch is live, why
+/// it ended, the nodes that were ended, and the time. Leases do not expire because the server was down. `$2` is the
+/// channel, `$3` the payload that is sent if an epoch was ended.
+const RENEW: &str = "WITH renewed AS ( \
     UPDATE forge_nodes SET lease_until = clock_timestamp() + make_interval(secs => lease_ms / 1000.0) \
      WHERE epoch = $1 AND ended_at IS NULL RETURNING epoch \
 ), dead AS MATERIALIZED ( \
@@ -66,13 +64,16 @@ const BEAT: &str = "WITH renewed AS ( \
     (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT, \
     (SELECT count(pg_notify($2, $3)) FROM (SELECT FROM ended LIMIT 1) AS one)";
 
-/// Nodes that ended an hour ago and have nothing that waits for another one, and questions that nobody asks any more.
-const SWEEP_UP: &str = "WITH questions AS ( \
+/// Whether `$1` is the lowest epoch of the live nodes.
+const LEADS: &str = "SELECT coalesce(min(epoch) = $1, FALSE) FROM forge_nodes WHERE ended_at IS NULL";
+
+/// Deletes nodes that ended an hour ago and have no runs left to claim, and requests whose sender is gone.
+const SWEEP: &str = "WITH questions AS ( \
     DELETE FROM forge_questions WHERE asked_at < clock_timestamp() - INTERVAL '1 minute' \
 ) DELETE FROM forge_nodes node WHERE ended_at < clock_timestamp() - INTERVAL '1 hour' \
     AND NOT EXISTS (SELECT FROM forge_runs WHERE owner = node.epoch AND due_at IS NOT NULL)";
 
-/// `$2` and `$3` are the channel and what to say there.
+/// Ends the epoch. `$2` is the channel, `$3` the payload.
 const END: &str = "WITH mine AS MATERIALIZED ( \
     SELECT epoch FROM forge_nodes WHERE epoch = $1 AND ended_at IS NULL FOR UPDATE \
 ), ended AS ( \
@@ -86,7 +87,7 @@ const LIST: &str = "SELECT name, epoch, version, (extract(epoch FROM started_at)
         SELECT count(*) AS runs FROM forge_runs WHERE owner = node.epoch AND due_at IS NOT NULL) AS waiting \
     ORDER BY name, epoch";
 
-/// What a node says of itself.
+/// The name and the lease with which a node registers.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) name: String,
@@ -103,7 +104,7 @@ impl Identity {
     }
 }
 
-/// A new epoch. Who had the name loses it.
+/// Registers the node, and returns its epoch. Ends the epoch of another process that has the name.
 pub(super) async fn register(
     connection: &mut Connection,
     channel: &str,
@@ -115,7 +116,7 @@ pub(super) async fn register(
     insert(connection, identity).await
 }
 
-/// A new epoch for a node that has lost its lease. `None`: another process has its name now.
+/// Registers a node that has lost its lease, and returns its epoch; `None` if another process has the name.
 async fn register_again(
     connection: &mut Connection,
     identity: &Identity,
@@ -133,22 +134,23 @@ async fn insert(connection: &mut Connection, identity: &Identity) -> Result<Epoc
     let name = text::encode(&identity.name);
     let query = sqlx::query(REGISTER).bind(&*name).bind(env!("CARGO_PKG_VERSION")).bind(identity.lease_ms());
     let row = connection.first(query).await?;
-    let nothing = || StoreError::Unavailable("PostgreSQL gave no epoch".to_owned());
+    let nothing = || StoreError::Unavailable("PostgreSQL returned no epoch".to_owned());
     let epoch = Columns::new(TABLE, &row.ok_or_else(nothing)?).number()?;
     connection.finish(End::Commit).await?;
     Ok(Epoch(epoch))
 }
 
-/// What a beat found.
-struct Beat {
+/// The result of [`RENEW`].
+struct Renewed {
     live: bool,
     why: Option<Arc<str>>,
-    dead: Option<Arc<str>>,
-    /// The time there when the answer was here, if that was soon enough to know.
+    /// The names of the nodes whose epoch was ended.
+    ended: Option<Arc<str>>,
+    /// The database's time when the answer arrived; `None` if the answer took too long to know.
     time: Option<Timestamp>,
 }
 
-/// Keeps the lease until the store is closed, or another process has the node's name.
+/// Renews the lease until the store is closed, or another process has the node's name.
 pub(super) async fn keep(
     shared: Arc<Shared>,
     identity: Identity,
@@ -157,20 +159,16 @@ pub(super) async fn keep(
     limit: Duration,
 ) {
     let mut connection = Some(connection);
-    let mut beats = interval(identity.lease / BEATS);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut number = 0_u32;
+    let mut ticks = interval(identity.lease / RENEWALS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
         tokio::select! {
-            _ = beats.tick() => {}
+            _ = ticks.tick() => {}
             () = shared.replaced.notified() => {}
         }
-        let beaten =
-            beat(&shared, &identity, &options, &mut connection, limit, number.is_multiple_of(SWEEP)).await;
-        number = number.wrapping_add(1);
-        match beaten {
-            Ok(true) => shared.settle_soon(),
+        match renew_lease(&shared, &identity, &options, &mut connection, limit).await {
+            Ok(true) => shared.fence_off_failed_soon(),
             Ok(false) => return,
             Err(error) if failing => tracing::debug!(%error, "the lease cannot be renewed"),
             Err(ref error) => tracing::warn!(%error, "the lease cannot be renewed"),
@@ -179,87 +177,100 @@ pub(super) async fn keep(
     }
 }
 
-/// Whether there will be another one. After an error there is no connection.
-async fn beat(
+/// Renews the lease. Returns false if another process has the node's name. After an error, `place` is empty.
+async fn renew_lease(
     shared: &Shared,
     identity: &Identity,
     options: &PgConnectOptions,
     place: &mut Option<Connection>,
     limit: Duration,
-    sweep: bool,
 ) -> Result<bool, StoreError> {
     let mut connection = match place.take() {
         Some(connection) => connection,
         None => Connection::open(options, limit).await?,
     };
-    let beat = renew(&mut connection, shared).await?;
-    if let Some(time) = beat.time {
+    let renewed = renew(&mut connection, shared).await?;
+    if let Some(time) = renewed.time {
         clock::follow(time);
     }
-    if let Some(dead) = &beat.dead {
-        tracing::warn!(nodes = %dead, "nodes have not renewed their leases: others take their runs");
-        // Others hear of it; this one has said it.
-        shared.notify(Notification::Free);
+    if let Some(ended) = &renewed.ended {
+        tracing::warn!(nodes = %ended, "the leases of other nodes have expired: their runs are unowned");
+        // Other nodes receive the message; a node ignores its own.
+        shared.notify(Notification::Unowned);
     }
-    if !beat.live {
-        let replaced = matches!(beat.why.as_deref(), Some("replaced" | "stopped"));
+    if !renewed.live {
+        let replaced = matches!(renewed.why.as_deref(), Some("replaced" | "stopped"));
         let again = if replaced { None } else { register_again(&mut connection, identity).await? };
         let Some(epoch) = again else {
-            tracing::error!("another process has this node's name");
+            tracing::error!("another process has taken this node's name");
             shared.notify(Notification::Replaced);
             return Ok(false);
         };
-        tracing::warn!(%epoch, "this node has lost its lease and its runs to other nodes; it goes on with new ones");
-        shared.voice.set_epoch(epoch);
+        tracing::warn!(%epoch, "this node has lost its lease, and other nodes take its runs; it continues in a new epoch");
+        shared.notifier.set_epoch(epoch);
         shared.notify(Notification::Fenced);
     }
-    if sweep {
-        connection.all(sqlx::query(SWEEP_UP)).await?;
-    }
-    shared.beaten();
+    shared.renewed();
     *place = Some(connection);
     Ok(true)
 }
 
-async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Beat, StoreError> {
-    let voice = &shared.voice;
-    let asked = Instant::now();
-    let query = sqlx::query(BEAT).bind(voice.epoch().0).bind(voice.channel()).bind(voice.say(Message::Free));
+async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, StoreError> {
+    let notifier = &shared.notifier;
+    let sent = Instant::now();
+    let query = sqlx::query(RENEW)
+        .bind(notifier.epoch().0)
+        .bind(notifier.channel())
+        .bind(notifier.payload(Message::Unowned));
     let row = connection.first(query).await?;
-    let way_back = asked.elapsed() / 2;
+    let way_back = sent.elapsed() / 2;
     let at_answer = |time: Timestamp| {
         let known = way_back < SLOW;
         known.then(|| time.plus(u64::try_from(way_back.as_millis()).unwrap_or(0)))
     };
-    let nothing = || StoreError::Unavailable("PostgreSQL answered nothing".to_owned());
+    let nothing = || StoreError::Unavailable("PostgreSQL returned no row".to_owned());
     let row = row.ok_or_else(nothing)?;
     let mut columns = Columns::new(TABLE, &row);
-    Ok(Beat {
+    Ok(Renewed {
         live: columns.flag()?,
         why: columns.optional_text()?,
-        dead: columns.optional_text()?,
+        ended: columns.optional_text()?,
         time: at_answer(columns.time()?),
     })
 }
 
-/// Gives the epoch back, so that the runs are free at once.
+/// Ends this node's epoch, so that its runs are unowned at once.
 pub(super) async fn end(connection: &mut Connection, shared: &Shared) -> Result<(), QueryError> {
-    let voice = &shared.voice;
-    let query = sqlx::query(END).bind(voice.epoch().0).bind(voice.channel()).bind(voice.say(Message::Free));
+    let notifier = &shared.notifier;
+    let query = sqlx::query(END)
+        .bind(notifier.epoch().0)
+        .bind(notifier.channel())
+        .bind(notifier.payload(Message::Unowned));
     connection.all(query).await.map(|_| ())
 }
 
+/// Returns whether this node has the lowest epoch of the live nodes.
+pub(super) async fn is_leader(shared: &Shared) -> Result<bool, StoreError> {
+    let row = shared.readers.first(|| sqlx::query(LEADS).bind(shared.notifier.epoch().0)).await?;
+    row.map_or(Ok(false), |row| Columns::new(TABLE, &row).flag())
+}
+
+pub(super) async fn sweep(shared: &Shared) -> Result<(), StoreError> {
+    shared.readers.all(|| sqlx::query(SWEEP)).await.map(|_| ())
+}
+
+/// Returns all nodes, by name.
 pub(super) async fn list(shared: &Shared) -> Result<Vec<Node>, StoreError> {
-    let here = shared.voice.epoch();
+    let here = shared.notifier.epoch();
     let rows = shared.readers.all(|| sqlx::query(LIST)).await?;
     let node = |row| {
         let mut columns = Columns::new(TABLE, row);
-        let name = columns.text()?.to_string();
+        let name = columns.string()?;
         let epoch = Epoch(columns.number()?);
         Ok(Node {
             name,
             epoch,
-            version: columns.text()?.to_string(),
+            version: columns.string()?,
             started_at: columns.time()?.to_datetime(),
             lease_until: columns.time()?.to_datetime(),
             ended_at: columns.optional_time()?.map(Timestamp::to_datetime),

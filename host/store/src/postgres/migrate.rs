@@ -1,5 +1,4 @@
-//! The schema, one change after the other. Each only adds to what there is, so that hosts of the version before
-//! go on working with it.
+//! Migrations of the schema. Each migration only adds to the schema, so that hosts of the previous version can still use it.
 
 use std::time::Duration;
 
@@ -15,27 +14,26 @@ use crate::StoreError;
 
 struct Migration {
     sql: &'static str,
-    /// The oldest version that a host must know to work with a schema that has this change.
+    /// The schema version that a host must know to use a schema with this migration.
     needs: i32,
 }
 
 const MIGRATIONS: [Migration; 2] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 },
-    // A host that does not know tenants would run their workflows without their limits.
+    // A host without tenants would run their workflows without their limits.
     Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
 ];
 
-/// How long a change may take. An index over all runs takes as long as there are many; this is for a connection of which
-/// nothing is heard any more.
+/// The time limit of a migration. Creating an index on many runs takes long.
 const LIMIT: Duration = Duration::from_secs(3_600);
 
-/// Lets the server take that time.
+/// Sets the same limit on the server.
 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '1h'";
 
-/// Who waits for a table has everybody else wait for it, too: not for long.
+/// Limits the time for which a migration waits for a table lock, because all other statements wait behind it.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '10s'";
 
-/// One at a time. The lock is of one schema of one database, and ends with the transaction.
+/// Serializes the migrations of a schema. The lock is released with the transaction.
 const LOCK: &str =
     "SELECT pg_advisory_xact_lock(1179603527, current_schema()::regnamespace::oid::int8::bit(32)::int4)";
 
@@ -45,19 +43,19 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS forge_schema (
     applied_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
 )";
 
-/// What a database has: its schema's version, what hosts must know, whether its text is UTF-8.
+/// Returns whether there are migrations, whether there is a schema, whether the encoding is UTF-8, and the server's version.
 const STATE: &str = "SELECT to_regclass('forge_schema') IS NOT NULL, current_schema() IS NOT NULL, \
      current_setting('server_encoding') = 'UTF8', current_setting('server_version_num')::int4, current_setting('server_version')";
 
-/// PostgreSQL 14.
+/// The oldest supported server: PostgreSQL 14.
 const OLDEST: i32 = 140_000;
 
 impl PostgresStore {
-    /// Brings the schema up to date, and says which versions were applied. For a role that owns it: the hosts'
-    /// own role needs no more than to read and write its tables.
+    /// Applies pending migrations, and returns the versions that were applied. The role must own the schema; the hosts' role
+    /// needs only to read and write its tables.
     ///
     /// # Errors
-    /// [`StoreError`] if the database cannot be reached or used, or the role may not change it.
+    /// [`StoreError`] if the database cannot be reached or used, or the role may not change the schema.
     pub async fn migrate(url: impl Into<PostgresUrl>) -> Result<Vec<i32>, StoreError> {
         let url = url.into();
         let options = connect_options(&url, "forge migrate")?;
@@ -82,7 +80,7 @@ pub(super) fn cannot_open(database: &str, error: QueryError) -> StoreError {
     StoreError::CannotOpen { database: database.to_owned(), why: error.to_string() }
 }
 
-/// Applies what is pending.
+/// Applies pending migrations, and returns the versions that were applied.
 pub(super) async fn migrate(connection: &mut Connection, database: &str) -> Result<Vec<i32>, StoreError> {
     let failed = |error: QueryError| match error {
         error if error.is_forbidden() => StoreError::CannotOpen {
@@ -113,14 +111,17 @@ pub(super) async fn migrate(connection: &mut Connection, database: &str) -> Resu
     Ok(pending.into_iter().map(|(version, _)| version).collect())
 }
 
-/// Whether there is a schema already. An error if there cannot be one.
+/// Returns whether migrations were applied to the database before.
+///
+/// # Errors
+/// [`StoreError::CannotOpen`] if Forge cannot use the database.
 async fn usable(connection: &mut Connection, database: &str) -> Result<bool, StoreError> {
     let read = |error| cannot_open(database, QueryError::from(error));
     let state = connection.first(sqlx::query(STATE)).await.map_err(|error| cannot_open(database, error))?;
     let Some(state) = state else { return Ok(false) };
     let refuse = |why: String| Err(StoreError::CannotOpen { database: database.to_owned(), why });
     if !state.try_get::<bool, _>(1).map_err(read)? {
-        return refuse("no schema of its search_path exists, or the role may not use it".to_owned());
+        return refuse("no schema in the search_path exists, or the role may not use it: create the schema, or grant USAGE on it".to_owned());
     }
     if !state.try_get::<bool, _>(2).map_err(read)? {
         return refuse("its encoding is not UTF8: create the database with ENCODING 'UTF8'".to_owned());
@@ -132,7 +133,7 @@ async fn usable(connection: &mut Connection, database: &str) -> Result<bool, Sto
     state.try_get(0).map_err(read)
 }
 
-/// What has not been applied.
+/// Returns the migrations that were not applied.
 async fn pending(
     connection: &mut Connection,
     database: &str,

@@ -1,12 +1,13 @@
-//! The store of many nodes: one PostgreSQL database.
+//! The store of several nodes: one PostgreSQL database.
 //!
-//! A batch is one statement on a connection of its own. It holds the node's row, so that nobody declares the
-//! node dead while it is written, and writes nothing if somebody has. Reads and claims have a few connections, and the
-//! lease and the notices one each.
+//! A batch is one statement on the write connection. The statement locks the node's row, so that the epoch cannot end
+//! meanwhile, and writes nothing if the epoch has ended. Reads and claims use a pool; the lease and the listener have a
+//! connection each.
 
 mod batch;
 mod claim;
 mod commit;
+mod components;
 mod connection;
 mod decode;
 mod directory;
@@ -14,15 +15,14 @@ mod error;
 mod journals;
 mod lease;
 mod migrate;
-mod modules;
-mod notices;
+mod notifications;
 mod open;
 mod options;
-mod questions;
+mod requests;
 mod runs;
 mod statement;
 mod text;
-mod writing;
+mod write_connection;
 
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -40,8 +40,8 @@ pub use self::options::PostgresOptions;
 
 use self::connection::Connections;
 use self::journals::Found;
-use self::notices::{Message, Notifier};
-use self::writing::WriteConnection;
+use self::notifications::{Message, Notifier};
+use self::write_connection::WriteConnection;
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
@@ -50,33 +50,33 @@ use super::{
 use crate::{RunFilter, RunSummary};
 use forge_journal::{Run, RunId, Timestamp};
 
-/// A PostgreSQL database that this process and others use.
+/// A PostgreSQL database that any number of processes share.
 pub struct PostgresStore {
     shared: Arc<Shared>,
-    /// Ends the tasks of the lease and of the notices. A store that is dropped and not closed is a node that died.
+    /// Stops the tasks of the lease and the listener. If the store is dropped without being closed, its lease expires.
     stop: DropGuard,
 }
 
 struct Shared {
-    voice: Notifier,
+    notifier: Notifier,
     writer: tokio::sync::Mutex<WriteConnection>,
     readers: Connections,
     options: PgConnectOptions,
-    /// How long a statement may take.
+    /// The time limit of a statement.
     limit: Duration,
-    /// Of a batch nobody knows whether it is written, or still will be.
-    doubtful: AtomicBool,
-    /// Of a claim nobody knows what it claimed.
+    /// A batch failed, and may have been or still be committed.
+    outcome_unknown: AtomicBool,
+    /// A claim failed, and may have claimed runs.
     lost_claim: AtomicBool,
-    notices: mpsc::UnboundedSender<Notification>,
-    /// The other end, until somebody listens.
-    heard: Mutex<Option<mpsc::UnboundedReceiver<Notification>>>,
-    /// Changes when a question was answered, of whomever.
-    answered: watch::Sender<()>,
-    /// Another process has this node's name.
+    notifications: mpsc::UnboundedSender<Notification>,
+    /// The receiving end, until [`Nodes::listen`] takes it.
+    receiver: Mutex<Option<mpsc::UnboundedReceiver<Notification>>>,
+    /// Changes when there is a response to a request of any node.
+    responded: watch::Sender<()>,
+    /// Another process has taken this node's name.
     replaced: Notify,
-    /// Questions that were given out and are not answered.
-    given: Mutex<HashSet<i64>>,
+    /// Requests without a response that [`Nodes::requests`] has returned.
+    returned: Mutex<HashSet<i64>>,
 }
 
 #[async_trait]
@@ -86,7 +86,7 @@ impl Store for PostgresStore {
     }
 
     fn epoch(&self) -> Epoch {
-        self.shared.voice.epoch()
+        self.shared.notifier.epoch()
     }
 
     fn nodes(&self) -> Option<&dyn Nodes> {
@@ -94,7 +94,7 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-        self.shared.writer.lock().await.write(&self.shared, epoch, batch).await
+        self.shared.writer.lock().await.commit(&self.shared, epoch, batch).await
     }
 
     async fn claim(&self, epoch: Epoch, until: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
@@ -111,23 +111,23 @@ impl Store for PostgresStore {
         ids: &[RunId],
     ) -> Result<Vec<Result<Acquired, StoreError>>, StoreError> {
         let shared = &self.shared;
-        shared.settle().await?;
+        shared.fence_off_failed().await?;
         let mut found = journals::load(&shared.readers, epoch, ids).await?;
         let others: Vec<Uuid> = found.iter().filter(|(_, found)| !found.mine).map(|(id, _)| id.0).collect();
         if !others.is_empty() {
-            claim::take(&shared.readers, epoch, &others).await?;
+            claim::acquire(&shared.readers, epoch, &others).await?;
             let others: Vec<RunId> = others.into_iter().map(RunId).collect();
             found.extend(journals::load(&shared.readers, epoch, &others).await?);
         }
         if found.values().any(|found| !found.live) {
             return Err(StoreError::Fenced);
         }
-        let taken = |id| match found.remove(id) {
+        let acquired = |id| match found.remove(id) {
             Some(Found { mine: true, loaded, .. }) => loaded.map(|loaded| Acquired::Here(Box::new(loaded))),
             Some(_) => Ok(Acquired::Elsewhere),
             None => Ok(Acquired::Unknown),
         };
-        Ok(ids.iter().map(taken).collect())
+        Ok(ids.iter().map(acquired).collect())
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
@@ -139,7 +139,7 @@ impl Store for PostgresStore {
     }
 
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
-        self.shared.settle().await?;
+        self.shared.fence_off_failed().await?;
         let mut found = journals::load(&self.shared.readers, self.epoch(), ids).await?;
         Ok(ids.iter().map(|id| found.remove(id).map(|found| found.loaded).transpose()).collect())
     }
@@ -168,23 +168,23 @@ impl Store for PostgresStore {
         component: Option<&[u8]>,
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError> {
-        modules::register(&self.shared.readers, &self.shared.voice, digest, component, versions).await
+        components::register(&self.shared.readers, &self.shared.notifier, digest, component, versions).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        modules::component(&self.shared.readers, digest).await
+        components::component(&self.shared.readers, digest).await
     }
 
     async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError> {
-        modules::versions(&self.shared.readers, tenant, workflow).await
+        components::versions(&self.shared.readers, tenant, workflow).await
     }
 
     async fn activate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        modules::activate(&self.shared.readers, &self.shared.voice, tenant, workflow, version).await
+        components::activate(&self.shared.readers, &self.shared.notifier, tenant, workflow, version).await
     }
 
     async fn deprecate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError> {
-        modules::deprecate(&self.shared.readers, &self.shared.voice, tenant, workflow, version).await
+        components::deprecate(&self.shared.readers, &self.shared.notifier, tenant, workflow, version).await
     }
 
     async fn close(&self) {
@@ -200,100 +200,106 @@ impl Directory for PostgresStore {
         directory::entries(&self.shared.readers).await
     }
 
-    async fn change(&self, change: Option<&Change>, deed: &AuditEntry) -> Result<bool, StoreError> {
-        directory::change(&self.shared.readers, &self.shared.voice, change, deed).await
+    async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {
+        directory::change(&self.shared.readers, &self.shared.notifier, change, audit).await
     }
 
-    async fn deeds(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
-        directory::deeds(&self.shared.readers, filter).await
+    async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
+        directory::audit_entries(&self.shared.readers, filter).await
     }
 
-    async fn charge(&self, used: &[UsageRow]) -> Result<(), StoreError> {
-        directory::charge(&self.shared.readers, used).await
+    async fn add_usage(&self, usage: &[UsageRow]) -> Result<(), StoreError> {
+        directory::add_usage(&self.shared.readers, usage).await
     }
 
-    async fn used(
+    async fn usage(
         &self,
         tenant: Option<&str>,
         hours: std::ops::Range<i64>,
     ) -> Result<Vec<UsageRow>, StoreError> {
-        directory::used(&self.shared.readers, tenant, &hours).await
+        directory::usage(&self.shared.readers, tenant, &hours).await
     }
 }
 
 #[async_trait]
 impl Nodes for PostgresStore {
     fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notification>> {
-        self.shared.heard.lock().take()
+        self.shared.receiver.lock().take()
     }
 
-    async fn tell(&self, notice: Notification) -> Result<(), StoreError> {
-        let Some(word) = Option::<Message>::from(notice) else { return Ok(()) };
-        notices::tell(&self.shared, word).await
+    async fn notify(&self, notification: Notification) -> Result<(), StoreError> {
+        let Some(message) = Option::<Message>::from(notification) else { return Ok(()) };
+        notifications::send(&self.shared, message).await
     }
 
-    async fn ask(&self, run: RunId, ask: RemoteCommand) -> Result<Option<RemoteResponse>, StoreError> {
-        questions::ask(&self.shared, run, ask).await
+    async fn send_command(
+        &self,
+        run: RunId,
+        command: RemoteCommand,
+    ) -> Result<Option<RemoteResponse>, StoreError> {
+        requests::send_command(&self.shared, run, command).await
     }
 
-    async fn questions(&self) -> Result<Vec<RemoteRequest>, StoreError> {
-        questions::questions(&self.shared).await
+    async fn requests(&self) -> Result<Vec<RemoteRequest>, StoreError> {
+        requests::requests(&self.shared).await
     }
 
-    async fn answer(&self, question: i64, answer: &RemoteResponse) -> Result<(), StoreError> {
-        questions::answer(&self.shared, question, answer).await
+    async fn respond(&self, request: i64, response: &RemoteResponse) -> Result<(), StoreError> {
+        requests::respond(&self.shared, request, response).await
     }
 
     async fn list(&self) -> Result<Vec<Node>, StoreError> {
         lease::list(&self.shared).await
     }
+
+    async fn is_leader(&self) -> Result<bool, StoreError> {
+        lease::is_leader(&self.shared).await
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        lease::sweep(&self.shared).await
+    }
 }
 
 impl Shared {
-    fn notify(&self, notice: Notification) {
-        // Nobody may ever have listened.
-        let _ = self.notices.send(notice);
+    fn notify(&self, notification: Notification) {
+        // Fails if the store has no listener any more.
+        let _ = self.notifications.send(notification);
     }
 
-    /// What became of a batch is not known.
-    fn doubt(&self) {
-        self.doubtful.store(true, Ordering::Release);
+    /// Records that the outcome of a batch is unknown.
+    fn set_outcome_unknown(&self) {
+        self.outcome_unknown.store(true, Ordering::Release);
     }
 
-    /// What was committed is all that ever will be of the batches before.
-    fn settled(&self) {
-        if self.doubtful.swap(false, Ordering::AcqRel) {
+    /// Records that no failed batch can be committed any more.
+    fn set_outcomes_known(&self) {
+        if self.outcome_unknown.swap(false, Ordering::AcqRel) {
             self.notify(Notification::Reconnected);
         }
     }
 
-    /// Waits until nothing is doubtful: what is read must not change behind the back of who reads it.
-    async fn settle(&self) -> Result<(), StoreError> {
-        if self.doubtful.load(Ordering::Acquire) {
-            self.writer.lock().await.settle(self).await?;
+    /// Makes sure that no failed batch is committed later: what is read from now on must stay true.
+    async fn fence_off_failed(&self) -> Result<(), StoreError> {
+        if self.outcome_unknown.load(Ordering::Acquire) {
+            self.writer.lock().await.fence_off_failed(self).await?;
         }
         Ok(())
     }
 
-    /// The same for those who read nothing now.
-    fn settle_soon(self: &Arc<Self>) {
-        if self.doubtful.load(Ordering::Acquire) {
+    /// The same in the background.
+    fn fence_off_failed_soon(self: &Arc<Self>) {
+        if self.outcome_unknown.load(Ordering::Acquire) {
             let shared = Arc::clone(self);
-            // The lease does not wait for it. If it fails, the next beat tries again.
-            tokio::spawn(async move { shared.settle().await });
+            // If it fails, it is repeated after the next renewal of the lease.
+            tokio::spawn(async move { shared.fence_off_failed().await });
         }
     }
 
-    /// The lease was renewed.
-    fn beaten(&self) {
+    /// Called after each renewal of the lease.
+    fn renewed(&self) {
         if self.lost_claim.swap(false, Ordering::AcqRel) {
             self.notify(Notification::Reconnected);
         }
-    }
-
-    /// Those of the open questions that were given out before. From now on all of them were.
-    fn given(&self, open: HashSet<i64>) -> HashSet<i64> {
-        let mut given = self.given.lock();
-        std::mem::replace(&mut *given, open)
     }
 }

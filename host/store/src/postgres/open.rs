@@ -10,20 +10,20 @@ use super::connection::{Connection, Connections};
 use super::decode::Columns;
 use super::lease::{self, Identity};
 use super::migrate::{cannot_open, connect, migrate};
-use super::notices::{self, Notifier};
+use super::notifications::{self, Notifier};
 use super::options::PostgresOptions;
 use super::{PostgresStore, Shared};
 use crate::StoreError;
 
-/// The channel of this schema: a database may have more than one Forge.
+/// Returns the channel of this schema: other schemas of the database may have nodes of their own.
 const CHANNEL: &str = "SELECT 'forge_' || current_schema()::regnamespace::oid";
 
 impl PostgresStore {
-    /// Connects, brings the schema up to date, and makes this process the node that the options name: a process
-    /// that has the name loses it. Call it within a Tokio runtime, in which the node keeps its lease.
+    /// Connects, applies pending migrations, and registers this process under the node name of the options. Another process
+    /// with this name loses its lease. Must be called within a Tokio runtime; tasks there renew the lease.
     ///
     /// # Errors
-    /// [`StoreError`] if the database cannot be reached or used, or is from a newer version.
+    /// [`StoreError`] if the database cannot be reached or used, or a newer version has written it.
     pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
         let (connect_options, limit) = (options.connect()?, options.timeout);
         let database = options.url.to_string();
@@ -32,11 +32,11 @@ impl PostgresStore {
         let failed = |error| cannot_open(&database, error);
         let channel = connection.first(sqlx::query(CHANNEL)).await.map_err(failed)?;
         let channel = match &channel {
-            Some(row) => Columns::new("a schema", row).text()?.to_string(),
+            Some(row) => Columns::new("a schema", row).string()?,
             None => "forge".to_owned(),
         };
-        // First, so that nothing that happens from the node's first moment on is missed.
-        let listener = notices::connect(&connect_options, &channel, limit).await.map_err(failed)?;
+        // Before the registration, so that the node misses no message.
+        let listener = notifications::connect(&connect_options, &channel, limit).await.map_err(failed)?;
         let identity = Identity::new(options);
         let epoch =
             lease::register(&mut connection, &channel, &identity).await.map_err(|error| match error {
@@ -45,29 +45,29 @@ impl PostgresStore {
             })?;
         connection.close().await;
 
-        let (notices, heard) = mpsc::unbounded_channel();
+        let (notifications, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            voice: Notifier::new(epoch, channel),
+            notifier: Notifier::new(epoch, channel),
             readers: Connections::new(connect_options.clone(), limit, options.connections),
             writer: tokio::sync::Mutex::default(),
             options: connect_options.clone(),
             limit,
-            doubtful: AtomicBool::new(false),
+            outcome_unknown: AtomicBool::new(false),
             lost_claim: AtomicBool::new(false),
-            notices,
-            heard: Mutex::new(Some(heard)),
-            answered: watch::Sender::new(()),
+            notifications,
+            receiver: Mutex::new(Some(receiver)),
+            responded: watch::Sender::new(()),
             replaced: Notify::new(),
-            given: Mutex::new(HashSet::new()),
+            returned: Mutex::new(HashSet::new()),
         });
-        // Beats may not be late because a statement is.
-        let beat_limit = limit.min(identity.lease);
-        let beating = Connection::open(&connect_options, beat_limit).await.map_err(failed)?;
+        // A slow statement must not delay the next renewal beyond the lease.
+        let renewal_limit = limit.min(identity.lease);
+        let renewing = Connection::open(&connect_options, renewal_limit).await.map_err(failed)?;
         let stop = CancellationToken::new();
         let keeping =
-            lease::keep(Arc::clone(&shared), identity, connect_options.clone(), beating, beat_limit);
+            lease::keep(Arc::clone(&shared), identity, connect_options.clone(), renewing, renewal_limit);
         tokio::spawn(stop.clone().run_until_cancelled_owned(keeping));
-        let listening = notices::listen(Arc::clone(&shared), connect_options, limit, listener);
+        let listening = notifications::listen(Arc::clone(&shared), connect_options, limit, listener);
         tokio::spawn(stop.clone().run_until_cancelled_owned(listening));
         Ok(Self { shared, stop: stop.drop_guard() })
     }

@@ -6,37 +6,37 @@ use sqlx::postgres::PgConnectOptions;
 use crate::PostgresUrl;
 use crate::StoreError;
 
-/// How to use a PostgreSQL database.
+/// The options of a [`PostgresStore`](super::PostgresStore).
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// Where it is.
+    /// The URL of the database.
     pub url: PostgresUrl,
-    /// This node's name. Nodes that run at the same time have different ones; a process that is started with the
-    /// name of another one replaces it.
+    /// This node's name. Nodes that run at the same time need different names: a process that starts with the name of
+    /// another one replaces it.
     pub node: String,
-    /// For how long the others wait for this node to renew its lease before they take its runs.
-    /// [`PostgresOptions::SHORTEST_LEASE`] at least.
+    /// The time after which other nodes take this node's runs if it does not renew its lease. At least
+    /// [`PostgresOptions::SHORTEST_LEASE`].
     pub lease: Duration,
-    /// Connections for reads and claims, beside the three that every node has.
+    /// The number of connections for reads and claims. Three others write, renew the lease and receive notifications.
     pub connections: u32,
-    /// How long a connection may take to be made, and a statement to be answered.
+    /// The time limit of a connection attempt, and of a statement.
     pub timeout: Duration,
 }
 
 impl PostgresOptions {
-    /// The lease unless somebody says otherwise: a node that was killed has its runs elsewhere after that.
+    /// The default lease. The runs of a killed node continue on other nodes after this time.
     pub const LEASE: Duration = Duration::from_secs(10);
 
-    /// A shorter one would take nodes for dead that wait for a slow disk.
+    /// The shortest lease. A shorter one would expire while a live node waits for a slow disk.
     pub const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
-    /// More than the processors of a small database server can use at once.
+    /// The default number of connections for reads and claims.
     pub const CONNECTIONS: u32 = 8;
 
-    /// A database that has not answered for so long will not before whoever asked has given up.
+    /// The default time limit: a client gives up after about this time.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// A database with all else as it usually is.
+    /// Returns the default options for this database and node.
     pub fn new(url: impl Into<PostgresUrl>, node: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -47,19 +47,19 @@ impl PostgresOptions {
         }
     }
 
-    /// How sqlx connects.
+    /// Returns the options with which sqlx connects.
     pub(super) fn connect(&self) -> Result<PgConnectOptions, StoreError> {
         connect_options(&self.url, &format!("forge:{}", self.node))
     }
 }
 
-/// The longest name that PostgreSQL shows of an application.
+/// The maximum length of an application name in PostgreSQL.
 const APPLICATION_NAME: usize = 63;
 
 pub(super) fn connect_options(url: &PostgresUrl, application: &str) -> Result<PgConnectOptions, StoreError> {
     let options = url.options().map_err(|error| StoreError::CannotOpen {
         database: url.to_string(),
-        why: format!("the URL is not one of a PostgreSQL database: {error}"),
+        why: format!("the URL is not a PostgreSQL URL: {error}"),
     })?;
     let printable = |character: &char| character.is_ascii() && !character.is_ascii_control();
     let application: String = application.chars().filter(printable).take(APPLICATION_NAME).collect();
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_shows_the_password() {
+    fn errors_do_not_contain_the_password() {
         let error = connect_options(&"postgres://forge:s3cret@[db/flows".into(), "a").unwrap_err();
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }

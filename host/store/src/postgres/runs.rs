@@ -1,33 +1,26 @@
+use std::sync::LazyLock;
+
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments as _, AssertSqlSafe};
 
 use super::connection::Connections;
-use super::decode::Columns;
+use super::decode::{Columns, Groups};
+use super::journals::{groups, select_list, widths};
 use super::text;
-use crate::{Due, Epoch, StoreError};
-use crate::{RunFilter, RunSummary};
-use forge_journal::DEFAULT_TENANT;
-use forge_journal::{Pause, Run, RunId, Timestamp};
+use crate::schema::runs::{COLUMNS, TABLE, blank};
+use crate::{Due, Epoch, RunFilter, RunSummary, StoreError};
+use forge_journal::{DEFAULT_TENANT, Run, RunId, Timestamp};
 
-pub(super) const TABLE: &str = "forge_runs";
+static SELECT: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT id, {} FROM forge_runs", select_list(COLUMNS, widths(COLUMNS))));
 
-/// The columns that [`decode`] takes: after the id those with texts, then those with numbers.
-macro_rules! columns {
-    () => {
-        "id, workflow_name, digest, input, output, status, failure, stuck, pause_reason, pause_message, \
-         pause_from, idempotency_key, auth, trace_id, tenant, version, started_at, completed_at, deadline, \
-         wake_at, fuel"
-    };
-}
-pub(super) use columns;
+static GROUPS: LazyLock<Groups> = LazyLock::new(|| groups(1, widths(COLUMNS)));
 
-const GET: &str = concat!("SELECT ", columns!(), " FROM forge_runs WHERE id = $1");
+static GET: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = $1", *SELECT));
 
-const WITH_KEY: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM forge_runs WHERE tenant = $1 AND workflow_name = $2 AND idempotency_key = $3"
-);
+static WITH_KEY: LazyLock<String> = LazyLock::new(|| {
+    format!("{} WHERE tenant = $1 AND workflow_name = $2 AND idempotency_key = $3", *SELECT)
+});
 
 const DUE: &str = "SELECT due_at, id, tenant FROM forge_runs \
      WHERE owner = $1 AND due_at IS NOT NULL AND due_at <= $2 AND (due_at, id) > ($3, $4) \
@@ -36,8 +29,8 @@ const DUE: &str = "SELECT due_at, id, tenant FROM forge_runs \
 const UNFINISHED: &str = "SELECT count(*) FROM forge_runs WHERE due_at IS NOT NULL";
 
 pub(super) async fn get(readers: &Connections, id: RunId) -> Result<Option<Run>, StoreError> {
-    let row = readers.first(|| sqlx::query(GET).bind(id.0)).await?;
-    row.map(|row| decode(&mut Columns::new(TABLE, &row))).transpose()
+    let row = readers.first(|| sqlx::query(&**GET).bind(id.0)).await?;
+    row.map(|row| decode(&row)).transpose()
 }
 
 pub(super) async fn with_key(
@@ -47,40 +40,16 @@ pub(super) async fn with_key(
     key: &str,
 ) -> Result<Option<Run>, StoreError> {
     let [tenant, workflow, key] = [tenant, workflow, key].map(text::encode);
-    let row = readers.first(|| sqlx::query(WITH_KEY).bind(&*tenant).bind(&*workflow).bind(&*key)).await?;
-    row.map(|row| decode(&mut Columns::new(TABLE, &row))).transpose()
+    let query = || sqlx::query(&**WITH_KEY).bind(&*tenant).bind(&*workflow).bind(&*key);
+    let row = readers.first(query).await?;
+    row.map(|row| decode(&row)).transpose()
 }
 
-/// Takes the columns of [`columns`].
-pub(super) fn decode(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
-    Ok(Run {
-        id: columns.run_id()?,
-        workflow: columns.text()?,
-        digest: columns.text()?,
-        input: columns.text()?,
-        output: columns.optional_text()?,
-        status: columns.parsed()?,
-        failure: columns.json()?,
-        failed_compensations: columns.optional_text()?,
-        pause: pause(columns)?,
-        key: columns.optional_text()?,
-        auth: columns.text()?,
-        trace_id: columns.optional_text()?,
-        tenant: columns.text()?,
-        version: columns.number()?,
-        started_at: columns.time()?,
-        completed_at: columns.optional_time()?,
-        deadline: columns.time()?,
-        wake_at: columns.optional_time()?,
-        fuel: columns.bits()?,
-    })
-}
-
-fn pause(columns: &mut Columns<'_>) -> Result<Option<Pause>, StoreError> {
-    let reason = columns.optional_parsed()?;
-    let message = columns.optional_text()?.unwrap_or_default().to_string();
-    let from = columns.optional_parsed()?;
-    Ok(reason.zip(from).map(|(reason, from)| Pause { reason, message, from }))
+fn decode(row: &PgRow) -> Result<Run, StoreError> {
+    let mut columns = Columns::new(TABLE, row);
+    let mut run = blank(columns.run_id()?);
+    columns.fill(COLUMNS, *GROUPS, &mut run)?;
+    Ok(run)
 }
 
 pub(super) async fn list(
@@ -93,7 +62,7 @@ pub(super) async fn list(
                    WHERE tenant = $1"
             .to_owned();
     if tenant != DEFAULT_TENANT {
-        // What lets PostgreSQL use the index.
+        // Lets PostgreSQL use the partial index.
         sql.push_str(" AND tenant <> 'default'");
     }
     let mut conditions = 1;
@@ -124,8 +93,8 @@ pub(super) async fn list(
         arguments.add(i64::from(filter.limit))?;
         Ok::<_, sqlx::error::BoxDynError>(arguments)
     };
-    // Checked here, because the query may be made twice.
-    arguments().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    // Checked here, because the closure below cannot return an error.
+    arguments().map_err(|error| StoreError::Rejected(error.to_string()))?;
     let rows =
         readers.all(|| sqlx::query_with(AssertSqlSafe(sql.clone()), arguments().unwrap_or_default())).await?;
     rows.iter().map(decode_summary).collect()
@@ -135,12 +104,12 @@ fn decode_summary(row: &PgRow) -> Result<RunSummary, StoreError> {
     let mut columns = Columns::new(TABLE, row);
     Ok(RunSummary {
         id: columns.run_id()?.0,
-        workflow_name: columns.text()?.to_string(),
+        workflow_name: columns.string()?,
         version: columns.number()?,
         status: columns.parsed()?,
         started_at: columns.time()?.to_datetime(),
-        completed_at: columns.optional_time()?.map(|time| time.to_datetime()),
-        error: columns.optional_text()?.map(|error| error.to_string()),
+        completed_at: columns.optional_time()?.map(Timestamp::to_datetime),
+        error: columns.optional_string()?,
     })
 }
 

@@ -1,6 +1,6 @@
-//! Merging the write-ahead log into the database. That takes milliseconds every few thousand pages, for which all
-//! runs would wait if the connection that writes did it alone: a thread copies what is there while commits go on, and
-//! then the connection that writes copies the little that came meanwhile, so that the log begins anew.
+//! Checkpoints of the write-ahead log. A checkpoint takes milliseconds, for which all runs would wait if the writing
+//! connection did it: a thread copies most pages during commits, then the writing connection copies the few that were
+//! added meanwhile, so that the log restarts.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::cell::Cell;
@@ -18,7 +18,7 @@ thread_local! {
     static PAGES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Has the connection say after each commit how long the log is. It no longer merges it by itself.
+/// Replaces SQLite's automatic checkpoints by a hook that keeps the length of the log after each commit.
 pub(super) fn watch(connection: &Connection) {
     connection.wal_hook(Some(|_, pages| {
         PAGES.set(u32::try_from(pages).unwrap_or_default());
@@ -26,20 +26,20 @@ pub(super) fn watch(connection: &Connection) {
     }));
 }
 
-/// How far merging has come.
+/// The state of the next checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// The log is short.
-    Rest,
-    /// It is to be copied, or that is under way.
-    Asked,
-    /// It was copied up to somewhere.
+    Idle,
+    /// The thread is to copy pages, or does.
+    Requested,
+    /// The thread has copied pages.
     Copied,
     /// The database is closed.
     Closed,
 }
 
-/// Merges the log of one database.
+/// The checkpoint thread of one database.
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -48,26 +48,26 @@ pub(super) struct Checkpointer {
 impl Checkpointer {
     /// Starts the thread.
     pub(super) fn start(database: &Path) -> io::Result<Self> {
-        let shared = Arc::new(Shared { phase: Mutex::new(Phase::Rest), changed: Condvar::new() });
+        let shared = Arc::new(Shared { phase: Mutex::new(Phase::Idle), changed: Condvar::new() });
         let (database, theirs) = (database.to_owned(), Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("forge-checkpoint".to_owned())
-            .spawn(move || copy_when_asked(database, &theirs))?;
+            .spawn(move || copy_on_request(database, &theirs))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// This connection has committed.
+    /// Called after each commit of the writing connection.
     pub(super) fn committed(&self, connection: &Connection) {
         let mut phase = self.shared.phase();
         match *phase {
-            Phase::Rest if PAGES.get() >= CHECKPOINT_PAGES => {
-                *phase = Phase::Asked;
+            Phase::Idle if PAGES.get() >= CHECKPOINT_PAGES => {
+                *phase = Phase::Requested;
                 self.shared.changed.notify_one();
             }
             Phase::Copied => {
-                *phase = Phase::Rest;
+                *phase = Phase::Idle;
                 drop(phase);
-                merge(connection);
+                checkpoint(connection);
             }
             _ => {}
         }
@@ -79,7 +79,7 @@ impl Drop for Checkpointer {
         *self.shared.phase() = Phase::Closed;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // It does not panic, and there is nobody to tell.
+            // The thread does not panic.
             let _ = thread.join();
         }
     }
@@ -95,32 +95,32 @@ impl Shared {
         self.phase.lock()
     }
 
-    /// Waits; whether there is something to copy.
-    fn is_asked(&self) -> bool {
-        let is_idle = |phase: &mut Phase| matches!(phase, Phase::Rest | Phase::Copied);
+    /// Waits for a request. Returns false when the database is closed.
+    fn wait_for_request(&self) -> bool {
+        let is_idle = |phase: &mut Phase| matches!(phase, Phase::Idle | Phase::Copied);
         let mut phase = self.phase();
         self.changed.wait_while(&mut phase, is_idle);
-        *phase == Phase::Asked
+        *phase == Phase::Requested
     }
 
     fn copied(&self) {
         let mut phase = self.phase();
-        if *phase == Phase::Asked {
+        if *phase == Phase::Requested {
             *phase = Phase::Copied;
         }
     }
 }
 
-fn copy_when_asked(database: PathBuf, shared: &Shared) {
+fn copy_on_request(database: PathBuf, shared: &Shared) {
     let mut connection = None;
-    while shared.is_asked() {
+    while shared.wait_for_request() {
         if connection.is_none() {
-            // Without one, the connection that writes copies all.
+            // Without a connection here, the writing connection copies all pages.
             connection = connect(&database)
-                .inspect_err(|error| tracing::warn!(%error, "the log is merged while runs wait"))
+                .inspect_err(|error| tracing::warn!(%error, "the checkpoint thread cannot open the database: commits wait for checkpoints"))
                 .ok();
         }
-        if !connection.as_ref().is_some_and(merge) {
+        if !connection.as_ref().is_some_and(checkpoint) {
             connection = None;
         }
         shared.copied();
@@ -134,20 +134,20 @@ fn connect(database: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
-/// Copies what is in the log into the database, as far as nobody who reads needs the old pages. Whether it could.
-fn merge(connection: &Connection) -> bool {
-    let merged = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()));
-    if let Err(error) = &merged {
-        // What is in the log is durable there, and is tried again when it has grown.
-        tracing::warn!(%error, "the write-ahead log could not be merged into the database; nothing is lost");
+/// Copies pages of the log into the database, except those whose old version a reader needs. Returns whether it worked.
+fn checkpoint(connection: &Connection) -> bool {
+    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()));
+    if let Err(error) = &done {
+        // The log is durable, and the next checkpoint includes its pages.
+        tracing::warn!(%error, "the write-ahead log could not be checkpointed; no data is lost");
     }
-    merged.is_ok()
+    done.is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn two_connections_may_merge_and_write_at_the_same_instant() {
+    fn two_connections_may_checkpoint_and_write_at_the_same_time() {
         // Before 3.51.3 that could corrupt a database (https://sqlite.org/wal.html#walresetbug).
         assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
     }

@@ -6,32 +6,33 @@ use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use super::checkpoint::{self, Checkpointer};
 use crate::StoreError;
+use crate::schema::{Access, Column};
 
-/// Connections for reading: more than the two or so that a small machine can use at once.
+/// Connections for reading.
 const READERS: usize = 4;
 
-/// How long a statement waits for another process that looks at the file, such as a backup.
+/// How long a statement waits for a lock of another process, such as a backup.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Statements that a connection keeps prepared: all that there are.
+/// Prepared statements that a connection keeps. There are fewer.
 const STATEMENTS: usize = 64;
 
-/// Kibibytes of pages that the writing connection keeps in memory.
+/// Page cache of the writing connection, in kibibytes.
 const CACHE_KIB: u32 = 64 << 10;
 
 /// The connection that writes, one transaction at a time.
 ///
-/// After an error it is closed and made anew: a failed write can leave SQLite in a transaction, out
-/// of one, or with a log that it must recover, and a fresh connection knows which.
+/// After an error it is closed, and the next transaction opens another one: a failed write can leave SQLite inside or
+/// outside a transaction, or with a log to recover, and only a new connection is in a known state.
 pub(super) struct WriteConnection {
     path: PathBuf,
     connection: Option<Connection>,
-    /// `None`: the database is no longer this process's.
+    /// `None` after [`WriteConnection::close`].
     checkpointer: Option<Checkpointer>,
 }
 
 impl WriteConnection {
-    /// Opens the file, and creates it if it is not there.
+    /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = connect(path)?;
         let checkpointer =
@@ -39,13 +40,13 @@ impl WriteConnection {
         Ok(Self { path: path.to_owned(), connection: Some(connection), checkpointer: Some(checkpointer) })
     }
 
-    /// Does `work` in a transaction, and commits if it succeeds.
+    /// Runs `work` in a transaction, and commits if it succeeds.
     pub(super) fn transaction<T>(
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let checkpointer = self.checkpointer.as_ref().ok_or(StoreError::Closed)?;
-        // Out of its place while it is used: after an error it is gone.
+        // Taken, so that it is dropped after an error.
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => connect(&self.path)?,
@@ -58,12 +59,12 @@ impl WriteConnection {
         Ok(done)
     }
 
-    /// Merges the write-ahead log into the database, so that one file is left, and closes.
+    /// Checkpoints the write-ahead log, so that one file is left, and closes the connection.
     pub(super) fn close(&mut self) {
         self.checkpointer = None;
         let Some(connection) = self.connection.take() else { return };
         if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())) {
-            tracing::warn!(%error, "the write-ahead log stays beside the database; nothing is lost");
+            tracing::warn!(%error, "the write-ahead log was not checkpointed when the database was closed; no data is lost");
         }
     }
 }
@@ -80,28 +81,53 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
-/// A statement that is looked for when it is needed: most commits need few of those that there are.
+/// A cached statement that is fetched from the cache when it is first used: most commits need only some of them.
 pub(super) struct Prepared<'c> {
     connection: &'c Connection,
-    sql: &'static str,
-    found: Option<CachedStatement<'c>>,
+    sql: &'c str,
+    statement: Option<CachedStatement<'c>>,
 }
 
 impl<'c> Prepared<'c> {
-    pub(super) fn new(connection: &'c Connection, sql: &'static str) -> Self {
-        Self { connection, sql, found: None }
+    pub(super) fn new(connection: &'c Connection, sql: &'c str) -> Self {
+        Self { connection, sql, statement: None }
     }
 
     pub(super) fn get(&mut self) -> Result<&mut CachedStatement<'c>, rusqlite::Error> {
-        let statement = match self.found.take() {
+        let statement = match self.statement.take() {
             Some(statement) => statement,
             None => self.connection.prepare_cached(self.sql)?,
         };
-        Ok(self.found.insert(statement))
+        Ok(self.statement.insert(statement))
     }
 }
 
-/// The connections that read: made when they are needed, and kept.
+/// Binds the columns of `item` to the parameters from `first` on.
+pub(super) fn bind<T>(
+    statement: &mut CachedStatement<'_>,
+    first: usize,
+    table: &'static str,
+    columns: &[Column<T>],
+    item: &T,
+) -> Result<(), StoreError> {
+    for (parameter, Column { name, access, .. }) in (first..).zip(columns) {
+        let rejected = |error| StoreError::cannot_encode(table, name, &error);
+        match access {
+            Access::Text { get, .. } => {
+                statement.raw_bind_parameter(parameter, get(item).map_err(rejected)?.as_deref())?;
+            }
+            Access::Integer { get, .. } => {
+                statement.raw_bind_parameter(parameter, get(item).map_err(rejected)?)?;
+            }
+            Access::Flag { get, .. } => {
+                statement.raw_bind_parameter(parameter, get(item).map_err(rejected)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The pool of read-only connections, opened on demand.
 pub(super) struct Readers {
     path: PathBuf,
     pool: Mutex<Pool>,
@@ -120,7 +146,7 @@ impl Readers {
         Self { path: path.to_owned(), pool: Mutex::default(), returned: Condvar::new() }
     }
 
-    /// Reads what is committed at this moment. Waits until a connection is free.
+    /// Runs `read` on a snapshot of the database. Waits until a connection is free.
     pub(super) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -163,16 +189,16 @@ impl Readers {
     }
 }
 
-/// A connection that goes back to its pool.
+/// A connection that returns to its pool when dropped.
 struct Borrowed<'r> {
     readers: &'r Readers,
-    /// `None`: it is of no use any more.
+    /// `None` after an error.
     connection: Option<Connection>,
 }
 
 impl Borrowed<'_> {
     fn read<T>(mut self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        // Out of its place while it is used: after an error it is made anew.
+        // Taken, so that it is dropped after an error.
         let connection = self.connection.take().ok_or(StoreError::Closed)?;
         let done = snapshot(&connection, read)?;
         self.connection = Some(connection);
@@ -191,7 +217,7 @@ impl Drop for Borrowed<'_> {
     }
 }
 
-/// All that `read` sees is of one moment.
+/// Runs `read` in one read transaction, so that all its statements see the same snapshot.
 fn snapshot<T>(
     connection: &Connection,
     read: impl FnOnce(&Connection) -> Result<T, StoreError>,

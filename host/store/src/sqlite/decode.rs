@@ -1,17 +1,44 @@
-//! From columns to types. A value that does not fit is a typed error: rows can be corrupt, or come
-//! from a newer version.
+//! Reads columns as the types of the host. A value that does not fit is a [`StoreError::Corrupt`]: the row was changed by
+//! another program, or written by a newer version.
 
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use rusqlite::{Params, Row, Statement};
 
 use crate::StoreError;
+use crate::schema::{Access, Column};
 use forge_journal::Timestamp;
 
-/// A row of `table` to take columns from, one after the other.
+/// Returns the first row of the answer.
+pub(super) fn first<T>(
+    statement: &mut Statement<'_>,
+    parameters: impl Params,
+    table: &'static str,
+    decode: impl FnOnce(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut rows = statement.query(parameters)?;
+    rows.next()?.map(|row| decode(&mut Columns { table, row, next: 0 })).transpose()
+}
+
+/// Returns all rows of the answer.
+pub(super) fn all<T>(
+    statement: &mut Statement<'_>,
+    parameters: impl Params,
+    table: &'static str,
+    mut decode: impl FnMut(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut rows = statement.query(parameters)?;
+    let mut decoded = Vec::new();
+    while let Some(row) = rows.next()? {
+        decoded.push(decode(&mut Columns { table, row, next: 0 })?);
+    }
+    Ok(decoded)
+}
+
+/// A row of `table`, whose columns are read one after the other.
 pub(super) struct Columns<'r> {
     table: &'static str,
     row: &'r Row<'r>,
@@ -19,42 +46,37 @@ pub(super) struct Columns<'r> {
 }
 
 impl<'r> Columns<'r> {
-    pub(super) fn new(table: &'static str, row: &'r Row<'r>) -> Self {
-        Self { table, row, next: 0 }
-    }
-
-    /// Goes past columns that mean nothing in this row.
-    pub(super) fn skip(&mut self, columns: usize) {
-        self.next += columns;
+    /// Reads the columns of a list into `item`.
+    pub(super) fn fill<T>(&mut self, columns: &[Column<T>], item: &mut T) -> Result<(), StoreError> {
+        for column in columns.iter().filter(|column| column.is_read()) {
+            let done = match &column.access {
+                Access::Text { set, .. } => set(item, self.optional_str()?),
+                Access::Integer { set, .. } => set(item, self.optional_number()?),
+                Access::Flag { set, .. } => set(item, self.optional_number()?.map(|flag: i64| flag != 0)),
+            };
+            done.map_err(|why| self.corrupt(why))?;
+        }
+        Ok(())
     }
 
     pub(super) fn text(&mut self) -> Result<Arc<str>, StoreError> {
         self.str().map(Arc::from)
     }
 
-    pub(super) fn optional_text(&mut self) -> Result<Option<Arc<str>>, StoreError> {
-        Ok(self.optional_str()?.map(Arc::from))
+    pub(super) fn string(&mut self) -> Result<String, StoreError> {
+        self.str().map(str::to_owned)
     }
 
-    /// A column whose text has a meaning of its own.
+    pub(super) fn optional_string(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.optional_str()?.map(str::to_owned))
+    }
+
+    /// Reads a text that stands for another type.
     pub(super) fn parsed<T>(&mut self) -> Result<T, StoreError>
     where
         T: FromStr<Err: Display>,
     {
         self.str()?.parse().map_err(|error| self.corrupt(error))
-    }
-
-    pub(super) fn optional_parsed<T>(&mut self) -> Result<Option<T>, StoreError>
-    where
-        T: FromStr<Err: Display>,
-    {
-        let text = self.optional_str()?;
-        text.map(str::parse).transpose().map_err(|error| self.corrupt(error))
-    }
-
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<T>, StoreError> {
-        let text = self.optional_str()?;
-        text.map(serde_json::from_str).transpose().map_err(|error| self.corrupt(error))
     }
 
     pub(super) fn number<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<T, StoreError> {
@@ -74,12 +96,29 @@ impl<'r> Columns<'r> {
         }
     }
 
+    /// Reads an unsigned number that was written with its bits as a signed one.
+    pub(super) fn bits(&mut self) -> Result<u64, StoreError> {
+        self.number().map(i64::cast_unsigned)
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, StoreError> {
+        self.number().map(|flag: i64| flag != 0)
+    }
+
     pub(super) fn time(&mut self) -> Result<Timestamp, StoreError> {
         self.number().map(Timestamp)
     }
 
     pub(super) fn optional_time(&mut self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.optional_number()?.map(Timestamp))
+    }
+
+    pub(super) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes.to_vec())),
+            other => Err(self.corrupt(format!("it is {}, not a blob", other.data_type()))),
+        }
     }
 
     fn str(&mut self) -> Result<&'r str, StoreError> {
@@ -102,7 +141,7 @@ impl<'r> Columns<'r> {
         Ok(self.row.get_ref(self.next - 1)?)
     }
 
-    /// Something is wrong with the column that was taken last.
+    /// Returns the error for the column that was read last.
     fn corrupt(&self, why: impl Display) -> StoreError {
         let column = self.row.as_ref().column_name(self.next - 1).unwrap_or("?");
         StoreError::Corrupt { table: self.table, why: format!("column {column}: {why}") }

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use rusqlite::{Connection, params};
 
-use super::decode::Columns;
+use super::decode::all;
 use crate::StoreError;
 use crate::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, UsageRow};
 
@@ -10,25 +10,21 @@ pub(super) fn entries(connection: &Connection) -> Result<Vec<Entry>, StoreError>
     let mut statement = connection.prepare_cached(
         "SELECT kind, tenant, name, document FROM forge_directory ORDER BY kind, tenant, name",
     )?;
-    let mut rows = statement.query(())?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut columns = Columns::new("forge_directory", row);
-        entries.push(Entry {
+    all(&mut statement, (), "forge_directory", |columns| {
+        Ok(Entry {
             kind: columns.parsed()?,
-            tenant: columns.text()?.to_string(),
-            name: columns.text()?.to_string(),
-            document: columns.text()?.to_string(),
-        });
-    }
-    Ok(entries)
+            tenant: columns.string()?,
+            name: columns.string()?,
+            document: columns.string()?,
+        })
+    })
 }
 
-/// Whether it was changed.
+/// Changes an entry and adds a line to the audit log. Returns whether the entry was as expected.
 pub(super) fn change(
     connection: &Connection,
     change: Option<&Change>,
-    deed: &AuditEntry,
+    audit: &AuditEntry,
 ) -> Result<bool, StoreError> {
     let changed = match change {
         None => 1,
@@ -48,7 +44,7 @@ pub(super) fn change(
     if changed == 0 {
         return Ok(false);
     }
-    let AuditEntry { at, tenant, actor, action, subject, detail } = deed;
+    let AuditEntry { at, tenant, actor, action, subject, detail } = audit;
     connection.execute(
         "INSERT INTO forge_audit (at, tenant, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)",
         params![at.0, tenant, actor, action, subject, detail],
@@ -56,7 +52,7 @@ pub(super) fn change(
     Ok(true)
 }
 
-pub(super) fn deeds(
+pub(super) fn audit_entries(
     connection: &Connection,
     filter: &AuditFilter,
 ) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
@@ -66,27 +62,21 @@ pub(super) fn deeds(
         "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
          WHERE {of_tenant} seq < ?2 ORDER BY seq DESC LIMIT ?3"
     ))?;
-    let mut rows = statement.query(params![tenant, before.unwrap_or(i64::MAX), limit])?;
-    let mut deeds = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut columns = Columns::new("forge_audit", row);
-        let seq = columns.number()?;
-        deeds.push((
-            seq,
-            AuditEntry {
-                at: columns.time()?,
-                tenant: columns.text()?.to_string(),
-                actor: columns.text()?.to_string(),
-                action: columns.text()?.to_string(),
-                subject: columns.text()?.to_string(),
-                detail: columns.optional_text()?.map(|detail| detail.to_string()),
-            },
-        ));
-    }
-    Ok(deeds)
+    all(&mut statement, params![tenant, before.unwrap_or(i64::MAX), limit], "forge_audit", |columns| {
+        let number = columns.number()?;
+        let entry = AuditEntry {
+            at: columns.time()?,
+            tenant: columns.string()?,
+            actor: columns.string()?,
+            action: columns.string()?,
+            subject: columns.string()?,
+            detail: columns.optional_string()?,
+        };
+        Ok((number, entry))
+    })
 }
 
-pub(super) fn charge(connection: &Connection, used: &[UsageRow]) -> Result<(), StoreError> {
+pub(super) fn add_usage(connection: &Connection, usage: &[UsageRow]) -> Result<(), StoreError> {
     let columns = Amounts::default().columns().map(|(name, _)| name);
     let sums = columns.map(|name| format!("{name} = {name} + excluded.{name}")).join(", ");
     let columns = columns.join(", ");
@@ -94,14 +84,14 @@ pub(super) fn charge(connection: &Connection, used: &[UsageRow]) -> Result<(), S
         "INSERT INTO forge_usage (tenant, hour, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (tenant, hour) DO UPDATE SET {sums}"
     ))?;
-    for UsageRow { tenant, hour, amounts } in used {
+    for UsageRow { tenant, hour, amounts } in usage {
         let [a, b, c, d, e, f, g] = amounts.columns().map(|(_, amount)| amount.cast_signed());
         statement.execute(params![tenant, hour, a, b, c, d, e, f, g])?;
     }
     Ok(())
 }
 
-pub(super) fn used(
+pub(super) fn usage(
     connection: &Connection,
     tenant: Option<&str>,
     hours: &Range<i64>,
@@ -111,16 +101,12 @@ pub(super) fn used(
         "SELECT tenant, hour, {columns} FROM forge_usage \
          WHERE (?1 IS NULL OR tenant = ?1) AND hour >= ?2 AND hour < ?3 ORDER BY tenant, hour"
     ))?;
-    let mut rows = statement.query(params![tenant, hours.start, hours.end])?;
-    let mut used = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut columns = Columns::new("forge_usage", row);
-        let (tenant, hour) = (columns.text()?.to_string(), columns.number()?);
+    all(&mut statement, params![tenant, hours.start, hours.end], "forge_usage", |columns| {
+        let (tenant, hour) = (columns.string()?, columns.number()?);
         let mut amounts = [0; 7];
         for amount in &mut amounts {
-            *amount = columns.number::<i64>()?.cast_unsigned();
+            *amount = columns.bits()?;
         }
-        used.push(UsageRow { tenant, hour, amounts: Amounts::from_columns(amounts) });
-    }
-    Ok(used)
+        Ok(UsageRow { tenant, hour, amounts: Amounts::from_columns(amounts) })
+    })
 }

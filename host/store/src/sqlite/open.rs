@@ -10,22 +10,22 @@ use super::connection::{Readers, WriteConnection};
 use super::{Shared, SqliteStore, log};
 use crate::StoreError;
 
-/// The schema, one change after the other. SQLite's `user_version` says how many of them a file has.
+/// The migrations, in order. SQLite's `user_version` counts those that were applied to a file.
 const MIGRATIONS: [&str; 2] = [
     include_str!("../../../../migrations/sqlite/0001_workflows.sql"),
     include_str!("../../../../migrations/sqlite/0002_tenants.sql"),
 ];
 
 impl SqliteStore {
-    /// Opens the database file, creates it if it is not there, and brings its schema up to date.
+    /// Opens the database file, creates it if it does not exist, and applies pending migrations.
     ///
     /// # Errors
-    /// [`StoreError`] if another process uses it, it is from a newer version, or cannot be opened.
+    /// [`StoreError`] if another process uses the file, a newer version has written it, or it cannot be opened.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_and_migrate(path).await.map(|(store, _)| store)
     }
 
-    /// The same; says which versions of the schema were applied, too.
+    /// The same as [`SqliteStore::open`]; also returns the migrations that were applied.
     pub(crate) async fn open_and_migrate(path: &Path) -> Result<(Self, Vec<i32>), StoreError> {
         let path = path.to_owned();
         match tokio::task::spawn_blocking(move || open(&path)).await {
@@ -36,7 +36,7 @@ impl SqliteStore {
 }
 
 fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
-    // By whatever name it is opened, it is one database with one lock.
+    // All names of a file lead to the same lock.
     let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let path = canonical.as_path();
     let lock = lock(path)?;
@@ -49,7 +49,7 @@ fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
     let migrated = writer.transaction(|connection| migrate(connection, &database));
     let migrated = migrated.map_err(cannot_open)?;
     if let Err(error) = log::reserve(path) {
-        tracing::warn!(%error, "no room for the write-ahead log could be reserved: commits are slower");
+        tracing::warn!(%error, "the write-ahead log could not be preallocated: commits are slower");
     }
     let shared =
         Shared { writer: Mutex::new(writer), readers: Readers::new(path), lock: Mutex::new(Some(lock)) };
@@ -73,7 +73,8 @@ fn migrate(connection: &Connection, database: &str) -> Result<Vec<i32>, StoreErr
     Ok(applied)
 }
 
-/// SQLite's own locks would let two hosts take turns, each with a picture of its own in memory.
+/// Locks the database for this process. SQLite's own locks would let two hosts write in turns, although each relies on
+/// what it has in memory.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let lock_path = PathBuf::from(format!("{}.lock", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -93,7 +94,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         .map_err(cannot_open)?;
     match file.try_lock() {
         Ok(()) => {
-            // Who holds the lock is a help for people, not part of the lock.
+            // The process id is for error messages only.
             let _ = file.set_len(0).and_then(|()| file.rewind());
             let _ = write!(file, "{}", std::process::id());
             Ok(file)

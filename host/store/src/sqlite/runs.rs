@@ -1,53 +1,46 @@
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
+use std::sync::LazyLock;
 
-use super::connection::Prepared;
-use super::decode::Columns;
-use crate::{Due, StoreError, Write, Written};
-use crate::{RunFilter, RunSummary};
-use forge_journal::DEFAULT_TENANT;
-use forge_journal::{Pause, Run, RunId, Timestamp};
+use rusqlite::{CachedStatement, Connection, ToSql, params_from_iter};
 
-const TABLE: &str = "forge_runs";
+use super::connection::{Prepared, bind};
+use super::decode::{Columns, all, first};
+use crate::schema::runs::{COLUMNS, TABLE, blank};
+use crate::schema::{assignments, names, read_names};
+use crate::{Due, RunFilter, RunSummary, StoreError, Write, Written};
+use forge_journal::{DEFAULT_TENANT, Run, RunId, Timestamp};
 
-macro_rules! insert {
-    () => {
-        "INSERT INTO forge_runs (id, workflow_name, version, digest, input, output, status, started_at, \
-         completed_at, deadline, wake_at, due_at, error, failure, stuck, pause_reason, pause_message, pause_from, \
-         idempotency_key, auth, trace_id, tenant, fuel) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    };
-}
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let (names, values) = (names(COLUMNS), ", ?".repeat(COLUMNS.len()));
+    format!("INSERT INTO forge_runs (id, {names}) VALUES (?{values})")
+});
 
-const INSERT_UNLESS_KEY_TAKEN: &str = concat!(
-    insert!(),
-    " ON CONFLICT (tenant, workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
-);
+static INSERT_UNLESS_KEY_TAKEN: LazyLock<String> = LazyLock::new(|| {
+    let key = "(tenant, workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL";
+    format!("{} ON CONFLICT {key} DO NOTHING", *INSERT)
+});
 
-/// What never changes is left alone.
-const UPSERT: &str = concat!(
-    insert!(),
-    " ON CONFLICT (id) DO UPDATE SET output = excluded.output, status = excluded.status, \
-     completed_at = excluded.completed_at, wake_at = excluded.wake_at, due_at = excluded.due_at, \
-     error = excluded.error, failure = excluded.failure, stuck = excluded.stuck, \
-     pause_reason = excluded.pause_reason, pause_message = excluded.pause_message, pause_from = excluded.pause_from, \
-     fuel = excluded.fuel"
-);
+static UPSERT: LazyLock<String> =
+    LazyLock::new(|| format!("{} ON CONFLICT (id) DO UPDATE SET {}", *INSERT, assignments(COLUMNS)));
 
-const SELECT: &str = "SELECT id, workflow_name, version, digest, input, output, status, started_at, completed_at, \
-     deadline, wake_at, failure, stuck, pause_reason, pause_message, pause_from, idempotency_key, auth, trace_id, \
-     tenant, fuel FROM forge_runs";
+static SELECT: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT id, {} FROM forge_runs", read_names(COLUMNS)));
 
-/// Runs that began before one, whether it is there or not.
+static GET: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = ?", *SELECT));
+
+static WITH_KEY: LazyLock<String> =
+    LazyLock::new(|| format!("{} WHERE tenant = ? AND workflow_name = ? AND idempotency_key = ?", *SELECT));
+
+/// Matches the runs that began before the run with this id, even if that run does not exist.
 const BEFORE: &str = " AND number < \
      coalesce((SELECT number FROM forge_runs WHERE id >= ? ORDER BY id LIMIT 1), 9223372036854775807)";
 
-/// Inserts the runs that begin in this batch, and says for each write what became of it.
+/// Inserts the runs that start in this batch, and returns the outcome of each write.
 pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-    let mut insert = Prepared::new(connection, INSERT_UNLESS_KEY_TAKEN);
+    let mut insert = Prepared::new(connection, &INSERT_UNLESS_KEY_TAKEN);
     let mut written = Vec::with_capacity(batch.len());
     for write in batch {
         let taken = match write {
-            // There is one node, which is there for all runs.
+            // The only node executes all runs.
             Write::Start(run) | Write::InsertUnowned(run) if put(insert.get()?, run)? == 0 => {
                 key_holder(connection, run)?
             }
@@ -65,7 +58,7 @@ fn key_holder(connection: &Connection, run: &Run) -> Result<Option<RunId>, Store
 
 /// Writes the runs that changed in this batch.
 pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
-    let mut upsert = Prepared::new(connection, UPSERT);
+    let mut upsert = Prepared::new(connection, &UPSERT);
     for write in batch {
         if let Write::Save(_, changes) = write
             && let Some(run) = &changes.run
@@ -76,45 +69,20 @@ pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), Store
     Ok(())
 }
 
-/// The place of a run in the order in which they began, which is part of its rows' keys.
+/// Returns the number of a run, which is part of the keys of its rows. Runs are numbered in the order in which they began.
 pub(super) fn number(connection: &Connection, id: RunId) -> Result<Option<i64>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT number FROM forge_runs WHERE id = ?")?;
-    Ok(statement.query_row([id.to_string()], |row| row.get(0)).optional()?)
+    first(&mut statement, [id.to_string()], TABLE, |columns| columns.number())
 }
 
 fn put(statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreError> {
-    let failure = run.failure.as_ref().and_then(|failure| serde_json::to_string(failure).ok());
-    let pause = run.pause.as_ref();
-    Ok(statement.execute(rusqlite::params![
-        run.id.to_string(),
-        &*run.workflow,
-        run.version,
-        &*run.digest,
-        &*run.input,
-        run.output.as_deref(),
-        run.status.as_str(),
-        run.started_at.0,
-        run.completed_at.map(|time| time.0),
-        run.deadline.0,
-        run.wake_at.map(|time| time.0),
-        run.due_at().map(|time| time.0),
-        run.error(),
-        failure,
-        run.failed_compensations.as_deref(),
-        pause.map(|pause| pause.reason.as_str()),
-        pause.map(|pause| pause.message.as_str()),
-        pause.map(|pause| pause.from.as_str()),
-        run.key.as_deref(),
-        &*run.auth,
-        run.trace_id.as_deref(),
-        &*run.tenant,
-        run.fuel.cast_signed(),
-    ])?)
+    statement.raw_bind_parameter(1, run.id.to_string())?;
+    bind(statement, 2, TABLE, COLUMNS, run)?;
+    Ok(statement.raw_execute()?)
 }
 
 pub(super) fn get(connection: &Connection, id: RunId) -> Result<Option<Run>, StoreError> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
-    statement.query_row([id.to_string()], |row| Ok(decode(row))).optional()?.transpose()
+    first(&mut *connection.prepare_cached(&GET)?, [id.to_string()], TABLE, decode)
 }
 
 pub(super) fn with_key(
@@ -123,41 +91,13 @@ pub(super) fn with_key(
     workflow: &str,
     key: &str,
 ) -> Result<Option<Run>, StoreError> {
-    let sql = format!("{SELECT} WHERE tenant = ? AND workflow_name = ? AND idempotency_key = ?");
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_row([tenant, workflow, key], |row| Ok(decode(row))).optional()?.transpose()
+    first(&mut *connection.prepare_cached(&WITH_KEY)?, [tenant, workflow, key], TABLE, decode)
 }
 
-fn decode(row: &Row<'_>) -> Result<Run, StoreError> {
-    let mut columns = Columns::new(TABLE, row);
-    Ok(Run {
-        id: columns.parsed()?,
-        workflow: columns.text()?,
-        version: columns.number()?,
-        digest: columns.text()?,
-        input: columns.text()?,
-        output: columns.optional_text()?,
-        status: columns.parsed()?,
-        started_at: columns.time()?,
-        completed_at: columns.optional_time()?,
-        deadline: columns.time()?,
-        wake_at: columns.optional_time()?,
-        failure: columns.json()?,
-        failed_compensations: columns.optional_text()?,
-        pause: pause(&mut columns)?,
-        key: columns.optional_text()?,
-        auth: columns.text()?,
-        trace_id: columns.optional_text()?,
-        tenant: columns.text()?,
-        fuel: columns.number::<i64>()?.cast_unsigned(),
-    })
-}
-
-fn pause(columns: &mut Columns<'_>) -> Result<Option<Pause>, StoreError> {
-    let reason = columns.optional_parsed()?;
-    let message = columns.optional_text()?.unwrap_or_default().to_string();
-    let from = columns.optional_parsed()?;
-    Ok(reason.zip(from).map(|(reason, from)| Pause { reason, message, from }))
+fn decode(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
+    let mut run = blank(columns.parsed()?);
+    columns.fill(COLUMNS, &mut run)?;
+    Ok(run)
 }
 
 pub(super) fn list(
@@ -171,7 +111,7 @@ pub(super) fn list(
             .to_owned();
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(tenant.to_owned())];
     if tenant != DEFAULT_TENANT {
-        // What lets SQLite use the index.
+        // Lets SQLite use the partial index.
         sql.push_str(" AND tenant <> 'default'");
     }
     if let Some(workflow) = &filter.workflow {
@@ -188,25 +128,16 @@ pub(super) fn list(
     }
     sql.push_str(" ORDER BY number DESC LIMIT ?");
     values.push(Box::new(filter.limit));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut runs = Vec::new();
-    while let Some(row) = rows.next()? {
-        runs.push(decode_summary(row)?);
-    }
-    Ok(runs)
-}
-
-fn decode_summary(row: &Row<'_>) -> Result<RunSummary, StoreError> {
-    let mut columns = Columns::new(TABLE, row);
-    Ok(RunSummary {
-        id: columns.parsed::<RunId>()?.0,
-        workflow_name: columns.text()?.to_string(),
-        version: columns.number()?,
-        status: columns.parsed()?,
-        started_at: columns.time()?.to_datetime(),
-        completed_at: columns.optional_time()?.map(|time| time.to_datetime()),
-        error: columns.optional_text()?.map(|error| error.to_string()),
+    all(&mut *connection.prepare_cached(&sql)?, params_from_iter(values), TABLE, |columns| {
+        Ok(RunSummary {
+            id: columns.parsed::<RunId>()?.0,
+            workflow_name: columns.string()?,
+            version: columns.number()?,
+            status: columns.parsed()?,
+            started_at: columns.time()?.to_datetime(),
+            completed_at: columns.optional_time()?.map(Timestamp::to_datetime),
+            error: columns.optional_string()?,
+        })
     })
 }
 
@@ -222,18 +153,13 @@ pub(super) fn due(
          ORDER BY due_at, number LIMIT ?4",
     )?;
     let (time, id) = after.map_or((i64::MIN, String::new()), |(time, id)| (time.0, id.to_string()));
-    let mut rows = statement.query(rusqlite::params![until.0, time, id, limit])?;
-    let mut due = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut columns = Columns::new(TABLE, row);
-        due.push(Due { at: columns.time()?, run: columns.parsed()?, tenant: columns.text()? });
-    }
-    Ok(due)
+    all(&mut statement, rusqlite::params![until.0, time, id, limit], TABLE, |columns| {
+        Ok(Due { at: columns.time()?, run: columns.parsed()?, tenant: columns.text()? })
+    })
 }
 
 pub(super) fn unfinished(connection: &Connection) -> Result<u64, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM forge_runs WHERE due_at IS NOT NULL")?;
-    let count: i64 = statement.query_row((), |row| row.get(0))?;
-    Ok(count.unsigned_abs())
+    Ok(first(&mut statement, (), TABLE, |columns| columns.bits())?.unwrap_or(0))
 }

@@ -51,7 +51,7 @@ async fn a_node_that_died_without_a_word_is_found_when_its_lease_is_over() {
     commit(&a, &[start(1)]).await.unwrap();
     assert_eq!(claim(&b, b.epoch(), 10).await.unwrap(), []);
     drop(a);
-    hears(&mut notices, Notification::Free).await;
+    hears(&mut notices, Notification::Unowned).await;
     assert_eq!(claim_something(&b).await, [1]);
     let nodes = Nodes::list(&b).await.unwrap();
     let shown: Vec<_> = nodes.iter().map(|node| (&*node.name, node.here, node.ended_at.is_some())).collect();
@@ -131,6 +131,6 @@ async fn a_node_that_stops_leaves_its_runs_at_once() {
     let mut notices = b.listen().unwrap();
     commit(&a, &[start(1)]).await.unwrap();
     a.close().await;
-    hears(&mut notices, Notification::Free).await;
+    hears(&mut notices, Notification::Unowned).await;
     assert_eq!(claim(&b, b.epoch(), 10).await.unwrap(), [1]);
 }

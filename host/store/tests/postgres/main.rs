@@ -6,9 +6,10 @@
 mod claims;
 mod faults;
 mod fencing;
-mod notices;
+mod maintenance;
+mod notifications;
 mod proxy;
-mod questions;
+mod requests;
 mod schema;
 mod support;
 mod tls;

@@ -11,12 +11,12 @@ async fn what_one_says_the_others_hear() {
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
     let mut notices = b.listen().unwrap();
     assert!(b.listen().is_none(), "there is one listener");
-    for notice in [Notification::Awaited(run(1).id), Notification::Rested(run(2).id), Notification::Free] {
-        a.tell(notice.clone()).await.unwrap();
+    for notice in [Notification::Awaited(run(1).id), Notification::AtRest(run(2).id), Notification::Unowned] {
+        a.notify(notice.clone()).await.unwrap();
         hears(&mut notices, notice).await;
     }
     commit(&a, &[offer(1)]).await.unwrap();
-    hears(&mut notices, Notification::Free).await;
+    hears(&mut notices, Notification::Unowned).await;
 
     let version = VersionRow {
         tenant: "default".to_owned(),
@@ -29,11 +29,11 @@ async fn what_one_says_the_others_hear() {
         created_at: Timestamp(1),
     };
     a.register("d", Some(b"component"), &[version]).await.unwrap();
-    hears(&mut notices, Notification::Versions).await;
+    hears(&mut notices, Notification::DirectoryChanged).await;
     assert!(a.activate("default", "payment", 1).await.unwrap());
-    hears(&mut notices, Notification::Versions).await;
+    hears(&mut notices, Notification::DirectoryChanged).await;
     assert!(a.deprecate("default", "payment", 1).await.unwrap());
-    hears(&mut notices, Notification::Versions).await;
+    hears(&mut notices, Notification::DirectoryChanged).await;
 }
 
 #[tokio::test]
@@ -41,13 +41,13 @@ async fn nobody_hears_itself_or_what_it_does_not_understand() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
     let mut notices = a.listen().unwrap();
-    a.tell(Notification::Awaited(run(1).id)).await.unwrap();
-    a.tell(Notification::Fenced).await.unwrap();
+    a.notify(Notification::Awaited(run(1).id)).await.unwrap();
+    a.notify(Notification::Fenced).await.unwrap();
     let mut other = connect(&url).await;
     execute(&mut other, "SELECT pg_notify('forge_' || 'public'::regnamespace::oid, '7 from-the-future 1')")
         .await;
-    b.tell(Notification::Rested(run(2).id)).await.unwrap();
-    assert_eq!(notices.recv().await, Some(Notification::Rested(run(2).id)));
+    b.notify(Notification::AtRest(run(2).id)).await.unwrap();
+    assert_eq!(notices.recv().await, Some(Notification::AtRest(run(2).id)));
 }
 
 #[tokio::test]

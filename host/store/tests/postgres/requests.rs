@@ -20,16 +20,16 @@ async fn an_answer_reaches_the_node_that_asked() {
         (RemoteCommand::Resume, RemoteResponse::Failed("no \0 luck".to_owned())),
     ] {
         let asker = Arc::clone(&a);
-        let asked = tokio::spawn(async move { asker.ask(run(1).id, ask).await.unwrap() });
-        hears(&mut notices, Notification::Asked).await;
-        let questions = b.questions().await.unwrap();
+        let asked = tokio::spawn(async move { asker.send_command(run(1).id, ask).await.unwrap() });
+        hears(&mut notices, Notification::Requested).await;
+        let questions = b.requests().await.unwrap();
         let [RemoteRequest { id, run: asked_of, command: what }] = questions.as_slice() else {
             panic!("{questions:?}")
         };
         assert_eq!((*asked_of, *what), (run(1).id, ask));
-        assert_eq!(b.questions().await.unwrap(), [], "each is given out once");
-        assert_eq!(a.questions().await.unwrap(), [], "it is not asked of others");
-        b.answer(*id, &answer).await.unwrap();
+        assert_eq!(b.requests().await.unwrap(), [], "each is given out once");
+        assert_eq!(a.requests().await.unwrap(), [], "it is not asked of others");
+        b.respond(*id, &answer).await.unwrap();
         assert_eq!(timeout(SOON, asked).await.unwrap().unwrap(), Some(answer));
     }
     eventually(&mut connect(&url).await, "SELECT count(*)::TEXT FROM forge_questions", "0").await;
@@ -41,7 +41,8 @@ async fn an_answer_whose_notice_is_lost_is_found() {
     let (a, b) = (Arc::new(open(&url, "a").await), open(&url, "b").await);
     commit(&b, &[start(1)]).await.unwrap();
     let asker = Arc::clone(&a);
-    let asked = tokio::spawn(async move { asker.ask(run(1).id, RemoteCommand::Cancel).await.unwrap() });
+    let asked =
+        tokio::spawn(async move { asker.send_command(run(1).id, RemoteCommand::Cancel).await.unwrap() });
     let mut other = connect(&url).await;
     eventually(&mut other, "SELECT count(*)::TEXT FROM forge_questions", "1").await;
     execute(&mut other, "UPDATE forge_questions SET answer = '\"unknown\"'").await;
@@ -56,13 +57,14 @@ async fn nobody_waits_for_an_answer_that_cannot_come() {
     commit(&a, &[start(3)]).await.unwrap();
     for number in [2, 3, 4] {
         assert_eq!(
-            a.ask(run(number).id, RemoteCommand::Cancel).await.unwrap(),
+            a.send_command(run(number).id, RemoteCommand::Cancel).await.unwrap(),
             None,
             "no other node has run {number}"
         );
     }
     let asker = Arc::clone(&a);
-    let asked = tokio::spawn(async move { asker.ask(run(1).id, RemoteCommand::Cancel).await.unwrap() });
+    let asked =
+        tokio::spawn(async move { asker.send_command(run(1).id, RemoteCommand::Cancel).await.unwrap() });
     eventually(&mut connect(&url).await, "SELECT count(*)::TEXT FROM forge_questions", "1").await;
     let began = std::time::Instant::now();
     b.close().await;

@@ -1,6 +1,7 @@
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
 
-use super::decode::Columns;
+use super::decode::{Columns, all, first};
 use crate::{StoreError, VersionRow};
 use forge_journal::Timestamp;
 
@@ -8,8 +9,8 @@ const TABLE: &str = "forge_workflow_versions";
 
 const COLUMNS: &str = "tenant, workflow_name, version, digest, timeout_ms, deprecated, active, created_at";
 
-/// Inserts a component and its versions, unless one of them exists with another component: that one
-/// is the answer.
+/// Inserts a component and its versions. Returns the first version that exists with another component; nothing is
+/// written then.
 pub(super) fn register(
     connection: &Connection,
     digest: &str,
@@ -23,7 +24,7 @@ pub(super) fn register(
     Ok(taken)
 }
 
-/// The first of these versions that exists with another component.
+/// Returns the first of these versions that exists with another component.
 fn taken(
     connection: &Connection,
     digest: &str,
@@ -72,8 +73,10 @@ fn insert(
 }
 
 pub(super) fn component(connection: &Connection, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let sql = "SELECT component FROM forge_workflow_modules WHERE digest = ?";
-    Ok(connection.query_row(sql, [digest], |row| row.get(0)).optional()?.flatten())
+    let table = "forge_workflow_modules";
+    let mut statement =
+        connection.prepare_cached("SELECT component FROM forge_workflow_modules WHERE digest = ?")?;
+    Ok(first(&mut statement, [digest], table, |columns| columns.optional_bytes())?.flatten())
 }
 
 pub(super) fn versions(
@@ -85,12 +88,7 @@ pub(super) fn versions(
         "SELECT {COLUMNS} FROM {TABLE} WHERE tenant = ?1 AND (?2 IS NULL OR workflow_name = ?2) \
          ORDER BY workflow_name, version DESC"
     ))?;
-    let mut rows = statement.query(params![tenant, workflow])?;
-    let mut versions = Vec::new();
-    while let Some(row) = rows.next()? {
-        versions.push(decode(row)?);
-    }
-    Ok(versions)
+    all(&mut statement, params![tenant, workflow], TABLE, decode)
 }
 
 pub(super) fn activate(
@@ -128,20 +126,15 @@ pub(super) fn deprecate(
     Ok(found > 0)
 }
 
-fn decode(row: &Row<'_>) -> Result<VersionRow, StoreError> {
-    let mut columns = Columns::new(TABLE, row);
-    let corrupt = |error: chrono::ParseError| StoreError::Corrupt {
-        table: TABLE,
-        why: format!("column created_at: {error}"),
-    };
+fn decode(columns: &mut Columns<'_>) -> Result<VersionRow, StoreError> {
     Ok(VersionRow {
-        tenant: columns.text()?.to_string(),
-        workflow: columns.text()?.to_string(),
+        tenant: columns.string()?,
+        workflow: columns.string()?,
         version: columns.number()?,
-        digest: columns.text()?.to_string(),
-        timeout_ms: columns.number()?,
-        deprecated: columns.number::<i64>()? != 0,
-        active: columns.number::<i64>()? != 0,
-        created_at: Timestamp::from_rfc3339(&columns.text()?).map_err(corrupt)?,
+        digest: columns.string()?,
+        timeout_ms: columns.bits()?,
+        deprecated: columns.flag()?,
+        active: columns.flag()?,
+        created_at: Timestamp(columns.parsed::<DateTime<Utc>>()?.timestamp_millis()),
     })
 }

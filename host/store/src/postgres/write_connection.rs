@@ -1,68 +1,68 @@
-//! The connection that writes, one batch at a time.
+//! The connection that commits batches, one at a time.
 
-use super::commit::{FencingToken, NotWritten, write};
+use super::commit::{CommitError, FencingToken, commit};
 use super::connection::Connection;
 use super::decode::Columns;
 use super::error::QueryError;
-use super::notices::Message;
+use super::notifications::Message;
 use super::{Shared, lease};
 use crate::{Epoch, StoreError, Write, Written};
 
-/// From now on no other connection writes in this epoch. A batch of an earlier connection, of which nobody knows
-/// what became of it, is waited for if it is under way, and refused if it comes later.
-const ADMIT: &str = "WITH mine AS MATERIALIZED ( \
+/// Makes this connection the only one that writes in this epoch. If the outcome of a batch of an earlier connection is
+/// unknown, this statement waits for the batch if the server executes it, and fences it off if it arrives later.
+const BECOME_WRITER: &str = "WITH mine AS MATERIALIZED ( \
     SELECT epoch FROM forge_nodes WHERE epoch = $1 AND ended_at IS NULL FOR UPDATE \
 ) UPDATE forge_nodes node SET writer = node.writer + 1 FROM mine WHERE node.epoch = mine.epoch RETURNING node.writer";
 
-/// Made anew after an error.
+/// Opened again after an error.
 #[derive(Default)]
 pub(super) struct WriteConnection {
     connection: Option<Connection>,
-    /// In which epoch it may write, and its number there.
-    admitted: Option<(Epoch, i64)>,
+    /// The epoch in which the connection may write, and its number there.
+    writer: Option<(Epoch, i64)>,
     closed: bool,
 }
 
 impl WriteConnection {
-    pub(super) async fn write(
+    pub(super) async fn commit(
         &mut self,
         shared: &Shared,
         epoch: Epoch,
         batch: &[Write],
     ) -> Result<Vec<Written>, StoreError> {
         let (mut connection, writer) = self.ready(shared, epoch).await?;
-        let free = shared.voice.say(Message::Free);
-        let pen = FencingToken { epoch, writer, channel: shared.voice.channel(), free: &free };
-        match write(&mut connection, &pen, batch).await {
+        let unowned = shared.notifier.payload(Message::Unowned);
+        let token = FencingToken { epoch, writer, channel: shared.notifier.channel(), unowned: &unowned };
+        match commit(&mut connection, &token, batch).await {
             Ok(written) => {
                 self.connection = Some(connection);
                 Ok(written)
             }
-            Err(NotWritten::Fenced) => Err(StoreError::Fenced),
-            Err(NotWritten::Odd(error)) => Err(error),
-            Err(NotWritten::Failed(error)) => {
+            Err(CommitError::Fenced) => Err(StoreError::Fenced),
+            Err(CommitError::Store(error)) => Err(error),
+            Err(CommitError::Failed(error)) => {
                 if error.is_lost() {
-                    shared.doubt();
+                    shared.set_outcome_unknown();
                 }
                 Err(error.into())
             }
         }
     }
 
-    /// Makes sure that no batch that failed is written after this.
-    pub(super) async fn settle(&mut self, shared: &Shared) -> Result<(), StoreError> {
-        match self.ready(shared, shared.voice.epoch()).await {
+    /// Makes sure that no failed batch is committed after this.
+    pub(super) async fn fence_off_failed(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        match self.ready(shared, shared.notifier.epoch()).await {
             Ok((connection, _)) => {
                 self.connection = Some(connection);
                 Ok(())
             }
-            // Who ended the epoch has waited for its batches.
+            // The node that ended the epoch has waited for its batches.
             Err(StoreError::Fenced) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// A connection that may write in this epoch, out of its place: after an error it is gone.
+    /// Returns a connection that may write in this epoch. It is taken out of `self`, so that it is dropped after an error.
     async fn ready(&mut self, shared: &Shared, epoch: Epoch) -> Result<(Connection, i64), StoreError> {
         if self.closed {
             return Err(StoreError::Closed);
@@ -70,8 +70,8 @@ impl WriteConnection {
         let reused = self.connection.take().filter(Connection::is_healthy);
         let mut connection = match reused {
             Some(connection) => {
-                if let Some((admitted, writer)) = self.admitted
-                    && admitted == epoch
+                if let Some((of, writer)) = self.writer
+                    && of == epoch
                 {
                     return Ok((connection, writer));
                 }
@@ -79,19 +79,19 @@ impl WriteConnection {
             }
             None => Connection::open(&shared.options, shared.limit).await?,
         };
-        self.admitted = None;
-        let admitted = connection.first(sqlx::query(ADMIT).bind(epoch.0)).await?;
-        shared.settled();
-        let Some(row) = admitted else {
+        self.writer = None;
+        let row = connection.first(sqlx::query(BECOME_WRITER).bind(epoch.0)).await?;
+        shared.set_outcomes_known();
+        let Some(row) = row else {
             self.connection = Some(connection);
             return Err(StoreError::Fenced);
         };
         let writer = Columns::new("forge_nodes", &row).number()?;
-        self.admitted = Some((epoch, writer));
+        self.writer = Some((epoch, writer));
         Ok((connection, writer))
     }
 
-    /// Ends the node's epoch.
+    /// Releases the lease, which ends the epoch, and closes the connection.
     pub(super) async fn close(&mut self, shared: &Shared) {
         if std::mem::replace(&mut self.closed, true) {
             return;
@@ -109,7 +109,7 @@ impl WriteConnection {
             Err(error) => Err(error),
         };
         if let Err(error) = ended {
-            tracing::warn!(%error, "the lease was not given back: other nodes wait until it is over");
+            tracing::warn!(%error, "the lease was not released: other nodes take the runs when it expires");
         }
     }
 }

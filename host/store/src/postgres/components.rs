@@ -2,16 +2,16 @@ use sqlx::postgres::PgRow;
 
 use super::connection::{Connection, Connections, End};
 use super::decode::Columns;
-use super::notices::Notifier;
+use super::notifications::{Message, Notifier};
 use super::text;
 use crate::{StoreError, VersionRow};
 
 const TABLE: &str = "forge_workflow_versions";
 
-/// Uploads are one after the other, on whatever nodes; nobody who reads waits for them.
+/// Serializes uploads of all nodes. Readers do not wait.
 const BEGIN: &str = "BEGIN; LOCK TABLE forge_workflow_versions IN SHARE ROW EXCLUSIVE MODE";
 
-const INSERT_MODULE: &str = "INSERT INTO forge_workflow_modules (digest, component, uploaded_at) \
+const INSERT_COMPONENT: &str = "INSERT INTO forge_workflow_modules (digest, component, uploaded_at) \
      VALUES ($1, $2, $3) \
      ON CONFLICT (digest) DO UPDATE SET component = excluded.component \
      WHERE forge_workflow_modules.component IS NULL AND excluded.component IS NOT NULL";
@@ -20,7 +20,7 @@ const INSERT_VERSION: &str = "INSERT INTO forge_workflow_versions \
      (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
 
-/// The columns that [`decode`] takes.
+/// The columns that [`decode`] reads.
 macro_rules! columns {
     () => {
         "workflow_name, version, digest, timeout_ms, deprecated, active, created_at, tenant FROM forge_workflow_versions"
@@ -38,9 +38,9 @@ const OF_ONE: &str =
 const COMPONENT: &str =
     "SELECT component FROM forge_workflow_modules WHERE digest = $1 AND component IS NOT NULL";
 
-const TELL: &str = "SELECT pg_notify($1, $2)";
+const NOTIFY: &str = "SELECT pg_notify($1, $2)";
 
-/// All versions of the workflow, if the wanted one is among them. `$3` and `$4` are the channel and the notice.
+/// Changes all versions of the workflow, if the wanted one is among them. `$3` is the channel, `$4` the payload.
 const ACTIVATE: &str = "WITH changed AS ( \
     UPDATE forge_workflow_versions SET active = version = $2, deprecated = deprecated AND version <> $2 \
      WHERE tenant = $5 AND workflow_name = $1 AND EXISTS ( \
@@ -52,11 +52,11 @@ const DEPRECATE: &str = "WITH changed AS ( \
      WHERE tenant = $5 AND workflow_name = $1 AND version = $2 RETURNING version \
 ) SELECT pg_notify($3, $4) FROM changed";
 
-/// Inserts a component and its versions, unless one of them exists with another component: that one
-/// is the answer.
+/// Inserts a component and its versions. Returns the first version that exists with another component; nothing is
+/// written then.
 pub(super) async fn register(
     connections: &Connections,
-    voice: &Notifier,
+    notifier: &Notifier,
     digest: &str,
     component: Option<&[u8]>,
     versions: &[VersionRow],
@@ -69,7 +69,7 @@ pub(super) async fn register(
         return Ok(Some(taken));
     }
     let uploaded_at = versions.first().map_or(0, |version| version.created_at.0);
-    connection.all(sqlx::query(INSERT_MODULE).bind(digest).bind(component).bind(uploaded_at)).await?;
+    connection.all(sqlx::query(INSERT_COMPONENT).bind(digest).bind(component).bind(uploaded_at)).await?;
     for version in versions {
         let insert = sqlx::query(INSERT_VERSION)
             .bind(text::encode(&version.workflow))
@@ -82,12 +82,14 @@ pub(super) async fn register(
             .bind(text::encode(&version.tenant));
         connection.all(insert).await?;
     }
-    connection.all(sqlx::query(TELL).bind(voice.channel()).bind(voice.versions())).await?;
+    connection
+        .all(sqlx::query(NOTIFY).bind(notifier.channel()).bind(notifier.payload(Message::DirectoryChanged)))
+        .await?;
     connection.finish(End::Commit).await?;
     Ok(None)
 }
 
-/// The first of these versions that exists with another component.
+/// Returns the first of these versions that exists with another component.
 async fn taken(
     connection: &mut Connection,
     digest: &str,
@@ -132,35 +134,38 @@ pub(super) async fn versions(
 
 pub(super) async fn activate(
     connections: &Connections,
-    voice: &Notifier,
+    notifier: &Notifier,
     tenant: &str,
     workflow: &str,
     version: u32,
 ) -> Result<bool, StoreError> {
-    change(connections, voice, ACTIVATE, [tenant, workflow], version).await
+    change(connections, notifier, ACTIVATE, [tenant, workflow], version).await
 }
 
 pub(super) async fn deprecate(
     connections: &Connections,
-    voice: &Notifier,
+    notifier: &Notifier,
     tenant: &str,
     workflow: &str,
     version: u32,
 ) -> Result<bool, StoreError> {
-    change(connections, voice, DEPRECATE, [tenant, workflow], version).await
+    change(connections, notifier, DEPRECATE, [tenant, workflow], version).await
 }
 
-/// Whether there is such a version.
+/// Returns whether the version exists.
 async fn change(
     connections: &Connections,
-    voice: &Notifier,
+    notifier: &Notifier,
     sql: &'static str,
     [tenant, workflow]: [&str; 2],
     version: u32,
 ) -> Result<bool, StoreError> {
     let query = || {
         let query = sqlx::query(sql).bind(text::encode(workflow)).bind(i64::from(version));
-        query.bind(voice.channel()).bind(voice.versions()).bind(text::encode(tenant))
+        query
+            .bind(notifier.channel())
+            .bind(notifier.payload(Message::DirectoryChanged))
+            .bind(text::encode(tenant))
     };
     Ok(connections.first(query).await?.is_some())
 }
@@ -168,13 +173,13 @@ async fn change(
 fn decode(row: &PgRow) -> Result<VersionRow, StoreError> {
     let mut columns = Columns::new(TABLE, row);
     Ok(VersionRow {
-        workflow: columns.text()?.to_string(),
+        workflow: columns.string()?,
         version: columns.number()?,
-        digest: columns.text()?.to_string(),
+        digest: columns.string()?,
         timeout_ms: columns.bits()?,
         deprecated: columns.flag()?,
         active: columns.flag()?,
         created_at: columns.time()?,
-        tenant: columns.text()?.to_string(),
+        tenant: columns.string()?,
     })
 }

@@ -1,0 +1,46 @@
+//! Recurring jobs of a host.
+//!
+//! A job is a file with a `Task` and a line in `TASKS`. A task that must run on one node at a time says
+//! `once_per_cluster`: it then runs on the node that leads ([`Nodes::is_leader`](forge_store::Nodes::is_leader)), and on
+//! any node whose store is not shared. The lead can pass to another node while a task is running, so two runs of a task
+//! can overlap: it must be idempotent, or write within its epoch.
+//!
+//! Two recurring jobs stay inside their store: SQLite's checkpoint, which the length of the write-ahead log triggers, and
+//! the renewal of a node's lease, which has a PostgreSQL connection of its own.
+
+mod ended_nodes;
+mod runner;
+mod usage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forge_store::{Store, StoreError};
+use futures::future::BoxFuture;
+
+pub(crate) use runner::Maintenance;
+pub use runner::TaskReport;
+
+use crate::tenants::Tenants;
+
+/// All recurring jobs.
+const TASKS: &[Task] = &[usage::TASK, ended_nodes::TASK];
+
+/// A recurring job.
+struct Task {
+    /// The name that operators see.
+    name: &'static str,
+    /// The time from the end of one run to the begin of the next.
+    interval: Duration,
+    /// Whether only the leading node runs it.
+    once_per_cluster: bool,
+    /// Whether it runs a last time when the host stops.
+    at_shutdown: bool,
+    run: for<'a> fn(&'a Context) -> BoxFuture<'a, Result<(), StoreError>>,
+}
+
+/// What tasks work on.
+struct Context {
+    store: Arc<dyn Store>,
+    tenants: Arc<Tenants>,
+}

@@ -1,0 +1,82 @@
+//! `forge_steps`: one row per journaled call.
+
+use std::sync::Arc;
+
+use forge_journal::{Failure, Kind, Row, Scope, StepStatus, Timestamp};
+
+use super::{
+    Access, Column, Role, borrowed, columns, from_json, number, optional, parsed, required, time, to_json,
+};
+
+pub(crate) const TABLE: &str = "forge_steps";
+
+columns! {
+    row: Row, value;
+    // Column        Type    Role     What is written                             What is read
+    kind             Text    Fixed:   borrowed(row.kind.as_str())                 => row.kind = parsed(required(value)?)?;
+    status           Text    Mutable: borrowed(row.status.as_str())               => row.status = parsed(required(value)?)?;
+    name             Text    Fixed:   borrowed(&row.name)                         => row.name = required(value)?.into();
+    input            Text    Fixed:   optional(&row.input)                        => row.input = value.map(Into::into);
+    result           Text    Mutable: optional(&row.result)                       => row.result = value.map(Into::into);
+    error            Text    Mutable: failure(row).map(|it| it.message.as_str().into()) => row.failure = value.map(with_message);
+    error_kind       Text    Mutable: failure(row).map(|it| it.kind.as_str().into()) => set_kind(row, value);
+    options          Text    Fixed:   to_json(row.options.as_deref())?            => row.options = from_json(value)?;
+    attempt_orders   Text    Mutable: to_json(attempt_orders(row))?               => row.attempt_orders = from_json(value)?.unwrap_or_default();
+    fingerprint      Integer Fixed:   Some(row.fingerprint.cast_signed())         => row.fingerprint = required(value)?.cast_unsigned();
+    started_at       Integer Fixed:   Some(row.started_at.0)                      => row.started_at = time(value)?;
+    scope_step       Integer Fixed:   Some(row.scope.step.cast_signed())          => row.scope.step = required(value)?.cast_unsigned();
+    scope_attempt    Integer Fixed:   Some(row.scope.attempt.into())              => row.scope.attempt = number(required(value)?)?;
+    attempt          Integer Mutable: Some(row.attempt.into())                    => row.attempt = number(required(value)?)?;
+    call_index       Integer Fixed:   row.index.map(Into::into)                   => row.index = value.map(number).transpose()?;
+    call_order       Integer Mutable: row.order.map(u64::cast_signed)             => row.order = value.map(i64::cast_unsigned);
+    completed_at     Integer Mutable: row.completed_at.map(|time| time.0)         => row.completed_at = value.map(Timestamp);
+    wake_at          Integer Mutable: row.wake_at.map(|time| time.0)              => row.wake_at = value.map(Timestamp);
+    error_retryable  Flag    Mutable: failure(row).map(|it| it.retryable)         => set_retryable(row, value);
+}
+
+/// Returns a row at this position whose columns are still to be read.
+pub(crate) fn blank(seq: u64) -> Row {
+    Row {
+        seq,
+        scope: Scope::BODY,
+        index: None,
+        kind: Kind::Step,
+        name: Arc::default(),
+        fingerprint: 0,
+        options: None,
+        input: None,
+        status: StepStatus::Pending,
+        result: None,
+        failure: None,
+        attempt: 0,
+        attempt_orders: Vec::new(),
+        order: None,
+        wake_at: None,
+        started_at: Timestamp::NOW,
+        completed_at: None,
+    }
+}
+
+fn attempt_orders(row: &Row) -> Option<&Vec<u64>> {
+    (!row.attempt_orders.is_empty()).then_some(&row.attempt_orders)
+}
+
+fn failure(row: &Row) -> Option<&Failure> {
+    row.failure.as_deref()
+}
+
+fn with_message(message: &str) -> Box<Failure> {
+    Box::new(Failure { kind: String::new(), message: message.to_owned(), retryable: true })
+}
+
+fn set_kind(row: &mut Row, kind: Option<&str>) {
+    if let (Some(failure), Some(kind)) = (&mut row.failure, kind) {
+        kind.clone_into(&mut failure.kind);
+    }
+}
+
+fn set_retryable(row: &mut Row, retryable: Option<bool>) {
+    if let (Some(failure), Some(retryable)) = (&mut row.failure, retryable) {
+        failure.retryable = retryable;
+    }
+}
