@@ -1,17 +1,16 @@
--- What the spec calls `forge_workflow_runs` and `forge_workflow_steps` are the views below. The tables
--- behind them hold the same as the host writes it: times are milliseconds since 1970, and documents are text,
--- because replay gives a guest the very bytes that it saw. Columns of a fixed length come first, so that
--- nothing is padded.
+-- `forge_workflow_runs` and `forge_workflow_steps` of the spec are the views below. In the tables behind them, times are
+-- milliseconds since 1970, and documents are text, because replay returns the same bytes to a guest. Columns of a fixed
+-- length come first, so that no padding is needed.
 
 CREATE TABLE forge_runs (
-    id              UUID PRIMARY KEY,                     -- UUIDv7, so rows of new runs are appended
-    owner           BIGINT NOT NULL,                      -- epoch of the node that has it; 0 is nobody
+    id              UUID PRIMARY KEY,                     -- UUIDv7: rows of new runs are appended
+    owner           BIGINT NOT NULL,                      -- epoch of the node that executes it; 0: unowned
     version         BIGINT NOT NULL,
     started_at      BIGINT NOT NULL,
     deadline        BIGINT NOT NULL,
     completed_at    BIGINT,
-    wake_at         BIGINT,                               -- until when it waits for nothing but time
-    due_at          BIGINT,                               -- when a host must look at it: 0 is now, NULL never
+    wake_at         BIGINT,                               -- end of a wait for time only
+    due_at          BIGINT,                               -- when a host must execute it; 0: now, NULL: never
     workflow_name   TEXT COLLATE "C" NOT NULL,
     digest          TEXT COLLATE "C" NOT NULL,            -- the component that the run is pinned to
     status          TEXT COLLATE "C" NOT NULL,
@@ -31,36 +30,36 @@ CREATE TABLE forge_runs (
 CREATE UNIQUE INDEX forge_runs_by_key ON forge_runs (workflow_name, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX forge_runs_by_workflow ON forge_runs (workflow_name, id);
--- For taking over, for recovery and for timers: what is over is not in it.
+-- For claims, recovery and timers. Runs that are final or paused are not in it.
 CREATE INDEX forge_runs_due ON forge_runs (owner, due_at, id) WHERE due_at IS NOT NULL;
 
--- The journal: one row per call of the guest. No foreign key: it would look up the run for each row.
+-- The journal: one row per call of the guest. A foreign key would look up the run for each row.
 CREATE TABLE forge_steps (
     run_id          UUID NOT NULL,
     seq             BIGINT NOT NULL,                      -- position in the run, from 1
-    fingerprint     BIGINT NOT NULL,                      -- what replay compares
+    fingerprint     BIGINT NOT NULL,                      -- compared in replay
     started_at      BIGINT NOT NULL,
     scope_step      BIGINT NOT NULL,                      -- seq of the step it belongs to, 0 for the body
     scope_attempt   BIGINT NOT NULL,
     attempt         BIGINT NOT NULL,
-    call_index      BIGINT,                               -- index in that scope
-    call_order      BIGINT,                               -- place of its end in what the guest saw
+    call_index      BIGINT,                               -- index in the scope
+    call_order      BIGINT,                               -- position of its end in what the guest saw
     completed_at    BIGINT,
     wake_at         BIGINT,
     error_retryable BOOLEAN,
     kind            TEXT COLLATE "C" NOT NULL,            -- step, compensation, http, sleep, timeout, time
     status          TEXT COLLATE "C" NOT NULL,
-    name            TEXT NOT NULL,                        -- of steps: unique in the run
+    name            TEXT NOT NULL,                        -- unique in the run, for steps
     input           TEXT,
     result          TEXT,
     error           TEXT,
     error_kind      TEXT,
     options         TEXT,
-    attempt_orders  TEXT,                                 -- places of later attempts' beginnings, JSON
+    attempt_orders  TEXT,                                 -- positions of the beginnings of later attempts, JSON
     PRIMARY KEY (run_id, seq)
 ) WITH (fillfactor = 90);
 
--- Whoever deletes runs deletes their journals.
+-- Deletes the journals of deleted runs.
 CREATE FUNCTION forge_runs_deleted() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     DELETE FROM forge_steps WHERE run_id IN (SELECT id FROM deleted);
@@ -70,8 +69,8 @@ END $$;
 CREATE TRIGGER forge_runs_deleted AFTER DELETE ON forge_runs
     REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION forge_runs_deleted();
 
--- A document as JSONB. What JSONB does not take, such as \u0000, is there as a string: one document must not
--- make all others unreadable.
+-- Returns a document as JSONB. A document that JSONB does not support, for example with \u0000, is returned as a string, so
+-- that it does not make the view unreadable.
 CREATE FUNCTION forge_json(document TEXT) RETURNS JSONB LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
     RETURN document::JSONB;
@@ -79,7 +78,7 @@ EXCEPTION WHEN OTHERS THEN
     RETURN to_jsonb(document);
 END $$;
 
--- A time; what is out of PostgreSQL's range is at its end.
+-- Returns a time, limited to the range of PostgreSQL.
 CREATE FUNCTION forge_time(milliseconds BIGINT) RETURNS TIMESTAMPTZ LANGUAGE sql IMMUTABLE STRICT AS $$
     SELECT to_timestamp(least(greatest(milliseconds, -210000000000000), 9000000000000000) / 1000.0)
 $$;
@@ -103,13 +102,13 @@ SELECT id, workflow_name, version::TEXT AS version, forge_json(input) AS input, 
        forge_time(deadline) AS deadline, forge_time(wake_at) AS wake_at, pause_reason, idempotency_key, owner
   FROM forge_runs r;
 
--- Components, by the SHA-256 of their bytes. They never change.
+-- Components, by the SHA-256 of their bytes. They are immutable.
 CREATE TABLE forge_workflow_modules (
     digest      TEXT COLLATE "C" PRIMARY KEY,
     component   BYTEA,
     uploaded_at BIGINT NOT NULL
 );
--- What wasm compilers write is not worth another attempt at making it smaller at each read.
+-- Compression would save little, and cost time in each read.
 ALTER TABLE forge_workflow_modules ALTER COLUMN component SET STORAGE EXTERNAL;
 
 CREATE TABLE forge_workflow_versions (
@@ -123,14 +122,14 @@ CREATE TABLE forge_workflow_versions (
     PRIMARY KEY (workflow_name, version)
 );
 
--- A row is one epoch of one node. It lives until `ended_at` is set: by itself, by a process that takes its
--- name, or by another node when its lease is over. Whoever sets it has locked the row FOR UPDATE, and every
--- batch holds it FOR KEY SHARE, so no batch of an epoch that ended is committed later.
+-- One row per epoch of a node. The epoch ends when `ended_at` is set: by the node, by a process that takes its name, or by
+-- another node after its lease has expired. The statement that sets it locks the row FOR UPDATE, and each batch locks it
+-- FOR KEY SHARE, so that no batch is committed after its epoch has ended.
 CREATE TABLE forge_nodes (
     epoch       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name        TEXT COLLATE "C" NOT NULL,
     version     TEXT NOT NULL,
-    writer      BIGINT NOT NULL DEFAULT 0,                -- which of its connections may write
+    writer      BIGINT NOT NULL DEFAULT 0,                -- number of the connection that may write
     lease_ms    BIGINT NOT NULL,
     started_at  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     lease_until TIMESTAMPTZ NOT NULL,
@@ -140,11 +139,11 @@ CREATE TABLE forge_nodes (
 
 CREATE UNIQUE INDEX forge_nodes_by_name ON forge_nodes (name) WHERE ended_at IS NULL;
 
--- What a node asks of the one that has a run. A row lives for some seconds.
+-- Requests to the nodes that execute runs. A row exists for some seconds.
 CREATE TABLE forge_questions (
     id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id   UUID NOT NULL,
-    owner    BIGINT NOT NULL,                             -- the epoch that is asked
+    owner    BIGINT NOT NULL,                             -- the epoch of the receiver
     ask      TEXT NOT NULL,
     answer   TEXT,
     asked_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
@@ -165,7 +164,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- The table behind a view with the spec's columns, and what names a run there.
+-- Returns the table behind a view of the spec, and its column with the run's id.
 CREATE FUNCTION forge_reactive(name TEXT, OUT base TEXT, OUT run TEXT) LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     CASE name

@@ -1,6 +1,6 @@
--- Whose a run and a version is. What was there before belongs to the tenant `default`.
+-- The tenant of runs and versions. Existing ones belong to the tenant `default`.
 ALTER TABLE forge_runs ADD COLUMN tenant TEXT COLLATE "C" NOT NULL DEFAULT 'default';
--- What the run has computed, in units of fuel.
+-- Units of fuel that the run has consumed.
 ALTER TABLE forge_runs ADD COLUMN fuel BIGINT NOT NULL DEFAULT 0;
 
 DROP INDEX forge_runs_by_key;
@@ -8,7 +8,7 @@ CREATE UNIQUE INDEX forge_runs_by_key ON forge_runs (tenant, workflow_name, idem
     WHERE idempotency_key IS NOT NULL;
 DROP INDEX forge_runs_by_workflow;
 CREATE INDEX forge_runs_by_workflow ON forge_runs (tenant, workflow_name, id);
--- Those of the tenant `default` are most of them, or nobody looks for them: a host with one tenant pays nothing.
+-- A host with the tenant `default` only does not maintain this index.
 CREATE INDEX forge_runs_by_tenant ON forge_runs (tenant, id) WHERE tenant <> 'default';
 
 CREATE OR REPLACE VIEW forge_workflow_runs AS
@@ -28,17 +28,17 @@ ALTER TABLE forge_workflow_versions ADD COLUMN tenant TEXT COLLATE "C" NOT NULL 
 ALTER TABLE forge_workflow_versions DROP CONSTRAINT forge_workflow_versions_pkey;
 ALTER TABLE forge_workflow_versions ADD PRIMARY KEY (tenant, workflow_name, version);
 
--- Tenants, their API keys and their secrets, as JSON documents. A key without a tenant is the host's own. Neither
--- an API key nor a secret can be read from them.
+-- Tenants, API keys and secrets, as JSON documents. Keys without a tenant are those of the host. Keys are hashed, secrets
+-- are encrypted.
 CREATE TABLE forge_directory (
     kind     TEXT COLLATE "C" NOT NULL,                   -- tenant, key, secret
-    tenant   TEXT COLLATE "C" NOT NULL,                   -- '' is the host itself
+    tenant   TEXT COLLATE "C" NOT NULL,                   -- '': the host itself
     name     TEXT COLLATE "C" NOT NULL,
     document TEXT NOT NULL,
     PRIMARY KEY (kind, tenant, name)
 );
 
--- Who did what. Rows are added and nothing else.
+-- The audit log. It is append-only.
 CREATE TABLE forge_audit (
     seq     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at      BIGINT NOT NULL,
@@ -57,7 +57,7 @@ END $$;
 CREATE TRIGGER forge_audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON forge_audit
     FOR EACH STATEMENT EXECUTE FUNCTION forge_audit_stays();
 
--- What tenants used, by the hour.
+-- The usage of tenants per hour.
 CREATE TABLE forge_usage (
     tenant        TEXT COLLATE "C" NOT NULL,
     hour          BIGINT NOT NULL,                        -- hours since 1970

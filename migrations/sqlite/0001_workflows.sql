@@ -1,7 +1,6 @@
--- What the spec calls `forge_workflow_runs` and `forge_workflow_steps` are the views below. The tables
--- behind them hold the same compactly: times are milliseconds since 1970, keys are integers that grow, so
--- that rows are appended to full pages, and nothing is indexed that a start or a step would have to write
--- at a random place.
+-- `forge_workflow_runs` and `forge_workflow_steps` of the spec are the views below. In the tables behind them, times are
+-- milliseconds since 1970, and keys are ascending integers, so that rows are appended to full pages. No index needs a
+-- random write when a run or a step starts.
 
 CREATE TABLE forge_runs (
     number          INTEGER PRIMARY KEY,                  -- in the order in which they began
@@ -15,8 +14,8 @@ CREATE TABLE forge_runs (
     started_at      INTEGER NOT NULL,
     completed_at    INTEGER,
     deadline        INTEGER NOT NULL,
-    wake_at         INTEGER,                              -- until when it waits for nothing but time
-    due_at          INTEGER,                              -- when the host must look at it: 0 is now, NULL never
+    wake_at         INTEGER,                              -- end of a wait for time only
+    due_at          INTEGER,                              -- when the host must execute it; 0: now, NULL: never
     error           TEXT,                                 -- all that went wrong, for people
     failure         TEXT,                                 -- why it failed or is rolled back, JSON
     stuck           TEXT,                                 -- what could not be compensated
@@ -31,14 +30,14 @@ CREATE TABLE forge_runs (
 CREATE UNIQUE INDEX forge_runs_by_key ON forge_runs (workflow_name, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX forge_runs_by_workflow ON forge_runs (workflow_name);
--- For recovery and for timers: what is over is not in it.
+-- For recovery and timers. Runs that are final or paused are not in it.
 CREATE INDEX forge_runs_due ON forge_runs (due_at) WHERE due_at IS NOT NULL;
 
 -- The journal: one row per call of the guest, clustered by run.
 CREATE TABLE forge_steps (
     key             INTEGER PRIMARY KEY,                  -- the run's number << 24 | position in the run, from 1
     kind            TEXT NOT NULL,                        -- step, compensation, http, sleep, timeout, time
-    name            TEXT NOT NULL,                        -- of steps: unique in the run
+    name            TEXT NOT NULL,                        -- unique in the run, for steps
     status          TEXT NOT NULL,
     input           TEXT,
     result          TEXT,
@@ -49,16 +48,16 @@ CREATE TABLE forge_steps (
     error_retryable INTEGER,
     scope_step      INTEGER NOT NULL,                     -- seq of the step it belongs to, 0 for the body
     scope_attempt   INTEGER NOT NULL,
-    call_index      INTEGER,                              -- index in that scope
-    fingerprint     INTEGER NOT NULL,                     -- what replay compares
+    call_index      INTEGER,                              -- index in the scope
+    fingerprint     INTEGER NOT NULL,                     -- compared in replay
     options         TEXT,
     attempt         INTEGER NOT NULL,
-    attempt_orders  TEXT,                                 -- places of later attempts' beginnings, JSON
-    call_order      INTEGER,                              -- place of its end in what the guest saw
+    attempt_orders  TEXT,                                 -- positions of the beginnings of later attempts, JSON
+    call_order      INTEGER,                              -- position of its end in what the guest saw
     wake_at         INTEGER
 );
 
--- Whoever deletes a run deletes its journal.
+-- Deletes the journal of a deleted run.
 CREATE TRIGGER forge_runs_deleted AFTER DELETE ON forge_runs
 BEGIN
     DELETE FROM forge_steps WHERE key BETWEEN old.number << 24 AND (old.number << 24) + 16777215;
@@ -73,7 +72,7 @@ SELECT r.id || '.' || (s.key & 16777215) AS id, r.id AS workflow_run_id, s.key &
        s.options,
        strftime('%Y-%m-%dT%H:%M:%fZ', s.wake_at / 1000.0, 'unixepoch') AS wake_at
   FROM forge_steps s
-  -- The same said twice: from a run to its rows, and from a row to its run, whichever a query needs.
+  -- The second condition lets a query use the primary key of the rows of a run.
   JOIN forge_runs r ON r.number = s.key >> 24 AND s.key BETWEEN r.number << 24 AND (r.number << 24) + 16777215;
 
 CREATE VIEW forge_workflow_runs AS
@@ -94,7 +93,7 @@ SELECT id, workflow_name, version, input, output, status,
        pause_reason, idempotency_key
   FROM forge_runs r;
 
--- Components, by the SHA-256 of their bytes. They never change.
+-- Components, by the SHA-256 of their bytes. They are immutable.
 CREATE TABLE forge_workflow_modules (
     digest      TEXT PRIMARY KEY,
     component   BLOB,                                     -- NULL: in the object store

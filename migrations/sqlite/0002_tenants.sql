@@ -1,6 +1,6 @@
--- Whose a run and a version is. What was there before belongs to the tenant `default`.
+-- The tenant of runs and versions. Existing ones belong to the tenant `default`.
 ALTER TABLE forge_runs ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
--- What the run has computed, in units of fuel.
+-- Units of fuel that the run has consumed.
 ALTER TABLE forge_runs ADD COLUMN fuel INTEGER NOT NULL DEFAULT 0;
 
 DROP INDEX forge_runs_by_key;
@@ -8,7 +8,7 @@ CREATE UNIQUE INDEX forge_runs_by_key ON forge_runs (tenant, workflow_name, idem
     WHERE idempotency_key IS NOT NULL;
 DROP INDEX forge_runs_by_workflow;
 CREATE INDEX forge_runs_by_workflow ON forge_runs (tenant, workflow_name);
--- Those of the tenant `default` are most of them, or nobody looks for them: a host with one tenant pays nothing.
+-- A host with the tenant `default` only does not maintain this index.
 CREATE INDEX forge_runs_by_tenant ON forge_runs (tenant) WHERE tenant <> 'default';
 
 DROP VIEW forge_workflow_runs;
@@ -46,17 +46,17 @@ INSERT INTO forge_workflow_versions (workflow_name, version, digest, timeout_ms,
 SELECT workflow_name, version, digest, timeout_ms, deprecated, active, created_at FROM forge_workflow_versions_before;
 DROP TABLE forge_workflow_versions_before;
 
--- Tenants, their API keys and their secrets, as JSON documents. A key without a tenant is the host's own. Neither
--- an API key nor a secret can be read from them.
+-- Tenants, API keys and secrets, as JSON documents. Keys without a tenant are those of the host. Keys are hashed, secrets
+-- are encrypted.
 CREATE TABLE forge_directory (
     kind     TEXT NOT NULL,                               -- tenant, key, secret
-    tenant   TEXT NOT NULL,                               -- '' is the host itself
+    tenant   TEXT NOT NULL,                               -- '': the host itself
     name     TEXT NOT NULL,
     document TEXT NOT NULL,
     PRIMARY KEY (kind, tenant, name)
 ) WITHOUT ROWID;
 
--- Who did what. Rows are added and nothing else.
+-- The audit log. It is append-only.
 CREATE TABLE forge_audit (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
     at      INTEGER NOT NULL,
@@ -76,7 +76,7 @@ BEGIN
     SELECT raise(ABORT, 'the audit log is append-only');
 END;
 
--- What tenants used, by the hour.
+-- The usage of tenants per hour.
 CREATE TABLE forge_usage (
     tenant        TEXT NOT NULL,
     hour          INTEGER NOT NULL,                       -- hours since 1970

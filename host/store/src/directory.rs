@@ -138,39 +138,24 @@ impl std::ops::Add for Amounts {
     }
 }
 
-/// The directory of a store. As in [`Store`](super::Store), each method is atomic.
+/// The directory of a store. As in [`Store`](super::Store), each method is atomic, and can return the errors listed there.
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// Returns all entries.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
     async fn entries(&self) -> Result<Vec<Entry>, StoreError>;
 
     /// Changes an entry, if there is a change, and adds a line to the audit log, in one transaction. Both are durable when
     /// the method returns `true`. Returns `false`, and writes nothing, if the entry does not exist or is not as expected.
     /// Other nodes receive [`Notification::DirectoryChanged`](super::Notification::DirectoryChanged).
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the outcome is unknown.
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// Returns lines of the audit log with their numbers, the newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
     async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError>;
 
     /// Adds amounts to the usage of tenants. The sums are durable when the method returns.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the outcome is unknown.
     async fn add_usage(&self, usage: &[UsageRow]) -> Result<(), StoreError>;
 
     /// Returns the usage in a range of hours, by tenant and hour.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be read.
     async fn usage(
         &self,
         tenant: Option<&str>,

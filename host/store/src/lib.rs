@@ -11,6 +11,7 @@ mod nodes;
 mod open;
 pub mod postgres;
 mod query;
+mod run_writer;
 mod schema;
 pub mod sqlite;
 mod writer;
@@ -26,7 +27,8 @@ pub use feed::{Batch, Change, Feed, Subscriber};
 pub use nodes::{Epoch, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse};
 pub use open::{migrate, open};
 pub use query::{RunFilter, RunSummary};
-pub use writer::{RunWriter, Writer};
+pub use run_writer::RunWriter;
+pub use writer::Writer;
 
 use forge_journal::{Changes, Row, Run, RunId, Timestamp};
 
@@ -134,6 +136,10 @@ pub struct VersionRow {
 /// Each method is atomic: after an error, either all of its changes were committed or none. A method that changes something
 /// returns `Ok` only when the change is durable: it survives a crash of the host and of the machine. After
 /// [`StoreError::Unavailable`] the outcome is unknown; after every other error nothing was written.
+///
+/// # Errors
+/// Each method can return [`StoreError::Unavailable`] and [`StoreError::Closed`], each method that reads rows also
+/// [`StoreError::Corrupt`]. Other errors are listed with the methods.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Returns the directory: tenants, the audit log and usage.
@@ -188,35 +194,20 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Returns a run without its journal. It reads committed data only.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] if the run has a value that this version cannot read.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
 
     /// Returns the run that was started with this tenant, workflow and key.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] if the run has a value that this version cannot read.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
     /// Returns runs with their journals, in the order of `ids`, which must be unique. Each run is read in one snapshot of
     /// committed data. A run that cannot be read does not keep the others from being read. No write that failed before is
     /// committed later.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the database does not answer.
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError>;
 
     /// Returns runs of a tenant, the newest first. `filter.limit` is not adjusted.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
 
     /// Returns runs of this node that are due ([`Run::due_at`]) at `until`, in the order of that time, after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
     async fn due(
         &self,
         epoch: Epoch,
@@ -226,17 +217,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Due>, StoreError>;
 
     /// Returns the number of runs of all nodes that are neither final nor paused.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be counted.
     async fn unfinished(&self) -> Result<u64, StoreError>;
 
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
     /// first version that exists with another component; nothing is written then. Versions that exist with the same
     /// component are not changed. `component` is `None` if its bytes are in an object store.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the outcome is unknown.
     async fn register(
         &self,
         digest: &str,
@@ -245,29 +230,17 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<VersionRow>, StoreError>;
 
     /// Returns the bytes of the component with this digest; `None` if it does not exist or is in an object store.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Returns the versions of one or all workflows of a tenant, by name and descending version.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
     async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError>;
 
     /// Makes a version the active one, and not deprecated. The change is durable when the method returns `true`. Returns
     /// `false` if the version does not exist.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the outcome is unknown.
     async fn activate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError>;
 
     /// Marks a version as deprecated, and not active. The change is durable when the method returns `true`. Returns `false`
     /// if the version does not exist.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the outcome is unknown.
     async fn deprecate(&self, tenant: &str, workflow: &str, version: u32) -> Result<bool, StoreError>;
 
     /// Closes the database, and releases the lease of this node. Later calls return [`StoreError::Closed`].

@@ -129,7 +129,7 @@ pub enum Notification {
 /// The other nodes that share the store.
 ///
 /// Commands and responses are rows, which are durable when the method returns. Notifications are not stored: a node that
-/// is not connected loses them.
+/// is not connected loses them. Each method can return [`StoreError::Unavailable`]; a command may be executed all the same.
 #[async_trait]
 pub trait Nodes: Send + Sync {
     /// Returns the receiver of notifications; `None` if it was returned before.
@@ -137,16 +137,10 @@ pub trait Nodes: Send + Sync {
 
     /// Sends a notification to all other nodes: [`Notification::Awaited`], [`Notification::AtRest`] or
     /// [`Notification::Unowned`]. The store itself sends the others; here they are ignored.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the database does not answer.
     async fn notify(&self, notification: Notification) -> Result<(), StoreError>;
 
     /// Sends a command to the node that executes this run, and waits some seconds for the response. Returns `None` if there
     /// is no response, or no other node executes the run. The command may be executed although there is no response.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the database does not answer. The command may be executed all the same.
     async fn send_command(
         &self,
         run: RunId,
@@ -154,21 +148,12 @@ pub trait Nodes: Send + Sync {
     ) -> Result<Option<RemoteResponse>, StoreError>;
 
     /// Returns the requests to this node that were not returned before.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
     async fn requests(&self) -> Result<Vec<RemoteRequest>, StoreError>;
 
     /// Responds to the request with this id. The response is durable, and dropped if the sender does not wait any more.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the database does not answer.
     async fn respond(&self, request: i64, response: &RemoteResponse) -> Result<(), StoreError>;
 
     /// Returns all nodes, by name.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read.
     async fn list(&self) -> Result<Vec<Node>, StoreError>;
 
     /// Returns whether this node leads: of the live nodes, it has the lowest epoch. One node leads at a time, but may

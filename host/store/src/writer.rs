@@ -5,17 +5,16 @@
 //! so does every later job of the same [`RunWriter`]: the database always contains a prefix of a run's journal. If a batch
 //! fails because the database can never store one of its writes, its jobs are committed one by one.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use forge_journal::{Changes, Run, RunId};
+use forge_journal::RunId;
 use forge_scheduling::FairQueue;
-use futures::FutureExt as _;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SetOnce, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::feed::{Batch, Change, Feed};
+use super::run_writer::{RunWriter, WriteOutcome};
 use super::{Epoch, Store, StoreError, Write, Written};
 
 /// The maximum number of rows in one commit. With more rows, the cost of the commit itself is negligible.
@@ -25,64 +24,37 @@ const BATCH_ROWS: usize = 2_048;
 const SHARED_BATCH_ROWS: usize = BATCH_ROWS / 4;
 
 /// Bytes per permit of the queue.
-const PERMIT_BYTES: usize = 1 << 10;
+pub(super) const PERMIT_BYTES: usize = 1 << 10;
 
-type Reply = oneshot::Sender<Result<Written, StoreError>>;
+pub(super) type Reply = oneshot::Sender<Result<Written, StoreError>>;
 
-/// A guard that is dropped when a start is durable or lost.
-type Guard = Box<dyn Any + Send>;
-
-struct Job {
-    epoch: Epoch,
-    write: Write,
-    waiting: Waiting,
+pub(super) struct Job {
+    pub(super) epoch: Epoch,
+    pub(super) write: Write,
+    pub(super) waiting: Waiting,
 }
 
 /// The sender of a job, who waits for its outcome.
-struct Waiting {
-    tenant: Arc<str>,
-    outcome: Arc<WriteOutcome>,
-    reply: Option<Reply>,
+pub(super) struct Waiting {
+    pub(super) tenant: Arc<str>,
+    pub(super) outcome: Arc<WriteOutcome>,
+    pub(super) reply: Option<Reply>,
     /// Released when the job is committed.
-    _permits: QueuePermits,
+    pub(super) _permits: QueuePermits,
 }
 
 /// A job's permits: of its tenant's part of the queue, and of the whole queue.
-type QueuePermits = [OwnedSemaphorePermit; 2];
-
-/// The outcome of the writes of one [`RunWriter`].
-#[derive(Default)]
-struct WriteOutcome {
-    /// Set when the first one is durable.
-    begun: SetOnce<()>,
-    /// Set when one was lost.
-    lost: SetOnce<StoreError>,
-    /// Dropped when the first one is durable or lost.
-    admission: Mutex<Option<Guard>>,
-}
-
-impl WriteOutcome {
-    /// Records the outcome of each write, in their order. The first one decides about the start; a later one matters
-    /// only if it is lost, and then it is the last.
-    fn record(&self, written: Result<(), &StoreError>) {
-        match written {
-            Ok(()) if self.begun.initialized() => return,
-            Ok(()) => drop(self.begun.set(())),
-            Err(error) => drop(self.lost.set(error.clone())),
-        }
-        drop(self.admission.lock().take());
-    }
-}
+pub(super) type QueuePermits = [OwnedSemaphorePermit; 2];
 
 /// The sending end of the write queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
-    queue: mpsc::UnboundedSender<Job>,
+    pub(super) queue: mpsc::UnboundedSender<Job>,
     /// Bounds the queue: when the disk is slower than the runs, the runs wait.
-    permits: Arc<Semaphore>,
+    pub(super) permits: Arc<Semaphore>,
     /// The same for each tenant, so that one cannot fill the queue.
     tenant_permits: Arc<Mutex<HashMap<Arc<str>, Arc<Semaphore>>>>,
-    permits_per_tenant: u32,
+    pub(super) permits_per_tenant: u32,
     shared: Arc<Shared>,
 }
 
@@ -132,107 +104,6 @@ impl Writer {
         );
         let tenant = Arc::clone(tenant);
         RunWriter { epoch, run, tenant, permits, writer: self.clone(), outcome: Arc::default() }
-    }
-}
-
-/// Writes the changes of one activation of one run.
-#[derive(Clone)]
-pub struct RunWriter {
-    epoch: Epoch,
-    run: RunId,
-    tenant: Arc<str>,
-    /// The tenant's part of the queue.
-    permits: Arc<Semaphore>,
-    writer: Writer,
-    outcome: Arc<WriteOutcome>,
-}
-
-impl RunWriter {
-    /// Returns the epoch in which it writes.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// Inserts a new run unless its key is taken, and returns when the run is durable. With `unowned`, any node can claim
-    /// the run.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the run is not durable, or that is unknown.
-    pub async fn start(&self, run: Run, unowned: bool) -> Result<Written, StoreError> {
-        let run = Box::new(run);
-        self.send_and_wait(if unowned { Write::InsertUnowned(run) } else { Write::Start(run) }).await
-    }
-
-    /// Queues changes. They become durable later; if they are lost, the next [`RunWriter::barrier`] fails. Waits only while
-    /// the queue is full.
-    ///
-    /// # Errors
-    /// [`StoreError`] if an earlier write of this run was lost.
-    pub async fn save(&self, changes: Changes) -> Result<(), StoreError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.check_not_lost()?;
-        self.send(Write::Save(self.run, changes), None).await
-    }
-
-    /// Queues changes, and returns when they and all earlier ones are durable.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they are not durable, or that is unknown.
-    pub async fn barrier(&self, changes: Changes) -> Result<(), StoreError> {
-        self.check_not_lost()?;
-        self.send_and_wait(Write::Save(self.run, changes)).await.map(|_| ())
-    }
-
-    /// Keeps `admission` until the first write of this activation is durable or lost.
-    pub fn admit(&self, admission: impl Any + Send) {
-        *self.outcome.admission.lock() = Some(Box::new(admission));
-    }
-
-    /// Returns when the first write of this activation is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it was lost.
-    pub async fn begun(&self) -> Result<(), StoreError> {
-        tokio::select! {
-            biased;
-            () = self.outcome.begun.wait().map(|begun| *begun) => Ok(()),
-            error = self.outcome.lost.wait() => Err(error.clone()),
-        }
-    }
-
-    /// Completes if the first write of this activation is lost, and never if it is durable. For callers that wait for the
-    /// end of the run at the same time.
-    pub async fn lost_its_start(&self) -> StoreError {
-        let error = self.outcome.lost.wait().await;
-        if self.outcome.begun.initialized() {
-            return std::future::pending().await;
-        }
-        error.clone()
-    }
-
-    fn check_not_lost(&self) -> Result<(), StoreError> {
-        self.outcome.lost.get().map_or(Ok(()), |error| Err(error.clone()))
-    }
-
-    async fn send(&self, write: Write, reply: Option<Reply>) -> Result<(), StoreError> {
-        let permits = u32::try_from(write.size().div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
-        let permits = permits.clamp(1, self.writer.permits_per_tenant);
-        let acquire = async |semaphore: &Arc<Semaphore>| {
-            Arc::clone(semaphore).acquire_many_owned(permits).await.map_err(|_| StoreError::Closed)
-        };
-        let permits = [acquire(&self.permits).await?, acquire(&self.writer.permits).await?];
-        let (tenant, outcome) = (Arc::clone(&self.tenant), Arc::clone(&self.outcome));
-        let waiting = Waiting { tenant, outcome, reply, _permits: permits };
-        let job = Job { epoch: self.epoch, write, waiting };
-        self.writer.queue.send(job).map_err(|_| StoreError::Closed)
-    }
-
-    async fn send_and_wait(&self, write: Write) -> Result<Written, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(write, Some(reply)).await?;
-        answer.await.map_err(|_| StoreError::Closed)?
     }
 }
 

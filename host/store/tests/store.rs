@@ -1,6 +1,8 @@
-//! What every store must do. A store is tested by a call of [`conforms`].
+//! The conformance tests of stores: [`conforms`] runs on each of them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::Arc;
 
 use forge_journal::{
     Begin, Changes, Event, Failure, Journal, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions,
@@ -11,7 +13,7 @@ use forge_store::RunFilter;
 use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, UsageRow};
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::sqlite::SqliteStore;
-use forge_store::{Acquired, Due, Store, StoreError, VersionRow, Write, Written};
+use forge_store::{Acquired, Due, Store, StoreError, VersionRow, Write, Writer, Written};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -35,7 +37,7 @@ async fn sqlite_conforms() {
 }
 
 #[tokio::test]
-async fn the_log_of_sqlite_is_merged_into_the_database_while_it_is_written() {
+async fn the_log_of_sqlite_is_checkpointed_while_it_is_written() {
     const BATCHES: u128 = 256;
     const BYTES: usize = 256 << 10;
     let directory = tempfile::tempdir().unwrap();
@@ -55,6 +57,28 @@ async fn the_log_of_sqlite_is_merged_into_the_database_while_it_is_written() {
     for loaded in store.load(&ids).await.unwrap() {
         assert_eq!(loaded.unwrap().unwrap().run.input, input);
     }
+}
+
+#[tokio::test]
+async fn a_write_that_can_never_be_stored_does_not_fail_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&directory.path().join("forge.db")).await.unwrap());
+    let writer = Writer::new(Arc::clone(&store) as Arc<dyn Store>, Arc::default(), 1 << 20);
+    let tenant = "default".into();
+    let [one, other] = [1, 2].map(|number| writer.for_run(store.epoch(), run(number).id, &tenant));
+    one.start(run(1), false).await.unwrap();
+    let mut journal = Journal::new(run(1));
+    for event in [Event::Running, step("reserve", 0)] {
+        journal.apply(event, Timestamp(2_000)).unwrap();
+    }
+    let mut changes = journal.take_changes();
+    changes.rows[0].seq = 1 << 24;
+    let (rejected, started) = tokio::join!(one.barrier(changes), other.start(run(2), false));
+    assert!(matches!(&rejected, Err(StoreError::Rejected(why)) if why.contains("at most 16777215 calls")));
+    assert!(rejected.unwrap_err().is_permanent());
+    assert_eq!(started.unwrap(), Written::Done);
+    assert!(writer.last_error().is_none(), "the database works");
+    assert_eq!(store.run(run(1).id).await.unwrap().unwrap().status, WorkflowStatus::Created);
 }
 
 #[tokio::test]
@@ -97,11 +121,11 @@ async fn conforms(store: &dyn Store) {
     lists_the_newest_first_in_pages(store).await;
     loads_many_runs_at_once(store).await;
     knows_when_runs_are_due(store).await;
-    takes_a_batch_of_nothing_and_of_many_runs(store).await;
+    commits_an_empty_batch_and_one_of_many_runs(store).await;
     keeps_every_text_and_number_as_it_is(store).await;
-    offers_runs_to_whoever_claims_them(store).await;
-    takes_runs_with_their_journals(store).await;
-    takes_a_long_journal_in_its_order(store).await;
+    lets_a_node_claim_unowned_runs(store).await;
+    acquires_runs_with_their_journals(store).await;
+    keeps_the_order_of_a_long_journal(store).await;
     keeps_versions_immutable(store).await;
     keeps_tenants_apart(store).await;
     changes_an_entry_only_as_it_was_read(store).await;
@@ -257,7 +281,7 @@ async fn knows_when_runs_are_due(store: &dyn Store) {
     assert_eq!(store.unfinished().await.unwrap(), 4);
 }
 
-async fn takes_a_batch_of_nothing_and_of_many_runs(store: &dyn Store) {
+async fn commits_an_empty_batch_and_one_of_many_runs(store: &dyn Store) {
     assert_eq!(store.commit(store.epoch(), &[]).await.unwrap(), []);
     let mut batch = Vec::new();
     for number in 1_000..2_000 {
@@ -338,7 +362,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
     assert_eq!(taken, [Written::KeyTaken(run(8_000).id)]);
 }
 
-async fn offers_runs_to_whoever_claims_them(store: &dyn Store) {
+async fn lets_a_node_claim_unowned_runs(store: &dyn Store) {
     let before = store.unfinished().await.unwrap();
     let offer = |number| Write::InsertUnowned(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
     assert_eq!(store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap(), [Written::Done; 2]);
@@ -352,7 +376,7 @@ async fn offers_runs_to_whoever_claims_them(store: &dyn Store) {
     assert_eq!(store.unfinished().await.unwrap(), before + 2);
 }
 
-async fn takes_runs_with_their_journals(store: &dyn Store) {
+async fn acquires_runs_with_their_journals(store: &dyn Store) {
     let taken = store.acquire(store.epoch(), &[run(99).id, run(1).id, run(9_001).id]).await.unwrap();
     let mut taken = taken.into_iter().map(Result::unwrap);
     assert!(matches!(taken.next(), Some(Acquired::Unknown)));
@@ -363,7 +387,7 @@ async fn takes_runs_with_their_journals(store: &dyn Store) {
 }
 
 /// More than one thread may read it.
-async fn takes_a_long_journal_in_its_order(store: &dyn Store) {
+async fn keeps_the_order_of_a_long_journal(store: &dyn Store) {
     let mut journal = Journal::unsaved(run(9_100));
     journal.apply(Event::Running, Timestamp(2_000)).unwrap();
     for index in 0..5_001 {
@@ -486,8 +510,9 @@ async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
     let removal = || Change::Remove(EntryKind::Tenant, "acme".to_owned(), "acme".to_owned());
     assert!(change(removal()).await);
     assert!(!change(removal()).await);
-    let deeds = directory.audit_entries(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
-    assert_eq!(deeds.len(), 3, "what was not done is not in the log");
+    let entries =
+        directory.audit_entries(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
+    assert_eq!(entries.len(), 3, "a change that was not made is not in the log");
 }
 
 async fn only_adds_to_the_audit_log(store: &dyn Store) {

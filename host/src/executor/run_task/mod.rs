@@ -51,6 +51,8 @@ pub(super) struct RunTask {
     postponed: VecDeque<Command>,
     /// A person decided that effects in doubt begin again.
     resend_in_doubt: bool,
+    /// Why the run must be paused when it is loaded again: the database cannot store a change of it.
+    rejected: Option<String>,
 }
 
 impl RunTask {
@@ -78,6 +80,7 @@ impl RunTask {
             command: None,
             postponed: VecDeque::new(),
             resend_in_doubt: false,
+            rejected: None,
         }
     }
 
@@ -133,12 +136,21 @@ impl RunTask {
     /// Acts on an error of the store. Nothing that the store lost was acknowledged.
     fn store_failed(&mut self, error: &StoreError) -> NextAction {
         self.answer(Err(ExecutorError::Store(error.clone())));
-        if matches!(error, StoreError::Corrupt { .. }) {
-            tracing::error!(run = %self.run, %error, "the run cannot be loaded");
-            return NextAction::Leave;
+        match error {
+            StoreError::Rejected(_) if self.rejected.is_none() => {
+                // The changes in memory are dropped. The run is loaded as it was before them, and paused.
+                self.rejected = Some(error.to_string());
+                NextAction::Reload
+            }
+            StoreError::Corrupt { .. } | StoreError::Rejected(_) => {
+                tracing::error!(run = %self.run, %error, "the run cannot be loaded or saved: it is left as it is");
+                NextAction::Leave
+            }
+            _ => {
+                tracing::debug!(run = %self.run, %error, "the run waits for the database");
+                NextAction::Reload
+            }
         }
-        tracing::debug!(run = %self.run, %error, "the run waits for the database");
-        NextAction::Reload
     }
 
     /// Does what is next for the run. Returns the run and a permit if it needs an instance.
@@ -228,7 +240,14 @@ impl RunTask {
             let mut journal = Journal::new(run);
             self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
         }
-        loaded.map(|journal| Some(Box::new(journal)))
+        let mut journal = Box::new(loaded?);
+        if let Some(why) = self.rejected.clone()
+            && !journal.run().is_at_rest()
+        {
+            self.pause(&mut journal, PauseReason::CorruptJournal, why).await?;
+            self.rejected = None;
+        }
+        Ok(Some(journal))
     }
 
     /// Applies the pending command to a run that has no instance.

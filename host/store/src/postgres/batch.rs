@@ -161,52 +161,16 @@ fn part_for<'p, 'w>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forge_journal::{Changes, Kind, Scope, StepStatus, Timestamp, WorkflowStatus};
+    use crate::schema;
+    use forge_journal::{Changes, WorkflowStatus};
 
     fn run(number: u128, key: Option<&str>) -> Run {
-        Run {
-            id: RunId(uuid::Uuid::from_u128(number)),
-            tenant: "t".into(),
-            workflow: "w".into(),
-            version: 1,
-            digest: "d".into(),
-            input: "12345".into(),
-            output: None,
-            status: WorkflowStatus::Created,
-            started_at: Timestamp(1),
-            completed_at: None,
-            deadline: Timestamp(2),
-            wake_at: None,
-            failure: None,
-            failed_compensations: None,
-            pause: None,
-            key: key.map(Into::into),
-            auth: "{}".into(),
-            trace_id: None,
-            fuel: 0,
-        }
+        let id = RunId(uuid::Uuid::from_u128(number));
+        Run { input: "12345".into(), key: key.map(Into::into), ..schema::runs::blank(id) }
     }
 
     fn row(seq: u64, attempt: u32) -> Row {
-        Row {
-            seq,
-            scope: Scope::BODY,
-            index: None,
-            kind: Kind::Step,
-            name: "s".into(),
-            fingerprint: 0,
-            options: None,
-            input: None,
-            status: StepStatus::Running,
-            result: Some("12345".into()),
-            failure: None,
-            attempt,
-            attempt_orders: Vec::new(),
-            order: None,
-            wake_at: None,
-            started_at: Timestamp(1),
-            completed_at: None,
-        }
+        Row { result: Some("12345".into()), attempt, ..schema::steps::blank(seq) }
     }
 
     fn save(run: Run, rows: Vec<Row>) -> Write {

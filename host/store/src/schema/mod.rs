@@ -95,7 +95,7 @@ macro_rules! columns {
             name: stringify!($column),
             access: Access::$access {
                 get: |$item| Ok($get),
-                #[allow(unused_variables)]
+                #[allow(unused_variables, clippy::no_effect, reason = "derived columns are not read")]
                 set: |$item, $value| {
                     $set;
                     Ok(())

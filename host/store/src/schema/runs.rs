@@ -1,5 +1,6 @@
 //! `forge_runs`: one row per run.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use forge_journal::{Pause, Run, RunId, Timestamp, WorkflowStatus};
@@ -12,29 +13,29 @@ pub(crate) const TABLE: &str = "forge_runs";
 
 columns! {
     run: Run, value;
-    // Column        Type    Role     What is written                             What is read
-    workflow_name    Text    Fixed:   borrowed(&run.workflow)                     => run.workflow = required(value)?.into();
-    digest           Text    Fixed:   borrowed(&run.digest)                       => run.digest = required(value)?.into();
-    status           Text    Mutable: borrowed(run.status.as_str())               => run.status = parsed(required(value)?)?;
-    input            Text    Fixed:   borrowed(&run.input)                        => run.input = required(value)?.into();
-    output           Text    Mutable: optional(&run.output)                       => run.output = value.map(Into::into);
-    error            Text    Derived: run.error().map(Into::into)                 => ();
-    failure          Text    Mutable: to_json(run.failure.as_ref())?              => run.failure = from_json(value)?;
-    stuck            Text    Mutable: optional(&run.failed_compensations)         => run.failed_compensations = value.map(Into::into);
-    pause_reason     Text    Mutable: pause(run).map(|it| it.reason.as_str().into()) => run.pause = with_reason(value)?;
-    pause_message    Text    Mutable: pause(run).map(|it| it.message.as_str().into()) => set_message(run, value);
-    pause_from       Text    Mutable: pause(run).map(|it| it.from.as_str().into()) => set_from(run, value)?;
-    idempotency_key  Text    Fixed:   optional(&run.key)                          => run.key = value.map(Into::into);
-    auth             Text    Fixed:   borrowed(&run.auth)                         => run.auth = required(value)?.into();
-    trace_id         Text    Fixed:   optional(&run.trace_id)                     => run.trace_id = value.map(Into::into);
-    tenant           Text    Fixed:   borrowed(&run.tenant)                       => run.tenant = required(value)?.into();
-    version          Integer Fixed:   Some(run.version.into())                    => run.version = number(required(value)?)?;
-    started_at       Integer Fixed:   Some(run.started_at.0)                      => run.started_at = time(value)?;
-    deadline         Integer Fixed:   Some(run.deadline.0)                        => run.deadline = time(value)?;
-    completed_at     Integer Mutable: run.completed_at.map(|time| time.0)         => run.completed_at = value.map(Timestamp);
-    wake_at          Integer Mutable: run.wake_at.map(|time| time.0)              => run.wake_at = value.map(Timestamp);
-    due_at           Integer Derived: run.due_at().map(|time| time.0)             => ();
-    fuel             Integer Mutable: Some(run.fuel.cast_signed())                => run.fuel = required(value)?.cast_unsigned();
+    // Column       Type    Role     What is written                        => What is read
+    workflow_name   Text    Fixed:   borrowed(&run.workflow)                => run.workflow = required(value)?.into();
+    digest          Text    Fixed:   borrowed(&run.digest)                  => run.digest = required(value)?.into();
+    status          Text    Mutable: borrowed(run.status.as_str())          => run.status = parsed(required(value)?)?;
+    input           Text    Fixed:   borrowed(&run.input)                   => run.input = required(value)?.into();
+    output          Text    Mutable: optional(&run.output)                  => run.output = value.map(Into::into);
+    error           Text    Derived: run.error().map(Into::into)            => ();
+    failure         Text    Mutable: to_json(run.failure.as_ref())?         => run.failure = from_json(value)?;
+    stuck           Text    Mutable: optional(&run.failed_compensations)    => run.failed_compensations = value.map(Into::into);
+    pause_reason    Text    Mutable: of_pause(run, |it| it.reason.as_str()) => run.pause = with_reason(value)?;
+    pause_message   Text    Mutable: of_pause(run, |it| &it.message)        => set_message(run, value);
+    pause_from      Text    Mutable: of_pause(run, |it| it.from.as_str())   => set_from(run, value)?;
+    idempotency_key Text    Fixed:   optional(&run.key)                     => run.key = value.map(Into::into);
+    auth            Text    Fixed:   borrowed(&run.auth)                    => run.auth = required(value)?.into();
+    trace_id        Text    Fixed:   optional(&run.trace_id)                => run.trace_id = value.map(Into::into);
+    tenant          Text    Fixed:   borrowed(&run.tenant)                  => run.tenant = required(value)?.into();
+    version         Integer Fixed:   Some(run.version.into())               => run.version = number(required(value)?)?;
+    started_at      Integer Fixed:   Some(run.started_at.0)                 => run.started_at = time(value)?;
+    deadline        Integer Fixed:   Some(run.deadline.0)                   => run.deadline = time(value)?;
+    completed_at    Integer Mutable: run.completed_at.map(|time| time.0)    => run.completed_at = value.map(Timestamp);
+    wake_at         Integer Mutable: run.wake_at.map(|time| time.0)         => run.wake_at = value.map(Timestamp);
+    due_at          Integer Derived: run.due_at().map(|time| time.0)        => ();
+    fuel            Integer Mutable: Some(run.fuel.cast_signed())           => run.fuel = required(value)?.cast_unsigned();
 }
 
 /// Returns a run with this id whose columns are still to be read.
@@ -63,8 +64,8 @@ pub(crate) fn blank(id: RunId) -> Run {
     }
 }
 
-fn pause(run: &Run) -> Option<&Pause> {
-    run.pause.as_ref()
+fn of_pause<'r>(run: &'r Run, part: fn(&'r Pause) -> &'r str) -> Option<Cow<'r, str>> {
+    run.pause.as_ref().map(part).map(Cow::Borrowed)
 }
 
 fn with_reason(reason: Option<&str>) -> Result<Option<Pause>, String> {

@@ -1,5 +1,6 @@
 //! `forge_steps`: one row per journaled call.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use forge_journal::{Failure, Kind, Row, Scope, StepStatus, Timestamp};
@@ -12,26 +13,26 @@ pub(crate) const TABLE: &str = "forge_steps";
 
 columns! {
     row: Row, value;
-    // Column        Type    Role     What is written                             What is read
-    kind             Text    Fixed:   borrowed(row.kind.as_str())                 => row.kind = parsed(required(value)?)?;
-    status           Text    Mutable: borrowed(row.status.as_str())               => row.status = parsed(required(value)?)?;
-    name             Text    Fixed:   borrowed(&row.name)                         => row.name = required(value)?.into();
-    input            Text    Fixed:   optional(&row.input)                        => row.input = value.map(Into::into);
-    result           Text    Mutable: optional(&row.result)                       => row.result = value.map(Into::into);
-    error            Text    Mutable: failure(row).map(|it| it.message.as_str().into()) => row.failure = value.map(with_message);
-    error_kind       Text    Mutable: failure(row).map(|it| it.kind.as_str().into()) => set_kind(row, value);
-    options          Text    Fixed:   to_json(row.options.as_deref())?            => row.options = from_json(value)?;
-    attempt_orders   Text    Mutable: to_json(attempt_orders(row))?               => row.attempt_orders = from_json(value)?.unwrap_or_default();
-    fingerprint      Integer Fixed:   Some(row.fingerprint.cast_signed())         => row.fingerprint = required(value)?.cast_unsigned();
-    started_at       Integer Fixed:   Some(row.started_at.0)                      => row.started_at = time(value)?;
-    scope_step       Integer Fixed:   Some(row.scope.step.cast_signed())          => row.scope.step = required(value)?.cast_unsigned();
-    scope_attempt    Integer Fixed:   Some(row.scope.attempt.into())              => row.scope.attempt = number(required(value)?)?;
-    attempt          Integer Mutable: Some(row.attempt.into())                    => row.attempt = number(required(value)?)?;
-    call_index       Integer Fixed:   row.index.map(Into::into)                   => row.index = value.map(number).transpose()?;
-    call_order       Integer Mutable: row.order.map(u64::cast_signed)             => row.order = value.map(i64::cast_unsigned);
-    completed_at     Integer Mutable: row.completed_at.map(|time| time.0)         => row.completed_at = value.map(Timestamp);
-    wake_at          Integer Mutable: row.wake_at.map(|time| time.0)              => row.wake_at = value.map(Timestamp);
-    error_retryable  Flag    Mutable: failure(row).map(|it| it.retryable)         => set_retryable(row, value);
+    // Column       Type    Role     What is written                             => What is read
+    kind            Text    Fixed:   borrowed(row.kind.as_str())                 => row.kind = parsed(required(value)?)?;
+    status          Text    Mutable: borrowed(row.status.as_str())               => row.status = parsed(required(value)?)?;
+    name            Text    Fixed:   borrowed(&row.name)                         => row.name = required(value)?.into();
+    input           Text    Fixed:   optional(&row.input)                        => row.input = value.map(Into::into);
+    result          Text    Mutable: optional(&row.result)                       => row.result = value.map(Into::into);
+    error           Text    Mutable: of_failure(row, |it| &it.message)           => row.failure = value.map(with_message);
+    error_kind      Text    Mutable: of_failure(row, |it| &it.kind)              => set_kind(row, value);
+    options         Text    Fixed:   to_json(row.options.as_deref())?            => row.options = from_json(value)?;
+    attempt_orders  Text    Mutable: to_json(attempt_orders(row))?               => row.attempt_orders = from_json(value)?.unwrap_or_default();
+    fingerprint     Integer Fixed:   Some(row.fingerprint.cast_signed())         => row.fingerprint = required(value)?.cast_unsigned();
+    started_at      Integer Fixed:   Some(row.started_at.0)                      => row.started_at = time(value)?;
+    scope_step      Integer Fixed:   Some(row.scope.step.cast_signed())          => row.scope.step = required(value)?.cast_unsigned();
+    scope_attempt   Integer Fixed:   Some(row.scope.attempt.into())              => row.scope.attempt = number(required(value)?)?;
+    attempt         Integer Mutable: Some(row.attempt.into())                    => row.attempt = number(required(value)?)?;
+    call_index      Integer Fixed:   row.index.map(Into::into)                   => row.index = value.map(number).transpose()?;
+    call_order      Integer Mutable: row.order.map(u64::cast_signed)             => row.order = value.map(i64::cast_unsigned);
+    completed_at    Integer Mutable: row.completed_at.map(|time| time.0)         => row.completed_at = value.map(Timestamp);
+    wake_at         Integer Mutable: row.wake_at.map(|time| time.0)              => row.wake_at = value.map(Timestamp);
+    error_retryable Flag    Mutable: row.failure.as_ref().map(|it| it.retryable) => set_retryable(row, value);
 }
 
 /// Returns a row at this position whose columns are still to be read.
@@ -61,8 +62,8 @@ fn attempt_orders(row: &Row) -> Option<&Vec<u64>> {
     (!row.attempt_orders.is_empty()).then_some(&row.attempt_orders)
 }
 
-fn failure(row: &Row) -> Option<&Failure> {
-    row.failure.as_deref()
+fn of_failure<'r>(row: &'r Row, part: fn(&'r Failure) -> &'r str) -> Option<Cow<'r, str>> {
+    row.failure.as_deref().map(part).map(Cow::Borrowed)
 }
 
 fn with_message(message: &str) -> Box<Failure> {

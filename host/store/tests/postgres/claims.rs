@@ -1,4 +1,4 @@
-//! Who gets a run.
+//! The owners of runs.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use forge_journal::{Run, Timestamp};
 use forge_store::postgres::PostgresStore;
 use forge_store::{Acquired, Due, Store as _, StoreError, VersionRow, Write, Written};
 
-use crate::support::{claim, commit, database, offer, open, run, start};
+use crate::support::{claim, commit, database, insert_unowned, open, run, start};
 
 #[tokio::test]
 async fn claims_are_disjoint_and_leave_the_runs_of_live_nodes_alone() {
     let url = database();
     let (a, b, c) = (open(&url, "a").await, open(&url, "b").await, open(&url, "c").await);
-    let offers: Vec<Write> = (1..=300).map(offer).chain((301..=310).map(start)).collect();
-    commit(&a, &offers).await.unwrap();
+    let writes: Vec<Write> = (1..=300).map(insert_unowned).chain((301..=310).map(start)).collect();
+    commit(&a, &writes).await.unwrap();
     let all = async |store: &PostgresStore| -> Vec<u128> {
         let mut all = Vec::new();
         loop {
@@ -32,26 +32,26 @@ async fn claims_are_disjoint_and_leave_the_runs_of_live_nodes_alone() {
 }
 
 #[tokio::test]
-async fn the_first_that_are_due_are_claimed_first_and_no_others() {
+async fn runs_are_claimed_in_the_order_in_which_they_are_due() {
     let url = database();
     let a = open(&url, "a").await;
     let due =
         |number, time| Write::InsertUnowned(Box::new(Run { wake_at: Some(Timestamp(time)), ..run(number) }));
-    commit(&a, &[due(1, 300), due(2, 100), due(3, 200), due(4, 400), offer(5)]).await.unwrap();
+    commit(&a, &[due(1, 300), due(2, 100), due(3, 200), due(4, 400), insert_unowned(5)]).await.unwrap();
     let claimed = a.claim(a.epoch(), Timestamp(300), 3).await.unwrap();
     let claimed: Vec<_> = claimed.into_iter().map(|due| (due.at.0, due.run.0.as_u128())).collect();
     assert_eq!(claimed, [(0, 5), (100, 2), (200, 3)]);
     let due = a.due(a.epoch(), None, Timestamp::MAX, 10).await.unwrap();
-    assert_eq!(due.len(), 3, "only what was claimed is this node's");
+    assert_eq!(due.len(), 3, "only claimed runs belong to this node");
     let rest = a.claim(a.epoch(), Timestamp(300), 3).await.unwrap();
     assert_eq!(rest, [Due { at: Timestamp(300), run: run(1).id, tenant: "default".into() }]);
 }
 
 #[tokio::test]
-async fn a_run_is_taken_from_nobody_but_not_from_a_live_node() {
+async fn an_unowned_run_is_acquired_but_not_one_of_a_live_node() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
-    commit(&a, &[start(1), offer(2)]).await.unwrap();
+    commit(&a, &[start(1), insert_unowned(2)]).await.unwrap();
     let ids = [run(1).id, run(2).id, run(3).id];
     let take = async |store: &PostgresStore| -> Vec<&'static str> {
         let taken = store.acquire(store.epoch(), &ids).await.unwrap();
@@ -95,9 +95,10 @@ async fn two_nodes_that_start_runs_with_the_same_keys_get_the_same_ones() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_written_twice_starts_its_runs_once() {
+async fn a_batch_that_is_committed_twice_starts_its_runs_once() {
     let a = open(&database(), "a").await;
-    let keyed = [Write::Start(Box::new(Run { key: Some("k".into()), ..run(1) })), offer(2), start(3)];
+    let keyed =
+        [Write::Start(Box::new(Run { key: Some("k".into()), ..run(1) })), insert_unowned(2), start(3)];
     for _ in 0..2 {
         assert_eq!(commit(&a, &keyed).await.unwrap(), [Written::Done; 3]);
     }
@@ -128,7 +129,7 @@ async fn two_nodes_that_upload_the_same_version_agree_on_one() {
         let answers = (answers.0.unwrap(), answers.1.unwrap());
         assert!(
             answers == (None, Some(of_a.clone())) || answers == (Some(of_b.clone()), None),
-            "one is the other's answer: {answers:?}"
+            "each gets the version of the other: {answers:?}"
         );
         let lost = if answers.0.is_none() { &two } else { &one };
         assert_eq!(a.component(lost).await.unwrap(), None, "all or none");
@@ -138,9 +139,9 @@ async fn two_nodes_that_upload_the_same_version_agree_on_one() {
 #[tokio::test]
 async fn a_claim_of_an_epoch_that_never_was_is_fenced() {
     let a = open(&database(), "a").await;
-    commit(&a, &[offer(1)]).await.unwrap();
+    commit(&a, &[insert_unowned(1)]).await.unwrap();
     let never = forge_store::Epoch(999);
     assert!(matches!(claim(&a, never, 1).await, Err(StoreError::Fenced)));
-    assert!(matches!(a.commit(never, &[offer(2)]).await, Err(StoreError::Fenced)));
+    assert!(matches!(a.commit(never, &[insert_unowned(2)]).await, Err(StoreError::Fenced)));
     assert_eq!(claim(&a, a.epoch(), 10).await.unwrap(), [1]);
 }

@@ -10,21 +10,21 @@ use forge_store::{Nodes as _, Notification, Store as _, StoreError, Write};
 
 use crate::proxy::Proxy;
 use crate::support::{
-    SOON, commit, connect, database, eventually, execute, hears, open, options, run, save, start, text,
+    SOON, commit, connect, database, eventually, execute, open, options, receives, run, save, start, text,
 };
 
-/// So long a statement may take here.
+/// The time limit of statements.
 const LIMIT: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_was_acknowledged_is_lost_when_the_server_crashes() {
     let server = Arc::new(Server::start(&[]).unwrap());
     let url = server.create_database().unwrap();
-    // A lease that a restart does not use up.
+    // A lease that does not expire during the restarts.
     let lease = Duration::from_secs(30);
     let store =
         PostgresStore::open(&PostgresOptions { lease, ..PostgresOptions::new(&url, "a") }).await.unwrap();
-    let mut notices = store.listen().unwrap();
+    let mut notifications = store.listen().unwrap();
     let epoch = store.epoch();
     let crashing = {
         let server = Arc::clone(&server);
@@ -44,12 +44,12 @@ async fn nothing_that_was_acknowledged_is_lost_when_the_server_crashes() {
         }
     }
     crashing.join().unwrap();
-    hears(&mut notices, Notification::Reconnected).await;
+    receives(&mut notifications, Notification::Reconnected).await;
     commit(&store, &[start(number + 1)]).await.unwrap();
     for number in &acknowledged {
         assert!(store.run(run(*number).id).await.unwrap().is_some(), "run {number} was acknowledged");
     }
-    assert_eq!(store.epoch(), epoch, "a server that was down is no reason to take a node for dead");
+    assert_eq!(store.epoch(), epoch, "leases do not expire because the server was down");
     let due = store.due(epoch, None, Timestamp::MAX, u32::MAX).await.unwrap();
     assert!(due.len() > acknowledged.len());
 }
@@ -59,7 +59,7 @@ async fn a_server_that_hangs_is_not_available_and_is_again() {
     let proxy = Proxy::before(Server::shared().unwrap().port()).await;
     let limited = PostgresOptions { timeout: LIMIT, ..PostgresOptions::new(proxy.url(&database()), "a") };
     let store = PostgresStore::open(&limited).await.unwrap();
-    let mut notices = store.listen().unwrap();
+    let mut notifications = store.listen().unwrap();
     commit(&store, &[start(1)]).await.unwrap();
     proxy.hold_all();
     let began = Instant::now();
@@ -70,7 +70,7 @@ async fn a_server_that_hangs_is_not_available_and_is_again() {
     assert!(matches!(PostgresStore::open(&limited).await, Err(StoreError::CannotOpen { .. })));
     assert!(began.elapsed() < 5 * LIMIT);
     proxy.release();
-    hears(&mut notices, Notification::Reconnected).await;
+    receives(&mut notifications, Notification::Reconnected).await;
     commit(&store, &[start(3)]).await.unwrap();
     assert!(store.run(run(1).id).await.unwrap().is_some());
 }
@@ -91,27 +91,27 @@ async fn a_batch_that_was_given_up_is_not_written_after_later_ones() {
     .await;
     assert_eq!(text(&mut other, "SELECT count(*)::TEXT FROM early").await, "1");
     proxy.hold_these();
-    // It is on its way to the server, and arrives when all is over.
+    // The batch is on its way to the server, and arrives at the end of the test.
     assert!(matches!(commit(&store, &[save(1, "2"), start(2)]).await, Err(StoreError::Unavailable(_))));
     let loaded = store.load(&[run(1).id, run(2).id]).await.unwrap();
     let outputs: Vec<_> =
         loaded.into_iter().map(|loaded| loaded.unwrap().and_then(|loaded| loaded.run.output)).collect();
     assert_eq!(outputs, [Some("1".into()), None]);
     proxy.release();
-    // Whoever said it is gone when the server has read it.
+    // The session of the early connection ends when the server has read the batch.
     eventually(&mut other, "SELECT count(*)::TEXT FROM pg_stat_activity JOIN early USING (pid)", "0").await;
     commit(&store, &[start(3)]).await.unwrap();
     assert_eq!(
         store.run(run(1).id).await.unwrap().unwrap().output,
         Some("1".into()),
-        "what was read stays true"
+        "the run is as it was read"
     );
     assert_eq!(store.run(run(2).id).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_batch_is_too_late_for_a_connection_that_was_replaced() {
-    // The same without a network: what the late batch is held against.
+    // The same without a network: the number that fences off the late batch.
     let url = database();
     let store = open(&url, "a").await;
     commit(&store, &[start(1)]).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_batch_of_more_than_a_statement_holds_is_written_as_one() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_waits_for_costs_no_connection() {
+async fn a_caller_that_goes_away_costs_no_connection() {
     const SESSIONS: &str = "SELECT sessions::TEXT FROM pg_stat_database WHERE datname = current_database()";
     let url = database();
     let store = open(&url, "a").await;
@@ -159,7 +159,7 @@ async fn an_answer_that_nobody_waits_for_costs_no_connection() {
     let ids = [run(1).id];
     for _ in 0..200 {
         let mut load = std::pin::pin!(store.load(&ids));
-        // It is asked, and left alone.
+        // The caller goes away.
         let asked = tokio::time::timeout(Duration::from_micros(300), &mut load).await;
         drop(asked);
     }

@@ -1,4 +1,4 @@
-//! A node that was declared dead writes nothing more.
+//! A node whose epoch has ended cannot write.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use forge_store::{Nodes, Notification, Store as _, StoreError};
 use sqlx::Connection as _;
 
 use crate::support::{
-    claim, claim_something, commit, connect, database, eventually, execute, hears, open, run, start, text,
+    claim, claim_something, commit, connect, database, eventually, execute, open, receives, run, start, text,
 };
 
-/// As another node does when the lease of `a` is over.
+/// Ends the epoch of `a`, as another node does when the lease has expired.
 const END_A: &str = "WITH dead AS (SELECT epoch FROM forge_nodes WHERE name = 'a' AND ended_at IS NULL FOR UPDATE) \
      UPDATE forge_nodes node SET ended_at = clock_timestamp(), ended_why = 'lease' FROM dead WHERE node.epoch = dead.epoch";
 
@@ -17,7 +17,7 @@ const END_A: &str = "WITH dead AS (SELECT epoch FROM forge_nodes WHERE name = 'a
 async fn a_node_that_lost_its_lease_writes_only_in_its_new_epoch() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
-    let mut notices = a.listen().unwrap();
+    let mut notifications = a.listen().unwrap();
     let old = a.epoch();
     commit(&a, &[start(1)]).await.unwrap();
     let mut other = connect(&url).await;
@@ -26,9 +26,9 @@ async fn a_node_that_lost_its_lease_writes_only_in_its_new_epoch() {
     assert!(matches!(a.commit(old, &[start(2)]).await, Err(StoreError::Fenced)));
     assert!(matches!(claim(&a, old, 10).await, Err(StoreError::Fenced)));
     assert!(matches!(a.acquire(old, &[run(1).id]).await, Err(StoreError::Fenced)));
-    assert_eq!(claim_something(&b).await, [1], "what it had is others'");
+    assert_eq!(claim_something(&b).await, [1], "its runs are unowned");
 
-    hears(&mut notices, Notification::Fenced).await;
+    receives(&mut notifications, Notification::Fenced).await;
     assert!(a.epoch() > old);
     commit(&a, &[start(3)]).await.unwrap();
     assert!(matches!(a.commit(old, &[start(4)]).await, Err(StoreError::Fenced)));
@@ -44,14 +44,14 @@ async fn a_node_that_lost_its_lease_writes_only_in_its_new_epoch() {
 }
 
 #[tokio::test]
-async fn a_node_that_died_without_a_word_is_found_when_its_lease_is_over() {
+async fn the_runs_of_a_killed_node_are_claimed_when_its_lease_has_expired() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
-    let mut notices = b.listen().unwrap();
+    let mut notifications = b.listen().unwrap();
     commit(&a, &[start(1)]).await.unwrap();
     assert_eq!(claim(&b, b.epoch(), 10).await.unwrap(), []);
     drop(a);
-    hears(&mut notices, Notification::Unowned).await;
+    receives(&mut notifications, Notification::Unowned).await;
     assert_eq!(claim_something(&b).await, [1]);
     let nodes = Nodes::list(&b).await.unwrap();
     let shown: Vec<_> = nodes.iter().map(|node| (&*node.name, node.here, node.ended_at.is_some())).collect();
@@ -59,18 +59,18 @@ async fn a_node_that_died_without_a_word_is_found_when_its_lease_is_over() {
 }
 
 #[tokio::test]
-async fn a_batch_under_way_delays_the_take_over() {
+async fn a_batch_that_is_being_committed_delays_the_end_of_its_epoch() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
     commit(&a, &[start(1)]).await.unwrap();
     let mut batch = connect(&url).await;
     let mut batch = batch.begin().await.unwrap();
-    // What a batch does first.
+    // The lock that a batch takes first.
     execute(&mut batch, "SELECT FROM forge_nodes WHERE name = 'a' AND ended_at IS NULL FOR KEY SHARE").await;
     drop(a);
 
     let mut other = connect(&url).await;
-    // Two beats of `b` after the lease of `a`.
+    // Two renewals of `b` after the lease of `a`.
     for _ in 0..2 {
         execute(
             &mut other,
@@ -92,7 +92,7 @@ async fn a_batch_under_way_delays_the_take_over() {
 }
 
 #[tokio::test]
-async fn a_batch_that_comes_while_its_epoch_ends_is_fenced() {
+async fn a_batch_that_is_committed_while_its_epoch_ends_is_fenced() {
     let url = database();
     let a = Arc::new(open(&url, "a").await);
     let epoch = a.epoch();
@@ -115,22 +115,22 @@ async fn a_batch_that_comes_while_its_epoch_ends_is_fenced() {
 async fn a_process_with_the_same_name_replaces_the_one_before() {
     let url = database();
     let before = open(&url, "a").await;
-    let mut notices = before.listen().unwrap();
+    let mut notifications = before.listen().unwrap();
     commit(&before, &[start(1)]).await.unwrap();
     let after = open(&url, "a").await;
-    assert_eq!(claim(&after, after.epoch(), 10).await.unwrap(), [1], "its runs are free at once");
-    hears(&mut notices, Notification::Replaced).await;
+    assert_eq!(claim(&after, after.epoch(), 10).await.unwrap(), [1], "its runs are unowned at once");
+    receives(&mut notifications, Notification::Replaced).await;
     assert!(matches!(commit(&before, &[start(2)]).await, Err(StoreError::Fenced)));
     commit(&after, &[start(3)]).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_node_that_stops_leaves_its_runs_at_once() {
+async fn the_runs_of_a_node_that_stops_are_unowned_at_once() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
-    let mut notices = b.listen().unwrap();
+    let mut notifications = b.listen().unwrap();
     commit(&a, &[start(1)]).await.unwrap();
     a.close().await;
-    hears(&mut notices, Notification::Unowned).await;
+    receives(&mut notifications, Notification::Unowned).await;
     assert_eq!(claim(&b, b.epoch(), 10).await.unwrap(), [1]);
 }

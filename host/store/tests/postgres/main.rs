@@ -1,5 +1,5 @@
-//! What the PostgreSQL store does beyond what every store must (`store.rs`): several nodes, servers that fail, and
-//! what other programs see.
+//! Tests of the PostgreSQL store beyond those of every store (`store.rs`): several nodes, failing servers, and the interface
+//! for other programs.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

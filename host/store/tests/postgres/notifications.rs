@@ -1,22 +1,22 @@
-//! What nodes tell each other.
+//! Notifications between nodes.
 
 use forge_journal::Timestamp;
 use forge_store::{Nodes, Notification, Store as _, VersionRow};
 
-use crate::support::{commit, connect, database, execute, hears, offer, open, run};
+use crate::support::{commit, connect, database, execute, insert_unowned, open, receives, run};
 
 #[tokio::test]
-async fn what_one_says_the_others_hear() {
+async fn other_nodes_receive_a_notification() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
-    let mut notices = b.listen().unwrap();
+    let mut notifications = b.listen().unwrap();
     assert!(b.listen().is_none(), "there is one listener");
-    for notice in [Notification::Awaited(run(1).id), Notification::AtRest(run(2).id), Notification::Unowned] {
-        a.notify(notice.clone()).await.unwrap();
-        hears(&mut notices, notice).await;
+    for sent in [Notification::Awaited(run(1).id), Notification::AtRest(run(2).id), Notification::Unowned] {
+        a.notify(sent.clone()).await.unwrap();
+        receives(&mut notifications, sent).await;
     }
-    commit(&a, &[offer(1)]).await.unwrap();
-    hears(&mut notices, Notification::Unowned).await;
+    commit(&a, &[insert_unowned(1)]).await.unwrap();
+    receives(&mut notifications, Notification::Unowned).await;
 
     let version = VersionRow {
         tenant: "default".to_owned(),
@@ -29,32 +29,32 @@ async fn what_one_says_the_others_hear() {
         created_at: Timestamp(1),
     };
     a.register("d", Some(b"component"), &[version]).await.unwrap();
-    hears(&mut notices, Notification::DirectoryChanged).await;
+    receives(&mut notifications, Notification::DirectoryChanged).await;
     assert!(a.activate("default", "payment", 1).await.unwrap());
-    hears(&mut notices, Notification::DirectoryChanged).await;
+    receives(&mut notifications, Notification::DirectoryChanged).await;
     assert!(a.deprecate("default", "payment", 1).await.unwrap());
-    hears(&mut notices, Notification::DirectoryChanged).await;
+    receives(&mut notifications, Notification::DirectoryChanged).await;
 }
 
 #[tokio::test]
-async fn nobody_hears_itself_or_what_it_does_not_understand() {
+async fn a_node_ignores_its_own_and_unknown_notifications() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
-    let mut notices = a.listen().unwrap();
+    let mut notifications = a.listen().unwrap();
     a.notify(Notification::Awaited(run(1).id)).await.unwrap();
     a.notify(Notification::Fenced).await.unwrap();
     let mut other = connect(&url).await;
     execute(&mut other, "SELECT pg_notify('forge_' || 'public'::regnamespace::oid, '7 from-the-future 1')")
         .await;
     b.notify(Notification::AtRest(run(2).id)).await.unwrap();
-    assert_eq!(notices.recv().await, Some(Notification::AtRest(run(2).id)));
+    assert_eq!(notifications.recv().await, Some(Notification::AtRest(run(2).id)));
 }
 
 #[tokio::test]
-async fn nodes_are_listed_with_what_they_have_to_do() {
+async fn nodes_are_listed_with_their_unfinished_runs() {
     let url = database();
     let (a, b) = (open(&url, "a").await, open(&url, "b").await);
-    commit(&b, &[crate::support::start(1), crate::support::start(2), offer(3)]).await.unwrap();
+    commit(&b, &[crate::support::start(1), crate::support::start(2), insert_unowned(3)]).await.unwrap();
     b.close().await;
     let nodes = Nodes::list(&a).await.unwrap();
     let shown: Vec<_> =
@@ -63,5 +63,5 @@ async fn nodes_are_listed_with_what_they_have_to_do() {
     assert!(nodes[0].lease_until > nodes[0].started_at);
     assert_eq!(nodes[0].epoch, a.epoch());
     a.claim(a.epoch(), Timestamp::MAX, 10).await.unwrap();
-    assert_eq!(Nodes::list(&a).await.unwrap()[1].runs, 0, "who ended is listed for a while");
+    assert_eq!(Nodes::list(&a).await.unwrap()[1].runs, 0, "a node that ended is listed for a while");
 }

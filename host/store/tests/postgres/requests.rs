@@ -1,4 +1,4 @@
-//! What a node asks of the one that has a run.
+//! Commands to the node that executes a run.
 
 use std::sync::Arc;
 
@@ -6,54 +6,56 @@ use forge_journal::WorkflowStatus;
 use forge_store::{Nodes as _, Notification, RemoteCommand, RemoteRequest, RemoteResponse, Store as _};
 use tokio::time::timeout;
 
-use crate::support::{SOON, commit, connect, database, eventually, execute, hears, offer, open, run, start};
+use crate::support::{
+    SOON, commit, connect, database, eventually, execute, insert_unowned, open, receives, run, start,
+};
 
 #[tokio::test]
-async fn an_answer_reaches_the_node_that_asked() {
+async fn a_response_reaches_the_node_that_sent_the_request() {
     let url = database();
     let (a, b) = (Arc::new(open(&url, "a").await), open(&url, "b").await);
-    let mut notices = b.listen().unwrap();
+    let mut notifications = b.listen().unwrap();
     commit(&b, &[start(1)]).await.unwrap();
-    for (ask, answer) in [
+    for (command, response) in [
         (RemoteCommand::Cancel, RemoteResponse::Done),
         (RemoteCommand::Pause, RemoteResponse::Conflict(WorkflowStatus::Completed)),
         (RemoteCommand::Resume, RemoteResponse::Failed("no \0 luck".to_owned())),
     ] {
-        let asker = Arc::clone(&a);
-        let asked = tokio::spawn(async move { asker.send_command(run(1).id, ask).await.unwrap() });
-        hears(&mut notices, Notification::Requested).await;
-        let questions = b.requests().await.unwrap();
-        let [RemoteRequest { id, run: asked_of, command: what }] = questions.as_slice() else {
-            panic!("{questions:?}")
+        let sender = Arc::clone(&a);
+        let sent = tokio::spawn(async move { sender.send_command(run(1).id, command).await.unwrap() });
+        receives(&mut notifications, Notification::Requested).await;
+        let requests = b.requests().await.unwrap();
+        let [RemoteRequest { id, run: of, command: received }] = requests.as_slice() else {
+            panic!("{requests:?}")
         };
-        assert_eq!((*asked_of, *what), (run(1).id, ask));
-        assert_eq!(b.requests().await.unwrap(), [], "each is given out once");
-        assert_eq!(a.requests().await.unwrap(), [], "it is not asked of others");
-        b.respond(*id, &answer).await.unwrap();
-        assert_eq!(timeout(SOON, asked).await.unwrap().unwrap(), Some(answer));
+        assert_eq!((*of, *received), (run(1).id, command));
+        assert_eq!(b.requests().await.unwrap(), [], "each is returned once");
+        assert_eq!(a.requests().await.unwrap(), [], "other nodes do not receive it");
+        b.respond(*id, &response).await.unwrap();
+        assert_eq!(timeout(SOON, sent).await.unwrap().unwrap(), Some(response));
     }
     eventually(&mut connect(&url).await, "SELECT count(*)::TEXT FROM forge_questions", "0").await;
 }
 
 #[tokio::test]
-async fn an_answer_whose_notice_is_lost_is_found() {
+async fn a_response_whose_notification_is_lost_is_found() {
     let url = database();
     let (a, b) = (Arc::new(open(&url, "a").await), open(&url, "b").await);
     commit(&b, &[start(1)]).await.unwrap();
-    let asker = Arc::clone(&a);
-    let asked =
-        tokio::spawn(async move { asker.send_command(run(1).id, RemoteCommand::Cancel).await.unwrap() });
+    let sender = Arc::clone(&a);
+    let sent =
+        tokio::spawn(async move { sender.send_command(run(1).id, RemoteCommand::Cancel).await.unwrap() });
     let mut other = connect(&url).await;
     eventually(&mut other, "SELECT count(*)::TEXT FROM forge_questions", "1").await;
     execute(&mut other, "UPDATE forge_questions SET answer = '\"unknown\"'").await;
-    assert_eq!(timeout(SOON, asked).await.unwrap().unwrap(), Some(RemoteResponse::Unknown));
+    assert_eq!(timeout(SOON, sent).await.unwrap().unwrap(), Some(RemoteResponse::Unknown));
 }
 
 #[tokio::test]
-async fn nobody_waits_for_an_answer_that_cannot_come() {
+async fn a_request_without_a_receiver_is_given_up_at_once() {
     let url = database();
     let (a, b) = (Arc::new(open(&url, "a").await), open(&url, "b").await);
-    commit(&b, &[start(1), offer(2)]).await.unwrap();
+    commit(&b, &[start(1), insert_unowned(2)]).await.unwrap();
     commit(&a, &[start(3)]).await.unwrap();
     for number in [2, 3, 4] {
         assert_eq!(
@@ -62,12 +64,12 @@ async fn nobody_waits_for_an_answer_that_cannot_come() {
             "no other node has run {number}"
         );
     }
-    let asker = Arc::clone(&a);
-    let asked =
-        tokio::spawn(async move { asker.send_command(run(1).id, RemoteCommand::Cancel).await.unwrap() });
+    let sender = Arc::clone(&a);
+    let sent =
+        tokio::spawn(async move { sender.send_command(run(1).id, RemoteCommand::Cancel).await.unwrap() });
     eventually(&mut connect(&url).await, "SELECT count(*)::TEXT FROM forge_questions", "1").await;
     let began = std::time::Instant::now();
     b.close().await;
-    assert_eq!(timeout(SOON, asked).await.unwrap().unwrap(), None);
-    assert!(began.elapsed().as_secs() < 5, "it is given up when the node ends");
+    assert_eq!(timeout(SOON, sent).await.unwrap().unwrap(), None);
+    assert!(began.elapsed().as_secs() < 5, "the request is given up when the node ends");
 }

@@ -1,4 +1,4 @@
-//! The schema: who may change it, and what other programs see.
+//! The schema: migrations, and the interface for other programs.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn migrations_are_applied_once() {
     let url = database();
     let (one, two) = tokio::join!(PostgresStore::migrate(&url), PostgresStore::migrate(&url));
     let (one, two) = (one.unwrap(), two.unwrap());
-    assert_eq!(one.len() + two.len(), 2, "one of two that come at once does it");
+    assert_eq!(one.len() + two.len(), 2, "one of two concurrent calls applies them");
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_database_that_cannot_be_used_says_why() {
     assert!(no_utf8.contains("ENCODING 'UTF8'"), "{no_utf8}");
 }
 
-/// A run with everything that JSONB and text do not take.
+/// A run with documents and texts that JSONB and TEXT do not support.
 fn odd() -> Journal {
     let document = r#"{"a":"\u0000","b":1e999999}"#;
     let mut journal = Journal::unsaved(Run {
@@ -141,7 +141,7 @@ async fn the_views_show_every_row_in_the_types_of_the_spec() {
 }
 
 #[tokio::test]
-async fn whoever_deletes_a_run_deletes_its_journal() {
+async fn deleting_a_run_deletes_its_journal() {
     let url = database();
     let store = open(&url, "a").await;
     let mut journal = odd();
@@ -153,15 +153,15 @@ async fn whoever_deletes_a_run_deletes_its_journal() {
 }
 
 #[tokio::test]
-async fn who_asks_for_reactivity_hears_of_every_statement() {
+async fn reactivity_notifies_of_every_statement() {
     let url = database();
     let store = open(&url, "a").await;
     let mut other = connect(&url).await;
     let mut listener = PgListener::connect(&url).await.unwrap();
     listener.listen_all(["forge_workflow_runs", "forge_workflow_steps"]).await.unwrap();
-    let hear = async |listener: &mut PgListener| -> (String, serde_json::Value) {
-        let heard = timeout(SOON, listener.recv()).await.unwrap().unwrap();
-        (heard.channel().to_owned(), serde_json::from_str(heard.payload()).unwrap())
+    let receive = async |listener: &mut PgListener| -> (String, serde_json::Value) {
+        let received = timeout(SOON, listener.recv()).await.unwrap().unwrap();
+        (received.channel().to_owned(), serde_json::from_str(received.payload()).unwrap())
     };
     commit(&store, &[start(9)]).await.unwrap();
     execute(
@@ -175,10 +175,10 @@ async fn who_asks_for_reactivity_hears_of_every_statement() {
     commit(&store, &[Write::Save(run(1).id, journal.take_changes())]).await.unwrap();
     let id = run(1).id.to_string();
     let inserted = serde_json::json!({ "op": "insert", "ids": [id], "more": false });
-    let mut heard = [hear(&mut listener).await, hear(&mut listener).await];
-    heard.sort_by(|one, other| one.0.cmp(&other.0));
+    let mut received = [receive(&mut listener).await, receive(&mut listener).await];
+    received.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(
-        heard,
+        received,
         ["forge_workflow_runs", "forge_workflow_steps"].map(|name| (name.to_owned(), inserted.clone()))
     );
 
@@ -193,15 +193,15 @@ async fn who_asks_for_reactivity_hears_of_every_statement() {
     };
     commit(&store, &[Write::Save(run(1).id, changes)]).await.unwrap();
     let updated = serde_json::json!({ "op": "update", "ids": [id], "more": false });
-    assert_eq!(hear(&mut listener).await, ("forge_workflow_runs".to_owned(), updated));
+    assert_eq!(receive(&mut listener).await, ("forge_workflow_runs".to_owned(), updated));
 
     let many: Vec<Write> = (1_000..1_400).map(start).collect();
     commit(&store, &many).await.unwrap();
-    let (_, payload) = hear(&mut listener).await;
+    let (_, payload) = receive(&mut listener).await;
     assert_eq!((payload["ids"].as_array().unwrap().len(), &payload["more"]), (190, &true.into()));
     execute(&mut other, "DELETE FROM forge_runs WHERE right(id::TEXT, 1) = '1' AND NOT id::TEXT LIKE '%4%'")
         .await;
-    assert_eq!(hear(&mut listener).await.1["op"], "delete");
+    assert_eq!(receive(&mut listener).await.1["op"], "delete");
 
     let error =
         sqlx::raw_sql("SELECT forge_enable_reactivity('forge_runs')").execute(&mut other).await.unwrap_err();

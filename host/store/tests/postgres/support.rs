@@ -10,10 +10,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// What comes at all comes within this time.
+/// A time within which everything happens that is expected to happen.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// The shortest lease that there can be.
+/// The shortest lease.
 pub(crate) const LEASE: Duration = PostgresOptions::SHORTEST_LEASE;
 
 /// A new database on the server that all tests share.
@@ -42,7 +42,7 @@ pub(crate) async fn text(connection: &mut PgConnection, sql: &'static str) -> St
     sqlx::query_scalar::<_, Option<String>>(sql).fetch_one(connection).await.unwrap().unwrap_or_default()
 }
 
-/// Asks until the answer is this.
+/// Repeats the query until it returns this answer.
 pub(crate) async fn eventually(connection: &mut PgConnection, sql: &'static str, answer: &str) {
     let asking = async {
         while text(connection, sql).await != answer {
@@ -80,11 +80,11 @@ pub(crate) fn start(number: u128) -> Write {
     Write::Start(Box::new(run(number)))
 }
 
-pub(crate) fn offer(number: u128) -> Write {
+pub(crate) fn insert_unowned(number: u128) -> Write {
     Write::InsertUnowned(Box::new(run(number)))
 }
 
-/// The run with another trace, by which a state of it can be told from others... in its output.
+/// Saves the run with this output.
 pub(crate) fn save(number: u128, output: &str) -> Write {
     let run = Run { output: Some(output.into()), ..run(number) };
     Write::Save(run.id, Changes { run: Some(Box::new(run)), new_run: false, rows: Vec::new(), new_rows: 0 })
@@ -94,13 +94,13 @@ pub(crate) async fn commit(store: &PostgresStore, writes: &[Write]) -> Result<Ve
     store.commit(store.epoch(), writes).await
 }
 
-/// The numbers of the runs that are claimed.
+/// Claims runs, and returns their numbers.
 pub(crate) async fn claim(store: &PostgresStore, epoch: Epoch, limit: u32) -> Result<Vec<u128>, StoreError> {
     let claimed = store.claim(epoch, Timestamp::MAX, limit).await?;
     Ok(claimed.into_iter().map(|due| due.run.0.as_u128()).collect())
 }
 
-/// Claims until there is something.
+/// Claims until there is a run.
 pub(crate) async fn claim_something(store: &PostgresStore) -> Vec<u128> {
     let claiming = async {
         loop {
@@ -114,15 +114,15 @@ pub(crate) async fn claim_something(store: &PostgresStore) -> Vec<u128> {
     timeout(SOON, claiming).await.unwrap()
 }
 
-/// Waits for a notice; others before it are skipped.
-pub(crate) async fn hears(notices: &mut UnboundedReceiver<Notification>, wanted: Notification) {
-    let hearing = async {
-        while let Some(notice) = notices.recv().await {
-            if notice == wanted {
+/// Waits for a notification. Others before it are skipped.
+pub(crate) async fn receives(notifications: &mut UnboundedReceiver<Notification>, wanted: Notification) {
+    let receiving = async {
+        while let Some(notification) = notifications.recv().await {
+            if notification == wanted {
                 return;
             }
         }
         panic!("the store is gone");
     };
-    timeout(SOON, hearing).await.unwrap_or_else(|_| panic!("{wanted:?} is not heard"));
+    timeout(SOON, receiving).await.unwrap_or_else(|_| panic!("{wanted:?} was not received"));
 }
