@@ -116,7 +116,7 @@ impl ApiError {
     }
 
     /// 500, without a word about what it was: that is for the host's log.
-    fn internal(error: &StoreError) -> Self {
+    fn internal(error: &impl std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
         let message = "something inside the host failed; its log says what";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
@@ -149,6 +149,7 @@ impl From<RegistryError> for ApiError {
         let (status, code) = match error {
             RegistryError::Store(error) => return error.into(),
             RegistryError::Tenant(error) => return error.into(),
+            RegistryError::MissingComponent { .. } => return Self::internal(&error),
             RegistryError::InvalidComponent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_component"),
             RegistryError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             RegistryError::VersionTaken { .. } => (StatusCode::CONFLICT, "version_taken"),

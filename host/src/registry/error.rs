@@ -7,6 +7,15 @@ pub enum RegistryError {
     /// The bytes are no component that runs here.
     #[error("{0}")]
     InvalidComponent(String),
+    /// The bytes of a registered component are missing, or are not those that were uploaded.
+    #[error(
+        "component {digest} is missing from the store, or is not what was uploaded: upload the same file again, or restore \
+         it from a backup"
+    )]
+    MissingComponent {
+        /// The component's digest.
+        digest: String,
+    },
     /// The component is larger than components may be.
     #[error("the component has {size} bytes; the most is {limit}")]
     TooLarge {

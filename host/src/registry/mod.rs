@@ -304,11 +304,7 @@ impl Shared {
         let cell = self.cell(digest);
         let compiled = cell
             .get_or_try_init(|| async {
-                let missing = || {
-                    RegistryError::InvalidComponent(format!(
-                        "component {digest} is gone, or is not what was uploaded"
-                    ))
-                };
+                let missing = || RegistryError::MissingComponent { digest: digest.to_string() };
                 let component = self.component(digest).await?.ok_or_else(missing)?;
                 let compiled = self.compile(digest, component).await?;
                 self.keep(digest, &compiled).await;
@@ -345,9 +341,9 @@ impl Shared {
         // The semaphore is never closed, and without it this would only be slower.
         let turn = Arc::clone(&self.compiling).acquire_owned().await;
         let (engine, digest) = (Arc::clone(&self.engine), digest.to_owned());
-        let compiled = tokio::task::spawn_blocking(move || {
-            let compiled = engine.compile(&digest, &component);
-            // Not before, also if nobody waits for it any more.
+        // A task of its own, so that the permit is held to the end if the caller is dropped.
+        let compiled = tokio::spawn(async move {
+            let compiled = engine.compile(&digest, component).await;
             drop(turn);
             compiled
         })

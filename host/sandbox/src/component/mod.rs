@@ -1,4 +1,4 @@
-//! What can be said of uploaded bytes before any of them is compiled.
+//! Inspects uploaded bytes before they are compiled.
 
 mod bounds;
 mod instances;
@@ -10,22 +10,22 @@ use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
 use self::bounds::Bounds;
 use self::instances::Instances;
 
-/// The package that a component may import, without its version.
+/// The package from which a component may import.
 const PACKAGE: &str = "forge:workflow/";
 
-/// The version of the world that this host provides.
+/// The version of the package that this host provides.
 const VERSION: &str = "0.1.0";
 
-/// Why bytes are no workflow component. The text says what to do.
+/// The reason why bytes are no workflow component, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidComponent(pub String);
 
-/// Checks that the bytes are a component that imports nothing but this host's interfaces, and whose parts are of a
-/// size that can be compiled and instantiated.
+/// Checks that the bytes are a component that imports only this host's interfaces, and that its parts are small enough to
+/// compile and instantiate.
 ///
 /// # Errors
-/// [`InvalidComponent`] naming the first thing that is wrong.
+/// [`InvalidComponent`] that names the first problem.
 pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
     let invalid = |text: String| Err(InvalidComponent(text));
     if !bytes.starts_with(b"\0asm") {
