@@ -8,10 +8,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::tests::request;
 use super::{Egress, Lookups, Policy, Tls};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
-use forge_journal::http::{Body, HttpRequest};
+use forge_journal::http::HttpRequest;
 use forge_journal::kind;
 
 /// A server that counts its connections and passes each to the test.
@@ -59,14 +60,7 @@ fn egress(requests: u64) -> Egress {
 }
 
 fn get(url: &str) -> HttpRequest {
-    HttpRequest {
-        method: "GET".to_owned(),
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: Body::default(),
-        timeout_ms: Some(10_000),
-        at_most_once: false,
-    }
+    HttpRequest { timeout_ms: Some(10_000), ..request("GET", url.to_owned()) }
 }
 
 #[tokio::test]

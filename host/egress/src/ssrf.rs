@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use super::guard::Lookup;
+use super::tests::request;
 use super::{Egress, Policy, Tls};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
-use forge_journal::http::{Body, HttpRequest};
 use forge_journal::{Failure, kind};
 
 /// URLs of addresses that are not public. The forbidden server listens on `PORT`.
@@ -161,15 +161,7 @@ fn egress(rules: &[String], lookup: Lookup) -> Egress {
 }
 
 async fn failure(egress: &Egress, url: String) -> Failure {
-    let request = HttpRequest {
-        method: "GET".to_owned(),
-        url: url.clone(),
-        headers: Vec::new(),
-        body: Body::from(Vec::new()),
-        timeout_ms: None,
-        at_most_once: false,
-    };
-    egress.send(request, "key").await.expect_err(&url)
+    egress.send(request("GET", url.clone()), "key").await.expect_err(&url)
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ fn egress() -> Egress {
     Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default())
 }
 
-fn request(method: &str, url: String) -> HttpRequest {
+pub(crate) fn request(method: &str, url: String) -> HttpRequest {
     HttpRequest {
         method: method.to_owned(),
         url,

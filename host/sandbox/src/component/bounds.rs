@@ -3,7 +3,7 @@
 
 use wasmparser::{FunctionBody, Payload};
 
-use super::{InvalidComponent, damaged};
+use super::InvalidComponent;
 
 /// The maximum number of functions in all core modules. A JavaScript or Python interpreter compiled to WebAssembly has
 /// 30,000.
@@ -57,8 +57,8 @@ impl Bounds {
         let bytes = function.as_bytes().len() as u64;
         at_most(&format!("bytes in its function {which}"), bytes, FUNCTION_BYTES)?;
         let mut locals = 0_u64;
-        for group in function.get_locals_reader().map_err(|error| damaged(&error))? {
-            let (count, _) = group.map_err(|error| damaged(&error))?;
+        for group in function.get_locals_reader()? {
+            let (count, _) = group?;
             locals = locals.saturating_add(u64::from(count));
         }
         at_most(&format!("locals in its function {which}"), locals, LOCALS)

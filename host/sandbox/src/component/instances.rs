@@ -6,8 +6,8 @@ use wasmparser::{
     Encoding, Instance, Payload,
 };
 
+use super::InvalidComponent;
 use super::bounds::at_most;
-use super::{InvalidComponent, damaged};
 use crate::settings::{CORE_INSTANCES, MEMORIES, TABLES};
 
 /// The maximum number of component instances inside the outermost. Tools create one for each exported interface or
@@ -75,9 +75,7 @@ impl Instances {
             Payload::TableSection(tables) => current.contents.tables += u64::from(tables.count()),
             Payload::InstanceSection(instances) => {
                 for instance in instances.clone() {
-                    if let Instance::Instantiate { module_index, .. } =
-                        instance.map_err(|error| damaged(&error))?
-                    {
+                    if let Instance::Instantiate { module_index, .. } = instance? {
                         current.contents.core_instances = current.contents.core_instances.saturating_add(1);
                         current.contents.add(at(&current.modules, module_index));
                     }
@@ -85,9 +83,7 @@ impl Instances {
             }
             Payload::ComponentInstanceSection(instances) => {
                 for instance in instances.clone() {
-                    if let ComponentInstance::Instantiate { component_index, .. } =
-                        instance.map_err(|error| damaged(&error))?
-                    {
+                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
                         current.contents.instances = current.contents.instances.saturating_add(1);
                         current.contents.add(at(&current.components, component_index));
                     }
@@ -95,21 +91,19 @@ impl Instances {
             }
             Payload::ComponentAliasSection(aliases) => {
                 for alias in aliases.clone() {
-                    current.alias(&alias.map_err(|error| damaged(&error))?, outer)?;
+                    current.alias(&alias?, outer)?;
                 }
             }
             Payload::ComponentImportSection(imports) => {
                 for import in imports.clone() {
-                    let passes = matches!(
-                        import.map_err(|error| damaged(&error))?.ty,
-                        ComponentTypeRef::Component(_) | ComponentTypeRef::Module(_)
-                    );
+                    let passes =
+                        matches!(import?.ty, ComponentTypeRef::Component(_) | ComponentTypeRef::Module(_));
                     not_passed_on(passes)?;
                 }
             }
             Payload::ComponentExportSection(exports) => {
                 for export in exports.clone() {
-                    not_passed_on(passes(export.map_err(|error| damaged(&error))?.kind))?;
+                    not_passed_on(passes(export?.kind))?;
                 }
             }
             _ => {}

@@ -35,11 +35,7 @@ pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
     }
     let (mut bounds, mut instances) = (Bounds::default(), Instances::default());
     for part in Parser::new(0).parse_all(bytes) {
-        let part = part.map_err(|error| {
-            InvalidComponent(format!(
-                "the WebAssembly is damaged or truncated ({error}): build and upload it again"
-            ))
-        })?;
+        let part = part?;
         match &part {
             Payload::Version { encoding: Encoding::Module, .. } if instances.depth() == 0 => {
                 return invalid(
@@ -48,7 +44,7 @@ pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
             }
             Payload::ComponentImportSection(imports) if instances.depth() == 1 => {
                 for import in imports.clone() {
-                    let import = import.map_err(|error| damaged(&error))?;
+                    let import = import?;
                     check_import(import.name.name, &import.ty)?;
                 }
             }
@@ -60,8 +56,10 @@ pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
     Ok(())
 }
 
-fn damaged(error: &BinaryReaderError) -> InvalidComponent {
-    InvalidComponent(format!("the WebAssembly is damaged ({error}): build and upload it again"))
+impl From<BinaryReaderError> for InvalidComponent {
+    fn from(error: BinaryReaderError) -> Self {
+        Self(format!("the WebAssembly is damaged or truncated ({error}): build and upload it again"))
+    }
 }
 
 fn check_import(name: &str, ty: &wasmparser::ComponentTypeRef) -> Result<(), InvalidComponent> {
