@@ -1,3 +1,5 @@
+//! The HTTP client of one tenant.
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
@@ -26,25 +28,25 @@ use crate::secrets::Secrets;
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
 use forge_journal::{Failure, Outcome, kind};
 
-/// Bytes of a body that are searched for secrets where they arrive: most bodies have fewer. To search more of them
-/// would keep the thread from other runs.
+/// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one there
+/// would delay other runs; most bodies are smaller.
 const SEARCHED_AT_ONCE: usize = 64 << 10;
 
-/// Sends the requests of one tenant's workflows. Its connections are its own: what may be reached is decided when they
-/// are opened, so another tenant must not find them open.
+/// The HTTP client of one tenant's workflows. It shares no connections: the policy is checked when a connection is opened, so
+/// another tenant must not reuse it.
 pub struct Egress {
     policy: Arc<Policy>,
     secrets: Arc<Secrets>,
     traffic: Traffic,
     connections: Connections,
-    /// Requests that may be under way at once.
-    places: Semaphore,
+    /// The permits for concurrent requests.
+    permits: Semaphore,
     default_timeout: Duration,
     response_bytes: usize,
 }
 
 impl Egress {
-    /// For what may be reached, with these secrets.
+    /// Returns a client that reaches what the policy permits, with these secrets.
     pub fn new(
         tls: &Tls,
         policy: Policy,
@@ -55,7 +57,7 @@ impl Egress {
         Self::with_lookup(tls, policy, secrets, limits, system_lookup(lookups))
     }
 
-    /// The same with a look-up of names of the caller's.
+    /// Returns a client that resolves names with a function of the caller.
     pub(super) fn with_lookup(
         tls: &Tls,
         policy: Policy,
@@ -70,28 +72,29 @@ impl Egress {
             policy,
             secrets,
             traffic: Traffic::default(),
-            places: Semaphore::new(requests),
+            permits: Semaphore::new(requests),
             default_timeout: Duration::from_millis(limits.http_timeout_ms),
             response_bytes: EgressLimits::size(limits.response_bytes),
         }
     }
 
-    /// Adds the bytes of bodies that go out and come in to this counter, also those of requests that fail or are
-    /// given up.
+    /// Adds the bytes of bodies sent and received to this counter, including those of requests that fail or are given up.
     #[must_use]
     pub fn counting(self, bytes: Arc<AtomicU64>) -> Self {
         Self { traffic: Traffic::new(bytes), ..self }
     }
 
-    /// Sends a request and gives its answer, or why there is none. `key` becomes its
-    /// `Idempotency-Key`, unless the workflow set one. Secrets are filled in, and are neither in the answer nor in a
-    /// failure.
+    /// Sends a request and returns its answer. `key` becomes the `Idempotency-Key`, unless the workflow has set one.
+    /// Secrets are filled in when the request is sent; neither the answer nor a failure contains them.
     pub async fn send(&self, mut request: HttpRequest, key: &str) -> Outcome {
         let body = std::mem::take(&mut request.body);
         let what = || format!("{} {}", request.method, request.url);
         let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
         match tokio::time::timeout(timeout, self.exchange(&request, body, key)).await {
-            Ok(Ok(response)) => Ok(Some(Arc::from(response.to_json()))),
+            Ok(Ok(response)) => match response.to_json() {
+                Ok(json) => Ok(Some(json.into())),
+                Err(why) => Err(Failure::permanent(kind::HTTP, format!("{}: {why}", what()))),
+            },
             Ok(Err(mut failure)) => {
                 failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
                 Err(failure)
@@ -124,8 +127,8 @@ impl Egress {
             secrets: &self.secrets,
             may_name_host: self.policy.is_open(),
         };
-        // It is never closed.
-        let _place = self.places.acquire().await;
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await;
         loop {
             self.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
             let failed = |message: String| Failure::new(kind::HTTP, message);
@@ -161,7 +164,7 @@ impl Egress {
             let frame = frame.map_err(|error| {
                 Failure::new(kind::HTTP, with_causes("error decoding response body".to_owned(), &error))
             })?;
-            // What is no data are trailers, which a workflow does not see.
+            // Frames without data are trailers, which a workflow does not get.
             let Ok(chunk) = frame.into_data() else { continue };
             self.traffic.count(&chunk);
             if body.len() + chunk.len() > self.response_bytes {
@@ -177,7 +180,7 @@ impl Egress {
     }
 }
 
-/// An answer as the server gave it.
+/// An answer with the secrets that it contains.
 struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
@@ -185,7 +188,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// What the workflow and the journal get.
+    /// Returns the answer for the workflow and the journal, without secrets.
     async fn redacted(self, secrets: &Arc<Secrets>) -> Result<HttpResponse, Failure> {
         let Self { status, mut headers, mut body } = self;
         if !secrets.is_empty() {
@@ -206,7 +209,7 @@ async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Fail
         return Ok(redact(secrets, body));
     }
     let secrets = Arc::clone(secrets);
-    // It fails only when the host stops.
+    // The task fails only when the host stops.
     tokio::task::spawn_blocking(move || redact(&secrets, body)).await.map_err(|error| {
         Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
     })
@@ -216,7 +219,7 @@ fn not_permitted(denied: &Denied) -> Failure {
     Failure::permanent(kind::DENIED, denied.to_string())
 }
 
-/// The header that stands for `user:password@` in a URL.
+/// Returns the header that stands for `user:password@` in a URL.
 fn credentials(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -230,7 +233,7 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
     Some(header)
 }
 
-/// What failed, with its causes: the outermost alone says only that sending failed.
+/// Adds an error's causes to a message: the outermost error says only that sending failed.
 fn with_causes(mut text: String, error: &dyn Error) -> String {
     let mut cause = Some(error);
     while let Some(error) = cause {

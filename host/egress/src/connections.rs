@@ -1,9 +1,10 @@
 //! Connections to servers, kept open from one request to the next.
 //!
-//! A connection is driven by whoever uses it. As a task of its own it would be a way to another thread and back for
-//! each request and each answer.
+//! The task that uses a connection also drives it. `hyper_util`'s client drives connections in tasks of their own, which
+//! moves each request and each answer between threads: with 64 requests in flight over loopback on 2 cores it handles
+//! 22 % fewer requests per second (37,000 instead of 47,000, medians of 20 alternating runs of `cargo run --release -p
+//! forge-egress --example loopback`). It also limits idle connections for each server only, not in total.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::error::Error;
 use std::pin::pin;
@@ -18,66 +19,67 @@ use http::{HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::HttpsConnector;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
 use super::guard::Guard;
 use super::traffic::Outgoing;
 
-/// How long an idle connection is kept: servers close theirs after a minute or two.
+/// The time for which an idle connection is kept. Servers close theirs after a minute or two.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// Bytes of the status line and the headers of an answer: servers send a few thousand. Their number is bounded by
-/// hyper, which reads 100 of them.
+/// The maximum size of an answer's status line and headers, in bytes. Servers send a few thousand. hyper limits the number
+/// of headers to 100.
 const HEAD_BYTES: usize = 128 << 10;
 
-/// Why a request has no answer.
+/// The error of a request without an answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
-    /// There is no connection.
+    /// The connection could not be opened.
     #[error("client error (Connect)")]
     Connect(#[source] Box<dyn Error + Send + Sync>),
-    /// It broke off, or what came over it is no HTTP.
+    /// The connection broke, or the server does not speak HTTP.
     #[error("client error (SendRequest)")]
     Exchange(#[source] hyper::Error),
 }
 
-/// Connections for whoever has the same policy, and for nobody else.
+/// The connections of one tenant under one policy.
 pub(super) struct Connections {
     connector: HttpsConnector<Guard>,
     kept: Arc<Mutex<Kept>>,
 }
 
-/// A connection on which a request is under way, or none.
+/// A connection, idle or with one request in flight.
 pub(super) struct Connection {
     server: Server,
     sender: SendRequest<Outgoing>,
-    /// `None`: it has ended.
+    /// The future that reads and writes the connection. `None` if the connection has ended.
     driver: Option<BoxFuture<'static, hyper::Result<()>>>,
 }
 
 /// The scheme and the authority of a URL.
 type Server = String;
 
-/// Idle connections.
+/// The idle connections.
 struct Kept {
-    /// The latest last. Iterated only to drop some.
-    of: HashMap<Server, Vec<(Instant, Connection)>>,
+    /// The connections to each server with the time since when they are idle, the latest last.
+    by_server: HashMap<Server, Vec<(Instant, Connection)>>,
     count: usize,
     most: usize,
-    /// Whether somebody looks after those that are kept for too long.
+    /// Whether a task removes connections that were idle for too long.
     swept: bool,
 }
 
 impl Connections {
-    /// Opens connections in this way, and keeps so many at most while they are idle.
+    /// Creates an empty set that keeps at most `most` idle connections.
     pub(super) fn new(connector: HttpsConnector<Guard>, most: usize) -> Self {
-        let kept = Kept { of: HashMap::new(), count: 0, most, swept: false };
+        let kept = Kept { by_server: HashMap::new(), count: 0, most, swept: false };
         Self { connector, kept: Arc::new(Mutex::new(kept)) }
     }
 
-    /// Sends a request to the server that its URL names, and gives the head of the answer. The rest comes while the
-    /// connection is driven.
+    /// Sends a request to the server of its URL and returns the head of the answer. Its body arrives while the connection is
+    /// [driven](Connection::drive).
     pub(super) async fn send(
         &self,
         mut request: Request<Outgoing>,
@@ -86,19 +88,19 @@ impl Connections {
         let server = format!("{}://{}", uri.scheme_str().unwrap_or_default(), authority(&uri));
         address(&mut request);
         loop {
-            let kept = lock(&self.kept).take(&server);
+            let kept = self.kept.lock().take(&server);
             let is_new = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
                 None => self.open(&uri, server.clone()).await?,
             };
-            // Whether the server has closed it meanwhile.
-            connection.look().await;
+            // Notice if the server has closed it meanwhile.
+            connection.update().await;
             let sending = connection.sender.try_send_request(request);
             match connection.drive(sending).await {
                 Ok(answer) => return Ok((connection, answer)),
                 Err(mut error) => match error.take_message() {
-                    // It closed the connection before any of it was sent.
+                    // The server closed the kept connection before any byte of the request was sent.
                     Some(unsent) if !is_new => request = unsent,
                     _ => return Err(SendError::Exchange(error.into_error())),
                 },
@@ -106,13 +108,13 @@ impl Connections {
         }
     }
 
-    /// Keeps a connection whose answer was read, if it is of further use.
+    /// Keeps a connection whose answer was read, if it can take another request.
     pub(super) async fn keep(&self, mut connection: Connection) {
-        connection.look().await;
+        connection.update().await;
         if connection.driver.is_none() || !connection.sender.is_ready() {
             return;
         }
-        let mut kept = lock(&self.kept);
+        let mut kept = self.kept.lock();
         if kept.put(connection) && !std::mem::replace(&mut kept.swept, true) {
             tokio::spawn(sweep(Arc::downgrade(&self.kept)));
         }
@@ -131,12 +133,12 @@ impl Connections {
 }
 
 impl Connection {
-    /// Lets the connection go on while this is done, which waits for what comes over it.
+    /// Drives the connection until `work` ends, which waits for bytes from it.
     pub(super) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         std::future::poll_fn(|context| {
             if self.driver.as_mut().is_some_and(|driver| driver.poll_unpin(context).is_ready()) {
-                // If that is an error, whoever waits for something gets it.
+                // `work` gets the error, if there is one.
                 self.driver = None;
             }
             work.as_mut().poll(context)
@@ -144,69 +146,61 @@ impl Connection {
         .await
     }
 
-    /// Takes notice of what has happened to it.
-    async fn look(&mut self) {
+    /// Drives the connection once, so that its state is current.
+    async fn update(&mut self) {
         self.drive(std::future::ready(())).await;
     }
 }
 
 impl Kept {
+    /// Removes and returns the latest connection to a server, unless it was idle for too long.
     fn take(&mut self, server: &str) -> Option<Connection> {
-        let connections = self.of.get_mut(server)?;
+        let connections = self.by_server.get_mut(server)?;
         let last = connections.pop();
         self.count -= usize::from(last.is_some());
         let (since, connection) = last?;
         (since.elapsed() < IDLE).then_some(connection)
     }
 
-    /// Whether there was room for it.
+    /// Adds a connection. Returns whether there was room for it.
     fn put(&mut self, connection: Connection) -> bool {
         if self.count >= self.most {
             return false;
         }
         self.count += 1;
-        match self.of.get_mut(&connection.server) {
-            Some(connections) => connections.push((Instant::now(), connection)),
-            None => {
-                let server = connection.server.clone();
-                self.of.insert(server, vec![(Instant::now(), connection)]);
-            }
-        }
+        let connections = self.by_server.entry(connection.server.clone()).or_default();
+        connections.push((Instant::now(), connection));
         true
     }
 
-    /// Drops those that were idle for too long; whether any are left.
+    /// Drops connections that were idle for too long. Returns whether any are left.
     fn sweep(&mut self) -> bool {
-        self.of.retain(|_, connections| {
+        self.by_server.retain(|_, connections| {
             connections.retain(|(since, _)| since.elapsed() < IDLE);
             !connections.is_empty()
         });
-        self.count = self.of.values().map(Vec::len).sum();
+        self.count = self.by_server.values().map(Vec::len).sum();
         self.swept = self.count > 0;
         self.swept
     }
 }
 
-/// Ends when there is nothing left to look after.
+/// Drops connections that were idle for too long, until none is left.
 async fn sweep(kept: Weak<Mutex<Kept>>) {
     loop {
         tokio::time::sleep(IDLE).await;
-        let is_needed = kept.upgrade().is_some_and(|kept| lock(&kept).sweep());
+        let is_needed = kept.upgrade().is_some_and(|kept| kept.lock().sweep());
         if !is_needed {
             return;
         }
     }
 }
 
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
-    kept.lock()
-}
-
 fn authority(uri: &Uri) -> &str {
     uri.authority().map_or("", |authority| authority.as_str())
 }
 
-/// Writes a request as the server at the other end expects it: its name in a header, and only the rest of the URL.
+/// Writes the URL of a request as HTTP/1.1 does: the host in a header, the path in the request line.
 fn address(request: &mut Request<Outgoing>) {
     let uri = request.uri().clone();
     if let Ok(host) = HeaderValue::from_str(authority(&uri)) {

@@ -1,4 +1,4 @@
-//! How connections to the world are opened: with TLS for https, without proxies.
+//! Opens connections: with TLS for https, without proxies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use super::Tls;
 use super::guard::{Guard, Lookup, Resolver};
 use super::rules::Policy;
 
-/// After how much silence a connection is probed, and how long after that again.
+/// The time without traffic after which a connection is probed, and the interval between probes.
 const PROBE: Duration = Duration::from_secs(15);
 
-/// Probes without an answer after which a connection is given up.
+/// The number of unanswered probes after which a connection is closed.
 const PROBES: u32 = 3;
 
-/// How long what was sent may stay unacknowledged.
+/// The time for which sent bytes may stay unacknowledged.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Opens connections to what the policy permits.
+/// Returns a connector to the servers that the policy permits.
 pub(super) fn connector(tls: &Tls, policy: Arc<Policy>, lookup: Lookup) -> HttpsConnector<Guard> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver::new(Arc::clone(&policy), lookup));
     tcp.enforce_http(false);

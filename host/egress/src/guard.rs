@@ -1,5 +1,5 @@
-//! Connections only to addresses that may be reached: a name is looked up once, what may not be reached is left
-//! out, and exactly what is left is connected to.
+//! Opens connections only to permitted addresses: a name is resolved once, forbidden addresses are removed, and the
+//! connection goes to one of the rest.
 
 use std::error::Error;
 use std::future::Future;
@@ -17,16 +17,16 @@ use tower_service::Service;
 
 use super::rules::{Denied, Policy};
 
-type Found<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+type Pending<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-/// What finds the addresses of a name.
-pub(super) type Lookup = Arc<dyn Fn(String) -> Found<Vec<IpAddr>, io::Error> + Send + Sync>;
+/// A function that resolves a name to its addresses.
+pub(super) type Lookup = Arc<dyn Fn(String) -> Pending<Vec<IpAddr>, io::Error> + Send + Sync>;
 
-/// Names that are looked up at once. Each takes a thread, which who waits for it no longer cannot take back: without a
-/// bound, a tenant whose name server does not answer would have all threads of the host wait for it.
+/// The maximum number of concurrent lookups of a tenant. Each occupies a thread until the name server answers, even if its
+/// request has been given up: without this limit, a tenant with a silent name server would occupy all threads of the host.
 const LOOKUPS: usize = 8;
 
-/// Places for the look-ups of a tenant, whatever changes of it meanwhile.
+/// The permits for a tenant's name lookups. They outlive changes of the tenant's settings.
 #[derive(Debug, Clone)]
 pub struct Lookups(Arc<Semaphore>);
 
@@ -36,20 +36,20 @@ impl Default for Lookups {
     }
 }
 
-/// As this machine does it.
-pub(super) fn system_lookup(places: Lookups) -> Lookup {
-    bounded(places, |name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
+/// Returns a lookup that asks this machine's resolver.
+pub(super) fn system_lookup(permits: Lookups) -> Lookup {
+    bounded(permits, |name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
 }
 
-/// A look-up that blocks, on threads for that.
-fn bounded(Lookups(places): Lookups, look_up: fn(&str) -> io::Result<Vec<IpAddr>>) -> Lookup {
+/// Returns a lookup that calls a blocking function with a permit, on a thread for blocking work.
+fn bounded(Lookups(permits): Lookups, look_up: fn(&str) -> io::Result<Vec<IpAddr>>) -> Lookup {
     Arc::new(move |name| {
-        let places = Arc::clone(&places);
+        let permits = Arc::clone(&permits);
         Box::pin(async move {
-            let place = places.acquire_owned().await.map_err(io::Error::other)?;
+            let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
             let looking = tokio::task::spawn_blocking(move || {
                 let found = look_up(&name);
-                drop(place);
+                drop(permit);
                 found
             });
             looking.await.map_err(io::Error::other)?
@@ -57,7 +57,7 @@ fn bounded(Lookups(places): Lookups, look_up: fn(&str) -> io::Result<Vec<IpAddr>
     })
 }
 
-/// Names to addresses that may be reached.
+/// A resolver that returns only permitted addresses.
 #[derive(Clone)]
 pub(super) struct Resolver {
     policy: Arc<Policy>,
@@ -73,7 +73,7 @@ impl Resolver {
 impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = Box<dyn Error + Send + Sync>;
-    type Future = Found<Self::Response, Self::Error>;
+    type Future = Pending<Self::Response, Self::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
@@ -98,7 +98,7 @@ impl Service<Name> for Resolver {
     }
 }
 
-/// Connects, but for addresses that stand in the URL: those are looked up nowhere, so they are checked here.
+/// A connector that checks addresses written in the URL, which no resolver sees, and then connects.
 #[derive(Clone)]
 pub(super) struct Guard {
     policy: Arc<Policy>,
@@ -114,7 +114,7 @@ impl Guard {
 impl Service<Uri> for Guard {
     type Response = <HttpConnector<Resolver> as Service<Uri>>::Response;
     type Error = Box<dyn Error + Send + Sync>;
-    type Future = Found<Self::Response, Self::Error>;
+    type Future = Pending<Self::Response, Self::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.tcp.poll_ready(context).map_err(Into::into)
@@ -131,13 +131,13 @@ impl Service<Uri> for Guard {
     }
 }
 
-/// The address that a URL has in the place of a name.
+/// Returns the address that a URL has as its host.
 fn literal(uri: &Uri) -> Option<IpAddr> {
     let host = uri.host()?;
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
-/// What was denied, somewhere among an error's causes.
+/// Returns the denial among an error's causes.
 pub(super) fn denied<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Denied> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lookup_that_nobody_waits_for_any_more_keeps_its_place() {
+    async fn a_lookup_that_was_given_up_keeps_its_permit() {
         let lookup = bounded(Lookups::default(), slow);
         let given_up =
             (0..4 * LOOKUPS).map(|_| tokio::time::timeout(Duration::from_millis(5), lookup("a".to_owned())));

@@ -1,4 +1,4 @@
-//! The headers of a request, from what the workflow wrote.
+//! Builds the headers of a request from those of the workflow.
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -12,9 +12,9 @@ use forge_journal::{Failure, kind};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What is about the connection, and where a request ends on it. That is the host's: a request that said it wrongly would
-/// have what follows on the connection, which is another run's, taken for a part of it.
-const OF_THE_CONNECTION: [HeaderName; 8] = [
+/// The headers about the connection and the length of the request. The host sets them: a wrong length would make the server
+/// read the next request, which is another run's, as part of this one.
+const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     CONTENT_LENGTH,
     HeaderName::from_static("keep-alive"),
@@ -25,41 +25,41 @@ const OF_THE_CONNECTION: [HeaderName; 8] = [
     UPGRADE,
 ];
 
-/// Headers of one request: more than servers take.
-const MOST: usize = 256;
+/// The maximum number of headers in a request: more than servers accept.
+const MAX_HEADERS: usize = 256;
 
-/// Bytes of the values of one request with secrets in them: four of the largest. A short placeholder can stand for
-/// much, and a request can have many.
+/// The maximum bytes of a request's header values that contain secrets: four of the largest secret. A short placeholder can
+/// stand for a long value, and a request can have many.
 const FILLED_BYTES: usize = 256 << 10;
 
-/// What becomes the headers of a request, at every server that redirects lead to.
+/// The source of a request's headers, for each server that redirects lead to.
 pub(super) struct Headers<'r> {
-    /// As the workflow gave them.
+    /// The headers of the workflow.
     pub(super) pairs: &'r [(String, String)],
     /// The `Idempotency-Key`, unless the workflow set one.
     pub(super) key: &'r str,
     /// The header that stands for `user:password@` in the URL.
     pub(super) credentials: Option<HeaderValue>,
     pub(super) secrets: &'r Secrets,
-    /// Whether the workflow may say in a header which server it speaks to. A server that has several sites goes by
-    /// that header, so where the site matters it must be that of the URL.
+    /// Whether the workflow may set `Host`. A server with several sites selects one by that header, so with rules or
+    /// secrets it must be the host of the URL.
     pub(super) may_name_host: bool,
 }
 
 impl Headers<'_> {
-    /// Those that go to the server of a hop.
+    /// Returns the headers for the server of a hop.
     pub(super) fn to(&self, hop: &Hop) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::new();
         let (mut may_name_host, mut room) = (self.may_name_host, FILLED_BYTES);
-        if self.pairs.len() > MOST {
-            let message = format!("a request has {} headers; the most is {MOST}", self.pairs.len());
+        if self.pairs.len() > MAX_HEADERS {
+            let message = format!("a request has {} headers; the most is {MAX_HEADERS}", self.pairs.len());
             return Err(Failure::permanent(kind::LIMIT, message));
         }
         for (name, value) in self.pairs {
             let header =
                 HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(name, "is no header name"))?;
-            // What does not go there needs no secret that may go there.
-            if !hop.carries(&header) || OF_THE_CONNECTION.contains(&header) {
+            // A header that is not sent must not fail because of its secret.
+            if !hop.carries(&header) || HOP_BY_HOP.contains(&header) {
                 continue;
             }
             let filled = self.filled(hop.url(), value, &mut room)?;
@@ -72,7 +72,7 @@ impl Headers<'_> {
             headers.append(header, text);
         }
         if room < FILLED_BYTES {
-            // A compressed answer could not be searched for the secret.
+            // Secrets cannot be found in a compressed answer.
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if !may_name_host {

@@ -1,4 +1,4 @@
-//! One request to one server, and the one that a redirect makes of it.
+//! One request to one server, and the next request after a redirect.
 
 use bytes::Bytes;
 use http::header::{
@@ -8,13 +8,13 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use url::Url;
 
-/// Redirects that are followed before the answer is given up.
+/// The maximum number of redirects that are followed.
 const REDIRECTS: usize = 5;
 
-/// What describes a body, and goes with it.
-const OF_THE_BODY: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
+/// The headers that describe a body.
+const BODY_HEADERS: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
 
-/// What one server may know and another may not.
+/// The headers that are sent to the first server only.
 const CREDENTIALS: [HeaderName; 5] =
     [AUTHORIZATION, COOKIE, HeaderName::from_static("cookie2"), PROXY_AUTHORIZATION, WWW_AUTHENTICATE];
 
@@ -25,18 +25,18 @@ pub(super) struct Hop {
     method: Method,
     url: Url,
     body: Bytes,
-    /// Redirects that led here.
+    /// The number of redirects before this request.
     redirects: usize,
-    /// Without the headers that describe a body.
+    /// Whether a redirect has removed the body and the headers that describe it.
     bodiless: bool,
-    /// Without those that only the first server may know.
+    /// Whether a redirect has led to another server, which does not get credentials.
     elsewhere: bool,
-    /// Where the last redirect came from.
+    /// The URL that the last redirect came from.
     referer: Option<HeaderValue>,
 }
 
 impl Hop {
-    /// The first.
+    /// Returns the first request.
     pub(super) fn new(method: Method, url: Url, body: Vec<u8>) -> Self {
         let body = body.into();
         Self { method, url, body, redirects: 0, bodiless: false, elsewhere: false, referer: None }
@@ -46,19 +46,19 @@ impl Hop {
         &self.url
     }
 
-    /// Whether a header of the workflow's goes to this server.
+    /// Returns whether a header of the workflow is sent to this server.
     pub(super) fn carries(&self, header: &HeaderName) -> bool {
-        !(self.bodiless && OF_THE_BODY.contains(header) || self.elsewhere && CREDENTIALS.contains(header))
+        !(self.bodiless && BODY_HEADERS.contains(header) || self.elsewhere && CREDENTIALS.contains(header))
     }
 
-    /// The request for the wire, with those headers that it carries.
+    /// Returns the HTTP request with these headers.
     pub(super) fn request(&self, mut headers: HeaderMap) -> Result<Request<Bytes>, String> {
         let uri = Uri::try_from(self.url.as_str())
             .map_err(|error| format!("builder error for url ({}): {error}", self.url))?;
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(USER_AGENT).or_insert(FORGE);
         if self.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
-            // A server that expects a body would otherwise refuse it.
+            // Servers that expect a body reject requests without a length.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if let Some(referer) = &self.referer {
@@ -71,10 +71,10 @@ impl Hop {
         Ok(request)
     }
 
-    /// Where an answer redirects to. `None`: it is the answer.
+    /// Returns the request that follows a redirect, or `None` if the response is none.
     ///
     /// # Errors
-    /// Why the redirect is not followed.
+    /// The reason why the redirect is not followed.
     pub(super) fn redirected<B>(&self, response: &Response<B>) -> Result<Option<Self>, String> {
         let status = response.status();
         let to_get = match status {
@@ -108,13 +108,13 @@ impl Hop {
     }
 }
 
-/// Whom a URL speaks to. The scheme's own port is none.
+/// Returns the server of a URL. The default port of the scheme is `None`.
 fn server(url: &Url) -> (&str, Option<&str>, Option<u16>) {
     (url.scheme(), url.host_str(), url.port())
 }
 
-/// What the next request says of where the redirect came from: nothing to another server, because a URL may have a secret
-/// in it that is only for its own.
+/// Returns the `Referer` of the next request. Another server gets none, because a URL may contain a secret for its own
+/// server.
 fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
     if server(from) != server(to) {
         return None;
@@ -124,9 +124,9 @@ fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
     HeaderValue::from_str(from.as_str()).ok()
 }
 
-/// Takes `user:password@` out of a URL: it is no part of an address, nor of messages.
+/// Removes `user:password@` from a URL, so that neither messages nor a `Referer` contain it.
 pub(super) fn strip_credentials(url: &mut Url) {
-    // Neither fails for http and https.
+    // Neither call fails for http and https.
     let _ = url.set_username("");
     let _ = url.set_password(None);
 }

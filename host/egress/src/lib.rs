@@ -1,20 +1,20 @@
-//! HTTP out: the only way in which a workflow touches the world, and the secrets that its requests may use.
+//! Egress: the HTTP requests of workflows, the rules on which servers they reach, and the secrets that they use.
 
 mod client;
+#[cfg(test)]
+mod connection_reuse;
 mod connections;
 mod connector;
-#[cfg(test)]
-mod forbidden;
 mod guard;
 mod headers;
 mod hop;
 mod limits;
-#[cfg(test)]
-mod reuse;
 mod rules;
 #[cfg(test)]
-mod secrecy;
+mod secret_redaction;
 pub mod secrets;
+#[cfg(test)]
+mod ssrf;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -1,16 +1,18 @@
+//! The limits of egress.
+
 /// The limits of one tenant's requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressLimits {
-    /// The time that a request may take if it does not say, in milliseconds.
+    /// The default timeout of a request, in milliseconds.
     pub http_timeout_ms: u64,
-    /// The most requests under way at once.
+    /// The maximum number of concurrent requests.
     pub http_requests: u64,
-    /// The most bytes of an answer's body.
+    /// The maximum size of an answer's body, in bytes.
     pub response_bytes: u64,
 }
 
 impl EgressLimits {
-    /// A limit as a number of things in memory.
+    /// Converts a limit to a size in memory. Larger limits become the largest size.
     pub(crate) fn size(limit: u64) -> usize {
         usize::try_from(limit).unwrap_or(usize::MAX)
     }

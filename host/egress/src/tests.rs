@@ -17,10 +17,10 @@ use crate::secrets::Secrets;
 use forge_journal::http::{Body, HttpRequest};
 use forge_journal::{Failure, kind};
 
-/// The most that an answer may have here.
+/// The limit on an answer's body in these tests, in bytes.
 const MOST: usize = 1_000;
 
-/// A server that says what it got, and redirects. Gives its port.
+/// Starts a server that echoes requests and redirects, and returns its port.
 async fn server() -> u16 {
     let app = Router::new()
         .route("/echo", any(echo))
@@ -57,7 +57,7 @@ async fn echo(request: Request) -> impl IntoResponse {
 async fn redirect(Path((status, to)): Path<(u16, String)>, headers: HeaderMap) -> impl IntoResponse {
     let host = headers[header::HOST].to_str().unwrap();
     let port = host.rsplit(':').next().unwrap();
-    // A path stays at this server; `other/` goes to it by another name.
+    // A path redirects to the same server; `other/` to the same server by another name.
     let to = match to.strip_prefix("other/") {
         Some(path) => format!("http://localhost:{port}/{path}"),
         None => format!("/{to}"),
@@ -71,7 +71,7 @@ fn egress() -> Egress {
     Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default())
 }
 
-fn request(method: &str, url: String) -> HttpRequest {
+pub(crate) fn request(method: &str, url: String) -> HttpRequest {
     HttpRequest {
         method: method.to_owned(),
         url,
@@ -93,7 +93,7 @@ async fn answer(request: HttpRequest) -> Value {
     serde_json::from_str(&answer).unwrap()
 }
 
-/// What arrived, as the server says.
+/// Returns the request as the server received it.
 async fn echoed(request: HttpRequest) -> Value {
     let answer = answer(request).await;
     assert_eq!(answer["status"], 200, "{answer}");

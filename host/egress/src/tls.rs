@@ -1,25 +1,27 @@
+//! The TLS settings of the HTTP client.
+
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
-/// The HTTP client cannot be set up on this machine.
+/// The error of an HTTP client that cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the HTTP client: {0}")]
 pub struct EgressError(#[from] rustls::Error);
 
-/// What https needs: this machine's certificates, read once. Copies share them.
+/// The settings for https, with this machine's CA certificates. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// Reads the certificates.
+    /// Loads this machine's CA certificates. Without any, requests to https fail.
     ///
     /// # Errors
     /// [`EgressError`] if TLS cannot be set up.
     pub fn new() -> Result<Self, EgressError> {
-        // The provider is the process's; whoever installed one first decides.
+        // If the process has a provider already, use that one.
         let _ = ring::default_provider().install_default();
         let provider =
             CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));

@@ -1,3 +1,5 @@
+//! Counts the bytes of bodies.
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,12 +10,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// Bytes of bodies that went out and came in. It counts when they do, so that a request which is given up halfway
-/// counts as far as it came.
+/// The count of bytes of bodies sent and received. It counts each piece when it is sent or received, so that a request which
+/// is given up counts in part.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Traffic(Arc<AtomicU64>);
 
-/// The body of a request, which counts itself when it is sent.
+/// The body of a request, which counts its bytes when they are sent.
 pub(super) struct Outgoing {
     body: Full<Bytes>,
     traffic: Traffic,

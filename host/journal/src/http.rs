@@ -116,10 +116,12 @@ impl Body {
 }
 
 impl HttpRequest {
-    /// As the journal keeps it.
-    pub fn to_json(&self) -> String {
-        // Strings and numbers always have a JSON form.
-        serde_json::to_string(self).unwrap_or_default()
+    /// Returns the document that the journal stores.
+    ///
+    /// # Errors
+    /// The reason why the request has no JSON form.
+    pub fn to_json(&self) -> Result<String, String> {
+        serde_json::to_string(self).map_err(|error| format!("cannot encode the request: {error}"))
     }
 
     /// From the journal.
@@ -132,9 +134,12 @@ impl HttpRequest {
 }
 
 impl HttpResponse {
-    /// As the journal keeps it.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    /// Returns the document that the journal stores.
+    ///
+    /// # Errors
+    /// The reason why the response has no JSON form.
+    pub fn to_json(&self) -> Result<String, String> {
+        serde_json::to_string(self).map_err(|error| format!("cannot encode the response: {error}"))
     }
 
     /// From the journal.
@@ -167,12 +172,12 @@ mod tests {
                 timeout_ms,
                 at_most_once,
             };
-            assert_eq!(HttpRequest::from_json(&request.to_json()), Ok(request));
+            assert_eq!(HttpRequest::from_json(&request.to_json().unwrap()), Ok(request));
             let response = HttpResponse { status: 200, headers, body };
-            assert_eq!(HttpResponse::from_json(&response.to_json()), Ok(response));
+            assert_eq!(HttpResponse::from_json(&response.to_json().unwrap()), Ok(response));
         }
         let least = HttpRequest::from_json(r#"{"method":"GET","url":"http://a/"}"#).unwrap();
-        assert_eq!(least.to_json(), r#"{"method":"GET","url":"http://a/"}"#);
+        assert_eq!(least.to_json().unwrap(), r#"{"method":"GET","url":"http://a/"}"#);
         assert!(HttpResponse::from_json("{}").is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! Compiled components on disk, so that a restart does not compile them again.
+//! The cache of compiled components on disk, so that a restart does not compile them again.
 //!
-//! The folder holds native code that the host will run: only the host may write there (it is made
-//! with mode 0700), and guests never see it. A file is used only if its checksum fits; anything else
-//! is compiled again and replaced.
+//! The folder holds native code that the host runs: only the host may write there (mode 0700), and guests cannot
+//! reach it. A file is used only if its checksum matches; otherwise the component is compiled again and the file is
+//! replaced.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::Write as _;
@@ -13,17 +13,17 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Bytes of the checksum that a file begins with.
+/// The size of the checksum at the beginning of a file, in bytes.
 const CHECKSUM: usize = 32;
 
 /// A folder of compiled components.
 pub(super) struct Cache {
-    /// Of this version of wasmtime with these settings: others do not fit.
+    /// The folder for this version of wasmtime with these settings.
     folder: PathBuf,
 }
 
 impl Cache {
-    /// The cache for this engine. What other versions or settings have left in it is removed.
+    /// Opens the cache of this engine and removes what other versions or settings have left there.
     pub(super) fn open(root: &Path, engine: &Engine) -> io::Result<Self> {
         let mut hash = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hash);
@@ -35,49 +35,49 @@ impl Cache {
             let entry = entry?;
             if entry.file_type()?.is_dir() && entry.file_name() != *name {
                 let removed = fs::remove_dir_all(entry.path());
-                tracing::debug!(folder = %entry.path().display(), ?removed, "compiled for another version");
+                tracing::debug!(folder = %entry.path().display(), ?removed, "removed components compiled for another version or other settings");
             }
         }
         Ok(Self { folder })
     }
 
-    /// The compiled component with this digest, if a sound one is there.
+    /// Returns the compiled component with this digest, if an intact one is there.
     pub(super) fn get(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
         let bytes = fs::read(&path).ok()?;
         let parts = bytes.split_at_checked(CHECKSUM);
         let Some((_, code)) = parts.filter(|(checksum, code)| *checksum == checksum_of(digest, code)) else {
             tracing::warn!(path = %path.display(), "a compiled component is damaged: it is compiled again");
-            // What is compiled again takes its place.
+            // If this fails, the component that is compiled again replaces the file.
             let _ = fs::remove_file(&path);
             return None;
         };
         #[expect(
             unsafe_code,
-            reason = "the bytes are what `put` wrote (the checksum fits), in a folder that only the host may write"
+            reason = "the checksum shows that `put` wrote the bytes, in a folder that only the host may write"
         )]
         let component = unsafe { Component::deserialize(engine, code) };
         let unusable = |error: &wasmtime::Error| {
-            tracing::warn!(path = %path.display(), "it is compiled again: {error:#}");
+            tracing::warn!(path = %path.display(), "cannot load a cached component: it is compiled again: {error:#}");
             let _ = fs::remove_file(&path);
         };
         component.inspect_err(unusable).ok()
     }
 
-    /// Whether there is a file for this digest, sound or not.
+    /// Returns whether there is a file for this digest, intact or not.
     pub(super) fn has(&self, digest: &str) -> bool {
         self.path(digest).exists()
     }
 
-    /// Keeps a compiled component. That it cannot be kept costs time after a restart, and nothing else.
+    /// Writes a compiled component. A failure is only logged: it costs no more than compiling again after a restart.
     pub(super) fn put(&self, digest: &str, component: &Component) {
         let kept = component.serialize().map_err(io::Error::other).and_then(|code| self.write(digest, &code));
         if let Err(error) = kept {
-            tracing::warn!(folder = %self.folder.display(), %error, "a compiled component is not kept");
+            tracing::warn!(folder = %self.folder.display(), %error, "cannot write a compiled component to the cache");
         }
     }
 
-    /// Under its name there is a whole file or none, also after a crash.
+    /// Writes a file and renames it, so that also after a crash there is a complete file or none.
     fn write(&self, digest: &str, code: &[u8]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(&checksum_of(digest, code))?;
@@ -91,7 +91,7 @@ impl Cache {
     }
 }
 
-/// The digest is part of it, so that a file under another's name does not fit.
+/// Returns the checksum of a file. It covers the digest, so a file under the name of another does not match.
 fn checksum_of(digest: &str, code: &[u8]) -> [u8; CHECKSUM] {
     Sha256::new().chain_update(digest).chain_update(code).finalize().into()
 }

@@ -1,35 +1,34 @@
-//! Compiling components, and running them.
+//! The wasmtime engine: compiles, describes and runs components.
 
 use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use forge_journal::{Failure, PauseReason, Session, kind};
+use forge_journal::{Failure, PauseReason, Session};
 use tokio::sync::Semaphore;
 use wasmtime::component::{InstancePre, Linker};
-use wasmtime::{Store, Trap, UpdateDeadline, component};
+use wasmtime::{Store, UpdateDeadline, component};
 
 use super::bindings::WorkflowPre;
 use super::cache::Cache;
+use super::compiler::blocking;
 use super::execution::Execution;
+use super::failure::classify;
 use super::settings::{SPARE_INSTANCES, new_engine, start_ticker};
 use super::state::InstanceState;
 use super::{Compiler, EngineLimits, Host, InstanceLimits, InvalidComponent, Stop, fuel, imports, inspect};
 
-/// Epochs for which a guest may compute at first: one has begun already.
+/// Epochs from the start or a wait of a guest until it must yield. The first of them has already begun.
 pub(super) const EPOCHS: u64 = 2;
 
-/// What wasmtime says of a call that passes more than it may. The type of this error is private to wasmtime.
-const PASSED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
-
-/// Workflows of one component: a large application has some dozen.
+/// The maximum number of workflows in one component. A large application has some dozen.
 const WORKFLOWS: usize = 1_000;
 
-/// Bytes of a workflow's name: what the spec's column holds.
+/// The maximum size of a workflow's name, in bytes: the width of the column in the spec.
 const WORKFLOW_NAME: usize = 255;
 
-/// The engine cannot be set up on this machine.
+/// The error of an engine that cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the WebAssembly engine: {0}")]
 pub struct EngineError(String);
@@ -38,48 +37,48 @@ pub struct EngineError(String);
 #[derive(Clone)]
 pub struct Component(WorkflowPre<InstanceState>);
 
-/// A workflow as a component's `describe` has it.
+/// A workflow as the component's `describe` returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// Its name.
+    /// The workflow's name.
     pub name: String,
-    /// Its version.
+    /// The workflow's version.
     pub version: u32,
-    /// How long a run may take, in milliseconds.
+    /// The timeout of a run, in milliseconds of wall-clock time.
     pub timeout_ms: u64,
-    /// New runs do not take it unless they ask for it.
+    /// Whether new runs take this version only if they ask for it.
     pub deprecated: bool,
 }
 
 /// How an execution of a guest ended.
 #[derive(Debug)]
 pub enum End {
-    /// The guest returned. What it returned is in the journal.
+    /// The guest returned, and the session has recorded its result.
     Returned,
-    /// The host ended it.
+    /// The host stopped the guest.
     Stopped(Stop),
     /// The guest trapped: it panicked, or reached a limit.
     Trapped(Failure),
 }
 
-/// The wasmtime engine with what it needs.
+/// The wasmtime engine, with the compiler and the cache of compiled components.
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Linker<InstanceState>,
     limits: EngineLimits,
     cache: Option<Cache>,
     compiler: Compiler,
-    /// The instances that may be there for `describe`.
+    /// Permits for the instances that execute `describe`.
     describing: Semaphore,
-    /// Ends the thread that advances the epoch, when dropped.
+    /// Stops the thread that advances the epoch, when dropped.
     _ticker: SyncSender<()>,
 }
 
 impl Engine {
-    /// Sets up the engine. Compiled components are kept in the folder `cache`.
+    /// Creates an engine that keeps compiled components in the folder `cache`. Without a folder it keeps none.
     ///
     /// # Errors
-    /// [`EngineError`] if this machine cannot run it.
+    /// [`EngineError`] if this machine cannot run WebAssembly with these limits.
     pub fn new(limits: EngineLimits, cache: Option<&Path>, compiler: Compiler) -> Result<Self, EngineError> {
         let error = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let engine = new_engine(&limits).map_err(error)?;
@@ -89,7 +88,7 @@ impl Engine {
         let cache = cache.and_then(|folder| {
             let opened = Cache::open(folder, &engine);
             let unusable = |error: &std::io::Error| {
-                tracing::warn!(folder = %folder.display(), %error, "compiled components cannot be kept there");
+                tracing::warn!(folder = %folder.display(), %error, "compiled components cannot be kept there: every start compiles them again");
             };
             opened.inspect_err(unusable).ok()
         });
@@ -97,22 +96,32 @@ impl Engine {
         Ok(Self { engine, linker, limits, cache, compiler, describing, _ticker: ticker })
     }
 
-    /// Checks and compiles the component with this digest, or takes it from the cache. It is not in the cache
-    /// afterwards unless it is [kept](Self::keep). Takes long: call it where blocking is allowed.
+    /// Checks and compiles the component with this digest, or loads it from the cache. Compiling does not add the
+    /// component to the cache: [`Engine::keep`] does. A future that is dropped ends the compiling child.
     ///
     /// # Errors
-    /// [`InvalidComponent`] if it is none that runs here.
-    pub fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Component, InvalidComponent> {
-        if let Some(compiled) = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, digest)) {
-            return self.link(&compiled);
-        }
-        inspect(bytes)?;
-        let compiled = self.compiler.compile(&self.engine, bytes)?;
+    /// [`InvalidComponent`] if the bytes are no component that this host can run.
+    pub async fn compile(
+        self: &Arc<Self>,
+        digest: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Component, InvalidComponent> {
+        let (engine, digest) = (Arc::clone(self), digest.to_owned());
+        let found = blocking(move || {
+            match engine.cache.as_ref().and_then(|cache| cache.get(&engine.engine, &digest)) {
+                Some(compiled) => Ok((Some(compiled), bytes)),
+                None => inspect(&bytes).map(|()| (None, bytes)),
+            }
+        });
+        let compiled = match found.await? {
+            (Some(compiled), _) => compiled,
+            (None, bytes) => self.compiler.compile(&self.engine, bytes).await?,
+        };
         self.link(&compiled)
     }
 
-    /// Keeps what was compiled on disk, unless it is there. Only what is registered, or uploads that are refused would
-    /// fill the disk. Call it where blocking is allowed.
+    /// Writes a compiled component to the cache, unless it is there. Only registered components should be kept:
+    /// rejected uploads would fill the disk. This function blocks.
     pub fn keep(&self, digest: &str, component: &Component) {
         if let Some(cache) = self.cache.as_ref().filter(|cache| !cache.has(digest)) {
             cache.put(digest, component.0.instance_pre().component());
@@ -130,13 +139,13 @@ impl Engine {
         Ok(Component(WorkflowPre::new(pre).map_err(mismatch)?))
     }
 
-    /// Asks a component for its workflows.
+    /// Returns the workflows of a component, by calling its `describe`.
     ///
     /// # Errors
-    /// [`InvalidComponent`] if it traps, computes for too long, or describes nothing usable.
+    /// [`InvalidComponent`] if `describe` traps, runs out of fuel, or exceeds a limit.
     pub async fn describe(&self, component: &Component) -> Result<Vec<Described>, InvalidComponent> {
-        // It is never closed. Without a turn an upload would take the place of a run.
-        let _turn = self.describing.acquire().await;
+        // The semaphore is never closed. Without a permit, uploads could use the instances that runs need.
+        let _permit = self.describing.acquire().await;
         let mut store =
             self.store(InstanceState::without_run(&self.limits.instance), self.limits.fuel_for_describe);
         let called = async {
@@ -146,19 +155,19 @@ impl Engine {
         let infos = match called.await {
             Ok(infos) => infos,
             Err(error) => {
-                let failure = self.classify(&error, store.data_mut(), self.limits.fuel_for_describe);
+                let failure = classify(&error, store.data_mut(), self.limits.fuel_for_describe);
                 return Err(InvalidComponent(format!("the component's `describe` failed: {failure}")));
             }
         };
         if infos.len() > WORKFLOWS {
             return Err(InvalidComponent(format!(
-                "the component has {} workflows; the most is {WORKFLOWS}: split it into several",
+                "the component has {} workflows; the most is {WORKFLOWS}: split it into several components",
                 infos.len()
             )));
         }
         if let Some(info) = infos.iter().find(|info| info.name.len() > WORKFLOW_NAME) {
             return Err(InvalidComponent(format!(
-                "the component has a workflow whose name has {} bytes; the most is {WORKFLOW_NAME}",
+                "the component has a workflow whose name has {} bytes; the most is {WORKFLOW_NAME}: shorten it",
                 info.name.len()
             )));
         }
@@ -171,8 +180,8 @@ impl Engine {
         Ok(described.collect())
     }
 
-    /// Runs a guest until it returns, traps or is stopped, and gives back the session and the host. `None`: a panic of
-    /// the host lost them.
+    /// Runs a guest until it returns, traps or is stopped, and returns how it ended with the session and the host.
+    /// Returns `None` if a panic of the host has lost the session.
     pub async fn run<H: Host>(
         &self,
         component: &Component,
@@ -195,7 +204,7 @@ impl Engine {
         let mut state = store.into_data();
         state.account(left);
         state.release_cpu();
-        let trapped = returned.as_ref().err().map(|error| self.classify(error, &mut state, limit));
+        let trapped = returned.as_ref().err().map(|error| classify(error, &mut state, limit));
         let (execution, stop) = state.into_parts();
         let mut execution = execution?;
         let end = match (stop, returned, trapped) {
@@ -218,11 +227,11 @@ impl Engine {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| state.limiter());
         if let Err(error) = store.set_fuel(fuel) {
-            tracing::error!(%error, "fuel is not enabled: the guest will trap at once");
+            tracing::error!(%error, "cannot set fuel: the guest traps at once");
         }
         let most = store.data().most_passed;
         store.set_hostcall_fuel(most);
-        // A new store's deadline has passed.
+        // The deadline of a new store has already passed.
         store.set_epoch_deadline(EPOCHS);
         store.epoch_deadline_callback(|mut store| {
             fuel::settle(&mut store)?;
@@ -242,39 +251,10 @@ impl Engine {
         });
         store
     }
-
-    /// What an error from wasmtime means to the author of the workflow.
-    fn classify(&self, error: &wasmtime::Error, state: &mut InstanceState, fuel: u64) -> Failure {
-        if let Some(failure) = state.take_failure() {
-            return failure;
-        }
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::OutOfFuel) => Failure::permanent(
-                kind::OUT_OF_FUEL,
-                format!(
-                    "out of fuel: the workflow computed for {fuel} units of fuel (fuel_per_activation) without waiting \
-                     for anything; \
-                     look for an endless loop, or move heavy computing out of the workflow"
-                ),
-            ),
-            Some(Trap::StackOverflow) => {
-                Failure::permanent(kind::TRAP, "stack overflow: look for a recursion without end")
-            }
-            Some(trap) => Failure::permanent(kind::TRAP, format!("the workflow trapped: {trap}")),
-            None if format!("{error:#}").contains(PASSED_TOO_MUCH) => {
-                let most = state.most_passed;
-                let what = "the workflow passed more than";
-                Failure::permanent(
-                    kind::LIMIT,
-                    format!("{what} {most} bytes to the host in one call, the most allowed (payload_bytes)"),
-                )
-            }
-            None => Failure::permanent(kind::TRAP, format!("the workflow trapped: {error:#}")),
-        }
-    }
 }
 
-/// The first time, the guest went on from here: then it is not the workflow that failed.
+/// Returns how an execution ends whose guest trapped. A guest that traps during replay was not trapped here before, so the
+/// run is paused as nondeterministic.
 fn trap(execution: &Execution, failure: Failure) -> End {
     if execution.is_past_replay() {
         return End::Trapped(failure);

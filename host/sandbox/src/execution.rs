@@ -1,4 +1,4 @@
-//! One execution of a guest: its session, its limits, and the host that it runs for.
+//! One execution of a guest: its session, its limits and its host.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::limits::size;
 use crate::log::LogBudget;
 use crate::{Host, InstanceLimits, Stop};
 
-/// How much more fuel a replay may use: skipping a step costs a little that running it did not, and fuel must not decide
-/// what a replay sees.
+/// The factor by which a replay may use more fuel: skipping a step costs fuel that executing it did not, and a replay must
+/// not run out of fuel where the first execution did not.
 const REPLAY_FUEL_FACTOR: u64 = 2;
 
 /// One execution of a guest.
 pub(crate) struct Execution {
     pub(crate) session: Session,
     pub(crate) limits: Arc<InstanceLimits>,
-    /// What the guest may still log.
+    /// The bytes that the guest may still log.
     pub(crate) log: LogBudget,
     pub(crate) host: Box<dyn Host>,
 }
@@ -27,7 +27,7 @@ impl Execution {
         Self { session, log: LogBudget::new(limits.log_bytes_per_run), limits, host }
     }
 
-    /// The fuel that the guest has until it next waits.
+    /// Returns the fuel that the guest has until it next waits.
     pub(crate) fn fuel(&self) -> u64 {
         let factor = if self.is_past_replay() { 1 } else { REPLAY_FUEL_FACTOR };
         self.limits.fuel_per_activation.saturating_mul(factor)
@@ -41,26 +41,26 @@ impl Execution {
         }
     }
 
-    /// Checks that the run may compute further.
+    /// Checks that the run has fuel left.
     pub(crate) fn check_fuel(&self) -> Result<(), Stop> {
         let (used, most) = (self.session.journal().run().fuel, self.limits.fuel_per_run);
         if used <= most || self.session.is_unwinding() {
             return Ok(());
         }
         let message = format!(
-            "out of fuel: the run has computed for {used} units of fuel in all; the most is {most} (fuel_per_run). Move \
-             heavy computing out of the workflow, or ask for a higher limit"
+            "out of fuel: the run has used {used} units of fuel; the most is {most} (fuel_per_run). Move heavy computing \
+             out of the workflow, or ask for a higher limit"
         );
         Err(Stop::Failed(Failure::permanent(kind::OUT_OF_FUEL, message)))
     }
 
-    /// The arguments of the guest's `run`: workflow, version and input.
+    /// Returns the arguments of the guest's `run`: workflow, version and input.
     pub(crate) fn arguments(&self) -> (String, u32, String) {
         let run = self.session.journal().run();
         (run.workflow.to_string(), run.version, run.input.to_string())
     }
 
-    /// Whether the guest has reached the end of the journal, or is rolling back.
+    /// Returns whether the guest has reached the end of the journal, or is rolling back.
     pub(crate) fn is_past_replay(&self) -> bool {
         self.session.is_live() || self.session.is_unwinding()
     }
@@ -79,7 +79,7 @@ impl Execution {
         Ok(())
     }
 
-    /// Checks that `what` is not too large to be kept.
+    /// Checks that `what` is not larger than the limit on payloads.
     pub(crate) fn check_size(&self, bytes: usize, what: impl FnOnce(&Journal) -> String) -> Result<(), Stop> {
         let limit = size(self.limits.payload_bytes);
         if bytes <= limit {
@@ -89,12 +89,12 @@ impl Execution {
         Err(Stop::Failed(Failure::permanent(
             kind::LIMIT,
             format!(
-                "{what} has {bytes} bytes; the most is {limit} (payload_bytes). Keep large data elsewhere and pass a reference"
+                "{what} has {bytes} bytes; the most is {limit} (payload_bytes). Store large data elsewhere and pass a reference"
             ),
         )))
     }
 
-    /// Returns the call that the guest is told of next. `None`: it must unwind.
+    /// Waits for the next call that completes, and returns it. Returns `None` if the guest must unwind.
     pub(crate) async fn next(&mut self) -> Result<Option<CallId>, Stop> {
         loop {
             match self.session.next(clock::now())? {

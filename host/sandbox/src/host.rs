@@ -1,3 +1,5 @@
+//! The trait through which a guest acts on the world.
+
 use std::any::Any;
 use std::pin::Pin;
 
@@ -7,42 +9,42 @@ use forge_journal::{Failure, IllegalEvent, PauseReason, Session, SessionError, k
 /// A future that borrows nothing.
 pub type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What the host does on behalf of one guest.
+/// The functions that the host performs on behalf of one guest.
 #[async_trait]
 pub trait Host: Any + Send {
-    /// Waits until the session may have something to deliver. Called when the guest waits and the session has nothing.
+    /// Waits until the session may have a completion to deliver. It is called when the guest waits and there is none.
     async fn wait(&mut self, session: &mut Session) -> Result<(), Stop>;
 
-    /// Takes requests to stop while the guest computes: a guest that never waits is asked here whether it shall end.
+    /// Passes pending requests to stop on to the session, for a guest that computes without ever waiting.
     fn poll(&mut self, session: &mut Session);
 
-    /// Aborts the effect of a row, for which the guest no longer waits.
+    /// Aborts the effect of a row that the guest no longer waits for.
     fn abort(&mut self, seq: u64);
 
-    /// Abandons the effects of the workflow's body, because the run is rolled back.
+    /// Abandons the effects of the workflow's body, because the run is being rolled back.
     fn roll_back(&mut self);
 
-    /// Starts to save what the session has changed. Returns `None` if there is nothing to save.
+    /// Starts to save the changes of the session. Returns `None` if there are none.
     fn save(&mut self, session: &mut Session) -> Option<Detached>;
 
     /// Accounts for fuel that the guest has used.
     fn used_fuel(&mut self, fuel: u64);
 
-    /// Waits until the guest may compute.
+    /// Waits for a CPU permit.
     fn acquire_cpu(&mut self) -> Detached;
 
-    /// Lets others compute.
+    /// Returns the CPU permit.
     fn release_cpu(&mut self);
 }
 
-/// Why an execution is stopped.
+/// The reason why an execution is stopped.
 #[derive(Debug)]
 pub enum Stop {
-    /// The run must wait for a person.
+    /// The run is paused until an operator resumes it. Holds the message for the operator.
     Pause(PauseReason, String),
-    /// The workflow broke the contract or reached a limit.
+    /// The workflow violated the contract or reached a limit.
     Failed(Failure),
-    /// The host stops it, and knows why.
+    /// The host stops the execution for a reason of its own.
     ByHost,
 }
 

@@ -1,8 +1,12 @@
 //! The sandbox: wasmtime with its settings and limits, the compiler and its cache, and one file for each interface that
 //! a guest imports.
 //!
-//! It runs a component against a [`Session`](forge_journal::Session) and a [`Host`], which does what a guest needs of
-//! the world. It knows neither stores nor tenants nor executors.
+//! It runs a component against a [`Session`](forge_journal::Session) and a [`Host`], which acts on behalf of the guest.
+//! It knows no store, no tenants and no executor.
+//!
+//! To add an interface that guests import: declare it in `wit/workflow.wit`, implement its `Host` trait for
+//! `InstanceState` in a new file in `imports/`, and declare that module with one line in `imports/mod.rs`. The linker
+//! takes it from the world.
 
 mod bindings;
 mod cache;
@@ -10,9 +14,10 @@ mod compiler;
 mod component;
 mod engine;
 mod execution;
+mod failure;
 mod fuel;
 mod host;
-mod imports;
+pub mod imports;
 mod limits;
 mod log;
 mod memory;
@@ -23,5 +28,5 @@ pub use compiler::{COMMAND, ChildFailed, Compiler, compile_as_child};
 pub use component::{InvalidComponent, inspect};
 pub use engine::{Component, Described, End, Engine, EngineError};
 pub use host::{Detached, Host, Stop};
-pub use imports::{http, time};
+
 pub use limits::{EngineLimits, InstanceLimits};

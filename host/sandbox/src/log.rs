@@ -1,9 +1,9 @@
-//! How much a guest may log.
+//! The limit on what a guest logs.
 
-/// Bytes that a line takes beside its message: the time, the run, the workflow.
+/// The bytes that a line takes beside its message: the time, the run and the workflow.
 const LINE: u64 = 100;
 
-/// What may still be logged. A restart of the run begins anew.
+/// The bytes that a run may still log. A run that is loaded again starts with a full budget.
 #[derive(Debug)]
 pub(super) struct LogBudget {
     limit: u64,
@@ -12,14 +12,14 @@ pub(super) struct LogBudget {
     exhausted: bool,
 }
 
-/// What becomes of a line.
+/// The decision about a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
-    /// It is written.
+    /// The line is written.
     Written,
-    /// It is the first one that is not; that is to be said.
+    /// The line is the first to be dropped, which the log must say.
     FirstDropped,
-    /// Neither it nor anything about it is written.
+    /// The line is dropped, and the log already says so.
     Dropped,
 }
 
@@ -32,12 +32,12 @@ impl LogBudget {
         self.limit
     }
 
-    /// Whether every further line is dropped.
+    /// Returns whether every further line is dropped.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted
     }
 
-    /// Decides on a line of so many bytes. Once one was dropped, all are: a log with holes misleads.
+    /// Decides on a line of this many bytes. After the first dropped line, all are dropped: a log with holes misleads.
     pub(super) fn take(&mut self, bytes: usize) -> Line {
         let left = self.left.checked_sub(LINE.saturating_add(bytes as u64));
         match left {

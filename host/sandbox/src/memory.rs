@@ -1,16 +1,18 @@
+//! The limit on the memory of one instance.
+
 use wasmtime::ResourceLimiter;
 
 use forge_journal::{Failure, kind};
 
-/// Bounds the memory of one instance, summed over all its memories and tables, and remembers which
-/// bound was hit: what reaches the host from the guest is only a trap.
+/// Limits the memory of one instance, summed over all its memories and tables. It records which limit was reached: the
+/// host otherwise sees only a trap.
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     max_bytes: usize,
     max_elements: usize,
     bytes: usize,
     elements: usize,
-    /// The bound that was hit.
+    /// The failure that names the limit that was reached.
     pub(super) hit: Option<Failure>,
 }
 

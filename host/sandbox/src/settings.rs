@@ -1,4 +1,4 @@
-//! How wasmtime is set up.
+//! The settings of wasmtime.
 
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -8,30 +8,35 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use super::limits::size;
 use super::{EngineLimits, fuel};
 
-/// How often a computing guest gives way to others.
+/// The interval at which a computing guest yields.
 const EPOCH: Duration = Duration::from_millis(10);
 
-/// Instances beyond those of runs, for `describe`.
+/// The instances beside those of runs, for `describe`.
 pub(super) const SPARE_INSTANCES: u32 = 16;
 
-/// Bytes of a free place's memory that stay with the process: what an ordinary workflow touches.
+/// The bytes of memory that a free slot of the pool keeps resident: what an ordinary workflow touches.
 const KEEP_RESIDENT: usize = 1 << 20;
 
-/// The same of its tables: 8,000 function pointers, some times what an ordinary workflow has.
+/// The bytes of tables that a free slot keeps resident: 8,000 function pointers, several times what an ordinary workflow
+/// has.
 const KEEP_TABLES: usize = 64 << 10;
 
-/// Core instances, memories and tables that a component may consist of: a Rust workflow has one
-/// module, and the two that adapt its imports.
+/// The maximum number of core instances in a component: a Rust workflow has one core module and the two that adapt its
+/// imports.
 pub(super) const CORE_INSTANCES: u32 = 8;
+
+/// The maximum number of memories in a component.
 pub(super) const MEMORIES: u32 = 2;
+
+/// The maximum number of tables in a component.
 pub(super) const TABLES: u32 = 4;
 
-/// What is compiled and how it runs.
+/// Returns the settings that decide how components are compiled and run.
 pub(super) fn config(allocation: InstanceAllocationStrategy) -> Config {
     let mut config = Config::new();
     config
         .allocation_strategy(allocation)
-        // One core is left to the runs while another compiles.
+        // Compiling takes one core and leaves the others to the runs.
         .parallel_compilation(false)
         .memory_init_cow(true)
         .consume_fuel(true)
@@ -44,17 +49,17 @@ pub(super) fn config(allocation: InstanceAllocationStrategy) -> Config {
     config
 }
 
-/// The engine with the best way to allocate instances that this machine allows.
+/// Returns an engine with the fastest way to allocate instances that this machine allows.
 pub(super) fn new_engine(limits: &EngineLimits) -> wasmtime::Result<wasmtime::Engine> {
-    // A place's memory is reset by writing to the pages that its last instance has changed, if the
-    // kernel can tell which they are (Linux 6.7): unmapping them interrupts every core.
+    // A slot's memory is reset by writing to the pages that its last instance has changed, if the kernel can name them
+    // (Linux 6.7): unmapping pages interrupts every core.
     let mut scanning = pool(limits);
     scanning.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEEP_RESIDENT);
     let with = |pool| wasmtime::Engine::new(&config(InstanceAllocationStrategy::Pooling(pool)));
     with(scanning).or_else(|_| with(pool(limits))).or_else(|pooling| {
-        // Pooled instances are made in microseconds, but reserve address space for all of them at
-        // once, which a container may deny.
-        tracing::warn!(error = %pooling, "no address space for pooled instances: allocating each on demand");
+        // Pooled instances are created in microseconds, but the pool reserves its address space at once, which a
+        // container may deny.
+        tracing::warn!(error = %pooling, "cannot reserve address space for the pool of instances: allocating on demand");
         wasmtime::Engine::new(&config(InstanceAllocationStrategy::OnDemand))
     })
 }
@@ -76,7 +81,8 @@ fn pool(limits: &EngineLimits) -> PoolingAllocationConfig {
     pool
 }
 
-/// Advances the epoch from a thread of its own: the runtime's threads may all be computing.
+/// Starts the thread that advances the epoch until the returned sender is dropped. It is a thread of its own because
+/// guests may occupy all threads of the runtime.
 pub(super) fn start_ticker(engine: &wasmtime::Engine) -> std::io::Result<SyncSender<()>> {
     let (ticker, stopped) = sync_channel::<()>(0);
     let engine = engine.weak();

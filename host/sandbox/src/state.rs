@@ -1,4 +1,4 @@
-//! The data of one wasmtime store: the execution, its memory limits, and the fuel that it owes.
+//! The data of one wasmtime store: the execution, its memory limits and the fuel that it owes.
 
 use forge_journal::{Failure, kind};
 
@@ -7,27 +7,27 @@ use super::host::Detached;
 use super::memory::MemoryLimiter;
 use super::{InstanceLimits, Stop, fuel, limits::size};
 
-/// How much more than its longest text a call may pass: a request has headers, and text may be escaped.
+/// The factor by which a call may pass more than the limit on payloads: a request has headers, and text may be escaped.
 const PASSED_FACTOR: usize = 4;
 
-/// Bytes that a call may pass whatever the limits: the names of a large component's workflows.
+/// The bytes that a call may pass with any limit: the names of a large component's workflows.
 const LEAST_PASSED: usize = 1 << 20;
 
 /// The data of a wasmtime store.
 pub(super) struct InstanceState {
-    /// `None` while a component is only asked to describe itself.
+    /// `None` during `describe`.
     execution: Option<Execution>,
     limiter: MemoryLimiter,
     /// Why the host trapped the guest.
     stop: Option<Stop>,
     /// The guest's panic message.
     panic: Option<String>,
-    /// The fuel that it had when it was last measured.
+    /// The guest's fuel when it was last measured.
     fuel: u64,
-    /// Fuel for the host's work that was not taken yet.
+    /// The fuel for the host's work that was not taken yet.
     owed: u64,
-    /// Bytes that a call may pass: a text that is somewhat too large is refused by name, a much larger one is not even
-    /// copied.
+    /// The bytes that a call may pass. The host names a payload that is above its limit but below this one; it does not
+    /// even copy a larger one.
     pub(super) most_passed: usize,
 }
 
@@ -49,14 +49,14 @@ impl InstanceState {
         }
     }
 
-    /// Lets others compute while the guest waits.
+    /// Returns the CPU permit.
     pub(super) fn release_cpu(&mut self) {
         if let Some(execution) = &mut self.execution {
             execution.host.release_cpu();
         }
     }
 
-    /// Waits until the guest may compute.
+    /// Waits for a CPU permit.
     pub(super) fn acquire_cpu(&mut self) -> Detached {
         match &mut self.execution {
             Some(execution) => execution.host.acquire_cpu(),
@@ -64,19 +64,19 @@ impl InstanceState {
         }
     }
 
-    /// Starts to save what the guest has done since it last waited: a guest that computes for long loses little of it in
-    /// a crash, and keeps little of it in memory.
+    /// Starts to save the changes since the guest last waited, so that a crash loses little of a long computation and
+    /// memory holds little of it.
     pub(super) fn save(&mut self) -> Option<Detached> {
         let Execution { session, host, .. } = self.execution.as_mut()?;
         host.save(session)
     }
 
-    /// Sets the fuel that the guest has from now on.
+    /// Records the fuel that the guest now has.
     pub(super) fn refuelled(&mut self, fuel: u64) {
         self.fuel = fuel;
     }
 
-    /// Accounts for the fuel used, given what is left.
+    /// Accounts for the fuel used, given the fuel that is left.
     pub(super) fn account(&mut self, left: u64) {
         let used = self.fuel.saturating_sub(left).saturating_add(self.take_owed());
         self.fuel = left;
@@ -89,13 +89,13 @@ impl InstanceState {
         &mut self.limiter
     }
 
-    /// The execution that the guest's call belongs to. The guest pays for the call.
+    /// Charges the guest for a call and returns the execution that it belongs to.
     pub(super) fn execution(&mut self) -> wasmtime::Result<&mut Execution> {
         self.called();
         self.execution.as_mut().ok_or_else(|| wasmtime::Error::msg("`describe` may not call the host"))
     }
 
-    /// The same for a call that passes this many bytes.
+    /// Charges the guest for a call that passes this many bytes and returns the execution.
     pub(super) fn execution_for(&mut self, bytes: usize) -> wasmtime::Result<&mut Execution> {
         self.passed(bytes);
         self.execution()
@@ -106,17 +106,17 @@ impl InstanceState {
         self.owed = self.owed.saturating_add(fuel::HOST_CALL);
     }
 
-    /// Charges the guest for passing this many bytes, or for as much work.
+    /// Charges the guest for passing this many bytes, or for an equal amount of work.
     pub(super) fn passed(&mut self, bytes: usize) {
         self.owed = self.owed.saturating_add(fuel::of_bytes(bytes));
     }
 
-    /// Takes the fuel that the guest owes.
+    /// Returns the fuel that the guest owes, and clears it.
     pub(super) fn take_owed(&mut self) -> u64 {
         std::mem::take(&mut self.owed)
     }
 
-    /// Turns a reason to stop into the trap that ends the guest.
+    /// Turns a reason to stop into a trap, and keeps the reason.
     pub(super) fn or_stop<T>(&mut self, result: Result<T, Stop>) -> wasmtime::Result<T> {
         result.map_err(|stop| {
             self.stop = Some(stop);
@@ -129,12 +129,12 @@ impl InstanceState {
         self.panic = Some(message);
     }
 
-    /// The execution, and why it was stopped.
+    /// Returns the execution and the reason why it was stopped.
     pub(super) fn into_parts(self) -> (Option<Execution>, Option<Stop>) {
         (self.execution, self.stop)
     }
 
-    /// The limit that was reached or the panic that came before the trap.
+    /// Returns the limit that was reached, or the panic that came before the trap.
     pub(super) fn take_failure(&mut self) -> Option<Failure> {
         let panic = self.panic.take().map(|message| Failure::permanent(kind::PANIC, message));
         self.limiter.hit.take().or(panic)

@@ -90,6 +90,9 @@ pub(super) struct Activation {
     started: Instant,
 }
 
+/// An activation that cannot begin: the run is in no state to be executed.
+pub(super) type Refused = Box<(IllegalEvent, ActivationContext)>;
+
 /// The parts of an activation that outlive it.
 pub(super) struct ActivationParts {
     pub(super) context: ActivationContext,
@@ -109,7 +112,7 @@ impl Activation {
     pub(super) fn new(
         mut journal: Box<Journal>,
         context: ActivationContext,
-    ) -> Result<(Session, Box<Self>), Box<(IllegalEvent, ActivationContext)>> {
+    ) -> Result<(Session, Box<Self>), Refused> {
         if let Err(error) = journal.apply(Event::Running, clock::now()) {
             return Err(Box::new((error, context)));
         }

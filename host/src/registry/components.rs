@@ -79,13 +79,13 @@ impl Components {
         Ok(found.filter(matches))
     }
 
-    /// Compiles a component on a thread where it does not delay runs.
+    /// Compiles a component where that does not delay runs.
     pub(super) async fn compile(&self, digest: &str, bytes: Vec<u8>) -> Result<Component, RegistryError> {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.compiling).acquire_owned().await;
         let (engine, digest) = (Arc::clone(&self.engine), digest.to_owned());
-        let compiled = tokio::task::spawn_blocking(move || {
-            let compiled = engine.compile(&digest, &bytes);
+        let compiled = tokio::spawn(async move {
+            let compiled = engine.compile(&digest, bytes).await;
             // The permit is held to the end of the compilation, even if no caller waits for it.
             drop(permit);
             compiled

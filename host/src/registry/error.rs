@@ -9,7 +9,9 @@ pub enum RegistryError {
     #[error("{0}")]
     InvalidComponent(String),
     /// The store does not have the component, or its bytes do not match the digest.
-    #[error("component {0} is missing, or is not what was uploaded")]
+    #[error(
+        "component {0} is missing, or is not what was uploaded: upload the same file again, or restore it from a backup"
+    )]
     MissingComponent(String),
     /// The component is too large.
     #[error("the component has {size} bytes; the most is {limit}")]

@@ -1,5 +1,7 @@
 //! Uploads: what looks at them, compiles them and asks them for their workflows.
 
+use std::sync::Arc;
+
 use forge_host::config::Limits;
 use forge_host::sandbox::{Compiler, Engine, inspect};
 use proptest::collection::vec;
@@ -76,9 +78,9 @@ fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
     bytes
 }
 
-fn engine() -> Engine {
+fn engine() -> Arc<Engine> {
     let limits = Limits { live_instances: 4, fuel_for_describe: 100_000, ..Limits::default() };
-    Engine::new(limits.engine(), None, Compiler::InProcess).unwrap()
+    Arc::new(Engine::new(limits.engine(), None, Compiler::InProcess).unwrap())
 }
 
 #[test]
@@ -103,9 +105,11 @@ fn a_mutant_of_a_component_is_refused_or_compiled_and_asked() {
     inspect(&original).unwrap();
     fuzz(400, vec(change(), 1..4), |changes| {
         let mutant = changed(original.clone(), &changes);
-        if let Ok(module) = engine.compile("", &mutant) {
-            let _ = runtime.block_on(engine.describe(&module));
-        }
+        runtime.block_on(async {
+            if let Ok(component) = engine.compile("", mutant).await {
+                let _ = engine.describe(&component).await;
+            }
+        });
         Ok(())
     });
 }

@@ -1,109 +1,96 @@
-//! Which addresses belong to the public internet.
+//! Ranges of addresses, and which of them belong to the public internet.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
-/// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
+pub struct Network(IpNet);
 
-/// A text that is no range of addresses.
+/// The error of a text that is not a range of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no range of addresses: write ADDRESS/BITS, for example 10.0.0.0/8")]
+#[error("`{0}` is not a range of addresses: write ADDRESS/BITS, for example 10.0.0.0/8")]
 pub struct InvalidNetwork(String);
 
-impl std::str::FromStr for Network {
+impl Network {
+    /// Returns whether an address is in this range.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl FromStr for Network {
     type Err = InvalidNetwork;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidNetwork(text.to_owned());
-        let (address, bits) =
-            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| invalid())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| invalid()))?;
-        if bits > most {
-            return Err(invalid());
-        }
-        Ok(Self { address, bits })
+        // The parser of `ipnet` takes octets with leading zeros, which other programs read as octal.
+        let network = match text.split_once('/') {
+            Some((address, bits)) => address
+                .parse()
+                .ok()
+                .zip(bits.parse().ok())
+                .and_then(|(address, bits)| IpNet::new(address, bits).ok()),
+            None => text.parse::<IpAddr>().ok().map(IpNet::from),
+        };
+        network.map(Self).ok_or_else(|| InvalidNetwork(text.to_owned()))
     }
 }
 
-impl std::fmt::Display for Network {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
-impl Network {
-    const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u8) -> Self {
-        Self { address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits }
-    }
-
-    const fn v6(first: [u16; 4], bits: u8) -> Self {
-        let [a, b, c, d] = first;
-        Self { address: IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)), bits }
-    }
-
-    /// Whether an address is in it.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
-                (network.to_bits() ^ address.to_bits()) & mask == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.bits)).unwrap_or(0);
-                (network.to_bits() ^ address.to_bits()) & mask == 0
-            }
-            _ => false,
-        }
-    }
+const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits))
 }
 
-/// Ranges that are not the public internet's, and what they are (IANA's registries of special-purpose addresses).
-const SPECIAL: &[(Network, &str)] = &[
-    (Network::v4(0, 0, 0, 0, 8), "this host"),
-    (Network::v4(10, 0, 0, 0, 8), "private"),
-    (Network::v4(100, 64, 0, 0, 10), "shared by a carrier"),
-    (Network::v4(127, 0, 0, 0, 8), "loopback"),
-    (Network::v4(169, 254, 0, 0, 16), "link-local, where clouds have their metadata"),
-    (Network::v4(172, 16, 0, 0, 12), "private"),
-    (Network::v4(192, 0, 0, 0, 24), "reserved for protocols"),
-    (Network::v4(192, 0, 2, 0, 24), "for documentation"),
-    (Network::v4(192, 88, 99, 0, 24), "a 6to4 relay"),
-    (Network::v4(192, 168, 0, 0, 16), "private"),
-    (Network::v4(198, 18, 0, 0, 15), "for benchmarks"),
-    (Network::v4(198, 51, 100, 0, 24), "for documentation"),
-    (Network::v4(203, 0, 113, 0, 24), "for documentation"),
-    (Network::v4(224, 0, 0, 0, 4), "multicast"),
-    (Network::v4(240, 0, 0, 0, 4), "reserved"),
-    (Network::v6([0x2001, 0, 0, 0], 23), "reserved for protocols"),
-    (Network::v6([0x2001, 0xdb8, 0, 0], 32), "for documentation"),
-    (Network::v6([0x3fff, 0, 0, 0], 20), "for documentation"),
+const fn v6(first: [u16; 6], bits: u8) -> IpNet {
+    let [a, b, c, d, e, f] = first;
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, 0, 0), bits))
+}
+
+/// The ranges that are not part of the public internet, with their purpose (IANA's registries of special-purpose addresses).
+const SPECIAL: &[(IpNet, &str)] = &[
+    (v4(0, 0, 0, 0, 8), "this host"),
+    (v4(10, 0, 0, 0, 8), "private"),
+    (v4(100, 64, 0, 0, 10), "shared by a carrier"),
+    (v4(127, 0, 0, 0, 8), "loopback"),
+    (v4(169, 254, 0, 0, 16), "link-local, where clouds have their metadata"),
+    (v4(172, 16, 0, 0, 12), "private"),
+    (v4(192, 0, 0, 0, 24), "reserved for protocols"),
+    (v4(192, 0, 2, 0, 24), "for documentation"),
+    (v4(192, 88, 99, 0, 24), "a 6to4 relay"),
+    (v4(192, 168, 0, 0, 16), "private"),
+    (v4(198, 18, 0, 0, 15), "for benchmarks"),
+    (v4(198, 51, 100, 0, 24), "for documentation"),
+    (v4(203, 0, 113, 0, 24), "for documentation"),
+    (v4(224, 0, 0, 0, 4), "multicast"),
+    (v4(240, 0, 0, 0, 4), "reserved"),
+    (v6([0x2001, 0, 0, 0, 0, 0], 23), "reserved for protocols"),
+    (v6([0x2001, 0xdb8, 0, 0, 0, 0], 32), "for documentation"),
+    (v6([0x3fff, 0, 0, 0, 0, 0], 20), "for documentation"),
 ];
 
-/// Of IPv6, only this is given out.
-const GLOBAL: Network = Network::v6([0x2000, 0, 0, 0], 3);
+/// The range of IPv6 from which public addresses are assigned.
+const GLOBAL: IpNet = v6([0x2000, 0, 0, 0, 0, 0], 3);
 
-/// IPv6 addresses that stand for an IPv4 address, and the bit at which that begins.
-const EMBEDDING: &[(Network, u32, &str)] = &[
-    (Network::v6([0, 0, 0, 0], 96), 96, "an IPv4-compatible address of"),
-    (
-        Network { address: IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0)), bits: 96 },
-        96,
-        "an IPv4-mapped address of",
-    ),
-    (Network::v6([0x64, 0xff9b, 0, 0], 96), 96, "a NAT64 address of"),
-    (Network::v6([0x2002, 0, 0, 0], 16), 16, "a 6to4 address of"),
+/// The ranges of IPv6 addresses that contain an IPv4 address, with the bit at which it begins.
+const EMBEDDING: &[(IpNet, u32, &str)] = &[
+    (v6([0, 0, 0, 0, 0, 0], 96), 96, "an IPv4-compatible address of"),
+    (v6([0, 0, 0, 0, 0, 0xffff], 96), 96, "an IPv4-mapped address of"),
+    (v6([0x64, 0xff9b, 0, 0, 0, 0], 96), 96, "a NAT64 address of"),
+    (v6([0x2002, 0, 0, 0, 0, 0], 16), 16, "a 6to4 address of"),
 ];
 
-/// Why an address is not one of the public internet's; `None`: it is.
+/// Returns the reason why an address is not part of the public internet, or `None` if it is.
 pub(crate) fn not_public(address: IpAddr) -> Option<String> {
     let special = |address: IpAddr| {
-        SPECIAL.iter().find(|(network, _)| network.contains(address)).map(|(_, what)| (*what).to_owned())
+        SPECIAL.iter().find(|(network, _)| network.contains(&address)).map(|(_, what)| (*what).to_owned())
     };
     let IpAddr::V6(v6) = address else { return special(address) };
     match v6 {
@@ -111,14 +98,14 @@ pub(crate) fn not_public(address: IpAddr) -> Option<String> {
         Ipv6Addr::LOCALHOST => return Some("loopback".to_owned()),
         _ => {}
     }
-    if let Some((_, at, what)) = EMBEDDING.iter().find(|(network, ..)| network.contains(address)) {
-        // What it is translated to on the way is none of our business if it is special, and unusual if it is not.
+    if let Some((_, at, what)) = EMBEDDING.iter().find(|(network, ..)| network.contains(&address)) {
+        // A translator on the way could reach the embedded address, so none of them is permitted.
         let embedded = Ipv4Addr::from_bits((v6.to_bits() >> (96 - at)) as u32);
         let why = special(IpAddr::V4(embedded)).map_or(String::new(), |why| format!(", which is {why}"));
         return Some(format!("{what} {embedded}{why}"));
     }
     special(address)
-        .or_else(|| (!GLOBAL.contains(address)).then(|| "private, link-local or reserved".to_owned()))
+        .or_else(|| (!GLOBAL.contains(&address)).then(|| "private, link-local or reserved".to_owned()))
 }
 
 #[cfg(test)]
@@ -193,7 +180,9 @@ mod tests {
         assert!(everything.contains("ff02::1".parse().unwrap()));
         let one: Network = "127.0.0.1".parse().unwrap();
         assert_eq!(one.to_string(), "127.0.0.1/32");
-        for wrong in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "a/8", "10.0.0.0/-1", "10.0.0.0/"] {
+        for wrong in
+            ["", "10.0.0.0/33", "::/129", "10.0.0/8", "a/8", "10.0.0.0/-1", "10.0.0.0/", "010.0.0.0/8"]
+        {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,4 @@
-//! Which servers may be reached: address ranges, rules and the policy made of them.
+//! The rules on which servers workflows reach: ranges of addresses, rules for servers, and the policy.
 
 mod address;
 mod policy;

@@ -1,4 +1,4 @@
-//! Which servers workflows may reach.
+//! Rules for servers, and the policy that consists of them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::address::{Network, not_public};
 
-/// What workflows may reach.
+/// The servers and addresses that a tenant's workflows may reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy(Kind);
 
@@ -18,8 +18,8 @@ enum Kind {
     Only { rules: Vec<Rule>, private: Vec<Network> },
 }
 
-/// Servers that may be reached: `https://api.example.com`, `http://shop.example.com:8080`, `https://*.example.com`
-/// (all names below it, and not itself), `http://10.0.0.5:8080`. Without a port it is the scheme's own.
+/// A rule that names servers: `https://api.example.com`, `http://shop.example.com:8080`, `https://*.example.com` (all names
+/// below the domain, without the domain itself), `http://10.0.0.5:8080`. The default port is that of the scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     https: bool,
@@ -34,7 +34,7 @@ enum Pattern {
     Address(IpAddr),
 }
 
-/// A text that is no rule.
+/// The error of a text that is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is no rule for servers ({why}): write SCHEME://HOST[:PORT], for example https://*.example.com"
@@ -42,33 +42,34 @@ enum Pattern {
 pub struct InvalidRule {
     /// The text.
     pub text: String,
-    /// What is wrong with it.
+    /// The reason why it is not a rule.
     pub why: &'static str,
 }
 
-/// Why something may not be reached.
+/// The error of a server or address that the policy does not permit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Denied(String);
 
 impl Policy {
-    /// Everything, private addresses too: for a host on which only its owner deploys.
+    /// Returns the policy that permits everything, including private addresses. It is for hosts on which only the owner
+    /// deploys.
     pub const fn open() -> Self {
         Self(Kind::Open)
     }
 
-    /// What a rule names and nothing else, at addresses of the public internet, in these other networks, or that a rule
-    /// names itself.
+    /// Returns the policy that permits the servers that a rule names, at addresses of the public internet, in the `private`
+    /// networks, or written in a rule.
     pub const fn only(rules: Vec<Rule>, private: Vec<Network>) -> Self {
         Self(Kind::Only { rules, private })
     }
 
-    /// Whether it is without bounds.
+    /// Returns whether everything is permitted.
     pub fn is_open(&self) -> bool {
         self.0 == Kind::Open
     }
 
-    /// Whether a URL may be asked, as far as its text says.
+    /// Checks the server that a URL names.
     pub(crate) fn permit_url(&self, url: &Url) -> Result<(), Denied> {
         let Kind::Only { rules, .. } = &self.0 else { return Ok(()) };
         if rules.iter().any(|rule| rule.names(url)) {
@@ -87,13 +88,13 @@ impl Policy {
         }))
     }
 
-    /// Whether an address may be connected to, at which `host` is.
+    /// Checks an address to which `host` has resolved.
     pub(crate) fn permit_address(&self, host: &str, address: IpAddr) -> Result<(), Denied> {
         let Kind::Only { rules, private } = &self.0 else { return Ok(()) };
         let canonical = address.to_canonical();
         let named =
             |rule: &Rule| matches!(rule.host, Pattern::Address(named) if named.to_canonical() == canonical);
-        // A name that leads to an address which a rule names is another server.
+        // A rule with an address permits URLs with that address, and no name that resolves to it.
         let is_literal = host.parse() == Ok(address);
         if is_literal && rules.iter().any(named) || private.iter().any(|network| network.contains(canonical))
         {
@@ -112,7 +113,7 @@ impl Policy {
     }
 }
 
-/// How an operator changes a policy.
+/// Returns the sentence that says how an operator changes the policy.
 fn set_with(what: &str, flag: &str) -> String {
     format!(
         "{what} set with `forge tenants set NAME --{flag}`; for the tenant `default` also with `forge serve --{flag}`, \
@@ -120,14 +121,14 @@ fn set_with(what: &str, flag: &str) -> String {
     )
 }
 
-/// The server that a URL speaks to, for messages: `https://api.example.com:443`.
+/// Returns the server of a URL for messages: `https://api.example.com:443`.
 pub(crate) fn server(url: &Url) -> String {
     let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
     format!("{scheme}://{host}:{}", url.port_or_known_default().unwrap_or_default())
 }
 
 impl Rule {
-    /// Whether a URL speaks to a server that it names.
+    /// Returns whether this rule names the server of a URL.
     pub fn names(&self, url: &Url) -> bool {
         let scheme = if self.https { "https" } else { "http" };
         if url.scheme() != scheme || url.port_or_known_default() != Some(self.port) {
@@ -149,7 +150,7 @@ impl Rule {
     }
 }
 
-/// A name with a dot at its end is the same name.
+/// Returns a name without the dot at its end, which does not change its meaning.
 fn host_name(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
@@ -171,7 +172,7 @@ impl FromStr for Rule {
                 "`*.` can only be at its beginning, and stands for all names below a domain",
             ));
         }
-        // What the URL of a request goes through, so that both have the same form.
+        // Parse as the URL of a request is parsed, so that both have the same form.
         let url = Url::parse(&format!("{scheme}://{rest}"))
             .map_err(|_| invalid("it is not the beginning of a URL"))?;
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();

@@ -1,47 +1,47 @@
-//! What a text says once its escapes are read, and where in the text that stands.
+//! Decodes escapes in a text and maps positions back to the original.
 
 use std::borrow::Cow;
 
-/// Named characters of HTML that a value can have.
+/// The named characters of HTML that a value can contain.
 const NAMED: [(&[u8], u8); 6] =
     [(b"quot", b'"'), (b"amp", b'&'), (b"lt", b'<'), (b"gt", b'>'), (b"apos", b'\''), (b"sol", b'/')];
 
-/// Bytes of the longest reference in HTML that is read: `&#x00022;`.
+/// The size of the longest character reference that is decoded, in bytes: `&#x00022;`.
 const LONGEST_REFERENCE: usize = 9;
 
-/// A way to write characters as others. Only ASCII is read: nothing else can be in the value of a secret.
+/// A way to escape characters. Only escapes of ASCII are decoded, because values contain nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// As in strings of JSON, and of the languages that write theirs like it: `\"`, `\/`, `\u0022`, `\x22`.
+    /// The escapes of JSON strings and of similar languages: `\"`, `\/`, `\u0022`, `\x22`.
     Json,
-    /// As in URLs: `%22`.
+    /// The escapes of URLs: `%22`.
     Percent,
-    /// As in forms: like [`Encoding::Percent`], and `+` is a space.
+    /// The escapes of forms: those of [`Encoding::Percent`], and `+` for a space.
     Form,
-    /// As in HTML: `&quot;`, `&#34;`, `&#x22;`.
+    /// The escapes of HTML: `&quot;`, `&#34;`, `&#x22;`.
     Html,
 }
 
-/// A text, or what it says once some escapes are read.
+/// A text, or the result of decoding it one or more times.
 pub(super) struct View<'b> {
     pub(super) bytes: Cow<'b, [u8]>,
-    /// For each time that escapes were read, where they were.
+    /// The positions of the escapes, for each time that the text was decoded.
     levels: Vec<Vec<Jump>>,
 }
 
-/// After an escape: where that is in what was read, and where it was before.
+/// The position after an escape, in the decoded and in the encoded text.
 struct Jump {
     after: usize,
     before: usize,
 }
 
 impl<'b> View<'b> {
-    /// The text itself.
+    /// Returns the view of the text itself.
     pub(super) fn raw(bytes: &'b [u8]) -> Self {
         Self { bytes: Cow::Borrowed(bytes), levels: Vec::new() }
     }
 
-    /// The same with escapes read; `Err` gives it back if there are none.
+    /// Decodes the view once. `Err` returns the unchanged view if there are no escapes.
     pub(super) fn decoded(mut self, encoding: Encoding) -> Result<Self, Self> {
         let bytes = &self.bytes[..];
         let (mut out, mut jumps, mut done, mut at) = (Vec::new(), Vec::new(), 0, 0);
@@ -66,7 +66,7 @@ impl<'b> View<'b> {
         Ok(Self { bytes: Cow::Owned(out), levels: self.levels })
     }
 
-    /// Where in the text itself a position of this view is.
+    /// Returns the position in the original text of a position in this view.
     pub(super) fn origin(&self, position: usize) -> usize {
         self.levels.iter().rev().fold(position, |position, jumps| {
             let before = jumps.partition_point(|jump| jump.after <= position);
@@ -86,7 +86,7 @@ impl Encoding {
         }
     }
 
-    /// The character that an escape stands for, and the escape's length.
+    /// Returns the character that an escape stands for, and the length of the escape.
     fn escape(self, bytes: &[u8]) -> Option<(u8, usize)> {
         match (self, bytes) {
             (Self::Json, [_, b'u', digits @ ..]) => Some((number(digits.get(..4)?, 16)?, 6)),
@@ -109,7 +109,7 @@ impl Encoding {
     }
 }
 
-/// A character of ASCII by its number.
+/// Returns the ASCII character with this number.
 fn number(digits: &[u8], radix: u32) -> Option<u8> {
     let mut number = 0;
     for digit in digits {

@@ -1,3 +1,5 @@
+//! The keys that encrypt secrets.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,23 +13,23 @@ use zeroize::Zeroizing;
 use super::SecretError;
 use forge_clock as clock;
 
-/// Bytes of a key.
+/// The size of a key, in bytes.
 pub(super) const KEY_BYTES: usize = 32;
 
-/// What is hashed before a key to make its id, so that the id says nothing about any other hash of it.
+/// The prefix that is hashed with a key to make its id, so that the id reveals nothing about other hashes of the key.
 const ID_OF: &[u8] = b"forge secrets key id\0";
 
-/// With or without `=` at the end: keys are copied by hand.
+/// The decoding of base64 with or without `=` at the end, because keys are copied by hand.
 const RELAXED: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const RELAXED_STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, RELAXED);
 const RELAXED_URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, RELAXED);
 
-/// The keys that seal secrets. The first one seals, all of them open: to change the key, put a new one first, seal all
-/// secrets again, and remove the old one.
+/// The keys that encrypt secrets. The first key encrypts; all of them decrypt. To change the key, add a new one as the
+/// first, encrypt all secrets again, and remove the old one.
 ///
-/// As a text it is keys of 32 bytes in base64, separated by commas or line ends; what follows a `#` in a line is a
-/// comment. Keys are wiped when it is dropped, and `Debug` shows their ids only.
+/// The text form is a list of keys of 32 bytes in base64, separated by commas or line ends. A `#` starts a comment that
+/// ends with the line. Keys are wiped when dropped, and `Debug` shows only their ids.
 pub struct KeyRing {
     /// Never empty.
     keys: Vec<Key>,
@@ -41,26 +43,26 @@ pub(super) struct Key {
 }
 
 impl KeyRing {
-    /// A new key, as a text that [`KeyRing::from_str`] takes.
+    /// Returns a new random key as text for [`KeyRing::from_str`].
     ///
     /// # Errors
-    /// [`SecretError::Random`].
+    /// [`SecretError::Random`] if the operating system returns no random bytes.
     pub fn generate() -> Result<String, SecretError> {
         let key = Zeroizing::new(clock::random::<KEY_BYTES>()?);
         Ok(STANDARD.encode(*key))
     }
 
-    /// The ids of its keys; the one that seals is the first.
+    /// Returns the ids of the keys. The first key encrypts.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| key.id.as_str())
     }
 
-    /// The key that seals.
+    /// Returns the key that encrypts.
     pub(super) fn current(&self) -> Option<&Key> {
         self.keys.first()
     }
 
-    /// Keys with an id. Two can have the same one, by chance.
+    /// Returns the keys with an id. By chance, several keys can have the same id.
     pub(super) fn with_id(&self, id: &str) -> impl Iterator<Item = &Key> {
         self.keys.iter().filter(move |key| key.id == id)
     }
@@ -89,7 +91,7 @@ impl fmt::Debug for KeyRing {
 }
 
 impl Key {
-    /// The error says what is wrong, and has nothing of the key in it.
+    /// Decodes a key. The error does not contain any part of it.
     fn parse(text: &str) -> Result<Self, String> {
         let is_url_safe = text.contains(['-', '_']);
         let base64 = if is_url_safe { RELAXED_URL_SAFE } else { RELAXED_STANDARD };

@@ -1,20 +1,20 @@
-//! What a value looks like where no escapes are: as it is, and in base64.
+//! The patterns of a value: plain and in base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// What to look for.
+/// A byte string to search for.
 pub(super) struct Pattern {
     pub(super) bytes: Vec<u8>,
-    /// Whether the character before it has bits of the value in it, too.
+    /// Whether the character before it contains bits of the value.
     pub(super) before: bool,
-    /// The same for the one after it.
+    /// Whether the character after it contains bits of the value.
     pub(super) after: bool,
 }
 
 impl Pattern {
-    /// All forms of a value.
-    pub(super) fn of(value: &str) -> Vec<Self> {
+    /// Returns all patterns of a value.
+    pub(super) fn for_value(value: &str) -> Vec<Self> {
         let plain = Self { bytes: value.as_bytes().to_vec(), before: false, after: false };
         let mut patterns = vec![plain];
         patterns.extend((0..3).flat_map(|before| base64(value, before)));
@@ -22,9 +22,9 @@ impl Pattern {
     }
 }
 
-/// The value in base64 as a part of something: `Basic` credentials are the base64 of `user:password`. What the first
-/// and the last characters are can depend on what is before and after it, so those are not part of the pattern. What
-/// is before it matters by its number of bytes modulo three.
+/// Returns the patterns of a value inside longer base64, such as the `user:password` of `Basic` credentials. The first and
+/// last characters may depend on the neighbouring bytes, so the patterns leave them out. `before` is the number of
+/// bytes before the value, modulo three.
 fn base64(value: &str, before: usize) -> impl Iterator<Item = Pattern> {
     let padded = [&[0; 2][..before], value.as_bytes()].concat();
     let bits = padded.len() * 8;
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_value_is_found_in_base64_whatever_is_around_it() {
-        let patterns = Pattern::of("pass?word>~~");
+        let patterns = Pattern::for_value("pass?word>~~");
         assert_eq!(patterns.len(), 7, "plain, and three in each alphabet");
         for before in 0..4 {
             for after in 0..4 {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_shortest_value_has_patterns_that_are_not_met_by_chance() {
-        for pattern in Pattern::of("12345678") {
+        for pattern in Pattern::for_value("12345678") {
             assert!(pattern.bytes.len() >= 8, "{:?}", pattern.bytes);
         }
     }

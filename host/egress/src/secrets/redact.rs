@@ -1,3 +1,5 @@
+//! Searches for secrets and redacts them.
+
 use std::borrow::Cow;
 
 use aho_corasick::Anchored;
@@ -8,58 +10,58 @@ use super::SecretError;
 use super::decode::{Encoding, View};
 use super::patterns::Pattern;
 
-/// How often an encoding is read that a text is in several times, as JSON in a string of JSON is.
+/// The number of times that each encoding is decoded, for nested encodings such as JSON in a JSON string.
 const NESTED: usize = 2;
 
-/// Bytes by which marks may make an answer longer; further ones do not name the secret, and are no longer than what
-/// they replace. Otherwise an answer of short secrets would be many times as large as an answer may be.
+/// The maximum bytes by which marks make an answer longer. Later marks do not name the secret and are no longer than the
+/// shortest value; otherwise an answer full of short values could grow to many times the limit on answers.
 const GROWTH: usize = 64 << 10;
 
-/// What is as long as the shortest value.
+/// The mark without a name, which is as long as the shortest value.
 const NAMELESS: &str = "[secret]";
 
-/// Looks for secrets.
+/// The search for the secrets of one tenant.
 pub(super) struct Redactor {
     automaton: NFA,
     start: StateID,
-    /// By the automaton's number of the pattern.
+    /// The patterns, by their number in the automaton.
     patterns: Vec<Known>,
     names: Vec<String>,
-    /// In which a value could be.
+    /// The encodings in which a value can occur.
     encodings: Vec<Encoding>,
 }
 
-/// What is to be known of a pattern that was found.
+/// The properties of a pattern.
 struct Known {
-    /// The index of its name.
+    /// The index of the secret's name.
     secret: usize,
     before: bool,
     after: bool,
 }
 
-/// Where a secret is.
+/// A range of bytes that contains a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Span {
     start: usize,
     end: usize,
-    /// Its longest part that is one secret.
+    /// The length of the longest secret in the range.
     longest: usize,
-    /// The index of that secret's name.
+    /// The index of the name of that secret.
     secret: usize,
 }
 
 impl Redactor {
-    /// Prepares to look for values, which have names.
+    /// Prepares the search for pairs of a name and a value.
     pub(super) fn new<'v>(values: impl Iterator<Item = (&'v str, &'v str)>) -> Result<Self, SecretError> {
         let (mut names, mut bytes, mut patterns) = (Vec::new(), Vec::new(), Vec::new());
         let mut encodings = vec![Encoding::Json, Encoding::Percent, Encoding::Html];
         for (name, value) in values {
-            for pattern in Pattern::of(value) {
+            for pattern in Pattern::for_value(value) {
                 patterns.push(Known { secret: names.len(), before: pattern.before, after: pattern.after });
                 bytes.push(pattern.bytes);
             }
             names.push(name.to_owned());
-            // Without one, a form has no other form than a URL.
+            // Without spaces, forms are encoded as URLs are.
             if value.contains(' ') && !encodings.contains(&Encoding::Form) {
                 encodings.push(Encoding::Form);
             }
@@ -70,13 +72,13 @@ impl Redactor {
         Ok(Self { automaton, start, patterns, names, encodings })
     }
 
-    /// The names of the secrets that are in it.
+    /// Returns the names of the secrets in a text.
     pub(super) fn found(&self, bytes: &[u8]) -> Vec<&str> {
         let spans = self.spans(bytes).into_iter();
         spans.filter_map(|span| self.names.get(span.secret)).map(String::as_str).collect()
     }
 
-    /// Puts marks in the place of secrets.
+    /// Replaces secrets by marks.
     pub(super) fn redact<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         let spans = self.spans(bytes);
         if spans.is_empty() {
@@ -98,7 +100,7 @@ impl Redactor {
         Cow::Owned(out)
     }
 
-    /// Where secrets are, in order and apart from each other.
+    /// Returns the ranges of secrets, ordered and without overlap.
     fn spans(&self, bytes: &[u8]) -> Vec<Span> {
         let mut found = self.search(bytes);
         for encoding in &self.encodings {
@@ -119,8 +121,8 @@ impl Redactor {
         spans
     }
 
-    /// All places where a pattern is, also where they overlap. It takes as long for every text of the same length,
-    /// whatever the secrets are: of those that end at one byte, only the longest is looked at.
+    /// Returns all matches of a pattern, including overlapping ones. The time depends only on the length of the text: of the
+    /// matches that end at one byte, only the longest is examined.
     fn search(&self, bytes: &[u8]) -> Vec<Span> {
         let mut spans = Vec::new();
         let mut state = self.start;
@@ -144,7 +146,7 @@ impl Redactor {
     }
 }
 
-/// Adds a span that ends or begins after those that are there. Overlapping ones become one.
+/// Adds a span in order of its start or end, and merges it with those that it overlaps.
 fn add(spans: &mut Vec<Span>, mut span: Span) {
     while let Some(last) = spans.pop_if(|last| last.end > span.start) {
         let (longest, secret) = if last.longest >= span.longest {

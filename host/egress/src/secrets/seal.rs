@@ -1,3 +1,5 @@
+//! Encrypts and decrypts secrets for the database.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -9,26 +11,27 @@ use super::keys::Key;
 use super::{KeyRing, SecretError, SecretValue};
 use forge_clock as clock;
 
-/// Bytes of a nonce: so many that random ones never meet.
+/// The size of a nonce, in bytes: large enough that random nonces do not collide.
 const NONCE_BYTES: usize = 24;
 
-/// What this is and in which form, so that nothing else that is sealed with the same key can be taken for it.
+/// The type and version of the encrypted data, which distinguish it from anything else encrypted with the same key.
 const FORM: &[u8] = b"forge secret 1\0";
 
-/// A secret as it is stored: it can be opened with the key, for the tenant and the name that it was sealed for.
+/// An encrypted secret. It can be decrypted only with the key, and only for the tenant and name that it was encrypted for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
-    /// Which key sealed it.
+    /// The id of the key that encrypted it.
     pub key_id: String,
-    /// A random nonce and what XChaCha20-Poly1305 makes of the value, in base64.
+    /// The random nonce and the value encrypted with XChaCha20-Poly1305, in base64.
     pub data: String,
 }
 
 impl KeyRing {
-    /// Seals the value of a secret for a tenant and a name.
+    /// Encrypts the value of a secret for a tenant and a name.
     ///
     /// # Errors
-    /// [`SecretError::Random`] if there is no nonce to be had, [`SecretError::NotSealed`].
+    /// [`SecretError::Random`] if the operating system returns no random bytes, [`SecretError::NotSealed`] if encrypting
+    /// fails.
     pub fn seal(&self, tenant: &str, name: &str, value: &SecretValue) -> Result<Sealed, SecretError> {
         let key = self.current().ok_or(SecretError::NoKey)?;
         let nonce = clock::random::<NONCE_BYTES>()?;
@@ -39,11 +42,11 @@ impl KeyRing {
         Ok(Sealed { key_id: key.id.clone(), data: STANDARD.encode([&nonce[..], &sealed].concat()) })
     }
 
-    /// Opens what was sealed for this tenant and name.
+    /// Decrypts a secret of this tenant and name.
     ///
     /// # Errors
-    /// [`SecretError::UnknownKey`] if the key that sealed it is not there, [`SecretError::NotAuthentic`] if it is not
-    /// what was sealed, or not for them, [`SecretError::InvalidValue`] if no header can have it any more.
+    /// [`SecretError::UnknownKey`] if the key is missing, [`SecretError::NotAuthentic`] if the data was changed or belongs to
+    /// another tenant or name, [`SecretError::InvalidValue`] if the value is not valid.
     pub fn open(&self, tenant: &str, name: &str, sealed: &Sealed) -> Result<SecretValue, SecretError> {
         let mut keys = self.with_id(&sealed.key_id).peekable();
         if keys.peek().is_none() {
@@ -65,7 +68,7 @@ impl KeyRing {
         SecretValue::new(str::from_utf8(&value).map_err(|_| not_authentic())?)
     }
 
-    /// Whether it is sealed with the key that seals now. If not, it should be sealed again.
+    /// Returns whether a secret is encrypted with the current key. If not, it should be encrypted again.
     pub fn is_current(&self, sealed: &Sealed) -> bool {
         self.current().is_some_and(|key| key.id == sealed.key_id)
     }
@@ -75,7 +78,7 @@ fn cipher(key: &Key) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new((&*key.bytes).into())
 }
 
-/// Whom a value is sealed for. Lengths come before the texts, so that no two owners have the same bytes.
+/// Returns the owner of a value as bytes. Lengths precede the texts, so that different owners have different bytes.
 fn owner(tenant: &str, name: &str) -> Vec<u8> {
     let mut bytes = FORM.to_vec();
     for text in [tenant, name] {

@@ -1,3 +1,5 @@
+//! The secrets of one tenant: fills them in and redacts them.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,39 +15,39 @@ use forge_journal::{Failure, kind};
 const BEGIN: &str = "{{secret:";
 const END: &str = "}}";
 
-/// Bytes of a name in a message: a guest can write what it wants between the braces.
+/// The maximum length of a name in a message: a guest can write anything between the braces.
 const SHOWN: usize = 64;
 
 /// A secret of a tenant.
 #[derive(Debug, Clone)]
 pub struct Secret {
-    /// What takes the place of `{{secret:NAME}}`.
+    /// The value that replaces `{{secret:NAME}}`.
     pub value: SecretValue,
-    /// The servers that may see it. None: it cannot be used.
+    /// The servers that it may be sent to. Without any, it cannot be used.
     pub hosts: Vec<Rule>,
 }
 
-/// The secrets of one tenant by name. They do not change: when a secret is set, a new set takes the place of the old.
+/// The secrets of one tenant by name. The set is immutable: setting a secret creates a new set.
 pub struct Secrets {
     by_name: BTreeMap<String, Secret>,
-    /// Nothing if there are no secrets: then an answer is not looked at.
+    /// `None` if there are no secrets, so that answers are not searched.
     redactor: Option<Redactor>,
 }
 
 impl Secrets {
-    /// Bytes that the values of one tenant may have together. Every answer is searched for all of them, and what it is
-    /// searched with has about a hundred times this size.
+    /// The maximum size of one tenant's values together, in bytes. Every answer is searched for all of them, with an
+    /// automaton of about a hundred times this size.
     pub const MOST_BYTES: usize = 128 << 10;
 
-    /// Of a tenant that has none.
+    /// Returns the empty set.
     pub const fn none() -> Self {
         Self { by_name: BTreeMap::new(), redactor: None }
     }
 
-    /// Prepares secrets for being filled in and looked for.
+    /// Creates a set and prepares the search for its values.
     ///
     /// # Errors
-    /// [`SecretError::InvalidName`], or [`SecretError::TooMuch`] if there are more than [`Secrets::MOST_BYTES`].
+    /// [`SecretError::InvalidName`], or [`SecretError::TooMuch`] if the values exceed [`Secrets::MOST_BYTES`].
     pub fn new(by_name: BTreeMap<String, Secret>) -> Result<Self, SecretError> {
         by_name.keys().try_for_each(|name| check_name(name))?;
         let bytes = by_name.values().map(|secret| secret.value.expose().len()).sum();
@@ -57,23 +59,23 @@ impl Secrets {
         Ok(Self { by_name, redactor })
     }
 
-    /// Whether there are none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.redactor.is_none()
     }
 
-    /// The names.
+    /// Returns the names of the secrets.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
 
-    /// Puts secrets in the place of each `{{secret:NAME}}` in the value of a header that is sent to this URL. `None`:
-    /// there is no such place. What is filled in is not searched again. A URL and a body are never filled: they are
-    /// in logs and messages, where a header is not.
+    /// Replaces each `{{secret:NAME}}` in the value of a header that is sent to this URL. Returns `None` if there is no
+    /// placeholder. Values are not searched for placeholders. URLs and bodies are never filled in: logs and messages
+    /// contain them.
     ///
     /// # Errors
     /// A permanent failure of kind [`kind::DENIED`] if there is no such secret or it is not bound to the server, and
-    /// of kind [`kind::LIMIT`] if the value would have more than `most` bytes. Neither has a secret's value in it.
+    /// of kind [`kind::LIMIT`] if the result has more than `most` bytes. Neither contains a value.
     pub fn fill(&self, url: &Url, value: &str, most: usize) -> Result<Option<String>, Failure> {
         let Some((before, mut rest)) = value.split_once(BEGIN) else { return Ok(None) };
         let mut filled = before.to_owned();
@@ -120,8 +122,7 @@ impl Secrets {
         denied(format!("the secret `{name}` may not be sent to {server}: it is bound to others ({hosts})"))
     }
 
-    /// Checks a URL that a server redirects to: the servers that a secret is bound to know it, and must not pass it on
-    /// to others there.
+    /// Checks the URL of a redirect: a server that knows a secret must not pass it on to another server in a URL.
     pub(crate) fn permit_redirect(&self, url: &Url) -> Result<(), Failure> {
         let Some(redactor) = &self.redactor else { return Ok(()) };
         redactor
@@ -130,16 +131,16 @@ impl Secrets {
             .try_for_each(|name| self.permitted(name, url).map(|_| ()))
     }
 
-    /// Puts `[secret:NAME]` in the place of each value, in whatever form it is: as it is, as it is written in JSON,
-    /// in URLs, forms and HTML, and in base64, alone or as a part of something longer.
+    /// Replaces each value by `[secret:NAME]`. It finds values in plain text, escaped for JSON, URLs, forms and HTML, and in
+    /// base64, alone or as part of longer text.
     ///
-    /// It is for what a server says without wanting to, such as the headers of a request in an error. A server that
-    /// wants to can always write a value in a form that nobody looks for.
+    /// It protects against servers that reveal a value by accident, for example in an error that quotes the request. A
+    /// server can always encode a value in a form that is not searched for.
     pub fn redact<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         self.redactor.as_ref().map_or(Cow::Borrowed(bytes), |redactor| redactor.redact(bytes))
     }
 
-    /// The same for a text.
+    /// Replaces each value in a text, as [`Secrets::redact`] does.
     pub fn redact_text(&self, text: String) -> String {
         match self.redact(text.as_bytes()) {
             Cow::Borrowed(_) => text,

@@ -1,4 +1,4 @@
-//! A value is found in whatever form a server gives it back.
+//! Redaction finds a value in every form in which servers commonly return it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ fn html(text: &str) -> String {
         .replace('\'', "&#39;")
 }
 
-/// A value as text, in forms that have nothing of what is around it.
+/// Returns a value in the encodings that do not depend on the surrounding text.
 fn texts(value: &str) -> Vec<(&'static str, String)> {
     let percent = utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
     let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();

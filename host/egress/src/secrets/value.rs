@@ -1,35 +1,37 @@
+//! The names and values of secrets.
+
 use std::fmt;
 
 use zeroize::Zeroizing;
 
 use super::SecretError;
 
-/// Letters of a name.
+/// The maximum length of a name.
 const LONGEST_NAME: usize = 64;
 
-/// Bytes of a value: a shorter one is likely to be part of an answer by chance, and could not be taken out of it
-/// without destroying it.
+/// The minimum size of a value, in bytes. A shorter one is likely to occur in an answer by chance, and redacting it would
+/// damage the answer.
 const SHORTEST: usize = 8;
 
-/// Bytes of a value: more than any server takes in a header.
+/// The maximum size of a value, in bytes: more than any server accepts in a header.
 const LONGEST: usize = 64 << 10;
 
-/// The value of a secret. It is wiped when it is dropped, and is not shown by `Debug`.
+/// The value of a secret. It is wiped when dropped, and `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(Zeroizing<String>);
 
 impl SecretValue {
-    /// A value that a header can have.
+    /// Checks and wraps a value.
     ///
     /// # Errors
-    /// As [`check_value`].
+    /// The errors of [`check_value`].
     pub fn new(value: impl Into<String>) -> Result<Self, SecretError> {
         let value = Zeroizing::new(value.into());
         check_value(&value)?;
         Ok(Self(value))
     }
 
-    /// The value itself. Whoever calls this keeps it out of logs, errors and the journal.
+    /// Returns the value. The caller must keep it out of logs, errors and the journal.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -44,7 +46,7 @@ impl fmt::Debug for SecretValue {
 /// Checks that a text can be the name of a secret.
 ///
 /// # Errors
-/// [`SecretError::InvalidName`].
+/// [`SecretError::InvalidName`] if it cannot.
 pub fn check_name(name: &str) -> Result<(), SecretError> {
     let fits = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'-');
     if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits) {
@@ -53,10 +55,10 @@ pub fn check_name(name: &str) -> Result<(), SecretError> {
     Err(SecretError::InvalidName(name.chars().take(LONGEST_NAME).collect()))
 }
 
-/// Checks that a text can be the value of a secret: 8 bytes to 64 KiB that a header can have.
+/// Checks that a text can be the value of a secret: 8 bytes to 64 KiB that a header can contain.
 ///
 /// # Errors
-/// [`SecretError::InvalidValue`], which does not have the value in it.
+/// [`SecretError::InvalidValue`] if it cannot. The error does not contain the value.
 pub fn check_value(value: &str) -> Result<(), SecretError> {
     let invalid = |why: String| Err(SecretError::InvalidValue(why));
     if let Some(at) = value.bytes().position(|byte| !matches!(byte, b'\t' | b' '..=b'~')) {

@@ -5,26 +5,26 @@ use std::time::Duration;
 
 use super::{compiling_engine, invalid};
 
-/// Files that the child may have open: its three streams, and what looking at the processor takes.
+/// The files that the child may have open: its three streams, and those that detecting the processor takes.
 #[cfg(target_os = "linux")]
 const FILES: u64 = 8;
 
-/// Why the child has compiled nothing.
+/// The error of a child that could not compile.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildFailed {
-    /// The component is not valid, and why.
+    /// The component is not valid. Holds the reason.
     #[error("{0}")]
     Invalid(String),
-    /// It takes more memory than there may be.
+    /// Compiling takes more memory than the limit.
     #[error("out of memory")]
     OutOfMemory,
-    /// Something else.
+    /// Any other error.
     #[error("{0}")]
     Other(String),
 }
 
 impl ChildFailed {
-    /// The exit code that tells the parent.
+    /// Returns the exit code by which the parent recognises this error.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Invalid(_) => exit::INVALID,
@@ -34,18 +34,18 @@ impl ChildFailed {
     }
 }
 
-/// Exit codes: beyond those of `forge`'s other commands, and below those that shells give to signals.
+/// The exit codes: above those of other `forge` commands, below those that shells use for signals.
 pub(super) mod exit {
     pub(crate) const INVALID: u8 = 65;
     pub(crate) const OUT_OF_MEMORY: u8 = 66;
     pub(crate) const OTHER: u8 = 67;
 }
 
-/// Compiles the component on the standard input and writes its code to the standard output. Bounds this process
-/// first, for good: call it in a process that has nothing else to do, and before it has threads.
+/// Compiles the component on standard input and writes its native code to standard output. It first sets resource limits
+/// for the rest of this process, so call it in a process of its own, before that starts threads.
 ///
 /// # Errors
-/// [`ChildFailed`].
+/// [`ChildFailed`] if the component is not valid, a limit was reached, or input or output failed.
 pub fn compile_as_child(time: Duration, memory: u64) -> Result<(), ChildFailed> {
     bound(time, memory).map_err(ChildFailed::other)?;
     let mut component = Vec::new();
@@ -71,6 +71,7 @@ impl From<std::io::Error> for ChildFailed {
     }
 }
 
+/// Returns the failure that an error of wasmtime means: lack of memory, or `otherwise`.
 fn refused(error: &wasmtime::Error, otherwise: impl FnOnce(&wasmtime::Error) -> ChildFailed) -> ChildFailed {
     let lacks_memory = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::OutOfMemory;
     if error.is::<wasmtime::OutOfMemory>() || error.downcast_ref().is_some_and(lacks_memory) {
@@ -79,7 +80,7 @@ fn refused(error: &wasmtime::Error, otherwise: impl FnOnce(&wasmtime::Error) -> 
     otherwise(error)
 }
 
-/// The parent ends us after this time by its clock. The processor's time is for the case that it is gone.
+/// Sets the resource limits. The parent's clock enforces `time`; the limit on CPU time is for a parent that has died.
 #[cfg(target_os = "linux")]
 fn bound(time: Duration, memory: u64) -> Result<(), rustix::io::Errno> {
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -99,7 +100,7 @@ fn bound(time: Duration, memory: u64) -> Result<(), rustix::io::Errno> {
     Ok(())
 }
 
-/// Bytes of address space that this program takes before it compiles anything: what compiling takes comes on top.
+/// Returns the address space of this process in bytes. The limit for compiling is added to it.
 #[cfg(target_os = "linux")]
 fn size_now() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm");
@@ -107,7 +108,7 @@ fn size_now() -> u64 {
     pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
 }
 
-/// Elsewhere only the parent's clock bounds it.
+/// Sets nothing: on other systems only the parent's clock limits the child.
 #[cfg(not(target_os = "linux"))]
 fn bound(_: Duration, _: u64) -> Result<(), std::convert::Infallible> {
     Ok(())

@@ -1,5 +1,5 @@
-//! Compiling untrusted components: what is small on disk may be slow or hungry to compile, so it is done in a
-//! process that can be ended.
+//! Compiles untrusted components in a child process, which can be ended: a small component may take long or much memory to
+//! compile.
 
 mod child;
 mod parent;
@@ -15,47 +15,69 @@ use super::settings::config;
 
 pub use child::{ChildFailed, compile_as_child};
 
-/// The command of `forge` that compiles what it reads.
+/// The command of `forge` that compiles the component on its standard input.
 pub const COMMAND: &str = "compile-component";
 
 /// Where components are compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Compiler {
-    /// In this process: for embedders that trust their components.
+    /// In this process, without limits: for embedders that trust their components.
     InProcess,
-    /// In a process for each component.
+    /// In one child process for each component.
     Child {
-        /// A `forge` of this version.
+        /// A `forge` program of this version.
         program: PathBuf,
-        /// How long it may take.
+        /// The time limit.
         time: Duration,
-        /// Bytes of address space that it may have.
+        /// The limit on address space, in bytes.
         memory: u64,
     },
 }
 
 impl Compiler {
-    /// Compiles a component that [`inspect`](super::inspect) has passed.
+    /// Compiles a component that [`inspect`](super::inspect) has accepted.
     ///
     /// # Errors
-    /// [`InvalidComponent`] if it is not valid, or takes more than it may.
-    pub(super) fn compile(&self, engine: &Engine, bytes: &[u8]) -> Result<Component, InvalidComponent> {
+    /// [`InvalidComponent`] if the component is not valid, or a limit was reached.
+    pub(super) async fn compile(
+        &self,
+        engine: &Engine,
+        bytes: Vec<u8>,
+    ) -> Result<Component, InvalidComponent> {
+        let engine = engine.clone();
         match self {
-            Self::InProcess => Component::from_binary(engine, bytes).map_err(|error| invalid(&error)),
+            Self::InProcess => {
+                blocking(move || Component::from_binary(&engine, &bytes).map_err(|error| invalid(&error)))
+                    .await
+            }
             Self::Child { program, time, memory } => {
-                let code = parent::compile(program, *time, *memory, bytes)?;
-                #[expect(unsafe_code, reason = "the bytes are what our own child has compiled, unchanged")]
-                let component = unsafe { Component::deserialize(engine, code) };
-                // The sizes of its memories and tables are looked at only here.
-                component.map_err(|error| {
-                    InvalidComponent(format!("the component does not fit this host: {error:#}"))
+                let code = parent::compile(program, *time, *memory, &bytes).await?;
+                blocking(move || {
+                    #[expect(
+                        unsafe_code,
+                        reason = "the bytes are unchanged output of this program's own child"
+                    )]
+                    let component = unsafe { Component::deserialize(&engine, code) };
+                    // wasmtime compares the sizes of memories and tables with the pool only here.
+                    component.map_err(|error| {
+                        InvalidComponent(format!("the component does not fit this host: {error:#}"))
+                    })
                 })
+                .await
             }
         }
     }
 }
 
-/// An engine that compiles what [`Engine`]s of this host can run. It never runs anything, so it takes no address
+/// Does work that takes milliseconds or more on a thread for blocking work.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, InvalidComponent> + Send + 'static,
+) -> Result<T, InvalidComponent> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(InvalidComponent(format!("compiling the component failed: {error}"))))
+}
+
+/// Returns an engine whose code the [`Engine`]s of this host can run. It never runs anything, so it reserves no address
 /// space for instances.
 fn compiling_engine() -> wasmtime::Result<Engine> {
     Engine::new(&config(InstanceAllocationStrategy::OnDemand))
@@ -88,7 +110,7 @@ mod tests {
         }
     }
 
-    /// Both are compiled for the same processor with the same settings, or nothing could be deserialised.
+    /// Both compile for the same processor with the same settings; otherwise the host could not load the code.
     #[test]
     fn what_the_child_compiles_is_what_the_host_runs() {
         use std::hash::{DefaultHasher, Hash, Hasher};

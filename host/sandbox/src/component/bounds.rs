@@ -1,29 +1,28 @@
-//! How large the parts of a component may be. What these bounds let through may still take long to compile, which
-//! is bounded where it is compiled; they name the part that is to blame, and keep what the compiler is given within
-//! what real components are made of.
+//! The size limits of a component's parts. They keep the compiler's input within the sizes of real components and name
+//! the part that is too large. The compiler has limits of its own on time and memory.
 
 use wasmparser::{FunctionBody, Payload};
 
-use super::{InvalidComponent, damaged};
+use super::InvalidComponent;
 
-/// Functions of all modules: an interpreter of JavaScript or Python compiled to WebAssembly has 30,000.
+/// The maximum number of functions in all core modules. A JavaScript or Python interpreter compiled to WebAssembly has
+/// 30,000.
 const FUNCTIONS: u64 = 100_000;
 
-/// Bytes of one function: the compiler's time grows faster than these. The main loop of an interpreter has some
-/// 200,000.
+/// The maximum size of a function, in bytes: compile time grows faster than linearly with it. The main loop of an
+/// interpreter has some 200,000.
 const FUNCTION_BYTES: u64 = 1 << 20;
 
-/// Locals of one function, of which each may take a register or a place on the stack: unoptimised code has some
-/// thousand.
+/// The maximum number of locals in a function. Unoptimised code has some thousand.
 const LOCALS: u64 = 10_000;
 
-/// Types that are declared anywhere: some hundred are usual.
+/// The maximum number of declared types. Some hundred are usual.
 const TYPES: u64 = 20_000;
 
-/// Modules and components inside one another: tools that wrap and compose components need three levels.
+/// The maximum depth of nested core modules and components. Tools that compose components need three levels.
 const NESTING: usize = 8;
 
-/// What was seen so far.
+/// The counts of the parts read so far.
 #[derive(Default)]
 pub(super) struct Bounds {
     functions: u64,
@@ -31,11 +30,11 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Looks at one more part, which lies inside so many modules and components.
+    /// Checks the next part, which lies at this depth of core modules and components.
     pub(super) fn check(&mut self, part: &Payload<'_>, depth: usize) -> Result<(), InvalidComponent> {
         if depth > NESTING {
             return Err(too_large(format!(
-                "modules and components that are nested more than {NESTING} deep"
+                "core modules and components that are nested more than {NESTING} deep"
             )));
         }
         self.types += match part {
@@ -58,14 +57,15 @@ impl Bounds {
         let bytes = function.as_bytes().len() as u64;
         at_most(&format!("bytes in its function {which}"), bytes, FUNCTION_BYTES)?;
         let mut locals = 0_u64;
-        for group in function.get_locals_reader().map_err(|error| damaged(&error))? {
-            let (count, _) = group.map_err(|error| damaged(&error))?;
+        for group in function.get_locals_reader()? {
+            let (count, _) = group?;
             locals = locals.saturating_add(u64::from(count));
         }
         at_most(&format!("locals in its function {which}"), locals, LOCALS)
     }
 }
 
+/// Checks that a component has at most this many of something.
 pub(super) fn at_most(what: &str, count: u64, most: u64) -> Result<(), InvalidComponent> {
     if count <= most {
         return Ok(());

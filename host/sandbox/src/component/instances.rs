@@ -1,29 +1,29 @@
-//! What instantiating a component makes, all nested instances included. A few bytes are enough to describe
-//! millions: a component that instantiates another one twice, which does the same, and so on.
+//! Counts the instances that instantiating a component creates, including nested ones. A few bytes can describe millions:
+//! a component that instantiates another one twice, which does the same, and so on.
 
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef,
     Encoding, Instance, Payload,
 };
 
+use super::InvalidComponent;
 use super::bounds::at_most;
-use super::{InvalidComponent, damaged};
 use crate::settings::{CORE_INSTANCES, MEMORIES, TABLES};
 
-/// Instances of components inside the outermost: tools make one for each exported interface, or for each component
-/// that they compose.
+/// The maximum number of component instances inside the outermost. Tools create one for each exported interface or
+/// composed component.
 const INSTANCES: u64 = 100;
 
-/// What one instance consists of.
+/// The contents of one instance.
 #[derive(Debug, Clone, Copy, Default)]
-struct Made {
+struct Contents {
     instances: u64,
     core_instances: u64,
     memories: u64,
     tables: u64,
 }
 
-impl Made {
+impl Contents {
     fn add(&mut self, other: Self) {
         self.instances = self.instances.saturating_add(other.instances);
         self.core_instances = self.core_instances.saturating_add(other.core_instances);
@@ -32,34 +32,35 @@ impl Made {
     }
 }
 
-/// A module or component that is being read.
+/// A core module or component that is being read.
 struct Open {
     encoding: Encoding,
-    /// What one instance of it consists of, as far as it is read.
-    made: Made,
-    /// What it can instantiate, by index.
-    components: Vec<Made>,
-    modules: Vec<Made>,
+    /// The contents of one instance, as far as they are read.
+    contents: Contents,
+    /// The contents of the components that it can instantiate, by index.
+    components: Vec<Contents>,
+    /// The contents of the core modules that it can instantiate, by index.
+    modules: Vec<Contents>,
 }
 
-/// Counts instances.
+/// The count of instances, over a component that is being read.
 #[derive(Default)]
 pub(super) struct Instances {
     open: Vec<Open>,
 }
 
 impl Instances {
-    /// How many modules and components what comes next lies in.
+    /// Returns the depth of core modules and components at which the next part lies.
     pub(super) fn depth(&self) -> usize {
         self.open.len()
     }
 
-    /// Looks at one more part.
+    /// Counts the next part.
     pub(super) fn check(&mut self, part: &Payload<'_>) -> Result<(), InvalidComponent> {
         match part {
             Payload::Version { encoding, .. } => self.open.push(Open {
                 encoding: *encoding,
-                made: Made::default(),
+                contents: Contents::default(),
                 components: Vec::new(),
                 modules: Vec::new(),
             }),
@@ -70,45 +71,39 @@ impl Instances {
         let (outer, current) = self.open.split_at_mut(outer);
         let Some(current) = current.first_mut() else { return Ok(()) };
         match part {
-            Payload::MemorySection(memories) => current.made.memories += u64::from(memories.count()),
-            Payload::TableSection(tables) => current.made.tables += u64::from(tables.count()),
+            Payload::MemorySection(memories) => current.contents.memories += u64::from(memories.count()),
+            Payload::TableSection(tables) => current.contents.tables += u64::from(tables.count()),
             Payload::InstanceSection(instances) => {
                 for instance in instances.clone() {
-                    if let Instance::Instantiate { module_index, .. } =
-                        instance.map_err(|error| damaged(&error))?
-                    {
-                        current.made.core_instances = current.made.core_instances.saturating_add(1);
-                        current.made.add(at(&current.modules, module_index));
+                    if let Instance::Instantiate { module_index, .. } = instance? {
+                        current.contents.core_instances = current.contents.core_instances.saturating_add(1);
+                        current.contents.add(at(&current.modules, module_index));
                     }
                 }
             }
             Payload::ComponentInstanceSection(instances) => {
                 for instance in instances.clone() {
-                    if let ComponentInstance::Instantiate { component_index, .. } =
-                        instance.map_err(|error| damaged(&error))?
-                    {
-                        current.made.instances = current.made.instances.saturating_add(1);
-                        current.made.add(at(&current.components, component_index));
+                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
+                        current.contents.instances = current.contents.instances.saturating_add(1);
+                        current.contents.add(at(&current.components, component_index));
                     }
                 }
             }
             Payload::ComponentAliasSection(aliases) => {
                 for alias in aliases.clone() {
-                    current.alias(&alias.map_err(|error| damaged(&error))?, outer)?;
+                    current.alias(&alias?, outer)?;
                 }
             }
             Payload::ComponentImportSection(imports) => {
                 for import in imports.clone() {
-                    let passes = matches!(
-                        import.map_err(|error| damaged(&error))?.ty,
-                        ComponentTypeRef::Component(_) | ComponentTypeRef::Module(_)
-                    );
+                    let passes =
+                        matches!(import?.ty, ComponentTypeRef::Component(_) | ComponentTypeRef::Module(_));
                     not_passed_on(passes)?;
                 }
             }
             Payload::ComponentExportSection(exports) => {
                 for export in exports.clone() {
-                    not_passed_on(passes(export.map_err(|error| damaged(&error))?.kind))?;
+                    not_passed_on(passes(export?.kind))?;
                 }
             }
             _ => {}
@@ -116,19 +111,19 @@ impl Instances {
         Ok(())
     }
 
-    /// A module or component ends: it can be instantiated by the one around it from here on.
+    /// Ends a core module or component, which the one around it can instantiate from here on.
     fn close(&mut self) -> Result<(), InvalidComponent> {
         let Some(closed) = self.open.pop() else { return Ok(()) };
         match (self.open.last_mut(), closed.encoding) {
-            (Some(outer), Encoding::Component) => outer.components.push(closed.made),
-            (Some(outer), Encoding::Module) => outer.modules.push(closed.made),
-            (None, _) => return closed.made.check(),
+            (Some(outer), Encoding::Component) => outer.components.push(closed.contents),
+            (Some(outer), Encoding::Module) => outer.modules.push(closed.contents),
+            (None, _) => return closed.contents.check(),
         }
         Ok(())
     }
 }
 
-impl Made {
+impl Contents {
     fn check(self) -> Result<(), InvalidComponent> {
         at_most("component instances inside it", self.instances, INSTANCES)?;
         at_most("module instances", self.core_instances, u64::from(CORE_INSTANCES))?;
@@ -142,17 +137,17 @@ impl Open {
         match *alias {
             ComponentAlias::InstanceExport { kind, .. } => not_passed_on(passes(kind)),
             ComponentAlias::Outer { kind, count, index } => {
-                // Counted from this one, which is no part of `outer`.
+                // `count` starts at this component, which is not in `outer`.
                 let from = (count as usize).checked_sub(1).and_then(|up| outer.iter().rev().nth(up));
                 let from = from.unwrap_or(self);
                 match kind {
                     ComponentOuterAliasKind::Component => {
-                        let made = at(&from.components, index);
-                        self.components.push(made);
+                        let contents = at(&from.components, index);
+                        self.components.push(contents);
                     }
                     ComponentOuterAliasKind::CoreModule => {
-                        let made = at(&from.modules, index);
-                        self.modules.push(made);
+                        let contents = at(&from.modules, index);
+                        self.modules.push(contents);
                     }
                     ComponentOuterAliasKind::Type | ComponentOuterAliasKind::CoreType => {}
                 }
@@ -163,22 +158,24 @@ impl Open {
     }
 }
 
-/// What is not there is not valid either, which the compiler says better.
-fn at(made: &[Made], index: u32) -> Made {
-    made.get(index as usize).copied().unwrap_or_default()
+/// Returns the contents at an index. A missing index makes the component invalid, which the compiler reports.
+fn at(contents: &[Contents], index: u32) -> Contents {
+    contents.get(index as usize).copied().unwrap_or_default()
 }
 
 fn passes(kind: ComponentExternalKind) -> bool {
     matches!(kind, ComponentExternalKind::Component | ComponentExternalKind::Module)
 }
 
-/// What is instantiated must be known where it is, or it could not be counted. No toolchain does otherwise.
+/// Rejects components and core modules that are imported or exported: their instances could not be counted. No toolchain
+/// emits them.
 fn not_passed_on(passes: bool) -> Result<(), InvalidComponent> {
     if !passes {
         return Ok(());
     }
     Err(InvalidComponent(
-        "the component imports or exports a module or a component as such, which workflows cannot: link them before"
+        "the component imports or exports a core module or a component as such, which workflows cannot: link it before \
+         the upload"
             .to_owned(),
     ))
 }

@@ -1,4 +1,4 @@
-//! What can be said of uploaded bytes before any of them is compiled.
+//! Inspects uploaded bytes before they are compiled.
 
 mod bounds;
 mod instances;
@@ -10,22 +10,22 @@ use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
 use self::bounds::Bounds;
 use self::instances::Instances;
 
-/// The package that a component may import, without its version.
+/// The package from which a component may import.
 const PACKAGE: &str = "forge:workflow/";
 
-/// The version of the world that this host provides.
+/// The version of the package that this host provides.
 const VERSION: &str = "0.1.0";
 
-/// Why bytes are no workflow component. The text says what to do.
+/// The reason why bytes are no workflow component, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidComponent(pub String);
 
-/// Checks that the bytes are a component that imports nothing but this host's interfaces, and whose parts are of a
-/// size that can be compiled and instantiated.
+/// Checks that the bytes are a component that imports only this host's interfaces, and that its parts are small enough to
+/// compile and instantiate.
 ///
 /// # Errors
-/// [`InvalidComponent`] naming the first thing that is wrong.
+/// [`InvalidComponent`] that names the first problem.
 pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
     let invalid = |text: String| Err(InvalidComponent(text));
     if !bytes.starts_with(b"\0asm") {
@@ -35,11 +35,7 @@ pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
     }
     let (mut bounds, mut instances) = (Bounds::default(), Instances::default());
     for part in Parser::new(0).parse_all(bytes) {
-        let part = part.map_err(|error| {
-            InvalidComponent(format!(
-                "the WebAssembly is damaged or truncated ({error}): build and upload it again"
-            ))
-        })?;
+        let part = part?;
         match &part {
             Payload::Version { encoding: Encoding::Module, .. } if instances.depth() == 0 => {
                 return invalid(
@@ -48,7 +44,7 @@ pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
             }
             Payload::ComponentImportSection(imports) if instances.depth() == 1 => {
                 for import in imports.clone() {
-                    let import = import.map_err(|error| damaged(&error))?;
+                    let import = import?;
                     check_import(import.name.name, &import.ty)?;
                 }
             }
@@ -60,8 +56,10 @@ pub fn inspect(bytes: &[u8]) -> Result<(), InvalidComponent> {
     Ok(())
 }
 
-fn damaged(error: &BinaryReaderError) -> InvalidComponent {
-    InvalidComponent(format!("the WebAssembly is damaged ({error}): build and upload it again"))
+impl From<BinaryReaderError> for InvalidComponent {
+    fn from(error: BinaryReaderError) -> Self {
+        Self(format!("the WebAssembly is damaged or truncated ({error}): build and upload it again"))
+    }
 }
 
 fn check_import(name: &str, ty: &wasmparser::ComponentTypeRef) -> Result<(), InvalidComponent> {

@@ -1,22 +1,35 @@
+//! Completions: the interface `calls`.
+
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
+use super::interfaces::calls::Host;
+use super::interfaces::types::CallId;
 use crate::engine::EPOCHS;
 use crate::fuel;
 use crate::state::InstanceState;
 
-/// Adds `calls`, which is written by hand because `next` sets the fuel, for which it needs the store.
-pub(super) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
-    let mut calls = linker.instance("forge:workflow/calls@0.1.0")?;
-    calls.func_wrap_async("next", |store, (): ()| Box::new(next(store)))?;
-    calls.func_wrap("cancel", |mut store: StoreContextMut<'_, InstanceState>, (call,): (u64,)| {
-        let state = store.data_mut();
-        let cancelled = state.execution()?.cancel(call);
-        state.or_stop(cancelled)
-    })
+impl Host for InstanceState {
+    fn next(&mut self) -> wasmtime::Result<Option<CallId>> {
+        Err(wasmtime::Error::msg("the host has not replaced `calls.next`"))
+    }
+
+    fn cancel(&mut self, call: CallId) -> wasmtime::Result<()> {
+        let cancelled = self.execution()?.cancel(call);
+        self.or_stop(cancelled)
+    }
 }
 
-async fn next(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result<(Option<u64>,)> {
+/// Replaces `next` in the linker. It sets the fuel, which needs the store, and the generated trait does not pass that.
+pub(super) fn replace_next(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut calls = linker.instance("forge:workflow/calls@0.1.0")?;
+    calls.func_wrap_async("next", |store, (): ()| Box::new(next(store)))?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+async fn next(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result<(Option<CallId>,)> {
     fuel::settle(&mut store)?;
     let left = store.get_fuel()?;
     let state = store.data_mut();
@@ -32,7 +45,7 @@ async fn next(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result
     state.refuelled(fuel);
     state.acquire_cpu().await;
     store.set_fuel(fuel)?;
-    // It has given way by waiting.
+    // The guest has just yielded by waiting.
     store.set_epoch_deadline(EPOCHS);
     Ok((call,))
 }

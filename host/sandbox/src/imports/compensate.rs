@@ -1,3 +1,5 @@
+//! Rolling back: the interface `compensate`.
+
 use super::interfaces::compensate::Host;
 use super::interfaces::step::{Entry, Verdict};
 use super::interfaces::types::{CallId, Failure, Scope as Handle, StepId};

@@ -1,18 +1,20 @@
 //! HTTP requests: the interface `http`.
 
+use super::cut;
 use super::interfaces::http::{Host, Request, Response};
 use super::interfaces::types::{CallId, Failure, Scope as Handle};
 use crate::Stop;
 use crate::execution::Execution;
 use crate::state::InstanceState;
 use forge_clock as clock;
+use forge_journal as journal;
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
-use forge_journal::{EffectKind, NewEffect, PauseReason, Scope};
+use forge_journal::{EffectKind, NewEffect, PauseReason, Scope, kind};
 
-/// The kind of an HTTP request.
+/// The kind of effect that is an HTTP request.
 pub const KIND: EffectKind = EffectKind::new("http");
 
-/// Bytes of a request's name in the journal: what the spec's column holds.
+/// The maximum size of a request's name in the journal, in bytes: the width of the column in the spec.
 const NAME: usize = 255;
 
 impl Host for InstanceState {
@@ -30,7 +32,7 @@ impl Host for InstanceState {
     }
 }
 
-/// Bytes that passing a request takes.
+/// Returns the number of bytes that the guest passes with a request.
 fn size(request: &Request) -> usize {
     let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     headers
@@ -40,8 +42,7 @@ fn size(request: &Request) -> usize {
 }
 
 fn send(execution: &mut Execution, scope: Handle, request: Request) -> Result<CallId, Stop> {
-    let name = format!("{} {}", request.method, request.url);
-    let name = name.get(..name.floor_char_boundary(NAME)).unwrap_or_default().to_owned();
+    let name = cut(format!("{} {}", request.method, request.url), NAME);
     let input = HttpRequest {
         method: request.method,
         url: request.url,
@@ -50,7 +51,8 @@ fn send(execution: &mut Execution, scope: Handle, request: Request) -> Result<Ca
         timeout_ms: request.timeout,
         at_most_once: request.at_most_once,
     }
-    .to_json();
+    .to_json()
+    .map_err(|why| Stop::Failed(journal::Failure::permanent(kind::HTTP, why)))?;
     execution.check_size(input.len(), |_| format!("the request {name}"))?;
     let effect = NewEffect { kind: KIND, name, input, wake_at: None };
     Ok(execution.session.submit(Scope::from_handle(scope), effect, clock::now())?)
@@ -61,7 +63,10 @@ fn take(execution: &mut Execution, call: CallId) -> Result<Result<Response, Fail
         Err(failure) => Ok(Err(failure.into())),
         Ok(answer) => {
             let answer = HttpResponse::from_json(answer.as_deref().unwrap_or_default()).map_err(|why| {
-                Stop::Pause(PauseReason::CorruptJournal, format!("the answer of a request: {why}"))
+                Stop::Pause(
+                    PauseReason::CorruptJournal,
+                    format!("call {call} has no readable response: {why}"),
+                )
             })?;
             let HttpResponse { status, headers, body } = answer;
             Ok(Ok(Response { status, headers, body: body.into_bytes() }))

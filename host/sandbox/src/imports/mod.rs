@@ -9,41 +9,37 @@ pub mod time;
 
 use wasmtime::component::{HasSelf, Linker};
 
+use super::bindings::Workflow;
 use super::bindings::forge::workflow as interfaces;
 use super::state::InstanceState;
 use forge_journal::Failure;
 
 impl interfaces::types::Host for InstanceState {}
 
-/// Makes the host's functions known to the linker.
+/// Adds all interfaces of the world to the linker.
 pub(super) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
-    interfaces::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    interfaces::run::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    interfaces::time::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    interfaces::step::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    interfaces::compensate::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    interfaces::http::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    calls::add_to_linker(linker)
+    Workflow::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    calls::replace_next(linker)
 }
 
-/// Bytes of a failure's kind, which is a word.
+/// The maximum size of a failure's kind, in bytes. A kind is one word.
 const FAILURE_KIND: usize = 64;
 
-/// Bytes of a failure's message, which is for a person.
+/// The maximum size of a failure's message, in bytes.
 const FAILURE_MESSAGE: usize = 16 << 10;
 
-/// Bytes that passing a failure takes.
+/// Returns the number of bytes that the guest passes with a failure.
 fn size(failure: &interfaces::types::Failure) -> usize {
     failure.kind.len().saturating_add(failure.message.len())
 }
 
-/// The text up to so many bytes.
+/// Returns the first `most` bytes of a text, rounded down to a whole character.
 fn cut(mut text: String, most: usize) -> String {
     text.truncate(text.floor_char_boundary(most));
     text
 }
 
-/// A failure that is too long is cut: refusing it would hide why the workflow failed.
+/// Cuts a failure that is too long: rejecting it would hide why the workflow failed.
 impl From<interfaces::types::Failure> for Failure {
     fn from(failure: interfaces::types::Failure) -> Self {
         Self {

@@ -1,3 +1,5 @@
+//! The run itself: the interface `run`.
+
 use tracing::Level;
 
 use super::cut;
@@ -7,10 +9,10 @@ use crate::execution::Execution;
 use crate::log::Line;
 use crate::state::InstanceState;
 
-/// Bytes of one log line; what is longer is cut.
+/// The maximum size of a log line, in bytes. Longer lines are cut.
 const LOG_LINE: usize = 8 << 10;
 
-/// Looking at one row of the journal is as much work as passing so many bytes.
+/// The bytes that reading one row of the journal counts as when the guest is charged for it.
 const ROW: usize = 16;
 
 impl Host for InstanceState {
@@ -23,7 +25,7 @@ impl Host for InstanceState {
             version: run.version,
             started_at: u64::try_from(run.started_at.0).unwrap_or(0),
             auth: run.auth.to_string(),
-            // The id is as random as a seed must be, unique, and known for as long as the run is.
+            // A run id is random, unique and the same on every replay, so it is the seed.
             seed: (high, low),
         })
     }
@@ -49,7 +51,7 @@ impl Host for InstanceState {
     }
 }
 
-/// What nobody reads does not count.
+/// Returns whether the host's log takes lines of this level. Other lines do not count against the limit.
 fn is_enabled(level: LogLevel) -> bool {
     match level {
         LogLevel::Trace => tracing::enabled!(target: "guest", Level::TRACE),
@@ -69,8 +71,7 @@ fn write(line: Line, execution: &Execution, level: LogLevel, message: &str) {
             let limit = execution.log.limit();
             tracing::warn!(
                 run = %id, workflow,
-                "the run has logged {limit} bytes, which is the limit `log_bytes_per_run`: what it logs from here on \
-                 is dropped"
+                "the run has logged {limit} bytes, which is the limit `log_bytes_per_run`: its further lines are dropped"
             );
         }
         (Line::Written, LogLevel::Trace) => {

@@ -1,8 +1,10 @@
+//! Steps: the interface `step`.
+
 use super::interfaces::step::{
     Completed, Entry, Host, Options, Receipt, RetryPolicy, State, Status, Verdict,
 };
 use super::interfaces::types::{CallId, Failure, Flow, Json, Scope as Handle};
-use super::size;
+use super::{cut, size};
 use crate::Stop;
 use crate::execution::Execution;
 use crate::state::InstanceState;
@@ -10,10 +12,10 @@ use forge_clock as clock;
 use forge_journal as journal;
 use forge_journal::{Scope, StepOptions, StepStatus, kind};
 
-/// Bytes of a step's name: what the spec's column holds.
+/// The maximum size of a step's name, in bytes: the width of the column in the spec.
 const NAME: usize = 255;
 
-/// Bytes of a name that is too long in the message that says so.
+/// The bytes of a rejected name that the error message quotes.
 const NAME_SHOWN: usize = 64;
 
 impl Host for InstanceState {
@@ -75,11 +77,8 @@ fn complete(execution: &mut Execution, scope: Handle, result: &str) -> Result<jo
         Some(row) => format!("the result of {}", row.describe()),
         None => "a step's result".to_owned(),
     })?;
-    // A workflow that never waits is asked here whether it shall end.
-    {
-        let Execution { session, host, .. } = execution;
-        host.poll(session);
-    }
+    // A workflow that never waits learns here that it must stop.
+    execution.host.poll(&mut execution.session);
     Ok(execution.session.complete_step(scope, Some(result), clock::now())?)
 }
 
@@ -87,11 +86,8 @@ fn check_name(name: &str) -> Result<(), Stop> {
     if !name.is_empty() && name.len() <= NAME {
         return Ok(());
     }
-    let shown = match name.get(..name.floor_char_boundary(NAME_SHOWN)) {
-        Some(begin) if !begin.is_empty() => format!("`{begin}…`"),
-        _ => "this one".to_owned(),
-    };
-    let message = format!("a step's name has 1 to {NAME} bytes; {shown} has {}", name.len());
+    let begin = cut(name.to_owned(), NAME_SHOWN);
+    let message = format!("a step's name must have 1 to {NAME} bytes; `{begin}…` has {}", name.len());
     Err(Stop::Failed(journal::Failure::permanent(kind::LIMIT, message)))
 }
 

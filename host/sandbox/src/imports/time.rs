@@ -7,10 +7,10 @@ use crate::state::InstanceState;
 use forge_clock as clock;
 use forge_journal::{EffectKind, NewEffect, Scope};
 
-/// The kind of a durable timer.
+/// The kind of effect that is a durable timer.
 pub const SLEEP: EffectKind = EffectKind::new("sleep");
 
-/// The kind of the timer of a step's timeout.
+/// The kind of effect that is the timer of a step's timeout.
 pub const TIMEOUT: EffectKind = EffectKind::new("timeout");
 
 impl Host for InstanceState {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use forge_journal::http::HttpRequest;
 use forge_journal::{EffectKind, Outcome, PauseReason};
-use forge_sandbox::{Stop, http};
+use forge_sandbox::{Stop, imports::http};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 

@@ -1,5 +1,5 @@
 use forge_journal::{EffectKind, Outcome};
-use forge_sandbox::{Stop, time};
+use forge_sandbox::{Stop, imports::time};
 use futures::future::BoxFuture;
 
 use super::{Beginning, Effect};

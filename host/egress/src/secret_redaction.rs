@@ -1,6 +1,5 @@
-//! What servers get of secrets, and what workflows get back.
+//! The secrets that servers receive, and their redaction in what workflows get back.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +9,7 @@ use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::any;
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -21,10 +21,10 @@ use forge_journal::{Failure, kind};
 
 const VALUE: &str = "s3cr3t/\"value\" +1";
 
-/// The most that an answer may have here.
+/// The limit on an answer's body in these tests, in bytes.
 const MOST: usize = 100_000;
 
-/// A server that knows which headers came.
+/// A server that records the headers of its requests.
 struct Server {
     url: String,
     seen: Arc<Mutex<Vec<HeaderMap>>>,
@@ -45,7 +45,7 @@ impl Server {
         Self { url, seen }
     }
 
-    /// What came last, of a header.
+    /// Returns the value of a header in the last request.
     fn last(&self, name: &str) -> Option<String> {
         let seen = self.seen.lock();
         let value = seen.last().expect("nobody came").get(name)?;
@@ -57,7 +57,7 @@ impl Server {
     }
 }
 
-/// Does what the query says: `to=URL` redirects, `pad=N` puts so much before the value, and else it is an echo.
+/// Answers as the query says: `to=URL` redirects, `pad=N` puts N bytes before the value; any other query is an echo.
 fn answer(query: &str, headers: &HeaderMap, body: &Bytes) -> axum::response::Response {
     let key = headers.get("x-key").map_or("", |value| value.to_str().unwrap());
     if let Some(to) = query.strip_prefix("to=") {
@@ -85,7 +85,7 @@ fn egress(policy: Policy, secrets: Arc<Secrets>) -> Egress {
     Egress::new(&Tls::new().unwrap(), policy, secrets, &limits, Lookups::default())
 }
 
-/// For one secret `KEY` that only this server may see.
+/// Returns an egress with one secret `KEY` that is bound to this server.
 fn bound_to(url: &str) -> Egress {
     egress(Policy::open(), secrets(&[("KEY", VALUE, &[url])]))
 }
@@ -258,7 +258,7 @@ async fn more_headers_than_a_request_may_have_are_refused() {
     let egress = bound_to(&server.url);
     let failure = egress.send(request(server.url.clone(), &headers), "run:0").await.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false));
-    // A few headers can name so many secrets.
+    // One header can name many secrets.
     let many = "{{secret:KEY}}".repeat(20_000);
     let failure = egress.send(request(server.url.clone(), &[("x-key", &many)]), "run:0").await.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false));

@@ -1,6 +1,5 @@
-//! Servers that may not be reached: whatever a workflow writes, nobody there sees a connection.
+//! The SSRF corpus: a forbidden server sees no connection, whatever URL, name or redirect leads to it.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,16 +9,17 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::routing::any;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use super::guard::Lookup;
+use super::tests::request;
 use super::{Egress, Policy, Tls};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
-use forge_journal::http::{Body, HttpRequest};
 use forge_journal::{Failure, kind};
 
-/// Ways to write an address that is not public, in a URL. `PORT` is one that something listens to.
+/// URLs of addresses that are not public. The forbidden server listens on `PORT`.
 const LITERALS: &[&str] = &[
     "http://127.0.0.1:PORT/",
     "http://127.1:PORT/",
@@ -66,7 +66,7 @@ const LITERALS: &[&str] = &[
     "https://127.0.0.1:PORT/",
 ];
 
-/// What names of `*.evil.example` lead to.
+/// The addresses that names of `*.evil.example` resolve to.
 const ADDRESSES: &[&str] = &[
     "127.0.0.1",
     "127.0.0.53",
@@ -98,7 +98,7 @@ const ADDRESSES: &[&str] = &[
     "ff02::1",
 ];
 
-/// Something that must not be reached: it counts who comes.
+/// A server that must not be reached. It counts its connections.
 struct Forbidden {
     port: u16,
     seen: Arc<AtomicUsize>,
@@ -128,7 +128,7 @@ impl Forbidden {
     }
 }
 
-/// A server that may be reached, and redirects to where its path says.
+/// Starts a permitted server that redirects to the URL in its path, and returns its port.
 async fn redirecting() -> u16 {
     let to = async |Path(to): Path<String>| (StatusCode::FOUND, [(header::LOCATION, to)]);
     let app = Router::new().route("/to/{*url}", any(to));
@@ -138,7 +138,7 @@ async fn redirecting() -> u16 {
     port
 }
 
-/// What each name leads to: the next of its answers, and the last one for good.
+/// Returns a name server that gives a name's addresses in turn, and the last one from then on.
 fn lookup(names: &[(&str, &[&str])]) -> Lookup {
     let parsed =
         |addresses: &[&str]| addresses.iter().rev().map(|address| address.parse().unwrap()).collect();
@@ -161,15 +161,7 @@ fn egress(rules: &[String], lookup: Lookup) -> Egress {
 }
 
 async fn failure(egress: &Egress, url: String) -> Failure {
-    let request = HttpRequest {
-        method: "GET".to_owned(),
-        url: url.clone(),
-        headers: Vec::new(),
-        body: Body::from(Vec::new()),
-        timeout_ms: None,
-        at_most_once: false,
-    };
-    egress.send(request, "key").await.expect_err(&url)
+    egress.send(request("GET", url.clone()), "key").await.expect_err(&url)
 }
 
 #[tokio::test]
@@ -225,7 +217,7 @@ async fn no_redirect_leads_there() {
 async fn a_name_that_leads_elsewhere_the_second_time_leads_nowhere() {
     let forbidden = Forbidden::listen().await;
     let name = "rebind.evil.example";
-    // Nobody answers at the first, which is public.
+    // No server answers at the first address.
     let answers = lookup(&[(name, &["240.0.0.1", "127.0.0.1"])]);
     let egress = egress(&[format!("http://{name}:{}", forbidden.port)], answers);
     for _ in 0..3 {

@@ -8,13 +8,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::tests::request;
 use super::{Egress, Lookups, Policy, Tls};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
-use forge_journal::http::{Body, HttpRequest};
+use forge_journal::http::HttpRequest;
 use forge_journal::kind;
 
-/// A server that counts its connections and hands each to somebody else.
+/// A server that counts its connections and passes each to the test.
 struct Server {
     address: SocketAddr,
     url: Arc<str>,
@@ -44,7 +45,7 @@ impl Server {
     }
 }
 
-/// Reads a request, and answers it with this.
+/// Reads a request and writes an answer.
 async fn answer(stream: &mut TcpStream, answer: &str) {
     let count = stream.read(&mut [0; 4_096]).await.unwrap();
     assert!(count > 0, "the connection was closed");
@@ -59,14 +60,7 @@ fn egress(requests: u64) -> Egress {
 }
 
 fn get(url: &str) -> HttpRequest {
-    HttpRequest {
-        method: "GET".to_owned(),
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: Body::default(),
-        timeout_ms: Some(10_000),
-        at_most_once: false,
-    }
+    HttpRequest { timeout_ms: Some(10_000), ..request("GET", url.to_owned()) }
 }
 
 #[tokio::test]
@@ -96,7 +90,7 @@ async fn a_connection_that_its_server_closed_is_replaced_and_the_request_arrives
         });
         sent.unwrap();
         drop(stream);
-        // What happened before this is known by then.
+        // Connecting elsewhere gives the runtime time to see that the first connection is closed.
         let _connected = TcpStream::connect(other.address).await.unwrap();
         other.accepted.recv().await.unwrap();
     }
@@ -128,7 +122,7 @@ async fn a_request_that_was_sent_is_not_sent_again_by_itself() {
         stream
     });
     sent.unwrap();
-    // It arrives over the connection that was kept, which breaks before the answer.
+    // The request arrives on the kept connection, which breaks before the answer.
     let (sent, ()) = tokio::join!(egress.send(get(&server.url), "run:1"), async {
         assert!(stream.read(&mut [0; 4_096]).await.unwrap() > 0);
         drop(stream);
@@ -151,7 +145,7 @@ async fn no_more_idle_connections_are_kept_than_requests_may_be_under_way() {
         sent.unwrap();
         streams.push(stream);
     }
-    // There was no room for the second: its client has closed it.
+    // The limit is reached, so the client has closed the second connection.
     assert_eq!(streams[1].read(&mut [0; 1]).await.unwrap(), 0);
     let (sent, ()) = tokio::join!(egress.send(get(&first.url), "run:1"), answer(&mut streams[0], OK));
     sent.unwrap();
