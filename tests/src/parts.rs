@@ -5,7 +5,9 @@ use crate::components::{data, of_core};
 /// The parts of a core module for the world `workflow`, in text form. The default has one workflow, `attack`, which
 /// ends with `null`.
 pub struct Parts {
-    /// The version of `attack`.
+    /// The name of the workflow.
+    pub workflow: &'static str,
+    /// Its version.
     pub version: u32,
     /// Imports, which come first.
     pub imports: &'static str,
@@ -30,6 +32,7 @@ pub const SPIN: &str = "(loop $again (br $again)) unreachable";
 impl Default for Parts {
     fn default() -> Self {
         Self {
+            workflow: "attack",
             version: 1,
             imports: "",
             memory: "1",
@@ -44,8 +47,8 @@ impl Default for Parts {
 impl Parts {
     /// The component.
     pub fn component(&self) -> Vec<u8> {
-        let Self { version, imports, memory, realloc, describe, run, fields } = self;
-        let list = data(&[("attack", *version)]);
+        let Self { workflow, version, imports, memory, realloc, describe, run, fields } = self;
+        let list = data(&[(*workflow, *version)]);
         // Zero for a result that is no failure, then the address and the length of `null`, then that.
         let output = r#"(data (i32.const 8192) "\00\00\00\00\10\20\00\00\04\00\00\00\00\00\00\00null")"#;
         of_core(&format!(

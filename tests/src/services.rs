@@ -8,6 +8,7 @@
 //! can be held before they reach the services.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::eventually_some;
 
 /// The services, in this process: they outlive every restart of a host.
 pub struct Services {
@@ -59,7 +62,16 @@ impl Services {
 
     /// Services on a port of their own.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        Self::listen(TcpListener::bind("127.0.0.1:0").await.expect("a port is free"))
+    }
+
+    /// Services at this address, for journals that have it already. Waits until the address is free.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let bind = async || TcpListener::bind(address).await.ok();
+        Self::listen(eventually_some(&format!("{address} is free"), bind).await)
+    }
+
+    fn listen(listener: TcpListener) -> Self {
         let url = format!("http://{}", listener.local_addr().expect("it has an address"));
         let services = forge_example_services::Services::default();
         let stage = Stage::default();
