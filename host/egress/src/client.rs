@@ -28,12 +28,12 @@ use crate::secrets::Secrets;
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
 use forge_journal::{Failure, Outcome, kind};
 
-/// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one there
-/// would delay other runs; most bodies are smaller.
+/// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one
+/// there would delay other runs; most bodies are smaller.
 const SEARCHED_AT_ONCE: usize = 64 << 10;
 
-/// The HTTP client of one tenant's workflows. It shares no connections: the policy is checked when a connection is opened, so
-/// another tenant must not reuse it.
+/// The HTTP client of one tenant's workflows. It shares no connections: the policy is checked when a connection is
+/// opened, so another tenant must not reuse it.
 pub struct Egress {
     policy: Arc<Policy>,
     secrets: Arc<Secrets>,
@@ -78,7 +78,8 @@ impl Egress {
         }
     }
 
-    /// Adds the bytes of bodies sent and received to this counter, including those of requests that fail or are given up.
+    /// Adds the bytes of bodies sent and received to this counter, including those of requests that fail or are given
+    /// up.
     #[must_use]
     pub fn counting(self, bytes: Arc<AtomicU64>) -> Self {
         Self { traffic: Traffic::new(bytes), ..self }

@@ -1,9 +1,9 @@
 //! Connections to servers, kept open from one request to the next.
 //!
-//! The task that uses a connection also drives it. `hyper_util`'s client drives connections in tasks of their own, which
-//! moves each request and each answer between threads: with 64 requests in flight over loopback on 2 cores it handles
-//! 22 % fewer requests per second (37,000 instead of 47,000, medians of 20 alternating runs of `cargo run --release -p
-//! forge-egress --example loopback`). It also limits idle connections for each server only, not in total.
+//! The task that uses a connection also drives it. `hyper_util`'s client drives connections in tasks of their own,
+//! which moves each request and each answer between threads: with 64 requests in flight over loopback on 2 cores it
+//! handles 22 % fewer requests per second (37,000 instead of 47,000, medians of 20 alternating runs of `cargo run
+//! --release -p forge-egress --example loopback`). It also limits idle connections for each server only, not in total.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -29,8 +29,8 @@ use super::traffic::Outgoing;
 /// The time for which an idle connection is kept. Servers close theirs after a minute or two.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// The maximum size of an answer's status line and headers, in bytes. Servers send a few thousand. hyper limits the number
-/// of headers to 100.
+/// The maximum size of an answer's status line and headers, in bytes. Servers send a few thousand. hyper limits the
+/// number of headers to 100.
 const HEAD_BYTES: usize = 128 << 10;
 
 /// The error of a request without an answer.
@@ -78,8 +78,8 @@ impl Connections {
         Self { connector, kept: Arc::new(Mutex::new(kept)) }
     }
 
-    /// Sends a request to the server of its URL and returns the head of the answer. Its body arrives while the connection is
-    /// [driven](Connection::drive).
+    /// Sends a request to the server of its URL and returns the head of the answer. Its body arrives while the
+    /// connection is [driven](Connection::drive).
     pub(super) async fn send(
         &self,
         mut request: Request<Outgoing>,

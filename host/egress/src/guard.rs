@@ -22,8 +22,9 @@ type Pending<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 /// A function that resolves a name to its addresses.
 pub(super) type Lookup = Arc<dyn Fn(String) -> Pending<Vec<IpAddr>, io::Error> + Send + Sync>;
 
-/// The maximum number of concurrent lookups of a tenant. Each occupies a thread until the name server answers, even if its
-/// request has been given up: without this limit, a tenant with a silent name server would occupy all threads of the host.
+/// The maximum number of concurrent lookups of a tenant. Each occupies a thread until the name server answers, even if
+/// its request has been given up: without this limit, a tenant with a silent name server would occupy all threads of
+/// the host.
 const LOOKUPS: usize = 8;
 
 /// The permits for a tenant's name lookups. They outlive changes of the tenant's settings.

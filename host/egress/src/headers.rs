@@ -12,8 +12,8 @@ use forge_journal::{Failure, kind};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The headers about the connection and the length of the request. The host sets them: a wrong length would make the server
-/// read the next request, which is another run's, as part of this one.
+/// The headers about the connection and the length of the request. The host sets them: a wrong length would make the
+/// server read the next request, which is another run's, as part of this one.
 const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     CONTENT_LENGTH,
@@ -28,8 +28,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// The maximum number of headers in a request: more than servers accept.
 const MAX_HEADERS: usize = 256;
 
-/// The maximum bytes of a request's header values that contain secrets: four of the largest secret. A short placeholder can
-/// stand for a long value, and a request can have many.
+/// The maximum bytes of a request's header values that contain secrets: four of the largest secret. A short placeholder
+/// can stand for a long value, and a request can have many.
 const FILLED_BYTES: usize = 256 << 10;
 
 /// The source of a request's headers, for each server that redirects lead to.

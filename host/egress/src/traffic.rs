@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// The count of bytes of bodies sent and received. It counts each piece when it is sent or received, so that a request which
-/// is given up counts in part.
+/// The count of bytes of bodies sent and received. It counts each piece when it is sent or received, so that a request
+/// which is given up counts in part.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Traffic(Arc<AtomicU64>);
 

@@ -253,8 +253,8 @@ impl Engine {
     }
 }
 
-/// Returns how an execution ends whose guest trapped. A guest that traps during replay was not trapped here before, so the
-/// run is paused as nondeterministic.
+/// Returns how an execution ends whose guest trapped. A guest that traps during replay was not trapped here before, so
+/// the run is paused as nondeterministic.
 fn trap(execution: &Execution, failure: Failure) -> End {
     if execution.is_past_replay() {
         return End::Trapped(failure);

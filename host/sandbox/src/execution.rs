@@ -9,8 +9,8 @@ use crate::limits::size;
 use crate::log::LogBudget;
 use crate::{Host, InstanceLimits, Stop};
 
-/// The factor by which a replay may use more fuel: skipping a step costs fuel that executing it did not, and a replay must
-/// not run out of fuel where the first execution did not.
+/// The factor by which a replay may use more fuel: skipping a step costs fuel that executing it did not, and a replay
+/// must not run out of fuel where the first execution did not.
 const REPLAY_FUEL_FACTOR: u64 = 2;
 
 /// One execution of a guest.

@@ -1,5 +1,5 @@
-//! The fuel that the host's work for a guest costs. Without it, a loop over cheap host calls would cost the guest almost
-//! nothing, and the host a core.
+//! The fuel that the host's work for a guest costs. Without it, a loop over cheap host calls would cost the guest
+//! almost nothing, and the host a core.
 
 use wasmtime::{OperatorCost, StoreContextMut, Trap};
 
@@ -30,8 +30,8 @@ pub(super) fn instructions() -> OperatorCost {
     }
 }
 
-/// Takes the fuel for the host's work since the last call of this function: when the guest waits, and at each tick of the
-/// epoch. Taking it at each call would cost a replay more than the calls themselves.
+/// Takes the fuel for the host's work since the last call of this function: when the guest waits, and at each tick of
+/// the epoch. Taking it at each call would cost a replay more than the calls themselves.
 ///
 /// # Errors
 /// [`Trap::OutOfFuel`] if less fuel is left.

@@ -17,8 +17,8 @@ pub(super) const SPARE_INSTANCES: u32 = 16;
 /// The bytes of memory that a free slot of the pool keeps resident: what an ordinary workflow touches.
 const KEEP_RESIDENT: usize = 1 << 20;
 
-/// The bytes of tables that a free slot keeps resident: 8,000 function pointers, several times what an ordinary workflow
-/// has.
+/// The bytes of tables that a free slot keeps resident: 8,000 function pointers, several times what an ordinary
+/// workflow has.
 const KEEP_TABLES: usize = 64 << 10;
 
 /// The maximum number of core instances in a component: a Rust workflow has one core module and the two that adapt its

@@ -54,7 +54,8 @@ const fn v6(first: [u16; 6], bits: u8) -> IpNet {
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, 0, 0), bits))
 }
 
-/// The ranges that are not part of the public internet, with their purpose (IANA's registries of special-purpose addresses).
+/// The ranges that are not part of the public internet, with their purpose (IANA's registries of special-purpose
+/// addresses).
 const SPECIAL: &[(IpNet, &str)] = &[
     (v4(0, 0, 0, 0, 8), "this host"),
     (v4(10, 0, 0, 0, 8), "private"),

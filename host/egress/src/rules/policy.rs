@@ -18,8 +18,8 @@ enum Kind {
     Only { rules: Vec<Rule>, private: Vec<Network> },
 }
 
-/// A rule that names servers: `https://api.example.com`, `http://shop.example.com:8080`, `https://*.example.com` (all names
-/// below the domain, without the domain itself), `http://10.0.0.5:8080`. The default port is that of the scheme.
+/// A rule that names servers: `https://api.example.com`, `http://shop.example.com:8080`, `https://*.example.com` (all
+/// names below the domain, without the domain itself), `http://10.0.0.5:8080`. The default port is that of the scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     https: bool,
@@ -58,8 +58,8 @@ impl Policy {
         Self(Kind::Open)
     }
 
-    /// Returns the policy that permits the servers that a rule names, at addresses of the public internet, in the `private`
-    /// networks, or written in a rule.
+    /// Returns the policy that permits the servers that a rule names, at addresses of the public internet, in the
+    /// `private` networks, or written in a rule.
     pub const fn only(rules: Vec<Rule>, private: Vec<Network>) -> Self {
         Self(Kind::Only { rules, private })
     }

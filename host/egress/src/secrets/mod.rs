@@ -1,8 +1,8 @@
 //! Secrets: values that workflows use without seeing them.
 //!
-//! A workflow writes `{{secret:NAME}}` in the value of a header. If the secret is bound to the server of the request, the
-//! host fills in the value when it sends the request, and redacts the value in the answer. Neither the guest nor the
-//! journal contains it. The database stores it encrypted with a key that only the host has ([`KeyRing`]).
+//! A workflow writes `{{secret:NAME}}` in the value of a header. If the secret is bound to the server of the request,
+//! the host fills in the value when it sends the request, and redacts the value in the answer. Neither the guest nor
+//! the journal contains it. The database stores it encrypted with a key that only the host has ([`KeyRing`]).
 
 mod decode;
 mod error;

@@ -22,8 +22,8 @@ impl Pattern {
     }
 }
 
-/// Returns the patterns of a value inside longer base64, such as the `user:password` of `Basic` credentials. The first and
-/// last characters may depend on the neighbouring bytes, so the patterns leave them out. `before` is the number of
+/// Returns the patterns of a value inside longer base64, such as the `user:password` of `Basic` credentials. The first
+/// and last characters may depend on the neighbouring bytes, so the patterns leave them out. `before` is the number of
 /// bytes before the value, modulo three.
 fn base64(value: &str, before: usize) -> impl Iterator<Item = Pattern> {
     let padded = [&[0; 2][..before], value.as_bytes()].concat();

@@ -13,8 +13,8 @@ use super::patterns::Pattern;
 /// The number of times that each encoding is decoded, for nested encodings such as JSON in a JSON string.
 const NESTED: usize = 2;
 
-/// The maximum bytes by which marks make an answer longer. Later marks do not name the secret and are no longer than the
-/// shortest value; otherwise an answer full of short values could grow to many times the limit on answers.
+/// The maximum bytes by which marks make an answer longer. Later marks do not name the secret and are no longer than
+/// the shortest value; otherwise an answer full of short values could grow to many times the limit on answers.
 const GROWTH: usize = 64 << 10;
 
 /// The mark without a name, which is as long as the shortest value.
@@ -121,8 +121,8 @@ impl Redactor {
         spans
     }
 
-    /// Returns all matches of a pattern, including overlapping ones. The time depends only on the length of the text: of the
-    /// matches that end at one byte, only the longest is examined.
+    /// Returns all matches of a pattern, including overlapping ones. The time depends only on the length of the text:
+    /// of the matches that end at one byte, only the longest is examined.
     fn search(&self, bytes: &[u8]) -> Vec<Span> {
         let mut spans = Vec::new();
         let mut state = self.start;

@@ -17,7 +17,8 @@ const NONCE_BYTES: usize = 24;
 /// The type and version of the encrypted data, which distinguish it from anything else encrypted with the same key.
 const FORM: &[u8] = b"forge secret 1\0";
 
-/// An encrypted secret. It can be decrypted only with the key, and only for the tenant and name that it was encrypted for.
+/// An encrypted secret. It can be decrypted only with the key, and only for the tenant and name that it was encrypted
+/// for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
     /// The id of the key that encrypted it.
@@ -30,8 +31,8 @@ impl KeyRing {
     /// Encrypts the value of a secret for a tenant and a name.
     ///
     /// # Errors
-    /// [`SecretError::Random`] if the operating system returns no random bytes, [`SecretError::NotSealed`] if encrypting
-    /// fails.
+    /// [`SecretError::Random`] if the operating system returns no random bytes, [`SecretError::NotSealed`] if
+    /// encrypting fails.
     pub fn seal(&self, tenant: &str, name: &str, value: &SecretValue) -> Result<Sealed, SecretError> {
         let key = self.current().ok_or(SecretError::NoKey)?;
         let nonce = clock::random::<NONCE_BYTES>()?;
@@ -45,8 +46,8 @@ impl KeyRing {
     /// Decrypts a secret of this tenant and name.
     ///
     /// # Errors
-    /// [`SecretError::UnknownKey`] if the key is missing, [`SecretError::NotAuthentic`] if the data was changed or belongs to
-    /// another tenant or name, [`SecretError::InvalidValue`] if the value is not valid.
+    /// [`SecretError::UnknownKey`] if the key is missing, [`SecretError::NotAuthentic`] if the data was changed or
+    /// belongs to another tenant or name, [`SecretError::InvalidValue`] if the value is not valid.
     pub fn open(&self, tenant: &str, name: &str, sealed: &Sealed) -> Result<SecretValue, SecretError> {
         let mut keys = self.with_id(&sealed.key_id).peekable();
         if keys.peek().is_none() {

@@ -131,8 +131,8 @@ impl Secrets {
             .try_for_each(|name| self.permitted(name, url).map(|_| ()))
     }
 
-    /// Replaces each value by `[secret:NAME]`. It finds values in plain text, escaped for JSON, URLs, forms and HTML, and in
-    /// base64, alone or as part of longer text.
+    /// Replaces each value by `[secret:NAME]`. It finds values in plain text, escaped for JSON, URLs, forms and HTML,
+    /// and in base64, alone or as part of longer text.
     ///
     /// It protects against servers that reveal a value by accident, for example in an error that quotes the request. A
     /// server can always encode a value in a form that is not searched for.

@@ -9,8 +9,8 @@ use super::SecretError;
 /// The maximum length of a name.
 const LONGEST_NAME: usize = 64;
 
-/// The minimum size of a value, in bytes. A shorter one is likely to occur in an answer by chance, and redacting it would
-/// damage the answer.
+/// The minimum size of a value, in bytes. A shorter one is likely to occur in an answer by chance, and redacting it
+/// would damage the answer.
 const SHORTEST: usize = 8;
 
 /// The maximum size of a value, in bytes: more than any server accepts in a header.

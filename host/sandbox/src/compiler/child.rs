@@ -41,8 +41,8 @@ pub(super) mod exit {
     pub(crate) const OTHER: u8 = 67;
 }
 
-/// Compiles the component on standard input and writes its native code to standard output. It first sets resource limits
-/// for the rest of this process, so call it in a process of its own, before that starts threads.
+/// Compiles the component on standard input and writes its native code to standard output. It first sets resource
+/// limits for the rest of this process, so call it in a process of its own, before that starts threads.
 ///
 /// # Errors
 /// [`ChildFailed`] if the component is not valid, a limit was reached, or input or output failed.

@@ -1,5 +1,5 @@
-//! Compiles untrusted components in a child process, which can be ended: a small component may take long or much memory to
-//! compile.
+//! Compiles untrusted components in a child process, which can be ended: a small component may take long or much memory
+//! to compile.
 
 mod child;
 mod parent;

@@ -117,8 +117,8 @@ fn explain(ended: &Ended, time: Duration, memory: u64) -> InvalidComponent {
 
 /// Returns the reason for a child that a signal of the kernel or of its own has ended.
 fn killed(ended: &Ended, time: Duration, memory: u64) -> String {
-    /// The text that Rust's standard library prints before it aborts for lack of memory. The hook that could set an exit
-    /// code instead (`alloc_error_hook`) is not stable.
+    /// The text that Rust's standard library prints before it aborts for lack of memory. The hook that could set an
+    /// exit code instead (`alloc_error_hook`) is not stable.
     const NO_MEMORY: &str = "memory allocation of";
     // SIGKILL and SIGXCPU have these numbers on every Unix.
     #[cfg(unix)]

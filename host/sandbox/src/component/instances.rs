@@ -1,5 +1,5 @@
-//! Counts the instances that instantiating a component creates, including nested ones. A few bytes can describe millions:
-//! a component that instantiates another one twice, which does the same, and so on.
+//! Counts the instances that instantiating a component creates, including nested ones. A few bytes can describe
+//! millions: a component that instantiates another one twice, which does the same, and so on.
 
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef,
@@ -167,8 +167,8 @@ fn passes(kind: ComponentExternalKind) -> bool {
     matches!(kind, ComponentExternalKind::Component | ComponentExternalKind::Module)
 }
 
-/// Rejects components and core modules that are imported or exported: their instances could not be counted. No toolchain
-/// emits them.
+/// Rejects components and core modules that are imported or exported: their instances could not be counted. No
+/// toolchain emits them.
 fn not_passed_on(passes: bool) -> Result<(), InvalidComponent> {
     if !passes {
         return Ok(());

@@ -21,8 +21,8 @@ const VERSION: &str = "0.1.0";
 #[error("{0}")]
 pub struct InvalidComponent(pub String);
 
-/// Checks that the bytes are a component that imports only this host's interfaces, and that its parts are small enough to
-/// compile and instantiate.
+/// Checks that the bytes are a component that imports only this host's interfaces, and that its parts are small enough
+/// to compile and instantiate.
 ///
 /// # Errors
 /// [`InvalidComponent`] that names the first problem.
