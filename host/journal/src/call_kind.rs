@@ -105,7 +105,7 @@ impl FromStr for Kind {
             {
                 Self::Effect(EffectKind::new(word))
             }
-            _ => return Err(UnknownWord { what: "kind of call", word: word.to_owned() }),
+            _ => return Err(UnknownWord::new("kind of call", word)),
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Failure, Kind, Pause, Scope, StepOptions, Timestamp};
+use super::{Failure, Kind, Pause, Scope, StepOptions, Timestamp, fingerprint};
 
 /// How a request or a timer ended.
 pub type Outcome = Result<Option<Arc<str>>, Failure>;
@@ -24,6 +24,29 @@ pub struct Begin {
     pub input: Option<Arc<str>>,
     /// When its timer ends.
     pub wake_at: Option<Timestamp>,
+}
+
+impl Begin {
+    /// Creates the beginning of a call with the name that the guest gave it, and without options or a timer.
+    pub fn new(
+        scope: Scope,
+        index: Option<u32>,
+        kind: Kind,
+        name: impl Into<Arc<str>>,
+        input: Option<&str>,
+    ) -> Self {
+        let name = name.into();
+        Self {
+            scope,
+            index,
+            kind,
+            fingerprint: fingerprint(kind, &name, input),
+            name,
+            options: StepOptions::default(),
+            input: input.map(Arc::from),
+            wake_at: None,
+        }
+    }
 }
 
 /// Something that happened to a run. Those that name a call do so by its row's `seq`.

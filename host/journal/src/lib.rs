@@ -24,7 +24,7 @@ pub use call_kind::{EffectKind, Kind};
 pub use event::{Begin, Event, Outcome};
 pub use failure::{Failure, kind};
 pub use row::{RetryPolicy, Row, Scope, StepOptions, fingerprint};
-pub use run::{Pause, PauseReason, Run, RunId, Timestamp};
+pub use run::{NewRun, Pause, PauseReason, Run, RunId, Timestamp};
 pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
     Verdict,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Failure, Kind, StepStatus, Timestamp};
+use super::{Begin, Failure, Kind, StepStatus, Timestamp};
 
 /// Where a call belongs: the workflow's body, or one attempt of one step or compensation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +128,30 @@ pub struct Row {
 }
 
 impl Row {
+    /// Creates the row of a call that begins at `started_at`.
+    pub fn new(seq: u64, begin: Begin, started_at: Timestamp) -> Self {
+        let Begin { scope, index, kind, name, fingerprint, options, input, wake_at } = begin;
+        Self {
+            seq,
+            scope,
+            index,
+            kind,
+            name,
+            fingerprint,
+            options: options.boxed(),
+            input,
+            status: StepStatus::Running,
+            result: None,
+            failure: None,
+            attempt: 1,
+            attempt_orders: Vec::new(),
+            order: None,
+            wake_at,
+            started_at,
+            completed_at: None,
+        }
+    }
+
     /// Whether the call may still end: it is running and its outcome is not known.
     pub fn is_open(&self) -> bool {
         self.status == StepStatus::Running

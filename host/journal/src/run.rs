@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Failure, WorkflowStatus, kind};
+use super::{Failure, UnknownWord, WorkflowStatus, kind};
 
 /// The id of a run: a UUIDv7, so that ids sort by time and rows of new runs are appended.
 #[derive(
@@ -70,19 +70,43 @@ impl Timestamp {
     }
 }
 
-crate::words! {
-    /// Why a run is paused.
-    PauseReason ("pause reason") {
-        /// Somebody asked for it.
-        Operator = "operator",
-        /// The workflow's calls differ from those in the journal.
-        Nondeterminism = "nondeterminism",
-        /// A request marked at-most-once may or may not have arrived.
-        InDoubt = "in_doubt",
-        /// The module of the run's version cannot be loaded.
-        MissingVersion = "missing_version",
-        /// The journal's rows contradict each other.
-        CorruptJournal = "corrupt_journal",
+/// The reason why a run is paused.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[strum(parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::pause_reason)]
+pub enum PauseReason {
+    /// A person paused the run.
+    Operator,
+    /// The workflow's calls differ from those in the journal.
+    Nondeterminism,
+    /// A request marked at-most-once may or may not have arrived.
+    InDoubt,
+    /// The component of the run's version cannot be loaded.
+    MissingVersion,
+    /// The journal's rows contradict each other.
+    CorruptJournal,
+}
+
+impl PauseReason {
+    /// Returns the word that the database, the API and the CLI use.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -151,7 +175,54 @@ pub struct Run {
     pub fuel: u64,
 }
 
+/// The fields with which a run is accepted. The others have the same value for every new run.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The id.
+    pub id: RunId,
+    /// The tenant that the run belongs to.
+    pub tenant: Arc<str>,
+    /// The workflow's name.
+    pub workflow: Arc<str>,
+    /// The workflow's version.
+    pub version: u32,
+    /// The SHA-256 of the version's component, in hexadecimal.
+    pub digest: Arc<str>,
+    /// The input, a JSON document.
+    pub input: Arc<str>,
+    /// The time at which the run is accepted.
+    pub started_at: Timestamp,
+    /// The milliseconds after which the run times out.
+    pub timeout_ms: u64,
+}
+
 impl Run {
+    /// Creates a run that is accepted and has not begun: with an empty `auth`, and without a key or a trace.
+    pub fn new(new: NewRun) -> Self {
+        let NewRun { id, tenant, workflow, version, digest, input, started_at, timeout_ms } = new;
+        Self {
+            id,
+            tenant,
+            workflow,
+            version,
+            digest,
+            input,
+            output: None,
+            status: WorkflowStatus::Created,
+            started_at,
+            completed_at: None,
+            deadline: started_at.plus(timeout_ms),
+            wake_at: None,
+            failure: None,
+            failed_compensations: None,
+            pause: None,
+            key: None,
+            auth: "{}".into(),
+            trace_id: None,
+            fuel: 0,
+        }
+    }
+
     /// When the host must look at it: in the past if it has something to do. `None`: never, because
     /// it is final or paused.
     pub fn due_at(&self) -> Option<Timestamp> {

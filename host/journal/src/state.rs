@@ -311,25 +311,7 @@ impl Journal {
 
     fn begin(&mut self, begin: Begin, at: Timestamp) -> Result<(), IllegalEvent> {
         self.check_status("begun", |s| matches!(s, WorkflowStatus::Running | WorkflowStatus::Compensating))?;
-        let row = Row {
-            seq: self.rows.len() as u64 + 1,
-            scope: begin.scope,
-            index: begin.index,
-            kind: begin.kind,
-            name: begin.name,
-            fingerprint: begin.fingerprint,
-            options: begin.options.boxed(),
-            input: begin.input,
-            status: StepStatus::Running,
-            result: None,
-            failure: None,
-            attempt: 1,
-            attempt_orders: Vec::new(),
-            order: None,
-            wake_at: begin.wake_at,
-            started_at: at,
-            completed_at: None,
-        };
+        let row = Row::new(self.rows.len() as u64 + 1, begin, at);
         if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
         }
@@ -402,7 +384,7 @@ impl Journal {
     }
 
     fn pause(&mut self, pause: Pause) -> Result<(), IllegalEvent> {
-        self.check_status("paused", |status| !status.is_final() && status != WorkflowStatus::Paused)?;
+        self.check_status("paused", |status| !status.is_at_rest())?;
         self.run.pause = Some(pause);
         self.change_status(WorkflowStatus::Paused, None);
         Ok(())

@@ -24,27 +24,17 @@ fn at(time: i64) -> Timestamp {
 }
 
 fn run() -> Run {
-    Run {
+    let new = NewRun {
         id: RunId(Uuid::from_u128(7)),
         tenant: "default".into(),
         workflow: "test".into(),
         version: 1,
         digest: "d".into(),
         input: "{}".into(),
-        output: None,
-        status: WorkflowStatus::Running,
         started_at: at(0),
-        completed_at: None,
-        deadline: at(1_000_000),
-        wake_at: None,
-        failure: None,
-        failed_compensations: None,
-        pause: None,
-        key: None,
-        auth: "{}".into(),
-        trace_id: None,
-        fuel: 0,
-    }
+        timeout_ms: 1_000_000,
+    };
+    Run { status: WorkflowStatus::Running, ..Run::new(new) }
 }
 
 fn fresh() -> Session {

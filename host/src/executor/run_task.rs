@@ -168,7 +168,7 @@ impl RunTask {
     ) -> Result<ControlFlow<NextAction, Box<Journal>>, StoreError> {
         let run = journal.run();
         let event = match run.status {
-            status if status.is_final() || status == WorkflowStatus::Paused => {
+            status if status.is_at_rest() => {
                 return Ok(ControlFlow::Break(self.rest(&journal)));
             }
             WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => Event::RolledBack,
@@ -223,8 +223,7 @@ impl RunTask {
             Err(error) => Err(error),
         };
         if let Err(error @ StoreError::Corrupt { .. }) = &loaded
-            && !run.status.is_final()
-            && run.status != WorkflowStatus::Paused
+            && !run.is_at_rest()
         {
             let mut journal = Journal::new(run);
             self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;

@@ -5,18 +5,45 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use forge_journal::{Timestamp, words};
+use forge_journal::{Timestamp, UnknownWord};
 
-words! {
-    /// What a document of the directory is about.
-    EntryKind ("kind of entry") {
-        /// A tenant; its name is the tenant's.
-        Tenant = "tenant",
-        /// An API key; its name is the key's id.
-        Key = "key",
-        /// A secret, sealed.
-        Secret = "secret",
+/// The kind of a document of the directory.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[strum(parse_err_ty = UnknownWord, parse_err_fn = unknown_kind)]
+pub enum EntryKind {
+    /// A tenant; its name is the tenant's.
+    Tenant,
+    /// An API key; its name is the key's id.
+    Key,
+    /// A sealed secret.
+    Secret,
+}
+
+impl EntryKind {
+    /// Returns the word that the database uses.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
+}
+
+fn unknown_kind(word: &str) -> UnknownWord {
+    UnknownWord::new("kind of entry", word)
 }
 
 /// A document of the directory. Kind, tenant and name are unique together.

@@ -1,6 +1,6 @@
 use super::{Entry, Receipt, Session, SessionError};
 use crate::session::GuestError;
-use crate::{Begin, Kind, Row, Scope, StepOptions, Timestamp, fingerprint};
+use crate::{Begin, Kind, Row, Scope, Timestamp};
 
 impl Session {
     /// Begins the compensation of a step, or finds it in the journal.
@@ -17,16 +17,7 @@ impl Session {
             let seq = compensation.seq;
             return self.found(seq);
         }
-        let begin = Begin {
-            scope: Scope { step, attempt: 0 },
-            index: None,
-            kind: Kind::Compensation,
-            fingerprint: fingerprint(Kind::Compensation, &name, None),
-            name,
-            options: StepOptions::default(),
-            input: None,
-            wake_at: None,
-        };
+        let begin = Begin::new(Scope { step, attempt: 0 }, None, Kind::Compensation, name, None);
         let seq = self.record(begin, now)?;
         Ok(self.execute(seq, 1))
     }

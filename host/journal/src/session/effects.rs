@@ -1,13 +1,9 @@
-use std::sync::Arc;
-
 use super::schedule::{Item, What};
 use super::{
     CallId, Next, Ready, Rollback, Session, SessionError, Waits, check_same, failure_bytes, nondeterminism,
 };
 use crate::session::GuestError;
-use crate::{
-    Begin, EffectKind, Event, Kind, Outcome, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
-};
+use crate::{Begin, EffectKind, Event, Kind, Outcome, Row, Scope, StepStatus, Timestamp};
 
 /// An effect that the guest begins.
 #[derive(Debug)]
@@ -107,16 +103,8 @@ impl Session {
             check_same(row, effect.kind, &effect.name, input)?;
             return Ok(row.seq);
         }
-        let begin = Begin {
-            scope,
-            index,
-            kind: effect.kind,
-            fingerprint: fingerprint(effect.kind, &effect.name, input),
-            name: effect.name.into(),
-            options: StepOptions::default(),
-            input: input.map(Arc::from),
-            wake_at: effect.wake_at,
-        };
+        let begin =
+            Begin { wake_at: effect.wake_at, ..Begin::new(scope, index, effect.kind, effect.name, input) };
         self.record(begin, now)
     }
 

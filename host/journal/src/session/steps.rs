@@ -157,14 +157,9 @@ impl Session {
                 Some(row) => break row.seq,
                 None => {
                     let begin = Begin {
-                        scope,
-                        index: None,
-                        kind: Kind::Step,
-                        name: numbered,
+                        // The name as the guest gave it is what replay compares.
                         fingerprint: fingerprint(Kind::Step, name, None),
-                        options: StepOptions::default(),
-                        input: None,
-                        wake_at: None,
+                        ..Begin::new(scope, None, Kind::Step, numbered, None)
                     };
                     break self.record(begin, now)?;
                 }

@@ -163,52 +163,25 @@ fn room<'p, 'w>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forge_journal::{Changes, Kind, Scope, StepStatus, Timestamp, WorkflowStatus};
+    use forge_journal::{Begin, Changes, Kind, NewRun, Scope, Timestamp, WorkflowStatus};
 
     fn run(number: u128, key: Option<&str>) -> Run {
-        Run {
+        let new = NewRun {
             id: RunId(uuid::Uuid::from_u128(number)),
             tenant: "t".into(),
             workflow: "w".into(),
             version: 1,
             digest: "d".into(),
             input: "12345".into(),
-            output: None,
-            status: WorkflowStatus::Created,
             started_at: Timestamp(1),
-            completed_at: None,
-            deadline: Timestamp(2),
-            wake_at: None,
-            failure: None,
-            failed_compensations: None,
-            pause: None,
-            key: key.map(Into::into),
-            auth: "{}".into(),
-            trace_id: None,
-            fuel: 0,
-        }
+            timeout_ms: 1,
+        };
+        Run { key: key.map(Into::into), ..Run::new(new) }
     }
 
     fn row(seq: u64, attempt: u32) -> Row {
-        Row {
-            seq,
-            scope: Scope::BODY,
-            index: None,
-            kind: Kind::Step,
-            name: "s".into(),
-            fingerprint: 0,
-            options: None,
-            input: None,
-            status: StepStatus::Running,
-            result: Some("12345".into()),
-            failure: None,
-            attempt,
-            attempt_orders: Vec::new(),
-            order: None,
-            wake_at: None,
-            started_at: Timestamp(1),
-            completed_at: None,
-        }
+        let begin = Begin::new(Scope::BODY, None, Kind::Step, "s", None);
+        Row { result: Some("12345".into()), attempt, ..Row::new(seq, begin, Timestamp(1)) }
     }
 
     fn save(run: Run, rows: Vec<Row>) -> Write {
