@@ -1,5 +1,4 @@
-use super::{Entry, Receipt, Session, SessionError};
-use crate::session::GuestError;
+use super::{Entry, GuestError, Receipt, Session, SessionError};
 use crate::{Begin, Kind, Row, Scope, Timestamp};
 
 impl Session {

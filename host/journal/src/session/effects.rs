@@ -1,8 +1,9 @@
+use super::calls::Waits;
+use super::error::{check_same, nondeterminism};
+use super::limits::failure_bytes;
+use super::rollback::Rollback;
 use super::schedule::{Item, What};
-use super::{
-    CallId, Next, Ready, Rollback, Session, SessionError, Waits, check_same, failure_bytes, nondeterminism,
-};
-use crate::session::GuestError;
+use super::{CallId, GuestError, Next, Ready, Session, SessionError};
 use crate::{Begin, EffectKind, Event, Kind, Outcome, Row, Scope, StepStatus, Timestamp};
 
 /// An effect that the guest begins.

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use super::{
-    CallId, Entry, Receipt, Rollback, Session, SessionError, Verdict, Waits, check_json, check_same,
-    failure_bytes, nondeterminism,
-};
-use crate::session::GuestError;
+use super::calls::Waits;
+use super::error::{check_json, check_same, nondeterminism};
+use super::limits::failure_bytes;
+use super::rollback::Rollback;
+use super::{CallId, Entry, GuestError, Receipt, Session, SessionError, Verdict};
 use crate::{Begin, Event, Failure, Kind, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint};
 
 impl Session {
