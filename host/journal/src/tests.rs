@@ -298,7 +298,7 @@ fn rows_that_contradict_each_other_are_a_typed_error() {
     assert_eq!(Journal::load(run(), twice).unwrap_err().why, "another row is the same call");
     let mut late = rows;
     late[0].order = Some(u64::MAX);
-    assert_eq!(Journal::load(run(), late).unwrap_err().why, "its place in the order is out of range");
+    assert_eq!(Journal::load(run(), late).unwrap_err().why, "its delivery number is out of range");
 }
 
 #[test]

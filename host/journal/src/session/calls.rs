@@ -15,16 +15,16 @@ pub(super) enum Waits {
 /// A call that the guest holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
-    /// The row.
+    /// The `seq` of the row.
     pub(super) seq: u64,
     /// What it waits for.
     pub(super) waits: Waits,
-    /// Whether the guest was told.
+    /// Whether the guest was told of the end.
     pub(super) delivered: bool,
 }
 
 impl Session {
-    /// Makes a call that the guest can wait for.
+    /// Creates a call that the guest can wait for.
     pub(super) fn call_for(&mut self, seq: u64, waits: Waits) -> Result<CallId, SessionError> {
         if self.waiting.len() >= self.limits.max_outstanding {
             return Err(SessionError::Limit(Failure::permanent(
@@ -38,22 +38,22 @@ impl Session {
         let id = self.next_call;
         self.next_call += 1;
         self.calls.insert(id, Call { seq, waits, delivered: false });
-        // The one before is never delivered: a guest may ask for the same as often as it likes.
+        // A guest may ask for the same row repeatedly; only the last call is delivered.
         if let Some(replaced) = self.waiting.insert(seq, id) {
             self.calls.remove(&replaced);
         }
         Ok(id)
     }
 
-    /// A call that never completes: for code that is about to be dropped.
-    pub(super) fn call_for_nothing(&mut self) -> CallId {
+    /// Creates a call that never completes, for code that is about to be dropped.
+    pub(super) fn call_that_never_completes(&mut self) -> CallId {
         let id = self.next_call;
         self.next_call += 1;
         id
     }
 
-    /// The guest is told of a call, which it waits for no longer. It is kept if there is something to take.
-    pub(super) fn told(&mut self, id: CallId, seq: u64) {
+    /// Notes that a call was delivered. It is kept if the guest can ask for its outcome.
+    pub(super) fn note_delivered(&mut self, id: CallId, seq: u64) {
         let row = self.journal.row(seq);
         let has_outcome = |row: &Row| row.result.is_some() || row.failure.is_some();
         if row.is_some_and(|row| row.kind.has_scope() || has_outcome(row)) {
@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    /// Calls that the session has to remember.
+    /// Returns the number of calls that the session keeps.
     #[cfg(test)]
     pub(crate) fn calls_kept(&self) -> usize {
         self.calls.len()

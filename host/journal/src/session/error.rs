@@ -1,47 +1,47 @@
 use crate::{CallId, Failure, IllegalEvent, Kind, Row};
 
-/// Something that no correct guest does. It traps the instance.
+/// An action of the guest that the contract forbids. The instance traps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GuestError {
-    /// A scope that is not one of this run, or is over.
+    /// The scope does not exist, or has ended.
     #[error("the workflow used scope {0}, which is not open")]
     ForeignScope(u64),
-    /// A call that is not under way.
+    /// The call does not exist, or has another type.
     #[error("the workflow used call {0}, which does not exist or has another type")]
     ForeignCall(CallId),
-    /// A step that cannot be compensated.
+    /// The step has not completed with a handler.
     #[error("the workflow asked to compensate step {0}, which has not completed with a handler")]
     NotCompensable(u64),
-    /// A result that is no JSON.
+    /// A result is not valid JSON.
     #[error("{what} is not valid JSON: {why}")]
     InvalidJson {
-        /// What is wrong.
+        /// Which result.
         what: String,
-        /// Why.
+        /// The parser's message.
         why: String,
     },
-    /// Waiting with nothing under way.
+    /// The guest waits with no call under way.
     #[error(
         "the workflow waits for something that never happens: no request, timer or step is under way \
          (a future that no Forge call completes cannot be awaited)"
     )]
     Deadlock,
-    /// Rolling back twice.
+    /// The guest began a rollback twice.
     #[error("the workflow said that it failed while it was being rolled back")]
     UnwoundTwice,
 }
 
-/// Why a session cannot go on.
+/// The reason why a session ends early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     /// The guest broke the contract.
     #[error(transparent)]
     Guest(#[from] GuestError),
-    /// The guest does something other than what the journal says it did.
+    /// The guest's call differs from the recorded one.
     #[error(
         "nondeterminism: the journal has {expected} where the workflow now makes {found}. Nothing is lost: look for \
          what the workflow does differently each time (the order of a HashMap, a clock), or for a component that was \
-         changed in the database; resume the run once that is mended, or cancel it to roll it back"
+         changed in the database; resume the run once that is fixed, or cancel it to roll it back"
     )]
     Nondeterminism {
         /// The call in the journal.
@@ -52,7 +52,7 @@ pub enum SessionError {
     /// The guest reached a limit.
     #[error(transparent)]
     Limit(Failure),
-    /// The journal does not allow what follows from the guest's call.
+    /// The journal does not allow the event that follows from the guest's call.
     #[error(transparent)]
     Illegal(#[from] IllegalEvent),
 }
@@ -61,7 +61,7 @@ pub(super) fn nondeterminism(expected: impl Into<String>, found: impl Into<Strin
     SessionError::Nondeterminism { expected: expected.into(), found: found.into() }
 }
 
-/// Checks that a recorded call is the one that the guest makes now.
+/// Checks that a recorded call is the call that the guest makes now.
 pub(super) fn check_same(row: &Row, kind: Kind, name: &str, input: Option<&str>) -> Result<(), SessionError> {
     if row.is_call(kind, name, input) {
         return Ok(());

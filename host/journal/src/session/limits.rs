@@ -3,21 +3,21 @@ use super::{Session, SessionError};
 use crate::{Begin, Event, Failure, Kind, RetryPolicy, Row, Timestamp, kind};
 use std::sync::Arc;
 
-/// What bounds a session.
+/// The limits of a session.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
-    /// Rows of one run. Compensations may exceed it, so that a run that reaches it can roll back.
+    /// The maximum number of calls and further attempts of a run. A rollback may make as many again, so that a run that
+    /// reached the limit can be rolled back.
     pub max_calls: u64,
-    /// Calls under way at once.
+    /// The maximum number of calls under way at once.
     pub max_outstanding: usize,
-    /// Bytes of inputs, results and failures in its journal. Rolling back may take as many again.
+    /// The maximum bytes of inputs, results and failures in the journal. A rollback may add as many again.
     pub max_bytes: u64,
-    /// How failed compensations are retried.
+    /// The retry policy of compensations.
     pub compensation_retry: RetryPolicy,
 }
 
-/// Steps inside one another. The way to a call is part of what identifies it outside, and is walked when a run is
-/// rolled back.
+/// The maximum depth of nested steps. The path to a call is part of its idempotency key, and a rollback walks it.
 const MOST_NESTED: u32 = 64;
 
 impl Session {
@@ -38,7 +38,7 @@ impl Session {
         Ok(self.journal.rows().len() as u64)
     }
 
-    /// Checks that the journal is not too large. Rolling back may take as much again.
+    /// Checks that the journal is not too large. A rollback may add as many bytes again.
     ///
     /// # Errors
     /// [`SessionError::Limit`].
@@ -58,11 +58,11 @@ impl Session {
         )))
     }
 
-    /// Checks that the run may make one more call, or one more attempt of a step. Rolling back may take as many again,
-    /// so that a run that has made all its calls can do it, and one that never ends does not.
+    /// Checks that the run may make one more call, or one more attempt of a step. A rollback may make as many again, so
+    /// that a run that reached the limit can be rolled back, and a handler that never ends is stopped.
     pub(super) fn check_room(&self, compensation: bool) -> Result<(), SessionError> {
         let compensating = compensation || self.rollback == Rollback::Begun;
-        // Each attempt beyond the first has a place in the order, too.
+        // Each attempt beyond the first has a delivery number, too.
         let made = self.journal.last_order().max(self.journal.rows().len() as u64);
         let most = self.limits.max_calls.saturating_mul(if compensating { 2 } else { 1 });
         if made < most {
@@ -75,17 +75,17 @@ impl Session {
         )))
     }
 
-    /// As if so many more bytes had been recorded.
+    /// Counts bytes that were not recorded.
     #[cfg(test)]
     pub(crate) fn grow(&mut self, bytes: u64) {
         self.bytes += bytes;
     }
 }
 
-/// Bytes of what a call was made with, and of what came of it.
+/// Returns the bytes of a row's input, result and failure.
 pub(super) fn bytes(row: &Row) -> u64 {
     let text = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len) as u64;
-    // What a rollback interrupted has the rollback's failure, which is none of its own.
+    // A call that a rollback interrupted has the failure of the rollback, which is counted elsewhere.
     let interrupted = !row.is_open() && row.order.is_none();
     let failure = row.failure.as_deref().filter(|_| !interrupted);
     text(&row.input) + text(&row.result) + failure.map_or(0, failure_bytes)

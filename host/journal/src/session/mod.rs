@@ -1,18 +1,17 @@
-//! One execution of the guest, held against the journal.
+//! One execution of the guest, compared with the journal.
 //!
-//! The guest runs from its beginning each time it is instantiated. As far as the journal goes, its
-//! calls are answered from there (replay); beyond, they extend it (live). Three rules make the two
-//! indistinguishable to the guest:
+//! The guest runs from its beginning each time it is instantiated. While the journal has recorded calls, they answer the
+//! guest (replay); after that, the guest's calls are appended (live). Three rules make the two look the same to the
+//! guest:
 //!
-//! - A call is identified by its scope and its index there. If the journal has another call in
-//!   that place, the workflow is nondeterministic.
-//! - What the guest sees end (requests, timers, steps, attempts) has a place in one order, given
-//!   when it saw it. Replay delivers in that order.
-//! - A step that is skipped ends when it ended then. If nothing was delivered between its
-//!   beginning and its end, it is answered at once; otherwise the guest gets a call to wait for.
+//! - A call is identified by its scope and its index in that scope. If the journal has another call there, the workflow
+//!   is nondeterministic.
+//! - What the guest sees end (effects, steps, attempts) gets a delivery number when it sees it. A replay delivers in the
+//!   order of these numbers.
+//! - A skipped step ends where it ended in the recorded execution. If nothing was delivered between its beginning and
+//!   its end, it is answered at once; otherwise the guest gets a call to wait for.
 //!
-//! A step is entered again, although it ended, when a nested step has a compensation handler that
-//! only running the code can register.
+//! A completed step is entered again if a nested step has a compensation handler, which only its code can register.
 
 mod calls;
 mod compensation;
@@ -38,62 +37,62 @@ use self::schedule::Schedule;
 use self::scopes::{OpenScope, ancestors_of_handlers};
 use super::{Event, Failure, HashMap, HashSet, Journal, Outcome, Scope, Timestamp, WorkflowStatus};
 
-/// What the guest waits for; unique within one session.
+/// The id of a call that the guest waits for. It is unique within one session.
 pub type CallId = u64;
 
-/// What to do with a step or compensation.
+/// The answer to the beginning of a step or compensation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// Run its code in this scope.
+    /// Run the code in this scope.
     Execute(Scope),
-    /// Skip it: it completed before.
+    /// Skip the code: the step completed before.
     Completed {
-        /// Its result.
+        /// The result, a JSON document.
         result: Option<Arc<str>>,
-        /// Where it stands.
+        /// The position of the step in the journal.
         receipt: Receipt,
     },
-    /// Skip it: it failed before.
+    /// Skip the code: the step failed before.
     Failed(Failure),
-    /// Wait for this call, then ask again.
+    /// Wait for this call, then call [`Session::resume_step`].
     Parked(CallId),
 }
 
-/// Where a completed step stands.
+/// The position of a completed step in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
-    /// The step's `seq`.
+    /// The `seq` of the step.
     pub step: u64,
-    /// Its place in the order of what the guest saw.
+    /// The delivery number of its end.
     pub order: u64,
-    /// Whether the guest must unwind from here.
+    /// Whether the guest must roll back from here.
     pub unwind: bool,
 }
 
 /// The answer to a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// No further attempt.
+    /// There is no further attempt.
     Final(Failure),
-    /// Wait for this call, then ask for the next attempt.
+    /// Wait for this call, then begin the next attempt.
     Retry(CallId),
 }
 
-/// What the guest's request for a completion leads to.
+/// The answer to the guest's request for a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// This call is complete.
     Deliver(CallId),
     /// The run is rolled back: drop the workflow's future.
     Unwind,
-    /// The journal is exhausted and nothing has happened yet.
+    /// The journal has no further completion, and no effect has ended.
     Wait,
 }
 
-/// Something that ended and waits for its delivery.
+/// Something that ended and is not delivered yet.
 #[derive(Debug, Clone)]
 enum Ready {
-    /// An effect.
+    /// An effect, with its outcome.
     Effect(u64, Outcome),
     /// The wait before the next attempt.
     Attempt(u64),
@@ -104,44 +103,44 @@ enum Ready {
 pub struct Session {
     journal: Box<Journal>,
     limits: SessionLimits,
-    /// What the journal says the guest saw end, in order.
+    /// The recorded ends, in the order of their delivery numbers.
     schedule: Schedule,
-    /// The place of the last thing that the guest saw end.
+    /// The delivery number of the last end that the guest saw.
     position: u64,
-    /// Scopes entered in this session. Never iterated.
+    /// The scopes entered in this session. Never iterated.
     scopes: HashMap<Scope, OpenScope>,
-    /// Calls that the guest holds.
+    /// The calls that the guest holds.
     calls: BTreeMap<CallId, Call>,
-    /// Calls not yet delivered, by row.
+    /// The calls that are not delivered, by row.
     waiting: BTreeMap<u64, CallId>,
     next_call: CallId,
-    /// Steps that ended but must be entered again, for the handlers inside them.
+    /// Ended steps that are entered again, because they contain a step with a handler.
     reenter: HashSet<u64>,
-    /// The numbers of names that were begun more than once in this session. Never iterated.
+    /// How often a name was begun in this session, for names begun more than once. Never iterated.
     names: HashMap<String, u32>,
-    /// What ended and is not delivered.
+    /// Ends that are not delivered.
     ready: VecDeque<Ready>,
-    /// What a handler has seen before that place, and is told again, by its place.
+    /// Effects that an interrupted handler saw end and that are delivered to it again, by delivery number.
     seen: BTreeMap<u64, u64>,
-    /// Effects that have begun: those handed out by [`Session::effects_due`] since the last rollback.
+    /// Effects returned by [`Session::effects_due`] since the rollback began.
     launched: HashSet<u64>,
-    /// Effects handed out at any time.
+    /// Effects returned by [`Session::effects_due`] at any time.
     sent: HashSet<u64>,
-    /// Effects whose outcome is in `ready`, or was.
+    /// Effects whose outcome is or was in `ready`.
     ended: HashSet<u64>,
     rollback: Rollback,
-    /// Why the run shall be rolled back as soon as the guest can be told.
+    /// The failure of a requested rollback that the guest does not know of yet.
     unwind_request: Option<Failure>,
-    /// Rows up to here were in the journal when the session began.
+    /// The number of rows when the session began.
     recorded: u64,
-    /// Those of them that the guest had not seen end.
+    /// The rows among them whose end the guest had not seen.
     unfinished: Vec<u64>,
-    /// Bytes of inputs, results and failures in the journal.
+    /// The bytes of inputs, results and failures in the journal.
     bytes: u64,
 }
 
 impl Session {
-    /// Begins an execution of the guest against a journal.
+    /// Creates the session of an execution of the guest.
     pub fn new(journal: impl Into<Box<Journal>>, limits: SessionLimits) -> Self {
         let journal = journal.into();
         let rollback = match (journal.run().status, journal.last_compensable()) {
@@ -174,34 +173,34 @@ impl Session {
         }
     }
 
-    /// The journal.
+    /// Returns the journal.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// The journal, for [`Journal::take_changes`] and for events of the run itself.
+    /// Returns the journal, for [`Journal::take_changes`] and events of the run itself.
     pub fn journal_mut(&mut self) -> &mut Journal {
         &mut self.journal
     }
 
-    /// Ends the session and gives the journal back.
+    /// Ends the session and returns the journal.
     pub fn into_journal(self) -> Box<Journal> {
         self.journal
     }
 
-    /// Whether the guest has seen all that the journal says it saw.
+    /// Returns whether the guest has seen every recorded end.
     pub fn is_live(&self) -> bool {
         self.position >= self.schedule.last()
     }
 
-    /// Whether the guest is about to make a call that it has not made before, as far as the journal
-    /// tells: then what it logs is new.
+    /// Returns whether the guest has made every recorded call, so that its log lines are new. The cost is proportional to
+    /// [`Session::unfinished`].
     pub fn is_past_records(&self) -> bool {
         let mut unfinished = self.unfinished.iter().filter_map(|seq| self.journal.row(*seq));
         self.is_unwinding() || (self.is_live() && !unfinished.any(|row| self.is_missing(row)))
     }
 
-    /// How many rows that takes to tell.
+    /// Returns the number of rows that had not ended when the session began.
     pub fn unfinished(&self) -> usize {
         self.unfinished.len()
     }
@@ -209,7 +208,7 @@ impl Session {
     /// Records the workflow's output.
     ///
     /// # Errors
-    /// [`SessionError`] if the output is no JSON or the journal goes on.
+    /// [`SessionError`] if the output is no JSON or the journal has further calls.
     pub fn finish(&mut self, output: &str, now: Timestamp) -> Result<(), SessionError> {
         if self.rollback != Rollback::No {
             return Ok(());

@@ -3,30 +3,30 @@ use super::schedule::Schedule;
 use super::{GuestError, Session, SessionError};
 use crate::{Event, Failure, Row, Timestamp};
 
-/// How far rolling back is.
+/// The state of the rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rollback {
-    /// The workflow goes forward.
+    /// The run is not rolled back.
     No,
-    /// The journal says that the run is rolled back: replay until the completion at this place.
+    /// The run is rolled back, and the guest does not know: replay to the completion with this delivery number.
     Until(u64),
-    /// The guest was told.
+    /// The guest was told to roll back.
     Begun,
 }
 
 impl Session {
-    /// Asks for a rollback. The guest is told at its next completion or wait, once it is live.
+    /// Requests a rollback. The guest is told at its next completion or wait, once the replay is over.
     pub fn request_unwind(&mut self, failure: Failure) {
         if self.rollback == Rollback::No && self.unwind_request.is_none() {
             self.unwind_request = Some(failure);
         }
     }
 
-    /// Records that the workflow failed, and that rolling back begins: called by the guest before
-    /// its handlers run, and by the host when an instance ended in another way.
+    /// Records that the workflow failed and the rollback begins. The guest calls it before its handlers run, and the host
+    /// when an instance ended in another way.
     ///
     /// # Errors
-    /// [`SessionError`] if it is being rolled back already or the journal goes on.
+    /// [`SessionError`] if a rollback has begun or the journal has further calls.
     pub fn unwind(&mut self, failure: Failure, now: Timestamp) -> Result<(), SessionError> {
         match self.rollback {
             Rollback::Begun => return Err(GuestError::UnwoundTwice.into()),
@@ -36,7 +36,7 @@ impl Session {
         self.begin_unwinding(failure, now)
     }
 
-    /// Whether the guest was told to roll back, or said so itself.
+    /// Returns whether the guest was told to roll back, or began it itself.
     pub fn is_unwinding(&self) -> bool {
         self.rollback == Rollback::Begun
     }
@@ -48,13 +48,13 @@ impl Session {
         Ok(())
     }
 
-    /// Handlers run from here on, as if the guest had just come to this place: the last end of a step that is undone.
-    /// That is where a restart finds it. What it has seen since is seen again by handlers that the workflow had begun
-    /// itself, in the same order; their requests under way are sent again when they are waited for again.
-    pub(super) fn go_back(&mut self, place: u64) {
+    /// Resets the session to the delivery number `order`, the last completion of a step that is compensated, as a replay
+    /// after a restart would reach it. Handlers run from here on. Handlers that the workflow itself had begun see later
+    /// ends again, in the same order, and their requests under way are sent again.
+    pub(super) fn go_back(&mut self, order: u64) {
         self.rollback = Rollback::Begun;
-        self.position = place;
-        self.schedule = Schedule::after(&self.journal, place);
+        self.position = order;
+        self.schedule = Schedule::after(&self.journal, order);
         self.waiting.clear();
         self.seen.clear();
         self.ready.clear();
@@ -63,7 +63,7 @@ impl Session {
         self.names.clear();
     }
 
-    /// The rest of the journal must be unreachable when the guest ends.
+    /// Checks that the guest made every recorded call before it ended.
     pub(super) fn expect_exhausted(&self, found: &str) -> Result<(), SessionError> {
         let mut rest = self.schedule.rest();
         match rest.find_map(|item| self.journal.row(item.seq).filter(|row| self.is_missing(row))) {

@@ -5,18 +5,18 @@ use crate::{HashSet, Journal, Row, Scope};
 /// A scope that the guest has entered in this session.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OpenScope {
-    /// The index of its next call.
+    /// The index of the next call.
     pub(super) next_index: u32,
     /// Whether it belongs to a compensation.
     pub(super) compensating: bool,
-    /// Whether its attempt has ended.
+    /// Whether the attempt has ended.
     pub(super) ended: bool,
-    /// How many steps it lies in.
+    /// The number of steps that contain it.
     pub(super) depth: u32,
 }
 
 impl Session {
-    /// The scope in which the guest makes a call; `None` if it no longer takes part.
+    /// Returns the scope in which the guest makes a call; `None` if its calls are not recorded any more.
     pub(super) fn scope(&mut self, scope: Scope) -> Result<Option<&mut OpenScope>, SessionError> {
         let begun = self.rollback == Rollback::Begun;
         let foreign = GuestError::ForeignScope(scope.handle());
@@ -27,7 +27,7 @@ impl Session {
         }
     }
 
-    /// The index of the next call in a scope; `None` if the scope no longer takes part.
+    /// Takes the index of the next call in a scope; `None` if its calls are not recorded any more.
     pub(super) fn take_index(&mut self, scope: Scope) -> Result<Option<u32>, SessionError> {
         let Some(open) = self.scope(scope)? else { return Ok(None) };
         let index = open.next_index;
@@ -42,18 +42,18 @@ impl Session {
         scope
     }
 
-    /// How many steps what belongs to this scope lies in. A compensation lies in none.
+    /// Returns the number of steps that contain the calls of this scope. A compensation counts as none.
     pub(super) fn depth(&self, scope: Scope) -> u32 {
         self.scopes.get(&scope).map_or(0, |open| open.depth)
     }
 
-    /// Whether calls in this scope count: once rolling back has begun, only those of compensations.
+    /// Returns whether calls in this scope are recorded: during a rollback, only calls of compensations are.
     pub(super) fn takes_part(&self, open: OpenScope) -> bool {
         open.compensating || self.rollback != Rollback::Begun
     }
 
-    /// Whether the guest should have made this call by now: its scope is open, but the guest has
-    /// not come that far in it.
+    /// Returns whether the guest should have made this call by now: its scope is open, and the guest has made fewer calls
+    /// in it.
     pub(super) fn is_missing(&self, row: &Row) -> bool {
         let Some(index) = row.index else { return false };
         match self.scopes.get(&row.scope) {
@@ -63,7 +63,7 @@ impl Session {
     }
 }
 
-/// Steps inside which a handler was registered: entering them again is the only way to it.
+/// Returns the steps that contain a step with a handler. Only their code can register it, so they are entered again.
 pub(super) fn ancestors_of_handlers(journal: &Journal) -> HashSet<u64> {
     let mut ancestors = HashSet::default();
     for row in journal.rows().iter().filter(|row| row.is_compensable()) {

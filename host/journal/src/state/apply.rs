@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::Journal;
 use crate::{Begin, Event, Kind, Outcome, Pause, Row, RunId, StepStatus, Timestamp, WorkflowStatus};
 
-/// An event that cannot happen to a run in the state it is in: a bug, or rows changed by hand.
+/// The error for an event that is not possible in the current state: a bug, or rows that were changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("run {run}: {event} is not possible: {why}")]
 pub struct IllegalEvent {
@@ -11,15 +11,15 @@ pub struct IllegalEvent {
     pub run: RunId,
     /// The event's name.
     pub event: &'static str,
-    /// What speaks against it.
+    /// The reason.
     pub why: String,
 }
 
 impl Journal {
-    /// The state machine: what `event`, happening at `at`, makes of the run.
+    /// Applies an event that happened at `at`. This is the state machine of a run.
     ///
     /// # Errors
-    /// [`IllegalEvent`] if it cannot happen in this state; the journal is then unchanged.
+    /// [`IllegalEvent`] if the event is not possible in this state. The journal is then unchanged.
     pub fn apply(&mut self, event: Event, at: Timestamp) -> Result<(), IllegalEvent> {
         match event {
             Event::Running => self.running(),
@@ -138,7 +138,7 @@ impl Journal {
     fn running(&mut self) -> Result<(), IllegalEvent> {
         use WorkflowStatus::{Compensating, Created, Running, Waiting};
         self.check_status("running", |status| matches!(status, Created | Running | Waiting | Compensating))?;
-        // A run that is being rolled back stays that, whether it waits or not.
+        // A run that is rolled back is `compensating` while it waits, too.
         let status = if self.run.status == Compensating { Compensating } else { Running };
         self.change_status(status, None);
         Ok(())
@@ -153,7 +153,7 @@ impl Journal {
     }
 
     pub(super) fn finish(&mut self, status: WorkflowStatus, at: Timestamp) {
-        // A workflow may return while calls are open, for example those of a branch it no longer awaits.
+        // A workflow may return while calls are open, for example the calls of a branch that it no longer awaits.
         let open: Vec<u64> = self.rows.iter().filter(|row| row.is_open()).map(|row| row.seq).collect();
         for seq in open {
             self.end(seq, at, |row| row.status = StepStatus::Skipped);
@@ -162,7 +162,7 @@ impl Journal {
         self.change_status(status, None);
     }
 
-    /// The one place where a run's status changes.
+    /// Sets the status of the run. No other function does.
     pub(super) fn change_status(&mut self, status: WorkflowStatus, wake_at: Option<Timestamp>) {
         if (self.run.status, self.run.wake_at) != (status, wake_at) {
             self.run.status = status;
@@ -182,7 +182,7 @@ impl Journal {
         Err(self.illegal(event, format!("the run is {}", self.run.status)))
     }
 
-    /// Checks that `seq` is a request, timer or reading of the time that the guest has not seen end.
+    /// Checks that `seq` is an effect or a reading of the time whose end the guest has not seen.
     fn open_effect(&self, event: &'static str, seq: u64, arrived: bool) -> Result<(), IllegalEvent> {
         match self.row(seq) {
             Some(row) if row.kind.has_scope() => {

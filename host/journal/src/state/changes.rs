@@ -1,36 +1,36 @@
 use super::Journal;
 use crate::{Row, Run};
 
-/// Units of fuel that a crash may make the store forget of a run: a second or so of computing.
+/// Units of fuel of a run that a crash may lose. They are about a second of computing.
 const MUCH_FUEL: u64 = 1_000_000_000;
 
-/// What changed and is not yet handed to the store.
+/// The changes of a journal that are not in the store.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// The run, if it changed.
     pub run: Option<Box<Run>>,
-    /// Whether the run was never handed out before: a store may expect that it does not have it.
+    /// Whether the run was never returned before: the store may rely on not having it.
     pub new_run: bool,
-    /// The rows that are new or changed, in order.
+    /// The new and changed rows, in order.
     pub rows: Vec<Row>,
-    /// How many of them, the last ones, were never handed out before: a store may expect that it has none of them.
+    /// The number of rows, at the end of `rows`, that were never returned before: the store may rely on not having them.
     pub new_rows: usize,
 }
 
 impl Changes {
-    /// Whether there is nothing to write.
+    /// Returns whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.run.is_none() && self.rows.is_empty()
     }
 }
 
 impl Journal {
-    /// Whether [`Journal::take_changes`] has anything to hand out.
+    /// Returns whether [`Journal::take_changes`] would return a change.
     pub fn has_changes(&self) -> bool {
         self.run_touched || !self.touched.is_empty()
     }
 
-    /// Hands out what changed since the last time.
+    /// Returns the changes since the last call.
     pub fn take_changes(&mut self) -> Changes {
         let run = std::mem::take(&mut self.run_touched).then(|| Box::new(self.run.clone()));
         let touched = std::mem::take(&mut self.touched);
@@ -41,14 +41,14 @@ impl Journal {
         Changes { run, new_run, rows, new_rows }
     }
 
-    /// Forgets what changed since the last time. What the store has never had is a run that has only begun: its start was
-    /// taken, and stays.
+    /// Discards the changes since the last [`Journal::take_changes`]. A run that the store does not have stays changed,
+    /// because its start was accepted.
     pub fn discard_changes(&mut self) {
         self.touched.clear();
         self.run_touched = !self.run_stored;
     }
 
-    /// The guest used so much fuel, which the store learns with the run's next change, or when it is a lot.
+    /// Adds fuel that the guest used. The store gets the sum with the next change of the run, or once much was added.
     pub fn computed(&mut self, fuel: u64) {
         let before = self.run.fuel;
         self.run.fuel = before.saturating_add(fuel);

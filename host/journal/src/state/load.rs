@@ -2,10 +2,10 @@ use super::Journal;
 use crate::index::Index;
 use crate::{Kind, Row, Run, RunId, Scope};
 
-/// More places in the order than all attempts of all calls of a run can take.
+/// A bound for delivery numbers, higher than all attempts of all calls of a run can reach.
 const MOST_ORDERS: u64 = 1 << 48;
 
-/// Rows that contradict each other.
+/// The error for rows that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the journal of run {run} is corrupt at row {seq}: {why}")]
 pub struct CorruptJournal {
@@ -13,12 +13,12 @@ pub struct CorruptJournal {
     pub run: RunId,
     /// The row.
     pub seq: u64,
-    /// What is wrong.
+    /// The contradiction.
     pub why: String,
 }
 
 impl Journal {
-    /// The journal of a run as the store has it.
+    /// Creates the journal of a run from its stored rows.
     ///
     /// # Errors
     /// [`CorruptJournal`] if rows are missing, out of order or contradict each other.
@@ -54,11 +54,11 @@ impl Journal {
         }
         orders.sort_unstable();
         if let Some((_, seq)) = orders.last().filter(|(order, _)| *order > MOST_ORDERS) {
-            let why = "its place in the order is out of range".to_owned();
+            let why = "its delivery number is out of range".to_owned();
             return Err(CorruptJournal { run: run.id, seq: *seq, why });
         }
         if let Some(twice) = orders.array_windows().find(|[(order, _), (next, _)]| order == next) {
-            let why = "another row has the same place in the order".to_owned();
+            let why = "another row has the same delivery number".to_owned();
             return Err(CorruptJournal { run: run.id, seq: twice[1].1, why });
         }
         let last_order = orders.last().map_or(0, |(order, _)| *order);

@@ -12,28 +12,28 @@ pub use self::load::CorruptJournal;
 use super::index::Index;
 use super::{Kind, Row, Run, Scope, StepStatus};
 
-/// A run and its calls. Changed by [`Journal::apply`] only.
+/// A run and its calls. Only [`Journal::apply`] changes them.
 #[derive(Debug, Clone)]
 pub struct Journal {
     run: Run,
     /// Row `seq` is at index `seq - 1`.
     rows: Vec<Row>,
-    /// What finds them.
+    /// Finds rows by their identity.
     index: Index,
-    /// The last place given in the order of what the guest saw.
+    /// The last delivery number that was given.
     last_order: u64,
-    /// Rows changed since [`Journal::take_changes`].
+    /// The rows changed since the last [`Journal::take_changes`].
     touched: BTreeSet<u64>,
-    /// The last row that the store has or was handed.
+    /// The last row that the store has, or that `take_changes` returned.
     last_stored: u64,
-    /// Whether the run itself changed since then.
+    /// Whether the run itself changed since the last `take_changes`.
     run_touched: bool,
     /// Whether the store has the run.
     run_stored: bool,
 }
 
 impl Journal {
-    /// The journal of a run that begins and that the store has.
+    /// Creates the empty journal of a run that is in the store.
     pub fn new(run: Run) -> Self {
         Self {
             run,
@@ -47,65 +47,65 @@ impl Journal {
         }
     }
 
-    /// The journal of a run that begins and that the store does not have.
+    /// Creates the empty journal of a run that is not in the store.
     pub fn unsaved(run: Run) -> Self {
         Self { run_touched: true, run_stored: false, ..Self::new(run) }
     }
 
-    /// The run.
+    /// Returns the run.
     pub fn run(&self) -> &Run {
         &self.run
     }
 
-    /// All rows, in order of their beginning.
+    /// Returns all rows, in the order in which the calls began.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// A row.
+    /// Returns the row with this `seq`.
     pub fn row(&self, seq: u64) -> Option<&Row> {
         self.rows.get(usize::try_from(seq).ok()?.checked_sub(1)?)
     }
 
-    /// The call with this index in this scope.
+    /// Returns the call with this index in this scope.
     pub fn call(&self, scope: Scope, index: u32) -> Option<&Row> {
         self.row(self.index.call(scope, index)?)
     }
 
-    /// The step with this name.
+    /// Returns the step with this name.
     pub fn step(&self, name: &str) -> Option<&Row> {
         self.row(self.index.step(name)?)
     }
 
-    /// The compensation of a step.
+    /// Returns the compensation of a step.
     pub fn compensation(&self, step: u64) -> Option<&Row> {
         self.row(self.index.compensation(step)?)
     }
 
-    /// The effect of this scope that has no index, such as the timer of an attempt's timeout.
+    /// Returns the effect of this scope that has no index, such as the timer of an attempt's timeout.
     pub fn effect_of_scope(&self, scope: Scope) -> Option<&Row> {
         self.row(self.index.of_scope(scope)?)
     }
 
-    /// The place of the last completed step that has a compensation handler: the point to which a
-    /// rollback must replay, since every handler is registered by then. `None`: nothing to compensate.
+    /// Returns the delivery number of the last completed step with a compensation handler. A rollback replays to there,
+    /// because every handler is registered by then. `None` if there is nothing to compensate.
     pub fn last_compensable(&self) -> Option<u64> {
         self.rows.iter().filter(|row| row.is_compensable()).filter_map(|row| row.order).max()
     }
 
-    /// Completed steps with a handler whose compensation has not succeeded.
+    /// Returns the completed steps with a handler whose compensation has not succeeded.
     pub fn uncompensated(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.is_compensable() && row.status != StepStatus::Compensated)
     }
 
-    /// The last place given in the order of what the guest saw end; 0 if none was.
+    /// Returns the last delivery number that was given; 0 if there is none.
     pub fn last_order(&self) -> u64 {
         self.last_order
     }
 
-    /// The idempotency key of a request: the run, and the indices that lead to it; low-level steps,
-    /// which have none, stand as `@name`. Attempts are
-    /// not part of it: the retry of a step whose request timed out must not act twice.
+    /// Returns the idempotency key of a request: the run, and the indices of the steps that contain it and its own. A
+    /// low-level step, which has no index, is written as `@name`. Attempts are not part of the key: the retry of a step
+    /// whose request timed out must not have its effect twice.
     pub fn idempotency_key(&self, row: &Row) -> String {
         let mut path = Vec::new();
         let mut scope = row.scope;
@@ -123,7 +123,7 @@ impl Journal {
     }
 }
 
-/// A name that holds nothing with a meaning in a key or a header: other bytes become `%XX`.
+/// Returns a name that is safe in a key and a header: bytes with a meaning there become `%XX`.
 fn escaped(name: &str) -> String {
     name.bytes().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.#".contains(&byte) {

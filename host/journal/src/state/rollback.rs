@@ -11,7 +11,7 @@ impl Journal {
         if self.run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating) {
             return Err(self.illegal("unwinding", "it is compensating already".to_owned()));
         }
-        // Compensations that the workflow itself began go on, as part of the rollback.
+        // Compensations that the workflow itself began continue as part of the rollback.
         let interrupted = self.rows.iter().filter(|row| row.is_open() && !self.is_compensating(row));
         for seq in interrupted.map(|row| row.seq).collect::<Vec<_>>() {
             self.end(seq, at, |row| {
@@ -25,7 +25,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether a call is a compensation, or belongs to one.
+    /// Returns whether a call is a compensation, or belongs to one.
     pub(super) fn is_compensating(&self, row: &Row) -> bool {
         let mut row = Some(row);
         while let Some(call) = row {
@@ -65,7 +65,7 @@ impl Journal {
         let compensated = self.rows.iter().any(|row| row.is_compensable());
         let cancelled = self.run.failure.as_ref().is_some_and(|failure| failure.kind == kind::CANCELLED);
         let failed_compensations: Vec<String> =
-            self.uncompensated().map(|row| self.describe_stuck(row)).collect();
+            self.uncompensated().map(|row| self.describe_uncompensated(row)).collect();
         let status = if failed_compensations.is_empty() && (compensated || cancelled) {
             WorkflowStatus::Compensated
         } else {
@@ -77,7 +77,7 @@ impl Journal {
         Ok(())
     }
 
-    pub(super) fn describe_stuck(&self, step: &Row) -> String {
+    pub(super) fn describe_uncompensated(&self, step: &Row) -> String {
         let failure = self.compensation(step.seq).and_then(|row| row.failure.as_deref());
         let why = failure.map_or("the workflow ran no handler for it", |failure| &failure.message);
         format!("`{}` is not compensated: {why}", step.name)
