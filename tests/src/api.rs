@@ -1,4 +1,4 @@
-//! The HTTP API, as a client of it.
+//! A client of the HTTP API.
 
 use program::Block;
 use reqwest::{Client, Method, RequestBuilder};
@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use crate::{PATIENCE, Services, eventually_some};
 
-/// How long one request may wait for a run. The connection may be that of a host that was killed.
+/// The time for which one request waits for a run. The connection may lead to a host that was killed.
 const WAIT: u64 = 10;
 
-/// A client of one host, which finds it again after a restart. Cheap to clone.
+/// A client of one host. It finds the host again after a restart, and is cheap to clone.
 #[derive(Clone)]
 pub struct Api {
     client: Client,
@@ -19,26 +19,26 @@ pub struct Api {
     tenant: Option<String>,
 }
 
-/// An answer, whatever its status.
+/// A response of any status.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The body; a string if it is no JSON.
+    /// The JSON body; a string if it is no JSON.
     pub body: Value,
-    /// When to ask again.
+    /// The `Retry-After` header.
     pub retry_after: Option<String>,
 }
 
 impl Answer {
-    /// The body of an answer that is no error.
+    /// Returns the body of a response that is no error.
     #[track_caller]
     pub fn ok(self) -> Value {
         assert!(self.status < 300, "the host answers {}: {}", self.status, self.body);
         self.body
     }
 
-    /// The code and the message of an answer that is an error with this status.
+    /// Returns the code and message of an error with this status.
     #[track_caller]
     pub fn refused(self, status: u16) -> (String, String) {
         assert_eq!(self.status, status, "the host answers {}", self.body);
@@ -58,17 +58,17 @@ impl Api {
         Self { client, url, token: None, tenant: None }
     }
 
-    /// The same with an API key.
+    /// Returns a client that uses an API key.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// The same for a tenant.
+    /// Returns a client that names a tenant.
     pub fn for_tenant(&self, tenant: &str) -> Self {
         Self { tenant: Some(tenant.to_owned()), ..self.clone() }
     }
 
-    /// A request to the host that serves now.
+    /// Creates a request to the process that serves now.
     pub async fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.url.clone();
         let serving = url.wait_for(Option::is_some);
@@ -84,7 +84,7 @@ impl Api {
         request
     }
 
-    /// Any request, with JSON if it has a body.
+    /// Sends a request, with a JSON body if there is one.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let request = self.request(method, path).await;
         answered(match body {
@@ -94,17 +94,17 @@ impl Api {
         .await
     }
 
-    /// `GET`.
+    /// Sends a `GET`.
     pub async fn get(&self, path: &str) -> Answer {
         answered(self.request(Method::GET, path).await).await
     }
 
-    /// `POST` without a body.
+    /// Sends a `POST` without a body.
     pub async fn post(&self, path: &str) -> Answer {
         answered(self.request(Method::POST, path).await).await
     }
 
-    /// `POST` with JSON.
+    /// Sends a `POST` with a JSON body.
     pub async fn post_json(&self, path: &str, body: &Value) -> Answer {
         answered(self.request(Method::POST, path).await.json(body)).await
     }
@@ -115,24 +115,24 @@ impl Api {
         answered(request.header("content-type", "application/wasm").body(component.to_vec())).await
     }
 
-    /// Uploads a component that the host takes.
+    /// Uploads a component that the host accepts.
     pub async fn deploy(&self, component: &[u8]) -> Value {
         self.upload(component).await.ok()
     }
 
-    /// Asks for a start.
+    /// Sends a start that may be refused.
     pub async fn try_start(&self, workflow: &str, body: &Value) -> Answer {
         self.post_json(&format!("/_api/workflows/{workflow}/start"), body).await
     }
 
-    /// Starts a run and gives its id.
+    /// Starts a run and returns its id.
     pub async fn start(&self, workflow: &str, input: Value) -> String {
         let started = self.try_start(workflow, &json!({ "input": input })).await;
         assert_eq!(started.status, 202, "{}", started.body);
         text(&started.body["run_id"])
     }
 
-    /// Starts a run with a key, and asks again until the host has acknowledged it, also across
+    /// Starts a run with a key, and repeats the request until a host has acknowledged it, also across
     /// restarts.
     pub async fn start_acknowledged(&self, workflow: &str, body: &Value) -> String {
         let path = format!("/_api/workflows/{workflow}/start");
@@ -147,17 +147,17 @@ impl Api {
         .await
     }
 
-    /// Starts a run of the interpreter and gives its id.
+    /// Starts a run of the interpreter and returns its id.
     pub async fn start_program(&self, services: &Services, body: Block) -> String {
         self.start("program", services.program(body)).await
     }
 
-    /// A run's record.
+    /// Returns a run's record.
     pub async fn record(&self, run: &str) -> Value {
         self.get(&format!("/_api/runs/{run}")).await.ok()
     }
 
-    /// A run's journal.
+    /// Returns a run's journal.
     pub async fn steps(&self, run: &str) -> Vec<Value> {
         match self.get(&format!("/_api/runs/{run}/steps")).await.ok()["steps"].take() {
             Value::Array(steps) => steps,
@@ -165,7 +165,7 @@ impl Api {
         }
     }
 
-    /// The row of a run's journal with this kind and name.
+    /// Returns the row of a run's journal with this kind and name.
     pub async fn step(&self, run: &str, kind: &str, name: &str) -> Value {
         let steps = self.steps(run).await;
         let found = steps.iter().find(|step| step["kind"] == kind && step["step_name"] == name);
@@ -192,7 +192,7 @@ impl Api {
         .await
     }
 
-    /// Waits until the row of this kind and name is there with this status.
+    /// Waits until the row of this kind and name has this status.
     pub async fn until_step(&self, run: &str, kind: &str, name: &str, status: &str) {
         eventually_some(&format!("{kind} `{name}` of run {run} is {status}"), async || {
             let is_it =
@@ -217,7 +217,7 @@ impl Api {
         self.post(&format!("/_api/runs/{run}/pause")).await
     }
 
-    /// What the host says of itself.
+    /// Returns the host's health.
     pub async fn health(&self) -> Value {
         self.get("/_api/health").await.body
     }
@@ -227,7 +227,7 @@ async fn answered(request: RequestBuilder) -> Answer {
     try_answer(request).await.expect("the host answers")
 }
 
-/// Sends a request and reads the answer.
+/// Sends a request and reads the response.
 pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answer> {
     let response = request.send().await?;
     let status = response.status().as_u16();

@@ -1,4 +1,4 @@
-//! The real binary.
+//! The `forge` binary under test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use forge_toolchain::environment::forget_package;
 
-/// This crate's folder. Asked when a test runs: cargo does not compile it again when the repository, and the target folder
-/// with it, has moved.
+/// Returns this crate's folder. It is read when a test runs, because cargo does not recompile the test when the
+/// repository was moved together with its target folder.
 pub(crate) fn tests() -> &'static Path {
     static TESTS: OnceLock<PathBuf> = OnceLock::new();
     TESTS.get_or_init(|| {
@@ -16,13 +16,13 @@ pub(crate) fn tests() -> &'static Path {
     })
 }
 
-/// The repository's root.
+/// Returns the repository's root.
 pub fn root() -> &'static Path {
     tests().parent().expect("the tests are in a folder of the repository")
 }
 
-/// The program `forge`: the one that `FORGE_BINARY` names, or the one of this repository, which is
-/// compiled first if that is needed, in the folder and the profile of the tests.
+/// Returns the program `forge`: the one that `FORGE_BINARY` names, or the one of this repository, which is
+/// compiled first if necessary, in the target folder and the profile of the tests.
 pub fn forge() -> &'static Path {
     static FORGE: OnceLock<PathBuf> = OnceLock::new();
     FORGE.get_or_init(|| {
@@ -43,7 +43,7 @@ pub fn forge() -> &'static Path {
     })
 }
 
-/// Where cargo puts programs of the profile that this test was compiled with.
+/// Returns the folder of the programs of the profile that this test was compiled with.
 fn target_folder() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of the `forge` binary.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,33 +16,33 @@ pub struct Cli {
     stdin: Option<String>,
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Output {
-    /// Its exit code.
+    /// The exit code.
     pub code: i32,
-    /// What it printed.
+    /// The standard output.
     pub stdout: String,
-    /// What it said besides.
+    /// The standard error.
     pub stderr: String,
 }
 
 impl Output {
-    /// The output of a command that succeeded.
+    /// Returns the output of a command that succeeded.
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!(self.code, 0, "{self:#?}");
         self.stdout
     }
 
-    /// The same, as JSON.
+    /// Returns the output of a command that succeeded, as JSON.
     #[track_caller]
     pub fn json(self) -> Value {
         let text = self.ok();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// What a command said that failed with this code.
+    /// Returns the standard error of a command that failed with this code.
     #[track_caller]
     pub fn failed(self, code: i32) -> String {
         assert_eq!(self.code, code, "{self:#?}");
@@ -51,7 +51,7 @@ impl Output {
 }
 
 impl Cli {
-    /// Talks to this server.
+    /// Uses this server.
     pub fn server(self, url: &str) -> Self {
         Self { server: Some(url.to_owned()), ..self }
     }
@@ -66,13 +66,13 @@ impl Cli {
         Self { stdin: Some(text.to_owned()), ..self }
     }
 
-    /// Runs a command to its end, apart from the test's own thread: its server may be there.
+    /// Runs a command to its end, on another thread: the test's thread may serve its requests.
     pub async fn run<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
         let (mut command, stdin) = (self.command(arguments), self.stdin.clone().unwrap_or_default());
         let run = tokio::task::spawn_blocking(move || {
             let mut child = command.spawn().expect("forge can be run");
             let mut pipe = child.stdin.take().expect("the input is a pipe");
-            // A command that does not read its input may be gone before it is written.
+            // A command that does not read its input may end before it is written.
             let _ = pipe.write_all(stdin.as_bytes());
             drop(pipe);
             child.wait_with_output().expect("forge can be waited for")
@@ -89,7 +89,7 @@ impl Cli {
         let mut command = Command::new(binary::forge());
         command.args(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // What `forge build` compiles shares its dependencies with the guests.
+        // Builds of `forge build` share compiled dependencies with the guests.
         command.env("CARGO_TARGET_DIR", binary::root().join("target/guests")).env_remove("FORGE_SERVER");
         command.env_remove("FORGE_TOKEN").env_remove("FORGE_TENANT");
         if let Some(server) = &self.server {

@@ -5,7 +5,7 @@ use futures::future::join_all;
 
 use crate::{Api, Host, HostBuilder};
 
-/// How long the nodes of a test wait for each other's signs of life unless it says otherwise.
+/// The default lease of the nodes.
 const LEASE: [&str; 2] = ["--lease", "3s"];
 
 /// Hosts that share a database on a PostgreSQL server of their own.
@@ -15,7 +15,7 @@ pub struct Cluster {
     server: Server,
 }
 
-/// How to start the hosts of a [`Cluster`].
+/// A builder of a [`Cluster`].
 #[derive(Default)]
 pub struct ClusterBuilder {
     flags: Vec<[String; 2]>,
@@ -43,64 +43,64 @@ impl ClusterBuilder {
 }
 
 impl Cluster {
-    /// Hosts with these names, which wait for each other for some seconds.
+    /// Starts hosts with these names and the default lease.
     pub async fn start<const N: usize>(names: [&str; N]) -> Self {
         Self::builder().flag(LEASE).start(names).await
     }
 
-    /// For hosts with flags.
+    /// Creates a builder, for hosts with flags.
     pub fn builder() -> ClusterBuilder {
         ClusterBuilder::default()
     }
 
-    /// Starts a further host, which the builder has given the database's URL.
+    /// Starts another host. The builder has the database's URL.
     pub async fn add(&mut self, host: HostBuilder) {
         self.hosts.push(host.start().await);
     }
 
-    /// The API of one host.
+    /// Returns the API of one host.
     pub fn api(&self, host: usize) -> Api {
         self.hosts[host].api()
     }
 
-    /// One host.
+    /// Returns one host.
     pub fn host(&mut self, host: usize) -> &mut Host {
         &mut self.hosts[host]
     }
 
-    /// The database.
+    /// Returns the URL of the database.
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// The database at another address.
+    /// Returns the URL of the database at another address.
     pub fn url_at(&self, address: SocketAddr) -> String {
         self.url.replace(&self.address().to_string(), &address.to_string())
     }
 
-    /// Where the server listens.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.server.port()).into()
     }
 
-    /// The server crashes, and starts again.
+    /// Crashes the server and starts it again.
     pub fn crash_database(&self) {
         self.server.restart(Shutdown::Immediate).expect("PostgreSQL can be restarted");
     }
 
-    /// Executes SQL; the first columns of what it gives.
+    /// Executes SQL and returns the first column of each row.
     pub fn rows(&self, sql: &str) -> Vec<String> {
         let output = self.server.sql(&self.url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         output.lines().map(str::to_owned).collect()
     }
 
-    /// Remembers from now on what is written of a run whose node has ended, or by a node that does not
-    /// have it.
+    /// Records from now on every row that is written for a run after its node's lease ended, or by a node that does not
+    /// own the run.
     pub fn watch_writes(&self) {
         self.rows(WATCH);
     }
 
-    /// Checks that there was nothing of the kind.
+    /// Checks that no such row was recorded.
     pub fn nothing_was_written_after_a_lease(&self) {
         let wrong = self.rows("SELECT what FROM forge_test_wrong_writes");
         assert!(wrong.is_empty(), "written without a lease: {wrong:#?}");
@@ -127,7 +127,7 @@ const WATCH: &str = "
     CREATE TRIGGER forge_test_watch AFTER INSERT OR UPDATE ON forge_steps
         FOR EACH ROW EXECUTE FUNCTION forge_test_watch();";
 
-/// Does what takes a while apart from the test's own thread.
+/// Runs a blocking function on another thread.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("it does not panic")
 }

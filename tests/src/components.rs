@@ -1,17 +1,17 @@
-//! Components that a compiler would not make.
+//! Components that no compiler makes, written as text.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// The interface that the host understands.
+/// The version of the interface that the host supports.
 const WIT: &str = include_str!("../../wit/workflow.wit");
 
-/// A core module, which is no component.
+/// Returns a core module, which is no component.
 pub fn core_module() -> Vec<u8> {
     wat("(module (func (export \"run\")))")
 }
 
-/// A component that imports a clock from WASI.
+/// Returns a component that imports a clock from WASI.
 pub fn importing_wasi() -> Vec<u8> {
     let clocks = "package wasi:clocks@0.2.0 { interface monotonic-clock { now: func() -> u64; } }";
     let wit = WIT.replace("import calls;", "import calls;\n    import wasi:clocks/monotonic-clock@0.2.0;");
@@ -19,33 +19,33 @@ pub fn importing_wasi() -> Vec<u8> {
     component(&format!("{wit}\n{clocks}"), &core(import, DESCRIBES, ""))
 }
 
-/// A component for an interface that this host does not have.
+/// Returns a component for an interface that this host does not have.
 pub fn of_another_version() -> Vec<u8> {
     let wit = WIT.replace("package forge:workflow@0.1.0;", "package forge:workflow@0.9.0;");
     component(&wit, &core("", DESCRIBES, &data(&[("of_the_future", 1)])))
 }
 
-/// A component whose `describe` lists these workflows, by name and version.
+/// Returns a component whose `describe` lists these workflows, by name and version.
 pub fn describing(workflows: &[(&str, u32)]) -> Vec<u8> {
     component(WIT, &core("", DESCRIBES, &data(workflows)))
 }
 
-/// A component whose core module is this, in text form. [`Parts`](crate::Parts) writes one.
+/// Returns a component whose core module is this, in text form. [`Parts`](crate::Parts) writes one.
 pub fn of_core(core: &str) -> Vec<u8> {
     component(WIT, core)
 }
 
-/// A component whose `describe` does not end.
+/// Returns a component whose `describe` does not end.
 pub fn describing_forever() -> Vec<u8> {
     component(WIT, &core("", "(loop $again (br $again)) unreachable", ""))
 }
 
-/// A component whose `describe` traps.
+/// Returns a component whose `describe` traps.
 pub fn describing_nothing() -> Vec<u8> {
     component(WIT, &core("", "unreachable", ""))
 }
 
-/// `describe` returns where its answer lies.
+/// The text of a `describe` that returns the address of its answer.
 const DESCRIBES: &str = "i32.const 0";
 
 /// A core module with the exports of the world.
@@ -91,7 +91,7 @@ fn word(number: usize) -> [u8; 4] {
     u32::try_from(number).expect("the answer is small").to_le_bytes()
 }
 
-/// Makes a component of a core module for the world `workflow` of this interface.
+/// Makes a component from a core module for the world `workflow` of this interface.
 fn component(wit: &str, core: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("workflow.wit", wit).expect("the interface is one");

@@ -1,4 +1,4 @@
-//! Killing a host at random moments.
+//! Kills of a host at random times.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::{Host, Services, clock};
 
-/// How long a host takes to come back to its runs, in milliseconds. It compiles their components first.
+/// The time that a host needs before its runs continue, in milliseconds. It compiles their components first.
 const START: u64 = 1_000;
 
-/// A host that is silent for so long has nothing left to do.
+/// The time without a request after which a host has nothing left to do.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Kills a host again and again, and remembers when.
+/// Kills a host repeatedly and records the times.
 pub struct Crashes {
     random: fastrand::Rng,
     kills: Vec<Kill>,
@@ -21,14 +21,14 @@ pub struct Crashes {
 /// A kill, between two points in time in milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct Kill {
-    /// The process was alive.
+    /// A time at which the process was alive.
     pub before: u64,
-    /// It was gone.
+    /// A time at which it was gone.
     pub after: u64,
 }
 
 impl Crashes {
-    /// Crashes at moments that follow from the seed.
+    /// Creates a sequence of crashes that depends only on the seed.
     pub fn new(seed: u64) -> Self {
         Self { random: fastrand::Rng::with_seed(seed), kills: Vec::new() }
     }
@@ -51,36 +51,36 @@ impl Crashes {
         host.launch();
     }
 
-    /// Something else crashes.
+    /// Records a crash that `crash` causes.
     pub fn record(&mut self, crash: impl FnOnce()) {
         let before = clock::now();
         crash();
         self.kills.push(Kill { before, after: clock::now() });
     }
 
-    /// This is no waiting for anything: the moment is what is random.
+    /// Sleeps for a random time. It does not wait for a condition.
     async fn sleep_up_to(&mut self, milliseconds: u64) -> bool {
         tokio::time::sleep(Duration::from_millis(self.random.u64(..=milliseconds))).await;
         true
     }
 
-    /// The kills so far.
+    /// Returns the kills so far.
     pub fn kills(&self) -> &[Kill] {
         &self.kills
     }
 
-    /// How many kills there were from one point in time to another.
+    /// Returns the number of kills in this period.
     pub fn between(&self, from: u64, to: u64) -> usize {
         between(&self.kills, from, to)
     }
 
-    /// How many kills hit a run that is over.
+    /// Returns the number of kills during a finished run.
     pub fn during(&self, record: &Value) -> usize {
         self.between(clock::parse(&record["started_at"]), clock::parse(&record["completed_at"]))
     }
 }
 
-/// How many of these kills there were from one point in time to another.
+/// Returns the number of these kills in this period.
 pub(crate) fn between(kills: &[Kill], from: u64, to: u64) -> usize {
     kills.iter().filter(|kill| kill.after >= from && kill.before <= to).count()
 }

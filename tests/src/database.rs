@@ -1,4 +1,4 @@
-//! The host's database, read with plain SQL as any other program may.
+//! The host's database, read with plain SQL.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-/// A connection of our own to the file.
+/// A connection to the database file.
 pub struct Database(Connection);
 
 impl Database {
-    /// Opens the file, which must be there.
+    /// Opens the file, which must exist.
     pub async fn open(file: &Path) -> Self {
         assert!(file.exists(), "{} is not there", file.display());
         let connection = Connection::open(file).expect("the database can be opened");
@@ -18,7 +18,7 @@ impl Database {
         Self(connection)
     }
 
-    /// The rows that a query gives.
+    /// Returns the rows of a query.
     pub async fn rows<T>(&mut self, sql: &'static str, arguments: &[&str]) -> Vec<T>
     where
         T: for<'r> TryFrom<&'r Row<'r>, Error = rusqlite::Error>,
@@ -30,7 +30,7 @@ impl Database {
         rows.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// The only row that a query gives.
+    /// Returns the only row of a query.
     pub async fn row<T>(&mut self, sql: &'static str, arguments: &[&str]) -> T
     where
         T: for<'r> TryFrom<&'r Row<'r>, Error = rusqlite::Error>,
@@ -40,19 +40,19 @@ impl Database {
         rows.remove(0)
     }
 
-    /// Changes something behind the host's back; how many rows. The host must not be running.
+    /// Executes a statement and returns the number of changed rows. The host must not be running.
     pub async fn change(&mut self, sql: &str, arguments: &[Argument]) -> usize {
         let changed = self.0.execute(sql, params_from_iter(arguments));
         changed.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// Closes it, so that nothing of the file is left in use.
+    /// Closes the connection.
     pub async fn close(self) {
         self.0.close().map_err(|(_, error)| error).expect("the database can be closed");
     }
 }
 
-/// What a statement is given.
+/// An argument of a statement.
 #[derive(Clone)]
 pub enum Argument {
     /// A text.

@@ -1,4 +1,4 @@
-//! What one execution of a program leaves behind, in a form in which two of them can be compared.
+//! The observable result of one execution of a program, in a form in which two of them can be compared.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,12 +15,12 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// Reads a run that has ended.
+    /// Reads the result of a run that has ended.
     pub async fn of(api: &Api, run: &str) -> Self {
         Self::from(&api.record(run).await, &api.steps(run).await)
     }
 
-    /// From a run's record and its steps, as the API gives them.
+    /// Creates the result from a run's record and steps, as the API returns them.
     pub fn from_json(record: &Value, steps: &Value) -> Self {
         Self::from(record, steps.as_array().map_or(&[], Vec::as_slice))
     }
@@ -44,7 +44,7 @@ impl Execution {
         Self { lines: lines.iter().map(|line| number_drawn(line, &mut numbers)).collect() }
     }
 
-    /// What is in only one of the two, a line each; empty if they are equal.
+    /// Returns the differences, one a line; empty if the two are equal.
     pub fn difference(&self, other: &Self) -> String {
         let mut difference = String::new();
         for (sign, of, from) in [("-", self, other), ("+", other, self)] {

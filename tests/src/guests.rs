@@ -9,15 +9,15 @@ use forge_toolchain::{Options, Toolchain};
 
 use crate::binary::root;
 
-/// What was compiled in this process.
+/// The components that this process has compiled.
 static BUILT: LazyLock<Mutex<BTreeMap<PathBuf, Arc<[u8]>>>> = LazyLock::new(Mutex::default);
 
-/// The component of a guest in `tests/guests`.
+/// Returns the component of a guest in `tests/guests`.
 pub fn component(name: &str) -> Arc<[u8]> {
     built(root().join("tests/guests").join(name))
 }
 
-/// The component of a workflow in `examples`.
+/// Returns the component of a workflow in `examples`.
 pub fn example(name: &str) -> Arc<[u8]> {
     built(root().join("examples").join(name))
 }
@@ -40,7 +40,7 @@ fn toolchain() -> Toolchain {
     forge_toolchain::ensure(&mut |step| eprintln!("{step}")).expect("guests can be compiled here")
 }
 
-/// One test process at a time: the others find everything compiled.
+/// Compiles in one test process at a time. The others find the guests compiled.
 fn lock(folder: &PathBuf) -> File {
     std::fs::create_dir_all(folder).expect("the target folder can be made");
     let file = File::create(folder.join("tests.lock")).expect("the target folder can be written to");

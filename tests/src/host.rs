@@ -1,4 +1,4 @@
-//! A host: `forge serve` as a process of its own.
+//! A host: a process that runs `forge serve`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -21,12 +21,12 @@ pub struct Host {
     environment: Vec<(String, String)>,
     process: Option<Process>,
     log: Log,
-    /// Where the process listens, once it said so. A new port after each start: the old one may be
-    /// somebody else's by then.
+    /// The address that the process printed. The port is new after each start, because another process may have taken
+    /// the old one.
     url: watch::Sender<Option<String>>,
 }
 
-/// How to start a host.
+/// A builder of a [`Host`].
 #[derive(Default)]
 pub struct HostBuilder {
     folder: Option<TempDir>,
@@ -39,9 +39,9 @@ pub struct HostBuilder {
 /// A host that ended instead of serving.
 #[derive(Debug)]
 pub struct Refused {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
-    /// What it wrote.
+    /// The log.
     pub log: String,
 }
 
@@ -52,18 +52,18 @@ impl HostBuilder {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
         self
     }
 
-    /// Takes a folder that has a `forge.db` already.
+    /// Uses a folder that may contain a `forge.db`.
     pub fn folder(self, folder: TempDir) -> Self {
         Self { folder: Some(folder), ..self }
     }
 
-    /// Takes this database, not a file of its own.
+    /// Uses this database instead of a file.
     pub fn database(self, url: impl Into<String>) -> Self {
         Self { database: Some(url.into()), ..self }
     }
@@ -74,7 +74,7 @@ impl HostBuilder {
         Self { full_disk: true, ..self }
     }
 
-    /// Starts it and waits until it serves.
+    /// Starts the host and waits until it serves.
     pub async fn start(self) -> Host {
         match self.try_start().await {
             Ok(host) => host,
@@ -82,7 +82,7 @@ impl HostBuilder {
         }
     }
 
-    /// Starts it and waits until it serves or ends.
+    /// Starts the host and waits until it serves or ends.
     ///
     /// # Errors
     /// [`Refused`] if it ends.
@@ -105,13 +105,13 @@ impl HostBuilder {
 }
 
 impl Host {
-    /// A host with an empty database.
+    /// Starts a host with an empty database.
     pub async fn start() -> Self {
         HostBuilder::default().start().await
     }
 
-    /// A host that has the interpreter. It does not wait long for what fails, and an endless loop
-    /// ends early.
+    /// Starts a host with the interpreter deployed, a short retry interval for compensations, and little fuel, so that
+    /// an endless loop ends early.
     pub async fn with_interpreter() -> Self {
         let host = Self::builder().flag(["--compensation-backoff", "20ms"]).flag(["--fuel", "300M"]);
         let host = host.start().await;
@@ -119,58 +119,58 @@ impl Host {
         host
     }
 
-    /// For a host with flags.
+    /// Creates a builder, for a host with flags.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
     }
 
-    /// Its API, which finds it again after a restart.
+    /// Returns the API. It finds the host again after a restart.
     pub fn api(&self) -> Api {
         Api::new(self.url.subscribe())
     }
 
-    /// Commands that talk to it.
+    /// Returns the command line, for this host.
     pub fn cli(&self) -> Cli {
         Cli::default().server(&self.url())
     }
 
-    /// Where it listens.
+    /// Returns the address of the host.
     pub fn url(&self) -> String {
         self.url.borrow().clone().expect("the host serves")
     }
 
-    /// Its database's file.
+    /// Returns the path of the database file.
     pub fn database_file(&self) -> PathBuf {
         self.folder.path().join("forge.db")
     }
 
-    /// Its folder, which is then the caller's. The process must have ended.
+    /// Returns the folder, which the caller then owns. The process must have ended.
     pub fn into_folder(mut self) -> TempDir {
         assert!(self.process.is_none(), "it is running");
         std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"))
     }
 
-    /// Its database, for plain SQL.
+    /// Opens the database, for plain SQL.
     pub async fn database(&self) -> Database {
         Database::open(&self.database_file()).await
     }
 
-    /// The folder with its compiled components.
+    /// Returns the folder of the compiled components.
     pub fn module_cache(&self) -> PathBuf {
         self.folder.path().join("forge.db.modules")
     }
 
-    /// All that its processes wrote.
+    /// Returns the log of all processes of this host.
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// The process's id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.process().id().as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Kills it with SIGKILL, wherever it is.
+    /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         let process = self.process.as_mut().expect("it is running");
         if let Some(status) = process.try_wait() {
@@ -184,7 +184,7 @@ impl Host {
         self.url.send_replace(None);
     }
 
-    /// Asks it to end with SIGTERM; how it ended, and how long that took.
+    /// Sends SIGTERM and waits. Returns the exit status and the time that it took.
     pub async fn terminate(&mut self) -> (ExitStatus, Duration) {
         let begun = Instant::now();
         self.process().signal(Signal::TERM);
@@ -194,22 +194,22 @@ impl Host {
         (status, begun.elapsed())
     }
 
-    /// Stops it where it is, with SIGSTOP.
+    /// Stops the process with SIGSTOP.
     pub fn freeze(&self) {
         self.process().signal(Signal::STOP);
     }
 
-    /// Lets it go on after [`Host::freeze`].
+    /// Continues the process after [`Host::freeze`].
     pub fn thaw(&self) {
         self.process().signal(Signal::CONT);
     }
 
-    /// Whether the process is there.
+    /// Returns whether the process is running.
     pub fn is_running(&self) -> bool {
         self.process.is_some()
     }
 
-    /// Waits until the process ends by itself; how it ended.
+    /// Waits until the process ends and returns the exit status.
     pub async fn ended(&mut self) -> ExitStatus {
         let process = self.process.as_mut().expect("it is running");
         let status = eventually_some("the host ends", async || process.try_wait()).await;
@@ -217,14 +217,14 @@ impl Host {
         status
     }
 
-    /// Starts it after it ended, and waits until it serves.
+    /// Starts the ended process again and waits until it serves.
     pub async fn restart(&mut self) {
         if let Err(Refused { status, .. }) = self.try_restart().await {
             panic!("forge serve ended with {status}");
         }
     }
 
-    /// Starts it after it ended, and waits until it serves or ends.
+    /// Starts the ended process again and waits until it serves or ends.
     ///
     /// # Errors
     /// [`Refused`] if it ends.
@@ -233,7 +233,7 @@ impl Host {
         self.until_serving().await
     }
 
-    /// Starts it after it ended, and does not wait until it serves.
+    /// Starts the ended process again without waiting.
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "it is running");
         let url = self.url.clone();
@@ -276,7 +276,7 @@ impl Host {
         Err(Refused { status, log: self.log() })
     }
 
-    /// Bounds the size of its files from now on; `None`: no longer.
+    /// Sets the maximum size of the process's files; `None` removes the limit.
     pub fn limit_files(&self, bytes: Option<u64>) {
         let limit = Rlimit { current: bytes, maximum: None };
         prlimit(Some(self.process().id()), Resource::Fsize, limit).expect("limits can be set here");
@@ -296,12 +296,12 @@ impl Drop for Host {
     }
 }
 
-/// As `--database` takes it.
+/// Returns a path as a value of `--database`.
 pub(crate) fn database_url(file: &Path) -> String {
     format!("sqlite:{}", file.display())
 }
 
-/// The address in the line that says where the host listens: `forge 0.1.0 serves http://... (...)`.
+/// Returns the address in the line that the host prints: `forge 0.1.0 serves http://... (...)`.
 fn address_in(line: &str) -> Option<String> {
     let (_, rest) = line.strip_prefix("forge ")?.split_once(" serves ")?;
     rest.split_whitespace().next().map(str::to_owned)

@@ -1,22 +1,19 @@
-//! What the end-to-end tests in `tests/` share.
+//! The helpers of the end-to-end tests in `tests/`.
 //!
 //! A test goes through the real binary and real HTTP: [`Host`] is a `forge serve` process that can be
-//! killed and started again, [`Services`] is what the workflows call and where every effect is counted,
-//! [`Api`] asks the host, [`Cli`] runs its other commands, [`Database`] reads its file with plain SQL.
+//! killed and started again, [`Services`] are what the workflows call, and count every effect,
+//! [`Api`] is a client of the host, [`Cli`] runs its other commands, [`Database`] reads its file with plain SQL.
 //! Workflows are mostly written as programs ([`program`]) for one guest that interprets them.
 //!
-//! - `FORGE_SEED=n cargo test -p forge-tests` repeats what a failed test printed
-//! - `FORGE_BINARY=path cargo test -p forge-tests` tests another binary than that of this repository
+//! - `FORGE_SEED=n cargo test -p forge-tests` repeats a test with the seed that it printed
+//! - `FORGE_BINARY=path cargo test -p forge-tests` tests another binary than the one of this repository
 //!
-//! Nothing here returns errors: what a test cannot do without panics with a message that says what was
-//! expected.
+//! The helpers do not return errors: they panic with a message that says what was expected.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this runs in tests")]
 
 mod api;
-pub mod arena;
 pub mod binary;
-pub mod bombs;
 mod cli;
 mod clock;
 mod cluster;
@@ -25,8 +22,10 @@ mod crashes;
 mod database;
 mod eventually;
 mod execution;
+pub mod expensive_components;
 mod guests;
 mod host;
+pub mod limited_host;
 pub mod parts;
 pub mod payments;
 mod process;
@@ -37,7 +36,6 @@ mod shim;
 mod watched_store;
 
 pub use api::{Answer, Api};
-pub use arena::Arena;
 pub use cli::{Cli, Output};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use crashes::{Crashes, Kill};
@@ -46,6 +44,7 @@ pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use execution::Execution;
 pub use guests::{component, example};
 pub use host::{Host, HostBuilder, Refused};
+pub use limited_host::LimitedHost;
 pub use parts::Parts;
 pub use program;
 pub use proxy::Proxy;

@@ -1,4 +1,4 @@
-//! Components of which any part can be another.
+//! A component in text form whose parts can be replaced.
 
 use crate::components::{data, of_core};
 
@@ -13,11 +13,11 @@ pub struct Parts {
     pub imports: &'static str,
     /// The memory, in pages of 64 KiB.
     pub memory: &'static str,
-    /// What `cabi_realloc` does: it gives an address.
+    /// The body of `cabi_realloc`, which returns an address.
     pub realloc: &'static str,
-    /// What `describe` does: it gives the address of its answer, which is at 0.
+    /// The body of `describe`, which returns the address of its answer. That is at 0.
     pub describe: &'static str,
-    /// What `run` does: it gives the address of its answer, which is at 8192.
+    /// The body of `run`, which returns the address of its answer. That is at 8192.
     pub run: &'static str,
     /// Further fields.
     pub fields: &'static str,
@@ -26,7 +26,7 @@ pub struct Parts {
 /// The function `log` of the host, as `$log`.
 pub const LOG: &str = r#"(import "forge:workflow/run@0.1.0" "log" (func $log (param i64 i32 i32 i32)))"#;
 
-/// Does not end.
+/// An endless loop.
 pub const SPIN: &str = "(loop $again (br $again)) unreachable";
 
 impl Default for Parts {
@@ -45,7 +45,7 @@ impl Default for Parts {
 }
 
 impl Parts {
-    /// The component.
+    /// Returns the component.
     pub fn component(&self) -> Vec<u8> {
         let Self { workflow, version, imports, memory, realloc, describe, run, fields } = self;
         let list = data(&[(*workflow, *version)]);

@@ -1,4 +1,4 @@
-//! Customers who pay while hosts die, and what must hold afterwards.
+//! Payments that customers make while hosts are killed, and the checks afterwards.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

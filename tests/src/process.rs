@@ -13,12 +13,12 @@ pub(crate) struct Process {
     readers: Vec<JoinHandle<()>>,
 }
 
-/// Lines that processes wrote.
+/// The lines that processes wrote.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<String>>);
 
 impl Process {
-    /// Starts it. `on_line` hears every line that it writes, which the log has then.
+    /// Starts a process. `on_line` is called for every line that it writes, after the line is in the log.
     pub(crate) fn spawn(
         command: &mut Command,
         log: &Log,
@@ -37,7 +37,7 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
-    /// How it ended, if it did. The log has all its words then.
+    /// Returns the exit status if the process has ended. The log then has all its lines.
     pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().expect("a process of ours can be waited for")?;
         self.join_readers();
@@ -49,7 +49,7 @@ impl Process {
     }
 
     fn kill(&mut self) {
-        // It may have ended by itself, which is as good.
+        // It may have ended by itself.
         let _ = self.child.kill();
         self.child.wait().expect("a process of ours can be waited for");
         self.join_readers();

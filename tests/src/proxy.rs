@@ -5,14 +5,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A TCP proxy that a test can cut: nothing passes then, and nobody is told, as when a cable is pulled.
+/// A TCP proxy that a test can cut: it then passes nothing and closes nothing, like a pulled cable.
 pub struct Proxy {
     address: SocketAddr,
     open: Arc<watch::Sender<bool>>,
 }
 
 impl Proxy {
-    /// A proxy in front of this address.
+    /// Starts a proxy in front of this address.
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are free ports");
         let address = listener.local_addr().expect("it is bound");
@@ -26,17 +26,17 @@ impl Proxy {
         Self { address, open }
     }
 
-    /// Where it listens.
+    /// Returns the address of the proxy.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Nothing passes from now on.
+    /// Passes nothing from now on.
     pub fn cut(&self) {
         self.open.send_replace(false);
     }
 
-    /// Everything passes, what was sent meanwhile first.
+    /// Passes everything again, first the bytes that were sent meanwhile.
     pub fn heal(&self) {
         self.open.send_replace(true);
     }

@@ -9,25 +9,25 @@
 use fastrand::Rng;
 use program::{Block, Statement, block, effect, fail, fail_for_good, step};
 
-/// The seed of a test: `FORGE_SEED`, or a new one. Printed, so that a failure can be repeated.
+/// Returns the seed of a test: `FORGE_SEED`, or a new one. It is printed, so that a failure can be repeated.
 pub fn seed(test: &str) -> u64 {
     let seed = given_seed().unwrap_or_else(|| fastrand::u64(..));
     println!("{test}: FORGE_SEED={seed}");
     seed
 }
 
-/// The seed in `FORGE_SEED`.
+/// Returns the seed in `FORGE_SEED`.
 pub fn given_seed() -> Option<u64> {
     let seed = std::env::var("FORGE_SEED").ok()?;
     Some(seed.parse().expect("FORGE_SEED is a number"))
 }
 
-/// The program of a seed.
+/// Returns the program of a seed.
 pub fn program(seed: u64) -> Block {
     Generator { random: Rng::with_seed(seed), names: 0 }.program()
 }
 
-/// How deep blocks lie in each other at most.
+/// The maximum depth of nested blocks.
 const MAX_DEPTH: u32 = 3;
 
 /// A timer that does not end while the tests run, in milliseconds.
@@ -41,7 +41,7 @@ struct Generator {
     names: u32,
 }
 
-/// Where a statement stands.
+/// The position of a statement.
 #[derive(Clone, Copy)]
 struct Place {
     depth: u32,

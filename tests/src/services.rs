@@ -1,4 +1,4 @@
-//! What the workflows call: the example services, with routes that tests control.
+//! The services that the workflows call: the example services, with routes that tests control.
 //!
 //! - `POST /gate/{name}` is answered once the test has opened the gate
 //! - `POST /flaky/{times}/{name}` fails for so many different keys, then succeeds
@@ -38,7 +38,7 @@ pub struct Services {
     server: JoinHandle<()>,
 }
 
-/// What the test controls.
+/// The state that the test controls.
 #[derive(Clone, Default)]
 struct Stage {
     /// The headers of requests to `/headers`.
@@ -60,7 +60,7 @@ impl Services {
         *self.stage.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(observe));
     }
 
-    /// Services on a port of their own.
+    /// Starts services on a free port.
     pub async fn start() -> Self {
         Self::listen(TcpListener::bind("127.0.0.1:0").await.expect("a port is free"))
     }
@@ -81,22 +81,22 @@ impl Services {
         Self { services, stage, url, server }
     }
 
-    /// Where they are.
+    /// Returns the URL of the services.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The interpreter's input for a program that calls these services.
+    /// Returns the interpreter's input for a program that calls these services.
     pub fn program(&self, body: Block) -> Value {
         json!(Program { services: self.url.clone(), body })
     }
 
-    /// The headers of the requests to `/headers`, in order.
+    /// Returns the headers of the requests to `/headers`, in order.
     pub fn echoed(&self) -> Vec<Value> {
         self.stage.echoed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens a gate, for good.
+    /// Opens a gate.
     pub fn open(&self, gate: &str) {
         self.stage.open_gates.send_modify(|gates| _ = gates.insert(gate.to_owned()));
     }
@@ -134,12 +134,12 @@ impl Services {
         assert!(in_time.is_ok(), "waited in vain for a request to {path}");
     }
 
-    /// Lets the requests to this path go on.
+    /// Passes the held requests to this path.
     pub fn release(&self, path: &str) {
         self.stage.held.send_modify(|held| _ = held.remove(path));
     }
 
-    /// Waits until so many requests for this effect have arrived.
+    /// Waits until this many requests for this effect have arrived.
     pub async fn until_asked(&self, effect: &str, times: usize) {
         let asked = self.ledger.until(|entries| of(entries, effect).count() >= times);
         let in_time = tokio::time::timeout(crate::PATIENCE, asked).await;
@@ -150,18 +150,18 @@ impl Services {
         );
     }
 
-    /// Waits for the next request, whatever it is for. False: none came in this time.
+    /// Waits for the next request. Returns `false` if none came in this time.
     pub async fn next_request(&self, at_most: Duration) -> bool {
         let known = self.ledger.summary().requests;
         tokio::time::timeout(at_most, self.ledger.until(|entries| entries.len() > known)).await.is_ok()
     }
 
-    /// The requests for this effect, in order of arrival.
+    /// Returns the requests for this effect, in order of arrival.
     pub fn asked(&self, effect: &str) -> Vec<Entry> {
         of(&self.ledger.entries(), effect).cloned().collect()
     }
 
-    /// The effects that happened, in order.
+    /// Returns the effects that were performed, in order.
     pub fn performed(&self) -> Vec<String> {
         let entries = self.ledger.entries();
         entries.into_iter().filter(|entry| entry.performed).map(|entry| entry.effect).collect()

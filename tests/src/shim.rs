@@ -1,4 +1,4 @@
-//! Libraries that, preloaded into a host, change what the system does for it.
+//! Libraries for `LD_PRELOAD` that inject faults into a host.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,13 +8,13 @@ use tempfile::TempDir;
 
 use crate::binary::tests;
 
-/// One of a host's writes fails.
+/// Returns the library that fails one write of a host.
 pub fn failing_writes() -> PathBuf {
     static LIBRARY: Shim = Shim::new("fail_write");
     LIBRARY.path()
 }
 
-/// A host's wall clock is ahead.
+/// Returns the library that puts a host's wall clock ahead.
 pub fn skewed_clock() -> PathBuf {
     static LIBRARY: Shim = Shim::new("skew_clock");
     LIBRARY.path()
@@ -30,7 +30,7 @@ impl Shim {
         Self { name, folder: OnceLock::new() }
     }
 
-    /// The library, compiled when it is needed first.
+    /// Returns the library. The first call compiles it.
     fn path(&self) -> PathBuf {
         let library = |folder: &TempDir| folder.path().join(self.name).with_extension("so");
         let folder = self.folder.get_or_init(|| {

@@ -9,7 +9,7 @@ use forge_host::journal::{Journal, Row, Run, RunId, Timestamp};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{Directory, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 
-/// A real SQLite store that a test can freeze, slow down or cut off, and that knows what is durable.
+/// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
 pub struct WatchedStore {
     store: SqliteStore,
     watch: Arc<Watch>,
@@ -20,11 +20,11 @@ pub struct WatchedStore {
 pub struct Watch {
     /// Batches that were committed.
     batches: AtomicU64,
-    /// Batches that may be, if that is bounded.
+    /// The number of batches that may be committed, if that is limited.
     limit: Mutex<Option<u64>>,
-    /// How long a commit takes longer.
+    /// The delay of a commit.
     delay: Mutex<Duration>,
-    /// How many reads of a component fail from now on.
+    /// The number of component reads that fail from now on.
     lost_components: AtomicU64,
     /// Commits that wait for the thaw.
     waiting: AtomicU64,
@@ -37,7 +37,7 @@ pub struct Watch {
 type Durable = (Option<Run>, BTreeMap<u64, Row>);
 
 impl WatchedStore {
-    /// Opens the file.
+    /// Opens the database file.
     pub async fn open(file: &Path) -> (Arc<Self>, Arc<Watch>) {
         let store = SqliteStore::open(file).await.expect("the database opens");
         let watch = Arc::new(Watch::default());
@@ -46,48 +46,48 @@ impl WatchedStore {
 }
 
 impl Watch {
-    /// Commits wait from now on.
+    /// Freezes commits from now on.
     pub fn freeze(&self) {
         *lock(&self.frozen) = true;
     }
 
-    /// Commits that wait for the thaw.
+    /// Returns the number of frozen commits.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Acquire)
     }
 
-    /// Commits go on.
+    /// Continues the frozen commits.
     pub fn thaw(&self) {
         *lock(&self.frozen) = false;
         self.thawed.notify_all();
     }
 
-    /// The next so many components cannot be read.
+    /// Fails this many reads of components.
     pub fn lose_components(&self, times: u64) {
         self.lost_components.store(times, Ordering::Release);
     }
 
-    /// Those that still cannot be.
+    /// Returns how many reads of components will still fail.
     pub fn lost_components(&self) -> u64 {
         self.lost_components.load(Ordering::Acquire)
     }
 
-    /// Every commit takes so much longer.
+    /// Delays every commit.
     pub fn slow_down(&self, delay: Duration) {
         *lock(&self.delay) = delay;
     }
 
-    /// After so many batches in all, nothing is committed any more.
+    /// Commits this many batches in all, and none after them.
     pub fn lose_after(&self, batches: u64) {
         *lock(&self.limit) = Some(batches);
     }
 
-    /// Batches that were committed.
+    /// Returns the number of committed batches.
     pub fn batches(&self) -> u64 {
         self.batches.load(Ordering::Acquire)
     }
 
-    /// Whether the journal as it is on disk at this moment is sound and has this request.
+    /// Checks that the durable journal is valid and has this request.
     pub fn has_request(&self, key: &str) -> Result<(), String> {
         let run = key.split(':').next().unwrap_or_default();
         let run: RunId = run.parse().map_err(|_| format!("{key} names no run"))?;

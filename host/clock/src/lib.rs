@@ -1,5 +1,7 @@
-//! Time and randomness enter the host here and nowhere else, so that what the journal must record
-//! is easy to find.
+//! The clock and the randomness of the host.
+//!
+//! No other crate reads the clock or makes random bytes, so the values that a journal must record are easy to find. The
+//! clippy rule `disallowed_methods` enforces it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,22 +10,23 @@ use uuid::{ContextV7, Uuid};
 
 use forge_journal::{RunId, Timestamp};
 
-/// A clock that is followed is read over a network: by less than this it is not known to differ.
+/// The difference to a followed clock that is ignored, in milliseconds: that clock is read over a network.
 const TOLERANCE_MS: i64 = 500;
 
-/// Milliseconds to add to this machine's clock.
+/// The milliseconds to add to this machine's clock.
 static OFFSET_MS: AtomicI64 = AtomicI64::new(0);
 
-/// Ids of one millisecond are in the order in which they were made.
+/// Orders the ids of one millisecond by their creation.
 static RUN_IDS: std::sync::Mutex<ContextV7> = std::sync::Mutex::new(ContextV7::new());
 
-/// The wall clock: this machine's, or the one that is followed.
+/// Returns the time by this machine's clock, or by the clock that is followed.
 pub fn now() -> Timestamp {
     let time = machine().saturating_add(OFFSET_MS.load(Ordering::Relaxed));
     Timestamp(time.clamp(0, Timestamp::MAX.0))
 }
 
-/// Follows another clock, which shows this time now: nodes that share a database must agree on when a timer ends.
+/// Follows another clock that shows the time `other` now. Nodes that share a database follow its clock, so that they
+/// agree on the ends of timers.
 pub fn follow(other: Timestamp) {
     if let Some(offset) = corrected(OFFSET_MS.load(Ordering::Relaxed), machine(), other) {
         tracing::warn!(
@@ -34,35 +37,35 @@ pub fn follow(other: Timestamp) {
     }
 }
 
-/// What to add to this machine's clock, if it has to be something else.
+/// Returns the new offset of this machine's clock, if it has to change.
 fn corrected(offset: i64, machine: i64, other: Timestamp) -> Option<i64> {
     let wanted = other.0.saturating_sub(machine);
     (wanted.saturating_sub(offset).saturating_abs() > TOLERANCE_MS).then_some(wanted)
 }
 
-/// Milliseconds since 1970 by this machine's clock.
+/// Returns the milliseconds since 1970 by this machine's clock.
 #[expect(clippy::disallowed_methods, reason = "this is the place that the rule points to")]
 fn machine() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The id of a run that starts now.
+/// Creates the id of a run that starts now.
 pub fn new_run_id() -> RunId {
     let now = now().0.unsigned_abs();
     let nanoseconds = u32::try_from(now % 1_000).unwrap_or(0) * 1_000_000;
     RunId(Uuid::new_v7(uuid::Timestamp::from_unix(&RUN_IDS, now / 1_000, nanoseconds)))
 }
 
-/// How long it is until `time`; zero if it has passed.
+/// Returns the duration until `time`, or zero if it has passed.
 pub fn until(time: Timestamp) -> Duration {
     Duration::from_millis(time.since(now()))
 }
 
-/// Bytes that nobody can guess, from the operating system.
+/// Returns random bytes from the operating system, for keys and secrets.
 ///
 /// # Errors
-/// [`std::io::Error`] if it has none.
+/// [`std::io::Error`] if the operating system has none.
 pub fn random<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use divan::Bencher;
-use forge_journal::{
-    Begin, Event, Journal, Kind, Row, Run, RunId, Scope, StepOptions, Timestamp, WorkflowStatus, fingerprint,
-};
+use forge_journal::{Begin, Event, Journal, Kind, NewRun, Row, Run, RunId, Scope, Timestamp};
 use uuid::Uuid;
 
 /// Steps of a run of the benchmark's first workload.
@@ -40,16 +38,13 @@ fn ten_thousand_rows_load(bencher: Bencher<'_, '_>) {
 
 fn step_through(journal: &mut Journal, names: &[Arc<str>]) {
     for (number, name) in (1..).zip(names) {
-        let begin = Event::Begun(Begin {
-            scope: Scope::BODY,
-            index: Some(number as u32 - 1),
-            kind: Kind::Step,
-            name: Arc::clone(name),
-            fingerprint: fingerprint(Kind::Step, name, None),
-            options: StepOptions::default(),
-            input: None,
-            wake_at: None,
-        });
+        let begin = Event::Begun(Begin::new(
+            Scope::BODY,
+            Some(number as u32 - 1),
+            Kind::Step,
+            Arc::clone(name),
+            None,
+        ));
         apply(journal, begin);
         apply(journal, Event::Completed { seq: number, result: Some(Arc::clone(name)) });
     }
@@ -79,25 +74,14 @@ fn names(count: u64) -> Vec<Arc<str>> {
 }
 
 fn run() -> Run {
-    Run {
+    Run::new(NewRun {
         id: RunId(Uuid::from_u128(1)),
         tenant: "default".into(),
         workflow: "pure_steps".into(),
         version: 1,
         digest: "00".into(),
         input: "{}".into(),
-        output: None,
-        status: WorkflowStatus::Created,
         started_at: Timestamp(0),
-        completed_at: None,
-        deadline: Timestamp(86_400_000),
-        wake_at: None,
-        failure: None,
-        failed_compensations: None,
-        pause: None,
-        key: None,
-        auth: "{}".into(),
-        trace_id: None,
-        fuel: 0,
-    }
+        timeout_ms: 86_400_000,
+    })
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::UnknownWord;
 
-/// The kind of call that a row records: `step`, `compensation`, `time`, or the word of an effect, such as `http`.
+/// The kind of a journaled call: `step`, `compensation`, `time`, or the word of an effect, such as `http`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Kind {
@@ -15,22 +15,22 @@ pub enum Kind {
     Compensation,
     /// A reading of the workflow's time.
     Time,
-    /// A call whose outcome comes from outside: a request, a timer.
+    /// A call whose outcome comes from outside the guest, such as a request or a timer.
     Effect(EffectKind),
 }
 
-/// The word of an effect. The journal knows no list of them: each effect names its own.
+/// The word of an effect. The journal has no list of them: each effect defines its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EffectKind {
-    /// Padded with zeros.
+    /// The bytes, padded with zeros.
     word: [u8; EffectKind::MOST],
 }
 
 impl EffectKind {
-    /// The most bytes of a word.
+    /// The maximum number of bytes of a word.
     const MOST: usize = 15;
 
-    /// Creates the kind with this word, for constants: a word that is too long does not compile there.
+    /// Creates the kind with this word. In a constant, a word that is too long does not compile.
     #[must_use]
     pub const fn new(text: &str) -> Self {
         let (mut word, bytes) = ([0; Self::MOST], text.as_bytes());
@@ -43,11 +43,11 @@ impl EffectKind {
         Self { word }
     }
 
-    /// The word.
+    /// Returns the word.
     #[must_use]
     pub fn as_str(&self) -> &str {
         let length = self.word.iter().position(|byte| *byte == 0).unwrap_or(Self::MOST);
-        // It was made from a text.
+        // The bytes come from a `&str`.
         self.word.get(..length).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default()
     }
 }
@@ -59,7 +59,7 @@ impl fmt::Debug for EffectKind {
 }
 
 impl Kind {
-    /// The word that the database, the API and the CLI use.
+    /// Returns the word that the database, the API and the CLI use.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -70,13 +70,13 @@ impl Kind {
         }
     }
 
-    /// Whether the guest runs code of its own inside such a call.
+    /// Returns whether such a call contains code of the guest, and so calls of its own.
     #[must_use]
     pub const fn has_scope(self) -> bool {
         matches!(self, Self::Step | Self::Compensation)
     }
 
-    /// Which effect this is, if it is one.
+    /// Returns the effect, if this is one.
     #[must_use]
     pub const fn effect(self) -> Option<EffectKind> {
         match self {
@@ -105,7 +105,7 @@ impl FromStr for Kind {
             {
                 Self::Effect(EffectKind::new(word))
             }
-            _ => return Err(UnknownWord { what: "kind of call", word: word.to_owned() }),
+            _ => return Err(UnknownWord::new("kind of call", word)),
         })
     }
 }

@@ -1,81 +1,60 @@
 use std::sync::Arc;
 
-use super::{Failure, Kind, Pause, Scope, StepOptions, Timestamp};
+use super::{Begin, Failure, Pause, Timestamp};
 
-/// How a request or a timer ended.
+/// The outcome of an effect or a reading of the time: its result, if it has one, or its failure.
 pub type Outcome = Result<Option<Arc<str>>, Failure>;
 
-/// The beginning of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begin {
-    /// Where it belongs.
-    pub scope: Scope,
-    /// Its index there; see [`super::Row::index`].
-    pub index: Option<u32>,
-    /// What it is.
-    pub kind: Kind,
-    /// Its name; for steps and compensations unique in the run.
-    pub name: Arc<str>,
-    /// The hash that replay compares.
-    pub fingerprint: u64,
-    /// The options of a step.
-    pub options: StepOptions,
-    /// The input, a JSON document.
-    pub input: Option<Arc<str>>,
-    /// When its timer ends.
-    pub wake_at: Option<Timestamp>,
-}
-
-/// Something that happened to a run. Those that name a call do so by its row's `seq`.
+/// An event of a run. A call is named by the `seq` of its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Execution began or went on.
+    /// Execution began or continued.
     Running,
-    /// There is nothing to do until then.
+    /// The run has nothing to do before a timer ends.
     Waiting {
-        /// When the first timer ends.
+        /// The end of the first timer.
         until: Timestamp,
     },
     /// A call began.
     Begun(Begin),
-    /// A request or timer ended and the guest is told; a reading of the time was answered.
+    /// An effect ended and the guest sees it, or a reading of the time was answered.
     Delivered {
         /// The call.
         seq: u64,
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome,
     },
-    /// A request ended and the guest is not told, because its instance is leaving memory.
+    /// An effect ended and the guest does not see it yet, because its instance leaves memory.
     Arrived {
         /// The call.
         seq: u64,
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome,
     },
     /// A step or compensation succeeded.
     Completed {
         /// The call.
         seq: u64,
-        /// Its result.
+        /// The result, a JSON document.
         result: Option<Arc<str>>,
     },
-    /// A step or compensation failed for good.
+    /// A step or compensation failed and is not retried.
     Failed {
         /// The call.
         seq: u64,
-        /// Why.
+        /// The failure.
         failure: Failure,
     },
-    /// An attempt of a step or compensation failed, and another follows.
+    /// An attempt of a step or compensation failed, and another one follows.
     AttemptFailed {
         /// The call.
         seq: u64,
-        /// Why.
+        /// The failure.
         failure: Failure,
-        /// When the next attempt begins.
+        /// The time at which the next attempt begins.
         retry_at: Timestamp,
     },
-    /// The next attempt began.
+    /// The next attempt of a step or compensation began.
     AttemptStarted {
         /// The call.
         seq: u64,
@@ -85,22 +64,22 @@ pub enum Event {
         /// The call.
         seq: u64,
     },
-    /// The run is rolled back from here on.
+    /// The rollback began.
     Unwinding {
-        /// Why.
+        /// The failure.
         failure: Failure,
     },
-    /// The run stops until somebody resumes or cancels it.
+    /// The run was paused.
     Paused(Pause),
-    /// Somebody resumed it.
+    /// The run was resumed.
     Resumed,
-    /// Somebody asked to try failed compensations again.
+    /// A person asked to retry the failed compensations.
     Reopened,
     /// The workflow returned an output.
     Finished {
         /// The output, a JSON document.
         output: Arc<str>,
     },
-    /// Compensation is over; what was compensated decides the status.
+    /// The rollback ended. The compensations decide the status of the run.
     RolledBack,
 }

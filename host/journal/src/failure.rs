@@ -1,52 +1,52 @@
 use serde::{Deserialize, Serialize};
 
-/// The words that [`Failure::kind`] uses. Guests may use words of their own.
+/// The values of [`Failure::kind`]. Guests may use others.
 pub mod kind {
     /// The workflow or a step returned an error.
     pub const ERROR: &str = "error";
-    /// A run, a step or a request took longer than it may.
+    /// A run, a step or a request took longer than its timeout.
     pub const TIMEOUT: &str = "timeout";
-    /// Somebody cancelled the run.
+    /// The run was cancelled.
     pub const CANCELLED: &str = "cancelled";
-    /// A request got no answer, or one that the workflow treats as an error.
+    /// A request got no response, or one that the workflow treats as an error.
     pub const HTTP: &str = "http";
-    /// A request to a server that may not be reached.
+    /// The egress policy does not allow the request.
     pub const DENIED: &str = "denied";
     /// The workflow panicked.
     pub const PANIC: &str = "panic";
     /// The instance trapped for another reason.
     pub const TRAP: &str = "trap";
-    /// The workflow computed for longer than its fuel allows.
+    /// The workflow used its fuel.
     pub const OUT_OF_FUEL: &str = "out-of-fuel";
-    /// The workflow asked for more memory than it may have.
+    /// The workflow reached its memory limit.
     pub const OUT_OF_MEMORY: &str = "out-of-memory";
     /// The run's input does not fit the workflow.
     pub const INVALID_INPUT: &str = "invalid-input";
-    /// A result is not what the workflow expects of it.
+    /// A recorded result does not fit the type that the workflow expects.
     pub const INVALID_OUTPUT: &str = "invalid-output";
-    /// A limit other than fuel and memory was reached.
+    /// The workflow reached a limit other than fuel and memory.
     pub const LIMIT: &str = "limit";
 }
 
-/// Why a run, a step or a call failed. Stored, matched on and shown to people.
+/// The failure of a run, a step or another call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, utoipa::ToSchema)]
 #[error("{message}")]
 pub struct Failure {
-    /// One of the words in [`kind`], or a guest's own.
+    /// A constant in [`kind`], or a word of the guest.
     pub kind: String,
     /// What happened, for a person.
     pub message: String,
-    /// Whether a retry policy may try again.
+    /// Whether a retry policy may retry.
     pub retryable: bool,
 }
 
 impl Failure {
-    /// A failure that a retry policy may try again.
+    /// Creates a failure that a retry policy may retry.
     pub fn new(kind: &str, message: impl Into<String>) -> Self {
         Self { kind: kind.to_owned(), message: message.into(), retryable: true }
     }
 
-    /// A failure that stays one however often it is tried.
+    /// Creates a failure that is not retried.
     pub fn permanent(kind: &str, message: impl Into<String>) -> Self {
         Self { retryable: false, ..Self::new(kind, message) }
     }

@@ -1,38 +1,38 @@
-//! The documents that the journal keeps of an HTTP request and its answer.
+//! The JSON documents that the journal stores for an HTTP request and its response.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// A request as the journal keeps it.
+/// A request, as the journal stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredRequest")]
 pub struct HttpRequest {
-    /// `GET`, `POST`, ...
+    /// The method, such as `GET`.
     pub method: String,
-    /// An absolute URL.
+    /// The absolute URL.
     pub url: String,
-    /// Headers, in order.
+    /// The headers, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
     /// The body.
     #[serde(flatten)]
     pub body: Body,
-    /// Milliseconds until it fails with a timeout.
+    /// The timeout in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// Never send it again when it may have arrived.
+    /// Do not send the request again if it may have arrived.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub at_most_once: bool,
 }
 
-/// An answer as the journal keeps it.
+/// A response, as the journal stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredResponse")]
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// Headers, in order, names in lower case.
+    /// The headers, in order, with names in lower case.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
     /// The body.
@@ -40,7 +40,7 @@ pub struct HttpResponse {
     pub body: Body,
 }
 
-/// A body: readable in the journal if it is text.
+/// The body of a request or response. The journal stores UTF-8 as text and other bytes as base64.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Body {
     #[serde(rename = "body", skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub struct Body {
     base64: Option<String>,
 }
 
-/// A request as it is read. Spelt out, because serde copies all that a flattened field may be part of.
+/// A request, as it is read. Without a flattened field, for which serde would copy every value.
 #[derive(Deserialize)]
 struct StoredRequest {
     method: String,
@@ -77,7 +77,7 @@ impl From<StoredRequest> for HttpRequest {
     }
 }
 
-/// An answer as it is read.
+/// A response, as it is read.
 #[derive(Deserialize)]
 struct StoredResponse {
     status: u16,
@@ -105,7 +105,7 @@ impl From<Vec<u8>> for Body {
 }
 
 impl Body {
-    /// The bytes. A body that was changed in the journal to something unreadable is empty.
+    /// Returns the bytes. The result is empty if the base64 in the journal is invalid.
     pub fn into_bytes(self) -> Vec<u8> {
         match (self.text, self.base64) {
             (Some(text), _) => text.into_bytes(),
@@ -124,12 +124,12 @@ impl HttpRequest {
         serde_json::to_string(self).map_err(|error| format!("cannot encode the request: {error}"))
     }
 
-    /// From the journal.
+    /// Reads the JSON document that the journal stores.
     ///
     /// # Errors
-    /// What is wrong with the row.
+    /// A message that says what is wrong with the document.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("not a request: {error}"))
+        serde_json::from_str(text).map_err(|error| format!("it is not a request: {error}"))
     }
 }
 
@@ -142,12 +142,12 @@ impl HttpResponse {
         serde_json::to_string(self).map_err(|error| format!("cannot encode the response: {error}"))
     }
 
-    /// From the journal.
+    /// Reads the JSON document that the journal stores.
     ///
     /// # Errors
-    /// What is wrong with the row.
+    /// A message that says what is wrong with the document.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("not an answer: {error}"))
+        serde_json::from_str(text).map_err(|error| format!("it is not a response: {error}"))
     }
 }
 

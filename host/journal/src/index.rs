@@ -2,25 +2,25 @@ use std::sync::Arc;
 
 use super::{HashMap, Kind, Row, Scope};
 
-/// What identifies the calls of a journal, and the `seq` of their rows. Nothing of it is ever iterated, so
-/// its order decides nothing.
+/// The index of a journal: maps the identity of a call to the `seq` of its row. It is never iterated, so the order of
+/// its maps has no effect.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
-    /// Calls of the body by their index, as far as they are in the order of their rows: those of a workflow
-    /// that has nothing under way twice, which is what makes journals long.
+    /// The rows of the body's calls, by index, as long as the indices follow each other. Most calls of a long journal
+    /// are here.
     body: Vec<u64>,
-    /// The other calls, by what identifies them.
+    /// The rows of the other calls, by scope and index.
     calls: HashMap<(Scope, u32), u64>,
-    /// Steps by name.
+    /// The rows of steps, by name.
     steps: HashMap<Arc<str>, u64>,
-    /// Compensations by their step.
+    /// The rows of compensations, by step.
     compensations: HashMap<u64, u64>,
-    /// Effects without an index, by their scope.
+    /// The rows of effects without an index, by scope.
     of_scope: HashMap<Scope, u64>,
 }
 
 impl Index {
-    /// With room for so many calls.
+    /// Creates an index with room for this many calls.
     pub(super) fn with_capacity(rows: usize) -> Self {
         let mut index = Self::default();
         index.body.reserve(rows);
@@ -28,7 +28,7 @@ impl Index {
         index
     }
 
-    /// Makes a row findable. False if another row is the same call.
+    /// Adds a row. Returns `false` if another row is the same call.
     pub(super) fn insert(&mut self, row: &Row) -> bool {
         let new = row.index.is_none_or(|index| self.insert_call(row.scope, index, row.seq));
         new & match row.kind {
@@ -51,22 +51,22 @@ impl Index {
         if scope == Scope::BODY { self.body.get(index as usize).copied() } else { None }
     }
 
-    /// The call with this index in this scope.
+    /// Returns the row of the call with this index in this scope.
     pub(super) fn call(&self, scope: Scope, index: u32) -> Option<u64> {
         self.in_body(scope, index).or_else(|| self.calls.get(&(scope, index)).copied())
     }
 
-    /// The step with this name.
+    /// Returns the row of the step with this name.
     pub(super) fn step(&self, name: &str) -> Option<u64> {
         self.steps.get(name).copied()
     }
 
-    /// The compensation of a step.
+    /// Returns the row of the compensation of a step.
     pub(super) fn compensation(&self, step: u64) -> Option<u64> {
         self.compensations.get(&step).copied()
     }
 
-    /// The effect of this scope that has no index.
+    /// Returns the row of the effect of this scope that has no index.
     pub(super) fn of_scope(&self, scope: Scope) -> Option<u64> {
         self.of_scope.get(&scope).copied()
     }

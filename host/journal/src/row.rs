@@ -5,12 +5,12 @@ use sha2::{Digest, Sha256};
 
 use super::{Failure, Kind, StepStatus, Timestamp};
 
-/// Where a call belongs: the workflow's body, or one attempt of one step or compensation.
+/// The place of a call: the workflow's body, or one attempt of one step or compensation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
-    /// The position of the step's row; 0 for the body.
+    /// The `seq` of the step's row; 0 for the body.
     pub step: u64,
-    /// The attempt, from 1; 0 for the body, and for a compensation's place under its step.
+    /// The attempt, from 1; 0 for the body, and for a compensation under its step.
     pub attempt: u32,
 }
 
@@ -18,36 +18,36 @@ impl Scope {
     /// The workflow's body.
     pub const BODY: Self = Self { step: 0, attempt: 0 };
 
-    /// Bits of a handle that hold the attempt.
+    /// The bits of a handle that hold the attempt.
     const ATTEMPT_BITS: u32 = 16;
 
     /// The highest attempt that a handle can name.
     pub const MAX_ATTEMPT: u32 = (1 << Self::ATTEMPT_BITS) - 1;
 
-    /// The number by which the guest knows this scope. The same on every replay.
+    /// Returns the number that the guest uses for this scope. It is the same in every replay.
     pub const fn handle(self) -> u64 {
         self.step << Self::ATTEMPT_BITS | self.attempt as u64
     }
 
-    /// The scope that a guest names.
+    /// Returns the scope with this number.
     pub const fn from_handle(handle: u64) -> Self {
         Self { step: handle >> Self::ATTEMPT_BITS, attempt: (handle & Self::MAX_ATTEMPT as u64) as u32 }
     }
 }
 
-/// When and how often a failed attempt is tried again.
+/// The retry policy of a step or compensation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// Attempts in all, the first included.
+    /// The number of attempts, the first included.
     pub max_attempts: u32,
-    /// Milliseconds before the second attempt; doubles with each further one.
+    /// The milliseconds before the second attempt. They double with each further attempt.
     pub backoff_ms: u64,
-    /// The longest wait, in milliseconds.
+    /// The longest wait between two attempts, in milliseconds.
     pub max_backoff_ms: u64,
 }
 
 impl RetryPolicy {
-    /// The wait in milliseconds after attempt `attempt` (from 1) failed, or `None` if it was the last.
+    /// Returns the wait in milliseconds after attempt `attempt` (from 1) failed, or `None` if it was the last.
     pub fn wait_after(&self, attempt: u32) -> Option<u64> {
         if attempt >= self.max_attempts.min(Scope::MAX_ATTEMPT) {
             return None;
@@ -56,109 +56,178 @@ impl RetryPolicy {
         Some(self.backoff_ms.saturating_mul(factor).min(self.max_backoff_ms))
     }
 
-    /// The same for what somebody may ask to try again: each time a new round begins.
+    /// Returns the same for a compensation, which a person may retry: each retry begins a new round of attempts.
     pub fn wait_after_in_rounds(&self, attempt: u32) -> Option<u64> {
         self.wait_after(attempt.saturating_sub(1) % self.max_attempts.max(1) + 1)
     }
 }
 
-/// What the author said of a step.
+/// The options of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StepOptions {
     /// The step has a compensation handler.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub compensable: bool,
-    /// Its failure does not fail the workflow.
+    /// The failure of the step does not fail the workflow.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
-    /// Its timeout in milliseconds.
+    /// The timeout in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// How failed attempts are retried.
+    /// The retry policy; without one the step has one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
 }
 
 impl StepOptions {
-    /// As a row has them.
+    /// Returns the options as a row stores them: `None` for the defaults.
     pub fn boxed(self) -> Option<Box<Self>> {
         (self != Self::default()).then(|| Box::new(self))
     }
 }
 
-/// One journaled call: a row of `forge_workflow_steps`. What few rows have is boxed: a replay goes through all of them.
+/// The beginning of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begin {
+    /// The scope of the call.
+    pub scope: Scope,
+    /// The index in that scope; see [`Row::index`].
+    pub index: Option<u32>,
+    /// The kind of call.
+    pub kind: Kind,
+    /// The name. Names of steps and compensations are unique in the run.
+    pub name: Arc<str>,
+    /// The hash that replay compares.
+    pub fingerprint: u64,
+    /// The options of a step.
+    pub options: StepOptions,
+    /// The input, a JSON document.
+    pub input: Option<Arc<str>>,
+    /// When the call is a timer: its end.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Begin {
+    /// Creates the beginning of a call with the name that the guest gave it, and without options or a timer.
+    pub fn new(
+        scope: Scope,
+        index: Option<u32>,
+        kind: Kind,
+        name: impl Into<Arc<str>>,
+        input: Option<&str>,
+    ) -> Self {
+        let name = name.into();
+        Self {
+            scope,
+            index,
+            kind,
+            fingerprint: fingerprint(kind, &name, input),
+            name,
+            options: StepOptions::default(),
+            input: input.map(Arc::from),
+            wake_at: None,
+        }
+    }
+}
+
+/// One journaled call: a row of `forge_steps`. Rarely used fields are boxed, because a replay reads all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its position in the run, from 1, in the order in which calls began.
+    /// The position in the run, from 1, in the order in which calls began.
     pub seq: u64,
-    /// Where it belongs. A compensation's scope is its step with attempt 0.
+    /// The scope of the call. A compensation's scope is its step with attempt 0.
     pub scope: Scope,
-    /// Its index in that scope. `None` for a call that is found otherwise: a low-level step by its name, a compensation by
-    /// its step, an effect by its scope, of which it is the only one.
+    /// The index in that scope. `None` for a low-level step, which is found by its name, a compensation, which is found by
+    /// its step, and the one effect of a scope that is found by the scope alone.
     pub index: Option<u32>,
-    /// What it is.
+    /// The kind of call.
     pub kind: Kind,
-    /// Its name; for steps and compensations unique in the run.
+    /// The name. Names of steps and compensations are unique in the run.
     pub name: Arc<str>,
-    /// A hash of kind, name as the guest gave it, and input, which replay compares.
+    /// The hash that replay compares: of the kind, the name as the guest gave it, and the input.
     pub fingerprint: u64,
-    /// The options of a step. `None`: it has none but the defaults.
+    /// The options of a step; `None` for the defaults.
     pub options: Option<Box<StepOptions>>,
     /// The input, a JSON document.
     pub input: Option<Arc<str>>,
-    /// Its status.
+    /// The status.
     pub status: StepStatus,
     /// The result, a JSON document.
     pub result: Option<Arc<str>>,
-    /// Why it failed; for a running step, why its last attempt did.
+    /// The failure; of a running step, the failure of its last attempt.
     pub failure: Option<Box<Failure>>,
     /// The current attempt, from 1.
     pub attempt: u32,
-    /// The places, in the order of what the guest saw, of the second and later attempts' beginnings.
+    /// The delivery numbers of the beginnings of the second and later attempts.
     pub attempt_orders: Vec<u64>,
-    /// The place of its end in the order of what the guest saw. `None`: the guest has not seen it end.
+    /// The delivery number of the end: its position in the order in which the guest saw calls end. `None` if the guest has
+    /// not seen the end.
     pub order: Option<u64>,
-    /// When its timer ends, or its next attempt begins.
+    /// The end of the timer, or the time at which the next attempt begins.
     pub wake_at: Option<Timestamp>,
-    /// When it began.
+    /// The time at which the call began.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// The time at which the call ended.
     pub completed_at: Option<Timestamp>,
 }
 
 impl Row {
-    /// Whether the call may still end: it is running and its outcome is not known.
+    /// Creates the row of a call that begins at `started_at`.
+    pub fn new(seq: u64, begin: Begin, started_at: Timestamp) -> Self {
+        let Begin { scope, index, kind, name, fingerprint, options, input, wake_at } = begin;
+        Self {
+            seq,
+            scope,
+            index,
+            kind,
+            name,
+            fingerprint,
+            options: options.boxed(),
+            input,
+            status: StepStatus::Running,
+            result: None,
+            failure: None,
+            attempt: 1,
+            attempt_orders: Vec::new(),
+            order: None,
+            wake_at,
+            started_at,
+            completed_at: None,
+        }
+    }
+
+    /// Returns whether the call is running: its outcome is not known.
     pub fn is_open(&self) -> bool {
         self.status == StepStatus::Running
     }
 
-    /// Whether a compensation handler stands behind this row: a step with one that completed.
+    /// Returns whether this is a completed step with a compensation handler.
     pub fn is_compensable(&self) -> bool {
         self.kind == Kind::Step
             && self.options.as_deref().is_some_and(|options| options.compensable)
             && matches!(self.status, StepStatus::Completed | StepStatus::Compensated)
     }
 
-    /// Whether it is a failed attempt that waits for its retry.
+    /// Returns whether the last attempt failed and the next one has not begun.
     pub fn awaits_retry(&self) -> bool {
         self.kind.has_scope() && self.is_open() && self.wake_at.is_some()
     }
 
-    /// Whether this is the call that a guest makes with this kind, name and input: compares what the
-    /// fingerprint is a hash of. The hash itself decides when the row's name may not be the guest's: the
-    /// second step `charge` is recorded as `charge#2`.
+    /// Returns whether the guest makes this call with this kind, name and input. The values are compared first, because
+    /// that is cheaper than the hash. The hash decides if the recorded name may differ from the guest's: the second step
+    /// `charge` is recorded as `charge#2`.
     pub fn is_call(&self, kind: Kind, name: &str, input: Option<&str>) -> bool {
         let same = *self.name == *name && !name.contains('#') && self.input.as_deref() == input;
         self.kind == kind && (same || self.fingerprint == fingerprint(kind, name, input))
     }
 
-    /// The scope of its current attempt.
+    /// Returns the scope of the current attempt.
     pub fn current_scope(&self) -> Scope {
         Scope { step: self.seq, attempt: self.attempt }
     }
 
-    /// The call as error messages name it.
+    /// Returns the call as error messages show it.
     pub fn describe(&self) -> String {
         match self.kind {
             Kind::Time => "workflow_time()".to_owned(),
@@ -167,7 +236,7 @@ impl Row {
     }
 }
 
-/// The hash that replay compares: the first eight bytes of SHA-256 over kind, name and input.
+/// Returns the hash that replay compares: the first eight bytes of SHA-256 over kind, name and input.
 pub fn fingerprint(kind: Kind, name: &str, input: Option<&str>) -> u64 {
     let mut hash = Sha256::new();
     for part in [kind.as_str(), name, input.unwrap_or("")] {

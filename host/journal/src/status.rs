@@ -1,101 +1,167 @@
 use serde::{Deserialize, Serialize};
 
-/// A stored word that this version does not know: a corrupt row, or one from a newer version.
+/// The error for a stored word that this version does not know: the row is corrupt, or a newer version wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is no {what} that this version of Forge knows")]
 pub struct UnknownWord {
     /// What the word should have been.
     pub what: &'static str,
-    /// The word found.
+    /// The word.
     pub word: String,
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident ($what:literal) { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$variant_meta])* $variant,)+ }
+impl UnknownWord {
+    /// Creates the error for `word`, which should have been a `what`.
+    pub fn new(what: &'static str, word: &str) -> Self {
+        Self { what, word: word.to_owned() }
+    }
 
-        impl $name {
-            /// Every value, in the order of declaration.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
+    fn run_status(word: &str) -> Self {
+        Self::new("run status", word)
+    }
 
-            /// The word that the database, the API and the CLI use.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-        }
+    fn step_status(word: &str) -> Self {
+        Self::new("step status", word)
+    }
 
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::UnknownWord;
-
-            fn from_str(word: &str) -> Result<Self, Self::Err> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err($crate::UnknownWord { what: $what, word: word.to_owned() }),
-                }
-            }
-        }
-    };
-}
-
-words! {
-    /// The status of a run (spec: *WorkflowStatus Enum*, and `paused`).
-    WorkflowStatus ("run status") {
-        /// Accepted, not yet executing.
-        Created = "created",
-        /// Executing steps.
-        Running = "running",
-        /// Nothing to do until a timer ends.
-        Waiting = "waiting",
-        /// Finished with an output.
-        Completed = "completed",
-        /// Running compensation handlers.
-        Compensating = "compensating",
-        /// Rolled back.
-        Compensated = "compensated",
-        /// Ended by an error with nothing to compensate, or with compensations that failed.
-        Failed = "failed",
-        /// Stopped until somebody resumes or cancels it.
-        Paused = "paused",
+    pub(crate) fn pause_reason(word: &str) -> Self {
+        Self::new("pause reason", word)
     }
 }
 
+/// The status of a run (spec: *WorkflowStatus Enum*, and `paused`).
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[strum(parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::run_status)]
+pub enum WorkflowStatus {
+    /// The run is accepted and does not execute yet.
+    Created,
+    /// The run executes steps.
+    Running,
+    /// The run waits for a timer and has nothing else to do.
+    Waiting,
+    /// The run finished with an output.
+    Completed,
+    /// The run executes compensation handlers.
+    Compensating,
+    /// The run was rolled back.
+    Compensated,
+    /// The run ended with an error and had nothing to compensate, or compensations failed.
+    Failed,
+    /// The run is stopped until a person resumes or cancels it.
+    Paused,
+}
+
 impl WorkflowStatus {
-    /// Whether nothing more happens unless somebody asks for it. `paused` is not final.
+    /// Returns the word that the database, the API and the CLI use.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Returns whether the run has ended. A paused run has not.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Compensated | Self::Failed)
     }
 
-    /// Whether a run with this status is final or paused.
+    /// Returns whether the run is final or paused: the host does nothing for it until a person asks.
     pub const fn is_at_rest(self) -> bool {
         self.is_final() || matches!(self, Self::Paused)
     }
 }
 
-words! {
-    /// The status of a step or another journaled call (spec: *StepStatus Enum*).
-    StepStatus ("step status") {
-        /// Not started.
-        Pending = "pending",
-        /// Begun and not ended.
-        Running = "running",
-        /// Finished successfully.
-        Completed = "completed",
-        /// Failed for good.
-        Failed = "failed",
-        /// Completed, and rolled back afterwards.
-        Compensated = "compensated",
-        /// Dropped by the workflow before it ended, for example by a `select!`.
-        Skipped = "skipped",
+/// The status of a step or another journaled call (spec: *StepStatus Enum*).
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[strum(parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::step_status)]
+pub enum StepStatus {
+    /// The call has not started.
+    Pending,
+    /// The call has begun and not ended.
+    Running,
+    /// The call succeeded.
+    Completed,
+    /// The call failed and is not retried.
+    Failed,
+    /// The call succeeded and was compensated afterwards.
+    Compensated,
+    /// The workflow dropped the call before it ended, for example in a `select!`.
+    Skipped,
+}
+
+impl StepStatus {
+    /// Returns the word that the database, the API and the CLI use.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray as _;
+
+    use super::*;
+    use crate::PauseReason;
+
+    #[test]
+    fn a_word_is_read_as_it_is_written_and_an_unknown_one_is_named() {
+        for status in WorkflowStatus::VARIANTS {
+            let word = status.as_str();
+            assert_eq!(word.parse(), Ok(*status));
+            assert_eq!(format!("{status:>12}").trim_start(), word, "`Display` pads");
+            assert_eq!(serde_json::to_string(status).unwrap(), format!("\"{word}\""));
+        }
+        for status in StepStatus::VARIANTS {
+            assert_eq!(status.as_str().parse(), Ok(*status));
+            assert_eq!(serde_json::to_string(status).unwrap(), format!("\"{status}\""));
+        }
+        for reason in PauseReason::VARIANTS {
+            assert_eq!(reason.as_str().parse(), Ok(*reason));
+            assert_eq!(serde_json::to_string(reason).unwrap(), format!("\"{reason}\""));
+        }
+        let unknown = |error: UnknownWord| error.to_string();
+        assert_eq!(
+            unknown("Paused".parse::<WorkflowStatus>().unwrap_err()),
+            "`Paused` is no run status that this version of Forge knows"
+        );
+        assert_eq!(
+            unknown("".parse::<StepStatus>().unwrap_err()),
+            "`` is no step status that this version of Forge knows"
+        );
+        assert_eq!(
+            unknown("in doubt".parse::<PauseReason>().unwrap_err()),
+            "`in doubt` is no pause reason that this version of Forge knows"
+        );
     }
 }

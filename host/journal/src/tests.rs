@@ -24,27 +24,17 @@ fn at(time: i64) -> Timestamp {
 }
 
 fn run() -> Run {
-    Run {
+    let new = NewRun {
         id: RunId(Uuid::from_u128(7)),
         tenant: "default".into(),
         workflow: "test".into(),
         version: 1,
         digest: "d".into(),
         input: "{}".into(),
-        output: None,
-        status: WorkflowStatus::Running,
         started_at: at(0),
-        completed_at: None,
-        deadline: at(1_000_000),
-        wake_at: None,
-        failure: None,
-        failed_compensations: None,
-        pause: None,
-        key: None,
-        auth: "{}".into(),
-        trace_id: None,
-        fuel: 0,
-    }
+        timeout_ms: 1_000_000,
+    };
+    Run { status: WorkflowStatus::Running, ..Run::new(new) }
 }
 
 fn fresh() -> Session {
@@ -308,7 +298,7 @@ fn rows_that_contradict_each_other_are_a_typed_error() {
     assert_eq!(Journal::load(run(), twice).unwrap_err().why, "another row is the same call");
     let mut late = rows;
     late[0].order = Some(u64::MAX);
-    assert_eq!(Journal::load(run(), late).unwrap_err().why, "its place in the order is out of range");
+    assert_eq!(Journal::load(run(), late).unwrap_err().why, "its delivery number is out of range");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Which guests compute, when several tenants want to.
+//! Permits for guests that compute a lot.
 //!
-//! Guests run on the threads that do everything else, too. While one tenant is alone, it may use all of them. While
-//! there are several, those that compute a lot share permits for all threads but one, which is left to the others: a run
-//! that computes little does not wait behind another tenant's loop.
+//! Guests run on the runtime's worker threads. A tenant that computes alone may use all of them. When several tenants
+//! compute, the guests of busy tenants need a permit, and there is one permit fewer than threads: a guest that computes
+//! little does not wait behind another tenant's loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,10 +13,11 @@ use tokio::sync::oneshot;
 
 use super::FairQueue;
 
-/// How long another tenant counts as present after it last computed, in microseconds.
+/// The time for which tenants count as several after two of them computed, in microseconds.
 const PRESENT_US: u64 = 1_000_000;
 
-/// The permits of guests that compute a lot.
+/// The CPU permits of a host: each lets one busy guest compute. The executor takes one before it
+/// calls or resumes a guest.
 pub struct CpuPermits<K: Ord + Clone> {
     started: Instant,
     /// The tenant that computed last, by the address of its meter.
@@ -31,7 +32,7 @@ struct State<K: Ord + Clone> {
     waiting: FairQueue<K, oneshot::Sender<CpuPermit<K>>>,
 }
 
-/// The right to compute, until it is dropped.
+/// The permit of a busy guest to compute, until it is dropped.
 pub struct CpuPermit<K: Ord + Clone>(Arc<CpuPermits<K>>);
 
 impl<K: Ord + Clone> CpuPermits<K> {
@@ -60,7 +61,7 @@ impl<K: Ord + Clone> CpuPermits<K> {
         permit.await.ok()
     }
 
-    /// Whether other tenants compute, too.
+    /// Returns whether other tenants compute, too.
     fn is_shared(&self, meter: &Arc<CpuMeter>) -> bool {
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let this = Arc::as_ptr(meter).addr();
@@ -71,7 +72,8 @@ impl<K: Ord + Clone> CpuPermits<K> {
         now < self.shared_until.load(Ordering::Relaxed)
     }
 
-    /// Gives free permits to those that wait. They are sent unlocked: a receiver that is gone returns its permit at once.
+    /// Gives free permits to waiting guests. They are sent without the lock, because a receiver that is gone drops its
+    /// permit at once.
     fn grant(self: &Arc<Self>) {
         loop {
             let mut state = self.state.lock();
@@ -95,7 +97,7 @@ impl<K: Ord + Clone> Drop for CpuPermit<K> {
     }
 }
 
-/// How much CPU time a tenant's guests have used lately: a bucket that empties at a constant rate.
+/// The CPU time that a tenant's guests used lately: a leaky bucket, one for each tenant.
 #[derive(Debug)]
 pub struct CpuMeter(Mutex<Level>);
 
@@ -112,13 +114,13 @@ impl Default for CpuMeter {
 }
 
 impl CpuMeter {
-    /// The part of one thread that a tenant may use without a permit: one of this many.
+    /// The fraction of one thread that a tenant may use without a permit: one of this many.
     const SHARE: u32 = 8;
 
-    /// What it may use at once beyond that.
+    /// The CPU time that a tenant may use at once beyond that.
     const BURST: Duration = Duration::from_millis(20);
 
-    /// The most that is remembered: a tenant that has computed for long needs no permit again soon after.
+    /// The maximum level: a tenant that computed for long and stops is not busy for long.
     const MOST: Duration = Duration::from_millis(100);
 
     /// Adds CPU time.
@@ -128,12 +130,12 @@ impl CpuMeter {
         level.at = Instant::now();
     }
 
-    /// Whether the tenant computes a lot.
+    /// Returns whether the tenant computes a lot.
     pub fn is_busy(&self) -> bool {
         self.0.lock().now() > Self::BURST
     }
 
-    /// Polls a guest, and adds the time for which it keeps the thread.
+    /// Polls a guest and adds the time that each poll takes.
     pub async fn measure<T>(&self, guest: impl Future<Output = T>) -> T {
         let mut guest = std::pin::pin!(guest);
         std::future::poll_fn(|context| {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
-/// A queue in which tenants take turns: the items of one tenant leave in their order, those of several one each.
+/// A queue in which tenants take turns: `pop` returns one item of each tenant in turn, and the items of one tenant in their
+/// order. The store's writer uses it for its backlog, and both kinds of permits for waiting runs.
 #[derive(Debug)]
 pub struct FairQueue<K, T> {
     /// The items of each tenant; none is empty.
@@ -60,12 +61,12 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         None
     }
 
-    /// The tenants that have items, in the order of their turns.
+    /// Returns the tenants that have items, in the order of their turns.
     pub fn tenants(&self) -> impl ExactSizeIterator<Item = &K> {
         self.turns.iter()
     }
 
-    /// Whether there are no items.
+    /// Returns whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.turns.is_empty()
     }

@@ -1,8 +1,7 @@
 //! Permits for instances in memory.
 //!
-//! Tenants take turns: a waiting run gets its permit after runs of tenants that have waited for fewer turns, and no
-//! tenant holds more permits than its limit. When all are held, the run that has waited for a timer for longest is asked
-//! to leave memory.
+//! Each run needs a permit while it has an instance. Waiting runs get permits by tenant in turn, and no tenant holds more
+//! permits than its limit. When no permit is free, the run that has been evictable for longest is asked to leave memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,19 +11,19 @@ use tokio::sync::{Notify, oneshot};
 
 use super::FairQueue;
 
-/// A bounded number of permits.
+/// The instance permits of a host. The executor takes one before it instantiates a run.
 pub struct InstancePermits<K: Ord + Clone> {
     state: Mutex<State<K>>,
 }
 
 struct State<K: Ord + Clone> {
     free: u32,
-    /// Runs that can leave memory, in the order in which they began to wait.
+    /// The runs that can leave memory, in the order in which they became evictable.
     evictable: BTreeMap<u64, (K, Arc<Notify>)>,
     next_ticket: u64,
     tenants: BTreeMap<K, Account>,
     waiting: FairQueue<K, oneshot::Sender<InstancePermit<K>>>,
-    /// Runs that wait for a permit.
+    /// The number of runs that wait for a permit.
     waiting_runs: usize,
 }
 
@@ -32,7 +31,7 @@ struct State<K: Ord + Clone> {
 struct Account {
     held: u32,
     limit: u32,
-    /// Runs that wait. Those that gave up may still be in the queue.
+    /// The number of runs that wait. The queue may also have runs that gave up.
     waiting: usize,
 }
 
@@ -48,7 +47,7 @@ impl Account {
     }
 }
 
-/// The right to have an instance in memory, until it is dropped.
+/// The permit of a run to have an instance in memory, until it is dropped.
 pub struct InstancePermit<K: Ord + Clone> {
     permits: Arc<InstancePermits<K>>,
     tenant: K,
@@ -68,13 +67,13 @@ impl<K: Ord + Clone> InstancePermits<K> {
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// Sets how many permits a tenant may hold at once. Those that it holds stay.
+    /// Sets how many permits a tenant may hold at once. Permits that it holds stay valid.
     pub fn set_limit(self: &Arc<Self>, tenant: &K, limit: u32) {
         self.state.lock().account(tenant).limit = limit;
         self.grant();
     }
 
-    /// Returns a permit if one is free and no run waits for it.
+    /// Takes a permit if one is free and no run waits for it.
     pub fn try_acquire(self: &Arc<Self>, tenant: &K) -> Option<InstancePermit<K>> {
         let mut state = self.state.lock();
         if state.free == 0 || state.next_in_turn().is_some() || !state.account(tenant).has_room() {
@@ -102,24 +101,24 @@ impl<K: Ord + Clone> InstancePermits<K> {
         permit
     }
 
-    /// The number of runs that wait for a permit.
+    /// Returns the number of runs that wait for a permit.
     pub fn waiting(&self) -> usize {
         self.state.lock().waiting_runs
     }
 
-    /// The number of runs of one tenant that wait.
+    /// Returns the number of runs of one tenant that wait.
     pub fn waiting_of(&self, tenant: &K) -> usize {
         self.state.lock().tenants.get(tenant).map_or(0, |account| account.waiting)
     }
 
-    /// Whether a run of this tenant that begins now has to wait.
+    /// Returns whether a run of this tenant that begins now has to wait.
     pub fn is_crowded(&self, tenant: &K) -> bool {
         let state = self.state.lock();
         let own = state.tenants.get(tenant).is_some_and(|account| account.waiting > 0);
         own || (state.free == 0 && state.waiting_runs > 0)
     }
 
-    /// How many further runs get a permit: the free ones, and those that evictable runs can return. None while a run
+    /// Returns how many further runs can get a permit: the free permits, and those of evictable runs. Zero while a run
     /// waits and no permit is free.
     pub fn room(&self) -> usize {
         let state = self.state.lock();
@@ -150,8 +149,8 @@ impl<K: Ord + Clone> InstancePermits<K> {
         InstancePermit { permits: Arc::clone(self), tenant: tenant.clone() }
     }
 
-    /// Gives free permits to waiting runs, the tenants in turn. They are sent unlocked: a run that is gone returns its
-    /// permit at once.
+    /// Gives free permits to waiting runs, by tenant in turn. They are sent without the lock, because a run that is gone
+    /// drops its permit at once.
     fn grant(self: &Arc<Self>) {
         loop {
             let mut state = self.state.lock();
@@ -175,7 +174,7 @@ impl<K: Ord + Clone> State<K> {
         self.tenants.entry(tenant.clone()).or_default()
     }
 
-    /// The first tenant in turn that waits and may hold one more permit.
+    /// Returns the first tenant in turn that waits and may hold one more permit.
     fn next_in_turn(&self) -> Option<&K> {
         let is_eligible = |tenant: &&K| {
             self.tenants.get(tenant).is_some_and(|account| account.waiting > 0 && account.has_room())
@@ -183,13 +182,13 @@ impl<K: Ord + Clone> State<K> {
         self.waiting.tenants().find(is_eligible)
     }
 
-    /// Whether a permit that a run of this tenant returns would go to a waiting run.
+    /// Returns whether a permit that a run of this tenant returns would go to a waiting run.
     fn is_needed(&self, tenant: &K) -> bool {
         let own = self.tenants.get(tenant).is_some_and(|account| account.waiting > 0 && account.limit > 0);
         own || (self.free == 0 && self.next_in_turn().is_some())
     }
 
-    /// Asks the longest-evictable run whose permit this tenant may use to leave memory.
+    /// Asks the run that has been evictable for longest, and whose permit this tenant may use, to leave memory.
     fn evict_one_for(&mut self, tenant: &K) {
         let has_room = self.tenants.get(tenant).is_none_or(Account::has_room);
         if has_room && self.free > 0 {
@@ -250,7 +249,7 @@ impl<K: Ord + Clone> Drop for Evictable<K> {
     fn drop(&mut self) {
         let mut state = self.permits.state.lock();
         let was_asked = state.evictable.remove(&self.ticket).is_none();
-        // The run was asked and stays, because its timer ended at the same moment: another one is asked.
+        // The run was asked and stays, because its timer ended at the same time: another run is asked.
         if was_asked && !self.leaves && state.is_needed(&self.tenant) {
             let tenant = state.next_in_turn().cloned().unwrap_or_else(|| self.tenant.clone());
             state.evict_one_for(&tenant);

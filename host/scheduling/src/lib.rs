@@ -1,7 +1,15 @@
 //! Fair queues, permits and rate limits.
 //!
-//! Tenants share instances in memory, CPU time and the write queue. Wherever several wait, [`FairQueue`] gives them
-//! their turn. The crate knows no tenants: a key of any type stands for one.
+//! The tenants of a host share its resources. This crate has one structure for each:
+//!
+//! | resource | structure | used by |
+//! |---|---|---|
+//! | instances in memory | [`InstancePermits`] | the executor, before it instantiates a run |
+//! | CPU time | [`CpuPermits`], [`CpuMeter`] | the executor, for each poll of a guest |
+//! | the writer | [`FairQueue`] | the store's writer, for its backlog; both kinds of permits, for waiting runs |
+//! | starts each second | [`RateLimiter`] | a tenant's account |
+//!
+//! A tenant is a key of any type: the crate depends on no other crate of the host.
 
 mod cpu_permits;
 mod fair_queue;

@@ -2,10 +2,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Refills are added at most this often, so that a caller in a tight loop does not lose fractions of a token.
+/// The minimum time between two refills, so that frequent calls do not lose fractions of a token.
 const REFILL: Duration = Duration::from_millis(1);
 
-/// A token bucket: as many tokens each second as the rate, one second's worth at once at most.
+/// A token bucket that holds the tokens of one second at most. Each tenant has one for starts.
 #[derive(Debug)]
 pub struct RateLimiter(Mutex<Bucket>);
 
@@ -22,7 +22,7 @@ impl Default for RateLimiter {
 }
 
 impl RateLimiter {
-    /// Takes a token. Returns `false` if there is none: then the rate is exceeded.
+    /// Takes a token. Returns `false` if there is none, because the rate is exceeded.
     pub fn try_take(&self, per_second: u64) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let rate = per_second as f64;

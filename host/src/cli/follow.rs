@@ -71,16 +71,11 @@ pub(super) async fn until_settled(
         let left = at_most.map(|at_most| at_most.saturating_sub(begun.elapsed()));
         let response = client.run(run, left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)).await;
         if let Some(record) = connection.check(response).await?
-            && (is_settled(&record) || left.is_some_and(|left| left <= LONGEST_WAIT))
+            && (record.status.is_at_rest() || left.is_some_and(|left| left <= LONGEST_WAIT))
         {
             return Ok(record);
         }
     }
-}
-
-/// Returns whether the run is final or paused: it does not change unless a user acts.
-pub(super) fn is_settled(record: &WorkflowRecord) -> bool {
-    record.status.is_final() || record.status == WorkflowStatus::Paused
 }
 
 /// Returns the result of waiting for this run.

@@ -8,7 +8,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
-use forge_journal::{Journal, Run, RunId, WorkflowStatus};
+use forge_journal::{Journal, NewRun, Run, RunId};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -214,27 +214,21 @@ impl WorkflowExecutor {
             None => self.registry().get(&request.workflow).await?,
         };
         tenant.account.started();
-        let started_at = clock::now();
-        Ok(Run {
+        let run = Run::new(NewRun {
             id: clock::new_run_id(),
             tenant: Arc::clone(&self.tenant),
             workflow: info.name.into(),
             version: info.version,
             digest: info.digest.into(),
             input: input.into(),
-            output: None,
-            status: WorkflowStatus::Created,
-            started_at,
-            completed_at: None,
-            deadline: started_at.plus(info.timeout_ms),
-            wake_at: None,
-            failure: None,
-            failed_compensations: None,
-            pause: None,
+            started_at: clock::now(),
+            timeout_ms: info.timeout_ms,
+        });
+        Ok(Run {
             key: request.key.as_deref().map(Into::into),
             auth: request.auth.to_string().into(),
             trace_id: request.trace_id.as_deref().map(Into::into),
-            fuel: 0,
+            ..run
         })
     }
 }

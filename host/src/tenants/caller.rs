@@ -4,20 +4,41 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ApiKey, DEFAULT_TENANT, Snapshot, TenantError, Tenants};
-use forge_journal::words;
+use forge_journal::UnknownWord;
 
-words! {
-    /// The permissions of an API key. Each role includes those before it.
-    Role ("role") {
-        /// Read workflows, runs and usage.
-        Read = "read",
-        /// Start, cancel, pause and resume runs.
-        Start = "start",
-        /// Upload, activate and deprecate versions.
-        Deploy = "deploy",
-        /// Manage API keys and secrets, and read the audit log.
-        Admin = "admin",
-    }
+/// The permissions of an API key. Each role includes those before it.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[strum(parse_err_ty = UnknownWord, parse_err_fn = unknown_role)]
+pub enum Role {
+    /// Read workflows, runs and usage.
+    Read,
+    /// Start, cancel, pause and resume runs.
+    Start,
+    /// Upload, activate and deprecate versions.
+    Deploy,
+    /// Manage API keys and secrets, and read the audit log.
+    Admin,
+}
+
+fn unknown_role(word: &str) -> UnknownWord {
+    UnknownWord::new("role", word)
 }
 
 /// The caller of an API operation.
@@ -151,6 +172,8 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     #[test]
@@ -160,6 +183,6 @@ mod tests {
         assert!(caller(Role::Deploy).check(Role::Deploy).is_ok());
         let error = caller(Role::Read).check(Role::Start).unwrap_err().to_string();
         assert_eq!(error, "this requires the role `start`, and the API key has `read`");
-        assert!(Role::ALL.is_sorted());
+        assert!(Role::VARIANTS.is_sorted());
     }
 }

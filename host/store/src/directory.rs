@@ -4,18 +4,45 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use forge_journal::{Timestamp, words};
+use forge_journal::{Timestamp, UnknownWord};
 
-words! {
-    /// The kind of a directory entry.
-    EntryKind ("kind of entry") {
-        /// A tenant. The entry's name is the tenant's.
-        Tenant = "tenant",
-        /// An API key. The entry's name is the key's id.
-        Key = "key",
-        /// An encrypted secret.
-        Secret = "secret",
+/// The kind of a directory entry.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[strum(parse_err_ty = UnknownWord, parse_err_fn = unknown_kind)]
+pub enum EntryKind {
+    /// A tenant; its name is the tenant's.
+    Tenant,
+    /// An API key; its name is the key's id.
+    Key,
+    /// A sealed secret.
+    Secret,
+}
+
+impl EntryKind {
+    /// Returns the word that the database uses.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
+}
+
+fn unknown_kind(word: &str) -> UnknownWord {
+    UnknownWord::new("kind of entry", word)
 }
 
 /// An entry of the directory. Kind, tenant and name are unique together.

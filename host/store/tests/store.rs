@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use forge_journal::{
-    Begin, Changes, Event, Failure, Journal, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepOptions,
-    StepStatus, Timestamp, WorkflowStatus, fingerprint, kind,
+    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Row, Run, RunId, Scope,
+    StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
 use forge_store::RunFilter;
@@ -134,39 +134,24 @@ async fn conforms(store: &dyn Store) {
 }
 
 fn run(number: u128) -> Run {
-    Run {
+    let new = NewRun {
         id: RunId(Uuid::from_u128(number)),
         tenant: "default".into(),
         workflow: "payment".into(),
         version: 1,
         digest: "d1".into(),
         input: r#"{"amount":5}"#.into(),
-        output: None,
-        status: WorkflowStatus::Created,
         started_at: Timestamp(1_000),
-        completed_at: None,
-        deadline: Timestamp(90_000),
-        wake_at: None,
-        failure: None,
-        failed_compensations: None,
-        pause: None,
-        key: None,
-        auth: "{}".into(),
-        trace_id: Some("trace".into()),
-        fuel: 0,
-    }
+        timeout_ms: 89_000,
+    };
+    Run { trace_id: Some("trace".into()), ..Run::new(new) }
 }
 
 fn step(name: &str, index: u32) -> Event {
     Event::Begun(Begin {
-        scope: Scope::BODY,
-        index: Some(index),
-        kind: Kind::Step,
-        name: name.into(),
-        fingerprint: fingerprint(Kind::Step, name, None),
         options: StepOptions { compensable: true, timeout_ms: Some(5), ..StepOptions::default() },
-        input: None,
         wake_at: Some(Timestamp(7_000)),
+        ..Begin::new(Scope::BODY, Some(index), Kind::Step, name, None)
     })
 }
 

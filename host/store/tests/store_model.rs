@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use forge_journal::{
-    Changes, Failure, Kind, Pause, PauseReason, Row, Run, RunId, Scope, StepStatus, Timestamp, WorkflowStatus,
+    Begin, Changes, Failure, Kind, NewRun, Pause, PauseReason, Row, Run, RunId, Scope, StepStatus, Timestamp,
+    WorkflowStatus,
 };
 use forge_postgres::Server;
 use forge_store::RunFilter;
@@ -19,6 +20,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
+use strum::VariantArray as _;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -129,7 +131,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (time(), 0_u32..5).prop_map(|(until, limit)| Operation::Claim { until, limit }),
         1 => runs().prop_map(Operation::Take),
         2 => runs().prop_map(Operation::Load),
-        3 => (select(&TENANTS[..]), option::of(select(&["a", "b"][..])), option::of(select(WorkflowStatus::ALL)),
+        3 => (select(&TENANTS[..]), option::of(select(&["a", "b"][..])), option::of(select(WorkflowStatus::VARIANTS)),
             0_u32..6, option::of(0_u8..25))
             .prop_map(|(tenant, workflow, status, limit, cursor)| {
                 Operation::List { tenant, workflow, status, limit, cursor }
@@ -148,7 +150,13 @@ fn action() -> impl Strategy<Value = Action> {
     let state = || {
         let wake_at = option::of(0_i64..5);
         let message = option::of(select(&TEXTS[..]));
-        (select(&WORKFLOWS[..]), option::of(select(&KEYS[..])), select(WorkflowStatus::ALL), wake_at, message)
+        (
+            select(&WORKFLOWS[..]),
+            option::of(select(&KEYS[..])),
+            select(WorkflowStatus::VARIANTS),
+            wake_at,
+            message,
+        )
             .prop_map(|(workflow, key, status, wake_at, message)| State {
                 workflow,
                 key,
@@ -176,26 +184,24 @@ fn row() -> impl Strategy<Value = Row> {
         any::<u32>(),
         option::of(any::<i32>()),
     )
-        .prop_map(|(seq, status, text, number, order)| Row {
-            seq,
+        .prop_map(|(seq, status, text, number, order)| {
             // What never changes of a row is the same each time.
-            scope: Scope::BODY,
-            index: Some(7),
-            kind: Kind::Step,
-            name: format!("step {seq} \0").into(),
-            fingerprint: u64::MAX - seq,
-            options: None,
-            input: None,
-            status,
-            result: text.map(Into::into),
-            failure: text
-                .map(|text| Box::new(Failure { retryable: number % 2 == 0, ..Failure::new(text, text) })),
-            attempt: number,
-            attempt_orders: vec![u64::from(number); (number % 3) as usize],
-            order: order.map(|order| u64::from(order.unsigned_abs())),
-            wake_at: order.map(|order| Timestamp(i64::from(order))),
-            started_at: Timestamp(1),
-            completed_at: text.map(|_| Timestamp(i64::from(number))),
+            let begin = Begin {
+                fingerprint: u64::MAX - seq,
+                ..Begin::new(Scope::BODY, Some(7), Kind::Step, format!("step {seq} \0"), None)
+            };
+            Row {
+                status,
+                result: text.map(Into::into),
+                failure: text
+                    .map(|text| Box::new(Failure { retryable: number % 2 == 0, ..Failure::new(text, text) })),
+                attempt: number,
+                attempt_orders: vec![u64::from(number); (number % 3) as usize],
+                order: order.map(|order| u64::from(order.unsigned_abs())),
+                wake_at: order.map(|order| Timestamp(i64::from(order))),
+                completed_at: text.map(|_| Timestamp(i64::from(number))),
+                ..Row::new(seq, begin, Timestamp(1))
+            }
         })
 }
 
@@ -206,18 +212,20 @@ fn id(number: u8) -> RunId {
 impl State {
     fn run(&self, number: u8) -> Run {
         let message = self.message.unwrap_or_default();
-        Run {
+        let new = NewRun {
             id: id(number),
             tenant: self.workflow.0.into(),
             workflow: self.workflow.1.into(),
             version: 1,
             digest: "d1".into(),
             input: "{}".into(),
+            started_at: Timestamp(number.into()),
+            timeout_ms: 9,
+        };
+        Run {
             output: self.message.map(|_| "1".into()),
             status: self.status,
-            started_at: Timestamp(number.into()),
             completed_at: self.wake_at.map(Timestamp),
-            deadline: Timestamp(9),
             wake_at: self.wake_at.map(Timestamp),
             failure: self.message.map(|message| Failure::new(message, message)),
             failed_compensations: self.message.map(Into::into),
@@ -227,9 +235,7 @@ impl State {
                 from: WorkflowStatus::Running,
             }),
             key: self.key.map(Into::into),
-            auth: "{}".into(),
-            trace_id: None,
-            fuel: 0,
+            ..Run::new(new)
         }
     }
 }

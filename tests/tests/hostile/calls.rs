@@ -1,7 +1,7 @@
 //! Calls without end, and calls that no correct guest makes.
 
-use forge_tests::arena::{Ending, ending};
-use forge_tests::{Arena, eventually_some};
+use forge_tests::limited_host::{Ending, ending};
+use forge_tests::{LimitedHost, eventually_some};
 use serde_json::json;
 
 const FUEL: &[&str] = &["out of fuel", "200000000 units"];
@@ -69,44 +69,44 @@ const TIMES: &[Ending] = &[
 
 #[tokio::test]
 async fn calls_without_end_end_at_the_limit_that_they_name() {
-    let arena = Arena::start().await;
-    arena.all_end(FLOODS).await;
-    assert_eq!(arena.services().asked("flood").len(), 0, "what nobody waits for is not sent");
+    let host = LimitedHost::start().await;
+    host.all_end(FLOODS).await;
+    assert_eq!(host.services().asked("flood").len(), 0, "what nobody waits for is not sent");
 }
 
 #[tokio::test]
 async fn what_the_contract_forbids_is_a_trap_that_says_what_it_was() {
-    Arena::start().await.all_end(CONTRACT).await;
+    LimitedHost::start().await.all_end(CONTRACT).await;
 }
 
 #[tokio::test]
 async fn a_log_without_end_is_cut_and_that_is_said_once() {
-    let arena = Arena::start().await;
-    let record = arena.attacked("flood_log").await;
+    let host = LimitedHost::start().await;
+    let record = host.attacked("flood_log").await;
     assert_eq!(record["error_kind"], "out-of-fuel", "{record:#}");
-    let log = arena.host().log();
+    let log = host.host().log();
     let lines = log.lines().filter(|line| line.contains("again")).count();
     assert!((5_000..12_000).contains(&lines), "{lines} lines of a MiB");
     assert_eq!(log.matches("which is the limit `log_bytes_per_run`").count(), 1);
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }
 
 #[tokio::test]
 async fn times_at_the_ends_of_their_range() {
-    let arena = Arena::start().await;
-    arena.all_end(TIMES).await;
+    let host = LimitedHost::start().await;
+    host.all_end(TIMES).await;
     // The answer may be there at once, too.
-    let record = arena.attacked("timeout_at_once").await;
+    let record = host.attacked("timeout_at_once").await;
     assert!(record["status"] == "completed" || record["error_kind"] == "timeout", "{record:#}");
     for attack in ["sleep_forever", "deadline_forever", "retry_in_eternity"] {
-        let run = arena.api().start(attack, json!("")).await;
+        let run = host.api().start(attack, json!("")).await;
         let waiting = eventually_some("it waits", async || {
-            Some(arena.api().record(&run).await).filter(|record| record["status"] == "waiting")
+            Some(host.api().record(&run).await).filter(|record| record["status"] == "waiting")
         })
         .await;
         assert!(waiting["error"].is_null(), "{attack}: {waiting:#}");
-        arena.api().cancel(&run).await.ok();
-        assert_eq!(arena.api().settled(&run).await["status"], "compensated", "{attack}");
+        host.api().cancel(&run).await.ok();
+        assert_eq!(host.api().settled(&run).await["status"], "compensated", "{attack}");
     }
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }

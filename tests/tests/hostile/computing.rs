@@ -1,7 +1,7 @@
 //! Time, memory, and what is too large.
 
-use forge_tests::Arena;
-use forge_tests::arena::{Ending, ending};
+use forge_tests::LimitedHost;
+use forge_tests::limited_host::{Ending, ending};
 
 const FUEL: &[&str] = &["out of fuel", "200000000 units"];
 
@@ -36,23 +36,23 @@ const SIZES: &[Ending] = &[
 
 #[tokio::test]
 async fn computing_without_end_ends_at_the_limit_that_it_names() {
-    Arena::start().await.all_end(COMPUTING).await;
+    LimitedHost::start().await.all_end(COMPUTING).await;
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_refused_with_its_size_and_the_limit() {
-    let arena = Arena::start().await;
-    arena.all_end(SIZES).await;
-    let long = arena.host().log().lines().map(str::len).max().unwrap();
+    let host = LimitedHost::start().await;
+    host.all_end(SIZES).await;
+    let long = host.host().log().lines().map(str::len).max().unwrap();
     assert!(long < 9_000, "a line of the log has {long} bytes");
 }
 
 #[tokio::test]
 async fn a_failure_that_is_too_long_is_cut() {
-    let arena = Arena::start().await;
-    let record = arena.attacked("failure_too_long").await;
+    let host = LimitedHost::start().await;
+    let record = host.attacked("failure_too_long").await;
     assert_eq!(record["status"], "failed");
     assert_eq!(record["error_kind"].as_str().unwrap().len(), 64);
     assert_eq!(record["error"].as_str().unwrap().len(), 16 << 10);
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }

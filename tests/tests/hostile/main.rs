@@ -5,7 +5,7 @@
 #![cfg(target_os = "linux")]
 
 mod calls;
-mod canary;
 mod computing;
+mod memory_isolation;
 mod rollback;
 mod uploads;

@@ -1,7 +1,7 @@
 //! What can be done to a rollback.
 
-use forge_tests::Arena;
-use forge_tests::arena::{Ending, ending};
+use forge_tests::LimitedHost;
+use forge_tests::limited_host::{Ending, ending};
 use serde_json::json;
 
 /// All of them have a step to compensate, which they fail to do; what stands in the way is in the record's `error`.
@@ -24,26 +24,26 @@ const ENDINGS: &[Ending] = &[
 
 #[tokio::test]
 async fn a_rollback_that_is_sabotaged_ends_and_names_what_is_stuck() {
-    let arena = Arena::start().await;
+    let host = LimitedHost::start().await;
     let mut otherwise = Vec::new();
     for (attack, words) in STUCK {
-        let record = arena.attacked(attack).await;
+        let record = host.attacked(attack).await;
         if record["status"] != "failed" || !record.to_string().contains(words) {
             otherwise.push(format!("{attack}: {record:#}"));
         }
     }
     assert!(otherwise.is_empty(), "these ended otherwise:\n{}", otherwise.join("\n"));
-    arena.all_end(ENDINGS).await;
+    host.all_end(ENDINGS).await;
 }
 
 #[tokio::test]
 async fn a_workflow_that_does_not_roll_back_when_it_is_cancelled_waits_for_a_person() {
-    let arena = Arena::start().await;
+    let host = LimitedHost::start().await;
     for attack in ["spin_when_cancelled", "panic_when_cancelled"] {
-        let run = arena.api().start(attack, json!("")).await;
-        arena.api().until_status(&run, "waiting").await;
-        arena.api().cancel(&run).await.ok();
-        let record = arena.api().settled(&run).await;
+        let run = host.api().start(attack, json!("")).await;
+        host.api().until_status(&run, "waiting").await;
+        host.api().cancel(&run).await.ok();
+        let record = host.api().settled(&run).await;
         assert_eq!(
             (&record["status"], &record["error_kind"]),
             (&json!("paused"), &json!("cancelled")),
@@ -51,5 +51,5 @@ async fn a_workflow_that_does_not_roll_back_when_it_is_cancelled_waits_for_a_per
         );
         assert!(record.to_string().contains("trapped while it was prepared for rolling back"), "{record:#}");
     }
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }

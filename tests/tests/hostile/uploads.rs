@@ -1,7 +1,7 @@
 //! Components that attack when they are uploaded.
 
 use forge_tests::parts::{LOG, SPIN};
-use forge_tests::{Arena, Parts, bombs};
+use forge_tests::{LimitedHost, Parts, expensive_components};
 
 /// Mutants of a component that are uploaded.
 const MUTANTS: u32 = 300;
@@ -16,11 +16,11 @@ fn text(text: impl AsRef<str>) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-async fn are_refused(arena: &Arena, components: Vec<(&str, Vec<u8>, &[&str])>) {
+async fn are_refused(host: &LimitedHost, components: Vec<(&str, Vec<u8>, &[&str])>) {
     let mut otherwise = Vec::new();
     for (name, component, words) in components {
-        let good = arena.start_good().await;
-        let answer = arena.api().upload(&component).await;
+        let good = host.start_good().await;
+        let answer = host.api().upload(&component).await;
         let said = answer.body.to_string();
         if answer.status != 422 || words.iter().any(|word| !said.contains(word)) || said.len() > 2_000 {
             otherwise.push(format!(
@@ -29,10 +29,10 @@ async fn are_refused(arena: &Arena, components: Vec<(&str, Vec<u8>, &[&str])>) {
                 said.chars().take(1_000).collect::<String>()
             ));
         }
-        arena.is_good(&good).await;
+        host.is_good(&good).await;
     }
     assert!(otherwise.is_empty(), "these were answered otherwise:\n{}", otherwise.join("\n"));
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_component_that_does_not_describe_itself_as_it_should_is_refused() {
         ("answers beyond its memory", describing("i32.const -1"), &["`describe` failed"]),
         ("has version 0", Parts { version: 0, ..Parts::default() }.component(), &["version 0"]),
     ];
-    are_refused(&Arena::with(Arena::builder()).await, refused).await;
+    are_refused(&LimitedHost::with(LimitedHost::builder()).await, refused).await;
 }
 
 #[tokio::test]
@@ -149,47 +149,47 @@ async fn a_component_whose_parts_are_too_large_or_too_many_is_refused_before_it_
         ("a program", std::fs::read("/proc/self/exe").unwrap()[..65_536].to_vec(), &["no WebAssembly"]),
         ("one without its end", valid[..valid.len() - 9].to_vec(), &["damaged or truncated"]),
     ];
-    are_refused(&Arena::with(Arena::builder()).await, refused).await;
+    are_refused(&LimitedHost::with(LimitedHost::builder()).await, refused).await;
 }
 
 #[tokio::test]
 async fn a_component_that_is_slow_to_compile_is_given_up_in_time() {
-    let arena = Arena::with(Arena::builder().flag(["--compile-time", "6s"])).await;
+    let host = LimitedHost::with(LimitedHost::builder().flag(["--compile-time", "6s"])).await;
     let refused: Vec<(&str, Vec<u8>, &[&str])> = vec![
-        ("many functions", bombs::of_many_functions(), &["more than 6s", "`compile_time`"]),
-        ("one function", bombs::of_one_function(), &["more than 6s", "`compile_time`"]),
+        ("many functions", expensive_components::of_many_functions(), &["more than 6s", "`compile_time`"]),
+        ("one function", expensive_components::of_one_function(), &["more than 6s", "`compile_time`"]),
     ];
-    are_refused(&arena, refused).await;
+    are_refused(&host, refused).await;
 }
 
 #[tokio::test]
 async fn a_component_that_is_hungry_to_compile_is_given_up_before_it_takes_the_hosts_memory() {
-    let arena = Arena::with(Arena::builder().flag(["--compile-memory", "384MiB"])).await;
+    let host = LimitedHost::with(LimitedHost::builder().flag(["--compile-memory", "384MiB"])).await;
     let refused: Vec<(&str, Vec<u8>, &[&str])> =
-        vec![("one function", bombs::of_one_function(), &["384 MiB", "`compile_memory`"])];
-    are_refused(&arena, refused).await;
+        vec![("one function", expensive_components::of_one_function(), &["384 MiB", "`compile_memory`"])];
+    are_refused(&host, refused).await;
 }
 
 #[tokio::test]
 async fn a_component_that_was_cut_anywhere_is_refused() {
-    let arena = Arena::with(Arena::builder()).await;
+    let host = LimitedHost::with(LimitedHost::builder()).await;
     let valid = Parts::default().component();
     for length in (0..valid.len()).step_by(valid.len() / 40) {
-        let answer = arena.api().upload(&valid[..length]).await;
+        let answer = host.api().upload(&valid[..length]).await;
         assert_eq!(answer.status, 422, "{length} bytes of {}: {}", valid.len(), answer.body);
     }
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }
 
 #[tokio::test]
 async fn a_mutant_of_a_component_is_refused_or_works() {
-    let arena = Arena::with(Arena::builder()).await;
+    let host = LimitedHost::with(LimitedHost::builder()).await;
     let mut random = fastrand::Rng::with_seed(SEED);
     let (mut refused, mut ran) = (0, 0);
     for version in 1..=MUTANTS {
         let mut mutant = Parts { version, imports: LOG, run: LOG_AND_END, ..Parts::default() }.component();
         mutate(&mut mutant, &mut random);
-        let answer = arena.api().upload(&mutant).await;
+        let answer = host.api().upload(&mutant).await;
         match answer.status {
             200 | 201 => {}
             409 | 422 => {
@@ -201,14 +201,14 @@ async fn a_mutant_of_a_component_is_refused_or_works() {
         for workflow in answer.body["workflows"].as_array().unwrap() {
             let name = workflow["name"].as_str().unwrap();
             let body = serde_json::json!({ "input": null, "version": workflow["version"] });
-            let started = arena.api().try_start(name, &body).await.ok();
-            arena.api().settled(started["run_id"].as_str().unwrap()).await;
+            let started = host.api().try_start(name, &body).await.ok();
+            host.api().settled(started["run_id"].as_str().unwrap()).await;
             ran += 1;
         }
     }
     println!("of {MUTANTS} mutants {refused} were refused, and {ran} ran");
     assert!(refused > 20 && ran > 10, "{refused} were refused, {ran} ran");
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }
 
 /// Logs a word, then ends.
@@ -235,7 +235,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut fastrand::Rng) {
 
 #[tokio::test]
 async fn an_abi_that_is_used_against_the_host_is_a_trap() {
-    let arena = Arena::with(Arena::builder()).await;
+    let host = LimitedHost::with(LimitedHost::builder()).await;
     let attacks: Vec<(&str, Parts, &str, &str)> = vec![
         ("spins in realloc", Parts { realloc: SPIN, ..Parts::default() }, "out-of-fuel", "200000000"),
         (
@@ -318,13 +318,13 @@ async fn an_abi_that_is_used_against_the_host_is_a_trap() {
     ];
     let mut otherwise = Vec::new();
     for ((name, parts, kind, words), version) in attacks.into_iter().zip(1..) {
-        arena.api().deploy(&Parts { version, ..parts }.component()).await;
-        let record = arena.attacked("attack").await;
+        host.api().deploy(&Parts { version, ..parts }.component()).await;
+        let record = host.attacked("attack").await;
         let (found, error) = (record["error_kind"].as_str().unwrap_or_default(), record["error"].to_string());
         if found != kind || !error.contains(words) {
             otherwise.push(format!("{name}: {} {found} {error}", record["status"]));
         }
     }
     assert!(otherwise.is_empty(), "these ended otherwise:\n{}", otherwise.join("\n"));
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }

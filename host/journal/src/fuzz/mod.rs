@@ -106,15 +106,10 @@ fn row() -> impl Strategy<Value = Row> {
         let (options, result, failure, attempts) = rest;
         let same = hash % 3 > 0;
         let attempt = 1 + u32::try_from(attempt_orders.len()).unwrap_or_default();
+        let index = if kind == Kind::Compensation { None } else { index };
+        let begin = Begin { options, ..Begin::new(scope, index, kind, name, None) };
+        let begin = if same { begin } else { Begin { fingerprint: hash, ..begin } };
         Row {
-            seq: 0,
-            scope,
-            index: if kind == Kind::Compensation { None } else { index },
-            kind,
-            fingerprint: if same { fingerprint(kind, &name, None) } else { hash },
-            name,
-            options: options.boxed(),
-            input: None,
             status,
             result: result.map(Arc::from),
             failure: failure.map(Box::new),
@@ -122,34 +117,23 @@ fn row() -> impl Strategy<Value = Row> {
             attempt_orders,
             order,
             wake_at: wake_at.map(Timestamp),
-            started_at: NOW,
-            completed_at: None,
+            ..Row::new(0, begin, NOW)
         }
     })
 }
 
 fn run(status: WorkflowStatus) -> Run {
-    Run {
+    let new = NewRun {
         id: RunId(Uuid::from_u128(7)),
         tenant: "t".into(),
         workflow: "test".into(),
         version: 1,
         digest: "d".into(),
         input: "{}".into(),
-        output: None,
-        status,
         started_at: NOW,
-        completed_at: None,
-        deadline: Timestamp::MAX,
-        wake_at: None,
-        failure: None,
-        failed_compensations: None,
-        pause: None,
-        key: None,
-        auth: "{}".into(),
-        trace_id: None,
-        fuel: 0,
-    }
+        timeout_ms: u64::MAX,
+    };
+    Run { status, ..Run::new(new) }
 }
 
 fn begun(status: WorkflowStatus) -> impl Strategy<Value = WorkflowStatus> {

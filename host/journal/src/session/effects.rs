@@ -1,33 +1,30 @@
-use std::sync::Arc;
-
+use super::calls::Waits;
+use super::error::{check_same, nondeterminism};
+use super::limits::failure_bytes;
+use super::rollback::Rollback;
 use super::schedule::{Item, What};
-use super::{
-    CallId, Next, Ready, Rollback, Session, SessionError, Waits, check_same, failure_bytes, nondeterminism,
-};
-use crate::session::GuestError;
-use crate::{
-    Begin, EffectKind, Event, Kind, Outcome, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
-};
+use super::{CallId, GuestError, Next, Ready, Session, SessionError};
+use crate::{Begin, EffectKind, Event, Kind, Outcome, Row, Scope, StepStatus, Timestamp};
 
 /// An effect that the guest begins.
 #[derive(Debug)]
 pub struct NewEffect {
-    /// Which effect.
+    /// The kind.
     pub kind: EffectKind,
-    /// As people see it.
+    /// The name that people see.
     pub name: String,
-    /// All that identifies it, a JSON document.
+    /// The input, a JSON document. Replay compares it.
     pub input: String,
-    /// When it ends, if that is known: then it is a timer.
+    /// When the effect is a timer: its end.
     pub wake_at: Option<Timestamp>,
 }
 
 /// An effect that the guest waits for and that has not begun in this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueEffect {
-    /// Its row.
+    /// The `seq` of the row.
     pub seq: u64,
-    /// It may have begun before: in another session, or before a rollback interrupted it.
+    /// Whether the effect may have begun before: in another session, or before a rollback interrupted it.
     pub may_have_begun: bool,
 }
 
@@ -35,20 +32,20 @@ impl Session {
     /// Begins an effect, or finds it in the journal.
     ///
     /// # Errors
-    /// [`SessionError`] if the journal has another call in its place, or the run has reached a limit.
+    /// [`SessionError`] if the journal has another call with this index, or the run has reached a limit.
     pub fn submit(
         &mut self,
         scope: Scope,
         effect: NewEffect,
         now: Timestamp,
     ) -> Result<CallId, SessionError> {
-        let Some(index) = self.take_index(scope)? else { return Ok(self.call_for_nothing()) };
+        let Some(index) = self.take_index(scope)? else { return Ok(self.call_that_never_completes()) };
         let seq = self.find_or_record(scope, Some(index), effect.into(), now)?;
         self.call_for_effect(seq)
     }
 
     /// Begins the one effect of a scope that has no index, or finds it in the journal. The timer of a step's timeout is
-    /// one: the guest begins it once the step first waits, which may be at another call in a replay.
+    /// one: the guest begins it when the step first waits, which may be after another call in a replay.
     ///
     /// # Errors
     /// As [`Session::submit`].
@@ -59,14 +56,14 @@ impl Session {
         now: Timestamp,
     ) -> Result<CallId, SessionError> {
         if self.scope(scope)?.is_none() {
-            return Ok(self.call_for_nothing());
+            return Ok(self.call_that_never_completes());
         }
         let seq = self.find_or_record(scope, None, effect.into(), now)?;
         self.call_for_effect(seq)
     }
 
-    /// Makes a call for an effect. One that the guest is past is told again: a rollback has interrupted a handler
-    /// that had seen it, and begins that handler again.
+    /// Creates a call for an effect. An end that the guest has passed is delivered again: a rollback interrupted the
+    /// handler that had seen it, and runs that handler again.
     fn call_for_effect(&mut self, seq: u64) -> Result<CallId, SessionError> {
         let call = self.call_for(seq, Waits::Effect)?;
         let order = self.journal.row(seq).and_then(|row| row.order);
@@ -76,7 +73,10 @@ impl Session {
         Ok(call)
     }
 
-    /// The workflow's time: now at the first execution, the same on every replay.
+    /// Returns the workflow's time: `now` in the first execution, the same in every replay.
+    ///
+    /// # Errors
+    /// As [`Session::submit`].
     pub fn workflow_time(&mut self, scope: Scope, now: Timestamp) -> Result<Timestamp, SessionError> {
         let Some(index) = self.take_index(scope)? else { return Ok(now) };
         let reading =
@@ -107,28 +107,20 @@ impl Session {
             check_same(row, effect.kind, &effect.name, input)?;
             return Ok(row.seq);
         }
-        let begin = Begin {
-            scope,
-            index,
-            kind: effect.kind,
-            fingerprint: fingerprint(effect.kind, &effect.name, input),
-            name: effect.name.into(),
-            options: StepOptions::default(),
-            input: input.map(Arc::from),
-            wake_at: effect.wake_at,
-        };
+        let begin =
+            Begin { wake_at: effect.wake_at, ..Begin::new(scope, index, effect.kind, effect.name, input) };
         self.record(begin, now)
     }
 
-    /// The guest asks for a completion.
+    /// Answers the guest's request for a completion.
     ///
     /// # Errors
-    /// [`SessionError`] if the guest waits for what the journal or the world cannot give.
+    /// [`SessionError`] if the guest waits for something that cannot end, or that the journal does not have.
     pub fn next(&mut self, now: Timestamp) -> Result<Next, SessionError> {
-        // Before anything else, in every replay, too: it has no place of its own.
+        // First, in every replay, too: these deliveries are not recorded again.
         while let Some((_, seq)) = self.seen.pop_first() {
             if let Some(call) = self.waiting.remove(&seq) {
-                self.told(call, seq);
+                self.note_delivered(call, seq);
                 return Ok(Next::Deliver(call));
             }
         }
@@ -151,14 +143,14 @@ impl Session {
         Ok(Next::Wait)
     }
 
-    /// The next completion that the journal has for this guest.
+    /// Returns the next recorded completion that the guest waits for.
     fn next_recorded(&mut self) -> Result<Option<CallId>, SessionError> {
         while let Some(item) = self.schedule.peek() {
-            if matches!(self.rollback, Rollback::Until(place) if item.order > place) {
+            if matches!(self.rollback, Rollback::Until(last) if item.order > last) {
                 return Err(self.unexpected_end("a wait"));
             }
             self.schedule.advance();
-            // Recorded ends that the guest has seen already are behind its position.
+            // Ends of steps that the guest has seen have a lower delivery number than its position.
             let call = self.claim(item)?;
             self.position = self.position.max(item.order);
             if call.is_some() {
@@ -168,8 +160,8 @@ impl Session {
         Ok(None)
     }
 
-    /// The call that waits for this item. `None` if the guest does not wait for it, for example
-    /// because it lies inside a step that is skipped.
+    /// Returns the call that waits for this end. `None` if the guest does not wait for it, for example because it belongs
+    /// to a step that is skipped.
     fn claim(&mut self, item: Item) -> Result<Option<CallId>, SessionError> {
         let waits = match item.what {
             What::Effect => Waits::Effect,
@@ -180,7 +172,7 @@ impl Session {
             && self.calls.get(&id).is_some_and(|call| call.waits == waits)
         {
             self.waiting.remove(&item.seq);
-            self.told(id, item.seq);
+            self.note_delivered(id, item.seq);
             return Ok(Some(id));
         }
         match self.journal.row(item.seq) {
@@ -189,7 +181,7 @@ impl Session {
         }
     }
 
-    /// Requests that ended while no instance was there to be told.
+    /// Collects the effects that ended while the run had no instance.
     fn collect_arrived(&mut self) {
         for seq in self.waiting.keys() {
             let Some(row) = self.journal.row(*seq) else { continue };
@@ -206,7 +198,7 @@ impl Session {
 
     fn deliver(&mut self, ready: Ready, now: Timestamp) -> Result<Option<CallId>, SessionError> {
         let (Ready::Effect(seq, _) | Ready::Attempt(seq)) = ready;
-        // The guest may have dropped it since it ended.
+        // The guest may have dropped the call after it ended.
         let Some(id) = self.waiting.remove(&seq) else { return Ok(None) };
         let event = match ready {
             Ready::Effect(seq, outcome) => Event::Delivered { seq, outcome },
@@ -214,11 +206,11 @@ impl Session {
         };
         self.journal.apply(event, now)?;
         self.position = self.journal.last_order();
-        self.told(id, seq);
+        self.note_delivered(id, seq);
         Ok(Some(id))
     }
 
-    /// Returns how an effect of this kind ended that was delivered to the guest.
+    /// Returns the outcome of a delivered effect of this kind.
     ///
     /// # Errors
     /// [`SessionError`] if the guest holds no such call.
@@ -236,7 +228,7 @@ impl Session {
         Ok(outcome)
     }
 
-    /// The guest no longer waits for a call. Returns the row of an effect to abort, if it is under way.
+    /// Cancels a call that the guest no longer waits for. Returns its row if an effect may be under way and must be aborted.
     ///
     /// # Errors
     /// [`SessionError`] if the journal does not allow it.
@@ -245,7 +237,7 @@ impl Session {
         if call.delivered || self.waiting.remove(&call.seq).is_none() {
             return Ok(None);
         }
-        // A step that waits for its retry is given up as a whole.
+        // Dropping the wait for a retry drops the step.
         let open = self.journal.row(call.seq).is_some_and(Row::is_open);
         if open && self.rollback != Rollback::Begun {
             self.journal.apply(Event::Dropped { seq: call.seq }, now)?;
@@ -253,10 +245,10 @@ impl Session {
         Ok(Some(call.seq))
     }
 
-    /// Takes the outcome of an effect.
+    /// Adds the outcome of an effect, which the guest sees at its next request for a completion.
     pub fn arrive(&mut self, seq: u64, outcome: Outcome) {
         if self.waiting.contains_key(&seq) {
-            // Whether it is in the journal already or will be: it is in memory.
+            // The outcome counts now, because it is in memory.
             self.bytes += match &outcome {
                 Ok(result) => result.as_deref().map_or(0, str::len) as u64,
                 Err(failure) => failure_bytes(failure),
@@ -284,13 +276,13 @@ impl Session {
         }
     }
 
-    /// When the next timer ends, if the guest waits for one.
+    /// Returns the end of the next timer that the guest waits for.
     pub fn next_timer(&self) -> Option<Timestamp> {
         self.timers().map(|(wake_at, _)| wake_at).min()
     }
 
-    /// Whether every call that the guest waits for is one for which the run may leave memory: the wait before an attempt,
-    /// or an open effect that `may_leave`.
+    /// Returns whether the run may leave memory: the guest waits only for the next attempts of steps, and for open effects
+    /// of a kind that `may_leave`.
     pub fn waits_only_for(&self, may_leave: impl Fn(EffectKind) -> bool) -> bool {
         let suits = |row: &Row| match row.kind {
             Kind::Effect(kind) => row.is_open() && may_leave(kind),
@@ -306,10 +298,10 @@ impl Session {
         })
     }
 
-    /// Returns the effects that begin now: those that the guest waits for and that have not begun.
+    /// Returns the effects that begin now: the guest waits for them, and they have not begun.
     ///
     /// # Errors
-    /// [`SessionError::Nondeterminism`] if the guest waits for what it dropped before.
+    /// [`SessionError::Nondeterminism`] if the guest waits for a call that it had dropped.
     pub fn effects_due(&mut self) -> Result<Vec<DueEffect>, SessionError> {
         let mut due = Vec::new();
         for seq in self.waiting.keys() {
@@ -325,8 +317,8 @@ impl Session {
         Ok(due)
     }
 
-    /// Keeps what ended and was not delivered, because the instance leaves memory. An effect that ended without a result,
-    /// as a timer does, ends again.
+    /// Records outcomes that were not delivered, before the instance leaves memory. An effect that ended without a result,
+    /// such as a timer, is not recorded: it ends again.
     ///
     /// # Errors
     /// [`SessionError`] if the journal does not allow it.
@@ -343,7 +335,7 @@ impl Session {
     }
 }
 
-/// A call to find in the journal, or to record.
+/// A call to find in the journal or to record.
 struct Found {
     kind: Kind,
     name: String,

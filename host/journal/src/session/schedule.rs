@@ -1,32 +1,32 @@
 use crate::{Journal, Kind};
 
-/// What the guest saw end.
+/// The kind of an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// A request or timer.
+    /// The end of an effect.
     Effect,
-    /// A step or compensation.
+    /// The end of a step or compensation.
     End,
-    /// The wait before this attempt of a step or compensation.
+    /// The end of the wait before this attempt of a step or compensation.
     Attempt(u32),
 }
 
-/// One thing that the guest saw end.
+/// An end that the guest saw.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
-    /// Its place.
+    /// The delivery number.
     pub order: u64,
-    /// The row.
+    /// The `seq` of the row.
     pub seq: u64,
-    /// What ended.
+    /// The kind.
     pub what: What,
 }
 
-/// What the journal says the guest saw end, in order.
+/// The ends that the journal records, in the order of their delivery numbers.
 #[derive(Debug)]
 pub(super) struct Schedule {
     items: Vec<Item>,
-    /// Places of what `calls.next` delivered, that is of all but the ends of steps.
+    /// The delivery numbers of all ends but those of steps: `calls.next` delivered them.
     deliveries: Vec<u64>,
     cursor: usize,
 }
@@ -35,7 +35,7 @@ impl Schedule {
     pub(super) fn of(journal: &Journal) -> Self {
         let mut items = Vec::with_capacity(journal.rows().len());
         for row in journal.rows() {
-            // A reading of the time is answered at once, so it has no place among the deliveries.
+            // A reading of the time is answered at once, and never delivered.
             if row.kind == Kind::Time {
                 continue;
             }
@@ -53,39 +53,39 @@ impl Schedule {
         Self { items, deliveries, cursor: 0 }
     }
 
-    /// The same without what ended up to this place.
-    pub(super) fn after(journal: &Journal, place: u64) -> Self {
+    /// Creates the schedule without the ends up to this delivery number.
+    pub(super) fn after(journal: &Journal, after: u64) -> Self {
         let mut schedule = Self::of(journal);
-        schedule.cursor = schedule.items.partition_point(|item| item.order <= place);
+        schedule.cursor = schedule.items.partition_point(|item| item.order <= after);
         schedule
     }
 
-    /// The place of the last item; 0 if there is none.
+    /// Returns the last delivery number; 0 if there is none.
     pub(super) fn last(&self) -> u64 {
         self.items.last().map_or(0, |item| item.order)
     }
 
-    /// The next item that `next` will give.
+    /// Returns the next end.
     pub(super) fn peek(&self) -> Option<Item> {
         self.items.get(self.cursor).copied()
     }
 
-    /// Goes past the next item.
+    /// Goes past the next end.
     pub(super) fn advance(&mut self) {
         self.cursor += 1;
     }
 
-    /// The items that are left.
+    /// Returns the ends that are left.
     pub(super) fn rest(&self) -> impl Iterator<Item = &Item> {
         self.items.iter().skip(self.cursor)
     }
 
-    /// Whether `next` gives nothing any more that has this place.
+    /// Returns whether the schedule is past this delivery number.
     pub(super) fn is_past(&self, order: u64) -> bool {
         self.peek().is_none_or(|item| item.order > order)
     }
 
-    /// Whether `calls.next` delivered something after `from` and before `to`.
+    /// Returns whether `calls.next` delivered an end after `from` and before `to`.
     pub(super) fn delivered_between(&self, from: u64, to: u64) -> bool {
         let first = self.deliveries.partition_point(|order| *order <= from);
         self.deliveries.get(first).is_some_and(|order| *order < to)

@@ -1,14 +1,17 @@
 use std::sync::Arc;
 
-use super::{
-    CallId, Entry, Receipt, Rollback, Session, SessionError, Verdict, Waits, check_json, check_same,
-    failure_bytes, nondeterminism,
-};
-use crate::session::GuestError;
+use super::calls::Waits;
+use super::error::{check_json, check_same, nondeterminism};
+use super::limits::failure_bytes;
+use super::rollback::Rollback;
+use super::{CallId, Entry, GuestError, Receipt, Session, SessionError, Verdict};
 use crate::{Begin, Event, Failure, Kind, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint};
 
 impl Session {
     /// Begins a step, or finds it in the journal.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the journal has another call with this index, or the run has reached a limit.
     pub fn begin_step(
         &mut self,
         scope: Scope,
@@ -16,7 +19,9 @@ impl Session {
         options: StepOptions,
         now: Timestamp,
     ) -> Result<Entry, SessionError> {
-        let Some(index) = self.take_index(scope)? else { return Ok(Entry::Parked(self.call_for_nothing())) };
+        let Some(index) = self.take_index(scope)? else {
+            return Ok(Entry::Parked(self.call_that_never_completes()));
+        };
         if let Some(row) = self.journal.call(scope, index) {
             check_same(row, Kind::Step, name, None)?;
             let seq = row.seq;
@@ -28,7 +33,7 @@ impl Session {
             kind: Kind::Step,
             name: self.unused_name(name),
             fingerprint: fingerprint(Kind::Step, name, None),
-            // What a handler does undoes something, and is not undone itself.
+            // Steps of a handler are not compensated.
             options: StepOptions {
                 compensable: options.compensable && !self.is_compensating(scope),
                 ..options
@@ -40,7 +45,10 @@ impl Session {
         Ok(self.execute(seq, 1))
     }
 
-    /// What to do now with a step or compensation that the guest waited for.
+    /// Answers again for a step or compensation, after the call that the guest waited for was delivered.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the guest holds no such call.
     pub fn resume_step(&mut self, id: CallId) -> Result<Entry, SessionError> {
         let call = self.calls.remove(&id).filter(|call| call.delivered);
         match call.map(|call| (call.seq, call.waits)) {
@@ -51,6 +59,9 @@ impl Session {
     }
 
     /// Records the result of an attempt.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the scope is not open, the result is no JSON, or the journal has another end.
     pub fn complete_step(
         &mut self,
         scope: Scope,
@@ -86,6 +97,9 @@ impl Session {
     }
 
     /// Records that an attempt failed.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the scope is not open, the journal has another end, or the run has reached a limit.
     pub fn fail_step(
         &mut self,
         scope: Scope,
@@ -96,7 +110,7 @@ impl Session {
         let (seq, kind, policy) =
             (row.seq, row.kind, row.options.as_deref().and_then(|options| options.retry));
         if self.is_discarded(scope) {
-            return Ok(Verdict::Retry(self.call_for_nothing()));
+            return Ok(Verdict::Retry(self.call_that_never_completes()));
         }
         let row = self.journal.row(seq).ok_or(GuestError::ForeignScope(scope.handle()))?;
         if scope.attempt < row.attempt || (row.is_open() && row.wake_at.is_some()) {
@@ -110,8 +124,8 @@ impl Session {
                 (_, Some(_)) => {
                     Err(nondeterminism(format!("{} {}", row.describe(), row.status), "a failure of it"))
                 }
-                // Interrupted by the rollback that this session replays towards.
-                (_, None) => Ok(Verdict::Retry(self.call_for_nothing())),
+                // The rollback that this session replays to interrupted it.
+                (_, None) => Ok(Verdict::Retry(self.call_that_never_completes())),
             };
         }
         let before = row.failure.as_deref().map_or(0, failure_bytes);
@@ -134,7 +148,10 @@ impl Session {
         }
     }
 
-    /// The guest dropped a step before it ended.
+    /// Records that the guest dropped a step before it ended.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the scope is not open.
     pub fn abandon_step(&mut self, scope: Scope, now: Timestamp) -> Result<(), SessionError> {
         let row = self.end_scope(scope)?;
         let (seq, open) = (row.seq, row.is_open());
@@ -144,7 +161,10 @@ impl Session {
         Ok(())
     }
 
-    /// Low-level API: begins the step with this name, or enters it again.
+    /// Begins the low-level step with this name, or enters it again.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the scope does not exist, or the run has reached a limit.
     pub fn enter_step(&mut self, scope: Scope, name: &str, now: Timestamp) -> Result<Scope, SessionError> {
         let open = *self.scopes.get(&scope).ok_or(GuestError::ForeignScope(scope.handle()))?;
         let mut count = self.names.get(name).copied().unwrap_or(0);
@@ -152,19 +172,14 @@ impl Session {
             count += 1;
             let numbered = numbered(name, count);
             match self.journal.step(&numbered) {
-                // One inside a step that this session skips is not entered, and does not count.
+                // A step inside a step that this session skips is not entered, and does not count.
                 Some(row) if row.index.is_some() || row.scope != scope => {}
                 Some(row) => break row.seq,
                 None => {
                     let begin = Begin {
-                        scope,
-                        index: None,
-                        kind: Kind::Step,
-                        name: numbered,
+                        // The name as the guest gave it is what replay compares.
                         fingerprint: fingerprint(Kind::Step, name, None),
-                        options: StepOptions::default(),
-                        input: None,
-                        wake_at: None,
+                        ..Begin::new(scope, None, Kind::Step, numbered, None)
                     };
                     break self.record(begin, now)?;
                 }
@@ -174,8 +189,8 @@ impl Session {
         Ok(self.open_scope(seq, 1, open.compensating))
     }
 
-    /// Low-level API: the step with this name. Steps of the fluent API, and those that must be
-    /// entered again, are known from when the guest saw them end: a replay sees no future there.
+    /// Returns the status and result of the step with this name, for the low-level API. A step of the fluent API, and a
+    /// step that is entered again, is known once the guest has seen it end, so that a replay sees nothing from later.
     pub fn lookup_step(&mut self, name: &str) -> Option<(StepStatus, Option<Arc<str>>)> {
         let row = self.journal.step(name)?;
         let seen = |row: &Row| row.order.is_some_and(|order| order <= self.position);
@@ -189,8 +204,8 @@ impl Session {
         };
         let found = (status, row.result.clone());
         if row.index.is_none() && status == StepStatus::Completed {
-            // The guest will skip it: it is where it was when the step ended, and a later step with
-            // this name is the next one.
+            // The guest will skip the step: it has now seen its end, and a later step with this name is the
+            // next one.
             self.position = self.position.max(row.order.unwrap_or(0));
             let count = self.names.entry(name.to_owned()).or_default();
             *count = (*count).max(1);
@@ -198,7 +213,7 @@ impl Session {
         Some(found)
     }
 
-    /// What a step or compensation that is in the journal has for this session.
+    /// Answers for a step or compensation that is in the journal.
     pub(super) fn found(&mut self, seq: u64) -> Result<Entry, SessionError> {
         let Some(row) = self.journal.row(seq) else { return Err(GuestError::NotCompensable(seq).into()) };
         if self.reenter.contains(&seq) {
@@ -209,7 +224,7 @@ impl Session {
             Some(_) => return Ok(self.ended(seq)),
             None if row.awaits_retry() => Waits::Attempt(row.attempt + 1),
             None if row.attempt == 1 => return Ok(self.execute(seq, 1)),
-            // It began before what the guest has seen: a rollback has interrupted it.
+            // The guest is past the beginning of this attempt: a rollback interrupted it.
             None if row.attempt_orders.last().is_some_and(|began| self.is_behind(*began)) => {
                 let attempt = row.attempt;
                 return Ok(self.execute(seq, attempt));
@@ -227,17 +242,17 @@ impl Session {
         Entry::Execute(self.open_scope(seq, attempt, compensating))
     }
 
-    /// Whether the guest is past this place, and nothing brings it there again.
-    pub(super) fn is_behind(&self, place: u64) -> bool {
-        place <= self.position && self.schedule.is_past(place)
+    /// Returns whether the guest is past this delivery number, and the schedule does not reach it again.
+    pub(super) fn is_behind(&self, order: u64) -> bool {
+        order <= self.position && self.schedule.is_past(order)
     }
 
-    /// Whether a scope is a handler's, or lies in one.
+    /// Returns whether a scope belongs to a handler.
     pub(super) fn is_compensating(&self, scope: Scope) -> bool {
         self.scopes.get(&scope).is_some_and(|open| open.compensating)
     }
 
-    /// The recorded end of a step that is skipped.
+    /// Returns the recorded end of a step that is skipped.
     fn ended(&mut self, seq: u64) -> Entry {
         match self.journal.row(seq) {
             Some(Row { status: StepStatus::Failed, failure: Some(failure), order: Some(order), .. }) => {
@@ -252,7 +267,7 @@ impl Session {
         }
     }
 
-    /// Notes that the guest saw a step complete.
+    /// Notes that the guest saw a step complete, and returns its position.
     fn receipt(&mut self, seq: u64) -> Receipt {
         let order = self.journal.row(seq).and_then(|row| row.order).unwrap_or(0);
         self.position = self.position.max(order);
@@ -263,7 +278,7 @@ impl Session {
         Receipt { step: seq, order, unwind }
     }
 
-    /// Closes a scope that the guest ends, and gives its step or compensation.
+    /// Ends a scope, and returns the row of its step or compensation.
     fn end_scope(&mut self, scope: Scope) -> Result<&Row, SessionError> {
         let foreign = GuestError::ForeignScope(scope.handle());
         let begun = self.rollback == Rollback::Begun;
@@ -276,12 +291,12 @@ impl Session {
         self.journal.row(scope.step).ok_or_else(|| foreign.into())
     }
 
-    /// Whether a scope belongs to code that is being dropped by a rollback.
+    /// Returns whether a scope belongs to code that a rollback drops.
     fn is_discarded(&self, scope: Scope) -> bool {
         self.scopes.get(&scope).is_some_and(|open| !self.takes_part(*open))
     }
 
-    /// The name under which a step is recorded: the second `charge` of a run is `charge#2`.
+    /// Returns the name under which a step is recorded: the second `charge` of a run is `charge#2`.
     fn unused_name(&mut self, name: &str) -> Arc<str> {
         let mut count = self.names.get(name).copied().unwrap_or(0);
         let unused = loop {

@@ -1,6 +1,7 @@
 use crate::cli::{CliError, Context, output, text};
 use crate::executor::RunSummary;
 use forge_journal::WorkflowStatus;
+use strum::VariantArray as _;
 
 /// The maximum number of characters of an error. `runs show` shows the whole error.
 const ERROR_WIDTH: usize = 60;
@@ -29,7 +30,7 @@ fn status(word: &str) -> Result<WorkflowStatus, String> {
 }
 
 fn statuses() -> String {
-    WorkflowStatus::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ")
+    WorkflowStatus::VARIANTS.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use forge_journal::{
-    Begin, Event, Failure, Journal, Kind, Run, Scope, StepOptions, Timestamp, fingerprint, kind,
-};
+use forge_journal::{Begin, Event, Failure, Journal, Kind, Run, Scope, Timestamp, kind};
 use forge_postgres::Server;
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::{Store as _, StoreError, Write};
@@ -90,14 +88,8 @@ fn odd() -> Journal {
     });
     let begin = |name: &str, input: Option<&str>| {
         Event::Begun(Begin {
-            scope: Scope::BODY,
-            index: Some(u32::from(name != "plain")),
-            kind: Kind::Step,
-            name: name.into(),
-            fingerprint: fingerprint(Kind::Step, name, input),
-            options: StepOptions::default(),
-            input: input.map(Into::into),
             wake_at: Some(Timestamp(i64::MIN)),
+            ..Begin::new(Scope::BODY, Some(u32::from(name != "plain")), Kind::Step, name, input)
         })
     };
     let failure = Failure::permanent(kind::ERROR, "nul: \0");

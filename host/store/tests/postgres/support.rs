@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forge_journal::{Changes, Run, RunId, Timestamp, WorkflowStatus};
+use forge_journal::{Changes, NewRun, Run, RunId, Timestamp, WorkflowStatus};
 use forge_postgres::Server;
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::{Epoch, Notification, Store, StoreError, Write, Written};
@@ -53,27 +53,17 @@ pub(crate) async fn eventually(connection: &mut PgConnection, sql: &'static str,
 }
 
 pub(crate) fn run(number: u128) -> Run {
-    Run {
+    let new = NewRun {
         id: RunId(Uuid::from_u128(number)),
         tenant: "default".into(),
         workflow: "payment".into(),
         version: 1,
         digest: "d1".into(),
         input: "{}".into(),
-        output: None,
-        status: WorkflowStatus::Running,
         started_at: Timestamp(1_000),
-        completed_at: None,
-        deadline: Timestamp(90_000),
-        wake_at: None,
-        failure: None,
-        failed_compensations: None,
-        pause: None,
-        key: None,
-        auth: "{}".into(),
-        trace_id: None,
-        fuel: 0,
-    }
+        timeout_ms: 89_000,
+    };
+    Run { status: WorkflowStatus::Running, ..Run::new(new) }
 }
 
 pub(crate) fn start(number: u128) -> Write {

@@ -50,7 +50,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         let response = poll(&client, args.id, at_most).await;
         let Some((record, steps)) = connection.check(response).await? else { continue };
         view.update(&record, &steps)?;
-        if follow::is_settled(&record) {
+        if record.status.is_at_rest() {
             return follow::outcome(&record);
         }
         at_most = INTERVAL;
@@ -83,7 +83,7 @@ impl View {
         match self {
             Self::Tree(screen) => {
                 let style = tree::Style { color: output::has_color(), every_call: false, now };
-                screen.draw(&tree::render(record, steps, &style), follow::is_settled(record))
+                screen.draw(&tree::render(record, steps, &style), record.status.is_at_rest())
             }
             Self::Lines(seen) => {
                 seen.changes(record, steps).iter().try_for_each(|change| output::print(&change.to_string()))

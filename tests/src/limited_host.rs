@@ -1,4 +1,4 @@
-//! A host among attackers.
+//! A host with small limits, for tests with hostile workflows.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Api, Host, HostBuilder, Services, component};
 
-/// How long an attack may take to end: beyond it nothing bounds it.
+/// The time after which an attack counts as unbounded.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Mebibytes of memory that a host may have had, whatever was done to it: what it takes when idle, some instances of
@@ -16,12 +16,12 @@ const MOST_MEMORY: u64 = 256;
 
 /// A host with small limits, so that attacks end soon. It has the guest `hostile`, and `interpreter` for the runs
 /// that behave.
-pub struct Arena {
+pub struct LimitedHost {
     host: Host,
     services: Services,
 }
 
-/// How an attack must end.
+/// The expected end of an attack.
 pub struct Ending {
     /// The workflow.
     pub attack: &'static str,
@@ -33,7 +33,7 @@ pub struct Ending {
     pub words: &'static [&'static str],
 }
 
-/// An [`Ending`].
+/// Creates an [`Ending`].
 pub const fn ending(
     attack: &'static str,
     status: &'static str,
@@ -43,15 +43,15 @@ pub const fn ending(
     Ending { attack, status, kind, words }
 }
 
-impl Arena {
-    /// A host with `hostile` and `interpreter`.
+impl LimitedHost {
+    /// Starts a host with the guests `hostile` and `interpreter`.
     pub async fn start() -> Self {
-        let arena = Self::with(Self::builder()).await;
-        arena.api().deploy(&component("hostile")).await;
-        arena
+        let limited_host = Self::with(Self::builder()).await;
+        limited_host.api().deploy(&component("hostile")).await;
+        limited_host
     }
 
-    /// The small limits.
+    /// Creates a builder with the small limits.
     pub fn builder() -> HostBuilder {
         Host::builder()
             .flag(["--fuel", "200M"])
@@ -61,24 +61,24 @@ impl Arena {
             .flag(["--compensation-backoff", "10ms"])
     }
 
-    /// A host with these flags and `interpreter`.
+    /// Starts a host with these flags and the guest `interpreter`.
     pub async fn with(builder: HostBuilder) -> Self {
         let host = builder.start().await;
         host.api().deploy(&component("interpreter")).await;
         Self { host, services: Services::start().await }
     }
 
-    /// The host.
+    /// Returns the host.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Its API.
+    /// Returns the API.
     pub fn api(&self) -> Api {
         self.host.api()
     }
 
-    /// What the workflows call.
+    /// Returns the services that the workflows call.
     pub fn services(&self) -> &Services {
         &self.services
     }
@@ -107,7 +107,7 @@ impl Arena {
         record
     }
 
-    /// Attacks, one after the other, and checks how each ends.
+    /// Starts the attacks one after the other and checks how each ends.
     pub async fn all_end(&self, endings: &[Ending]) {
         let mut otherwise = Vec::new();
         for Ending { attack, status, kind, words } in endings {
@@ -136,7 +136,7 @@ impl Arena {
         println!("the host had {most} MiB of memory");
     }
 
-    /// The most memory that the host has had so far, in mebibytes.
+    /// Returns the peak memory of the host in mebibytes.
     fn most_memory(&self) -> u64 {
         let status = format!("/proc/{}/status", self.host.pid());
         let status = std::fs::read_to_string(status).expect("the host runs");

@@ -38,7 +38,7 @@ struct Pair {
 }
 
 /// Where programs are executed.
-struct Arena {
+struct Fixture {
     services: Services,
     crashing: Host,
     calm: Host,
@@ -48,13 +48,13 @@ struct Arena {
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_end_the_same_however_often_the_host_is_killed() {
     let seed = random::seed("programs");
-    let mut arena = Arena::new(seed).await;
+    let mut fixture = Fixture::new(seed).await;
     let mut programs = programs(seed);
     let (mut compared, mut hits, mut missed) = (0, 0, 0);
     while !programs.is_empty() {
         let batch: Vec<Seeded> = programs.drain(..programs.len().min(BATCH)).collect();
-        for pair in arena.start(&batch).await {
-            let hit = arena.compare(&pair).await;
+        for pair in fixture.start(&batch).await {
+            let hit = fixture.compare(&pair).await;
             match hit {
                 0 if pair.program.tries < TRIES => {
                     programs.push_back(Seeded { tries: pair.program.tries + 1, ..pair.program });
@@ -69,16 +69,16 @@ async fn programs_end_the_same_however_often_the_host_is_killed() {
     }
     println!(
         "{compared} programs, hit {hits} times by {} kills; {missed} were not hit",
-        arena.crashes.kills().len()
+        fixture.crashes.kills().len()
     );
     assert!(missed * 20 < compared, "kills hit nearly all programs");
-    for host in [&arena.crashing, &arena.calm] {
+    for host in [&fixture.crashing, &fixture.calm] {
         compensations_are_in_reverse_order(&mut host.database().await).await;
     }
-    every_key_has_one_effect(&arena.services.ledger.entries());
+    every_key_has_one_effect(&fixture.services.ledger.entries());
 }
 
-impl Arena {
+impl Fixture {
     async fn new(seed: u64) -> Self {
         let services = Services::start().await;
         services.slow_down(5);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use forge_host::config::Limits;
 use forge_host::executor::{ExecutorError, StartRequest, WorkflowExecutor, WorkflowRecord};
 use forge_host::journal::{
-    Begin, Event, Journal, Kind, Run, RunId, Scope, StepOptions, Timestamp, WorkflowStatus,
+    Begin, Event, Journal, Kind, NewRun, Run, RunId, Scope, Timestamp, WorkflowStatus,
 };
 use forge_host::store::{Epoch, Store, Writer};
 use forge_tests::program::{Block, Statement, block, effect, fail, reversible, step};
@@ -363,38 +363,18 @@ async fn when_the_disk_is_slower_than_the_runs_the_runs_wait() {
 }
 
 fn run() -> Run {
-    Run {
+    Run::new(NewRun {
         id: forge_host::clock::new_run_id(),
         tenant: "default".into(),
         workflow: "w".into(),
         version: 1,
         digest: "d".into(),
         input: "{}".into(),
-        output: None,
-        status: WorkflowStatus::Created,
         started_at: Timestamp(0),
-        completed_at: None,
-        deadline: Timestamp(1_000_000),
-        wake_at: None,
-        failure: None,
-        failed_compensations: None,
-        pause: None,
-        key: None,
-        auth: "{}".into(),
-        trace_id: None,
-        fuel: 0,
-    }
+        timeout_ms: 1_000_000,
+    })
 }
 
 fn time(index: u32) -> Event {
-    Event::Begun(Begin {
-        scope: Scope::BODY,
-        index: Some(index),
-        kind: Kind::Time,
-        name: "workflow_time".into(),
-        fingerprint: 0,
-        options: StepOptions::default(),
-        input: None,
-        wake_at: None,
-    })
+    Event::Begun(Begin::new(Scope::BODY, Some(index), Kind::Time, "workflow_time", None))
 }

@@ -1,6 +1,6 @@
 //! What one run leaves in its memory, no other one finds there.
 
-use forge_tests::{Arena, Parts};
+use forge_tests::{LimitedHost, Parts};
 use serde_json::json;
 
 /// Runs of each kind: more than the host has places for instances, so that each place has been used before.
@@ -39,16 +39,16 @@ fn component(version: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn no_run_finds_in_its_memory_what_another_has_left_there() {
-    let arena = Arena::with(Arena::builder().flag(["--live-instances", "1"])).await;
+    let host = LimitedHost::with(LimitedHost::builder().flag(["--live-instances", "1"])).await;
     for version in [1, 2] {
-        arena.api().deploy(&component(version)).await;
+        host.api().deploy(&component(version)).await;
     }
     for round in 0..RUNS {
         let mut found = Vec::new();
         for version in [1, 2] {
             let started =
-                arena.api().try_start("attack", &json!({ "input": null, "version": version })).await.ok();
-            found.push(arena.api().settled(started["run_id"].as_str().unwrap()).await);
+                host.api().try_start("attack", &json!({ "input": null, "version": version })).await.ok();
+            found.push(host.api().settled(started["run_id"].as_str().unwrap()).await);
         }
         // One more than what was found.
         for record in &found {
@@ -59,5 +59,5 @@ async fn no_run_finds_in_its_memory_what_another_has_left_there() {
             );
         }
     }
-    arena.is_unharmed().await;
+    host.is_unharmed().await;
 }

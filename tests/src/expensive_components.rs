@@ -1,24 +1,24 @@
-//! Components that are small to upload and much work for a compiler.
+//! Components that are small to upload and expensive to compile.
 
 use wasm_encoder::{
     BlockType, CodeSection, Component, ConstExpr, Function, FunctionSection, GlobalSection, GlobalType,
     Instruction, Module, ModuleSection, TypeSection, ValType,
 };
 
-/// Locals of each function; all of them matter to its end.
+/// The locals of each function. All of them are live to its end.
 const LOCALS: u32 = 200;
 
-/// Thousands of functions, each the same.
+/// Returns a component with thousands of equal functions.
 pub fn of_many_functions() -> Vec<u8> {
     component(&vec![function(300); 2_000])
 }
 
-/// One function as large as it may be, and most of it jumps.
+/// Returns a component with one function of the maximum size that consists mostly of jumps.
 pub fn of_one_function() -> Vec<u8> {
     component(&[function(50_000)])
 }
 
-/// A function with so many jumps, between which each local is computed from others.
+/// Returns a function with this many jumps, and computations of locals between them.
 fn function(jumps: u32) -> Function {
     let mut body = Function::new([(LOCALS, ValType::I64)]);
     for jump in 0..jumps {

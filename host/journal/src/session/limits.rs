@@ -1,0 +1,96 @@
+use super::rollback::Rollback;
+use super::{Session, SessionError};
+use crate::{Begin, Event, Failure, Kind, RetryPolicy, Row, Timestamp, kind};
+use std::sync::Arc;
+
+/// The limits of a session.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// The maximum number of calls and further attempts of a run. A rollback may make as many again, so that a run that
+    /// reached the limit can be rolled back.
+    pub max_calls: u64,
+    /// The maximum number of calls under way at once.
+    pub max_outstanding: usize,
+    /// The maximum bytes of inputs, results and failures in the journal. A rollback may add as many again.
+    pub max_bytes: u64,
+    /// The retry policy of compensations.
+    pub compensation_retry: RetryPolicy,
+}
+
+/// The maximum depth of nested steps. The path to a call is part of its idempotency key, and a rollback walks it.
+const MOST_NESTED: u32 = 64;
+
+impl Session {
+    /// Appends a call to the journal.
+    pub(super) fn record(&mut self, begin: Begin, now: Timestamp) -> Result<u64, SessionError> {
+        self.check_room(begin.kind == Kind::Compensation)?;
+        if begin.kind.has_scope() && self.depth(begin.scope) >= MOST_NESTED {
+            return Err(SessionError::Limit(Failure::permanent(
+                kind::LIMIT,
+                format!("steps are nested {MOST_NESTED} deep, the most that a run may have"),
+            )));
+        }
+        if begin.kind != Kind::Compensation {
+            self.check_bytes()?;
+        }
+        self.bytes += begin.input.as_deref().map_or(0, str::len) as u64;
+        self.journal.apply(Event::Begun(begin), now)?;
+        Ok(self.journal.rows().len() as u64)
+    }
+
+    /// Checks that the journal is not too large. A rollback may add as many bytes again.
+    ///
+    /// # Errors
+    /// [`SessionError::Limit`].
+    pub fn check_bytes(&self) -> Result<(), SessionError> {
+        let rolls_back = self.rollback == Rollback::Begun;
+        let (bytes, most) =
+            (self.bytes, self.limits.max_bytes.saturating_mul(if rolls_back { 2 } else { 1 }));
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(SessionError::Limit(Failure::permanent(
+            kind::LIMIT,
+            format!(
+                "the run's journal has {bytes} bytes; the most is {most} (journal_bytes_per_run). Keep large data elsewhere \
+                 and pass references"
+            ),
+        )))
+    }
+
+    /// Checks that the run may make one more call, or one more attempt of a step. A rollback may make as many again, so
+    /// that a run that reached the limit can be rolled back, and a handler that never ends is stopped.
+    pub(super) fn check_room(&self, compensation: bool) -> Result<(), SessionError> {
+        let compensating = compensation || self.rollback == Rollback::Begun;
+        // Each attempt beyond the first has a delivery number, too.
+        let made = self.journal.last_order().max(self.journal.rows().len() as u64);
+        let most = self.limits.max_calls.saturating_mul(if compensating { 2 } else { 1 });
+        if made < most {
+            return Ok(());
+        }
+        let what = if compensating { ", those of its compensations included" } else { "" };
+        Err(SessionError::Limit(Failure::permanent(
+            kind::LIMIT,
+            format!("the run has made {made} calls{what}, the most that one run may make (calls_per_run)"),
+        )))
+    }
+
+    /// Counts bytes that were not recorded.
+    #[cfg(test)]
+    pub(crate) fn grow(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+}
+
+/// Returns the bytes of a row's input, result and failure.
+pub(super) fn bytes(row: &Row) -> u64 {
+    let text = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len) as u64;
+    // A call that a rollback interrupted has the failure of the rollback, which is counted elsewhere.
+    let interrupted = !row.is_open() && row.order.is_none();
+    let failure = row.failure.as_deref().filter(|_| !interrupted);
+    text(&row.input) + text(&row.result) + failure.map_or(0, failure_bytes)
+}
+
+pub(super) fn failure_bytes(failure: &Failure) -> u64 {
+    (failure.kind.len() + failure.message.len()) as u64
+}

@@ -1,0 +1,57 @@
+use super::Journal;
+use crate::{Row, Run};
+
+/// Units of fuel of a run that a crash may lose. They are about a second of computing.
+const MUCH_FUEL: u64 = 1_000_000_000;
+
+/// The changes of a journal that are not in the store.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// The run, if it changed.
+    pub run: Option<Box<Run>>,
+    /// Whether the run was never returned before: the store may rely on not having it.
+    pub new_run: bool,
+    /// The new and changed rows, in order.
+    pub rows: Vec<Row>,
+    /// The number of rows, at the end of `rows`, that were never returned before: the store may rely on not having them.
+    pub new_rows: usize,
+}
+
+impl Changes {
+    /// Returns whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.run.is_none() && self.rows.is_empty()
+    }
+}
+
+impl Journal {
+    /// Returns whether [`Journal::take_changes`] would return a change.
+    pub fn has_changes(&self) -> bool {
+        self.run_touched || !self.touched.is_empty()
+    }
+
+    /// Returns the changes since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        let run = std::mem::take(&mut self.run_touched).then(|| Box::new(self.run.clone()));
+        let touched = std::mem::take(&mut self.touched);
+        let rows: Vec<Row> = touched.into_iter().filter_map(|seq| self.row(seq).cloned()).collect();
+        let new_rows = rows.iter().filter(|row| row.seq > self.last_stored).count();
+        self.last_stored = self.rows.len() as u64;
+        let new_run = run.is_some() && !std::mem::replace(&mut self.run_stored, true);
+        Changes { run, new_run, rows, new_rows }
+    }
+
+    /// Discards the changes since the last [`Journal::take_changes`]. A run that the store does not have stays changed,
+    /// because its start was accepted.
+    pub fn discard_changes(&mut self) {
+        self.touched.clear();
+        self.run_touched = !self.run_stored;
+    }
+
+    /// Adds fuel that the guest used. The store gets the sum with the next change of the run, or once much was added.
+    pub fn computed(&mut self, fuel: u64) {
+        let before = self.run.fuel;
+        self.run.fuel = before.saturating_add(fuel);
+        self.run_touched |= self.run_stored && before / MUCH_FUEL != self.run.fuel / MUCH_FUEL;
+    }
+}

@@ -1,0 +1,137 @@
+mod apply;
+mod changes;
+mod load;
+mod rollback;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+pub use self::apply::IllegalEvent;
+pub use self::changes::Changes;
+pub use self::load::CorruptJournal;
+use super::index::Index;
+use super::{Kind, Row, Run, Scope, StepStatus};
+
+/// A run and its calls. Only [`Journal::apply`] changes them.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    run: Run,
+    /// Row `seq` is at index `seq - 1`.
+    rows: Vec<Row>,
+    /// Finds rows by their identity.
+    index: Index,
+    /// The last delivery number that was given.
+    last_order: u64,
+    /// The rows changed since the last [`Journal::take_changes`].
+    touched: BTreeSet<u64>,
+    /// The last row that the store has, or that `take_changes` returned.
+    last_stored: u64,
+    /// Whether the run itself changed since the last `take_changes`.
+    run_touched: bool,
+    /// Whether the store has the run.
+    run_stored: bool,
+}
+
+impl Journal {
+    /// Creates the empty journal of a run that is in the store.
+    pub fn new(run: Run) -> Self {
+        Self {
+            run,
+            rows: Vec::new(),
+            index: Index::default(),
+            last_order: 0,
+            touched: BTreeSet::new(),
+            last_stored: 0,
+            run_touched: false,
+            run_stored: true,
+        }
+    }
+
+    /// Creates the empty journal of a run that is not in the store.
+    pub fn unsaved(run: Run) -> Self {
+        Self { run_touched: true, run_stored: false, ..Self::new(run) }
+    }
+
+    /// Returns the run.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Returns all rows, in the order in which the calls began.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Returns the row with this `seq`.
+    pub fn row(&self, seq: u64) -> Option<&Row> {
+        self.rows.get(usize::try_from(seq).ok()?.checked_sub(1)?)
+    }
+
+    /// Returns the call with this index in this scope.
+    pub fn call(&self, scope: Scope, index: u32) -> Option<&Row> {
+        self.row(self.index.call(scope, index)?)
+    }
+
+    /// Returns the step with this name.
+    pub fn step(&self, name: &str) -> Option<&Row> {
+        self.row(self.index.step(name)?)
+    }
+
+    /// Returns the compensation of a step.
+    pub fn compensation(&self, step: u64) -> Option<&Row> {
+        self.row(self.index.compensation(step)?)
+    }
+
+    /// Returns the effect of this scope that has no index, such as the timer of an attempt's timeout.
+    pub fn effect_of_scope(&self, scope: Scope) -> Option<&Row> {
+        self.row(self.index.of_scope(scope)?)
+    }
+
+    /// Returns the delivery number of the last completed step with a compensation handler. A rollback replays to there,
+    /// because every handler is registered by then. `None` if there is nothing to compensate.
+    pub fn last_compensable(&self) -> Option<u64> {
+        self.rows.iter().filter(|row| row.is_compensable()).filter_map(|row| row.order).max()
+    }
+
+    /// Returns the completed steps with a handler whose compensation has not succeeded.
+    pub fn uncompensated(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.is_compensable() && row.status != StepStatus::Compensated)
+    }
+
+    /// Returns the last delivery number that was given; 0 if there is none.
+    pub fn last_order(&self) -> u64 {
+        self.last_order
+    }
+
+    /// Returns the idempotency key of a request: the run, and the indices of the steps that contain it and its own. A
+    /// low-level step, which has no index, is written as `@name`. Attempts are not part of the key: the retry of a step
+    /// whose request timed out must not have its effect twice.
+    pub fn idempotency_key(&self, row: &Row) -> String {
+        let mut path = Vec::new();
+        let mut scope = row.scope;
+        while let Some(parent) = self.row(scope.step) {
+            path.push(match (parent.kind, parent.index) {
+                (Kind::Compensation, _) => "compensate".to_owned(),
+                (_, Some(index)) => index.to_string(),
+                (_, None) => format!("@{}", escaped(&parent.name)),
+            });
+            scope = parent.scope;
+        }
+        path.reverse();
+        let index = row.index.unwrap_or(0);
+        format!("{}:{}:{index}", self.run.id, path.join("/"))
+    }
+}
+
+/// Returns a name that is safe in a key and a header: bytes with a meaning there become `%XX`.
+fn escaped(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.#".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}

@@ -1,0 +1,85 @@
+use super::Journal;
+use super::apply::IllegalEvent;
+use crate::{Failure, Kind, Row, StepStatus, Timestamp, WorkflowStatus, kind};
+
+impl Journal {
+    pub(super) fn unwind(&mut self, failure: Failure, at: Timestamp) -> Result<(), IllegalEvent> {
+        self.check_status("unwinding", |status| {
+            use WorkflowStatus::{Created, Paused, Running, Waiting};
+            matches!(status, Created | Running | Waiting | Paused)
+        })?;
+        if self.run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating) {
+            return Err(self.illegal("unwinding", "it is compensating already".to_owned()));
+        }
+        // Compensations that the workflow itself began continue as part of the rollback.
+        let interrupted = self.rows.iter().filter(|row| row.is_open() && !self.is_compensating(row));
+        for seq in interrupted.map(|row| row.seq).collect::<Vec<_>>() {
+            self.end(seq, at, |row| {
+                row.status = if row.kind.has_scope() { StepStatus::Failed } else { StepStatus::Skipped };
+                row.failure = Some(Box::new(failure.clone()));
+            });
+        }
+        self.run.pause = None;
+        self.run.failure = Some(failure);
+        self.change_status(WorkflowStatus::Compensating, None);
+        Ok(())
+    }
+
+    /// Returns whether a call is a compensation, or belongs to one.
+    pub(super) fn is_compensating(&self, row: &Row) -> bool {
+        let mut row = Some(row);
+        while let Some(call) = row {
+            if call.kind == Kind::Compensation {
+                return true;
+            }
+            row = self.row(call.scope.step);
+        }
+        false
+    }
+
+    pub(super) fn reopen(&mut self) -> Result<(), IllegalEvent> {
+        let steps: Vec<u64> = self.uncompensated().map(|row| row.seq).collect();
+        if self.run.status != WorkflowStatus::Failed || steps.is_empty() {
+            return Err(self.illegal("reopened", "no compensation of it has failed".to_owned()));
+        }
+        for step in steps {
+            let Some(compensation) = self.compensation(step).map(|row| row.seq) else { continue };
+            let order = self.next_order();
+            self.change(compensation, |row| {
+                row.status = StepStatus::Running;
+                row.order = None;
+                row.completed_at = None;
+                row.wake_at = None;
+                row.attempt += 1;
+                row.attempt_orders.push(order);
+            });
+        }
+        self.run.completed_at = None;
+        self.run.failed_compensations = None;
+        self.change_status(WorkflowStatus::Compensating, None);
+        Ok(())
+    }
+
+    pub(super) fn rolled_back(&mut self, at: Timestamp) -> Result<(), IllegalEvent> {
+        self.check_status("rolled_back", |status| status == WorkflowStatus::Compensating)?;
+        let compensated = self.rows.iter().any(|row| row.is_compensable());
+        let cancelled = self.run.failure.as_ref().is_some_and(|failure| failure.kind == kind::CANCELLED);
+        let failed_compensations: Vec<String> =
+            self.uncompensated().map(|row| self.describe_uncompensated(row)).collect();
+        let status = if failed_compensations.is_empty() && (compensated || cancelled) {
+            WorkflowStatus::Compensated
+        } else {
+            WorkflowStatus::Failed
+        };
+        self.run.failed_compensations =
+            (!failed_compensations.is_empty()).then(|| failed_compensations.join("; ").into());
+        self.finish(status, at);
+        Ok(())
+    }
+
+    pub(super) fn describe_uncompensated(&self, step: &Row) -> String {
+        let failure = self.compensation(step.seq).and_then(|row| row.failure.as_deref());
+        let why = failure.map_or("the workflow ran no handler for it", |failure| &failure.message);
+        format!("`{}` is not compensated: {why}", step.name)
+    }
+}
