@@ -160,7 +160,7 @@ async fn the_first_key_is_one_with_which_others_can_be_made() {
     let api = host.api();
     let past = "2020-01-01T00:00:00Z";
     for (wrong, why) in [
-        (json!({ "role": "admin", "name": "a" }), "one of the host"),
+        (json!({ "role": "admin", "name": "a" }), "a key of the host"),
         (json!({ "role": "read", "name": "a", "host": true }), "with the role `admin`"),
         (json!({ "role": "admin", "name": "a", "host": true, "expires_at": past }), "in the future"),
     ] {
