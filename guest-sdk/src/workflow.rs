@@ -21,7 +21,7 @@ pub struct WorkflowInfo {
     pub deprecated: bool,
 }
 
-/// A workflow. [`#[forge::workflow]`](crate::workflow) implements this trait, and
+/// A workflow. [`#[forge::workflow]`](macro@crate::workflow) implements this trait, and
 /// [`forge::export!`](crate::export!) exports its implementations.
 pub trait ForgeWorkflow: 'static {
     /// The name, version, timeout and deprecation.
