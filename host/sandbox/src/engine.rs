@@ -15,12 +15,9 @@ use super::cache::Cache;
 use super::compiler::blocking;
 use super::execution::Execution;
 use super::failure::classify;
-use super::settings::{SPARE_INSTANCES, new_engine, start_ticker};
-use super::state::InstanceState;
-use super::{Compiler, EngineLimits, Host, InstanceLimits, InvalidComponent, Stop, fuel, imports, inspect};
-
-/// Epochs from the start or a wait of a guest until it must yield. The first of them has already begun.
-pub(super) const EPOCHS: u64 = 2;
+use super::settings::{EPOCHS, SPARE_INSTANCES, new_engine, start_ticker};
+use super::state::{InstanceState, settle};
+use super::{Compiler, EngineLimits, Host, InstanceLimits, InvalidComponent, Stop, imports, inspect};
 
 /// The maximum number of workflows in one component. A large application has some dozen.
 const WORKFLOWS: usize = 1_000;
@@ -234,7 +231,7 @@ impl Engine {
         // The deadline of a new store has already passed.
         store.set_epoch_deadline(EPOCHS);
         store.epoch_deadline_callback(|mut store| {
-            fuel::settle(&mut store)?;
+            settle(&mut store)?;
             let state = store.data_mut();
             state.release_cpu();
             let (saving, permit) = (state.save(), state.acquire_cpu());

@@ -1,9 +1,7 @@
 //! The fuel that the host's work for a guest costs. Without it, a loop over cheap host calls would cost the guest
 //! almost nothing, and the host a core.
 
-use wasmtime::{OperatorCost, StoreContextMut, Trap};
-
-use super::state::InstanceState;
+use wasmtime::OperatorCost;
 
 /// The fuel for a call of the host: about the instructions of the cheapest one.
 pub(super) const HOST_CALL: u64 = 1_000;
@@ -28,19 +26,6 @@ pub(super) fn instructions() -> OperatorCost {
         RefFunc: RUNTIME_CALL,
         ..OperatorCost::new()
     }
-}
-
-/// Takes the fuel for the host's work since the last call of this function: when the guest waits, and at each tick of
-/// the epoch. Taking it at each call would cost a replay more than the calls themselves.
-///
-/// # Errors
-/// [`Trap::OutOfFuel`] if less fuel is left.
-pub(super) fn settle(store: &mut StoreContextMut<'_, InstanceState>) -> wasmtime::Result<()> {
-    let due = store.data_mut().take_owed();
-    let left = store.get_fuel()?.checked_sub(due);
-    // Leave none of it: a guest that could go on after this error would have no limit.
-    store.set_fuel(left.unwrap_or(0))?;
-    if left.is_some() { Ok(()) } else { Err(Trap::OutOfFuel.into()) }
 }
 
 /// Returns the fuel for passing this many bytes.

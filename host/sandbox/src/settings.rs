@@ -8,6 +8,9 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use super::limits::size;
 use super::{EngineLimits, fuel};
 
+/// Epochs from the start or a wait of a guest until it must yield. The first of them has already begun.
+pub(super) const EPOCHS: u64 = 2;
+
 /// The interval at which a computing guest yields.
 const EPOCH: Duration = Duration::from_millis(10);
 

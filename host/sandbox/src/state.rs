@@ -2,6 +2,8 @@
 
 use forge_journal::{Failure, kind};
 
+use wasmtime::{StoreContextMut, Trap};
+
 use super::execution::Execution;
 use super::host::Detached;
 use super::memory::MemoryLimiter;
@@ -139,4 +141,17 @@ impl InstanceState {
         let panic = self.panic.take().map(|message| Failure::permanent(kind::PANIC, message));
         self.limiter.hit.take().or(panic)
     }
+}
+
+/// Takes the fuel for the host's work since the last call of this function: when the guest waits, and at each tick of
+/// the epoch. Taking it at each call would cost a replay more than the calls themselves.
+///
+/// # Errors
+/// [`Trap::OutOfFuel`] if less fuel is left.
+pub(super) fn settle(store: &mut StoreContextMut<'_, InstanceState>) -> wasmtime::Result<()> {
+    let due = store.data_mut().take_owed();
+    let left = store.get_fuel()?.checked_sub(due);
+    // Leave none of it: a guest that could go on after this error would have no limit.
+    store.set_fuel(left.unwrap_or(0))?;
+    if left.is_some() { Ok(()) } else { Err(Trap::OutOfFuel.into()) }
 }

@@ -14,6 +14,7 @@ mod query;
 mod run_writer;
 mod schema;
 pub mod sqlite;
+mod write_outcome;
 mod writer;
 
 use std::sync::Arc;

@@ -1,53 +1,40 @@
-//! The writes of one activation of one run, and their outcome.
+//! The writes of one activation of one run.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use forge_journal::{Changes, Run, RunId};
 use futures::FutureExt as _;
-use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SetOnce, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
+use super::write_outcome::WriteOutcome;
 use super::writer::{Job, PERMIT_BYTES, Reply, Waiting, Writer};
 use super::{Epoch, StoreError, Write, Written};
 
-/// A guard that is dropped when a start is durable or lost.
-type Guard = Box<dyn Any + Send>;
-
-/// The outcome of the writes of one [`RunWriter`].
-#[derive(Default)]
-pub(super) struct WriteOutcome {
-    /// Set when the first one is durable.
-    begun: SetOnce<()>,
-    /// Set when one was lost.
-    pub(super) lost: SetOnce<StoreError>,
-    /// Dropped when the first one is durable or lost.
-    admission: Mutex<Option<Guard>>,
-}
-
-impl WriteOutcome {
-    /// Records the outcome of each write, in their order. The first one decides about the start; a later one matters
-    /// only if it is lost, and then it is the last.
-    pub(super) fn record(&self, written: Result<(), &StoreError>) {
-        match written {
-            Ok(()) if self.begun.initialized() => return,
-            Ok(()) => drop(self.begun.set(())),
-            Err(error) => drop(self.lost.set(error.clone())),
-        }
-        drop(self.admission.lock().take());
+impl Writer {
+    /// Returns a writer for one activation of a run in this epoch.
+    pub fn for_run(&self, epoch: Epoch, run: RunId, tenant: &Arc<str>) -> RunWriter {
+        let permits = Arc::clone(
+            self.tenant_permits
+                .lock()
+                .entry(Arc::clone(tenant))
+                .or_insert_with(|| Arc::new(Semaphore::new(self.permits_per_tenant as usize))),
+        );
+        let tenant = Arc::clone(tenant);
+        RunWriter { epoch, run, tenant, permits, writer: self.clone(), outcome: Arc::default() }
     }
 }
 
 /// Writes the changes of one activation of one run.
 #[derive(Clone)]
 pub struct RunWriter {
-    pub(super) epoch: Epoch,
-    pub(super) run: RunId,
-    pub(super) tenant: Arc<str>,
+    epoch: Epoch,
+    run: RunId,
+    tenant: Arc<str>,
     /// The tenant's part of the queue.
-    pub(super) permits: Arc<Semaphore>,
-    pub(super) writer: Writer,
-    pub(super) outcome: Arc<WriteOutcome>,
+    permits: Arc<Semaphore>,
+    writer: Writer,
+    outcome: Arc<WriteOutcome>,
 }
 
 impl RunWriter {

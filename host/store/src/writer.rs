@@ -2,19 +2,18 @@
 //! queued.
 //!
 //! The jobs of one run are committed in the order in which they were sent. When a commit fails, all its jobs fail, and
-//! so does every later job of the same [`RunWriter`]: the database always contains a prefix of a run's journal. If a batch
+//! so does every later job of the same [`RunWriter`](super::RunWriter): the database always contains a prefix of a run's journal. If a batch
 //! fails because the database can never store one of its writes, its jobs are committed one by one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use forge_journal::RunId;
 use forge_scheduling::FairQueue;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::feed::{Batch, Change, Feed};
-use super::run_writer::{RunWriter, WriteOutcome};
+use super::write_outcome::WriteOutcome;
 use super::{Epoch, Store, StoreError, Write, Written};
 
 /// The maximum number of rows in one commit. With more rows, the cost of the commit itself is negligible.
@@ -53,7 +52,7 @@ pub struct Writer {
     /// Bounds the queue: when the disk is slower than the runs, the runs wait.
     pub(super) permits: Arc<Semaphore>,
     /// The same for each tenant, so that one cannot fill the queue.
-    tenant_permits: Arc<Mutex<HashMap<Arc<str>, Arc<Semaphore>>>>,
+    pub(super) tenant_permits: Arc<Mutex<HashMap<Arc<str>, Arc<Semaphore>>>>,
     pub(super) permits_per_tenant: u32,
     shared: Arc<Shared>,
 }
@@ -92,18 +91,6 @@ impl Writer {
     /// data of the database must read it again.
     pub async fn recovered(&self) {
         self.shared.recovered.notified().await;
-    }
-
-    /// Returns a writer for one activation of a run in this epoch.
-    pub fn for_run(&self, epoch: Epoch, run: RunId, tenant: &Arc<str>) -> RunWriter {
-        let permits = Arc::clone(
-            self.tenant_permits
-                .lock()
-                .entry(Arc::clone(tenant))
-                .or_insert_with(|| Arc::new(Semaphore::new(self.permits_per_tenant as usize))),
-        );
-        let tenant = Arc::clone(tenant);
-        RunWriter { epoch, run, tenant, permits, writer: self.clone(), outcome: Arc::default() }
     }
 }
 

@@ -5,9 +5,8 @@ use wasmtime::component::Linker;
 
 use super::interfaces::calls::Host;
 use super::interfaces::types::CallId;
-use crate::engine::EPOCHS;
-use crate::fuel;
-use crate::state::InstanceState;
+use crate::settings::EPOCHS;
+use crate::state::{InstanceState, settle};
 
 impl Host for InstanceState {
     fn next(&mut self) -> wasmtime::Result<Option<CallId>> {
@@ -30,7 +29,7 @@ pub(super) fn replace_next(linker: &mut Linker<InstanceState>) -> wasmtime::Resu
 }
 
 async fn next(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result<(Option<CallId>,)> {
-    fuel::settle(&mut store)?;
+    settle(&mut store)?;
     let left = store.get_fuel()?;
     let state = store.data_mut();
     state.account(left);

@@ -15,6 +15,8 @@ mod steps;
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -30,6 +32,9 @@ use forge_journal::{Run, RunId, Timestamp};
 /// The number of writes from which on a batch counts as large.
 const LARGE_BATCH: usize = 4;
 
+/// The time from which on a commit counts as slow: then the disk is busy, and the next commit may take long, too.
+const SLOW_COMMIT: Duration = Duration::from_millis(5);
+
 /// An SQLite database that this process owns.
 pub struct SqliteStore {
     shared: Arc<Shared>,
@@ -37,6 +42,8 @@ pub struct SqliteStore {
 
 struct Shared {
     writer: Mutex<WriteConnection>,
+    /// Whether the last commit was slow.
+    is_slow: AtomicBool,
     readers: Readers,
     /// The locked lock file, while the store is open. It keeps other processes from opening the database.
     lock: Mutex<Option<File>>,
@@ -51,9 +58,16 @@ impl Store for SqliteStore {
     /// Commits a small batch on the calling thread: a hand-over to another thread would take as long as the commit.
     /// Before a large batch, the thread hands its other tasks over, so that they can queue the next batch.
     async fn commit(&self, _: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-        let commit = || self.shared.transaction(|connection| apply(connection, batch));
+        let shared = &self.shared;
+        let commit = || {
+            let started = Instant::now();
+            let committed = shared.transaction(|connection| apply(connection, batch));
+            shared.is_slow.store(started.elapsed() > SLOW_COMMIT, Ordering::Relaxed);
+            committed
+        };
         let is_shared = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-        if is_shared && (batch.len() >= LARGE_BATCH || self.shared.writer.is_locked()) {
+        let may_take_long = || shared.is_slow.load(Ordering::Relaxed) || shared.writer.is_locked();
+        if is_shared && (batch.len() >= LARGE_BATCH || may_take_long()) {
             tokio::task::block_in_place(commit)
         } else {
             commit()

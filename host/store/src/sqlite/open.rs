@@ -3,6 +3,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rusqlite::Connection;
 
@@ -51,8 +52,12 @@ fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
     if let Err(error) = log::reserve(path) {
         tracing::warn!(%error, "the write-ahead log could not be preallocated: commits are slower");
     }
-    let shared =
-        Shared { writer: Mutex::new(writer), readers: Readers::new(path), lock: Mutex::new(Some(lock)) };
+    let shared = Shared {
+        writer: Mutex::new(writer),
+        is_slow: AtomicBool::new(false),
+        readers: Readers::new(path),
+        lock: Mutex::new(Some(lock)),
+    };
     Ok((shared, migrated))
 }
 
