@@ -22,10 +22,8 @@ pub(crate) const NODES: usize = 2;
 /// A benchmark under way.
 pub(crate) struct Bench {
     pub(crate) figures: Figures,
-    /// The server that workflows send requests to.
     pub(crate) effects: EffectServer,
     pub(crate) database: Kind,
-    /// The workflows.
     pub(crate) component: Vec<u8>,
     quick: bool,
     selected: BTreeSet<Workload>,
@@ -44,7 +42,7 @@ impl Bench {
         let selected = if settings.workloads.is_empty() { all } else { &settings.workloads };
         let server = match database {
             Kind::Sqlite => None,
-            Kind::Postgres => Some(PostgresServer::start(folder)?),
+            Kind::Postgres => Some(PostgresServer::start(folder)?.with_log()?),
         };
         Ok(Self {
             figures: Figures::default(),

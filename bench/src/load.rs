@@ -66,10 +66,10 @@ impl Load {
 
 /// Keeps so many runs in flight, evenly on the hosts. Every run must complete.
 pub(crate) async fn load(hosts: &[Host], start: &Start, in_flight: u32, until: Until) -> Result<Load> {
-    let (request, began) = (start.request(true), Instant::now());
-    let next = move |number| {
+    let request = start.request(true);
+    let next = move |number, elapsed| {
         let goes_on = match until {
-            Until::Time(time) => began.elapsed() < time,
+            Until::Time(time) => elapsed < time,
             Until::Count(count) => number < count,
         };
         goes_on.then(|| Arc::clone(&request))
@@ -80,15 +80,15 @@ pub(crate) async fn load(hosts: &[Host], start: &Start, in_flight: u32, until: U
 /// Starts runs over so many connections; returns when all starts are acknowledged.
 pub(crate) async fn start_all(host: &Host, starts: &[Start], connections: u32) -> Result<Load> {
     let requests: Vec<Arc<[u8]>> = starts.iter().map(|start| start.request(false)).collect();
-    let next = move |number| requests.get(number as usize).cloned();
+    let next = move |number, _| requests.get(number as usize).cloned();
     send(host.alone(), connections, next, |_| Ok(())).await
 }
 
-/// Sends the requests that `next` returns for 0, 1, 2 and so on, until it returns none.
+/// Sends the requests that `next` returns for 0, 1, 2 and so on, and the time until then, until it returns none.
 async fn send(
     hosts: &[Host],
     connections: u32,
-    next: impl Fn(u64) -> Option<Arc<[u8]>> + Send + Sync + 'static,
+    next: impl Fn(u64, Duration) -> Option<Arc<[u8]>> + Send + Sync + 'static,
     check: fn(&[u8]) -> Result<()>,
 ) -> Result<Load> {
     let next = Arc::new((next, AtomicU64::new(0)));
@@ -102,7 +102,7 @@ async fn send(
         let next = Arc::clone(&next);
         clients.spawn(async move {
             let (mut latencies, (next, number)) = (Vec::new(), &*next);
-            while let Some(request) = next(number.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(request) = next(number.fetch_add(1, Ordering::Relaxed), began.elapsed()) {
                 let sent = Instant::now();
                 let body = connection.send_ok(&request).await?;
                 latencies.push(sent.elapsed());
@@ -115,6 +115,7 @@ async fn send(
     while let Some(client) = clients.join_next().await {
         latencies.extend(client??);
     }
+    ensure!(!latencies.is_empty(), "no request was sent in the time given");
     Ok(Load { elapsed: began.elapsed(), latencies })
 }
 

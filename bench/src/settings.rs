@@ -7,7 +7,7 @@ use crate::workloads::Workload;
 
 /// Measures the host and compares it with the limits of the machine. `cargo xtask bench` builds and runs it.
 #[derive(Debug, clap::Parser)]
-#[command(name = "cargo xtask bench")]
+#[command(override_usage = "cargo xtask bench [OPTIONS] [WORKLOAD]...")]
 pub(crate) struct Settings {
     /// Only these workloads [default: all].
     #[arg(value_enum, ignore_case = true, value_name = "WORKLOAD")]

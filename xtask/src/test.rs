@@ -12,7 +12,7 @@ struct Suite {
     name: &'static str,
     /// The manifest of its workspace, relative to the root. Guests are workspaces of their own.
     manifest: &'static str,
-    /// Whether its artifacts are in the repository's target folder, because most dependencies are the same.
+    /// Whether its artifacts are in the repository's target folder, because they share dependencies.
     shares_target: bool,
 }
 

@@ -28,9 +28,13 @@ pub(crate) struct PostgresServer(Server);
 impl PostgresServer {
     /// Starts a server with its files in a folder.
     pub(crate) fn start(folder: &Path) -> Result<Self> {
-        let server = Server::start_in(folder, &SETTINGS).context("cannot start PostgreSQL")?;
-        server.sql(&server.url("postgres"), ALLOCATE_LOG)?;
-        Ok(Self(server))
+        Ok(Self(Server::start_in(folder, &SETTINGS).context("cannot start PostgreSQL")?))
+    }
+
+    /// Allocates the write-ahead log, which takes some seconds.
+    pub(crate) fn with_log(self) -> Result<Self> {
+        self.sql(&self.0.url("postgres"), ALLOCATE_LOG)?;
+        Ok(self)
     }
 
     /// Creates an empty database; returns its URL.

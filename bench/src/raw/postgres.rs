@@ -113,8 +113,7 @@ mod tests {
                       CREATE TABLE original AS SELECT * FROM forge_steps";
         server.sql(&url, schema).unwrap();
         let mut journal = AnyJournal::open(&url).await.unwrap();
-        let same =
-            "SELECT count(*) FROM (SELECT * FROM original INTERSECT SELECT * FROM forge_steps) AS same";
+        let same = "SELECT count(*) FROM (TABLE original INTERSECT TABLE forge_steps) AS same";
         assert!(journal.rows_per_second(2).await.unwrap() > 0.0);
         assert_eq!(server.sql(&url, same).unwrap(), "3");
         assert!(journal.commit_latency(Duration::from_secs(1)).await.unwrap() > 0.0);

@@ -29,7 +29,6 @@ const COUNTED_SIDE: Duration = Duration::from_millis(600);
 /// The runs whose journal is inserted again.
 const JOURNAL_RUNS: u64 = 5_000;
 
-/// The two sides of the comparisons.
 struct Sides {
     host: Host,
     reader: Reader,

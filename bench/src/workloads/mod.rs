@@ -17,9 +17,6 @@ use serde_json::json;
 use crate::http::EffectServer;
 use crate::load::Start;
 
-/// The numbers of runs in flight at which throughput is measured.
-pub(crate) const IN_FLIGHT: [u32; 4] = [1, 16, 64, 256];
-
 /// Runs in flight, and connections that start runs, where many runs share commits.
 pub(crate) const MANY: u32 = 64;
 

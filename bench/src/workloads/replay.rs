@@ -49,8 +49,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
         Kind::Sqlite => 400_000.0,
         Kind::Postgres => 200_000.0,
     };
-    let [base, ..] = lateness.each_ref().map(|lateness| stats::median(lateness));
-    let base = base?;
+    let base = stats::median(&lateness[0])?;
     for ((length, name), lateness) in LENGTHS.into_iter().zip(&lateness).skip(1) {
         let milliseconds = stats::median(lateness)? - base;
         // The database has whole milliseconds, so a short replay may seem to take none.
