@@ -77,7 +77,7 @@ async fn starts_beyond_the_rate_are_refused_and_nothing_of_another_tenant_is() {
             assert_eq!(answer.retry_after.as_deref(), Some("1"));
             let (code, message) = answer.refused(429);
             assert_eq!(code, "busy");
-            assert!(message.contains("start_rate = 2") && message.contains("`start-rate`"), "{message}");
+            assert!(message.contains("`start_rate` = 2") && message.contains("`start-rate`"), "{message}");
         }
         other.try_start("program", &body).await.ok();
     }

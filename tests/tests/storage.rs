@@ -102,7 +102,7 @@ async fn a_full_disk_stops_runs_loses_nothing_and_is_said_and_when_there_is_room
     let health = api.get("/_api/health").await;
     assert_eq!(health.status, 503);
     assert!(health.body["error"].as_str().is_some_and(|why| why.contains("database")), "{}", health.body);
-    assert!(host.log().contains("writes fail"), "the log says it, too");
+    assert!(host.log().contains("commits fail"), "the log says it, too");
 
     let start = json!({"input": services.program(block![effect("refused")])});
     let (code, message) = api.try_start("program", &start).await.refused(503);

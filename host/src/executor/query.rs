@@ -1,11 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
+use super::record::{record, step_record};
 use super::waiters::Waiter;
 use super::{ExecutorError, RunFilter, RunPage, StepRecord, WorkflowExecutor, WorkflowRecord};
-use forge_journal::{Kind, Row, Run, RunId, StepStatus, WorkflowStatus};
+use forge_journal::{Row, Run, RunId};
 use forge_store::Loaded;
 
 /// Runs in a page by default.
@@ -103,65 +102,4 @@ impl WorkflowExecutor {
         let next_cursor = runs.last().map(|run| run.id).filter(|_| more);
         Ok(RunPage { runs, next_cursor })
     }
-}
-
-/// Returns a run as callers see it.
-pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
-    let steps = || rows.iter().filter(|row| row.kind == Kind::Step);
-    let running = steps().rev().find(|row| row.status == StepStatus::Running);
-    let current = running.or_else(|| steps().next_back().filter(|_| run.status != WorkflowStatus::Completed));
-    let results: Map<String, Value> = steps()
-        .filter(|row| matches!(row.status, StepStatus::Completed | StepStatus::Compensated))
-        .map(|row| (row.name.to_string(), json_or_null(row.result.as_deref())))
-        .collect();
-    WorkflowRecord {
-        id: run.id.0,
-        workflow_name: run.workflow.to_string(),
-        version: run.version,
-        input: json_or_null(Some(&run.input)),
-        output: run.output.as_deref().map(|output| json_or_null(Some(output))),
-        status: run.status,
-        current_step: current.map(|row| row.name.to_string()),
-        step_results: Value::Object(results),
-        started_at: run.started_at.to_datetime(),
-        completed_at: run.completed_at.map(|time| time.to_datetime()),
-        error: run.error(),
-        trace_id: run.trace_id.as_deref().map(str::to_owned),
-        error_kind: run.failure.as_ref().map(|failure| failure.kind.clone()),
-        pause_reason: run.pause.as_ref().map(|pause| pause.reason),
-        deadline: run.deadline.to_datetime(),
-        digest: run.digest.to_string(),
-        key: run.key.as_deref().map(str::to_owned),
-        fuel: run.fuel,
-    }
-}
-
-fn step_record(row: &Row) -> StepRecord {
-    let parent = (row.scope.step > 0).then_some(row.scope.step);
-    let options = row.options.as_deref().copied().unwrap_or_default();
-    StepRecord {
-        seq: row.seq,
-        parent,
-        parent_attempt: parent.and(Some(row.scope.attempt)).filter(|attempt| *attempt > 0),
-        kind: row.kind,
-        step_name: row.name.to_string(),
-        status: row.status,
-        attempt: row.attempt,
-        optional: options.optional,
-        compensable: options.compensable,
-        input: row.input.as_deref().map(|input| json_or_null(Some(input))),
-        result: row.result.as_deref().map(|result| json_or_null(Some(result))),
-        error: row.failure.as_ref().map(|failure| failure.message.clone()),
-        error_kind: row.failure.as_ref().map(|failure| failure.kind.clone()),
-        wake_at: row.wake_at.map(|time| time.to_datetime()),
-        started_at: row.started_at.to_datetime(),
-        completed_at: row.completed_at.map(|time| time.to_datetime()),
-        duration_ms: row.completed_at.map(|time| time.since(row.started_at)),
-    }
-}
-
-/// Documents are checked when they enter the journal. One that was changed by hand since is shown as text.
-fn json_or_null(text: Option<&str>) -> Value {
-    let Some(text) = text else { return Value::Null };
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }

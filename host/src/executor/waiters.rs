@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::WorkflowRecord;
-use super::query::record;
+use super::record::record;
 
 /// A run that is at rest. `None` inside: its record must be read.
 type AtRest = Option<Option<Arc<WorkflowRecord>>>;

@@ -6,9 +6,9 @@ use super::batch::{Batch, key};
 use super::connection::{Connection, End};
 use super::decode::Columns;
 use super::error::QueryError;
-use super::statement::Rows;
+use super::statement::{FencingToken, Rows};
 use super::{statement, text};
-use crate::{Epoch, StoreError, Write, Written};
+use crate::{StoreError, Write, Written};
 use forge_journal::RunId;
 
 /// Returns the runs that were started with these tenants, workflows and keys.
@@ -38,16 +38,6 @@ impl From<StoreError> for CommitError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
-}
-
-/// What a statement must present to write, and how other nodes are notified.
-pub(super) struct FencingToken<'p> {
-    pub(super) epoch: Epoch,
-    /// The number of the write connection in the epoch.
-    pub(super) writer: i64,
-    pub(super) channel: &'p str,
-    /// The payload that notifies all nodes of unowned runs.
-    pub(super) unowned: &'p str,
 }
 
 /// Commits a batch, and returns the outcome of each write. The same batch may be committed twice.

@@ -10,11 +10,21 @@ use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Encode, Postgres, Type};
 
 use super::batch::{Batch, Owner};
-use super::commit::FencingToken;
 use super::connection::PgQuery;
 use super::text;
+use crate::Epoch;
 use crate::StoreError;
 use crate::schema::{Access, Column, SQL_TYPES, assignments, names, runs, steps};
+
+/// What a statement must present to write, and how other nodes are notified.
+pub(super) struct FencingToken<'p> {
+    pub(super) epoch: Epoch,
+    /// The number of the write connection in the epoch.
+    pub(super) writer: i64,
+    pub(super) channel: &'p str,
+    /// The payload that notifies all nodes of unowned runs.
+    pub(super) unowned: &'p str,
+}
 
 /// What is known about the rows that a batch declares as new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! The connection that commits batches, one at a time.
 
-use super::commit::{CommitError, FencingToken, commit};
+use super::commit::{CommitError, commit};
 use super::connection::Connection;
 use super::decode::Columns;
 use super::error::QueryError;
 use super::notifications::Message;
+use super::statement::FencingToken;
 use super::{Shared, lease};
 use crate::{Epoch, StoreError, Write, Written};
 
