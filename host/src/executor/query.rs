@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{record, step_record};
@@ -61,7 +60,7 @@ impl WorkflowExecutor {
     ) -> Option<WorkflowRecord> {
         tokio::select! {
             biased;
-            record = waiter.at_rest() => record.map(Arc::unwrap_or_clone),
+            record = waiter.at_rest() => record,
             () = patience => None,
             () = self.inner.shutdown.cancelled() => None,
             never = self.follow_elsewhere(run) => never,

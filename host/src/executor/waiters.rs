@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use super::WorkflowRecord;
 use super::record::record;
 
-/// A run that is at rest. `None` inside: its record must be read.
-type AtRest = Option<Option<Arc<WorkflowRecord>>>;
+/// The batch that brought a run to rest, and the place of the run's change in it.
+type AtRest = Option<(Arc<Batch>, usize)>;
 
 /// The runs that a caller waits for. A subscriber of the change feed.
 #[derive(Default)]
@@ -36,12 +36,12 @@ impl Waiters {
 
 impl Subscriber for Waiters {
     fn committed(&self, batch: &Arc<Batch>) {
-        for change in &batch.changes {
+        for (index, change) in batch.changes.iter().enumerate() {
             let Some(run) = change.run().filter(|run| run.is_at_rest()) else { continue };
-            let Some(waiting) = self.runs.lock().remove(&run.id) else { continue };
-            // The rows are all there are if nothing of the run was written before.
-            let whole = change.changes().filter(|changes| changes.new_run);
-            waiting.send_replace(Some(whole.map(|changes| Arc::new(record(run, &changes.rows)))));
+            let waiting = self.runs.lock().remove(&run.id);
+            if let Some(waiting) = waiting {
+                waiting.send_replace(Some((Arc::clone(batch), index)));
+            }
         }
     }
 }
@@ -54,12 +54,14 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    /// Completes when the run is at rest, with its record if that is known already.
-    pub(super) async fn at_rest(&mut self) -> Option<Arc<WorkflowRecord>> {
-        match self.at_rest.wait_for(Option::is_some).await {
-            Ok(at_rest) => at_rest.clone().flatten(),
-            Err(_) => None,
-        }
+    /// Completes when the run is at rest. Returns its record, unless the record must be read. It is made here and not by the
+    /// subscriber, for which the next batch waits.
+    pub(super) async fn at_rest(&mut self) -> Option<WorkflowRecord> {
+        let (batch, index) = self.at_rest.wait_for(Option::is_some).await.ok()?.clone()?;
+        let change = batch.changes.get(index)?;
+        // The rows are all there are if nothing of the run was written before.
+        let changes = change.changes().filter(|changes| changes.new_run)?;
+        Some(record(change.run()?, &changes.rows))
     }
 }
 
