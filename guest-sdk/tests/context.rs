@@ -164,7 +164,7 @@ fn outside_of_a_run_the_functions_say_what_to_do() {
     let _ = forge::time::workflow_time();
 }
 
-// Names that collide with those that the macro uses, if its hygiene fails.
+// Names that the macro uses, too: they collide if its hygiene fails.
 #[forge::workflow]
 async fn input(ctx: &WorkflowContext, r#type: u8) -> Result<u8> {
     let _ = ctx;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{compiling_engine, invalid};
 
-/// The files that the child may have open: its three streams, and those that detecting the processor takes.
+/// The maximum number of open files of the child: three streams, and the files that detecting the processor opens.
 #[cfg(target_os = "linux")]
 const FILES: u64 = 8;
 
@@ -34,7 +34,7 @@ impl ChildFailed {
     }
 }
 
-/// The exit codes: above those of other `forge` commands, below those that shells use for signals.
+/// The exit codes: above the codes of other `forge` commands, below the codes that shells use for signals.
 pub(super) mod exit {
     pub(crate) const INVALID: u8 = 65;
     pub(crate) const OUT_OF_MEMORY: u8 = 66;
