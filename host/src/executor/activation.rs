@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::effects::{self, Beginning};
-use super::error::ExecutorError;
+use super::{as_millis, error::ExecutorError};
 use crate::config::{Limits, TenantLimits, size};
 use crate::tenants::Tenant;
 
@@ -121,6 +121,7 @@ impl Activation {
             max_outstanding: size(context.tenant.limits.calls_outstanding),
             max_bytes: context.tenant.limits.journal_bytes_per_run,
             compensation_retry: context.limits.compensation_retry,
+            max_retry_after_ms: as_millis(context.limits.max_retry_after),
         };
         let activation = Self {
             context,
