@@ -182,7 +182,9 @@ where
     /// Runs the step, or returns its outcome from the journal.
     ///
     /// # Errors
-    /// Returns the step's [`Failure`] once no attempt is left.
+    /// Returns the step's [`Failure`] once no attempt is left. A result that is larger than the host allows
+    /// (1 MiB) is a failure of kind `limit` that is not retried: the effect of the step stands, and is not
+    /// compensated.
     pub async fn run(mut self) -> Result<M::Output<T>> {
         runtime::stop_if_unwinding().await;
         let mut entry = step::begin(scope::current(), &self.name, self.options());
@@ -227,6 +229,9 @@ where
             Ok(done) => done,
             Err(failure) => return Err(step::fail(scope, &failure.into())),
         };
+        if let Some(too_large) = step::check_result(scope, json.len() as u64) {
+            return Err(step::fail(scope, &too_large));
+        }
         let Receipt { step, order, flow } = step::complete(scope, &json);
         self.complete(Completed { step, result: json, order, flow }).await;
         Ok(value)

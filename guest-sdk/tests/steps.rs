@@ -227,3 +227,43 @@ async fn own_error(_ctx: &WorkflowContext, _input: ()) -> Result<(), Failure> {
 fn a_workflow_may_have_an_error_type_of_its_own() {
     assert_eq!(TestRun::new(OwnErrorWorkflow).run(()).failure().kind, "declined");
 }
+
+#[forge::workflow]
+async fn large(ctx: &WorkflowContext, bytes: usize) -> Result<String> {
+    let text = || async { Ok("x".repeat(bytes)) };
+    let step = ctx.step("text", text).retry(RetryPolicy::attempts(3)).compensate(|_| async { Ok(()) });
+    match step.run().await {
+        Ok(text) => Ok(format!("{} bytes", text.len())),
+        Err(error) => Ok(format!("{error}")),
+    }
+}
+
+#[test]
+fn a_result_that_is_too_large_is_the_failure_of_its_step() {
+    // Two more bytes are the quotation marks.
+    let run = TestRun::new(LargeWorkflow).run((1 << 20) - 2);
+    assert_eq!(run.output(), "1048574 bytes");
+    let run = TestRun::new(LargeWorkflow).run(1 << 20);
+    assert!(
+        run.output().contains("has 1048578 bytes; the most is 1048576 (payload_bytes)"),
+        "{}",
+        run.output()
+    );
+    let (step, failure) = (run.step("text"), run.step("text").error.as_ref().unwrap());
+    assert_eq!((step.attempts, step.status), (1, StepStatus::Failed));
+    assert_eq!((failure.kind.as_str(), failure.retryable), ("limit", false));
+}
+
+#[forge::workflow]
+async fn download(ctx: &WorkflowContext, url: String) -> Result<bool> {
+    let bytes = || async { Ok(forge::http::get(&url).send().await?.bytes().len()) };
+    Ok(ctx.step("download", bytes).optional().run().await?.is_some())
+}
+
+#[test]
+fn a_response_that_is_too_large_is_the_failure_of_its_request() {
+    for (bytes, arrives) in [(4 << 20, true), ((4 << 20) + 1, false)] {
+        let respond = move |_: &_| TestResponse::text(200, "x".repeat(bytes));
+        assert_eq!(*TestRun::new(DownloadWorkflow).http(respond).run("http://x").output(), arrives);
+    }
+}

@@ -171,7 +171,8 @@ impl Egress {
             if body.len() + chunk.len() > self.response_bytes {
                 let most = self.response_bytes;
                 let message = format!(
-                    "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes)"
+                    "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes); the \
+                     server has handled the request, and its effect stands"
                 );
                 return Err(Failure::permanent(kind::LIMIT, message));
             }

@@ -272,7 +272,6 @@ impl Host for Activation {
             // What happened first does not matter: the order of deliveries is journaled.
             Some(ended) = self.running.next(), if !self.running.is_empty() => {
                 self.ended(session, ended);
-                session.check_bytes()?;
             }
             () = timer => {
                 session.fire(clock::now());

@@ -9,6 +9,9 @@ use crate::testing::report::{StepStatus, TestStep};
 /// The retry policy of compensations, which is the host's and not the workflow's.
 const COMPENSATION_RETRY: RetryPolicy = RetryPolicy { max_attempts: 5, backoff: 1_000, max_backoff: 60_000 };
 
+/// The most bytes of a step's result: the host's default.
+const PAYLOAD_BYTES: u64 = 1 << 20;
+
 /// The longest wait before a further attempt that a response may ask for, in milliseconds: the host's default.
 const MAX_RETRY_AFTER: u64 = 3_600_000;
 
@@ -33,7 +36,7 @@ pub(super) struct Attempt {
 
 /// The host's interface `step`.
 pub(crate) mod step {
-    use super::{Attempt, Kind, Row, StepStatus, TestStep, with};
+    use super::{Attempt, Kind, PAYLOAD_BYTES, Row, StepStatus, TestStep, with};
     use crate::error::Failure as OwnFailure;
     use crate::host::Flow;
     pub(crate) use crate::host::bindings::forge::workflow::step::*;
@@ -68,6 +71,16 @@ pub(crate) mod step {
             let attempt = host.take(call);
             host.attempt(attempt)
         })
+    }
+
+    pub(crate) fn check_result(scope: Scope, bytes: u64) -> Option<Failure> {
+        let step = with(|host| host.step_name(scope)).filter(|_| bytes > PAYLOAD_BYTES)?;
+        let message = format!(
+            "the result of step `{step}` has {bytes} bytes; the most is {PAYLOAD_BYTES} (payload_bytes). The effect \
+             of the step stands: it is not compensated, because its handler would need the result. Return less, \
+             or store the data elsewhere and return a reference",
+        );
+        Some(OwnFailure::new(OwnFailure::LIMIT, message).not_retryable().into())
     }
 
     pub(crate) fn complete(scope: Scope, result: &str) -> Receipt {

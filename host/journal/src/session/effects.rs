@@ -253,6 +253,7 @@ impl Session {
     /// Adds the outcome of an effect, which the guest sees at its next request for a completion.
     pub fn arrive(&mut self, seq: u64, outcome: Outcome) {
         if self.waiting.contains_key(&seq) {
+            let outcome = self.kept(seq, outcome);
             // The outcome counts now, because it is in memory.
             self.bytes += match &outcome {
                 Ok(result) => result.as_deref().map_or(0, str::len) as u64,
