@@ -109,7 +109,9 @@ impl WorkflowContext {
     /// Returns a step that runs `f`. Once the step's result is in the journal, `f` is not called again.
     ///
     /// `f` may borrow from the workflow's body. The journal keeps its result as JSON, and a replay reads
-    /// it from there: serialising and deserialising a `T` must give an equal value.
+    /// it from there: serialising and deserialising a `T` must give an equal value. The step returns the value
+    /// that was read from the JSON, live, too. If that differs from what `f` returned (`NaN`, `Some(None)`), the
+    /// step fails with kind `invalid-output`.
     ///
     /// If the run already used the name, the step gets a number: `charge`, `charge#2`, ...
     ///

@@ -13,6 +13,7 @@ use crate::call::Call;
 use crate::error::{Error, Failure, Result, short_type_name};
 use crate::host::step::{self, Completed, Entry, Options, Receipt, Verdict};
 use crate::retry::RetryPolicy;
+use crate::round_trip::{Lost, round_trip};
 use crate::saga::{self, Compensation, Handler};
 use crate::time::{millis, race};
 use crate::{runtime, scope, time};
@@ -245,14 +246,19 @@ where
         let outcome = race(attempt.run(async { code().await }), deadline).await;
         let value = outcome.unwrap_or_else(|| Err(self.timed_out().into()));
         let value = value.map_err(|error| Failure::from_error(&error))?;
-        let json = serde_json::to_string(&value).map_err(|error| {
-            Failure::invalid_output(format!(
-                "the result of step `{}`, a `{}`, cannot be written as JSON: {error}",
-                self.name,
-                short_type_name::<T>()
-            ))
-        })?;
-        Ok((value, json))
+        round_trip(value).map_err(|lost| self.lost(&lost))
+    }
+
+    /// The failure of a step whose result a replay could not read as it was.
+    fn lost(&self, lost: &Lost) -> Failure {
+        let what = format!("the result of step `{}`, a `{}`,", self.name, short_type_name::<T>());
+        Failure::invalid_output(match lost {
+            Lost::Unwritable(why) => format!("{what} cannot be written as JSON: {why}"),
+            Lost::Changed { path, what: change } => format!(
+                "{what} changes when it is written as JSON and read again, as a replay does: at `{path}`, {change}. \
+                 The effect of the step stands: it is not compensated, because its handler would get another value"
+            ),
+        })
     }
 
     /// Registers the compensation of the completed step. Does not return if the run unwinds.
