@@ -12,6 +12,7 @@ use crate::attempt::{Attempt, Kind};
 use crate::call::Call;
 use crate::error::{Error, Failure, Result, short_type_name};
 use crate::host::step::{self, Completed, Entry, Options, Receipt, Verdict};
+use crate::random::Place;
 use crate::retry::RetryPolicy;
 use crate::round_trip::{Lost, round_trip};
 use crate::saga::{self, Compensation, Handler};
@@ -188,13 +189,14 @@ where
     /// compensated.
     pub async fn run(mut self) -> Result<M::Output<T>> {
         runtime::stop_if_unwinding().await;
+        let place = scope::next_place();
         let mut entry = step::begin(scope::current(), &self.name, self.options());
         loop {
             let call = match entry {
-                Entry::Completed(completed) => return M::output(self.recorded(completed).await),
+                Entry::Completed(completed) => return M::output(self.recorded(place, completed).await),
                 Entry::Failed(failure) => return M::output(Err(failure.into())),
                 Entry::Parked(call) => call,
-                Entry::Execute(scope) => match self.attempt(scope).await {
+                Entry::Execute(scope) => match self.attempt(place, scope).await {
                     Ok(value) => return M::output(Ok(value)),
                     Err(Verdict::Final(failure)) => return M::output(Err(failure.into())),
                     Err(Verdict::Retry(call)) => call,
@@ -215,15 +217,15 @@ where
     }
 
     /// Returns a result from the journal.
-    async fn recorded(&mut self, completed: Completed) -> Result<T, Failure> {
+    async fn recorded(&mut self, place: Place, completed: Completed) -> Result<T, Failure> {
         let value = saga::decode(&self.name, &completed.result);
-        self.complete(completed).await;
+        self.complete(place, completed).await;
         value
     }
 
     /// Runs one attempt and reports its outcome to the host.
-    async fn attempt(&mut self, scope: u64) -> Result<T, Verdict> {
-        let attempt = Attempt::new(Kind::Step, scope);
+    async fn attempt(&mut self, place: Place, scope: u64) -> Result<T, Verdict> {
+        let attempt = Attempt::new(Kind::Step, scope, place);
         let outcome = self.execute(&attempt, scope).await;
         attempt.end();
         let (value, json) = match outcome {
@@ -234,7 +236,7 @@ where
             return Err(step::fail(scope, &too_large));
         }
         let Receipt { step, order, flow } = step::complete(scope, &json);
-        self.complete(Completed { step, result: json, order, flow }).await;
+        self.complete(place, Completed { step, result: json, order, flow }).await;
         Ok(value)
     }
 
@@ -262,10 +264,10 @@ where
     }
 
     /// Registers the compensation of the completed step. Does not return if the run unwinds.
-    async fn complete(&mut self, Completed { step, result, order, flow }: Completed) {
+    async fn complete(&mut self, place: Place, Completed { step, result, order, flow }: Completed) {
         let compensation = self.compensation.take().filter(|_| !scope::is_compensating());
         if let Some(compensation) = compensation {
-            runtime::register(order, Handler { step, result, compensation });
+            runtime::register(order, Handler { step, place, result, compensation });
         }
         runtime::apply(flow);
         runtime::stop_if_unwinding().await;

@@ -124,7 +124,7 @@ impl Interpreter {
     }
 
     async fn flaky(&self, name: &str, times: u32, seen: Digest) -> Result<Value> {
-        let key = format!("{}:{name}:{}", self.ctx.run_id, self.ctx.uuid());
+        let key = format!("{}:{name}:{}", self.ctx.run_id, self.ctx.fresh_uuid());
         answer(self.post(&format!("/flaky/{times}/{name}"), seen).header("Idempotency-Key", key)).await
     }
 
