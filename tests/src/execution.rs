@@ -89,8 +89,8 @@ fn path(step: &Value, steps: &[Value]) -> String {
     }
 }
 
-/// The result, without what no replay needs to repeat: the time itself, and the answer's headers,
-/// which say when it was given and whether it was repeated.
+/// The result, without what no replay needs to repeat: the time itself, the answer's headers, which say
+/// when it was given, and whether its request was sent again after a kill.
 fn result(step: &Value) -> Value {
     let mut result = step["result"].clone();
     match text(&step["kind"]) {
@@ -98,6 +98,7 @@ fn result(step: &Value) -> Value {
         "http" => {
             if let Some(answer) = result.as_object_mut() {
                 answer.remove("headers");
+                answer.remove("resent");
             }
             result
         }

@@ -67,7 +67,7 @@ impl TestResponse {
 
     /// Returns a response with this JSON.
     pub fn json(status: u16, body: impl Serialize) -> Self {
-        TestResponse::status(status).with_body("application/json", json(body).to_string())
+        TestResponse::status(status).with_body("application/json", json(body))
     }
 
     /// Returns a failure to get a response. The failure is retryable.

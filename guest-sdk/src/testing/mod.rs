@@ -46,7 +46,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 pub use crate::http::testing::{TestRequest, TestResponse};
@@ -135,7 +134,7 @@ impl<W: ForgeWorkflow> TestRun<W> {
     /// # Panics
     /// If the workflow panics, or if it waits for a future that no host call completes.
     pub fn run(self, input: impl Serialize) -> TestReport<W::Output> {
-        let input = json(input).to_string();
+        let input = json(input);
         let log = HostLog::default();
         let run = || tracing::subscriber::with_default(log, || execute::<W>(&input));
         let (outcome, host) = host::install(self.host, run);
@@ -143,6 +142,7 @@ impl<W: ForgeWorkflow> TestRun<W> {
     }
 }
 
-pub(crate) fn json(value: impl Serialize) -> Value {
-    serde_json::to_value(value).expect("inputs and results of steps can be written as JSON")
+/// Returns a value as JSON. A text, because a `Value` has no numbers beyond 64 bits.
+pub(crate) fn json(value: impl Serialize) -> String {
+    serde_json::to_string(&value).expect("inputs and results of steps can be written as JSON")
 }

@@ -1,5 +1,7 @@
 //! Steps and compensations: the start, the end and the retries of their attempts.
 
+use serde_json::Value;
+
 use super::{TestHost, with};
 use crate::attempt::Kind;
 use crate::error::Failure;
@@ -22,8 +24,22 @@ pub(in crate::testing) struct Row {
     /// The scope in which the step began, and its path.
     parent: u64,
     path: String,
-    pub(super) order: u64,
+    /// The result as JSON.
+    result: Option<String>,
+    order: u64,
     compensation_attempts: u32,
+}
+
+impl Row {
+    pub(super) fn complete(&mut self, order: u64, result: String) {
+        self.order = order;
+        self.step.status = StepStatus::Completed;
+        self.step.error = None;
+        // A number that no `Value` can have is shown as its text.
+        let shown = serde_json::from_str(&result).unwrap_or_else(|_| Value::String(result.clone()));
+        self.step.result = Some(shown);
+        self.result = Some(result);
+    }
 }
 
 /// An attempt of the step in a row, or of its compensation. It is what a scope stands for, and the outcome
@@ -53,11 +69,12 @@ pub(crate) mod step {
             (host.steps[row].parent, host.steps[row].path) = (scope, path);
             match &host.steps[row] {
                 Row {
-                    step: TestStep { status: StepStatus::Completed, result: Some(result), .. },
+                    step: TestStep { status: StepStatus::Completed, .. },
+                    result: Some(result),
                     order,
                     ..
                 } => {
-                    let (result, order) = (result.to_string(), *order);
+                    let (result, order) = (result.clone(), *order);
                     Entry::Completed(Completed { step: row as u64, result, order, flow: Flow::GoOn })
                 }
                 _ => host.attempt(Attempt { kind: Kind::Step, row }),
@@ -88,11 +105,7 @@ pub(crate) mod step {
             let row = host.close(scope, Kind::Step);
             host.completions += 1;
             let order = host.completions;
-            host.steps[row].order = order;
-            let step = &mut host.steps[row].step;
-            step.status = StepStatus::Completed;
-            step.error = None;
-            step.result = Some(serde_json::from_str(result).expect("a step's result is JSON"));
+            host.steps[row].complete(order, result.to_owned());
             let mut flow = Flow::GoOn;
             if host.cancel_after == Some(order) && host.unwound.is_none() {
                 host.unwind(OwnFailure::cancelled());
@@ -125,7 +138,7 @@ pub(crate) mod step {
 
     pub(crate) fn lookup(name: &str) -> Option<State> {
         with(|host| {
-            let Row { step, .. } = host.steps.iter().find(|row| row.step.name == name)?;
+            let Row { step, result, .. } = host.steps.iter().find(|row| row.step.name == name)?;
             let status = match step.status {
                 StepStatus::Pending => Status::Pending,
                 StepStatus::Running => Status::Running,
@@ -134,7 +147,7 @@ pub(crate) mod step {
                 StepStatus::Compensated => Status::Compensated,
                 StepStatus::Skipped => Status::Skipped,
             };
-            Some(State { status, result: step.result.as_ref().map(ToString::to_string) })
+            Some(State { status, result: result.clone() })
         })
     }
 }
@@ -174,7 +187,15 @@ impl TestHost {
                 compensation_error: None,
             };
             let (parent, path) = (0, String::new());
-            self.steps.push(Row { step, retry, parent, path, order: 0, compensation_attempts: 0 });
+            self.steps.push(Row {
+                step,
+                retry,
+                parent,
+                path,
+                result: None,
+                order: 0,
+                compensation_attempts: 0,
+            });
             self.steps.len() - 1
         })
     }
