@@ -270,7 +270,7 @@ fn a_response_that_is_too_large_is_the_failure_of_its_request() {
 
 #[forge::workflow]
 async fn average(ctx: &WorkflowContext, zero: f64) -> Result<f64> {
-    let divide = || async { Ok(vec![1.0, zero / zero]) };
+    let divide = || async { Ok(vec![1.0, zero * f64::INFINITY]) };
     let step = ctx.step("divide", divide).retry(RetryPolicy::attempts(3)).compensate(|_| async { Ok(()) });
     Ok(step.run().await?[0])
 }

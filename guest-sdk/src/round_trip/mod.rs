@@ -28,15 +28,16 @@ pub(crate) enum Lost {
 pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<(T, String), Lost> {
     let before = match exact::write(&value) {
         Ok(before) => Some(before),
-        Err(exact::Error::TooDeep(path)) => {
-            let what = format!("it is nested deeper than {} levels", exact::MOST_NESTED);
-            return Err(Lost::Changed { path: path.show(), what });
-        }
+        Err(exact::Error::TooDeep(path)) => return Err(too_deep(&path)),
         // serde_json says more about it.
         Err(exact::Error::Custom(_)) => None,
     };
     let json = serde_json::to_string(&value).map_err(|error| Lost::Unwritable(error.to_string()))?;
     drop(value);
+    // Raw JSON can be deeper than what serde is told of it.
+    if let Some(path) = path::too_deep(&json, exact::MOST_NESTED) {
+        return Err(too_deep(&path));
+    }
     let read: T = serde_json::from_str(&json)
         .map_err(|error| Lost::Changed { path: path::of(&json, &error).show(), what: error.to_string() })?;
     let after = exact::write(&read).ok();
@@ -49,6 +50,13 @@ pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<(T
         }
     }
     Ok((read, json))
+}
+
+fn too_deep(path: &path::Path) -> Lost {
+    Lost::Changed {
+        path: path.show(),
+        what: format!("it is nested deeper than {} levels", exact::MOST_NESTED),
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +218,12 @@ mod tests {
             let (path, what) = lost(nested(levels));
             assert!(path.starts_with("$[0][0][0]") && path.ends_with('…'), "{path}");
             assert_eq!(what, "it is nested deeper than 127 levels");
+            let raw = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            let raw: Box<RawValue> = serde_json::from_str(&raw).unwrap();
+            assert_eq!(lost(raw), (path, what));
         }
+        let raw: Box<RawValue> = serde_json::from_str("{\"[[[\\\"[\": [\"[\"]}").unwrap();
+        round_trip(raw).unwrap();
     }
 
     #[test]

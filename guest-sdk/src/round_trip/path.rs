@@ -48,6 +48,27 @@ pub(super) fn of(json: &str, error: &serde_json::Error) -> Path {
     at(json.as_bytes().get(..end).unwrap_or(json.as_bytes()))
 }
 
+/// Returns the path of the first value that is nested deeper than `most` levels.
+pub(super) fn too_deep(json: &str, most: usize) -> Option<Path> {
+    let (mut depth, mut in_text, mut escaped) = (0, false, false);
+    for (position, byte) in json.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                if depth > most {
+                    return Some(at(&json.as_bytes()[..position]));
+                }
+            }
+            b']' | b'}' if !in_text => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Returns the path of the value in which the beginning of a document ends.
 fn at(beginning: &[u8]) -> Path {
     let mut path = Vec::new();
