@@ -156,8 +156,8 @@ impl Host {
     }
 
     /// Returns the folder of the compiled components.
-    pub fn module_cache(&self) -> PathBuf {
-        self.folder.path().join("forge.db.modules")
+    pub fn component_cache(&self) -> PathBuf {
+        self.folder.path().join("forge.db.cache")
     }
 
     /// Returns the log of all processes of this host.
@@ -256,7 +256,7 @@ impl Host {
         if !self.flags.iter().any(|flag| flag == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.arg("--module-cache").arg(self.module_cache());
+        command.arg("--component-cache").arg(self.component_cache());
         command.args(&self.flags);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

@@ -28,6 +28,8 @@ pub struct Watch {
     lost_components: AtomicU64,
     /// Commits that wait for the thaw.
     waiting: AtomicU64,
+    /// The name of a call whose row no commit can store.
+    rejected_call: Mutex<Option<String>>,
     frozen: Mutex<bool>,
     thawed: Condvar,
     durable: Mutex<BTreeMap<RunId, Durable>>,
@@ -70,6 +72,11 @@ impl Watch {
     /// Returns how many reads of components will still fail.
     pub fn lost_components(&self) -> u64 {
         self.lost_components.load(Ordering::Acquire)
+    }
+
+    /// Rejects commits that contain a call of this name, as a database does with a value that it cannot store.
+    pub fn reject(&self, call: Option<&str>) {
+        *lock(&self.rejected_call) = call.map(str::to_owned);
     }
 
     /// Delays every commit.
@@ -119,6 +126,16 @@ impl Watch {
         Ok(())
     }
 
+    fn check_storable(&self, batch: &[Write]) -> Result<(), StoreError> {
+        let Some(name) = lock(&self.rejected_call).clone() else { return Ok(()) };
+        let has_call = |write: &Write| match write {
+            Write::Save(_, changes) => changes.rows.iter().any(|row| *row.name == *name),
+            Write::Start(_) | Write::InsertUnowned(_) => false,
+        };
+        let why = || StoreError::Rejected(format!("the test cannot store `{name}`"));
+        if batch.iter().any(has_call) { Err(why()) } else { Ok(()) }
+    }
+
     fn committed(&self, batch: &[Write], written: &[Written]) {
         self.batches.fetch_add(1, Ordering::AcqRel);
         let mut durable = lock(&self.durable);
@@ -154,6 +171,7 @@ impl Store for WatchedStore {
         let (watch, is_empty) = (Arc::clone(&self.watch), batch.is_empty());
         let admitted = tokio::task::spawn_blocking(move || watch.wait_and_admit(is_empty)).await;
         admitted.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        self.watch.check_storable(batch)?;
         let written = self.store.commit(epoch, batch).await?;
         self.watch.committed(batch, &written);
         Ok(written)

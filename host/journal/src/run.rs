@@ -104,6 +104,8 @@ pub enum PauseReason {
     MissingVersion,
     /// The journal's rows contradict each other.
     CorruptJournal,
+    /// The database cannot store a change of the run.
+    RejectedWrite,
 }
 
 impl PauseReason {

@@ -93,7 +93,7 @@ tenant_limits! {
     /// Elements of one instance's tables. Default 100,000: function pointers of a large component.
     table_elements: Count = 100_000,
     /// Size of a component at upload. Default 16 MiB: a Rust workflow has about 100 KiB.
-    module_bytes: Bytes = 16 << 20,
+    component_bytes: Bytes = 16 << 20,
     /// Versions of workflows. Default 1,000: some years of weekly deployments of a few workflows.
     versions: Count = 1_000,
     /// Size of an input, an output, a step's result or a request. Default 1 MiB: pass larger data by reference.

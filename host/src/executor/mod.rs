@@ -91,7 +91,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, components, node, egress, secret_keys, limits, module_cache, compiler } =
+        let Config { database, components, node, egress, secret_keys, limits, component_cache, compiler } =
             config;
         let objects = components.as_ref().map(Objects::open).transpose()?;
         let store = forge_store::open(&database, &node).await?;
@@ -100,7 +100,8 @@ impl WorkflowExecutor {
             time: limits.compile_time,
             memory: limits.compile_memory,
         });
-        Self::assemble(store, objects, egress, secret_keys, limits, module_cache.as_deref(), compiler).await
+        Self::assemble(store, objects, egress, secret_keys, limits, component_cache.as_deref(), compiler)
+            .await
     }
 
     /// Opens an executor on a store, with a folder for compiled components.
@@ -110,9 +111,9 @@ impl WorkflowExecutor {
     pub async fn with_store(
         store: Arc<dyn Store>,
         limits: Limits,
-        module_cache: Option<&Path>,
+        component_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        Self::assemble(store, None, Policy::open(), None, limits, module_cache, Compiler::InProcess).await
+        Self::assemble(store, None, Policy::open(), None, limits, component_cache, Compiler::InProcess).await
     }
 
     async fn assemble(
@@ -121,11 +122,11 @@ impl WorkflowExecutor {
         egress: Policy,
         secret_keys: Option<Arc<KeyRing>>,
         limits: Limits,
-        module_cache: Option<&Path>,
+        component_cache: Option<&Path>,
         compiler: Compiler,
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
-        let engine = Arc::new(Engine::new(limits.engine(), module_cache, compiler)?);
+        let engine = Arc::new(Engine::new(limits.engine(), component_cache, compiler)?);
         let instances = InstancePermits::new(limits.live_instances);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let tenants = Tenants::new(

@@ -20,8 +20,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", env = "FORGE_MEMORY", value_parser = parse::bytes)]
     memory: Option<u64>,
     /// Size of an uploaded component [default: 16MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_MODULE_SIZE", value_parser = parse::bytes)]
-    module_size: Option<u64>,
+    #[arg(long, alias = "module-size", value_name = "SIZE", env = "FORGE_COMPONENT_SIZE", value_parser = parse::bytes)]
+    component_size: Option<u64>,
     /// Time to compile a component [default: 1m].
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = parse::some_time)]
     compile_time: Option<Duration>,
@@ -74,7 +74,7 @@ impl Args {
         set(&mut tenant.fuel_per_activation, self.fuel);
         set(&mut tenant.fuel_per_run, self.fuel_per_run);
         set(&mut tenant.memory_bytes, self.memory);
-        set(&mut tenant.module_bytes, self.module_size);
+        set(&mut tenant.component_bytes, self.component_size);
         set(&mut tenant.payload_bytes, self.payload_size);
         set(&mut tenant.response_bytes, self.response_size);
         set(&mut tenant.http_timeout_ms, self.http_timeout.map(milliseconds));

@@ -244,7 +244,7 @@ impl RunTask {
         if let Some(why) = self.rejected.clone()
             && !journal.run().is_at_rest()
         {
-            self.pause(&mut journal, PauseReason::CorruptJournal, why).await?;
+            self.pause(&mut journal, PauseReason::RejectedWrite, why).await?;
             self.rejected = None;
         }
         Ok(Some(journal))
