@@ -66,7 +66,7 @@ fn send(session: &mut Session, scope: Scope, url: &str) -> CallId {
 
 /// Lets the request of row `seq` end and be delivered.
 fn answer(session: &mut Session, seq: u64) -> CallId {
-    session.arrive(seq, Ok(Some("{}".into())));
+    session.arrive(seq, Ok(Some("{}".into())), at(3)).unwrap();
     match session.next(at(3)).expect("there is a completion") {
         Next::Deliver(call) => call,
         other => panic!("expected a delivery, got {other:?}"),
@@ -262,7 +262,7 @@ fn a_dropped_request_is_not_delivered_and_not_awaited() {
     let loser = send(&mut session, Scope::BODY, "loser");
     assert_eq!(answer(&mut session, 1), winner);
     session.cancel(loser, at(4)).unwrap();
-    session.arrive(2, Ok(None));
+    session.arrive(2, Ok(None), at(3)).unwrap();
     assert_eq!(session.next(at(5)), Err(SessionError::Guest(GuestError::Deadlock)));
     assert_eq!(session.journal().rows()[1].status, StepStatus::Skipped);
 }

@@ -66,6 +66,8 @@ impl Journal {
                 self.end(seq, at, |row| row.status = StepStatus::Skipped);
                 Ok(())
             }
+            Event::Abandoned { seq, doubt, result } => self.abandon(seq, doubt, result),
+            Event::RollbackRequested { failure } => self.request_rollback(failure),
             Event::Unwinding { failure } => self.unwind(failure, at),
             Event::Paused(pause) => self.pause(pause),
             Event::Resumed => self.resume(),
@@ -159,6 +161,7 @@ impl Journal {
             self.end(seq, at, |row| row.status = StepStatus::Skipped);
         }
         self.run.completed_at = Some(at);
+        self.run.in_doubt = self.in_doubt();
         self.change_status(status, None);
     }
 

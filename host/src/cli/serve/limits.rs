@@ -55,6 +55,9 @@ pub(super) struct Args {
     /// Size of journal rows in the write queue; at this size, runs wait for the disk [default: 64MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = parse::bytes)]
     write_queue: Option<u64>,
+    /// Time that a rollback waits for responses to requests under way [default: 30s].
+    #[arg(long, value_name = "DURATION", env = "FORGE_ROLLBACK_PATIENCE", value_parser = humantime::parse_duration)]
+    rollback_patience: Option<Duration>,
     /// Attempts of a compensation, including the first [default: 5].
     #[arg(long, value_name = "COUNT", env = "FORGE_COMPENSATION_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
     compensation_attempts: Option<u32>,
@@ -90,6 +93,7 @@ impl Args {
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
         set(&mut limits.store_retry, self.store_retry);
+        set(&mut limits.rollback_patience, self.rollback_patience);
         let retry = &mut limits.compensation_retry;
         set(&mut retry.max_attempts, self.compensation_attempts);
         set(&mut retry.backoff_ms, self.compensation_backoff.map(milliseconds));

@@ -1,12 +1,22 @@
+use std::ops::Range;
 use std::sync::Arc;
 
-use forge_journal::http::HttpRequest;
-use forge_journal::{EffectKind, Outcome, PauseReason};
-use forge_sandbox::{Stop, imports::http};
+use forge_journal::http::{HttpRequest, HttpResponse};
+use forge_journal::{EffectKind, Outcome, PauseReason, Row, kind};
+use forge_sandbox::Stop;
+use forge_sandbox::imports::http::KIND;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use http::Method;
 
 use super::{Beginning, Effect};
+
+/// The answers after which a request has had no effect.
+const REJECTIONS: Range<u16> = 400..500;
+
+/// The answers among them that may be about an earlier request with the same key, or come from a proxy: timeout, conflict,
+/// too early, too many requests.
+const UNCLEAR: [u16; 4] = [408, 409, 425, 429];
 
 /// An HTTP request. One that was under way in a crash is sent again with the same key, unless it is marked at-most-once:
 /// then the run is paused.
@@ -14,11 +24,30 @@ pub(super) struct Http;
 
 impl Effect for Http {
     fn kind(&self) -> EffectKind {
-        http::KIND
+        KIND
     }
 
     fn may_leave_memory(&self) -> bool {
         false
+    }
+
+    fn in_doubt(&self, row: &Row, late: Option<&Outcome>) -> Option<String> {
+        let request = HttpRequest::from_json(row.input.as_deref()?).ok()?;
+        if Method::from_bytes(request.method.as_bytes()).is_ok_and(|method| method.is_safe()) {
+            return None;
+        }
+        let answered = match late {
+            Some(Err(failure)) if failure.kind == kind::DENIED => return None,
+            Some(Ok(Some(response))) => {
+                HttpResponse::from_json(response).ok().map(|response| response.status)
+            }
+            _ => None,
+        };
+        match answered {
+            Some(status) if REJECTIONS.contains(&status) && !UNCLEAR.contains(&status) => None,
+            Some(status) => Some(format!("{} was answered with {status} after it was given up", row.name)),
+            None => Some(format!("{} may have arrived: it was given up before its answer came", row.name)),
+        }
     }
 
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop> {

@@ -1,4 +1,4 @@
-use forge_journal::{EffectKind, Outcome};
+use forge_journal::{EffectKind, Outcome, Row};
 use forge_sandbox::{Stop, imports::time};
 use futures::future::BoxFuture;
 
@@ -22,6 +22,10 @@ impl Effect for Timer {
 
     fn may_leave_memory(&self) -> bool {
         true
+    }
+
+    fn in_doubt(&self, _: &Row, _: Option<&Outcome>) -> Option<String> {
+        None
     }
 
     fn begin(&self, _: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop> {
