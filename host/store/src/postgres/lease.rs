@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgConnectOptions;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shared;
@@ -151,13 +150,7 @@ struct Renewed {
 }
 
 /// Renews the lease until the store is closed, or another process has the node's name.
-pub(super) async fn keep(
-    shared: Arc<Shared>,
-    identity: Identity,
-    options: PgConnectOptions,
-    connection: Connection,
-    limit: Duration,
-) {
+pub(super) async fn keep(shared: Arc<Shared>, identity: Identity, connection: Connection, limit: Duration) {
     let mut connection = Some(connection);
     let mut ticks = interval(identity.lease / RENEWALS);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -167,7 +160,7 @@ pub(super) async fn keep(
             _ = ticks.tick() => {}
             () = shared.replaced.notified() => {}
         }
-        match renew_lease(&shared, &identity, &options, &mut connection, limit).await {
+        match renew_lease(&shared, &identity, &mut connection, limit).await {
             Ok(true) => shared.fence_off_failed_soon(),
             Ok(false) => return,
             Err(error) if failing => tracing::debug!(%error, "the lease cannot be renewed"),
@@ -181,13 +174,12 @@ pub(super) async fn keep(
 async fn renew_lease(
     shared: &Shared,
     identity: &Identity,
-    options: &PgConnectOptions,
     place: &mut Option<Connection>,
     limit: Duration,
 ) -> Result<bool, StoreError> {
     let mut connection = match place.take() {
         Some(connection) => connection,
-        None => Connection::open(options, limit).await?,
+        None => Connection::open(&shared.endpoint, limit).await?,
     };
     let renewed = renew(&mut connection, shared).await?;
     if let Some(time) = renewed.time {
