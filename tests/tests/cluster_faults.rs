@@ -125,6 +125,37 @@ async fn a_node_that_is_cut_off_from_the_database_writes_nothing_more_and_goes_o
     is_declared_dead_and_goes_on(&mut cluster, |_| proxy.cut(), |_| proxy.heal()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_sleeps_between_a_commit_and_its_request_does_not_send_it_afterwards() {
+    // One request at a time: the second one is durable and waits.
+    let builder = Cluster::builder().flag(LEASE).flag(["--http-requests", "1"]);
+    let mut cluster = builder.start(["a", "b"]).await;
+    let services = Services::start().await;
+    let [a, b] = [cluster.api(0), cluster.api(1)];
+    a.deploy(&component("interpreter")).await;
+    let first = a.start_program(&services, block![gate("door")]).await;
+    services.until_asked("door", 1).await;
+    let second = a.start_program(&services, block![effect("late")]).await;
+    eventually("the request's row is durable", async || {
+        a.steps(&second).await.iter().any(|step| step["kind"] == "http" && step["status"] == "running")
+    })
+    .await;
+
+    cluster.host(0).freeze();
+    services.until_asked("door", 2).await;
+    services.open("door");
+    for run in [&first, &second] {
+        assert_eq!(b.settled(run).await["status"], "completed");
+    }
+    assert_eq!(services.asked("late").len(), 1);
+    // The first request of the frozen node was answered: the second one could leave now.
+    cluster.host(0).thaw();
+    let lives = "SELECT count(*)::text FROM forge_nodes WHERE name = 'a' AND ended_at IS NULL";
+    eventually("it has a new lease", async || cluster.rows(lives) == ["1"]).await;
+    eventually("it has dropped what it had", async || a.health().await["runs_in_memory"] == 0).await;
+    assert_eq!(services.asked("late").len(), 1, "the node that lost the run sends nothing");
+}
+
 /// How long PostgreSQL is restarted, and how often.
 const RESTARTS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
 

@@ -3,10 +3,14 @@
 //! No other crate reads the clock or makes random bytes, so the values that a journal must record are easy to find. The
 //! clippy rule `disallowed_methods` enforces it.
 
+mod monotonic;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::{ContextV7, Uuid};
+
+pub use self::monotonic::Monotonic;
 
 use forge_journal::{RunId, Timestamp};
 

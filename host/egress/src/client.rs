@@ -16,8 +16,9 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::Tls;
-use super::connections::Connections;
+use super::connections::{Connections, SendError};
 use super::connector::connector;
+use super::departure::{MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::Headers;
 use super::hop::{Hop, strip_credentials};
@@ -31,6 +32,18 @@ use forge_journal::{Failure, Outcome, kind};
 /// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one
 /// there would delay other runs; most bodies are smaller.
 const SEARCHED_AT_ONCE: usize = 64 << 10;
+
+/// Why there is no answer.
+enum NoAnswer {
+    Failed(Failure),
+    Withheld,
+}
+
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
 
 /// The HTTP client of one tenant's workflows. It shares no connections: the policy is checked when a connection is
 /// opened, so another tenant must not reuse it.
@@ -87,16 +100,34 @@ impl Egress {
 
     /// Sends a request and returns its answer. `key` becomes the `Idempotency-Key`, unless the workflow has set one.
     /// Secrets are filled in when the request is sent; neither the answer nor a failure contains them.
-    pub async fn send(&self, mut request: HttpRequest, key: &str) -> Outcome {
+    pub async fn send(&self, request: HttpRequest, key: &str) -> Outcome {
+        match self.send_while(request, key, &|| true).await {
+            Ok(outcome) => outcome,
+            Err(Withheld) => Err(Failure::new(kind::HTTP, "the request was not sent")),
+        }
+    }
+
+    /// Sends a request as [`Egress::send`] does, if it may leave when a connection is open and nothing was written to it.
+    /// Asks again for each redirect.
+    ///
+    /// # Errors
+    /// [`Withheld`] if it may not leave. If there was no redirect, no server has received anything.
+    pub async fn send_while(
+        &self,
+        mut request: HttpRequest,
+        key: &str,
+        may_leave: MayLeave<'_>,
+    ) -> Result<Outcome, Withheld> {
         let body = std::mem::take(&mut request.body);
         let what = || format!("{} {}", request.method, request.url);
         let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
-        match tokio::time::timeout(timeout, self.exchange(&request, body, key)).await {
+        Ok(match tokio::time::timeout(timeout, self.exchange(&request, body, key, may_leave)).await {
             Ok(Ok(response)) => match response.to_json() {
                 Ok(json) => Ok(Some(json.into())),
                 Err(why) => Err(Failure::permanent(kind::HTTP, format!("{}: {why}", what()))),
             },
-            Ok(Err(mut failure)) => {
+            Ok(Err(NoAnswer::Withheld)) => return Err(Withheld),
+            Ok(Err(NoAnswer::Failed(mut failure))) => {
                 failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
                 Err(failure)
             }
@@ -104,17 +135,25 @@ impl Egress {
                 let timeout = humantime::format_duration(timeout);
                 Err(Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what())))
             }
-        }
+        })
     }
 
-    async fn exchange(&self, request: &HttpRequest, body: Body, key: &str) -> Result<HttpResponse, Failure> {
+    async fn exchange(
+        &self,
+        request: &HttpRequest,
+        body: Body,
+        key: &str,
+        may_leave: MayLeave<'_>,
+    ) -> Result<HttpResponse, NoAnswer> {
         let invalid = |message: String| Failure::permanent(kind::HTTP, message);
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| invalid(format!("`{}` is no HTTP method", request.method)))?;
         let mut url = Url::parse(&request.url)
             .map_err(|error| invalid(format!("not an absolute URL ({error}); write http://HOST/PATH")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid(format!("scheme `{}` is not supported; use http or https", url.scheme())));
+            return Err(
+                invalid(format!("scheme `{}` is not supported; use http or https", url.scheme())).into()
+            );
         }
         let credentials = credentials(&url);
         if credentials.is_some() {
@@ -135,10 +174,12 @@ impl Egress {
             let failed = |message: String| Failure::new(kind::HTTP, message);
             let request = hop.request(headers.to(&hop)?).map_err(failed)?;
             let request = request.map(|body| self.traffic.outgoing(body));
-            let sent = self.connections.send(request).await;
-            let (mut connection, response) = sent.map_err(|error| match denied(&error) {
-                Some(denied) => not_permitted(denied),
-                None => failed(with_causes(format!("error sending request for url ({})", hop.url()), &error)),
+            let sent = self.connections.send(request, may_leave).await;
+            let (mut connection, response) = sent.map_err(|error| match (&error, denied(&error)) {
+                (SendError::Withheld, _) => NoAnswer::Withheld,
+                (_, Some(denied)) => not_permitted(denied).into(),
+                _ => failed(with_causes(format!("error sending request for url ({})", hop.url()), &error))
+                    .into(),
             })?;
             match hop.redirected(&response).map_err(failed)? {
                 Some(next) => {
@@ -148,7 +189,7 @@ impl Egress {
                 None => {
                     let answer = connection.drive(self.read(response)).await?;
                     self.connections.keep(connection).await;
-                    return answer.redacted(&self.secrets).await;
+                    return Ok(answer.redacted(&self.secrets).await?);
                 }
             }
         }

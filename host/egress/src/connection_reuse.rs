@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::tests::request;
-use super::{Egress, Lookups, Policy, Tls};
+use super::{Egress, Lookups, Policy, Tls, Withheld};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
 use forge_journal::http::HttpRequest;
@@ -150,4 +150,29 @@ async fn no_more_idle_connections_are_kept_than_requests_may_be_under_way() {
     let (sent, ()) = tokio::join!(egress.send(get(&first.url), "run:1"), answer(&mut streams[0], OK));
     sent.unwrap();
     assert_eq!(first.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_may_not_leave_any_more_when_its_connection_is_open_is_not_sent() {
+    let (mut server, egress) = (Server::start().await, egress(8));
+    let asked = AtomicUsize::new(0);
+    // It may leave as many times as this says.
+    let leaves = |times: usize| {
+        let asked = &asked;
+        asked.store(0, Ordering::SeqCst);
+        move || asked.fetch_add(1, Ordering::SeqCst) < times
+    };
+    let withheld = egress.send_while(get(&server.url), "run:0", &leaves(0)).await;
+    assert_eq!(withheld, Err(Withheld));
+    let mut stream = server.accepted.recv().await.unwrap();
+    assert_eq!(stream.read(&mut [0; 4_096]).await.unwrap(), 0, "nothing was written");
+
+    let may_leave = leaves(1);
+    let (withheld, stream) = tokio::join!(egress.send_while(get(&server.url), "run:0", &may_leave), async {
+        let mut stream = server.accepted.recv().await.unwrap();
+        answer(&mut stream, "HTTP/1.1 302 Found\r\nlocation: /next\r\ncontent-length: 0\r\n\r\n").await;
+        stream
+    });
+    assert_eq!(withheld, Err(Withheld), "a redirect leaves, too");
+    drop(stream);
 }

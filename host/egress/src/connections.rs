@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
+use super::departure::MayLeave;
 use super::guard::Guard;
 use super::traffic::Outgoing;
 
@@ -42,6 +43,9 @@ pub(super) enum SendError {
     /// The connection broke, or the server does not speak HTTP.
     #[error("client error (SendRequest)")]
     Exchange(#[source] hyper::Error),
+    /// Nothing was sent, because the request may not leave any more.
+    #[error("the request was not sent")]
+    Withheld,
 }
 
 /// The connections of one tenant under one policy.
@@ -83,6 +87,7 @@ impl Connections {
     pub(super) async fn send(
         &self,
         mut request: Request<Outgoing>,
+        may_leave: MayLeave<'_>,
     ) -> Result<(Connection, Response<Incoming>), SendError> {
         let uri = request.uri().clone();
         let server = format!("{}://{}", uri.scheme_str().unwrap_or_default(), authority(&uri));
@@ -96,6 +101,9 @@ impl Connections {
             };
             // Notice if the server has closed it meanwhile.
             connection.update().await;
+            if !may_leave() {
+                return Err(SendError::Withheld);
+            }
             let sending = connection.sender.try_send_request(request);
             match connection.drive(sending).await {
                 Ok(answer) => return Ok((connection, answer)),

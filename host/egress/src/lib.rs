@@ -5,6 +5,7 @@ mod client;
 mod connection_reuse;
 mod connections;
 mod connector;
+mod departure;
 mod guard;
 mod headers;
 mod hop;
@@ -21,6 +22,7 @@ mod tls;
 mod traffic;
 
 pub use client::Egress;
+pub use departure::{MayLeave, Withheld};
 pub use guard::Lookups;
 pub use limits::EgressLimits;
 pub use rules::{Denied, InvalidNetwork, InvalidRule, Network, Policy, Rule};

@@ -67,7 +67,7 @@ pub(super) struct ActivationContext {
     pub(super) resend_in_doubt: bool,
 }
 
-type RunningEffect = Abortable<BoxFuture<'static, (u64, Outcome)>>;
+type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Outcome, StoreError>)>>;
 
 /// One activation of a run.
 pub(super) struct Activation {
@@ -153,6 +153,7 @@ impl Activation {
                 journal,
                 row,
                 tenant: &self.context.tenant,
+                writer: &self.context.writer,
                 may_have_begun: due.may_have_begun,
                 resend_in_doubt: self.context.resend_in_doubt,
             })?;
@@ -175,8 +176,12 @@ impl Activation {
         let durable = self.context.writer.barrier(changes).await;
         durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
         for (seq, effect) in beginning {
-            let (effect, abort) =
-                futures::future::abortable(effect.map(move |outcome| (seq, outcome)).boxed());
+            let writer = self.context.writer.clone();
+            let beginning = async move {
+                let leased = writer.await_lease().await;
+                (seq, if let Err(error) = leased { Err(error) } else { effect.await })
+            };
+            let (effect, abort) = futures::future::abortable(beginning.boxed());
             self.running.push(effect);
             self.abort.insert(seq, abort);
         }
@@ -184,11 +189,19 @@ impl Activation {
     }
 
     /// Takes the outcome of an effect, unless it was aborted.
-    fn ended(&mut self, session: &mut Session, ended: Result<(u64, Outcome), Aborted>) {
+    ///
+    /// # Errors
+    /// [`StoreError`] if the effect did not begin, because the node has lost the run.
+    fn ended(
+        &mut self,
+        session: &mut Session,
+        ended: Result<(u64, Result<Outcome, StoreError>), Aborted>,
+    ) -> Result<(), StoreError> {
         if let Ok((seq, outcome)) = ended {
             self.abort.remove(&seq);
-            session.arrive(seq, outcome);
+            session.arrive(seq, outcome?);
         }
+        Ok(())
     }
 
     fn leave_with(&mut self, leave: Leave) -> Stop {
@@ -202,9 +215,10 @@ impl Activation {
         tokio::pin!(patience);
         loop {
             tokio::select! {
-                ended = self.running.next() => match ended {
-                    Some(ended) => self.ended(session, ended),
-                    None => break,
+                ended = self.running.next() => match ended.map(|ended| self.ended(session, ended)) {
+                    Some(Ok(())) => {}
+                    // The outcomes of the others could not be written either.
+                    Some(Err(_)) | None => break,
                 },
                 () = &mut patience => break,
             }
@@ -270,7 +284,8 @@ impl Host for Activation {
         tokio::select! {
             // What happened first does not matter: the order of deliveries is journaled.
             Some(ended) = self.running.next(), if !self.running.is_empty() => {
-                self.ended(session, ended);
+                let ended = self.ended(session, ended);
+                ended.map_err(|error| self.leave_with(Leave::Store(error)))?;
                 session.check_bytes()?;
             }
             () = timer => {

@@ -151,6 +151,22 @@ pub trait Store: Send + Sync + 'static {
         Epoch::default()
     }
 
+    /// Returns whether this node certainly has its lease in this epoch, by a clock that goes on while the node is stopped. If
+    /// not, another node may execute its runs.
+    fn holds_lease(&self, epoch: Epoch) -> bool {
+        let _ = epoch;
+        true
+    }
+
+    /// Returns when this node certainly has its lease in this epoch. Waits for the next renewal if that is late.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the epoch has ended.
+    async fn await_lease(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let _ = epoch;
+        Ok(())
+    }
+
     /// Returns the nodes that share this store; `None` if the store supports only one node.
     fn nodes(&self) -> Option<&dyn Nodes> {
         None

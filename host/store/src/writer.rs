@@ -82,6 +82,10 @@ impl Writer {
         }
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.shared.store
+    }
+
     /// Returns why the last commit failed, if it did.
     pub fn last_error(&self) -> Option<StoreError> {
         self.shared.last_error.lock().clone()

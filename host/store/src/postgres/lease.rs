@@ -4,7 +4,7 @@
 //! the row FOR UPDATE, and so waits for the batches of the epoch that are being committed (`statement.rs`).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -16,13 +16,17 @@ use super::notifications::Message;
 use super::options::PostgresOptions;
 use super::text;
 use crate::{Epoch, Node, Notification, StoreError};
-use forge_clock as clock;
+use forge_clock::{self as clock, Monotonic};
 use forge_journal::Timestamp;
 
 const TABLE: &str = "forge_nodes";
 
 /// Renewals in the time of a lease: two may fail.
 const RENEWALS: u32 = 3;
+
+/// The part of a lease in which this node does not act any more: a clock may go slower than the database's, and what the
+/// node begins takes a moment to leave the machine.
+const MARGIN: u32 = 10;
 
 /// Half the round trip from which on an answer is too late to set the clock.
 const SLOW: Duration = Duration::from_millis(250);
@@ -100,6 +104,36 @@ impl Identity {
 
     fn lease_ms(&self) -> i64 {
         i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// The lease of this node, as far as this node can know without asking the database.
+#[derive(Debug)]
+pub(super) struct Lease {
+    epoch: Epoch,
+    /// When the node must stop to act in the epoch. `None`: the epoch has ended.
+    until: Option<Monotonic>,
+}
+
+impl Lease {
+    /// Returns the lease after a statement that got or renewed it was sent at this time.
+    pub(super) fn since(sent: Monotonic, epoch: Epoch, identity: &Identity) -> Self {
+        Self { epoch, until: Some(sent + (identity.lease - identity.lease / MARGIN)) }
+    }
+
+    /// Returns the lease of an epoch that has ended.
+    pub(super) fn ended(epoch: Epoch) -> Self {
+        Self { epoch, until: None }
+    }
+
+    /// Whether the node certainly has its lease in this epoch.
+    pub(super) fn is_held(&self, epoch: Epoch) -> bool {
+        self.epoch == epoch && self.until.is_some_and(|until| Monotonic::now() < until)
+    }
+
+    /// Whether this epoch has ended.
+    pub(super) fn is_over(&self, epoch: Epoch) -> bool {
+        self.epoch > epoch || self.epoch == epoch && self.until.is_none()
     }
 }
 
@@ -181,6 +215,7 @@ async fn renew_lease(
         Some(connection) => connection,
         None => Connection::open(&shared.endpoint, limit).await?,
     };
+    let sent = Monotonic::now();
     let renewed = renew(&mut connection, shared).await?;
     if let Some(time) = renewed.time {
         clock::follow(time);
@@ -192,6 +227,9 @@ async fn renew_lease(
     }
     if !renewed.live {
         let replaced = matches!(renewed.why.as_deref(), Some("replaced" | "stopped"));
+        let ended = shared.notifier.epoch();
+        shared.lease.send_replace(Lease::ended(ended));
+        let sent = Monotonic::now();
         let again = if replaced { None } else { register_again(&mut connection, identity).await? };
         let Some(epoch) = again else {
             tracing::error!("another process has taken this node's name");
@@ -200,7 +238,10 @@ async fn renew_lease(
         };
         tracing::warn!(%epoch, "this node has lost its lease, and other nodes take its runs; it continues in a new epoch");
         shared.notifier.set_epoch(epoch);
+        shared.lease.send_replace(Lease::since(sent, epoch, identity));
         shared.notify(Notification::Fenced);
+    } else {
+        shared.lease.send_replace(Lease::since(sent, shared.notifier.epoch(), identity));
     }
     shared.renewed();
     *place = Some(connection);
@@ -209,7 +250,7 @@ async fn renew_lease(
 
 async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, StoreError> {
     let notifier = &shared.notifier;
-    let sent = Instant::now();
+    let sent = Monotonic::now();
     let query = sqlx::query(RENEW)
         .bind(notifier.epoch().0)
         .bind(notifier.channel())
@@ -234,6 +275,7 @@ async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, 
 /// Ends this node's epoch, so that its runs are unowned at once.
 pub(super) async fn end(connection: &mut Connection, shared: &Shared) -> Result<(), QueryError> {
     let notifier = &shared.notifier;
+    shared.lease.send_replace(Lease::ended(notifier.epoch()));
     let query = sqlx::query(END)
         .bind(notifier.epoch().0)
         .bind(notifier.channel())

@@ -39,6 +39,7 @@ pub use self::options::PostgresOptions;
 
 use self::connection::{Connections, Endpoint};
 use self::journals::{Found, Purpose};
+use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
@@ -63,6 +64,8 @@ struct Shared {
     endpoint: Endpoint,
     /// The time limit of a statement.
     limit: Duration,
+    /// The lease as this node knows it.
+    lease: watch::Sender<Lease>,
     /// A batch failed, and may have been or still be committed.
     outcome_unknown: AtomicBool,
     /// A claim failed, and may have claimed runs.
@@ -90,6 +93,26 @@ impl Store for PostgresStore {
 
     fn nodes(&self) -> Option<&dyn Nodes> {
         Some(self)
+    }
+
+    fn holds_lease(&self, epoch: Epoch) -> bool {
+        self.shared.lease.borrow().is_held(epoch)
+    }
+
+    async fn await_lease(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let mut lease = self.shared.lease.subscribe();
+        loop {
+            {
+                let lease = lease.borrow_and_update();
+                if lease.is_held(epoch) {
+                    return Ok(());
+                }
+                if lease.is_over(epoch) {
+                    return Err(StoreError::Fenced);
+                }
+            }
+            lease.changed().await.map_err(|_| StoreError::Closed)?;
+        }
     }
 
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {

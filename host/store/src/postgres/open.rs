@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Connections, Endpoint};
 use super::decode::Columns;
-use super::lease::{self, Identity};
+use super::lease::{self, Identity, Lease};
 use super::migrate::{cannot_open, connect, migrate};
 use super::notifications::{self, Notifier};
 use super::options::PostgresOptions;
 use super::{PostgresStore, Shared};
 use crate::StoreError;
+use forge_clock::Monotonic;
 
 /// Returns the channel of this schema: other schemas of the database may have nodes of their own.
 const CHANNEL: &str = "SELECT 'forge_' || current_schema()::regnamespace::oid";
@@ -38,6 +39,7 @@ impl PostgresStore {
         // Before the registration, so that the node misses no message.
         let listener = notifications::connect(endpoint.options(), &channel, limit).await.map_err(failed)?;
         let identity = Identity::new(options);
+        let sent = Monotonic::now();
         let epoch =
             lease::register(&mut connection, &channel, &identity).await.map_err(|error| match error {
                 StoreError::Unavailable(why) => StoreError::CannotOpen { database: database.clone(), why },
@@ -52,6 +54,7 @@ impl PostgresStore {
             writer: tokio::sync::Mutex::default(),
             endpoint: endpoint.clone(),
             limit,
+            lease: watch::Sender::new(Lease::since(sent, epoch, &identity)),
             outcome_unknown: AtomicBool::new(false),
             lost_claim: AtomicBool::new(false),
             notifications,
