@@ -128,6 +128,7 @@ impl Egress {
             secrets: &self.secrets,
             may_name_host: self.policy.is_open(),
         };
+        let at_most_once = request.at_most_once;
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         loop {
@@ -135,7 +136,7 @@ impl Egress {
             let failed = |message: String| Failure::new(kind::HTTP, message);
             let request = hop.request(headers.to(&hop)?).map_err(failed)?;
             let request = request.map(|body| self.traffic.outgoing(body));
-            let sent = self.connections.send(request).await;
+            let sent = self.connections.send(request, at_most_once).await;
             let (mut connection, response) = sent.map_err(|error| match denied(&error) {
                 Some(denied) => not_permitted(denied),
                 None => failed(with_causes(format!("error sending request for url ({})", hop.url()), &error)),

@@ -19,6 +19,7 @@ mod ssrf;
 mod tests;
 mod tls;
 mod traffic;
+mod wire;
 
 pub use client::Egress;
 pub use guard::Lookups;
