@@ -39,9 +39,11 @@ const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 /// The interval at which connections that were idle for too long are dropped.
 const SWEEP: Duration = Duration::from_secs(15);
 
-/// The maximum size of an answer's status line and headers, in bytes. Servers send a few thousand. hyper limits the
-/// number of headers to 100.
-const HEAD_BYTES: usize = 128 << 10;
+/// The maximum size of an answer's status line and headers, in bytes. Servers send a few thousand.
+pub(super) const HEAD_BYTES: usize = 128 << 10;
+
+/// The maximum number of headers of an answer. Servers send some dozens, and some send a header for each cookie.
+pub(super) const MOST_HEADERS: usize = 1_000;
 
 /// The error of a request without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,13 @@ pub(super) enum SendError {
     /// The connection broke, or the server does not speak HTTP.
     #[error("client error (SendRequest)")]
     Exchange(#[source] hyper::Error),
+}
+
+impl SendError {
+    /// Returns whether the answer began and its head is too large to be read.
+    pub(super) fn is_head_too_large(&self) -> bool {
+        matches!(self, Self::Exchange(error) if error.is_parse_too_large())
+    }
 }
 
 /// The connections of one tenant under one policy.
@@ -140,8 +149,12 @@ impl Connections {
         let answered = Answered::default();
         let wire = TokioIo::new(Wire::new(TokioIo::new(stream), answered.clone()));
         let mut http = http1::Builder::new();
-        let (sender, driver) =
-            http.max_buf_size(HEAD_BYTES).handshake(wire).await.map_err(SendError::Exchange)?;
+        let (sender, driver) = http
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(MOST_HEADERS)
+            .handshake(wire)
+            .await
+            .map_err(SendError::Exchange)?;
         Ok(Connection { server, sender, answered, keep_for: IDLE, driver: Some(driver.boxed()) })
     }
 }

@@ -5,6 +5,7 @@ mod client;
 mod connection_reuse;
 mod connections;
 mod connector;
+mod content_encoding;
 mod guard;
 mod headers;
 mod hop;
