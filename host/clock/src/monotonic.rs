@@ -21,6 +21,11 @@ impl Monotonic {
         Self(Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0)))
     }
 
+    /// Returns the milliseconds of the clock.
+    pub(super) fn as_millis(self) -> i64 {
+        i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Returns the time that has passed since.
     pub fn elapsed(self) -> Duration {
         Self::now().0.saturating_sub(self.0)

@@ -5,6 +5,7 @@ mod client;
 mod connection_reuse;
 mod connections;
 mod connector;
+mod content_encoding;
 mod departure;
 mod guard;
 mod headers;
@@ -20,6 +21,7 @@ mod ssrf;
 mod tests;
 mod tls;
 mod traffic;
+mod wire;
 
 pub use client::Egress;
 pub use departure::{MayLeave, Withheld};

@@ -277,7 +277,7 @@ impl Host for Activation {
             .map(|wake_at| (self.context.instances.evictable(&self.context.tenant.name), wake_at));
         let timer = async {
             match wake_at {
-                Some(wake_at) => tokio::time::sleep(clock::until(wake_at)).await,
+                Some(wake_at) => clock::reach(wake_at).await,
                 None => std::future::pending().await,
             }
         };
