@@ -3,41 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use forge_tests::program::{Statement, block, effect, gate};
-use forge_tests::{Host, Services, component, skewed_clock};
-use tempfile::TempDir;
+use forge_tests::{Host, Services, SteppedClock, component};
 
-/// A clock that the test steps.
-struct Clock(TempDir);
-
-impl Clock {
-    /// Returns a clock that is right.
-    fn new() -> Self {
-        let clock = Self(TempDir::new().unwrap());
-        clock.step(0);
-        clock
-    }
-
-    /// Puts the clock this many seconds ahead.
-    fn step(&self, seconds: i64) {
-        let (file, next) = (self.0.path().join("skew"), self.0.path().join("next"));
-        std::fs::write(&next, seconds.to_string()).unwrap();
-        std::fs::rename(next, file).unwrap();
-    }
-
-    /// Starts a host with this clock.
-    async fn host<const N: usize>(&self, flag: [&str; N]) -> Host {
-        let file = self.0.path().join("skew").display().to_string();
-        let host = Host::builder().flag(flag).variable("CLOCK_SKEW_FILE", file);
-        let host = host.variable("LD_PRELOAD", skewed_clock().display().to_string()).start().await;
-        host.api().deploy(&component("interpreter")).await;
-        host
-    }
+/// Starts a host with this clock.
+async fn host<const N: usize>(clock: &SteppedClock, flag: [&str; N]) -> Host {
+    let host = clock.applied_to(Host::builder().flag(flag)).start().await;
+    host.api().deploy(&component("interpreter")).await;
+    host
 }
 
 /// Checks that runs with these settings wake up although the clock stepped back an hour for a while.
 async fn survives_a_step_back<const N: usize>(flag: [&str; N]) {
-    let (clock, services) = (Clock::new(), Services::start().await);
-    let host = clock.host(flag).await;
+    let (clock, services) = (SteppedClock::new(), Services::start().await);
+    let host = host(&clock, flag).await;
     let api = host.api();
     let before = api.start_program(&services, block![Statement::Sleep(1_500), effect("before")]).await;
     api.until_step(&before, "sleep", "1s 500ms", "running").await;
@@ -65,8 +43,8 @@ async fn a_clock_that_steps_back_and_is_put_right_delays_evicted_runs_by_seconds
 
 #[tokio::test]
 async fn the_time_of_a_workflow_does_not_go_back_when_the_clock_does() {
-    let (clock, services) = (Clock::new(), Services::start().await);
-    let mut host = clock.host([]).await;
+    let (clock, services) = (SteppedClock::new(), Services::start().await);
+    let mut host = host(&clock, []).await;
     let body = block![Statement::Draw, gate("step"), Statement::Draw, gate("restart"), Statement::Draw];
     let run = host.api().start_program(&services, body).await;
     services.until_asked("step", 1).await;

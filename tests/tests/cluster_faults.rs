@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use forge_tests::payments::{self, Payment};
 use forge_tests::program::{Statement, block, effect, gate};
 use forge_tests::{
-    Api, Cluster, Crashes, Host, Proxy, Services, component, eventually, example, random, skewed_clock,
+    Api, Cluster, Crashes, Host, Proxy, Services, SteppedClock, component, eventually, example, random,
+    skewed_clock,
 };
 use futures::future::join_all;
 use serde_json::Value;
@@ -181,6 +182,45 @@ async fn nothing_acknowledged_is_lost_while_the_database_crashes_every_five_seco
     let payments: Vec<Payment> = payments.into_iter().flatten().collect();
     assert!(payments.len() >= 10, "every customer paid");
     payments::check(&payments, &apis[0], &services, crashes.kills()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_a_node_s_clock_changes_nothing_also_before_its_next_heartbeat() {
+    let mut cluster = Cluster::builder().start([]).await;
+    let clock = SteppedClock::new();
+    // The runs of one node sleep in memory, those of the other one in the database. No heartbeat comes during the test.
+    for (name, evict_after) in [("memory", "1h"), ("evicted", "0s")] {
+        let host = Host::builder().database(cluster.url()).flag(["--node", name]).flag(["--lease", "10m"]);
+        cluster.add(clock.applied_to(host.flag(["--evict-after", evict_after]))).await;
+    }
+    let services = Services::start().await;
+    let apis = [cluster.api(0), cluster.api(1)];
+    apis[0].deploy(&component("interpreter")).await;
+    let mut asleep = Vec::new();
+    for api in &apis {
+        let run = api.start_program(&services, block![Statement::Sleep(600_000), effect("early")]).await;
+        eventually("it sleeps", async || api.steps(&run).await.iter().any(|step| step["kind"] == "sleep"))
+            .await;
+        asleep.push(run);
+    }
+    for hours in [1, 25, -1] {
+        clock.step(hours * 3_600);
+        for api in &apis {
+            let begun = Instant::now();
+            let run = api.start_program(&services, block![Statement::Sleep(1_500), Statement::Draw]).await;
+            assert_eq!(api.settled(&run).await["status"], "completed");
+            let took = begun.elapsed();
+            assert!((Duration::from_millis(1_400)..Duration::from_secs(30)).contains(&took), "{took:?}");
+            let off = "SELECT max(abs(extract(epoch FROM clock_timestamp() - started_at)))::int::text \
+                       FROM forge_workflow_runs WHERE status = 'completed'";
+            let off: i64 = cluster.rows(off)[0].parse().unwrap();
+            assert!(off < 600, "{hours} h: a run started {off} s from now");
+        }
+    }
+    for run in &asleep {
+        assert_eq!(apis[0].record(run).await["status"], "waiting", "it neither woke up nor timed out");
+    }
+    assert!(services.asked("early").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,7 +47,8 @@ const REPLACE: &str = "WITH before AS MATERIALIZED ( \
 ) SELECT pg_notify($2, epoch || ' replaced ' || epoch) FROM ended";
 
 const REGISTER: &str = "INSERT INTO forge_nodes (name, version, lease_ms, lease_until) \
-     VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $3 / 1000.0)) RETURNING epoch";
+     VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $3 / 1000.0)) \
+     RETURNING epoch, (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
 
 /// Renews the lease and ends the epochs of nodes whose lease has expired. Returns whether this node's epoch is live, why
 /// it ended, the nodes that were ended, and the time. Leases do not expire because the server was down. `$2` is the
@@ -166,11 +167,22 @@ async fn register_again(
 async fn insert(connection: &mut Connection, identity: &Identity) -> Result<Epoch, StoreError> {
     let name = text::encode(&identity.name);
     let query = sqlx::query(REGISTER).bind(&*name).bind(env!("CARGO_PKG_VERSION")).bind(identity.lease_ms());
+    let sent = Monotonic::now();
     let row = connection.first(query).await?;
+    let way_back = sent.elapsed() / 2;
     let nothing = || StoreError::Unavailable("PostgreSQL returned no epoch".to_owned());
-    let epoch = Columns::new(TABLE, &row.ok_or_else(nothing)?).number()?;
+    let row = row.ok_or_else(nothing)?;
+    let mut columns = Columns::new(TABLE, &row);
+    let epoch = Epoch(columns.number()?);
+    // Nothing has looked at the clock yet. However long the answer took, this is nearer than the machine's clock may be.
+    clock::follow(at_answer(columns.time()?, way_back));
     connection.finish(End::Commit).await?;
-    Ok(Epoch(epoch))
+    Ok(epoch)
+}
+
+/// Returns the database's time when an answer arrived, of which the way back took this time.
+fn at_answer(time: Timestamp, way_back: Duration) -> Timestamp {
+    time.plus(u64::try_from(way_back.as_millis()).unwrap_or(0))
 }
 
 /// The result of [`RENEW`].
@@ -257,10 +269,6 @@ async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, 
         .bind(notifier.payload(Message::Unowned));
     let row = connection.first(query).await?;
     let way_back = sent.elapsed() / 2;
-    let at_answer = |time: Timestamp| {
-        let known = way_back < SLOW;
-        known.then(|| time.plus(u64::try_from(way_back.as_millis()).unwrap_or(0)))
-    };
     let nothing = || StoreError::Unavailable("PostgreSQL returned no row".to_owned());
     let row = row.ok_or_else(nothing)?;
     let mut columns = Columns::new(TABLE, &row);
@@ -268,7 +276,7 @@ async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, 
         live: columns.flag()?,
         why: columns.optional_text()?,
         ended: columns.optional_text()?,
-        time: at_answer(columns.time()?),
+        time: Some(at_answer(columns.time()?, way_back)).filter(|_| way_back < SLOW),
     })
 }
 
