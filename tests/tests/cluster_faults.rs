@@ -12,7 +12,7 @@ use forge_tests::{
     skewed_clock,
 };
 use futures::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Payments in the storm, and customers who make them at the same time.
 const PAYMENTS: usize = 1_000;
@@ -124,6 +124,25 @@ async fn a_node_that_is_cut_off_from_the_database_writes_nothing_more_and_goes_o
     cluster.add(Host::builder().database(behind).flag(["--node", "a"]).flag(LEASE)).await;
     cluster.add(Host::builder().database(cluster.url()).flag(["--node", "b"]).flag(LEASE)).await;
     is_declared_dead_and_goes_on(&mut cluster, |_| proxy.cut(), |_| proxy.heal()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_node_is_well_again_when_the_database_is_although_nobody_writes() {
+    let mut cluster = Cluster::builder().start([]).await;
+    let proxy = Proxy::start(cluster.address()).await;
+    let host = Host::builder().database(cluster.url_at(proxy.address())).flag(["--node", "a"]);
+    cluster.add(host.flag(["--database-timeout", "1s"])).await;
+    let services = Services::start().await;
+    let api = cluster.api(0);
+    api.deploy(&component("interpreter")).await;
+    let run = api.start_program(&services, block![effect("before")]).await;
+    api.settled(&run).await;
+    proxy.cut();
+    let start = json!({ "input": services.program(block![effect("refused")]) });
+    api.try_start("program", &start).await.refused(503);
+    assert_eq!(api.get("/_api/health").await.status, 503);
+    proxy.heal();
+    eventually("the node is well again", async || api.get("/_api/health").await.status == 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -183,6 +183,14 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Rejected`] if the database cannot store one of the writes.
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
+    /// Commits something that changes nothing, to find out whether commits work.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    async fn probe(&self, epoch: Epoch) -> Result<(), StoreError> {
+        self.commit(epoch, &[]).await.map(|_| ())
+    }
+
     /// Makes unowned runs that are due at `until` this node's, the first ones first, and returns them. The change of owner is
     /// durable when the method returns. After [`StoreError::Unavailable`], runs may have been claimed:
     /// [`Store::due`] returns them.
