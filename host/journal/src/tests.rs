@@ -74,6 +74,27 @@ fn answer(session: &mut Session, seq: u64) -> CallId {
 }
 
 #[test]
+fn the_time_of_a_run_stands_still_while_the_clock_is_behind_it() {
+    let mut session = fresh();
+    assert_eq!(
+        session.workflow_time(Scope::BODY, at(-10)).unwrap(),
+        at(0),
+        "a run does not begin before its start"
+    );
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    session.complete_step(scope, Some("1"), at(50)).unwrap();
+    assert_eq!(session.workflow_time(Scope::BODY, at(20)).unwrap(), at(50));
+
+    // The time is known after a restart, too, and goes on when the clock has caught up.
+    let mut session = restarted(session);
+    assert_eq!(session.workflow_time(Scope::BODY, at(21)).unwrap(), at(0));
+    assert!(matches!(step(&mut session, "a", StepOptions::default()), Entry::Completed { .. }));
+    assert_eq!(session.workflow_time(Scope::BODY, at(22)).unwrap(), at(50));
+    assert_eq!(session.workflow_time(Scope::BODY, at(23)).unwrap(), at(50));
+    assert_eq!(session.workflow_time(Scope::BODY, at(60)).unwrap(), at(60));
+}
+
+#[test]
 fn a_step_after_a_low_level_step_that_is_skipped_is_answered_at_once() {
     let mut session = fresh();
     let weigh = session.enter_step(Scope::BODY, "weigh", at(1)).expect("it is entered");

@@ -75,11 +75,13 @@ impl Session {
         Ok(call)
     }
 
-    /// Returns the workflow's time: `now` in the first execution, the same in every replay.
+    /// Returns the workflow's time: `now` in the first execution, the same in every replay. It never goes backwards within
+    /// a run, also if the clock does.
     ///
     /// # Errors
     /// As [`Session::submit`].
     pub fn workflow_time(&mut self, scope: Scope, now: Timestamp) -> Result<Timestamp, SessionError> {
+        let now = self.journal.time(now);
         let Some(index) = self.take_index(scope)? else { return Ok(now) };
         let reading =
             Found { kind: Kind::Time, name: "workflow_time".to_owned(), input: String::new(), wake_at: None };

@@ -16,11 +16,13 @@ pub struct IllegalEvent {
 }
 
 impl Journal {
-    /// Applies an event that happened at `at`. This is the state machine of a run.
+    /// Applies an event that happened at `at`. This is the state machine of a run. The event is recorded with the run's
+    /// [time](Journal::time), which never goes backwards.
     ///
     /// # Errors
     /// [`IllegalEvent`] if the event is not possible in this state. The journal is then unchanged.
     pub fn apply(&mut self, event: Event, at: Timestamp) -> Result<(), IllegalEvent> {
+        let at = self.time(at);
         match event {
             Event::Running => self.running(),
             Event::Waiting { until } => self.waiting(until),
@@ -85,6 +87,7 @@ impl Journal {
     fn begin(&mut self, begin: Begin, at: Timestamp) -> Result<(), IllegalEvent> {
         self.check_status("begun", |s| matches!(s, WorkflowStatus::Running | WorkflowStatus::Compensating))?;
         let row = Row::new(self.rows.len() as u64 + 1, begin, at);
+        self.latest = at;
         if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
         }
@@ -216,6 +219,7 @@ impl Journal {
     }
 
     pub(super) fn end(&mut self, seq: u64, at: Timestamp, change: impl FnOnce(&mut Row)) {
+        self.latest = at;
         self.change(seq, |row| {
             row.completed_at = Some(row.completed_at.unwrap_or(at));
             if row.kind.has_scope() {

@@ -10,7 +10,7 @@ pub use self::apply::IllegalEvent;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
 use super::index::Index;
-use super::{Kind, Row, Run, Scope, StepStatus};
+use super::{Kind, Row, Run, Scope, StepStatus, Timestamp};
 
 /// A run and its calls. Only [`Journal::apply`] changes them.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Journal {
     index: Index,
     /// The last delivery number that was given.
     last_order: u64,
+    /// The time of the latest event in the journal.
+    latest: Timestamp,
     /// The rows changed since the last [`Journal::take_changes`].
     touched: BTreeSet<u64>,
     /// The last row that the store has, or that `take_changes` returned.
@@ -36,6 +38,7 @@ impl Journal {
     /// Creates the empty journal of a run that is in the store.
     pub fn new(run: Run) -> Self {
         Self {
+            latest: run.started_at,
             run,
             rows: Vec::new(),
             index: Index::default(),
@@ -101,6 +104,12 @@ impl Journal {
     /// Returns the last delivery number that was given; 0 if there is none.
     pub fn last_order(&self) -> u64 {
         self.last_order
+    }
+
+    /// Returns the run's time when the clock shows `now`. A clock may be stepped back, and the next node's may be late: the
+    /// time of a run stands still until the clock has reached the latest event.
+    pub fn time(&self, now: Timestamp) -> Timestamp {
+        now.max(self.latest)
     }
 
     /// Returns the idempotency key of a request: the run, and the indices of the steps that contain it and its own. A

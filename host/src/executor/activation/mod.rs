@@ -70,7 +70,7 @@ pub(super) struct ActivationContext {
     pub(super) resend_in_doubt: bool,
 }
 
-type RunningEffect = Abortable<BoxFuture<'static, (u64, Outcome)>>;
+type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Outcome, StoreError>)>>;
 
 /// One activation of a run.
 pub(super) struct Activation {
@@ -166,6 +166,7 @@ impl Activation {
                 journal,
                 row,
                 tenant: &self.context.tenant,
+                writer: &self.context.writer,
                 may_have_begun: due.may_have_begun,
                 resend_in_doubt: self.context.resend_in_doubt,
             })?;
@@ -187,8 +188,12 @@ impl Activation {
         let durable = self.context.writer.barrier(changes).await;
         durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
         for (seq, effect) in beginning {
-            let (effect, abort) =
-                futures::future::abortable(effect.map(move |outcome| (seq, outcome)).boxed());
+            let writer = self.context.writer.clone();
+            let beginning = async move {
+                let leased = writer.await_lease().await;
+                (seq, if let Err(error) = leased { Err(error) } else { effect.await })
+            };
+            let (effect, abort) = futures::future::abortable(beginning.boxed());
             self.running.push(effect);
             self.abort.insert(seq, abort);
         }
@@ -202,9 +207,15 @@ impl Activation {
     }
 
     /// Takes the outcome of an effect, unless it was aborted.
-    fn ended(&mut self, session: &mut Session, ended: Result<(u64, Outcome), Aborted>) -> Result<(), Stop> {
+    fn ended(
+        &mut self,
+        session: &mut Session,
+        ended: Result<(u64, Result<Outcome, StoreError>), Aborted>,
+    ) -> Result<(), Stop> {
         let Ok((seq, outcome)) = ended else { return Ok(()) };
         self.abort.remove(&seq);
+        // An effect that did not begin, because the node has lost the run.
+        let outcome = outcome.map_err(|error| self.leave_with(Leave::Store(error)))?;
         let journal = session.journal();
         match journal.row(seq).filter(|row| row.status == StepStatus::Skipped) {
             Some(row) => {
@@ -227,11 +238,9 @@ impl Activation {
         tokio::pin!(patience);
         loop {
             tokio::select! {
-                ended = self.running.next() => match ended {
-                    Some(ended) => match self.ended(session, ended) {
-                        Ok(()) => {}
-                        Err(stop) => return stop,
-                    },
+                ended = self.running.next() => match ended.map(|ended| self.ended(session, ended)) {
+                    Some(Ok(())) => {}
+                    Some(Err(stop)) => return self.leave_instead(leave, stop),
                     None => break,
                 },
                 () = &mut patience => break,
@@ -239,14 +248,17 @@ impl Activation {
         }
         match session.keep_arrived(clock::now()) {
             Ok(()) => self.leave_with(leave),
-            Err(error) => {
-                // The command is answered when the run was paused.
-                if let Leave::Command(command) = leave {
-                    self.postponed.push_front(command);
-                }
-                error.into()
-            }
+            Err(error) => self.leave_instead(leave, error.into()),
         }
+    }
+
+    /// Ends the activation for another reason than the one for which it was to end.
+    fn leave_instead(&mut self, leave: Leave, stop: Stop) -> Stop {
+        // The command is answered later.
+        if let Leave::Command(command) = leave {
+            self.postponed.push_front(command);
+        }
+        stop
     }
 
     fn request_cancel(&mut self, session: &mut Session, reply: Reply) -> Result<(), Stop> {
@@ -303,7 +315,7 @@ impl Host for Activation {
             .map(|wake_at| (self.context.instances.evictable(&self.context.tenant.name), wake_at));
         let timer = async {
             match wake_at {
-                Some(wake_at) => tokio::time::sleep(clock::until(wake_at)).await,
+                Some(wake_at) => clock::reach(wake_at).await,
                 None => std::future::pending().await,
             }
         };

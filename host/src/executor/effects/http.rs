@@ -1,15 +1,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use forge_egress::Withheld;
 use forge_journal::http::{HttpRequest, HttpResponse};
 use forge_journal::{EffectKind, Outcome, PauseReason, Row, kind};
 use forge_sandbox::Stop;
 use forge_sandbox::imports::http::KIND;
+use forge_store::{RunWriter, StoreError};
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use http::Method;
 
-use super::{Beginning, Effect};
+use super::{Beginning, Effect, EffectFuture};
 
 /// The answers after which a request has had no effect.
 const REJECTIONS: Range<u16> = 400..500;
@@ -50,17 +51,20 @@ impl Effect for Http {
         }
     }
 
-    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop> {
-        let Beginning { journal, row, tenant, may_have_begun, resend_in_doubt } = beginning;
+    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
+        let Beginning { journal, row, tenant, writer, may_have_begun, resend_in_doubt } = beginning;
         let request = HttpRequest::from_json(row.input.as_deref().unwrap_or_default())
             .map_err(|why| Stop::Pause(PauseReason::CorruptJournal, format!("call {}: {why}", row.seq)))?;
         if *may_have_begun && request.at_most_once && !resend_in_doubt {
             return Err(Stop::Pause(PauseReason::InDoubt, in_doubt(&row.name)));
         }
         let (tenant, key) = (Arc::clone(tenant), journal.idempotency_key(row));
+        let writer = RunWriter::clone(writer);
         let sending = async move {
             tenant.account.requested();
-            tenant.egress.send(request, &key).await
+            // It may have waited long for a permit or a connection.
+            let may_leave = || writer.holds_lease();
+            tenant.egress.send_while(request, &key, &may_leave).await.map_err(|Withheld| StoreError::Fenced)
         };
         Ok(Some(sending.boxed()))
     }

@@ -6,6 +6,10 @@
 //! An effect is journaled when the guest begins it. What it does to the world begins once that row is durable, and is a
 //! future of the run's task. It is dropped when the run leaves memory, and when the guest drops the call and nothing can have
 //! happened. A rollback waits for it, within a bound.
+//!
+//! Nothing leaves the host unless this node certainly has its lease at that moment, because another node may execute the
+//! run otherwise. The activation begins an effect only then; an effect that takes a while before anything leaves asks
+//! [`Beginning::writer`] again.
 
 mod http;
 mod timer;
@@ -18,6 +22,7 @@ use forge_journal::{
     EffectKind, Event, Failure, IllegalEvent, Journal, Outcome, PauseReason, Row, StepStatus, kind,
 };
 use forge_sandbox::Stop;
+use forge_store::{RunWriter, StoreError};
 use futures::future::BoxFuture;
 
 use crate::tenants::Tenant;
@@ -42,8 +47,12 @@ pub(super) trait Effect: Sync {
     ///
     /// # Errors
     /// [`Stop`] if the effect must not begin.
-    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop>;
+    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop>;
 }
+
+/// What an effect does, and its outcome. [`StoreError::Fenced`]: the node lost its lease before anything left, and must drop
+/// the run.
+pub(super) type EffectFuture = BoxFuture<'static, Result<Outcome, StoreError>>;
 
 /// What an effect may look at before it begins.
 pub(super) struct Beginning<'b> {
@@ -51,6 +60,8 @@ pub(super) struct Beginning<'b> {
     /// The row of the effect.
     pub(super) row: &'b Row,
     pub(super) tenant: &'b Arc<Tenant>,
+    /// The writer of the run, which knows whether the node has its lease.
+    pub(super) writer: &'b RunWriter,
     /// It may have begun before a crash or a rollback.
     pub(super) may_have_begun: bool,
     /// A person decided that effects in doubt begin again.
@@ -58,7 +69,7 @@ pub(super) struct Beginning<'b> {
 }
 
 /// Prepares the effect of a row.
-pub(super) fn begin(beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop> {
+pub(super) fn begin(beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
     let Beginning { row, .. } = beginning;
     match effect(row.kind.effect()) {
         Some(effect) => effect.begin(beginning),
