@@ -88,7 +88,11 @@ impl Egress {
         let policy = Arc::new(policy);
         let requests = EgressLimits::size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            connections: Connections::new(connector(tls, Arc::clone(&policy), lookup), requests),
+            connections: Connections::new(
+                connector(tls, Arc::clone(&policy), lookup),
+                Duration::from_millis(limits.http_connect_timeout_ms),
+                requests,
+            ),
             policy,
             secrets,
             traffic: Traffic::default(),
@@ -308,6 +312,9 @@ async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Fail
 fn not_sent(url: &Url, error: &SendError) -> Failure {
     if let Some(denied) = denied(error) {
         return not_permitted(denied);
+    }
+    if let SendError::ConnectTimeout(_) = error {
+        return Failure::new(kind::TIMEOUT, error.to_string());
     }
     if error.is_head_too_large() {
         let message = format!(

@@ -52,6 +52,9 @@ pub(super) enum SendError {
     /// The connection could not be opened.
     #[error("client error (Connect)")]
     Connect(#[source] Box<dyn Error + Send + Sync>),
+    /// The connection was not opened in time.
+    #[error("no connection within {} (http_connect_timeout_ms): the request was not sent", humantime::format_duration(*.0))]
+    ConnectTimeout(Duration),
     /// The connection broke, or the server does not speak HTTP.
     #[error("client error (SendRequest)")]
     Exchange(#[source] hyper::Error),
@@ -70,6 +73,7 @@ impl SendError {
 /// The connections of one tenant under one policy.
 pub(super) struct Connections {
     connector: HttpsConnector<Guard>,
+    connect_timeout: Duration,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -99,9 +103,9 @@ struct Kept {
 
 impl Connections {
     /// Creates an empty set that keeps at most `most` idle connections.
-    pub(super) fn new(connector: HttpsConnector<Guard>, most: usize) -> Self {
+    pub(super) fn new(connector: HttpsConnector<Guard>, connect_timeout: Duration, most: usize) -> Self {
         let kept = Kept { by_server: HashMap::new(), count: 0, most, swept: false };
-        Self { connector, kept: Arc::new(Mutex::new(kept)) }
+        Self { connector, connect_timeout, kept: Arc::new(Mutex::new(kept)) }
     }
 
     /// Sends a request to the server of its URL and returns the head of the answer. Its body arrives while the
@@ -149,9 +153,14 @@ impl Connections {
 
     async fn open(&self, uri: &Uri, server: Server) -> Result<Connection, SendError> {
         let mut connector = self.connector.clone();
-        let ready = std::future::poll_fn(|context| connector.poll_ready(context)).await;
-        ready.map_err(SendError::Connect)?;
-        let stream = connector.call(uri.clone()).await.map_err(SendError::Connect)?;
+        let connecting = async {
+            std::future::poll_fn(|context| connector.poll_ready(context)).await?;
+            connector.call(uri.clone()).await
+        };
+        let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
+        let stream = connected
+            .map_err(|_| SendError::ConnectTimeout(self.connect_timeout))?
+            .map_err(SendError::Connect)?;
         let answered = Answered::default();
         let wire = TokioIo::new(Wire::new(TokioIo::new(stream), answered.clone()));
         let mut http = http1::Builder::new();

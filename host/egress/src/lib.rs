@@ -6,11 +6,14 @@ mod connection_reuse;
 mod connections;
 mod connector;
 mod content_encoding;
+#[cfg(test)]
+mod dead_addresses;
 mod departure;
 mod guard;
 mod headers;
 mod hop;
 mod limits;
+mod race;
 mod rules;
 #[cfg(test)]
 mod secret_redaction;

@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Time for an HTTP request of a workflow that sets no timeout [default: 1m].
     #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = parse::some_time)]
     http_timeout: Option<Duration>,
+    /// Time to open a connection for an HTTP request of a workflow [default: 10s].
+    #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_CONNECT_TIMEOUT", value_parser = parse::some_time)]
+    http_connect_timeout: Option<Duration>,
     /// Concurrent HTTP requests of workflows; further ones wait [default: 1000].
     #[arg(long, value_name = "COUNT", env = "FORGE_HTTP_REQUESTS", value_parser = parse::count)]
     http_requests: Option<u64>,
@@ -81,6 +84,7 @@ impl Args {
         set(&mut tenant.payload_bytes, self.payload_size);
         set(&mut tenant.response_bytes, self.response_size);
         set(&mut tenant.http_timeout_ms, self.http_timeout.map(milliseconds));
+        set(&mut tenant.http_connect_timeout_ms, self.http_connect_timeout.map(milliseconds));
         set(&mut tenant.http_requests, self.http_requests);
         set(&mut tenant.calls_per_run, self.calls_per_run);
         set(&mut tenant.start_queue, self.start_queue);
