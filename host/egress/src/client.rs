@@ -281,7 +281,7 @@ impl Answer {
             headers = headers.into_iter().map(|(name, value)| (redact(name), redact(value))).collect();
             body = redacted(secrets, body).await?;
         }
-        Ok(HttpResponse { status: status.as_u16(), headers, body: Body::from(body) })
+        Ok(HttpResponse { status: status.as_u16(), headers, body: Body::from(body), resent: false })
     }
 }
 

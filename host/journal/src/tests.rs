@@ -14,6 +14,7 @@ const LIMITS: SessionLimits = SessionLimits {
     max_outstanding: 10,
     max_bytes: u64::MAX,
     compensation_retry: RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 },
+    max_retry_after_ms: 1_000,
 };
 
 const COMPENSABLE: StepOptions =
@@ -254,13 +255,15 @@ fn a_compensation_that_failed_is_retried_then_reported_and_reopened() {
     session.unwind(Failure::new(kind::ERROR, "no"), at(3)).unwrap();
     let scope = executed(session.begin_compensation(1, at(4)).unwrap());
     let failure = Failure::new(kind::HTTP, "refund refused");
-    let Verdict::Retry(retry) = session.fail_step(scope, failure.clone(), at(5)).unwrap() else { panic!() };
+    let Verdict::Retry(retry) = session.fail_step(scope, failure.clone(), |_| None, at(5)).unwrap() else {
+        panic!()
+    };
     assert_eq!(session.next(at(6)).unwrap(), Next::Wait);
     session.fire(at(15));
     assert_eq!(session.next(at(15)).unwrap(), Next::Deliver(retry));
     let scope = executed(session.resume_step(retry).unwrap());
     assert_eq!(scope.attempt, 2);
-    assert_eq!(session.fail_step(scope, failure.clone(), at(16)).unwrap(), Verdict::Final(failure));
+    assert_eq!(session.fail_step(scope, failure.clone(), |_| None, at(16)).unwrap(), Verdict::Final(failure));
     let mut journal = session.into_journal();
     journal.apply(Event::RolledBack, at(17)).unwrap();
     assert_eq!(journal.run().status, WorkflowStatus::Failed);
@@ -370,7 +373,7 @@ fn a_rollback_may_take_as_many_bytes_again_and_failures_count() {
     let mut session = Session::new(Journal::new(run()), limits);
     let failed = |session: &mut Session, name: &str| {
         let scope = executed(session.begin_step(Scope::BODY, name, StepOptions::default(), at(1))?);
-        session.fail_step(scope, Failure::permanent("error", "x".repeat(400)), at(1)).map(drop)
+        session.fail_step(scope, Failure::permanent("error", "x".repeat(400)), |_| None, at(1)).map(drop)
     };
     for name in ["a", "b", "c"] {
         failed(&mut session, name).unwrap();
@@ -522,4 +525,46 @@ fn a_replay_sees_a_step_as_completed_until_it_comes_to_its_compensation() {
     assert_eq!(session.lookup_step("a").unwrap().0, StepStatus::Completed);
     session.begin_compensation(1, at(5)).unwrap();
     assert_eq!(session.lookup_step("a").unwrap().0, StepStatus::Compensated);
+}
+
+#[test]
+fn a_further_attempt_begins_no_earlier_than_a_response_allows_within_the_limit() {
+    for (asked, expected) in [(None, 10), (Some(5), 10), (Some(500), 500), (Some(5_000), 1_000)] {
+        let mut session = fresh();
+        let retry = Some(RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 });
+        let scope = executed(step(&mut session, "a", StepOptions { retry, ..StepOptions::default() }));
+        let not_before = |_: &Journal| asked.map(at);
+        session.fail_step(scope, Failure::new(kind::HTTP, "not now"), not_before, at(0)).unwrap();
+        assert_eq!(session.next_timer(), Some(at(expected)), "{asked:?}");
+    }
+}
+
+#[test]
+fn the_calls_of_an_attempt_are_found_with_those_of_nested_steps_and_of_earlier_attempts() {
+    let mut session = fresh();
+    let retry = Some(RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 });
+    let options = StepOptions { retry, ..StepOptions::default() };
+    let other = executed(step(&mut session, "other", StepOptions::default()));
+    send(&mut session, other, "http://other");
+    let first = executed(step(&mut session, "a", options));
+    let inner = executed(session.begin_step(first, "inner", StepOptions::default(), at(1)).unwrap());
+    send(&mut session, inner, "http://inner");
+    let failure = Failure::new(kind::HTTP, "no");
+    session.fail_step(inner, failure.clone(), |_| None, at(2)).unwrap();
+    let Verdict::Retry(retry) = session.fail_step(first, failure, |_| None, at(2)).unwrap() else { panic!() };
+    session.fire(at(20));
+    assert_eq!(session.next(at(20)).unwrap(), Next::Deliver(retry));
+    let second = executed(session.resume_step(retry).unwrap());
+    let inner = executed(session.begin_step(second, "inner", StepOptions::default(), at(21)).unwrap());
+    send(&mut session, inner, "http://inner");
+
+    let journal = session.journal();
+    let seqs = |rows: Vec<&Row>| rows.into_iter().map(|row| row.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(journal.rows_within(first).collect()), [4, 5]);
+    assert_eq!(seqs(journal.rows_within(second).collect()), [6, 7]);
+    let last = journal.row(7).unwrap();
+    assert_eq!(seqs(journal.earlier_attempts_of(last).collect()), [5]);
+    assert_eq!(seqs(journal.rows_before(last).collect()), [5, 2]);
+    let earlier = journal.row(5).unwrap();
+    assert_eq!(journal.idempotency_key(earlier), journal.idempotency_key(last));
 }

@@ -1,6 +1,7 @@
 //! The limits of a tenant. Operators change them, and errors refer to them, by name.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use forge_egress::EgressLimits;
 use forge_sandbox::InstanceLimits;
@@ -190,6 +191,11 @@ impl TenantLimits {
         let is_known = Self::NAMES.contains(&name);
         is_known.then_some(()).ok_or_else(|| InvalidLimit::Unknown { name: name.to_owned() })
     }
+}
+
+/// Converts a duration to whole milliseconds, saturating.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Converts a limit to `usize`, saturating.

@@ -93,7 +93,7 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
         }
         Call::Complete(scope, result) => session.complete_step(own(scope), Some(result), NOW).map(drop),
         Call::CompleteCompensation(scope) => session.complete_step(own(scope), None, NOW).map(drop),
-        Call::Fail(scope, failure) => session.fail_step(own(scope), failure, NOW).map(drop),
+        Call::Fail(scope, failure) => session.fail_step(own(scope), failure, |_| None, NOW).map(drop),
         Call::Abandon(scope) => session.abandon_step(own(scope), NOW),
         Call::Submit(scope, kind, wait) => session.submit(own(scope), effect(kind, wait), NOW).map(drop),
         Call::Deadline(scope, wait) => {

@@ -214,6 +214,11 @@ impl Session {
         Ok(Some(id))
     }
 
+    /// Returns the row of a call that the guest holds.
+    pub fn row_of(&self, id: CallId) -> Option<&Row> {
+        self.calls.get(&id).and_then(|call| self.journal.row(call.seq))
+    }
+
     /// Returns the outcome of a delivered effect of this kind.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::parse;
-use crate::config::Limits;
+use crate::config::{Limits, milliseconds};
 
 /// Flags that change [`Limits::default`].
 #[derive(Debug, clap::Args)]
@@ -67,6 +67,9 @@ pub(super) struct Args {
     /// Wait before the second attempt of a compensation; it doubles with each further attempt [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPENSATION_BACKOFF", value_parser = humantime::parse_duration)]
     compensation_backoff: Option<Duration>,
+    /// Longest wait before a further attempt that a response may ask for with `Retry-After` [default: 1h].
+    #[arg(long, value_name = "DURATION", env = "FORGE_MAX_RETRY_AFTER", value_parser = humantime::parse_duration)]
+    max_retry_after: Option<Duration>,
     /// Wait before a failed database is tried again [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = parse::some_time)]
     store_retry: Option<Duration>,
@@ -98,6 +101,7 @@ impl Args {
         set(&mut limits.write_queue_bytes, write_queue);
         set(&mut limits.store_retry, self.store_retry);
         set(&mut limits.rollback_patience, self.rollback_patience);
+        set(&mut limits.max_retry_after, self.max_retry_after);
         let retry = &mut limits.compensation_retry;
         set(&mut retry.max_attempts, self.compensation_attempts);
         set(&mut retry.backoff_ms, self.compensation_backoff.map(milliseconds));
@@ -110,10 +114,6 @@ fn set<T>(limit: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *limit = value;
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::rollback::{PendingRollback, deadline};
 use super::effects::{self, Beginning};
 use super::error::ExecutorError;
-use crate::config::{Limits, TenantLimits, size};
+use crate::config::{self, Limits, TenantLimits, size};
 use crate::tenants::Tenant;
 
 /// Where the answer to a [`Command`] goes.
@@ -126,6 +126,7 @@ impl Activation {
             max_outstanding: size(context.tenant.limits.calls_outstanding),
             max_bytes: context.tenant.limits.journal_bytes_per_run,
             compensation_retry: context.limits.compensation_retry,
+            max_retry_after_ms: config::milliseconds(context.limits.max_retry_after),
         };
         let mut activation = Self {
             context,
