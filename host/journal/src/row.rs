@@ -170,6 +170,10 @@ pub struct Row {
     pub started_at: Timestamp,
     /// The time at which the call ended.
     pub completed_at: Option<Timestamp>,
+    /// The revision of the run's journal in which the call last changed: each set of changes that goes to the store has the
+    /// next number. The store refuses a row whose revision is older than that of the row it has. 0: an earlier version of
+    /// Forge wrote the row.
+    pub revision: u64,
 }
 
 impl Row {
@@ -194,6 +198,7 @@ impl Row {
             wake_at,
             started_at,
             completed_at: None,
+            revision: 0,
         }
     }
 

@@ -135,6 +135,9 @@ impl From<StoreError> for ApiError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
             }
             StoreError::Fenced => Self::new(StatusCode::SERVICE_UNAVAILABLE, "lease_lost", error.to_string()),
+            StoreError::Outdated => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "run_changed", error.to_string())
+            }
             StoreError::Closed => ExecutorError::ShuttingDown.into(),
             StoreError::InUse { .. }
             | StoreError::TooNew { .. }

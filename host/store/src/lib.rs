@@ -164,7 +164,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the epoch has ended: the batch was not and never will be committed.
-    /// [`StoreError::Rejected`] if the database cannot store one of the writes.
+    /// [`StoreError::Rejected`] if the database cannot store one of the writes. [`StoreError::Outdated`] if a write would
+    /// replace a run or a row by an older state; the statement that writes refuses it.
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
     /// Makes unowned runs that are due at `until` this node's, the first ones first, and returns them. The change of owner is

@@ -82,6 +82,36 @@ async fn a_write_that_can_never_be_stored_does_not_fail_the_others() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_older_than_the_database_fails_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = SqliteStore::open(&directory.path().join("forge.db")).await.unwrap();
+    let options = PostgresOptions::new(Server::shared().unwrap().create_database().unwrap(), "one");
+    let postgres = PostgresStore::open(&options).await.unwrap();
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(sqlite), Arc::new(postgres)];
+    for store in stores {
+        let mut journal = Journal::unsaved(run(1));
+        journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+        save(store.as_ref(), &mut journal).await;
+        let mut stale = journal.clone();
+        journal.apply(Event::Finished { output: "1".into() }, Timestamp(3_000)).unwrap();
+        save(store.as_ref(), &mut journal).await;
+
+        let writer = Writer::new(Arc::clone(&store), Arc::default(), 1 << 20);
+        let tenant = "default".into();
+        let [one, other] = [1, 2].map(|number| writer.for_run(store.epoch(), run(number).id, &tenant));
+        stale.apply(Event::Waiting { until: Timestamp(9_000) }, Timestamp(3_000)).unwrap();
+        let (refused, started) = tokio::join!(one.barrier(stale.take_changes()), other.start(run(2), false));
+        assert!(matches!(refused, Err(StoreError::Outdated)), "{refused:?}");
+        assert!(!refused.unwrap_err().is_permanent(), "the run is loaded again");
+        assert_eq!(started.unwrap(), Written::Done);
+        assert!(writer.last_error().is_none(), "the database works");
+        assert_eq!(store.run(run(1).id).await.unwrap().as_ref(), Some(journal.run()));
+        let lost = one.save(Changes { run: Some(Box::new(run(1))), ..Changes::default() }).await;
+        assert!(matches!(lost, Err(StoreError::Outdated)), "so are the later writes of its activation");
+    }
+}
+
+#[tokio::test]
 async fn postgres_conforms() {
     let options = PostgresOptions::new(Server::shared().unwrap().create_database().unwrap(), "one");
     let store = PostgresStore::open(&options).await.unwrap();
@@ -131,6 +161,7 @@ async fn conforms(store: &dyn Store) {
     changes_an_entry_only_as_it_was_read(store).await;
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
+    refuses_what_would_move_a_journal_backwards(store).await;
 }
 
 fn run(number: u128) -> Run {
@@ -208,6 +239,69 @@ async fn keeps_the_last_of_two_states_of_a_row(store: &dyn Store) {
     }
     assert_eq!(store.commit(store.epoch(), &batch).await.unwrap().len(), 4);
     assert_eq!(rows(store, id).await, journal.rows());
+    assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()));
+}
+
+/// Whatever a host believes: it may have read an old copy of the database.
+async fn refuses_what_would_move_a_journal_backwards(store: &dyn Store) {
+    let id = run(2_500).id;
+    let mut journal = Journal::unsaved(run(2_500));
+    for event in [Event::Running, step("reserve", 0), step("charge", 1)] {
+        journal.apply(event, Timestamp(2_000)).unwrap();
+    }
+    save(store, &mut journal).await;
+    let mut stale = journal.clone();
+    let failure = Failure::permanent(kind::HTTP, "no");
+    journal.apply(Event::Completed { seq: 1, result: Some("1".into()) }, Timestamp(3_000)).unwrap();
+    journal.apply(Event::Failed { seq: 2, failure }, Timestamp(3_000)).unwrap();
+    journal.apply(step("send", 2), Timestamp(3_000)).unwrap();
+    save(store, &mut journal).await;
+    let refused = async |changes: Changes, why: &str| {
+        // Nothing of the batch is committed, neither before nor after the write that is refused.
+        let batch = [
+            Write::Start(Box::new(run(2_501))),
+            Write::Save(id, changes),
+            Write::Start(Box::new(run(2_502))),
+        ];
+        let committed = store.commit(store.epoch(), &batch).await;
+        assert!(matches!(committed, Err(StoreError::Outdated)), "{why}: {committed:?}");
+        assert_eq!(store.run(run(2_501).id).await.unwrap(), None, "{why}");
+        assert_eq!(rows(store, id).await, journal.rows(), "{why}");
+        assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()), "{why}");
+    };
+
+    // A host that read the run before continues it in another way. `new_rows` says that the row does not exist.
+    let mut other = stale.clone();
+    other.apply(Event::Completed { seq: 1, result: Some("2".into()) }, Timestamp(3_001)).unwrap();
+    refused(other.take_changes(), "another result of a call that has one").await;
+    stale.apply(step("send", 2), Timestamp(3_001)).unwrap();
+    refused(stale.take_changes(), "another call in the place of one").await;
+
+    // A host that has the newest revision, and is wrong.
+    let row_of = |seq: u64, change: &dyn Fn(&mut Row)| {
+        let mut row = journal.row(seq).unwrap().clone();
+        row.revision += 10;
+        change(&mut row);
+        Changes { run: None, new_run: false, rows: vec![row], new_rows: 0 }
+    };
+    refused(row_of(1, &|row| row.status = StepStatus::Running), "a completed call is running").await;
+    refused(row_of(1, &|row| row.status = StepStatus::Skipped), "a completed call is dropped").await;
+    refused(row_of(2, &|row| row.status = StepStatus::Running), "a failed call runs without a new attempt")
+        .await;
+    refused(row_of(3, &|row| row.attempt = 0), "an attempt before the stored one").await;
+    refused(row_of(1, &|row| row.revision = 0), "an old revision").await;
+    let same = Changes { run: None, new_run: false, rows: journal.rows().to_vec(), new_rows: 3 };
+    let again = [Write::Save(id, same)];
+    assert_eq!(store.commit(store.epoch(), &again).await.unwrap(), [Written::Done], "the same once more");
+
+    journal.apply(Event::Finished { output: "1".into() }, Timestamp(4_000)).unwrap();
+    save(store, &mut journal).await;
+    for status in [WorkflowStatus::Running, WorkflowStatus::Compensating, WorkflowStatus::Failed] {
+        let late = Run { status, completed_at: None, revision: 1_000, ..journal.run().clone() };
+        let changes = Changes { run: Some(Box::new(late)), new_run: true, rows: Vec::new(), new_rows: 0 };
+        let committed = store.commit(store.epoch(), &[Write::Save(id, changes)]).await;
+        assert!(matches!(committed, Err(StoreError::Outdated)), "a completed run is {status}: {committed:?}");
+    }
     assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()));
 }
 
@@ -329,6 +423,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         wake_at: Some(Timestamp(i64::MAX)),
         started_at: Timestamp(i64::MIN),
         completed_at: Some(Timestamp(0)),
+        revision: i64::MAX.unsigned_abs(),
     };
     let changes = Changes { run: None, new_run: false, rows: vec![row.clone()], new_rows: 0 };
     let batch = [Write::Start(Box::new(odd_run.clone())), Write::Start(Box::new(run(8_001)))];

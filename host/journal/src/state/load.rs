@@ -62,6 +62,7 @@ impl Journal {
             return Err(CorruptJournal { run: run.id, seq: twice[1].1, why });
         }
         let last_order = orders.last().map_or(0, |(order, _)| *order);
-        Ok(Self { last_stored: rows.len() as u64, rows, index, last_order, ..Self::new(run) })
+        let revision = rows.iter().map(|row| row.revision).fold(run.revision, u64::max);
+        Ok(Self { last_stored: rows.len() as u64, rows, index, last_order, revision, ..Self::new(run) })
     }
 }

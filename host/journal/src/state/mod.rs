@@ -30,12 +30,15 @@ pub struct Journal {
     run_touched: bool,
     /// Whether the store has the run.
     run_stored: bool,
+    /// The revision of the last `take_changes`.
+    revision: u64,
 }
 
 impl Journal {
     /// Creates the empty journal of a run that is in the store.
     pub fn new(run: Run) -> Self {
         Self {
+            revision: run.revision,
             run,
             rows: Vec::new(),
             index: Index::default(),

@@ -146,6 +146,10 @@ impl RunTask {
                 tracing::error!(run = %self.run, %error, "the run cannot be loaded or saved: it is left as it is");
                 NextAction::Leave
             }
+            StoreError::Outdated => {
+                tracing::warn!(run = %self.run, "the database has a newer state of the run: it is loaded again");
+                NextAction::Reload
+            }
             _ => {
                 tracing::debug!(run = %self.run, %error, "the run waits for the database");
                 NextAction::Reload

@@ -4,8 +4,8 @@ use rusqlite::{CachedStatement, Connection, ToSql, params_from_iter};
 
 use super::connection::{Prepared, bind};
 use super::decode::{Columns, all, first};
-use crate::schema::runs::{COLUMNS, TABLE, blank};
-use crate::schema::{assignments, names, read_names};
+use crate::schema::runs::{BACKWARDS, COLUMNS, TABLE, blank};
+use crate::schema::{names, on_conflict, read_names};
 use crate::{Due, RunFilter, RunSummary, StoreError, Write, Written};
 use forge_journal::{DEFAULT_TENANT, Run, RunId, Timestamp};
 
@@ -20,7 +20,7 @@ static INSERT_UNLESS_KEY_TAKEN: LazyLock<String> = LazyLock::new(|| {
 });
 
 static UPSERT: LazyLock<String> =
-    LazyLock::new(|| format!("{} ON CONFLICT (id) DO UPDATE SET {}", *INSERT, assignments(COLUMNS)));
+    LazyLock::new(|| format!("{}{}", *INSERT, on_conflict(TABLE, "id", COLUMNS, BACKWARDS)));
 
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT id, {} FROM forge_runs", read_names(COLUMNS)));
@@ -62,8 +62,9 @@ pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), Store
     for write in batch {
         if let Write::Save(_, changes) = write
             && let Some(run) = &changes.run
+            && put(upsert.get()?, run)? == 0
         {
-            put(upsert.get()?, run)?;
+            return Err(StoreError::Outdated);
         }
     }
     Ok(())

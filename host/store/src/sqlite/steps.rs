@@ -5,8 +5,8 @@ use rusqlite::{CachedStatement, Connection};
 use super::connection::{Prepared, bind};
 use super::decode::{Columns, all};
 use super::runs;
-use crate::schema::steps::{COLUMNS, TABLE, blank};
-use crate::schema::{assignments, names, read_names};
+use crate::schema::steps::{BACKWARDS, COLUMNS, TABLE, blank};
+use crate::schema::{names, on_conflict, read_names};
 use crate::{StoreError, Write};
 use forge_journal::{Row, RunId};
 
@@ -15,10 +15,8 @@ const KEYS: i64 = 1 << 24;
 
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let (names, values) = (names(COLUMNS), ", ?".repeat(COLUMNS.len()));
-    let changes = assignments(COLUMNS);
-    format!(
-        "INSERT INTO forge_steps (key, {names}) VALUES (?{values}) ON CONFLICT (key) DO UPDATE SET {changes}"
-    )
+    let on_conflict = on_conflict(TABLE, "key", COLUMNS, BACKWARDS);
+    format!("INSERT INTO forge_steps (key, {names}) VALUES (?{values}){on_conflict}")
 });
 
 static SELECT: LazyLock<String> = LazyLock::new(|| {
@@ -56,8 +54,7 @@ fn key(run: i64, seq: u64) -> Result<i64, StoreError> {
 fn put(statement: &mut CachedStatement<'_>, key: i64, row: &Row) -> Result<(), StoreError> {
     statement.raw_bind_parameter(1, key)?;
     bind(statement, 2, TABLE, COLUMNS, row)?;
-    statement.raw_execute()?;
-    Ok(())
+    if statement.raw_execute()? == 0 { Err(StoreError::Outdated) } else { Ok(()) }
 }
 
 /// Returns the journal of a run, in the order of `seq`.
