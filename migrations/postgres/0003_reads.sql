@@ -7,3 +7,10 @@ CREATE FUNCTION forge_outdated() RETURNS VOID LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the database has a newer state of a run than the host that writes' USING ERRCODE = 'FG001';
 END $$;
+
+-- For lists of runs, the newest first. A list without a status is merged from one search for each status. NULLS LAST is an
+-- order that the primary key does not have: otherwise PostgreSQL may scan that, and filter.
+DROP INDEX forge_runs_by_tenant;
+DROP INDEX forge_runs_by_workflow;
+CREATE INDEX forge_runs_by_status ON forge_runs (tenant, status, id DESC NULLS LAST);
+CREATE INDEX forge_runs_by_workflow_status ON forge_runs (tenant, workflow_name, status, id DESC NULLS LAST);

@@ -191,8 +191,8 @@ impl Store for WatchedStore {
         self.store.due(epoch, after, until, limit).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        self.store.unfinished().await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        self.store.unfinished(most).await
     }
 
     async fn register(

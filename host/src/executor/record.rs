@@ -116,7 +116,7 @@ pub struct Health {
 pub struct HealthDetails {
     /// Forge's version.
     pub version: String,
-    /// Runs that are neither final nor paused.
+    /// Runs that are neither final nor paused. They are counted up to 10,000.
     pub active_runs: u64,
     /// Runs in memory. The others wait for a timer and take a row in the database.
     pub runs_in_memory: usize,

@@ -218,8 +218,9 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Due>, StoreError>;
 
-    /// Returns the number of runs of all nodes that are neither final nor paused.
-    async fn unfinished(&self) -> Result<u64, StoreError>;
+    /// Returns the number of runs of all nodes that are neither final nor paused, and `most` if there are more: it reads no
+    /// more of them.
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError>;
 
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
     /// first version that exists with another component; nothing is written then. Versions that exist with the same

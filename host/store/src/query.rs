@@ -1,7 +1,20 @@
 use chrono::{DateTime, Utc};
 use forge_journal::WorkflowStatus;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 use uuid::Uuid;
+
+/// Characters of a run's error in a list. The run itself has all of them.
+pub(crate) const MOST_ERROR: usize = 1_000;
+
+/// Returns the statuses that a filter selects.
+pub(crate) fn statuses(filter: &RunFilter) -> impl Iterator<Item = &'static str> {
+    let wanted = filter.status;
+    WorkflowStatus::VARIANTS
+        .iter()
+        .filter(move |status| wanted.is_none_or(|wanted| wanted == **status))
+        .map(|status| status.as_str())
+}
 
 /// A run in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -18,7 +31,7 @@ pub struct RunSummary {
     pub started_at: DateTime<Utc>,
     /// When the run became final.
     pub completed_at: Option<DateTime<Utc>>,
-    /// What went wrong, as text.
+    /// What went wrong, as text; the first 1,000 characters.
     pub error: Option<String>,
 }
 
@@ -33,4 +46,23 @@ pub struct RunFilter {
     pub limit: u32,
     /// Selects runs that were started before this one.
     pub cursor: Option<Uuid>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Returns a filter for each combination of conditions.
+    pub(crate) fn filters() -> Vec<RunFilter> {
+        let statuses = WorkflowStatus::VARIANTS.iter().copied().map(Some).chain([None]);
+        let mut filters = Vec::new();
+        for status in statuses {
+            for workflow in [None, Some("payment".to_owned())] {
+                for cursor in [None, Some(Uuid::max())] {
+                    filters.push(RunFilter { workflow: workflow.clone(), status, limit: 50, cursor });
+                }
+            }
+        }
+        filters
+    }
 }

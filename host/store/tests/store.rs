@@ -357,7 +357,8 @@ async fn knows_when_runs_are_due(store: &dyn Store) {
     assert_eq!(due(Some((Timestamp::NOW, run(3).id)), 500, 10).await, [(0, 6), (500, 7)]);
     assert_eq!(due(Some((Timestamp::NOW, run(2).id)), 500, 1).await, [(0, 3)]);
     assert_eq!(due(Some((Timestamp(500), run(7).id)), 9_000, 10).await, []);
-    assert_eq!(store.unfinished().await.unwrap(), 4);
+    assert_eq!(store.unfinished(1_000_000).await.unwrap(), 4);
+    assert_eq!(store.unfinished(3).await.unwrap(), 3, "no more are counted");
 }
 
 async fn commits_an_empty_batch_and_one_of_many_runs(store: &dyn Store) {
@@ -443,7 +444,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
 }
 
 async fn lets_a_node_claim_unowned_runs(store: &dyn Store) {
-    let before = store.unfinished().await.unwrap();
+    let before = store.unfinished(1_000_000).await.unwrap();
     let offer = |number| Write::InsertUnowned(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
     assert_eq!(store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap(), [Written::Done; 2]);
     let alarms = |due: Vec<Due>| due.into_iter().map(|due| (due.at, due.run)).collect::<Vec<_>>();
@@ -453,7 +454,7 @@ async fn lets_a_node_claim_unowned_runs(store: &dyn Store) {
     assert_eq!(claimed.as_slice(), if store.nodes().is_some() { expected.as_slice() } else { &[] });
     assert_eq!(alarms(store.due(store.epoch(), None, Timestamp(-9), 10).await.unwrap()), expected);
     assert_eq!(store.claim(store.epoch(), Timestamp::MAX, 10).await.unwrap(), []);
-    assert_eq!(store.unfinished().await.unwrap(), before + 2);
+    assert_eq!(store.unfinished(1_000_000).await.unwrap(), before + 2);
 }
 
 async fn acquires_runs_with_their_journals(store: &dyn Store) {

@@ -14,10 +14,13 @@ mod directory;
 mod error;
 mod journals;
 mod lease;
+mod lists;
 mod migrate;
 mod notifications;
 mod open;
 mod options;
+#[cfg(test)]
+mod plan;
 mod requests;
 mod runs;
 mod statement;
@@ -145,7 +148,7 @@ impl Store for PostgresStore {
     }
 
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        runs::list(&self.shared.readers, tenant, filter).await
+        lists::list(&self.shared.readers, tenant, filter).await
     }
 
     async fn due(
@@ -158,8 +161,8 @@ impl Store for PostgresStore {
         runs::due(&self.shared.readers, epoch, after, until, limit).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        runs::unfinished(&self.shared.readers).await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        runs::unfinished(&self.shared.readers, most).await
     }
 
     async fn register(

@@ -8,8 +8,11 @@ mod components;
 mod connection;
 mod decode;
 mod directory;
+mod lists;
 mod log;
 mod open;
+#[cfg(test)]
+mod plan;
 mod runs;
 mod steps;
 
@@ -90,7 +93,7 @@ impl Store for SqliteStore {
 
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
         let (tenant, filter) = (tenant.to_owned(), filter.clone());
-        self.read(move |connection| runs::list(connection, &tenant, &filter)).await
+        self.read(move |connection| lists::list(connection, &tenant, &filter)).await
     }
 
     async fn due(
@@ -103,8 +106,8 @@ impl Store for SqliteStore {
         self.read(move |connection| runs::due(connection, after, until, limit)).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        self.read(runs::unfinished).await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        self.read(move |connection| runs::unfinished(connection, most)).await
     }
 
     async fn register(
