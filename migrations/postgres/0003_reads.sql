@@ -8,6 +8,10 @@ BEGIN
     RAISE EXCEPTION 'the database has a newer state of a run than the host that writes' USING ERRCODE = 'FG001';
 END $$;
 
+-- The last step that began before the call, so that the last steps of a run are found without reading its journal; NULL in
+-- rows of earlier versions.
+ALTER TABLE forge_steps ADD COLUMN step_before BIGINT;
+
 -- For lists of runs, the newest first. A list without a status is merged from one search for each status. NULLS LAST is an
 -- order that the primary key does not have: otherwise PostgreSQL may scan that, and filter.
 DROP INDEX forge_runs_by_tenant;

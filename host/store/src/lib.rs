@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod nodes;
 mod open;
+mod overview;
 pub mod postgres;
 mod query;
 mod run_writer;
@@ -27,7 +28,8 @@ pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
 pub use nodes::{Epoch, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse};
 pub use open::{migrate, open};
-pub use query::{RunFilter, RunSummary};
+pub use overview::{Overview, RecentStep, RecentSteps};
+pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
@@ -143,6 +145,9 @@ pub struct VersionRow {
 /// [`StoreError::Corrupt`]. Other errors are listed with the methods.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Returns the number of reads that the store executes at the same time.
+    fn concurrent_reads(&self) -> usize;
+
     /// Returns the directory: tenants, the audit log and usage.
     fn directory(&self) -> &dyn Directory;
 
@@ -197,6 +202,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns a run without its journal. It reads committed data only.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
+
+    /// Returns a run with its last steps. It costs the same however long the journal is.
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError>;
+
+    /// Returns a page of a run's journal.
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError>;
 
     /// Returns the run that was started with this tenant, workflow and key.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;

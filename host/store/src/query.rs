@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use forge_journal::WorkflowStatus;
+use forge_journal::{Row, WorkflowStatus};
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 use uuid::Uuid;
@@ -33,6 +35,30 @@ pub struct RunSummary {
     pub completed_at: Option<DateTime<Utc>>,
     /// What went wrong, as text; the first 1,000 characters.
     pub error: Option<String>,
+}
+
+/// A page of a run's journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepFilter {
+    /// Selects calls that began after the one with this `seq`.
+    pub after: u64,
+    /// The maximum number of calls.
+    pub limit: u32,
+    /// The maximum bytes of inputs and results. A page has at least one call.
+    pub bytes: u64,
+    /// Whether the calls have their inputs and results.
+    pub payloads: bool,
+}
+
+/// Calls of a run, in the order in which they began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepPage {
+    /// The tenant of the run.
+    pub tenant: Arc<str>,
+    /// The calls.
+    pub rows: Vec<Row>,
+    /// Whether the run has later calls.
+    pub has_more: bool,
 }
 
 /// A selection of runs.

@@ -9,11 +9,11 @@ use forge_journal::{
     StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
-use forge_store::RunFilter;
 use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, UsageRow};
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::sqlite::SqliteStore;
 use forge_store::{Acquired, Due, Store, StoreError, VersionRow, Write, Writer, Written};
+use forge_store::{RecentSteps, RunFilter, StepFilter};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -162,6 +162,8 @@ async fn conforms(store: &dyn Store) {
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
     refuses_what_would_move_a_journal_backwards(store).await;
+    shows_the_last_steps_of_a_run(store).await;
+    reads_a_journal_in_pages(store).await;
 }
 
 fn run(number: u128) -> Run {
@@ -424,6 +426,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         wake_at: Some(Timestamp(i64::MAX)),
         started_at: Timestamp(i64::MIN),
         completed_at: Some(Timestamp(0)),
+        step_before: Some(u32::MAX),
         revision: i64::MAX.unsigned_abs(),
     };
     let changes = Changes { run: None, new_run: false, rows: vec![row.clone()], new_rows: 0 };
@@ -627,4 +630,75 @@ async fn adds_up_what_was_used(store: &dyn Store) {
     assert_eq!((of_acme[0].amounts.fuel, of_acme[0].amounts.run_ms), (11, 2));
     assert_eq!(directory.usage(None, 0..9).await.unwrap().len(), 3);
     directory.add_usage(&[]).await.unwrap();
+}
+
+/// A step, and then a request of the body.
+fn call(journal: &mut Journal, number: u32, result: Option<&str>) {
+    journal.apply(step(&format!("step {number}"), 2 * number), Timestamp(2_000)).unwrap();
+    let seq = journal.rows().len() as u64;
+    if let Some(result) = result {
+        journal.apply(Event::Completed { seq, result: Some(result.into()) }, Timestamp(2_000)).unwrap();
+    }
+    let http = Kind::Effect(forge_journal::EffectKind::new("http"));
+    let request = Begin::new(Scope::BODY, Some(2 * number + 1), http, "GET", Some(r#"{"url":"a"}"#));
+    journal.apply(Event::Begun(request), Timestamp(2_000)).unwrap();
+}
+
+async fn shows_the_last_steps_of_a_run(store: &dyn Store) {
+    let id = run(2_600).id;
+    assert_eq!(store.overview(id).await.unwrap(), None);
+    let mut journal = Journal::unsaved(run(2_600));
+    journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+    save(store, &mut journal).await;
+    let overview = async |journal: &Journal| {
+        let found = store.overview(id).await.unwrap().unwrap();
+        assert_eq!(&found.run, journal.run());
+        assert_eq!(found.recent, RecentSteps::of(journal.rows()));
+        found.recent
+    };
+    assert_eq!(overview(&journal).await, RecentSteps::default());
+    call(&mut journal, 0, None);
+    save(store, &mut journal).await;
+    assert_eq!(overview(&journal).await.steps[0].status, StepStatus::Running);
+    (1..100).for_each(|number| call(&mut journal, number, Some("1")));
+    save(store, &mut journal).await;
+    let recent = overview(&journal).await;
+    assert_eq!((recent.calls, recent.steps.len(), recent.has_more), (200, 100, false));
+    assert_eq!((&*recent.steps[0].name, recent.steps[0].result.as_deref()), ("step 99", Some("1")));
+    call(&mut journal, 100, Some("1"));
+    save(store, &mut journal).await;
+    let recent = overview(&journal).await;
+    assert_eq!((recent.calls, recent.steps.len(), recent.has_more), (202, 100, true));
+    let large = format!("\"{}\"", "ü".repeat(100_000));
+    call(&mut journal, 101, Some(&large));
+    call(&mut journal, 102, Some(&large));
+    save(store, &mut journal).await;
+    let recent = overview(&journal).await;
+    assert_eq!((recent.steps.len(), recent.has_more), (1, true), "the results are bounded");
+}
+
+async fn reads_a_journal_in_pages(store: &dyn Store) {
+    let filter = StepFilter { after: 0, limit: 150, bytes: u64::MAX, payloads: true };
+    let id = run(2_600).id;
+    assert_eq!(store.steps(run(99).id, filter).await.unwrap(), None);
+    let all = rows(store, id).await;
+    let page = store.steps(id, filter).await.unwrap().unwrap();
+    assert_eq!((&*page.tenant, page.has_more), ("default", true));
+    assert_eq!(page.rows, all[..150]);
+    let page = store.steps(id, StepFilter { after: 150, ..filter }).await.unwrap().unwrap();
+    assert_eq!((page.rows.as_slice(), page.has_more), (&all[150..], false));
+    for after in [all.len() as u64, 1 << 40, u64::MAX] {
+        let page = store.steps(id, StepFilter { after, ..filter }).await.unwrap().unwrap();
+        assert_eq!((page.rows.len(), page.has_more), (0, false));
+    }
+    // The last two steps have large results.
+    let bounded = StepFilter { after: 202, bytes: 250_000, ..filter };
+    let page = store.steps(id, bounded).await.unwrap().unwrap();
+    assert_eq!((page.rows.as_slice(), page.has_more), (&all[202..204], true));
+    let tiny = store.steps(id, StepFilter { bytes: 1, ..bounded }).await.unwrap().unwrap();
+    assert_eq!((tiny.rows.as_slice(), tiny.has_more), (&all[202..203], true), "at least one");
+    let without = store.steps(id, StepFilter { payloads: false, ..bounded }).await.unwrap().unwrap();
+    let bare: Vec<Row> =
+        all[202..].iter().map(|row| Row { input: None, result: None, ..row.clone() }).collect();
+    assert_eq!((without.rows.as_slice(), without.has_more), (bare.as_slice(), false));
 }

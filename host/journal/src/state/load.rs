@@ -63,6 +63,8 @@ impl Journal {
         }
         let last_order = orders.last().map_or(0, |(order, _)| *order);
         let revision = rows.iter().map(|row| row.revision).fold(run.revision, u64::max);
-        Ok(Self { last_stored: rows.len() as u64, rows, index, last_order, revision, ..Self::new(run) })
+        let last_step = rows.iter().rev().find(|row| row.kind == Kind::Step).map_or(0, |row| row.seq);
+        let last_stored = rows.len() as u64;
+        Ok(Self { last_stored, rows, index, last_order, last_step, revision, ..Self::new(run) })
     }
 }

@@ -22,6 +22,8 @@ pub struct Journal {
     index: Index,
     /// The last delivery number that was given.
     last_order: u64,
+    /// The last step that began; 0 if there is none.
+    last_step: u64,
     /// The rows changed since the last [`Journal::take_changes`].
     touched: BTreeSet<u64>,
     /// The last row that the store has, or that `take_changes` returned.
@@ -43,6 +45,7 @@ impl Journal {
             rows: Vec::new(),
             index: Index::default(),
             last_order: 0,
+            last_step: 0,
             touched: BTreeSet::new(),
             last_stored: 0,
             run_touched: false,

@@ -61,6 +61,9 @@ pub(super) struct Args {
     /// Wait before the second attempt of a compensation; it doubles with each further attempt [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPENSATION_BACKOFF", value_parser = humantime::parse_duration)]
     compensation_backoff: Option<Duration>,
+    /// Time of a read for a caller, such as a list of runs [default: 10s].
+    #[arg(long, value_name = "DURATION", env = "FORGE_READ_TIME", value_parser = parse::some_time)]
+    read_time: Option<Duration>,
     /// Wait before a failed database is tried again [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = parse::some_time)]
     store_retry: Option<Duration>,
@@ -89,6 +92,7 @@ impl Args {
         set(&mut limits.compile_memory, self.compile_memory);
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
+        set(&mut limits.read_time, self.read_time);
         set(&mut limits.store_retry, self.store_retry);
         let retry = &mut limits.compensation_retry;
         set(&mut retry.max_attempts, self.compensation_attempts);

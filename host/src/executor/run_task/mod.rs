@@ -310,7 +310,7 @@ impl RunTask {
         let run = journal.run();
         tracing::debug!(run = %self.run, status = %run.status, "the run is at rest");
         if self.inner.waiters.has(self.run) {
-            self.inner.feed.publish(snapshot(run.clone(), journal.rows().to_vec()));
+            self.inner.feed.publish(snapshot(run.clone()));
         }
         NextAction::Leave
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{Connection as _, Postgres};
+use sqlx::{Connection as _, Postgres, Row as _};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
@@ -18,13 +18,15 @@ pub(super) type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The settings of every connection. The server cancels a statement a little before the host stops waiting for it. A commit
 /// is durable when it is acknowledged, whatever the default of the database is. Plans depend on the indexes and not on
-/// statistics, which a table that was just filled does not have.
-const SET_UP: &str = "SELECT set_config('statement_timeout', $1, false), \
+/// statistics, which a table that was just filled does not have. Every search follows the order of its index, and ends when
+/// it has enough rows.
+const SET_UP: &str = "SELECT pg_backend_pid(), set_config('statement_timeout', $1, false), \
      set_config('idle_in_transaction_session_timeout', $1, false), \
      set_config('synchronous_commit', \
          CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, \
          false), \
      set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
+     set_config('enable_bitmapscan', 'off', false), \
      set_config('jit', 'off', false)";
 
 /// How a transaction ends.
@@ -49,15 +51,21 @@ pub(super) struct Connection {
     limit: Duration,
     state: State,
     in_transaction: bool,
+    /// The server's process.
+    process: i32,
 }
+
+/// Stops the statement of a connection.
+const CANCEL: &str = "SELECT pg_cancel_backend($1)";
 
 impl Connection {
     pub(super) async fn open(options: &PgConnectOptions, limit: Duration) -> Result<Self, QueryError> {
         let connecting = timeout(limit, PgConnection::connect_with(options));
         let inner = connecting.await.map_err(|_| QueryError::TimedOut(limit))??;
-        let mut connection = Self { inner, limit, state: State::Done, in_transaction: false };
+        let mut connection = Self { inner, limit, state: State::Done, in_transaction: false, process: 0 };
         let server_limit = (limit.as_millis() * 9 / 10).to_string();
-        connection.all(sqlx::query(SET_UP).bind(server_limit)).await?;
+        let row = connection.first(sqlx::query(SET_UP).bind(server_limit)).await?;
+        connection.process = row.ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
         Ok(connection)
     }
 
@@ -123,9 +131,24 @@ impl Connection {
         std::mem::replace(&mut self.limit, limit)
     }
 
-    /// Reads the answer to a statement whose future was dropped. `None` if it does not arrive in time.
-    async fn drain(mut self) -> Option<Self> {
-        timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;
+    /// Stops the statement whose future was dropped, by another connection, and reads its answer. `None` if it does not
+    /// arrive in time.
+    async fn drain(mut self, options: &PgConnectOptions, idle: &Idle) -> Option<Self> {
+        let other = idle.connections().pop();
+        let other = match other {
+            Some(other) => Some(other),
+            None => Self::open(options, self.limit).await.ok(),
+        };
+        if let Some(mut other) = other
+            && other.all(sqlx::query(CANCEL).bind(self.process)).await.is_ok()
+        {
+            idle.put(other);
+        }
+        let answer = timeout(self.limit, self.inner.ping()).await.ok()?;
+        if answer.is_err() {
+            // That was the error of the stopped statement.
+            timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;
+        }
         self.state = State::Done;
         Some(self)
     }
@@ -141,6 +164,8 @@ pub(super) struct Connections {
     options: PgConnectOptions,
     limit: Duration,
     permits: Arc<Semaphore>,
+    /// The number of permits.
+    most: usize,
     idle: Arc<Idle>,
 }
 
@@ -164,8 +189,13 @@ impl Idle {
 
 impl Connections {
     pub(super) fn new(options: PgConnectOptions, limit: Duration, most: u32) -> Self {
-        let permits = Arc::new(Semaphore::new(most.max(1) as usize));
-        Self { options, limit, permits, idle: Arc::default() }
+        let most = most.max(1) as usize;
+        Self { options, limit, permits: Arc::new(Semaphore::new(most)), most, idle: Arc::default() }
+    }
+
+    /// Returns the number of connections.
+    pub(super) fn most(&self) -> usize {
+        self.most
     }
 
     /// Waits until a connection is free.
@@ -283,19 +313,41 @@ impl Drop for Lent<'_> {
         if connection.is_healthy() {
             return self.pool.idle.put(connection);
         }
-        // The caller was dropped, for example because its client disconnected. A new connection would cost the server more
-        // than the answer.
+        // The caller was dropped, for example because its client disconnected. The server would execute the statement to its
+        // end, so it is stopped. The connection stays open.
         if connection.state == State::Sent
             && !connection.in_transaction
             && let Ok(runtime) = Handle::try_current()
         {
             let (permit, idle) = (self.permit.take(), Arc::clone(&self.pool.idle));
+            let options = self.pool.options.clone();
             runtime.spawn(async move {
-                if let Some(connection) = connection.drain().await {
+                if let Some(connection) = connection.drain(&options, &idle).await {
                     idle.put(connection);
                 }
                 drop(permit);
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forge_postgres::Server;
+
+    use super::*;
+    use crate::postgres::PostgresOptions;
+
+    #[tokio::test]
+    async fn a_statement_is_stopped_when_its_caller_is_gone() {
+        let url = Server::shared().unwrap().create_database().unwrap();
+        let options = PostgresOptions::new(&url, "cancel").connect().unwrap();
+        let readers = Connections::new(options, Duration::from_secs(300), 1);
+        let slow = readers.all(|| sqlx::query("SELECT pg_sleep(200)"));
+        timeout(Duration::from_millis(100), slow).await.unwrap_err();
+        // The only permit is free when the statement has ended.
+        let next = readers.all(|| sqlx::query("SELECT 1"));
+        timeout(Duration::from_secs(60), next).await.unwrap().unwrap();
+        assert_eq!(readers.idle.connections().len(), 2, "both connections are open");
     }
 }

@@ -19,6 +19,7 @@ mod migrate;
 mod notifications;
 mod open;
 mod options;
+mod overview;
 #[cfg(test)]
 mod plan;
 mod requests;
@@ -50,7 +51,7 @@ use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write, Written,
 };
-use crate::{RunFilter, RunSummary};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp};
 
 /// A PostgreSQL database that any number of processes share.
@@ -84,6 +85,10 @@ struct Shared {
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn concurrent_reads(&self) -> usize {
+        self.shared.readers.most()
+    }
+
     fn directory(&self) -> &dyn Directory {
         self
     }
@@ -135,6 +140,14 @@ impl Store for PostgresStore {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         runs::get(&self.shared.readers, id).await
+    }
+
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        overview::overview(&self.shared.readers, id).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        overview::page(&self.shared.readers, id, filter).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {

@@ -82,6 +82,12 @@ pub(crate) fn read_names<T>(columns: &[Column<T>]) -> String {
     read.map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
+/// Returns the same, with NULL instead of these columns.
+pub(crate) fn read_names_without<T>(columns: &[Column<T>], left_out: &[&str]) -> String {
+    let read = columns.iter().filter(|column| column.is_read()).map(|column| column.name);
+    read.map(|name| if left_out.contains(&name) { "NULL" } else { name }).collect::<Vec<_>>().join(", ")
+}
+
 /// Returns the clause that makes an INSERT an upsert that writes no row that is older than the stored one, whatever the
 /// host believes: the number of rows that were written is then less than the number of rows given.
 ///

@@ -33,8 +33,12 @@ columns! {
     completed_at    Integer Mutable: row.completed_at.map(|time| time.0)         => row.completed_at = value.map(Timestamp);
     wake_at         Integer Mutable: row.wake_at.map(|time| time.0)              => row.wake_at = value.map(Timestamp);
     error_retryable Flag    Mutable: row.failure.as_ref().map(|it| it.retryable) => set_retryable(row, value);
+    step_before     Integer Fixed:   row.step_before.map(Into::into)             => row.step_before = value.map(number).transpose()?;
     revision        Integer Mutable: Some(row.revision.cast_signed())            => row.revision = required(value)?.cast_unsigned();
 }
+
+/// The documents of a call, which a page of the journal may leave out.
+pub(crate) const PAYLOADS: [&str; 2] = ["input", "result"];
 
 /// Matches a write that would undo what the stored row `old` says. A call that succeeded stays so, and only a new attempt
 /// opens a call that ended otherwise.
@@ -63,6 +67,7 @@ pub(crate) fn blank(seq: u64) -> Row {
         wake_at: None,
         started_at: Timestamp::NOW,
         completed_at: None,
+        step_before: None,
         revision: 0,
     }
 }

@@ -11,8 +11,10 @@ mod directory;
 mod lists;
 mod log;
 mod open;
+mod overview;
 #[cfg(test)]
 mod plan;
+mod reading;
 mod runs;
 mod steps;
 
@@ -26,10 +28,11 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use self::connection::{Readers, WriteConnection};
+use self::connection::{READERS, Readers, WriteConnection};
+use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{RunFilter, RunSummary};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp};
 
 /// The number of writes from which on a batch counts as large.
@@ -54,6 +57,10 @@ struct Shared {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn concurrent_reads(&self) -> usize {
+        READERS
+    }
+
     fn directory(&self) -> &dyn Directory {
         self
     }
@@ -79,6 +86,14 @@ impl Store for SqliteStore {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.read(move |connection| runs::get(connection, id)).await
+    }
+
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        self.read(move |connection| overview::overview(connection, id)).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        self.read(move |connection| steps::page(connection, id, filter)).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
@@ -205,7 +220,10 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.on_another_thread(move |shared| shared.readers.read(read)).await
+        let reading = Arc::new(Reading::default());
+        // Dropped with this future.
+        let _caller = EndWithCaller(Arc::clone(&reading));
+        self.on_another_thread(move |shared| shared.readers.read(&reading, read)).await
     }
 
     async fn write<T: Send + 'static>(
