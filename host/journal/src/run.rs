@@ -180,6 +180,8 @@ pub struct Run {
     pub trace_id: Option<Arc<str>>,
     /// The units of fuel used, without replays. The store may have a lower number after a crash.
     pub fuel: u64,
+    /// The revision of the run's journal in which the run last changed; see [`Row::revision`](super::Row::revision).
+    pub revision: u64,
 }
 
 /// The fields with which a run is accepted. The others have the same value for every new run.
@@ -228,6 +230,7 @@ impl Run {
             auth: "{}".into(),
             trace_id: None,
             fuel: 0,
+            revision: 0,
         }
     }
 

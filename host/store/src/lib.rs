@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod nodes;
 mod open;
+mod overview;
 pub mod postgres;
 mod query;
 mod run_writer;
@@ -27,7 +28,8 @@ pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
 pub use nodes::{Epoch, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse};
 pub use open::{migrate, open};
-pub use query::{RunFilter, RunSummary};
+pub use overview::{Overview, RecentStep, RecentSteps};
+pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
@@ -143,6 +145,9 @@ pub struct VersionRow {
 /// [`StoreError::Corrupt`]. Other errors are listed with the methods.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Returns the number of reads that the store executes at the same time.
+    fn concurrent_reads(&self) -> usize;
+
     /// Returns the directory: tenants, the audit log and usage.
     fn directory(&self) -> &dyn Directory;
 
@@ -180,7 +185,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the epoch has ended: the batch was not and never will be committed.
-    /// [`StoreError::Rejected`] if the database cannot store one of the writes.
+    /// [`StoreError::Rejected`] if the database cannot store one of the writes. [`StoreError::Outdated`] if a write would
+    /// replace a run or a row by an older state; the statement that writes refuses it.
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
     /// Commits something that changes nothing, to find out whether commits work.
@@ -221,6 +227,12 @@ pub trait Store: Send + Sync + 'static {
     /// Returns a run without its journal. It reads committed data only.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
 
+    /// Returns a run with its last steps. It costs the same however long the journal is.
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError>;
+
+    /// Returns a page of a run's journal.
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError>;
+
     /// Returns the run that was started with this tenant, workflow and key.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
@@ -241,8 +253,9 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Due>, StoreError>;
 
-    /// Returns the number of runs of all nodes that are neither final nor paused.
-    async fn unfinished(&self) -> Result<u64, StoreError>;
+    /// Returns the number of runs of all nodes that are neither final nor paused, and `most` if there are more: it reads no
+    /// more of them.
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError>;
 
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
     /// first version that exists with another component; nothing is written then. Versions that exist with the same

@@ -86,10 +86,14 @@ impl Journal {
 
     fn begin(&mut self, begin: Begin, at: Timestamp) -> Result<(), IllegalEvent> {
         self.check_status("begun", |s| matches!(s, WorkflowStatus::Running | WorkflowStatus::Compensating))?;
-        let row = Row::new(self.rows.len() as u64 + 1, begin, at);
+        let mut row = Row::new(self.rows.len() as u64 + 1, begin, at);
+        row.step_before = u32::try_from(self.last_step).ok();
         self.latest = at;
         if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
+        }
+        if row.kind == Kind::Step {
+            self.last_step = row.seq;
         }
         self.touched.insert(row.seq);
         self.rows.push(row);

@@ -14,10 +14,14 @@ mod directory;
 mod error;
 mod journals;
 mod lease;
+mod lists;
 mod migrate;
 mod notifications;
 mod open;
 mod options;
+mod overview;
+#[cfg(test)]
+mod plan;
 mod requests;
 mod runs;
 mod statement;
@@ -47,7 +51,7 @@ use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write, Written,
 };
-use crate::{RunFilter, RunSummary};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp};
 
 /// A PostgreSQL database that any number of processes share.
@@ -83,6 +87,10 @@ struct Shared {
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn concurrent_reads(&self) -> usize {
+        self.shared.readers.most()
+    }
+
     fn directory(&self) -> &dyn Directory {
         self
     }
@@ -156,6 +164,14 @@ impl Store for PostgresStore {
         runs::get(&self.shared.readers, id).await
     }
 
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        overview::overview(&self.shared.readers, id).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        overview::page(&self.shared.readers, id, filter).await
+    }
+
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         runs::with_key(&self.shared.readers, tenant, workflow, key).await
     }
@@ -167,7 +183,7 @@ impl Store for PostgresStore {
     }
 
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        runs::list(&self.shared.readers, tenant, filter).await
+        lists::list(&self.shared.readers, tenant, filter).await
     }
 
     async fn due(
@@ -180,8 +196,8 @@ impl Store for PostgresStore {
         runs::due(&self.shared.readers, epoch, after, until, limit).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        runs::unfinished(&self.shared.readers).await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        runs::unfinished(&self.shared.readers, most).await
     }
 
     async fn register(
