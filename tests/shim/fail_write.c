@@ -17,7 +17,7 @@ static int is_database(int fd) {
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0) return 0;
     path[length] = 0;
-    return strstr(path, "/forge.db") != NULL && strstr(path, ".lock") == NULL && strstr(path, ".modules") == NULL;
+    return strstr(path, "/forge.db") != NULL && strstr(path, ".lock") == NULL && strstr(path, ".cache") == NULL;
 }
 
 static int fails(int fd) {

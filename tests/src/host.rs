@@ -110,10 +110,11 @@ impl Host {
         HostBuilder::default().start().await
     }
 
-    /// Starts a host with the interpreter deployed, a short retry interval for compensations, and little fuel, so that
+    /// Starts a host with the interpreter deployed, short waits for rollbacks and compensations, and little fuel, so that
     /// an endless loop ends early.
     pub async fn with_interpreter() -> Self {
         let host = Self::builder().flag(["--compensation-backoff", "20ms"]).flag(["--fuel", "300M"]);
+        let host = host.flag(["--rollback-patience", "300ms"]);
         let host = host.start().await;
         host.api().deploy(&crate::component("interpreter")).await;
         host
@@ -156,8 +157,8 @@ impl Host {
     }
 
     /// Returns the folder of the compiled components.
-    pub fn module_cache(&self) -> PathBuf {
-        self.folder.path().join("forge.db.modules")
+    pub fn component_cache(&self) -> PathBuf {
+        self.folder.path().join("forge.db.cache")
     }
 
     /// Returns the log of all processes of this host.
@@ -256,7 +257,7 @@ impl Host {
         if !self.flags.iter().any(|flag| flag == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.arg("--module-cache").arg(self.module_cache());
+        command.arg("--component-cache").arg(self.component_cache());
         command.args(&self.flags);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

@@ -7,7 +7,10 @@ use std::time::Duration;
 use forge_host::executor::{RunFilter, RunSummary};
 use forge_host::journal::{Journal, Row, Run, RunId, Timestamp};
 use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Directory, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
+use forge_host::store::{
+    Directory, Due, Epoch, Loaded, Overview, StepFilter, StepPage, Store, StoreError, VersionRow, Write,
+    Written,
+};
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
 pub struct WatchedStore {
@@ -28,6 +31,8 @@ pub struct Watch {
     lost_components: AtomicU64,
     /// Commits that wait for the thaw.
     waiting: AtomicU64,
+    /// The name of a call whose row no commit can store.
+    rejected_call: Mutex<Option<String>>,
     frozen: Mutex<bool>,
     thawed: Condvar,
     durable: Mutex<BTreeMap<RunId, Durable>>,
@@ -70,6 +75,11 @@ impl Watch {
     /// Returns how many reads of components will still fail.
     pub fn lost_components(&self) -> u64 {
         self.lost_components.load(Ordering::Acquire)
+    }
+
+    /// Rejects commits that contain a call of this name, as a database does with a value that it cannot store.
+    pub fn reject(&self, call: Option<&str>) {
+        *lock(&self.rejected_call) = call.map(str::to_owned);
     }
 
     /// Delays every commit.
@@ -119,6 +129,16 @@ impl Watch {
         Ok(())
     }
 
+    fn check_storable(&self, batch: &[Write]) -> Result<(), StoreError> {
+        let Some(name) = lock(&self.rejected_call).clone() else { return Ok(()) };
+        let has_call = |write: &Write| match write {
+            Write::Save(_, changes) => changes.rows.iter().any(|row| *row.name == *name),
+            Write::Start(_) | Write::InsertUnowned(_) => false,
+        };
+        let why = || StoreError::Rejected(format!("the test cannot store `{name}`"));
+        if batch.iter().any(has_call) { Err(why()) } else { Ok(()) }
+    }
+
     fn committed(&self, batch: &[Write], written: &[Written]) {
         self.batches.fetch_add(1, Ordering::AcqRel);
         let mut durable = lock(&self.durable);
@@ -146,6 +166,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[async_trait::async_trait]
 impl Store for WatchedStore {
+    fn concurrent_reads(&self) -> usize {
+        self.store.concurrent_reads()
+    }
+
     fn directory(&self) -> &dyn Directory {
         self.store.directory()
     }
@@ -154,13 +178,28 @@ impl Store for WatchedStore {
         let (watch, is_empty) = (Arc::clone(&self.watch), batch.is_empty());
         let admitted = tokio::task::spawn_blocking(move || watch.wait_and_admit(is_empty)).await;
         admitted.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        self.watch.check_storable(batch)?;
         let written = self.store.commit(epoch, batch).await?;
         self.watch.committed(batch, &written);
         Ok(written)
     }
 
+    async fn probe(&self, _: Epoch) -> Result<(), StoreError> {
+        let watch = Arc::clone(&self.watch);
+        let admitted = tokio::task::spawn_blocking(move || watch.wait_and_admit(false)).await;
+        admitted.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.store.run(id).await
+    }
+
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        self.store.overview(id).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        self.store.steps(id, filter).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
@@ -191,8 +230,8 @@ impl Store for WatchedStore {
         self.store.due(epoch, after, until, limit).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        self.store.unfinished().await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        self.store.unfinished(most).await
     }
 
     async fn register(

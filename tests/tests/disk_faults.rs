@@ -117,13 +117,13 @@ async fn a_compiled_component_outlives_a_restart_and_is_compiled_again_if_it_is_
     host.api().deploy(&component("greeting")).await;
     let waiting = host.api().start_program(&services, block![gate("go")]).await;
     services.until_asked("go", 1).await;
-    let compiled = files(&host.module_cache());
+    let compiled = files(&host.component_cache());
     assert_eq!(compiled.len(), 2, "one for each component: {compiled:?}");
 
     host.kill();
     host.restart().await;
     services.until_asked("go", 2).await;
-    assert_eq!(files(&host.module_cache()), compiled, "nothing was compiled");
+    assert_eq!(files(&host.component_cache()), compiled, "nothing was compiled");
 
     host.kill();
     for file in compiled.keys() {
@@ -138,12 +138,12 @@ async fn a_compiled_component_outlives_a_restart_and_is_compiled_again_if_it_is_
     services.open("go");
     assert_eq!(host.api().settled(&waiting).await["status"], "completed");
     assert!(host.log().contains("a compiled component is damaged"), "{}", host.log());
-    let again = files(&host.module_cache());
+    let again = files(&host.component_cache());
     assert!(again.keys().eq(compiled.keys()), "{again:?}");
 
     host.kill();
-    fs::remove_dir_all(host.module_cache()).unwrap();
-    fs::write(host.module_cache(), "no folder").unwrap();
+    fs::remove_dir_all(host.component_cache()).unwrap();
+    fs::write(host.component_cache(), "no folder").unwrap();
     host.restart().await;
     let run = host.api().start_program(&services, block![effect("without")]).await;
     assert_eq!(host.api().settled(&run).await["status"], "completed");
@@ -153,7 +153,7 @@ async fn a_compiled_component_outlives_a_restart_and_is_compiled_again_if_it_is_
 #[tokio::test]
 async fn what_was_compiled_for_another_version_is_removed() {
     let mut host = Host::with_interpreter().await;
-    let old = host.module_cache().join("0123456789abcdef");
+    let old = host.component_cache().join("0123456789abcdef");
     fs::create_dir(&old).unwrap();
     fs::write(old.join("module"), "of another version").unwrap();
     host.terminate().await;

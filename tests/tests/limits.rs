@@ -166,7 +166,7 @@ async fn what_a_tenant_may_have_is_bounded() {
     };
     let api = tenant(&host, &services, "versions", 1).await;
     refused(api.upload(&component("greeting")).await, 403, "versions = 1");
-    let api = tenant(&host, &services, "module_bytes", 1_000).await;
+    let api = tenant(&host, &services, "component_bytes", 1_000).await;
     refused(api.upload(&component("greeting")).await, 413, "1000");
     host.cli().run(["keys", "create", "ops", "--host", "--role", "admin"]).await.ok();
 }

@@ -11,11 +11,13 @@ use std::time::Duration;
 use forge_host::config::Limits;
 use forge_host::executor::{ExecutorError, StartRequest, WorkflowExecutor, WorkflowRecord};
 use forge_host::journal::{
-    Begin, Event, Journal, Kind, NewRun, Run, RunId, Scope, Timestamp, WorkflowStatus,
+    Begin, Event, Journal, Kind, NewRun, PauseReason, Run, RunId, Scope, Timestamp, WorkflowStatus,
 };
 use forge_host::store::{Epoch, Store, Writer};
 use forge_tests::program::{Block, Statement, block, effect, fail, reversible, step};
-use forge_tests::{Execution, PATIENCE, Services, Watch, WatchedStore, component, eventually, random};
+use forge_tests::{
+    Execution, PATIENCE, Services, Watch, WatchedStore, component, eventually, eventually_some, random,
+};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
@@ -47,7 +49,7 @@ impl Watched {
         limits.compensation_retry.backoff_ms = 20;
         change(&mut limits);
         // Compiled once for all tests, which the cache is for.
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("modules");
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
         let executor = WorkflowExecutor::with_store(store, limits, Some(&cache)).await.unwrap();
         executor.registry().register(&component("interpreter")).await.unwrap();
         Self { executor, watch }
@@ -332,6 +334,35 @@ async fn a_start_is_carried_out_although_its_component_cannot_be_read_while_it_i
         assert_eq!(host.watch.lost_components(), 0, "it could not be read as often as that");
         host.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_the_database_can_never_store_pauses_its_run_and_no_other() {
+    let directory = TempDir::new().unwrap();
+    let services = Services::start().await;
+    let host = Watched::open(directory.path(), |_| {}).await;
+    host.watch.reject(Some("too large"));
+    let run = host
+        .start(services.program(block![
+            effect("first"),
+            step("too large", block![effect("second")]),
+            effect("last")
+        ]))
+        .await;
+    let other = host.start(services.program(block![effect("first"), effect("last")])).await;
+    assert_eq!(host.settled(other).await.status, WorkflowStatus::Completed);
+    let record = eventually_some("the run is paused", async || {
+        let record = host.executor.status(run).await.unwrap();
+        (record.status == WorkflowStatus::Paused).then_some(record)
+    })
+    .await;
+    assert_eq!(record.pause_reason, Some(PauseReason::RejectedWrite));
+    assert!(record.error.unwrap().contains("the test cannot store `too large`"));
+
+    host.watch.reject(None);
+    host.executor.resume(run).await.unwrap();
+    assert_eq!(host.settled(run).await.status, WorkflowStatus::Completed);
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -160,7 +160,7 @@ async fn components_can_be_kept_in_an_object_store_and_are_checked_when_they_com
     // It comes from there when it must be compiled again, and only if it is what was uploaded.
     let forget = |host: &mut Host| {
         host.kill();
-        std::fs::remove_dir_all(host.module_cache()).unwrap();
+        std::fs::remove_dir_all(host.component_cache()).unwrap();
     };
     forget(&mut host);
     host.restart().await;

@@ -67,11 +67,32 @@ fn send(session: &mut Session, scope: Scope, url: &str) -> CallId {
 
 /// Lets the request of row `seq` end and be delivered.
 fn answer(session: &mut Session, seq: u64) -> CallId {
-    session.arrive(seq, Ok(Some("{}".into())));
+    session.arrive(seq, Ok(Some("{}".into())), at(3)).unwrap();
     match session.next(at(3)).expect("there is a completion") {
         Next::Deliver(call) => call,
         other => panic!("expected a delivery, got {other:?}"),
     }
+}
+
+#[test]
+fn the_time_of_a_run_stands_still_while_the_clock_is_behind_it() {
+    let mut session = fresh();
+    assert_eq!(
+        session.workflow_time(Scope::BODY, at(-10)).unwrap(),
+        at(0),
+        "a run does not begin before its start"
+    );
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    session.complete_step(scope, Some("1"), at(50)).unwrap();
+    assert_eq!(session.workflow_time(Scope::BODY, at(20)).unwrap(), at(50));
+
+    // The time is known after a restart, too, and goes on when the clock has caught up.
+    let mut session = restarted(session);
+    assert_eq!(session.workflow_time(Scope::BODY, at(21)).unwrap(), at(0));
+    assert!(matches!(step(&mut session, "a", StepOptions::default()), Entry::Completed { .. }));
+    assert_eq!(session.workflow_time(Scope::BODY, at(22)).unwrap(), at(50));
+    assert_eq!(session.workflow_time(Scope::BODY, at(23)).unwrap(), at(50));
+    assert_eq!(session.workflow_time(Scope::BODY, at(60)).unwrap(), at(60));
 }
 
 #[test]
@@ -265,7 +286,7 @@ fn a_dropped_request_is_not_delivered_and_not_awaited() {
     let loser = send(&mut session, Scope::BODY, "loser");
     assert_eq!(answer(&mut session, 1), winner);
     session.cancel(loser, at(4)).unwrap();
-    session.arrive(2, Ok(None));
+    session.arrive(2, Ok(None), at(3)).unwrap();
     assert_eq!(session.next(at(5)), Err(SessionError::Guest(GuestError::Deadlock)));
     assert_eq!(session.journal().rows()[1].status, StepStatus::Skipped);
 }
@@ -552,7 +573,7 @@ fn the_calls_of_an_attempt_are_found_with_those_of_nested_steps_and_of_earlier_a
 fn an_answer_that_the_journal_has_no_room_for_is_the_failure_of_its_call() {
     let mut session = Session::new(Journal::new(run()), SessionLimits { max_bytes: 1_000, ..LIMITS });
     let call = send(&mut session, Scope::BODY, "http://a");
-    session.arrive(1, Ok(Some("x".repeat(1_001).into())));
+    session.arrive(1, Ok(Some("x".repeat(1_001).into())), at(3)).unwrap();
     assert_eq!(session.next(at(3)).unwrap(), Next::Deliver(call));
     let failure = session.outcome(call, HTTP).unwrap().unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false));

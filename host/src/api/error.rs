@@ -135,6 +135,9 @@ impl From<StoreError> for ApiError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
             }
             StoreError::Fenced => Self::new(StatusCode::SERVICE_UNAVAILABLE, "lease_lost", error.to_string()),
+            StoreError::Outdated => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "run_changed", error.to_string())
+            }
             StoreError::Closed => ExecutorError::ShuttingDown.into(),
             StoreError::InUse { .. }
             | StoreError::TooNew { .. }
@@ -175,6 +178,7 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
             ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             ExecutorError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),
             ExecutorError::Elsewhere(_) => (StatusCode::SERVICE_UNAVAILABLE, "node_silent"),
             ExecutorError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         };

@@ -12,9 +12,9 @@ use url::Host;
 use super::CliError;
 use crate::api::{
     CallerInfo, ErrorBody, ErrorDetail, KeyList, NewTenant, Nodes, Resealed, SecretList, StartBody, Started,
-    Steps, TENANT, TenantList, Workflows,
+    TENANT, TenantList, Workflows,
 };
-use crate::executor::{RunPage, WorkflowRecord};
+use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::tenants::{
     ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
@@ -123,9 +123,16 @@ impl Client {
         self.fetch(request.timeout(RESPONSE_TIMEOUT + at_most)).await
     }
 
-    /// Returns the journal of a run.
-    pub(super) async fn steps(&self, run: RunId) -> Result<Steps, CliError> {
-        self.get(&["runs", &run.to_string(), "steps"], &[]).await
+    /// Returns the journal of a run after a position, page by page.
+    pub(super) async fn steps(&self, run: RunId, after: u64) -> Result<Vec<StepRecord>, CliError> {
+        let (mut all, mut cursor) = (Vec::new(), Some(after));
+        while let Some(after) = cursor {
+            let query = [("cursor", Some(after.to_string()))];
+            let page: Steps = self.get(&["runs", &run.to_string(), "steps"], &query).await?;
+            all.extend(page.steps);
+            cursor = page.next_cursor;
+        }
+        Ok(all)
     }
 
     /// Cancels, pauses or resumes a run.

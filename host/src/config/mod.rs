@@ -14,7 +14,7 @@ use forge_egress::secrets::KeyRing;
 
 pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
-pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, size};
+pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
 
 /// The configuration of a host.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct Config {
     pub limits: Limits,
     /// The folder for compiled components. `None` compiles them again after a restart. Only the host may be able to write to
     /// it, because the host executes its contents.
-    pub module_cache: Option<PathBuf>,
+    pub component_cache: Option<PathBuf>,
     /// The program that compiles components in a child process: a `forge` of this version. `None` compiles in this process.
     /// `forge serve` uses itself, so that a compilation cannot exhaust the host's memory or time.
     pub compiler: Option<PathBuf>,
@@ -42,11 +42,11 @@ pub struct Config {
 
 impl Config {
     /// Returns the default configuration with a database. The folder for compiled components is beside the SQLite file, or
-    /// `forge.modules`.
+    /// `forge.cache`.
     pub fn new(database: Database) -> Self {
-        let module_cache = match &database {
-            Database::Sqlite(file) => format!("{}.modules", file.display()),
-            Database::Postgres(_) => "forge.modules".to_owned(),
+        let component_cache = match &database {
+            Database::Sqlite(file) => format!("{}.cache", file.display()),
+            Database::Postgres(_) => "forge.cache".to_owned(),
         };
         Self {
             database,
@@ -55,7 +55,7 @@ impl Config {
             egress: Policy::open(),
             secret_keys: None,
             limits: Limits::default(),
-            module_cache: Some(module_cache.into()),
+            component_cache: Some(component_cache.into()),
             compiler: None,
         }
     }

@@ -1,7 +1,7 @@
 use tokio::sync::oneshot;
 
 use super::activation::{Command, Reply};
-use super::{ExecutorError, WorkflowExecutor};
+use super::{ExecutorError, WorkflowExecutor, effects};
 use forge_journal::{Event, Failure, Journal, Pause, PauseReason, RunId, TenantId, WorkflowStatus, kind};
 use forge_store::RemoteCommand;
 
@@ -89,31 +89,41 @@ impl Command {
         .participle()
     }
 
-    /// Returns the event that it causes on a run without an instance, if any.
+    /// Returns the events that it causes on a run without an instance.
     ///
     /// # Errors
     /// [`ExecutorError::Conflict`] if the run is over.
-    pub(super) fn event(&self, journal: &Journal) -> Result<Option<Event>, ExecutorError> {
+    pub(super) fn event(&self, journal: &Journal) -> Result<Vec<Event>, ExecutorError> {
         let run = journal.run();
         let is_stuck = run.status == WorkflowStatus::Failed && journal.uncompensated().next().is_some();
         let rolls_back = run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
         Ok(match (self, run.status) {
-            (Self::Cancel(_) | Self::Resume(_), _) if is_stuck => Some(Event::Reopened),
+            (Self::Cancel(_) | Self::Resume(_), _) if is_stuck => vec![Event::Reopened],
             (_, status) if status.is_final() => {
                 return Err(ExecutorError::Conflict { run: run.id, status, action: self.participle() });
             }
-            (Self::Cancel(_), WorkflowStatus::Compensating) => None,
-            (Self::Cancel(_), WorkflowStatus::Paused) if rolls_back => Some(Event::Resumed),
-            (Self::Cancel(_), _) => {
-                let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
-                Some(Event::Unwinding { failure })
-            }
-            (Self::Resume(_), WorkflowStatus::Paused) => Some(Event::Resumed),
-            (Self::Resume(_), _) | (Self::Pause(_), WorkflowStatus::Paused) => None,
+            (Self::Cancel(_), WorkflowStatus::Compensating) => vec![],
+            (Self::Cancel(_), WorkflowStatus::Paused) if rolls_back => vec![Event::Resumed],
+            (Self::Cancel(_), status) => cancelled(journal, status == WorkflowStatus::Paused),
+            (Self::Resume(_), WorkflowStatus::Paused) => vec![Event::Resumed],
+            (Self::Resume(_), _) | (Self::Pause(_), WorkflowStatus::Paused) => vec![],
             (Self::Pause(_), _) => {
                 let message = "paused by an operator: `forge runs resume` lets it go on".to_owned();
-                Some(Event::Paused(Pause::of(run, PauseReason::Operator, message)))
+                vec![Event::Paused(Pause::of(run, PauseReason::Operator, message))]
             }
         })
     }
+}
+
+/// Returns the events that cancel a run without an instance. If it can go on and has requests under way, their steps
+/// complete first.
+fn cancelled(journal: &Journal, is_paused: bool) -> Vec<Event> {
+    let run = journal.run();
+    let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
+    let can_go_on = run.pause.as_ref().is_none_or(|pause| pause.reason == PauseReason::Operator);
+    if !can_go_on || effects::sent(journal).next().is_none() {
+        return vec![Event::Unwinding { failure }];
+    }
+    let requested = run.requested_rollback().is_none().then_some(Event::RollbackRequested { failure });
+    requested.into_iter().chain(is_paused.then_some(Event::Resumed)).collect()
 }

@@ -29,7 +29,8 @@ use tokio_util::task::TaskTracker;
 
 pub use error::{ExecutorError, OpenError};
 pub use forge_store::{RunFilter, RunSummary};
-pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, WorkflowRecord};
+pub use query::StepsQuery;
+pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, Steps, WorkflowRecord};
 pub use start::{StartRequest, Started};
 
 use self::activation::Command;
@@ -42,10 +43,13 @@ use crate::registry::{Objects, WorkflowRegistry};
 use crate::tenants::Tenants;
 use forge_egress::secrets::KeyRing;
 use forge_egress::{Policy, Tls};
-use forge_journal::{Changes, DEFAULT_TENANT, Journal, Row, Run, RunId, TenantId};
+use forge_journal::{Changes, DEFAULT_TENANT, Journal, Run, RunId, TenantId};
 use forge_sandbox::{Compiler, Engine};
-use forge_scheduling::{CpuPermits, InstancePermits};
+use forge_scheduling::{CpuPermits, InstancePermits, ReadPermits};
 use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, Write, Writer};
+
+/// The most runs that are counted for people: a probe of the health costs the same, whatever is stored.
+const MOST_COUNTED: u32 = 10_000;
 
 /// Executes the workflows of one tenant durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
@@ -64,6 +68,8 @@ struct Inner {
     loader: Loader,
     /// The permits for instances in memory.
     instances: Arc<InstancePermits<TenantId>>,
+    /// The permits of reads for callers: they leave half of the store's connections to the host.
+    reads: Arc<ReadPermits<TenantId>>,
     /// The permits of guests that compute a lot.
     cpu: Arc<CpuPermits<TenantId>>,
     feed: Arc<Feed>,
@@ -91,7 +97,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, components, node, egress, secret_keys, limits, module_cache, compiler } =
+        let Config { database, components, node, egress, secret_keys, limits, component_cache, compiler } =
             config;
         let objects = components.as_ref().map(Objects::open).transpose()?;
         let store = forge_store::open(&database, &node).await?;
@@ -100,7 +106,8 @@ impl WorkflowExecutor {
             time: limits.compile_time,
             memory: limits.compile_memory,
         });
-        Self::assemble(store, objects, egress, secret_keys, limits, module_cache.as_deref(), compiler).await
+        Self::assemble(store, objects, egress, secret_keys, limits, component_cache.as_deref(), compiler)
+            .await
     }
 
     /// Opens an executor on a store, with a folder for compiled components.
@@ -110,9 +117,9 @@ impl WorkflowExecutor {
     pub async fn with_store(
         store: Arc<dyn Store>,
         limits: Limits,
-        module_cache: Option<&Path>,
+        component_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        Self::assemble(store, None, Policy::open(), None, limits, module_cache, Compiler::InProcess).await
+        Self::assemble(store, None, Policy::open(), None, limits, component_cache, Compiler::InProcess).await
     }
 
     async fn assemble(
@@ -121,11 +128,11 @@ impl WorkflowExecutor {
         egress: Policy,
         secret_keys: Option<Arc<KeyRing>>,
         limits: Limits,
-        module_cache: Option<&Path>,
+        component_cache: Option<&Path>,
         compiler: Compiler,
     ) -> Result<Self, OpenError> {
         let limits = Arc::new(limits);
-        let engine = Arc::new(Engine::new(limits.engine(), module_cache, compiler)?);
+        let engine = Arc::new(Engine::new(limits.engine(), component_cache, compiler)?);
         let instances = InstancePermits::new(limits.live_instances);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let tenants = Tenants::new(
@@ -150,6 +157,7 @@ impl WorkflowExecutor {
             writer: Writer::new(Arc::clone(&store), Arc::clone(&feed), limits.write_queue_bytes),
             loader: Loader::new(Arc::clone(&store)),
             instances,
+            reads: ReadPermits::new(store.concurrent_reads() / 2),
             cpu: CpuPermits::new(threads),
             feed,
             store,
@@ -167,9 +175,10 @@ impl WorkflowExecutor {
             shutdown,
         };
         let executor = Self { inner: Arc::new(inner), tenant };
-        let unfinished = executor.inner.store.unfinished().await?;
+        let unfinished = executor.inner.store.unfinished(MOST_COUNTED).await?;
         if unfinished > 0 {
-            tracing::info!(runs = unfinished, "unfinished runs resume");
+            let more = if unfinished < MOST_COUNTED.into() { "" } else { " or more" };
+            tracing::info!("{unfinished}{more} unfinished runs resume");
         }
         let inner = &executor.inner;
         let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
@@ -208,7 +217,7 @@ impl WorkflowExecutor {
 
     /// Returns the health of the host.
     pub async fn health(&self) -> Health {
-        let unfinished = self.inner.store.unfinished().await;
+        let unfinished = self.inner.store.unfinished(MOST_COUNTED).await;
         let error = self.inner.writer.last_error().or_else(|| unfinished.as_ref().err().cloned());
         Health {
             status: if error.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok },
@@ -284,13 +293,9 @@ impl Inner {
     }
 }
 
-/// Returns a run as it was read, for the subscribers of the feed.
-fn snapshot(run: Run, rows: Vec<Row>) -> Batch {
+/// Returns a run as it was read, without its journal, for the subscribers of the feed.
+fn snapshot(run: Run) -> Batch {
     let (tenant, id) = (Arc::clone(&run.tenant), run.id);
-    let changes = Changes { run: Some(Box::new(run)), new_run: true, rows, new_rows: 0 };
+    let changes = Changes { run: Some(Box::new(run)), ..Changes::default() };
     Batch { changes: vec![Change { tenant, write: Write::Save(id, changes) }], is_local: false }
-}
-
-fn as_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -87,7 +87,7 @@ impl WorkflowRegistry {
         let Shared { components, engine, tenants, .. } = &*self.shared;
         let tenant = tenants.get(&self.tenant).await?;
         tenant.check_active()?;
-        let (size, limit) = (component.len(), config::size(tenant.limits.module_bytes));
+        let (size, limit) = (component.len(), config::size(tenant.limits.component_bytes));
         if size > limit {
             return Err(RegistryError::TooLarge { size, limit });
         }

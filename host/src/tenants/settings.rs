@@ -5,6 +5,9 @@ use crate::config::{LimitValues, TenantLimits};
 use forge_egress::{Network, Policy, Rule};
 use forge_store::directory::{Entry, EntryKind};
 
+/// The name that the limit `component_bytes` has in databases of the first versions.
+const COMPONENT_BYTES_BEFORE: &str = "module_bytes";
+
 /// The settings of a tenant. The host's configuration applies to what is not set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
@@ -45,8 +48,12 @@ pub struct SettingsChange {
 
 impl Settings {
     pub(super) fn decode(entry: &Entry) -> Result<Self, TenantError> {
-        serde_json::from_str(&entry.document)
-            .map_err(|error| TenantError::corrupt("tenant", &entry.name, error))
+        let mut settings: Self = serde_json::from_str(&entry.document)
+            .map_err(|error| TenantError::corrupt("tenant", &entry.name, error))?;
+        if let Some(value) = settings.limits.remove(COMPONENT_BYTES_BEFORE) {
+            settings.limits.entry("component_bytes".to_owned()).or_insert(value);
+        }
+        Ok(settings)
     }
 
     pub(super) fn encode(&self, tenant: &str) -> Result<Entry, TenantError> {
@@ -113,6 +120,15 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_that_was_set_by_its_name_of_before_is_kept() {
+        let document = r#"{"limits":{"module_bytes":7}}"#.to_owned();
+        let entry =
+            Entry { kind: EntryKind::Tenant, tenant: "acme".to_owned(), name: "acme".to_owned(), document };
+        let settings = Settings::decode(&entry).unwrap();
+        assert_eq!(settings.limits, LimitValues::from([("component_bytes".to_owned(), 7)]));
+    }
 
     #[test]
     fn a_change_leaves_alone_what_it_does_not_mention() {

@@ -41,6 +41,12 @@ pub enum StoreError {
     /// The database cannot store this data, now or later. Nothing was written.
     #[error("the database cannot store this: {0}")]
     Rejected(String),
+    /// The database has a newer state of a run than this write. Nothing was written. The run must be loaded again.
+    #[error(
+        "the database has a newer state of the run than this host, so nothing was written: the run is loaded again; \
+         send the request again"
+    )]
+    Outdated,
     /// A stored row has a value that this version cannot read.
     #[error("corrupt row in {table}: {why}")]
     Corrupt {
@@ -61,6 +67,11 @@ impl StoreError {
     /// Whether the same call fails again, whatever the state of the database.
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Rejected(_) | Self::Corrupt { .. })
+    }
+
+    /// Whether the database can commit the other writes of the batch.
+    pub(crate) fn is_of_one_write(&self) -> bool {
+        self.is_permanent() || matches!(self, Self::Outdated)
     }
 
     pub(crate) fn cannot_encode(table: &str, column: &str, error: &serde_json::Error) -> Self {

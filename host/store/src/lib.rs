@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod nodes;
 mod open;
+mod overview;
 pub mod postgres;
 mod query;
 mod run_writer;
@@ -27,7 +28,8 @@ pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
 pub use nodes::{Epoch, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse};
 pub use open::{migrate, open};
-pub use query::{RunFilter, RunSummary};
+pub use overview::{Overview, RecentStep, RecentSteps};
+pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
@@ -143,12 +145,31 @@ pub struct VersionRow {
 /// [`StoreError::Corrupt`]. Other errors are listed with the methods.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Returns the number of reads that the store executes at the same time.
+    fn concurrent_reads(&self) -> usize;
+
     /// Returns the directory: tenants, the audit log and usage.
     fn directory(&self) -> &dyn Directory;
 
     /// Returns the epoch in which this node writes. It changes when the node loses its lease and gets another one.
     fn epoch(&self) -> Epoch {
         Epoch::default()
+    }
+
+    /// Returns whether this node certainly has its lease in this epoch, by a clock that goes on while the node is stopped. If
+    /// not, another node may execute its runs.
+    fn holds_lease(&self, epoch: Epoch) -> bool {
+        let _ = epoch;
+        true
+    }
+
+    /// Returns when this node certainly has its lease in this epoch. Waits for the next renewal if that is late.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the epoch has ended.
+    async fn await_lease(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let _ = epoch;
+        Ok(())
     }
 
     /// Returns the nodes that share this store; `None` if the store supports only one node.
@@ -164,8 +185,17 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the epoch has ended: the batch was not and never will be committed.
-    /// [`StoreError::Rejected`] if the database cannot store one of the writes.
+    /// [`StoreError::Rejected`] if the database cannot store one of the writes. [`StoreError::Outdated`] if a write would
+    /// replace a run or a row by an older state; the statement that writes refuses it.
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
+
+    /// Commits something that changes nothing, to find out whether commits work.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    async fn probe(&self, epoch: Epoch) -> Result<(), StoreError> {
+        self.commit(epoch, &[]).await.map(|_| ())
+    }
 
     /// Makes unowned runs that are due at `until` this node's, the first ones first, and returns them. The change of owner is
     /// durable when the method returns. After [`StoreError::Unavailable`], runs may have been claimed:
@@ -197,6 +227,12 @@ pub trait Store: Send + Sync + 'static {
     /// Returns a run without its journal. It reads committed data only.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
 
+    /// Returns a run with its last steps. It costs the same however long the journal is.
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError>;
+
+    /// Returns a page of a run's journal.
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError>;
+
     /// Returns the run that was started with this tenant, workflow and key.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
@@ -217,8 +253,9 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Due>, StoreError>;
 
-    /// Returns the number of runs of all nodes that are neither final nor paused.
-    async fn unfinished(&self) -> Result<u64, StoreError>;
+    /// Returns the number of runs of all nodes that are neither final nor paused, and `most` if there are more: it reads no
+    /// more of them.
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError>;
 
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
     /// first version that exists with another component; nothing is written then. Versions that exist with the same

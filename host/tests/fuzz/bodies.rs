@@ -76,7 +76,7 @@ fn whatever_is_asked_the_api_answers_and_nothing_in_it_fails() {
     let folder = tempfile::tempdir().unwrap();
     let router = RUNTIME.block_on(async {
         let config = Config::new(Database::Sqlite(folder.path().join("forge.db")));
-        let config = Config { module_cache: None, ..config };
+        let config = Config { component_cache: None, ..config };
         api::router(WorkflowExecutor::open(config).await.unwrap())
     });
     let media_type = select(&["application/json", "application/wasm", "text/plain", ""][..]);

@@ -105,10 +105,7 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
         Call::Take(id) => session.outcome(id, HTTP).map(drop),
         Call::Cancel(id) => session.cancel(id, NOW).map(drop),
         Call::Next => session.next(NOW).map(drop),
-        Call::Arrive(seq) => {
-            session.arrive(seq, Ok(Some("1".into())));
-            Ok(())
-        }
+        Call::Arrive(seq) => session.arrive(seq, Ok(Some("1".into())), NOW),
         Call::Fire(now) => {
             session.fire(Timestamp(now));
             session.next_timer();

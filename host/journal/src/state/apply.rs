@@ -16,11 +16,13 @@ pub struct IllegalEvent {
 }
 
 impl Journal {
-    /// Applies an event that happened at `at`. This is the state machine of a run.
+    /// Applies an event that happened at `at`. This is the state machine of a run. The event is recorded with the run's
+    /// [time](Journal::time), which never goes backwards.
     ///
     /// # Errors
     /// [`IllegalEvent`] if the event is not possible in this state. The journal is then unchanged.
     pub fn apply(&mut self, event: Event, at: Timestamp) -> Result<(), IllegalEvent> {
+        let at = self.time(at);
         match event {
             Event::Running => self.running(),
             Event::Waiting { until } => self.waiting(until),
@@ -66,6 +68,8 @@ impl Journal {
                 self.end(seq, at, |row| row.status = StepStatus::Skipped);
                 Ok(())
             }
+            Event::Abandoned { seq, doubt, result } => self.abandon(seq, doubt, result),
+            Event::RollbackRequested { failure } => self.request_rollback(failure),
             Event::Unwinding { failure } => self.unwind(failure, at),
             Event::Paused(pause) => self.pause(pause),
             Event::Resumed => self.resume(),
@@ -82,9 +86,14 @@ impl Journal {
 
     fn begin(&mut self, begin: Begin, at: Timestamp) -> Result<(), IllegalEvent> {
         self.check_status("begun", |s| matches!(s, WorkflowStatus::Running | WorkflowStatus::Compensating))?;
-        let row = Row::new(self.rows.len() as u64 + 1, begin, at);
+        let mut row = Row::new(self.rows.len() as u64 + 1, begin, at);
+        row.step_before = u32::try_from(self.last_step).ok();
+        self.latest = at;
         if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
+        }
+        if row.kind == Kind::Step {
+            self.last_step = row.seq;
         }
         self.touched.insert(row.seq);
         self.rows.push(row);
@@ -159,6 +168,7 @@ impl Journal {
             self.end(seq, at, |row| row.status = StepStatus::Skipped);
         }
         self.run.completed_at = Some(at);
+        self.run.in_doubt = self.in_doubt();
         self.change_status(status, None);
     }
 
@@ -213,6 +223,7 @@ impl Journal {
     }
 
     pub(super) fn end(&mut self, seq: u64, at: Timestamp, change: impl FnOnce(&mut Row)) {
+        self.latest = at;
         self.change(seq, |row| {
             row.completed_at = Some(row.completed_at.unwrap_or(at));
             if row.kind.has_scope() {

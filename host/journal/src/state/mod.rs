@@ -10,7 +10,7 @@ pub use self::apply::IllegalEvent;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
 use super::index::Index;
-use super::{Row, Run, Scope, StepStatus};
+use super::{Row, Run, Scope, StepStatus, Timestamp};
 
 /// A run and its calls. Only [`Journal::apply`] changes them.
 #[derive(Debug, Clone)]
@@ -22,6 +22,10 @@ pub struct Journal {
     index: Index,
     /// The last delivery number that was given.
     last_order: u64,
+    /// The time of the latest event in the journal.
+    latest: Timestamp,
+    /// The last step that began; 0 if there is none.
+    last_step: u64,
     /// The rows changed since the last [`Journal::take_changes`].
     touched: BTreeSet<u64>,
     /// The last row that the store has, or that `take_changes` returned.
@@ -30,16 +34,21 @@ pub struct Journal {
     run_touched: bool,
     /// Whether the store has the run.
     run_stored: bool,
+    /// The revision of the last `take_changes`.
+    revision: u64,
 }
 
 impl Journal {
     /// Creates the empty journal of a run that is in the store.
     pub fn new(run: Run) -> Self {
         Self {
+            latest: run.started_at,
+            revision: run.revision,
             run,
             rows: Vec::new(),
             index: Index::default(),
             last_order: 0,
+            last_step: 0,
             touched: BTreeSet::new(),
             last_stored: 0,
             run_touched: false,
@@ -101,5 +110,11 @@ impl Journal {
     /// Returns the last delivery number that was given; 0 if there is none.
     pub fn last_order(&self) -> u64 {
         self.last_order
+    }
+
+    /// Returns the run's time when the clock shows `now`. A clock may be stepped back, and the next node's may be late: the
+    /// time of a run stands still until the clock has reached the latest event.
+    pub fn time(&self, now: Timestamp) -> Timestamp {
+        now.max(self.latest)
     }
 }

@@ -43,9 +43,9 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "FORM", env = "FORGE_LOG", default_value_t)]
     log: logging::Form,
     /// The folder for compiled components. Only the host may have write access
-    /// [default: the name of the SQLite file followed by `.modules`; `forge.modules` with PostgreSQL].
-    #[arg(long, value_name = "FOLDER", env = "FORGE_MODULE_CACHE")]
-    module_cache: Option<PathBuf>,
+    /// [default: the name of the SQLite file followed by `.cache`; `forge.cache` with PostgreSQL].
+    #[arg(long, alias = "module-cache", value_name = "FOLDER", env = "FORGE_COMPONENT_CACHE")]
+    component_cache: Option<PathBuf>,
     /// An object store for components, such as s3://BUCKET/FOLDER or file:///FOLDER. Credentials come from the
     /// environment [default: components are stored in the database].
     #[arg(long, value_name = "URL", env = "FORGE_COMPONENTS")]
@@ -67,7 +67,7 @@ stops within about 5 seconds. All runs continue at the next start.
 Examples:
   forge serve
   forge serve --database sqlite:/var/lib/forge/forge.db --listen 127.0.0.1:8080 --log json
-  forge serve --database postgres://forge@db/forge --node a --module-cache /var/cache/forge
+  forge serve --database postgres://forge@db/forge --node a --component-cache /var/cache/forge
   forge serve --memory 128MiB --fuel 20G --http-timeout 30s";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -79,7 +79,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.egress = args.egress.into_policy();
     config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();
-    config.module_cache = args.module_cache.or(config.module_cache);
+    config.component_cache = args.component_cache.or(config.component_cache);
     config.compiler = Some(this_program().context("cannot find the file of this program")?);
     let database = config.database.to_string();
     if !args.listen.ip().is_loopback() && !has_keys(&config.database).await? {

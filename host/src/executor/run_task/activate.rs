@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forge_journal::{Journal, PauseReason, TenantId, WorkflowStatus};
-use forge_sandbox::Component;
+use forge_sandbox::{Component, End, Stop};
 use forge_scheduling::InstancePermit;
 use forge_store::StoreError;
 
@@ -67,7 +67,15 @@ impl RunTask {
             () = stopped_for_long(&inner) => return Ok(NextAction::Leave),
         };
         drop(permit);
-        let Some((end, session, activation)) = execution else { return Ok(NextAction::Reload) };
+        let Some((mut end, mut session, mut activation)) = execution else { return Ok(NextAction::Reload) };
+        let fails = match &end {
+            End::Returned => session.is_unwinding(),
+            End::Trapped(_) | End::Stopped(Stop::Failed(_)) => true,
+            End::Stopped(Stop::Pause(..) | Stop::ByHost) => false,
+        };
+        if fails && let Err(stop) = activation.drain(&mut session).await {
+            end = End::Stopped(stop);
+        }
         let ActivationParts { context, leave, cancelled_by, postponed } = activation.into_parts();
         self.commands = Some(context.commands);
         self.postponed.extend(postponed);

@@ -18,7 +18,7 @@ use forge_scheduling::InstancePermit;
 use forge_store::{Acquired, Loaded, RunWriter, StoreError};
 
 use super::activation::Command;
-use super::{ExecutorError, Inner, snapshot};
+use super::{ExecutorError, Inner, effects, snapshot};
 
 /// What a task does next.
 enum NextAction {
@@ -146,6 +146,10 @@ impl RunTask {
                 tracing::error!(run = %self.run, %error, "the run cannot be loaded or saved: it is left as it is");
                 NextAction::Leave
             }
+            StoreError::Outdated => {
+                tracing::warn!(run = %self.run, "the database has a newer state of the run: it is loaded again");
+                NextAction::Reload
+            }
             _ => {
                 tracing::debug!(run = %self.run, %error, "the run waits for the database");
                 NextAction::Reload
@@ -185,7 +189,15 @@ impl RunTask {
             }
             WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => Event::RolledBack,
             WorkflowStatus::Compensating => return Ok(ControlFlow::Continue(journal)),
-            _ if run.deadline <= clock::now() => Event::Unwinding { failure: run.timed_out() },
+            _ if run.deadline <= clock::now() && run.failure.is_none() => {
+                let failure = run.timed_out();
+                if effects::sent(&journal).next().is_none() {
+                    Event::Unwinding { failure }
+                } else {
+                    // Their steps complete first.
+                    Event::RollbackRequested { failure }
+                }
+            }
             _ => return Ok(ControlFlow::Continue(journal)),
         };
         self.record(&mut journal, event).await?;
@@ -244,7 +256,7 @@ impl RunTask {
         if let Some(why) = self.rejected.clone()
             && !journal.run().is_at_rest()
         {
-            self.pause(&mut journal, PauseReason::CorruptJournal, why).await?;
+            self.pause(&mut journal, PauseReason::RejectedWrite, why).await?;
             self.rejected = None;
         }
         Ok(Some(journal))
@@ -255,14 +267,15 @@ impl RunTask {
         let Some(mut journal) = self.load().await? else { return Ok(NextAction::Leave) };
         let Some(command) = &self.command else { return Ok(NextAction::Continue) };
         let answer = match command.event(&journal) {
-            Ok(event) => {
+            Ok(events) => {
                 let in_doubt = |pause: &Pause| pause.reason == PauseReason::InDoubt;
-                let resumed = matches!(event, Some(Event::Resumed));
+                let resumed = events.contains(&Event::Resumed);
                 self.resend_in_doubt |= resumed && journal.run().pause.as_ref().is_some_and(in_doubt);
                 tracing::info!(run = %self.run, "the run is {}", command.participle());
-                if let Some(event) = event {
-                    self.record(&mut journal, event).await?;
+                for event in events {
+                    apply(&mut journal, event)?;
                 }
+                self.writer.barrier(journal.take_changes()).await?;
                 Ok(())
             }
             Err(conflict) => Err(conflict),
@@ -306,7 +319,7 @@ impl RunTask {
         let run = journal.run();
         tracing::debug!(run = %self.run, status = %run.status, "the run is at rest");
         if self.inner.waiters.has(self.run) {
-            self.inner.feed.publish(snapshot(run.clone(), journal.rows().to_vec()));
+            self.inner.feed.publish(snapshot(run.clone()));
         }
         NextAction::Leave
     }
@@ -346,7 +359,11 @@ async fn recv(commands: &mut Option<mpsc::UnboundedReceiver<Command>>) -> Option
 }
 
 fn apply(journal: &mut Journal, event: Event) -> Result<(), StoreError> {
-    journal.apply(event, clock::now()).map_err(|error| corrupt(&error))
+    let applied = match event {
+        Event::Unwinding { failure } => effects::unwind(journal, failure),
+        event => journal.apply(event, clock::now()),
+    };
+    applied.map_err(|error| corrupt(&error))
 }
 
 fn corrupt(error: &IllegalEvent) -> StoreError {

@@ -1,12 +1,12 @@
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{Connection as _, Postgres};
+use sqlx::{Connection as _, Postgres, Row as _};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
@@ -18,14 +18,17 @@ pub(super) type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The settings of every connection. The server cancels a statement a little before the host stops waiting for it. A commit
 /// is durable when it is acknowledged, whatever the default of the database is. Plans depend on the indexes and not on
-/// statistics, which a table that was just filled does not have.
-const SET_UP: &str = "SELECT set_config('statement_timeout', $1, false), \
+/// statistics, which a table that was just filled does not have. Every search follows the order of its index, and ends when
+/// it has enough rows. Returns the server's process, whether the server is a standby, and whether it is read-only.
+const SET_UP: &str = "SELECT pg_backend_pid() AS process, set_config('statement_timeout', $1, false), \
      set_config('idle_in_transaction_session_timeout', $1, false), \
      set_config('synchronous_commit', \
          CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, \
          false), \
      set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
-     set_config('jit', 'off', false)";
+     set_config('enable_bitmapscan', 'off', false), \
+     set_config('jit', 'off', false), \
+     pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only";
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy)]
@@ -43,27 +46,76 @@ enum State {
     Failed,
 }
 
-/// A connection with a time limit for statements.
+/// The server that a store connects to. Another server may answer at its address after a failover. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    options: PgConnectOptions,
+    /// Counts the errors after which another server may answer. A connection is used only if there was none since it was
+    /// opened, because only opening one checks the server.
+    doubts: Arc<AtomicU64>,
+}
+
+impl Endpoint {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        Self { options, doubts: Arc::default() }
+    }
+
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+}
+
+/// A connection to a primary, with a time limit for statements.
 pub(super) struct Connection {
     inner: PgConnection,
     limit: Duration,
     state: State,
     in_transaction: bool,
+    doubts: Arc<AtomicU64>,
+    /// The doubts when it was opened.
+    opened_at: u64,
+    /// The server's process.
+    process: i32,
 }
 
+/// Stops the statement of a connection.
+const CANCEL: &str = "SELECT pg_cancel_backend($1)";
+
 impl Connection {
-    pub(super) async fn open(options: &PgConnectOptions, limit: Duration) -> Result<Self, QueryError> {
-        let connecting = timeout(limit, PgConnection::connect_with(options));
+    /// Opens a connection. A standby is refused, because it may lag behind the primary, and so is a read-only server.
+    pub(super) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Self, QueryError> {
+        let doubts = Arc::clone(&endpoint.doubts);
+        let opened_at = doubts.load(Ordering::Acquire);
+        let connecting = timeout(limit, PgConnection::connect_with(&endpoint.options));
         let inner = connecting.await.map_err(|_| QueryError::TimedOut(limit))??;
-        let mut connection = Self { inner, limit, state: State::Done, in_transaction: false };
+        let mut connection =
+            Self { inner, limit, state: State::Done, in_transaction: false, doubts, opened_at, process: 0 };
         let server_limit = (limit.as_millis() * 9 / 10).to_string();
-        connection.all(sqlx::query(SET_UP).bind(server_limit)).await?;
+        let server = connection.first(sqlx::query(SET_UP).bind(server_limit)).await?;
+        let server = server.ok_or(sqlx::Error::RowNotFound)?;
+        if server.try_get("standby")? {
+            return Err(QueryError::Standby);
+        }
+        if server.try_get("read_only")? {
+            return Err(QueryError::ReadOnly);
+        }
+        connection.process = server.try_get("process")?;
         Ok(connection)
     }
 
     /// Whether the connection can be used for another statement.
     pub(super) fn is_healthy(&self) -> bool {
-        self.state == State::Done && !self.in_transaction
+        let is_trusted = self.opened_at == self.doubts.load(Ordering::Acquire);
+        self.state == State::Done && !self.in_transaction && is_trusted
+    }
+
+    /// Records the outcome of a statement.
+    fn done<T>(&mut self, outcome: Result<T, QueryError>) -> Result<T, QueryError> {
+        self.state = if outcome.is_ok() { State::Done } else { State::Failed };
+        if outcome.as_ref().is_err_and(QueryError::casts_doubt) {
+            self.doubts.fetch_add(1, Ordering::AcqRel);
+        }
+        outcome
     }
 
     /// Returns all rows of the answer.
@@ -80,10 +132,7 @@ impl Connection {
         self.state = State::Sent;
         let rows = query.fetch(&mut self.inner).map_ok(decode).try_collect();
         let answer = timeout(self.limit, rows).await;
-        self.state = State::Failed;
-        let rows = answer.map_err(|_| QueryError::TimedOut(self.limit))??;
-        self.state = State::Done;
-        Ok(rows)
+        self.done(answer.map_err(|_| QueryError::TimedOut(self.limit)).and_then(|rows| Ok(rows?)))
     }
 
     /// Returns the first row of the answer.
@@ -96,10 +145,7 @@ impl Connection {
         self.state = State::Sent;
         let running = sqlx::Executor::execute(&mut self.inner, sqlx::raw_sql(statements));
         let done = timeout(self.limit, running).await;
-        self.state = State::Failed;
-        done.map_err(|_| QueryError::TimedOut(self.limit))??;
-        self.state = State::Done;
-        Ok(())
+        self.done(done.map_err(|_| QueryError::TimedOut(self.limit)).and_then(|done| Ok(done.map(|_| ())?)))
     }
 
     /// Begins a transaction by executing these statements.
@@ -123,9 +169,24 @@ impl Connection {
         std::mem::replace(&mut self.limit, limit)
     }
 
-    /// Reads the answer to a statement whose future was dropped. `None` if it does not arrive in time.
-    async fn drain(mut self) -> Option<Self> {
-        timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;
+    /// Stops the statement whose future was dropped, by another connection, and reads its answer. `None` if it does not
+    /// arrive in time.
+    async fn drain(mut self, endpoint: &Endpoint, idle: &Idle) -> Option<Self> {
+        let other = idle.connections().pop();
+        let other = match other {
+            Some(other) => Some(other),
+            None => Self::open(endpoint, self.limit).await.ok(),
+        };
+        if let Some(mut other) = other
+            && other.all(sqlx::query(CANCEL).bind(self.process)).await.is_ok()
+        {
+            idle.put(other);
+        }
+        let answer = timeout(self.limit, self.inner.ping()).await.ok()?;
+        if answer.is_err() {
+            // That was the error of the stopped statement.
+            timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;
+        }
         self.state = State::Done;
         Some(self)
     }
@@ -138,9 +199,11 @@ impl Connection {
 
 /// A pool of connections, opened on demand.
 pub(super) struct Connections {
-    options: PgConnectOptions,
+    endpoint: Endpoint,
     limit: Duration,
     permits: Arc<Semaphore>,
+    /// The number of permits.
+    most: usize,
     idle: Arc<Idle>,
 }
 
@@ -157,15 +220,27 @@ impl Idle {
         }
     }
 
+    /// Returns the connection that was used last. Those that must not be used any more are dropped.
+    fn take(&self) -> Option<Connection> {
+        let mut connections = self.connections();
+        connections.retain(Connection::is_healthy);
+        connections.pop()
+    }
+
     fn connections(&self) -> parking_lot::MutexGuard<'_, Vec<Connection>> {
         self.connections.lock()
     }
 }
 
 impl Connections {
-    pub(super) fn new(options: PgConnectOptions, limit: Duration, most: u32) -> Self {
-        let permits = Arc::new(Semaphore::new(most.max(1) as usize));
-        Self { options, limit, permits, idle: Arc::default() }
+    pub(super) fn new(endpoint: Endpoint, limit: Duration, most: u32) -> Self {
+        let most = most.max(1) as usize;
+        Self { endpoint, limit, permits: Arc::new(Semaphore::new(most)), most, idle: Arc::default() }
+    }
+
+    /// Returns the number of connections.
+    pub(super) fn most(&self) -> usize {
+        self.most
     }
 
     /// Waits until a connection is free.
@@ -173,7 +248,7 @@ impl Connections {
         let permit = timeout(self.limit, Arc::clone(&self.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| StoreError::from(QueryError::TimedOut(self.limit)))?;
         let permit = permit.map_err(|_| StoreError::Closed)?;
-        let idle = self.idle.connections().pop();
+        let idle = self.idle.take();
         let (reused, permit, connection) = match idle {
             Some(connection) => (true, permit, connection),
             None => {
@@ -189,10 +264,10 @@ impl Connections {
         &self,
         permit: OwnedSemaphorePermit,
     ) -> Result<(OwnedSemaphorePermit, Connection), QueryError> {
-        let (options, limit, idle) = (self.options.clone(), self.limit, Arc::clone(&self.idle));
+        let (endpoint, limit, idle) = (self.endpoint.clone(), self.limit, Arc::clone(&self.idle));
         let (sender, opened) = oneshot::channel();
         tokio::spawn(async move {
-            let opened = Connection::open(&options, limit).await.map(|connection| (permit, connection));
+            let opened = Connection::open(&endpoint, limit).await.map(|connection| (permit, connection));
             if let Err(Ok((_permit, connection))) = sender.send(opened) {
                 idle.put(connection);
             }
@@ -201,7 +276,7 @@ impl Connections {
     }
 
     /// Returns all rows of an answer. The query must be one that may be executed twice: it is repeated if the connection was
-    /// lost while it was idle, for example because the server was restarted.
+    /// lost or its server became read-only while it was idle, for example because the server was restarted.
     pub(super) async fn all<'q>(&self, query: impl Fn() -> PgQuery<'q>) -> Result<Vec<PgRow>, StoreError> {
         self.map(query, |row| row).await
     }
@@ -215,9 +290,7 @@ impl Connections {
         let mut lent = self.take().await?;
         match lent.map(query(), decode).await {
             Ok(rows) => Ok(rows),
-            Err(error) if lent.reused && error.is_lost() && !matches!(error, QueryError::TimedOut(_)) => {
-                // The other idle connections were probably lost, too.
-                self.idle.connections().clear();
+            Err(error) if lent.reused && error.casts_doubt() && !matches!(error, QueryError::TimedOut(_)) => {
                 lent.renew().await?;
                 Ok(lent.map(query(), decode).await?)
             }
@@ -265,7 +338,7 @@ impl Lent<'_> {
     pub(super) async fn connection(&mut self) -> Result<&mut Connection, QueryError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.pool.options, self.pool.limit).await?,
+            None => Connection::open(&self.pool.endpoint, self.pool.limit).await?,
         };
         Ok(self.connection.insert(connection))
     }
@@ -283,19 +356,41 @@ impl Drop for Lent<'_> {
         if connection.is_healthy() {
             return self.pool.idle.put(connection);
         }
-        // The caller was dropped, for example because its client disconnected. A new connection would cost the server more
-        // than the answer.
+        // The caller was dropped, for example because its client disconnected. The server would execute the statement to its
+        // end, so it is stopped. The connection stays open.
         if connection.state == State::Sent
             && !connection.in_transaction
             && let Ok(runtime) = Handle::try_current()
         {
             let (permit, idle) = (self.permit.take(), Arc::clone(&self.pool.idle));
+            let endpoint = self.pool.endpoint.clone();
             runtime.spawn(async move {
-                if let Some(connection) = connection.drain().await {
+                if let Some(connection) = connection.drain(&endpoint, &idle).await {
                     idle.put(connection);
                 }
                 drop(permit);
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forge_postgres::Server;
+
+    use super::*;
+    use crate::postgres::PostgresOptions;
+
+    #[tokio::test]
+    async fn a_statement_is_stopped_when_its_caller_is_gone() {
+        let url = Server::shared().unwrap().create_database().unwrap();
+        let endpoint = Endpoint::new(PostgresOptions::new(&url, "cancel").connect().unwrap());
+        let readers = Connections::new(endpoint, Duration::from_secs(300), 1);
+        let slow = readers.all(|| sqlx::query("SELECT pg_sleep(200)"));
+        timeout(Duration::from_millis(100), slow).await.unwrap_err();
+        // The only permit is free when the statement has ended.
+        let next = readers.all(|| sqlx::query("SELECT 1"));
+        timeout(Duration::from_secs(60), next).await.unwrap().unwrap();
+        assert_eq!(readers.idle.connections().len(), 2, "both connections are open");
     }
 }

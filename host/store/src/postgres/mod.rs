@@ -14,10 +14,14 @@ mod directory;
 mod error;
 mod journals;
 mod lease;
+mod lists;
 mod migrate;
 mod notifications;
 mod open;
 mod options;
+mod overview;
+#[cfg(test)]
+mod plan;
 mod requests;
 mod runs;
 mod statement;
@@ -31,15 +35,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
 pub use self::options::PostgresOptions;
 
-use self::connection::Connections;
-use self::journals::Found;
+use self::connection::{Connections, Endpoint};
+use self::journals::{Found, Purpose};
+use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
@@ -47,7 +51,7 @@ use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write, Written,
 };
-use crate::{RunFilter, RunSummary};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp};
 
 /// A PostgreSQL database that any number of processes share.
@@ -61,9 +65,11 @@ struct Shared {
     notifier: Notifier,
     writer: tokio::sync::Mutex<WriteConnection>,
     readers: Connections,
-    options: PgConnectOptions,
+    endpoint: Endpoint,
     /// The time limit of a statement.
     limit: Duration,
+    /// The lease as this node knows it.
+    lease: watch::Sender<Lease>,
     /// A batch failed, and may have been or still be committed.
     outcome_unknown: AtomicBool,
     /// A claim failed, and may have claimed runs.
@@ -81,6 +87,10 @@ struct Shared {
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn concurrent_reads(&self) -> usize {
+        self.shared.readers.most()
+    }
+
     fn directory(&self) -> &dyn Directory {
         self
     }
@@ -91,6 +101,26 @@ impl Store for PostgresStore {
 
     fn nodes(&self) -> Option<&dyn Nodes> {
         Some(self)
+    }
+
+    fn holds_lease(&self, epoch: Epoch) -> bool {
+        self.shared.lease.borrow().is_held(epoch)
+    }
+
+    async fn await_lease(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let mut lease = self.shared.lease.subscribe();
+        loop {
+            {
+                let lease = lease.borrow_and_update();
+                if lease.is_held(epoch) {
+                    return Ok(());
+                }
+                if lease.is_over(epoch) {
+                    return Err(StoreError::Fenced);
+                }
+            }
+            lease.changed().await.map_err(|_| StoreError::Closed)?;
+        }
     }
 
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
@@ -112,12 +142,12 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Result<Acquired, StoreError>>, StoreError> {
         let shared = &self.shared;
         shared.fence_off_failed().await?;
-        let mut found = journals::load(&shared.readers, epoch, ids).await?;
+        let mut found = journals::load(&shared.readers, epoch, ids, Purpose::Execute).await?;
         let others: Vec<Uuid> = found.iter().filter(|(_, found)| !found.mine).map(|(id, _)| id.0).collect();
         if !others.is_empty() {
             claim::acquire(&shared.readers, epoch, &others).await?;
             let others: Vec<RunId> = others.into_iter().map(RunId).collect();
-            found.extend(journals::load(&shared.readers, epoch, &others).await?);
+            found.extend(journals::load(&shared.readers, epoch, &others, Purpose::Execute).await?);
         }
         if found.values().any(|found| !found.live) {
             return Err(StoreError::Fenced);
@@ -134,18 +164,26 @@ impl Store for PostgresStore {
         runs::get(&self.shared.readers, id).await
     }
 
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        overview::overview(&self.shared.readers, id).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        overview::page(&self.shared.readers, id, filter).await
+    }
+
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         runs::with_key(&self.shared.readers, tenant, workflow, key).await
     }
 
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
         self.shared.fence_off_failed().await?;
-        let mut found = journals::load(&self.shared.readers, self.epoch(), ids).await?;
+        let mut found = journals::load(&self.shared.readers, self.epoch(), ids, Purpose::Show).await?;
         Ok(ids.iter().map(|id| found.remove(id).map(|found| found.loaded).transpose()).collect())
     }
 
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        runs::list(&self.shared.readers, tenant, filter).await
+        lists::list(&self.shared.readers, tenant, filter).await
     }
 
     async fn due(
@@ -158,8 +196,8 @@ impl Store for PostgresStore {
         runs::due(&self.shared.readers, epoch, after, until, limit).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        runs::unfinished(&self.shared.readers).await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        runs::unfinished(&self.shared.readers, most).await
     }
 
     async fn register(

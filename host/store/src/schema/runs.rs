@@ -22,6 +22,7 @@ columns! {
     error           Text    Derived: run.error().map(Into::into)            => ();
     failure         Text    Mutable: to_json(run.failure.as_ref())?         => run.failure = from_json(value)?;
     stuck           Text    Mutable: optional(&run.failed_compensations)    => run.failed_compensations = value.map(Into::into);
+    in_doubt        Text    Mutable: optional(&run.in_doubt)                => run.in_doubt = value.map(Into::into);
     pause_reason    Text    Mutable: of_pause(run, |it| it.reason.as_str()) => run.pause = with_reason(value)?;
     pause_message   Text    Mutable: of_pause(run, |it| &it.message)        => set_message(run, value);
     pause_from      Text    Mutable: of_pause(run, |it| it.from.as_str())   => set_from(run, value)?;
@@ -36,7 +37,13 @@ columns! {
     wake_at         Integer Mutable: run.wake_at.map(|time| time.0)         => run.wake_at = value.map(Timestamp);
     due_at          Integer Derived: run.due_at().map(|time| time.0)        => ();
     fuel            Integer Mutable: Some(run.fuel.cast_signed())           => run.fuel = required(value)?.cast_unsigned();
+    revision        Integer Mutable: Some(run.revision.cast_signed())       => run.revision = required(value)?.cast_unsigned();
 }
+
+/// Matches a write that would undo what the stored run `old` says. A final run keeps its status, except that a person can
+/// have the failed compensations of a failed run tried again.
+pub(crate) const BACKWARDS: &str = "old.status IN ('completed', 'compensated') AND new.status <> old.status \
+     OR old.status = 'failed' AND new.status IN ('created', 'running', 'waiting', 'completed')";
 
 /// Returns a run with this id whose columns are still to be read.
 pub(crate) fn blank(id: RunId) -> Run {
@@ -56,11 +63,13 @@ pub(crate) fn blank(id: RunId) -> Run {
         wake_at: None,
         failure: None,
         failed_compensations: None,
+        in_doubt: None,
         pause: None,
         key: None,
         auth: empty,
         trace_id: None,
         fuel: 0,
+        revision: 0,
     }
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use super::checkpoint::{self, Checkpointer};
+use super::reading::Reading;
 use crate::StoreError;
 use crate::schema::{Access, Column};
 
-/// Connections for reading.
-const READERS: usize = 4;
+/// Connections for reading: half for callers, and half for the host.
+pub(super) const READERS: usize = 8;
 
 /// How long a statement waits for a lock of another process, such as a backup.
 const BUSY: Duration = Duration::from_secs(10);
@@ -149,13 +150,14 @@ impl Readers {
     /// Runs `read` on a snapshot of the database. Waits until a connection is free.
     pub(super) fn read<T>(
         &self,
+        reading: &Reading,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut pool = self.pool();
         while pool.used >= READERS {
             self.returned.wait(&mut pool);
         }
-        self.borrow(pool)?.read(read)
+        self.borrow(pool)?.read(reading, read)
     }
 
     pub(super) fn close(&self) {
@@ -197,10 +199,14 @@ struct Borrowed<'r> {
 }
 
 impl Borrowed<'_> {
-    fn read<T>(mut self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn read<T>(
+        mut self,
+        reading: &Reading,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         // Taken, so that it is dropped after an error.
         let connection = self.connection.take().ok_or(StoreError::Closed)?;
-        let done = snapshot(&connection, read)?;
+        let done = reading.run(&connection, |connection| snapshot(connection, read))?;
         self.connection = Some(connection);
         Ok(done)
     }

@@ -8,8 +8,13 @@ mod components;
 mod connection;
 mod decode;
 mod directory;
+mod lists;
 mod log;
 mod open;
+mod overview;
+#[cfg(test)]
+mod plan;
+mod reading;
 mod runs;
 mod steps;
 
@@ -23,10 +28,11 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use self::connection::{Readers, WriteConnection};
+use self::connection::{READERS, Readers, WriteConnection};
+use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{RunFilter, RunSummary};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp};
 
 /// The number of writes from which on a batch counts as large.
@@ -51,6 +57,10 @@ struct Shared {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn concurrent_reads(&self) -> usize {
+        READERS
+    }
+
     fn directory(&self) -> &dyn Directory {
         self
     }
@@ -74,8 +84,25 @@ impl Store for SqliteStore {
         }
     }
 
+    /// Writes a page: an empty transaction would not reach the disk.
+    async fn probe(&self, _: Epoch) -> Result<(), StoreError> {
+        self.write(|connection| {
+            let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            Ok(connection.pragma_update(None, "user_version", version)?)
+        })
+        .await
+    }
+
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.read(move |connection| runs::get(connection, id)).await
+    }
+
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        self.read(move |connection| overview::overview(connection, id)).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        self.read(move |connection| steps::page(connection, id, filter)).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
@@ -90,7 +117,7 @@ impl Store for SqliteStore {
 
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
         let (tenant, filter) = (tenant.to_owned(), filter.clone());
-        self.read(move |connection| runs::list(connection, &tenant, &filter)).await
+        self.read(move |connection| lists::list(connection, &tenant, &filter)).await
     }
 
     async fn due(
@@ -103,8 +130,8 @@ impl Store for SqliteStore {
         self.read(move |connection| runs::due(connection, after, until, limit)).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        self.read(runs::unfinished).await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        self.read(move |connection| runs::unfinished(connection, most)).await
     }
 
     async fn register(
@@ -202,7 +229,10 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.on_another_thread(move |shared| shared.readers.read(read)).await
+        let reading = Arc::new(Reading::default());
+        // Dropped with this future.
+        let _caller = EndWithCaller(Arc::clone(&reading));
+        self.on_another_thread(move |shared| shared.readers.read(&reading, read)).await
     }
 
     async fn write<T: Send + 'static>(

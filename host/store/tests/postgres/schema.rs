@@ -14,12 +14,12 @@ use crate::support::{SOON, commit, connect, database, execute, open, run, start,
 #[tokio::test]
 async fn migrations_are_applied_once() {
     let url = database();
-    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), [1, 2]);
+    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), [1, 2, 3]);
     assert_eq!(PostgresStore::migrate(&url).await.unwrap(), [0_i32; 0]);
     let url = database();
     let (one, two) = tokio::join!(PostgresStore::migrate(&url), PostgresStore::migrate(&url));
     let (one, two) = (one.unwrap(), two.unwrap());
-    assert_eq!(one.len() + two.len(), 2, "one of two concurrent calls applies them");
+    assert_eq!(one.len() + two.len(), 3, "one of two concurrent calls applies them");
 }
 
 #[tokio::test]
@@ -27,11 +27,11 @@ async fn a_host_works_with_a_newer_schema_unless_that_needs_a_newer_host() {
     let url = database();
     PostgresStore::migrate(&url).await.unwrap();
     let mut other = connect(&url).await;
-    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (3, 1)").await;
+    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (4, 1)").await;
     open(&url, "a").await.close().await;
-    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (4, 3)").await;
+    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (5, 4)").await;
     let refused = PostgresStore::open(&PostgresOptions::new(&url, "a")).await;
-    assert!(matches!(refused, Err(StoreError::TooNew { found: 4, known: 2, .. })));
+    assert!(matches!(refused, Err(StoreError::TooNew { found: 5, known: 3, .. })));
 }
 
 #[tokio::test]
@@ -177,6 +177,7 @@ async fn reactivity_notifies_of_every_statement() {
     execute(&mut other, "SELECT forge_disable_reactivity('forge_workflow_steps')").await;
     let mut changed = journal.run().clone();
     changed.output = Some("1".into());
+    changed.revision += 1;
     let changes = forge_journal::Changes {
         run: Some(Box::new(changed)),
         rows: journal.rows().to_vec(),
