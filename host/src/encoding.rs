@@ -31,10 +31,10 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, WrongEncoding> {
 /// that is read here, such as JSON, begins with ASCII.
 fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
-        [0xff, 0xfe, 0, 0, ..] | [1.., 0, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1.., ..] => {
+        [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, ..] => {
             Some("UTF-32")
         }
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1.., ..] | [1.., 0, ..] => Some("UTF-16"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => Some("UTF-16"),
         _ => None,
     }
 }
