@@ -6,6 +6,7 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
+use crate::encoding;
 
 /// Bytes beyond the limit that are read and discarded before the response. If the connection were closed while the
 /// client sends, the client would see a reset and not the response.
@@ -71,11 +72,12 @@ async fn json<T: DeserializeOwned>(
     if !media_type.as_deref().is_some_and(is_json) {
         return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/json"));
     }
+    let text = encoding::utf8(&bytes).map_err(|why| ApiError::invalid_body(format!("the body {why}")))?;
     // Serde would accept an array for a struct, with the fields in their order.
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
+    if text.trim_ascii_start().starts_with('[') {
         return Err(ApiError::invalid_body("the body must be a JSON object, not an array"));
     }
-    let value = serde_json::from_slice(&bytes).map_err(|error| {
+    let value = serde_json::from_str(text).map_err(|error| {
         ApiError::invalid_body(match error.classify() {
             serde_json::error::Category::Data => format!("the body is invalid: {error}"),
             _ => format!("the body is not valid JSON: {error}"),
@@ -109,6 +111,7 @@ mod tests {
         let read = async |text: &'static str| read_json::<Named>(&headers, Body::from(text), 100).await;
         assert_eq!(read(r#"{"name":"a"}"#).await.unwrap().name, "a");
         assert_eq!(read("").await.unwrap(), Named::default());
+        assert_eq!(read("\u{feff}{\"name\":\"a\"}").await.unwrap().name, "a");
         for wrong in [" [\"a\"]", "{", "null", "1", "{\"name\":1}"] {
             read(wrong).await.unwrap_err();
         }
