@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::CliError;
+use forge_journal::{MOST_DEPTH, is_too_deep};
 
 /// Reads and parses the input.
 pub(super) fn read(argument: &str) -> Result<Value, CliError> {
@@ -25,7 +26,10 @@ pub(super) fn read(argument: &str) -> Result<Value, CliError> {
 }
 
 fn parse(text: &str, name: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("{name} is not valid JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| match is_too_deep(text) {
+        true => format!("{name} has more than {MOST_DEPTH} levels of arrays and objects"),
+        false => format!("{name} is not valid JSON: {error}"),
+    })
 }
 
 /// Returns a hint for the usual mistakes: a file without `@`, a string without quotes.
