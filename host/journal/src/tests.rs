@@ -352,6 +352,7 @@ fn a_document_that_is_nested_too_deep_is_not_recorded() {
         panic!("it is recorded")
     };
     assert_eq!(failure.message, "the result of step `a` has more than 127 levels of arrays and objects");
+    let scope = executed(session.begin_step(Scope::BODY, "b", StepOptions::default(), at(1)).unwrap());
     session.complete_step(scope, Some(&deep[1..255]), at(1)).unwrap();
     assert!(matches!(session.finish(&deep, at(1)), Err(SessionError::Limit(_))));
 }

@@ -126,6 +126,9 @@ impl WorkflowExecutor {
             return Err(ExecutorError::ShuttingDown);
         }
         check_key(request.key.as_deref())?;
+        if let Some(trouble) = self.inner.store.trouble() {
+            return Err(trouble.into());
+        }
         let tenant = self.inner.tenants.get(&self.tenant).await?;
         tenant.check_active()?;
         let busy = |limit: &'static str, value| ExecutorError::Busy {
