@@ -258,7 +258,8 @@ impl Run {
     pub fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|failure| failure.message.as_str());
         let pause = self.pause.as_ref().map(|pause| pause.message.as_str());
-        let in_doubt = self.in_doubt.as_deref().map(|effects| effects.replace('\n', "; "));
+        let in_doubt = self.in_doubt.as_deref().filter(|_| self.status != WorkflowStatus::Completed);
+        let in_doubt = in_doubt.map(|effects| effects.replace('\n', "; "));
         let parts: Vec<&str> = [failure, self.failed_compensations.as_deref(), in_doubt.as_deref(), pause]
             .into_iter()
             .flatten()

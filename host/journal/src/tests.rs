@@ -368,6 +368,20 @@ fn a_timer_that_is_asked_for_again_and_again_is_kept_once() {
 }
 
 #[test]
+fn a_document_that_is_nested_too_deep_is_not_recorded() {
+    let mut session = Session::new(Journal::new(run()), LIMITS);
+    let scope = executed(session.begin_step(Scope::BODY, "a", StepOptions::default(), at(1)).unwrap());
+    let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+    let Err(SessionError::Limit(failure)) = session.complete_step(scope, Some(&deep), at(1)) else {
+        panic!("it is recorded")
+    };
+    assert_eq!(failure.message, "the result of step `a` has more than 127 levels of arrays and objects");
+    let scope = executed(session.begin_step(Scope::BODY, "b", StepOptions::default(), at(1)).unwrap());
+    session.complete_step(scope, Some(&deep[1..255]), at(1)).unwrap();
+    assert!(matches!(session.finish(&deep, at(1)), Err(SessionError::Limit(_))));
+}
+
+#[test]
 fn a_rollback_may_take_as_many_bytes_again_and_failures_count() {
     let limits = SessionLimits { max_bytes: 1_000, ..LIMITS };
     let mut session = Session::new(Journal::new(run()), limits);

@@ -6,6 +6,8 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
+use forge_journal::{MOST_DEPTH, is_too_deep};
+
 use crate::encoding;
 
 /// Bytes beyond the limit that are read and discarded before the response. If the connection were closed while the
@@ -78,6 +80,12 @@ async fn json<T: DeserializeOwned>(
         return Err(ApiError::invalid_body("the body must be a JSON object, not an array"));
     }
     let value = serde_json::from_str(text).map_err(|error| {
+        // Serde reports this as an error of the syntax.
+        if is_too_deep(text) {
+            return ApiError::invalid_body(format!(
+                "the body has more than {MOST_DEPTH} levels of arrays and objects"
+            ));
+        }
         ApiError::invalid_body(match error.classify() {
             serde_json::error::Category::Data => format!("the body is invalid: {error}"),
             _ => format!("the body is not valid JSON: {error}"),
@@ -115,6 +123,9 @@ mod tests {
         for wrong in [" [\"a\"]", "{", "null", "1", "{\"name\":1}"] {
             read(wrong).await.unwrap_err();
         }
+        let deep = Box::leak(format!(r#"{{"name":{}}}"#, "[".repeat(200)).into_boxed_str());
+        let error = format!("{:?}", read(deep).await.unwrap_err());
+        assert!(error.contains("more than 127 levels"), "{error}");
         let without_type = HeaderMap::new();
         read_json::<Named>(&without_type, Body::from("{}"), 100).await.unwrap_err();
     }

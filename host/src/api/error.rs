@@ -135,6 +135,12 @@ impl From<StoreError> for ApiError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
             }
             StoreError::Fenced => Self::new(StatusCode::SERVICE_UNAVAILABLE, "lease_lost", error.to_string()),
+            StoreError::FilesGone { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_gone", error.to_string())
+            }
+            StoreError::LogTooLarge { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "log_too_large", error.to_string())
+            }
             StoreError::Outdated => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "run_changed", error.to_string())
             }

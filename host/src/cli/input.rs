@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::CliError;
+use forge_journal::{MOST_DEPTH, is_too_deep};
+
 use crate::encoding;
 
 /// Reads and parses the input.
@@ -28,7 +30,10 @@ pub(super) fn read(argument: &str) -> Result<Value, CliError> {
 
 fn parse(bytes: &[u8], name: &str) -> Result<Value, String> {
     let text = encoding::utf8(bytes).map_err(|why| format!("{name} {why}"))?;
-    serde_json::from_str(text).map_err(|error| format!("{name} is not valid JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| match is_too_deep(text) {
+        true => format!("{name} has more than {MOST_DEPTH} levels of arrays and objects"),
+        false => format!("{name} is not valid JSON: {error}"),
+    })
 }
 
 /// Returns a hint for the usual mistakes: a file without `@`, a string without quotes.

@@ -218,7 +218,8 @@ impl WorkflowExecutor {
     /// Returns the health of the host.
     pub async fn health(&self) -> Health {
         let unfinished = self.inner.store.unfinished(MOST_COUNTED).await;
-        let error = self.inner.writer.last_error().or_else(|| unfinished.as_ref().err().cloned());
+        let error = self.inner.store.trouble().or_else(|| self.inner.writer.last_error());
+        let error = error.or_else(|| unfinished.as_ref().err().cloned());
         Health {
             status: if error.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok },
             details: Some(HealthDetails {

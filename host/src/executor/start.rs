@@ -8,7 +8,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
-use forge_journal::{Journal, NewRun, Run, RunId};
+use forge_journal::{Journal, MOST_DEPTH, NewRun, Run, RunId, is_too_deep};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -126,6 +126,9 @@ impl WorkflowExecutor {
             return Err(ExecutorError::ShuttingDown);
         }
         check_key(request.key.as_deref())?;
+        if let Some(trouble) = self.inner.store.trouble() {
+            return Err(trouble.into());
+        }
         let tenant = self.inner.tenants.get(&self.tenant).await?;
         tenant.check_active()?;
         let busy = |limit: &'static str, value| ExecutorError::Busy {
@@ -208,6 +211,11 @@ impl WorkflowExecutor {
         let limit = size(tenant.limits.payload_bytes);
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
+        }
+        if is_too_deep(&input) {
+            return Err(ExecutorError::InvalidInput(format!(
+                "it has more than {MOST_DEPTH} levels of arrays and objects"
+            )));
         }
         let info = match request.version {
             Some(version) => self.registry().get_version(&request.workflow, version).await?,

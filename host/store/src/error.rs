@@ -35,6 +35,31 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// A file of the database was deleted or replaced while the host runs. Nothing was written.
+    #[error(
+        "{} was {what} while the host runs, so nothing is read or written any more. What was committed before is in the files that \
+         the process {pid} has open (/proc/{pid}/fd on Linux): save them before you stop it, then restore the database",
+        path.display()
+    )]
+    FilesGone {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it, as a participle.
+        what: &'static str,
+        /// This process.
+        pid: u32,
+    },
+    /// The write-ahead log of SQLite has reached its limit.
+    #[error(
+        "the write-ahead log has {bytes} bytes, and the most is {most}: no run is started. A transaction that another \
+         program has open keeps it from being reused: end that transaction"
+    )]
+    LogTooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        most: u64,
+    },
     /// The database does not answer now. A write may have been committed.
     #[error("the database is not available: {0}")]
     Unavailable(String),

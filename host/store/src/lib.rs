@@ -148,6 +148,19 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the number of reads that the store executes at the same time.
     fn concurrent_reads(&self) -> usize;
 
+    /// Looks at the files of the database, and puts in order what can be. Called every few seconds.
+    ///
+    /// # Errors
+    /// What [`Store::trouble`] returns from then on.
+    async fn inspect(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Returns why no run must be started, as the last [`Store::inspect`] found it.
+    fn trouble(&self) -> Option<StoreError> {
+        None
+    }
+
     /// Returns the directory: tenants, the audit log and usage.
     fn directory(&self) -> &dyn Directory;
 

@@ -8,6 +8,8 @@ mod components;
 mod connection;
 mod decode;
 mod directory;
+mod files;
+mod inspect;
 mod lists;
 mod log;
 mod open;
@@ -18,17 +20,19 @@ mod reading;
 mod runs;
 mod steps;
 
-use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use self::connection::{READERS, Readers, WriteConnection};
+use self::files::Files;
+use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
@@ -51,14 +55,27 @@ struct Shared {
     /// Whether the last commit was slow.
     is_slow: AtomicBool,
     readers: Readers,
-    /// The locked lock file, while the store is open. It keeps other processes from opening the database.
-    lock: Mutex<Option<File>>,
+    path: PathBuf,
+    /// Why no work must begin, as the last look found it.
+    trouble: RwLock<Option<StoreError>>,
+    /// What the last look at the log found.
+    log: Mutex<LogWatch>,
+    /// The files, while the store is open. They are closed after the connections.
+    files: Mutex<Option<Files>>,
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     fn concurrent_reads(&self) -> usize {
         READERS
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        self.on_another_thread(Shared::inspect).await
+    }
+
+    fn trouble(&self) -> Option<StoreError> {
+        self.shared.trouble.read().clone()
     }
 
     fn directory(&self) -> &dyn Directory {
@@ -172,7 +189,7 @@ impl Store for SqliteStore {
         let closed = self.on_another_thread(|shared| {
             shared.readers.close();
             shared.writer.lock().close();
-            drop(shared.lock.lock().take());
+            drop(shared.files.lock().take());
             Ok(())
         });
         if let Err(error) = closed.await {
@@ -232,7 +249,11 @@ impl SqliteStore {
         let reading = Arc::new(Reading::default());
         // Dropped with this future.
         let _caller = EndWithCaller(Arc::clone(&reading));
-        self.on_another_thread(move |shared| shared.readers.read(&reading, read)).await
+        self.on_another_thread(move |shared| {
+            shared.check_files_are_there()?;
+            shared.readers.read(&reading, read)
+        })
+        .await
     }
 
     async fn write<T: Send + 'static>(
@@ -260,7 +281,16 @@ impl Shared {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.check_files_are_there()?;
         self.writer.lock().transaction(work)
+    }
+
+    /// What was committed to a deleted file would be lost, and a new connection would open another file.
+    fn check_files_are_there(&self) -> Result<(), StoreError> {
+        match &*self.trouble.read() {
+            Some(gone @ StoreError::FilesGone { .. }) => Err(gone.clone()),
+            _ => Ok(()),
+        }
     }
 }
 
