@@ -106,14 +106,17 @@ impl Activation {
         let journal = session.journal();
         let dropped = journal.row(seq).filter(|row| row.status == StepStatus::Skipped);
         let doubt = dropped.and_then(|row| effects::in_doubt(journal, row, None));
-        let Some(effect) = self.under_way.get(&seq) else { return Ok(()) };
+        // An effect that is not under way may have left before a crash.
+        let has_left = match self.under_way.get(&seq) {
+            Some(effect) => !effect.departure.withhold(),
+            None => session.may_have_begun(seq),
+        };
         match doubt {
-            Some(doubt) if !effect.departure.withhold() => {
-                session.abandon(seq, Some(doubt), None, clock::now())?;
-            }
+            Some(doubt) if has_left => session.abandon(seq, Some(doubt), None, clock::now())?,
             _ => {
-                effect.handle.abort();
-                self.under_way.remove(&seq);
+                if let Some(effect) = self.under_way.remove(&seq) {
+                    effect.handle.abort();
+                }
             }
         }
         Ok(())
