@@ -33,8 +33,9 @@
 //! assert_eq!(run.requests[1].url, "http://stock/reservations/r-1");
 //! ```
 //!
-//! Two things differ from the real host: nothing is replayed, and `Uuid::new_v4()` is truly random. In a
-//! component it is deterministic, as [`WorkflowContext::uuid`] is in both.
+//! Three things differ from the real host. Nothing is replayed. Of the limits, only those of a step's result
+//! (1 MiB) and of a response (4 MiB) apply. And `Uuid::new_v4()` is truly random; in a component it is
+//! deterministic, as [`WorkflowContext::uuid`] is in both.
 //!
 //! [`WorkflowContext::uuid`]: crate::WorkflowContext::uuid
 
