@@ -145,6 +145,44 @@ async fn an_idle_node_is_well_again_when_the_database_is_although_nobody_writes(
     eventually("the node is well again", async || api.get("/_api/health").await.status == 200).await;
 }
 
+/// The time limit of a statement, and requests at the same time, more than a node has connections.
+const TIMEOUT: Duration = Duration::from_secs(1);
+const READERS: usize = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_do_not_wait_for_one_another_while_the_database_hangs() {
+    let mut cluster = Cluster::builder().start([]).await;
+    let proxy = Proxy::start(cluster.address()).await;
+    let host = Host::builder().database(cluster.url_at(proxy.address())).flag(["--node", "a"]);
+    cluster.add(host.flag(["--database-timeout", "1s"])).await;
+    let services = Services::start().await;
+    let api = cluster.api(0);
+    api.deploy(&component("interpreter")).await;
+    let run = api.start_program(&services, block![effect("before")]).await;
+    api.settled(&run).await;
+    proxy.cut();
+    // The outcome of this commit is unknown, and what the node knows of its tenants gets old.
+    let start = json!({ "input": services.program(block![effect("refused")]) });
+    api.try_start("program", &start).await.refused(503);
+    let status = format!("/_api/runs/{run}");
+    eventually("the tenants are read again", async || {
+        let begun = Instant::now();
+        api.get("/_api/workflows/program").await.status == 503 && begun.elapsed() > TIMEOUT / 2
+    })
+    .await;
+    let begun = Instant::now();
+    let read = |number: usize| {
+        let (api, path) = (&api, if number.is_multiple_of(2) { &status } else { "/_api/health" });
+        async move { api.get(path).await.status }
+    };
+    let answers = join_all((0..READERS).map(read)).await;
+    let took = begun.elapsed();
+    assert!(answers.iter().all(|status| *status == 503), "{answers:?}");
+    assert!(took < 5 * TIMEOUT, "the last of {READERS} was answered after {took:?}");
+    proxy.heal();
+    eventually("the node works again", async || api.get(&status).await.status == 200).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_sleeps_between_a_commit_and_its_request_does_not_send_it_afterwards() {
     // One request at a time: the second one is durable and waits.

@@ -214,11 +214,14 @@ impl Connections {
         Self { endpoint, limit, permits, idle: Arc::default() }
     }
 
-    /// Waits until a connection is free.
+    /// Waits until a connection is free and open.
     pub(super) async fn take(&self) -> Result<Lent<'_>, StoreError> {
-        let permit = timeout(self.limit, Arc::clone(&self.permits).acquire_owned()).await;
-        let permit = permit.map_err(|_| StoreError::from(QueryError::TimedOut(self.limit)))?;
-        let permit = permit.map_err(|_| StoreError::Closed)?;
+        let taken = timeout(self.limit, self.take_in_time()).await;
+        taken.map_err(|_| QueryError::TimedOut(self.limit))?
+    }
+
+    async fn take_in_time(&self) -> Result<Lent<'_>, StoreError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let idle = self.idle.take();
         let (reused, permit, connection) = match idle {
             Some(connection) => (true, permit, connection),

@@ -32,12 +32,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
 pub use self::options::PostgresOptions;
 
 use self::connection::{Connections, Endpoint};
+use self::error::QueryError;
 use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
@@ -49,6 +51,7 @@ use super::{
 };
 use crate::{RunFilter, RunSummary};
 use forge_journal::{Run, RunId, Timestamp};
+use forge_scheduling::Attempts;
 
 /// A PostgreSQL database that any number of processes share.
 pub struct PostgresStore {
@@ -68,6 +71,8 @@ struct Shared {
     lease: watch::Sender<Lease>,
     /// A batch failed, and may have been or still be committed.
     outcome_unknown: AtomicBool,
+    /// Attempts to make sure that no failed batch is committed later.
+    fencing_off: Attempts<StoreError>,
     /// A claim failed, and may have claimed runs.
     lost_claim: AtomicBool,
     notifications: mpsc::UnboundedSender<Notification>,
@@ -303,10 +308,14 @@ impl Shared {
 
     /// Makes sure that no failed batch is committed later: what is read from now on must stay true.
     async fn fence_off_failed(&self) -> Result<(), StoreError> {
-        if self.outcome_unknown.load(Ordering::Acquire) {
-            self.writer.lock().await.fence_off_failed(self).await?;
+        if !self.outcome_unknown.load(Ordering::Acquire) {
+            return Ok(());
         }
-        Ok(())
+        let attempt = async {
+            let fenced = timeout(self.limit, async { self.writer.lock().await.fence_off_failed(self).await });
+            fenced.await.map_err(|_| QueryError::TimedOut(self.limit))?
+        };
+        self.fencing_off.make(attempt).await
     }
 
     /// The same in the background.
