@@ -52,7 +52,7 @@ async fn load(store: Arc<dyn Store>, mut asked: mpsc::UnboundedReceiver<Request>
             });
         }
         let unavailable = answers.iter().find_map(|answer| match answer {
-            Err(error @ StoreError::Unavailable(_)) => Some(error.clone()),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => Some(error.clone()),
             _ => None,
         });
         for (request, answer) in batch.drain(..).zip(answers.drain(..)) {

@@ -262,14 +262,20 @@ impl Connections {
         decode: fn(PgRow) -> T,
     ) -> Result<Vec<T>, StoreError> {
         let mut lent = self.take().await?;
-        match lent.map(query(), decode).await {
-            Ok(rows) => Ok(rows),
-            Err(error) if lent.reused && error.casts_doubt() && !matches!(error, QueryError::TimedOut(_)) => {
-                lent.renew().await?;
-                Ok(lent.map(query(), decode).await?)
-            }
-            Err(error) => Err(error.into()),
-        }
+        Ok(lent.repeatable(query, decode).await?)
+    }
+
+    /// Returns the first row of an answer to a statement that changes something, and that may be executed twice.
+    ///
+    /// # Errors
+    /// [`StoreError::OutcomeUnknown`] if it was sent and not answered.
+    pub(super) async fn change<'q>(
+        &self,
+        query: impl Fn() -> PgQuery<'q>,
+    ) -> Result<Option<PgRow>, StoreError> {
+        let mut lent = self.take().await?;
+        let rows = lent.repeatable(query, |row| row).await.map_err(QueryError::of_change)?;
+        Ok(rows.into_iter().next())
     }
 
     /// Returns the first row of an answer; see [`Connections::all`].
@@ -302,6 +308,21 @@ pub(super) struct Lent<'c> {
 impl Lent<'_> {
     pub(super) async fn all(&mut self, query: PgQuery<'_>) -> Result<Vec<PgRow>, QueryError> {
         self.map(query, |row| row).await
+    }
+
+    /// Returns all rows of the answer to a query that is repeated if the connection was lost while it was idle.
+    async fn repeatable<'q, T>(
+        &mut self,
+        query: impl Fn() -> PgQuery<'q>,
+        decode: fn(PgRow) -> T,
+    ) -> Result<Vec<T>, QueryError> {
+        match self.map(query(), decode).await {
+            Err(error) if self.reused && error.casts_doubt() && !matches!(error, QueryError::TimedOut(_)) => {
+                self.renew().await?;
+                self.map(query(), decode).await
+            }
+            answer => answer,
+        }
     }
 
     async fn map<T>(&mut self, query: PgQuery<'_>, decode: fn(PgRow) -> T) -> Result<Vec<T>, QueryError> {

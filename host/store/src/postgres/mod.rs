@@ -126,7 +126,7 @@ impl Store for PostgresStore {
 
     async fn claim(&self, epoch: Epoch, until: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
         let claimed = claim::claim(&self.shared.readers, epoch, until, limit).await;
-        if matches!(claimed, Err(StoreError::Unavailable(_) | StoreError::Corrupt { .. })) {
+        if matches!(claimed, Err(StoreError::OutcomeUnknown(_) | StoreError::Corrupt { .. })) {
             self.shared.lost_claim.store(true, Ordering::Release);
         }
         claimed
