@@ -134,6 +134,9 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
             }
+            StoreError::OutcomeUnknown(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", error.to_string())
+            }
             StoreError::Fenced => Self::new(StatusCode::SERVICE_UNAVAILABLE, "lease_lost", error.to_string()),
             StoreError::FilesGone { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_gone", error.to_string())

@@ -154,7 +154,7 @@ enum Commanded {
     /// The status of the run does not allow the command.
     #[response(status = 409)]
     Conflict(ErrorBody),
-    /// The host cannot do it now.
+    /// The host cannot do it now. After `outcome_unknown` and `node_silent`, the command may take effect: repeat it.
     #[response(status = 503)]
     Unavailable(ErrorBody),
 }

@@ -255,15 +255,24 @@ impl Client {
 
     /// Sends a request and returns the body of the response, or the error that the response contains.
     async fn send(&self, request: RequestBuilder) -> Result<Bytes, CliError> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let request = request.build().map_err(anyhow::Error::from)?;
+        let changes = !request.method().is_safe();
+        let failed = |error| self.no_answer(&error, changes);
+        let response = self.http.execute(request).await.map_err(failed)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = response.bytes().await.map_err(failed)?;
         if status.is_success() { Ok(body) } else { Err(error_response(&self.server, status, &body)) }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+    /// Returns the error of a request without an answer, which changes something or not.
+    fn no_answer(&self, error: &reqwest::Error, changes: bool) -> CliError {
         let why = if error.is_timeout() { "no response in time".to_owned() } else { root_cause(error) };
-        CliError::Unreachable { server: self.server.as_str().trim_end_matches('/').to_owned(), why }
+        let server = self.server.as_str().trim_end_matches('/').to_owned();
+        if changes && !error.is_connect() {
+            CliError::NoAnswer { server, why }
+        } else {
+            CliError::Unreachable { server, why }
+        }
     }
 }
 

@@ -53,7 +53,9 @@ pub enum ExecutorError {
         action: &'static str,
     },
     /// Another node executes the run, and has not answered.
-    #[error("another node executes run {0} and has not answered in time: send the request again")]
+    #[error(
+        "another node executes run {0} and has not answered in time: the request may take effect later; send it again"
+    )]
     Elsewhere(RunId),
     /// A read for a caller took too long.
     #[error(

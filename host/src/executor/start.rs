@@ -70,7 +70,8 @@ impl WorkflowExecutor {
     ///
     /// # Errors
     /// [`ExecutorError`] if there is no such workflow or version, the input is too large, the key
-    /// was used for something else, or the run cannot be made durable. Then nothing was started.
+    /// was used for something else, or the run cannot be made durable. Nothing was started then, except perhaps after
+    /// [`StoreError::OutcomeUnknown`]: a start with the same key tells.
     pub async fn start_with(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
         let (tenant, admitted) = self.admit(&request).await?;
         if request.key.is_some() || self.is_crowded() {

@@ -60,9 +60,15 @@ pub enum StoreError {
         /// The limit.
         most: u64,
     },
-    /// The database does not answer now. A write may have been committed.
+    /// The database does not answer now. Nothing was written.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The database did not say whether it has committed a write.
+    #[error(
+        "the outcome is unknown, because the answer of the database was lost: {0}. The request may have taken effect: send \
+         it again, a start with the same key"
+    )]
+    OutcomeUnknown(String),
     /// The database cannot store this data, now or later. Nothing was written.
     #[error("the database cannot store this: {0}")]
     Rejected(String),
@@ -97,6 +103,14 @@ impl StoreError {
     /// Whether the database can commit the other writes of the batch.
     pub(crate) fn is_of_one_write(&self) -> bool {
         self.is_permanent() || matches!(self, Self::Outdated)
+    }
+
+    /// Returns the error of a later write of the same run, which was not made because of this error.
+    pub(crate) fn of_later_write(&self) -> Self {
+        match self {
+            Self::OutcomeUnknown(why) => Self::Unavailable(why.clone()),
+            error => error.clone(),
+        }
     }
 
     pub(crate) fn cannot_encode(table: &str, column: &str, error: &serde_json::Error) -> Self {

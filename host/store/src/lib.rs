@@ -138,7 +138,8 @@ pub struct VersionRow {
 ///
 /// Each method is atomic: after an error, either all of its changes were committed or none. A method that changes something
 /// returns `Ok` only when the change is durable: it survives a crash of the host and of the machine. After
-/// [`StoreError::Unavailable`] the outcome is unknown; after every other error nothing was written.
+/// [`StoreError::OutcomeUnknown`], which methods that change something can return, it may have been committed; after every
+/// other error nothing was written.
 ///
 /// # Errors
 /// Each method can return [`StoreError::Unavailable`] and [`StoreError::Closed`], each method that reads rows also
@@ -211,7 +212,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Makes unowned runs that are due at `until` this node's, the first ones first, and returns them. The change of owner is
-    /// durable when the method returns. After [`StoreError::Unavailable`], runs may have been claimed:
+    /// durable when the method returns. After [`StoreError::OutcomeUnknown`], runs may have been claimed:
     /// [`Store::due`] returns them.
     ///
     /// # Errors
@@ -222,7 +223,8 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Loads runs to execute them on this node, in the order of `ids`. Unowned runs become this node's, which is durable when
-    /// the method returns. No write that failed before is committed later.
+    /// the method returns. No write that failed before is committed later. After [`StoreError::Unavailable`], runs may have
+    /// become this node's.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the epoch has ended.

@@ -154,7 +154,7 @@ impl Shared {
         let mut waiting = Vec::with_capacity(batch.len());
         for job in batch {
             match job.waiting.outcome.lost.get() {
-                Some(error) => answer(job.waiting.reply, Err(error.clone())),
+                Some(error) => answer(job.waiting.reply, Err(error.of_later_write())),
                 None => {
                     writes.push(job.write);
                     waiting.push(job.waiting);

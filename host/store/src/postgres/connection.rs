@@ -243,11 +243,14 @@ impl Connections {
         self.most
     }
 
-    /// Waits until a connection is free.
+    /// Waits until a connection is free and open.
     pub(super) async fn take(&self) -> Result<Lent<'_>, StoreError> {
-        let permit = timeout(self.limit, Arc::clone(&self.permits).acquire_owned()).await;
-        let permit = permit.map_err(|_| StoreError::from(QueryError::TimedOut(self.limit)))?;
-        let permit = permit.map_err(|_| StoreError::Closed)?;
+        let taken = timeout(self.limit, self.take_in_time()).await;
+        taken.map_err(|_| QueryError::TimedOut(self.limit))?
+    }
+
+    async fn take_in_time(&self) -> Result<Lent<'_>, StoreError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let idle = self.idle.take();
         let (reused, permit, connection) = match idle {
             Some(connection) => (true, permit, connection),
@@ -288,14 +291,20 @@ impl Connections {
         decode: fn(PgRow) -> T,
     ) -> Result<Vec<T>, StoreError> {
         let mut lent = self.take().await?;
-        match lent.map(query(), decode).await {
-            Ok(rows) => Ok(rows),
-            Err(error) if lent.reused && error.casts_doubt() && !matches!(error, QueryError::TimedOut(_)) => {
-                lent.renew().await?;
-                Ok(lent.map(query(), decode).await?)
-            }
-            Err(error) => Err(error.into()),
-        }
+        Ok(lent.repeatable(query, decode).await?)
+    }
+
+    /// Returns the first row of an answer to a statement that changes something, and that may be executed twice.
+    ///
+    /// # Errors
+    /// [`StoreError::OutcomeUnknown`] if it was sent and not answered.
+    pub(super) async fn change<'q>(
+        &self,
+        query: impl Fn() -> PgQuery<'q>,
+    ) -> Result<Option<PgRow>, StoreError> {
+        let mut lent = self.take().await?;
+        let rows = lent.repeatable(query, |row| row).await.map_err(QueryError::of_change)?;
+        Ok(rows.into_iter().next())
     }
 
     /// Returns the first row of an answer; see [`Connections::all`].
@@ -328,6 +337,21 @@ pub(super) struct Lent<'c> {
 impl Lent<'_> {
     pub(super) async fn all(&mut self, query: PgQuery<'_>) -> Result<Vec<PgRow>, QueryError> {
         self.map(query, |row| row).await
+    }
+
+    /// Returns all rows of the answer to a query that is repeated if the connection was lost while it was idle.
+    async fn repeatable<'q, T>(
+        &mut self,
+        query: impl Fn() -> PgQuery<'q>,
+        decode: fn(PgRow) -> T,
+    ) -> Result<Vec<T>, QueryError> {
+        match self.map(query(), decode).await {
+            Err(error) if self.reused && error.casts_doubt() && !matches!(error, QueryError::TimedOut(_)) => {
+                self.renew().await?;
+                self.map(query(), decode).await
+            }
+            answer => answer,
+        }
     }
 
     async fn map<T>(&mut self, query: PgQuery<'_>, decode: fn(PgRow) -> T) -> Result<Vec<T>, QueryError> {

@@ -132,6 +132,13 @@ impl std::fmt::Display for QueryError {
     }
 }
 
+impl QueryError {
+    /// Returns the error of a statement that changes something.
+    pub(super) fn of_change(self) -> StoreError {
+        if self.is_lost() { StoreError::OutcomeUnknown(self.to_string()) } else { self.into() }
+    }
+}
+
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
         if error.is_outdated() {

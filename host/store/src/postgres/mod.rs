@@ -36,12 +36,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
 pub use self::options::PostgresOptions;
 
 use self::connection::{Connections, Endpoint};
+use self::error::QueryError;
 use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
@@ -53,6 +55,7 @@ use super::{
 };
 use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp};
+use forge_scheduling::Attempts;
 
 /// A PostgreSQL database that any number of processes share.
 pub struct PostgresStore {
@@ -72,6 +75,8 @@ struct Shared {
     lease: watch::Sender<Lease>,
     /// A batch failed, and may have been or still be committed.
     outcome_unknown: AtomicBool,
+    /// Attempts to make sure that no failed batch is committed later.
+    fencing_off: Attempts<StoreError>,
     /// A claim failed, and may have claimed runs.
     lost_claim: AtomicBool,
     notifications: mpsc::UnboundedSender<Notification>,
@@ -129,7 +134,7 @@ impl Store for PostgresStore {
 
     async fn claim(&self, epoch: Epoch, until: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
         let claimed = claim::claim(&self.shared.readers, epoch, until, limit).await;
-        if matches!(claimed, Err(StoreError::Unavailable(_) | StoreError::Corrupt { .. })) {
+        if matches!(claimed, Err(StoreError::OutcomeUnknown(_) | StoreError::Corrupt { .. })) {
             self.shared.lost_claim.store(true, Ordering::Release);
         }
         claimed
@@ -319,10 +324,14 @@ impl Shared {
 
     /// Makes sure that no failed batch is committed later: what is read from now on must stay true.
     async fn fence_off_failed(&self) -> Result<(), StoreError> {
-        if self.outcome_unknown.load(Ordering::Acquire) {
-            self.writer.lock().await.fence_off_failed(self).await?;
+        if !self.outcome_unknown.load(Ordering::Acquire) {
+            return Ok(());
         }
-        Ok(())
+        let attempt = async {
+            let fenced = timeout(self.limit, async { self.writer.lock().await.fence_off_failed(self).await });
+            fenced.await.map_err(|_| QueryError::TimedOut(self.limit))?
+        };
+        self.fencing_off.make(attempt).await
     }
 
     /// The same in the background.

@@ -58,7 +58,7 @@ impl WriteConnection {
         };
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let done = work(&connection)?;
-        connection.prepare_cached("COMMIT")?.execute(())?;
+        connection.prepare_cached("COMMIT")?.execute(()).map_err(of_commit)?;
         checkpointer.committed(&connection);
         self.connection = Some(connection);
         Ok(done)
@@ -93,6 +93,16 @@ impl WriteConnection {
         if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())) {
             tracing::warn!(%error, "the write-ahead log was not checkpointed when the database was closed; no data is lost");
         }
+    }
+}
+
+/// Returns the error of a commit. If everything was written and only the sync failed, the transaction may be found after a
+/// crash.
+fn of_commit(error: rusqlite::Error) -> StoreError {
+    let is_sync = |code: &rusqlite::ffi::Error| code.extended_code == rusqlite::ffi::SQLITE_IOERR_FSYNC;
+    match error.sqlite_error() {
+        Some(code) if is_sync(code) => StoreError::OutcomeUnknown(error.to_string()),
+        _ => error.into(),
     }
 }
 
