@@ -166,8 +166,10 @@ pub struct Run {
     pub wake_at: Option<Timestamp>,
     /// The failure, if the run failed or is rolled back.
     pub failure: Option<Failure>,
-    /// The steps that could not be compensated, and the reasons.
+    /// The steps that could not be compensated, and the reasons, for a person.
     pub failed_compensations: Option<Arc<str>>,
+    /// The names of these steps. Empty in runs that an older version ended.
+    pub uncompensated: Vec<Arc<str>>,
     /// The pause, if the run is paused.
     pub pause: Option<Pause>,
     /// The idempotency key of the start.
@@ -220,6 +222,7 @@ impl Run {
             wake_at: None,
             failure: None,
             failed_compensations: None,
+            uncompensated: Vec::new(),
             pause: None,
             key: None,
             auth: "{}".into(),

@@ -16,7 +16,10 @@ pub trait Host: Any + Send {
     async fn wait(&mut self, session: &mut Session) -> Result<(), Stop>;
 
     /// Passes pending requests to stop on to the session, for a guest that computes without ever waiting.
-    fn poll(&mut self, session: &mut Session);
+    ///
+    /// # Errors
+    /// [`Stop`] if the guest must stop at once.
+    fn poll(&mut self, session: &mut Session) -> Result<(), Stop>;
 
     /// Aborts the effect of a row that the guest no longer waits for.
     fn abort(&mut self, seq: u64);

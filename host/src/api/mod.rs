@@ -13,6 +13,7 @@ mod error;
 mod health;
 mod keys;
 mod nodes;
+mod operators;
 mod parameters;
 mod runs;
 mod secrets;
@@ -36,6 +37,7 @@ pub use document::openapi;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
 pub use keys::KeyList;
 pub use nodes::Nodes;
+pub use operators::ResolveBody;
 pub use runs::Steps;
 pub use secrets::{Resealed, SecretList};
 pub use server::serve;
@@ -88,6 +90,7 @@ fn resources() -> OpenApiRouter<Api> {
     document::router()
         .merge(workflows::router())
         .merge(runs::router())
+        .merge(operators::router())
         .merge(health::router())
         .merge(nodes::router())
         .merge(tenants::router())

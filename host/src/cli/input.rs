@@ -10,8 +10,13 @@ use super::CliError;
 
 /// Reads and parses the input.
 pub(super) fn read(argument: &str) -> Result<Value, CliError> {
+    read_option("--input", argument)
+}
+
+/// Reads and parses the value of an option that is given like the input.
+pub(super) fn read_option(option: &str, argument: &str) -> Result<Value, CliError> {
     match argument.strip_prefix('@') {
-        None => parse(argument, "--input").map_err(|message| CliError::Usage(message + &hint(argument))),
+        None => parse(argument, option).map_err(|message| CliError::Usage(message + &hint(option, argument))),
         Some("-") => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
@@ -29,11 +34,11 @@ fn parse(text: &str, name: &str) -> Result<Value, String> {
 }
 
 /// Returns a hint for the usual mistakes: a file without `@`, a string without quotes.
-fn hint(argument: &str) -> String {
+fn hint(option: &str, argument: &str) -> String {
     if Path::new(argument).is_file() {
-        format!(". To read the file: --input @{argument}")
+        format!(". To read the file: {option} @{argument}")
     } else if argument.chars().all(|character| character.is_alphanumeric() || "-_. ".contains(character)) {
-        format!(". A string needs quotes: --input '\"{argument}\"'")
+        format!(". A string needs quotes: {option} '\"{argument}\"'")
     } else {
         String::new()
     }

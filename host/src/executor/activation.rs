@@ -12,7 +12,7 @@ use forge_journal::{
 };
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, Evictable, InstancePermits};
-use forge_store::{RunWriter, StoreError};
+use forge_store::{RemoteCommand, RunWriter, StoreError};
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::command::{self, Command};
 use super::effects::{self, Beginning};
 use super::error::ExecutorError;
 use crate::config::{Limits, TenantLimits, size};
@@ -27,17 +28,6 @@ use crate::tenants::Tenant;
 
 /// Where the answer to a [`Command`] goes.
 pub(super) type Reply = oneshot::Sender<Result<(), ExecutorError>>;
-
-/// A request to steer a run.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Roll it back.
-    Cancel(Reply),
-    /// Stop it until it is resumed.
-    Pause(Reply),
-    /// Let it go on.
-    Resume(Reply),
-}
 
 /// Why the executor ends an activation.
 #[derive(Debug)]
@@ -65,6 +55,9 @@ pub(super) struct ActivationContext {
     pub(super) shutdown: CancellationToken,
     /// A person decided that effects in doubt begin again.
     pub(super) resend_in_doubt: bool,
+    /// The callers that cancelled the run while it was not in memory. Nothing is saved before the guest is past its replay,
+    /// so that a cancel of a run that cannot be rolled back changes nothing.
+    pub(super) cancelled_by: Vec<Reply>,
 }
 
 type RunningEffect = Abortable<BoxFuture<'static, (u64, Outcome)>>;
@@ -79,6 +72,8 @@ pub(super) struct Activation {
     abort: HashMap<u64, AbortHandle>,
     /// The callers that cancelled the run, until the rollback is durable.
     cancelled_by: Vec<Reply>,
+    /// Whether the run must not be saved yet; see [`ActivationContext::cancelled_by`].
+    is_trial: bool,
     /// Commands that came while the guest computed.
     postponed: VecDeque<Command>,
     /// The effects that the workflow had under way when rolling back began are abandoned.
@@ -100,6 +95,8 @@ pub(super) struct ActivationParts {
     pub(super) leave: Option<Leave>,
     /// Callers that cancelled the run and have no answer.
     pub(super) cancelled_by: Vec<Reply>,
+    /// Whether nothing of the activation may have been saved; see [`ActivationContext::cancelled_by`].
+    pub(super) is_trial: bool,
     /// Other commands that have no answer.
     pub(super) postponed: VecDeque<Command>,
 }
@@ -111,7 +108,7 @@ impl Activation {
     /// [`IllegalEvent`] if the run is in no state to be executed.
     pub(super) fn new(
         mut journal: Box<Journal>,
-        context: ActivationContext,
+        mut context: ActivationContext,
     ) -> Result<(Session, Box<Self>), Refused> {
         if let Err(error) = journal.apply(Event::Running, clock::now()) {
             return Err(Box::new((error, context)));
@@ -122,11 +119,13 @@ impl Activation {
             max_bytes: context.tenant.limits.journal_bytes_per_run,
             compensation_retry: context.limits.compensation_retry,
         };
+        let cancelled_by = std::mem::take(&mut context.cancelled_by);
         let activation = Self {
+            is_trial: !cancelled_by.is_empty(),
+            cancelled_by,
             context,
             running: FuturesUnordered::new(),
             abort: HashMap::new(),
-            cancelled_by: Vec::new(),
             postponed: VecDeque::new(),
             rolls_back: false,
             leave: None,
@@ -138,9 +137,9 @@ impl Activation {
 
     /// Ends the activation.
     pub(super) fn into_parts(self) -> ActivationParts {
-        let Self { context, leave, cancelled_by, postponed, started, .. } = self;
+        let Self { context, leave, cancelled_by, is_trial, postponed, started, .. } = self;
         context.tenant.account.stayed(started.elapsed());
-        ActivationParts { context, leave, cancelled_by, postponed }
+        ActivationParts { context, leave, cancelled_by, is_trial, postponed }
     }
 
     /// Begins the effects that the guest waits for, once the journal up to them is durable.
@@ -247,6 +246,7 @@ impl Host for Activation {
             self.roll_back();
             self.acknowledge_cancel(session).await?;
         }
+        self.is_trial = false;
         if let Some(command) = self.postponed.pop_front() {
             return Err(self.leave(session, Leave::Command(command)).await);
         }
@@ -277,10 +277,11 @@ impl Host for Activation {
                 session.fire(clock::now());
                 check_deadline(session);
             }
-            Some(command) = self.context.commands.recv() => match command {
-                Command::Cancel(reply) => self.request_cancel(session, reply),
-                Command::Resume(reply) => acknowledge(reply),
-                pause @ Command::Pause(_) => return Err(self.leave(session, Leave::Command(pause)).await),
+            Some(command) = self.context.commands.recv() => match (&command.request, command::event(&command.request, session.journal())) {
+                (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply),
+                (RemoteCommand::Resume, _) => acknowledge(command.reply),
+                (_, Err(refused)) => command.answer(Err(refused)),
+                (_, Ok(_)) => return Err(self.leave(session, Leave::Command(command)).await),
             },
             Some(wake_at) = asked_to_leave(&mut evictable) => {
                 return Err(self.leave_with(Leave::Evicted(wake_at)));
@@ -290,16 +291,18 @@ impl Host for Activation {
         Ok(())
     }
 
-    fn poll(&mut self, session: &mut Session) {
+    fn poll(&mut self, session: &mut Session) -> Result<(), Stop> {
         while let Ok(command) = self.context.commands.try_recv() {
-            match command {
-                Command::Cancel(reply) => self.request_cancel(session, reply),
-                Command::Resume(reply) => acknowledge(reply),
-                // It takes effect when the guest waits.
-                pause @ Command::Pause(_) => self.postponed.push_back(pause),
+            match command.request {
+                RemoteCommand::Cancel => self.request_cancel(session, command.reply),
+                RemoteCommand::Resume => acknowledge(command.reply),
+                RemoteCommand::Terminate => return Err(self.leave_with(Leave::Command(command))),
+                // They take effect when the guest waits.
+                _ => self.postponed.push_back(command),
             }
         }
         check_deadline(session);
+        Ok(())
     }
 
     fn abort(&mut self, seq: u64) {
@@ -318,7 +321,7 @@ impl Host for Activation {
 
     fn save(&mut self, session: &mut Session) -> Option<Detached> {
         let journal = session.journal_mut();
-        if !journal.has_changes() {
+        if self.is_trial || !journal.has_changes() {
             return None;
         }
         let (writer, changes) = (self.context.writer.clone(), journal.take_changes());

@@ -3,7 +3,7 @@ use crate::tenants::TenantError;
 use forge_egress::EgressError;
 use forge_journal::{RunId, WorkflowStatus};
 use forge_sandbox::EngineError;
-use forge_store::StoreError;
+use forge_store::{Refusal, StoreError};
 
 /// Why the executor refused a request.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,6 +50,9 @@ pub enum ExecutorError {
         /// What was asked, as a participle: `cancelled`, `paused`, `resumed`.
         action: &'static str,
     },
+    /// The run cannot do it, for a reason other than its status.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Another node executes the run, and has not answered.
     #[error("another node executes run {0} and has not answered in time: send the request again")]
     Elsewhere(RunId),

@@ -32,7 +32,7 @@ pub use forge_store::{RunFilter, RunSummary};
 pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, WorkflowRecord};
 pub use start::{StartRequest, Started};
 
-use self::activation::Command;
+use self::command::Command;
 use self::loader::Loader;
 use self::timer_queue::TimerQueue;
 use self::waiters::Waiters;

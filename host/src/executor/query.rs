@@ -4,7 +4,7 @@ use super::record::{record, step_record};
 use super::waiters::Waiter;
 use super::{ExecutorError, RunFilter, RunPage, StepRecord, WorkflowExecutor, WorkflowRecord};
 use forge_journal::{Row, Run, RunId};
-use forge_store::Loaded;
+use forge_store::{Loaded, StoreError};
 
 /// Runs in a page by default.
 const PAGE: u32 = 50;
@@ -18,8 +18,16 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
     pub async fn status(&self, run: RunId) -> Result<WorkflowRecord, ExecutorError> {
-        let (found, rows) = self.read(run).await?;
-        Ok(record(&found, &rows))
+        let Loaded { run: found, rows } = self.read_any(run).await?;
+        if found.tenant != self.tenant {
+            return Err(ExecutorError::UnknownRun(run));
+        }
+        match rows {
+            Ok(rows) => Ok(record(&found, &rows)),
+            // The run itself says so: it is paused or was terminated.
+            Err(StoreError::Corrupt { .. }) if found.is_at_rest() => Ok(record(&found, &[])),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Returns a run when it is final or paused, or as it is after `at_most`.

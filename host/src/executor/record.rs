@@ -38,6 +38,9 @@ pub struct WorkflowRecord {
     pub trace_id: Option<String>,
     /// What kind of failure it was: `error`, `timeout`, `cancelled`, `panic`, `out-of-fuel`, ...
     pub error_kind: Option<String>,
+    /// The names of the completed steps that are not compensated, if it failed while it was rolled back or was terminated.
+    #[serde(default)]
+    pub not_compensated: Vec<String>,
     /// Why it is paused.
     pub pause_reason: Option<PauseReason>,
     /// When it times out.
@@ -160,6 +163,7 @@ pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
         error: run.error(),
         trace_id: run.trace_id.as_deref().map(str::to_owned),
         error_kind: run.failure.as_ref().map(|failure| failure.kind.clone()),
+        not_compensated: run.uncompensated.iter().map(ToString::to_string).collect(),
         pause_reason: run.pause.as_ref().map(|pause| pause.reason),
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),

@@ -25,7 +25,9 @@ pub use database::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_n
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
-pub use nodes::{Epoch, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse};
+pub use nodes::{
+    Epoch, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse, Resolution,
+};
 pub use open::{migrate, open};
 pub use query::{RunFilter, RunSummary};
 pub use run_writer::RunWriter;

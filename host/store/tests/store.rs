@@ -305,6 +305,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         wake_at: Some(Timestamp(i64::MIN)),
         failure: Some(failure.clone()),
         failed_compensations: Some(odd.into()),
+        uncompensated: vec![odd.into(), "".into()],
         pause: Some(pause),
         key: Some("odd \0".into()),
         auth: r#"{"a":"\u0000"}"#.into(),

@@ -77,18 +77,26 @@ impl Journal {
                 Ok(())
             }
             Event::RolledBack => self.rolled_back(at),
+            Event::Terminated { failure } => self.terminate(&failure, at),
+            Event::Resolved { seq, outcome } => self.resolve(seq, outcome, at),
         }
     }
 
     fn begin(&mut self, begin: Begin, at: Timestamp) -> Result<(), IllegalEvent> {
         self.check_status("begun", |s| matches!(s, WorkflowStatus::Running | WorkflowStatus::Compensating))?;
+        self.append(begin, at).map(|_| ())
+    }
+
+    /// Appends the row of a call that begins, and returns its `seq`.
+    pub(super) fn append(&mut self, begin: Begin, at: Timestamp) -> Result<u64, IllegalEvent> {
         let row = Row::new(self.rows.len() as u64 + 1, begin, at);
         if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
         }
-        self.touched.insert(row.seq);
+        let seq = row.seq;
+        self.touched.insert(seq);
         self.rows.push(row);
-        Ok(())
+        Ok(seq)
     }
 
     fn complete(&mut self, seq: u64, result: Option<Arc<str>>, at: Timestamp) -> Result<(), IllegalEvent> {
@@ -127,7 +135,7 @@ impl Journal {
         Ok(())
     }
 
-    fn resume(&mut self) -> Result<(), IllegalEvent> {
+    pub(super) fn resume(&mut self) -> Result<(), IllegalEvent> {
         let Some(pause) = self.run.pause.take() else {
             return Err(self.illegal("resumed", "it is not paused".to_owned()));
         };
@@ -231,7 +239,7 @@ impl Journal {
     }
 }
 
-fn set_outcome(row: &mut Row, outcome: Outcome) {
+pub(super) fn set_outcome(row: &mut Row, outcome: Outcome) {
     match outcome {
         Ok(result) => {
             row.status = StepStatus::Completed;

@@ -1,6 +1,7 @@
 mod apply;
 mod changes;
 mod load;
+mod operator;
 mod rollback;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::fmt::Write as _;
 pub use self::apply::IllegalEvent;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
+pub use self::operator::Unresolvable;
 use super::index::Index;
 use super::{Kind, Row, Run, Scope, StepStatus};
 

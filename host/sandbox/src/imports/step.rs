@@ -78,7 +78,7 @@ fn complete(execution: &mut Execution, scope: Handle, result: &str) -> Result<jo
         None => "a step's result".to_owned(),
     })?;
     // A workflow that never waits learns here that it must stop.
-    execution.host.poll(&mut execution.session);
+    execution.host.poll(&mut execution.session)?;
     Ok(execution.session.complete_step(scope, Some(result), clock::now())?)
 }
 

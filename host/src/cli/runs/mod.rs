@@ -1,6 +1,8 @@
 mod change;
 mod list;
+mod resolve;
 mod show;
+mod terminate;
 mod watch;
 
 use clap::Subcommand;
@@ -32,6 +34,10 @@ enum RunsCommand {
     /// Pause a run until it is resumed or cancelled
     #[command(after_help = change::PAUSE_EXAMPLES)]
     Pause(change::Args),
+    /// End a run without its code, whatever its state
+    Terminate(terminate::Args),
+    /// Say how a call in doubt or a compensation ended
+    Resolve(resolve::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -49,5 +55,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Some(RunsCommand::Cancel(args)) => change::run(args, "cancel", context).await,
         Some(RunsCommand::Resume(args)) => change::run(args, "resume", context).await,
         Some(RunsCommand::Pause(args)) => change::run(args, "pause", context).await,
+        Some(RunsCommand::Terminate(args)) => terminate::run(args, context).await,
+        Some(RunsCommand::Resolve(args)) => resolve::run(args, context).await,
     }
 }

@@ -63,7 +63,7 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
         WorkflowStatus::Completed => {
             return record.output.as_ref().map(|output| format!("output: {}", json(output)));
         }
-        WorkflowStatus::Failed => (tone::BAD, format!("failed{kind}: {}", error?)),
+        WorkflowStatus::Failed => (tone::BAD, format!("failed{kind}: {}{}", error?, stays(record))),
         WorkflowStatus::Compensated => (tone::WARN, format!("rolled back{kind}: {}", error?)),
         WorkflowStatus::Paused => {
             let reason = record.pause_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -84,6 +84,13 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
         }
     };
     Some(style.paint(tone, &text))
+}
+
+/// Returns the list of the steps that are not compensated.
+fn stays(record: &WorkflowRecord) -> String {
+    let names: Vec<String> =
+        record.not_compensated.iter().map(|step| format!("\n  {}", printable(step))).collect();
+    if names.is_empty() { String::new() } else { format!("\nnot compensated:{}", names.concat()) }
 }
 
 fn json(value: &serde_json::Value) -> String {

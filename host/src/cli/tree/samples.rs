@@ -28,6 +28,7 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         error: None,
         trace_id: None,
         error_kind: None,
+        not_compensated: Vec::new(),
         pause_reason: None,
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),

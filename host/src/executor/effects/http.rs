@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use forge_journal::http::HttpRequest;
+use forge_journal::http::{HttpRequest, HttpResponse};
 use forge_journal::{EffectKind, Outcome, PauseReason};
 use forge_sandbox::{Stop, imports::http};
 use futures::FutureExt as _;
@@ -35,11 +35,16 @@ impl Effect for Http {
         };
         Ok(Some(sending.boxed()))
     }
+
+    fn check_result(&self, result: &str) -> Result<(), String> {
+        HttpResponse::from_json(result).map(|_| ())
+    }
 }
 
 fn in_doubt(name: &str) -> String {
     format!(
         "`{name}` may or may not have arrived before the host stopped, and it is marked at-most-once: find out, then \
-         `forge runs resume` sends it again, and `forge runs cancel` rolls the run back"
+         `forge runs resolve` gives its outcome, `forge runs resume` sends it again, and `forge runs cancel` rolls the run \
+         back"
     )
 }

@@ -35,6 +35,15 @@ pub(super) trait Effect: Sync {
     /// # Errors
     /// [`Stop`] if the effect must not begin.
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop>;
+
+    /// Checks a result that a person gives, a JSON document.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn check_result(&self, result: &str) -> Result<(), String> {
+        let _ = result;
+        Ok(())
+    }
 }
 
 /// What an effect may look at before it begins.
@@ -67,6 +76,11 @@ pub(super) fn begin(beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'stati
 /// Whether a run may leave memory while it waits for an effect of this kind.
 pub(super) fn may_leave_memory(kind: EffectKind) -> bool {
     effect(Some(kind)).is_some_and(Effect::may_leave_memory)
+}
+
+/// Checks a result that a person gives to a call: of an effect, or of a step.
+pub(super) fn check_result(kind: Option<EffectKind>, result: &str) -> Result<(), String> {
+    effect(kind).map_or(Ok(()), |effect| effect.check_result(result))
 }
 
 fn effect(kind: Option<EffectKind>) -> Option<&'static dyn Effect> {

@@ -18,10 +18,11 @@ struct Migration {
     needs: i32,
 }
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 },
     // A host without tenants would run their workflows without their limits.
     Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
+    Migration { sql: include_str!("../../../../migrations/postgres/0003_operators.sql"), needs: 2 },
 ];
 
 /// The time limit of a migration. Creating an index on many runs takes long.

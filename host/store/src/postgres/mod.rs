@@ -235,7 +235,7 @@ impl Nodes for PostgresStore {
     async fn send_command(
         &self,
         run: RunId,
-        command: RemoteCommand,
+        command: &RemoteCommand,
     ) -> Result<Option<RemoteResponse>, StoreError> {
         requests::send_command(&self.shared, run, command).await
     }

@@ -12,9 +12,10 @@ use super::{Shared, SqliteStore, log};
 use crate::StoreError;
 
 /// The migrations, in order. SQLite's `user_version` counts those that were applied to a file.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../../migrations/sqlite/0001_workflows.sql"),
     include_str!("../../../../migrations/sqlite/0002_tenants.sql"),
+    include_str!("../../../../migrations/sqlite/0003_operators.sql"),
 ];
 
 impl SqliteStore {

@@ -14,12 +14,13 @@ use crate::support::{SOON, commit, connect, database, execute, open, run, start,
 #[tokio::test]
 async fn migrations_are_applied_once() {
     let url = database();
-    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), [1, 2]);
+    let all = PostgresStore::migrate(&url).await.unwrap();
+    assert!(all.len() >= 3 && all.iter().copied().eq(1..=i32::try_from(all.len()).unwrap()), "{all:?}");
     assert_eq!(PostgresStore::migrate(&url).await.unwrap(), [0_i32; 0]);
     let url = database();
     let (one, two) = tokio::join!(PostgresStore::migrate(&url), PostgresStore::migrate(&url));
     let (one, two) = (one.unwrap(), two.unwrap());
-    assert_eq!(one.len() + two.len(), 2, "one of two concurrent calls applies them");
+    assert_eq!(one.len() + two.len(), all.len(), "one of two concurrent calls applies them");
 }
 
 #[tokio::test]
@@ -27,11 +28,11 @@ async fn a_host_works_with_a_newer_schema_unless_that_needs_a_newer_host() {
     let url = database();
     PostgresStore::migrate(&url).await.unwrap();
     let mut other = connect(&url).await;
-    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (3, 1)").await;
+    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (100, 1)").await;
     open(&url, "a").await.close().await;
-    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (4, 3)").await;
+    execute(&mut other, "INSERT INTO forge_schema (version, needs) VALUES (101, 100)").await;
     let refused = PostgresStore::open(&PostgresOptions::new(&url, "a")).await;
-    assert!(matches!(refused, Err(StoreError::TooNew { found: 4, known: 2, .. })));
+    assert!(matches!(refused, Err(StoreError::TooNew { found: 101, .. })));
 }
 
 #[tokio::test]
