@@ -148,7 +148,7 @@ where
     T: Serialize + DeserializeOwned,
     M: Mode,
 {
-    /// Sets the timeout of each attempt. An attempt that takes longer is dropped, which aborts its HTTP
+    /// Sets the timeout of each attempt. An attempt that takes longer is dropped, which abandons its HTTP
     /// calls, and fails with kind `timeout`, which is retryable.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

@@ -108,15 +108,23 @@ pub(crate) fn from_timestamp(millis: u64) -> DateTime<Utc> {
 mod host {
     use crate::testing::host::with;
 
-    pub(super) fn workflow_time(_scope: u64) -> u64 {
-        with(|host| host.now())
+    pub(super) fn workflow_time(scope: u64) -> u64 {
+        with(|host| {
+            host.places.next_call(scope);
+            host.now()
+        })
     }
 
-    pub(super) fn sleep(_scope: u64, duration: u64) -> u64 {
+    pub(super) fn sleep(scope: u64, duration: u64) -> u64 {
+        with(|host| {
+            host.places.next_call(scope);
+            host.submit(duration, ())
+        })
+    }
+
+    pub(super) fn deadline(_scope: u64, duration: u64) -> u64 {
         with(|host| host.submit(duration, ()))
     }
-
-    pub(super) use sleep as deadline;
 }
 
 #[cfg(test)]

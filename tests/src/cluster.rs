@@ -83,6 +83,16 @@ impl Cluster {
         (Ipv4Addr::LOCALHOST, self.server.port()).into()
     }
 
+    /// Starts a standby of the server, which streams its changes.
+    pub fn standby(&self) -> Server {
+        self.server.standby().expect("a standby can be started")
+    }
+
+    /// Stops the server as in a crash.
+    pub fn stop_database(&self) {
+        self.server.stop(Shutdown::Immediate).expect("PostgreSQL can be stopped");
+    }
+
     /// Crashes the server and starts it again.
     pub fn crash_database(&self) {
         self.server.restart(Shutdown::Immediate).expect("PostgreSQL can be restarted");

@@ -110,10 +110,11 @@ impl Host {
         HostBuilder::default().start().await
     }
 
-    /// Starts a host with the interpreter deployed, a short retry interval for compensations, and little fuel, so that
+    /// Starts a host with the interpreter deployed, short waits for rollbacks and compensations, and little fuel, so that
     /// an endless loop ends early.
     pub async fn with_interpreter() -> Self {
         let host = Self::builder().flag(["--compensation-backoff", "20ms"]).flag(["--fuel", "300M"]);
+        let host = host.flag(["--rollback-patience", "300ms"]);
         let host = host.start().await;
         host.api().deploy(&crate::component("interpreter")).await;
         host

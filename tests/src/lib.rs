@@ -33,6 +33,7 @@ mod proxy;
 pub mod random;
 mod services;
 mod shim;
+mod stepped_clock;
 mod watched_store;
 
 pub use api::{Answer, Api};
@@ -50,4 +51,5 @@ pub use program;
 pub use proxy::Proxy;
 pub use services::Services;
 pub use shim::{failing_writes, skewed_clock};
+pub use stepped_clock::SteppedClock;
 pub use watched_store::{Watch, WatchedStore};

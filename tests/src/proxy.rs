@@ -8,6 +8,7 @@ use tokio::sync::watch;
 /// A TCP proxy that a test can cut: it then passes nothing and closes nothing, like a pulled cable.
 pub struct Proxy {
     address: SocketAddr,
+    target: Arc<watch::Sender<SocketAddr>>,
     open: Arc<watch::Sender<bool>>,
 }
 
@@ -18,12 +19,20 @@ impl Proxy {
         let address = listener.local_addr().expect("it is bound");
         let open = Arc::new(watch::Sender::new(true));
         let gate = Arc::clone(&open);
+        let target = Arc::new(watch::Sender::new(target));
+        let current = Arc::clone(&target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let target = *current.borrow();
                 tokio::spawn(connect(client, target, Arc::clone(&gate)));
             }
         });
-        Self { address, open }
+        Self { address, target, open }
+    }
+
+    /// Leads new connections to another address from now on.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.target.send_replace(target);
     }
 
     /// Returns the address of the proxy.

@@ -2,6 +2,8 @@
 //!
 //! - `POST /gate/{name}` is answered once the test has opened the gate
 //! - `POST /flaky/{times}/{name}` fails for so many different keys, then succeeds
+//! - `POST /busy/{name}` works until the test has opened the gate, and answers 409 to the same key meanwhile
+//! - `POST /later/{seconds}/{name}` answers 429 with `Retry-After` to the first request with a key
 //! - `POST /never` is never answered
 //!
 //! Like all others they need an `Idempotency-Key` and write the ledger. Besides, requests to any path
@@ -16,7 +18,7 @@ use std::time::Duration;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
 use forge_example_services::faults::Fault;
@@ -48,6 +50,8 @@ struct Stage {
     held: watch::Sender<BTreeMap<String, usize>>,
     /// What looks at every request before anything else, by its key.
     observer: Arc<Mutex<Option<Observer>>>,
+    /// The keys of the requests to services that remember keys, by the name of the service.
+    keys: watch::Sender<BTreeMap<String, Vec<String>>>,
     /// The keys that flaky routes have seen, without what differs from attempt to attempt.
     attempts: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
 }
@@ -139,6 +143,17 @@ impl Services {
         self.stage.held.send_modify(|held| _ = held.remove(path));
     }
 
+    /// Waits until a service that is busy, or that asks to wait, got this many requests. Returns their keys.
+    pub async fn until_busy(&self, name: &str, times: usize) -> Vec<String> {
+        let mut keys = self.stage.keys.subscribe();
+        let enough =
+            |keys: &BTreeMap<String, Vec<String>>| keys.get(name).is_some_and(|keys| keys.len() >= times);
+        match tokio::time::timeout(crate::PATIENCE, keys.wait_for(enough)).await {
+            Ok(Ok(keys)) => keys.get(name).cloned().unwrap_or_default(),
+            _ => panic!("waited in vain for {times} requests for {name}: {:?}", self.stage.keys.borrow()),
+        }
+    }
+
     /// Waits until this many requests for this effect have arrived.
     pub async fn until_asked(&self, effect: &str, times: usize) {
         let asked = self.ledger.until(|entries| of(entries, effect).count() >= times);
@@ -201,6 +216,8 @@ fn routes(services: &forge_example_services::Services, stage: &Stage) -> Router 
     Router::new()
         .route("/gate/{name}", keyed_by_path(services, post(gate)))
         .route("/flaky/{times}/{name}", keyed_by_path(services, post(flaky)))
+        .route("/busy/{name}", post(busy))
+        .route("/later/{seconds}/{name}", post(later))
         .route("/headers", axum::routing::get(echo))
         .route("/never", keyed_by_path(services, post(never)))
         .layer(Extension(stage.clone()))
@@ -230,6 +247,43 @@ async fn gate(Extension(stage): Extension<Stage>, Path(name): Path<String>) -> J
     // The sender is in `stage`, so a change comes or the future is dropped.
     _ = open_gates.wait_for(|gates| gates.contains(&name)).await;
     Json(json!({ "passed": name }))
+}
+
+/// Records a request to a service that remembers keys. Returns whether it is the first with its key.
+fn is_first(stage: &Stage, name: &str, headers: &HeaderMap) -> bool {
+    let key = headers.get(KEY).and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let mut is_first = false;
+    stage.keys.send_modify(|keys| {
+        let keys = keys.entry(name.to_owned()).or_default();
+        is_first = !keys.iter().any(|known| known == key);
+        keys.push(key.to_owned());
+    });
+    is_first
+}
+
+async fn busy(
+    Extension(stage): Extension<Stage>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> (StatusCode, Json<Value>) {
+    if is_first(&stage, &name, &headers) {
+        drop(gate(Extension(stage), Path(name)).await);
+    } else if !stage.open_gates.borrow().contains(&name) {
+        return (StatusCode::CONFLICT, Json(json!({ "error": "a request with this key is in progress" })));
+    }
+    (StatusCode::OK, Json(json!({ "worked": true })))
+}
+
+async fn later(
+    Extension(stage): Extension<Stage>,
+    Path((seconds, name)): Path<(u32, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if is_first(&stage, &name, &headers) {
+        let asked = [("retry-after", seconds.to_string())];
+        return (StatusCode::TOO_MANY_REQUESTS, asked).into_response();
+    }
+    Json(json!({ "after": seconds })).into_response()
 }
 
 async fn flaky(

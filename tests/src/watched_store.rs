@@ -177,6 +177,12 @@ impl Store for WatchedStore {
         Ok(written)
     }
 
+    async fn probe(&self, _: Epoch) -> Result<(), StoreError> {
+        let watch = Arc::clone(&self.watch);
+        let admitted = tokio::task::spawn_blocking(move || watch.wait_and_admit(false)).await;
+        admitted.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.store.run(id).await
     }

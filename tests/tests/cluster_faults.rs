@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use forge_tests::payments::{self, Payment};
 use forge_tests::program::{Statement, block, effect, gate};
 use forge_tests::{
-    Api, Cluster, Crashes, Host, Proxy, Services, component, eventually, example, random, skewed_clock,
+    Api, Cluster, Crashes, Host, Proxy, Services, SteppedClock, component, eventually, example, random,
+    skewed_clock,
 };
 use futures::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Payments in the storm, and customers who make them at the same time.
 const PAYMENTS: usize = 1_000;
@@ -125,6 +126,56 @@ async fn a_node_that_is_cut_off_from_the_database_writes_nothing_more_and_goes_o
     is_declared_dead_and_goes_on(&mut cluster, |_| proxy.cut(), |_| proxy.heal()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_node_is_well_again_when_the_database_is_although_nobody_writes() {
+    let mut cluster = Cluster::builder().start([]).await;
+    let proxy = Proxy::start(cluster.address()).await;
+    let host = Host::builder().database(cluster.url_at(proxy.address())).flag(["--node", "a"]);
+    cluster.add(host.flag(["--database-timeout", "1s"])).await;
+    let services = Services::start().await;
+    let api = cluster.api(0);
+    api.deploy(&component("interpreter")).await;
+    let run = api.start_program(&services, block![effect("before")]).await;
+    api.settled(&run).await;
+    proxy.cut();
+    let start = json!({ "input": services.program(block![effect("refused")]) });
+    api.try_start("program", &start).await.refused(503);
+    assert_eq!(api.get("/_api/health").await.status, 503);
+    proxy.heal();
+    eventually("the node is well again", async || api.get("/_api/health").await.status == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_sleeps_between_a_commit_and_its_request_does_not_send_it_afterwards() {
+    // One request at a time: the second one is durable and waits.
+    let builder = Cluster::builder().flag(LEASE).flag(["--http-requests", "1"]);
+    let mut cluster = builder.start(["a", "b"]).await;
+    let services = Services::start().await;
+    let [a, b] = [cluster.api(0), cluster.api(1)];
+    a.deploy(&component("interpreter")).await;
+    let first = a.start_program(&services, block![gate("door")]).await;
+    services.until_asked("door", 1).await;
+    let second = a.start_program(&services, block![effect("late")]).await;
+    eventually("the request's row is durable", async || {
+        a.steps(&second).await.iter().any(|step| step["kind"] == "http" && step["status"] == "running")
+    })
+    .await;
+
+    cluster.host(0).freeze();
+    services.until_asked("door", 2).await;
+    services.open("door");
+    for run in [&first, &second] {
+        assert_eq!(b.settled(run).await["status"], "completed");
+    }
+    assert_eq!(services.asked("late").len(), 1);
+    // The first request of the frozen node was answered: the second one could leave now.
+    cluster.host(0).thaw();
+    let lives = "SELECT count(*)::text FROM forge_nodes WHERE name = 'a' AND ended_at IS NULL";
+    eventually("it has a new lease", async || cluster.rows(lives) == ["1"]).await;
+    eventually("it has dropped what it had", async || a.health().await["runs_in_memory"] == 0).await;
+    assert_eq!(services.asked("late").len(), 1, "the node that lost the run sends nothing");
+}
+
 /// How long PostgreSQL is restarted, and how often.
 const RESTARTS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
 
@@ -150,6 +201,45 @@ async fn nothing_acknowledged_is_lost_while_the_database_crashes_every_five_seco
     let payments: Vec<Payment> = payments.into_iter().flatten().collect();
     assert!(payments.len() >= 10, "every customer paid");
     payments::check(&payments, &apis[0], &services, crashes.kills()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_a_node_s_clock_changes_nothing_also_before_its_next_heartbeat() {
+    let mut cluster = Cluster::builder().start([]).await;
+    let clock = SteppedClock::new();
+    // The runs of one node sleep in memory, those of the other one in the database. No heartbeat comes during the test.
+    for (name, evict_after) in [("memory", "1h"), ("evicted", "0s")] {
+        let host = Host::builder().database(cluster.url()).flag(["--node", name]).flag(["--lease", "10m"]);
+        cluster.add(clock.applied_to(host.flag(["--evict-after", evict_after]))).await;
+    }
+    let services = Services::start().await;
+    let apis = [cluster.api(0), cluster.api(1)];
+    apis[0].deploy(&component("interpreter")).await;
+    let mut asleep = Vec::new();
+    for api in &apis {
+        let run = api.start_program(&services, block![Statement::Sleep(600_000), effect("early")]).await;
+        eventually("it sleeps", async || api.steps(&run).await.iter().any(|step| step["kind"] == "sleep"))
+            .await;
+        asleep.push(run);
+    }
+    for hours in [1, 25, -1] {
+        clock.step(hours * 3_600);
+        for api in &apis {
+            let begun = Instant::now();
+            let run = api.start_program(&services, block![Statement::Sleep(1_500), Statement::Draw]).await;
+            assert_eq!(api.settled(&run).await["status"], "completed");
+            let took = begun.elapsed();
+            assert!((Duration::from_millis(1_400)..Duration::from_secs(30)).contains(&took), "{took:?}");
+            let off = "SELECT max(abs(extract(epoch FROM clock_timestamp() - started_at)))::int::text \
+                       FROM forge_workflow_runs WHERE status = 'completed'";
+            let off: i64 = cluster.rows(off)[0].parse().unwrap();
+            assert!(off < 600, "{hours} h: a run started {off} s from now");
+        }
+    }
+    for run in &asleep {
+        assert_eq!(apis[0].record(run).await["status"], "waiting", "it neither woke up nor timed out");
+    }
+    assert!(services.asked("early").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

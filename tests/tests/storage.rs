@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use forge_tests::program::{Statement, block, effect, fail, gate, reversible, step};
 use forge_tests::{Host, Services, eventually, eventually_some};
 use serde_json::{Value, json};
@@ -134,4 +136,20 @@ async fn a_full_disk_stops_runs_loses_nothing_and_is_said_and_when_there_is_room
         assert_eq!(api.record(run).await["status"], "completed");
     }
     assert!(services.asked("lost").is_empty(), "what was refused was not started");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_host_is_well_again_when_the_disk_has_room_although_nobody_writes() {
+    let host = Host::builder().disk_may_be_full().start().await;
+    let services = Services::start().await;
+    let api = host.api();
+    api.deploy(&forge_tests::component("interpreter")).await;
+    host.limit_files(Some(0));
+    let start = json!({"input": services.program(block![effect("refused")])});
+    api.try_start("program", &start).await.refused(503);
+    assert_eq!(api.get("/_api/health").await.status, 503);
+    assert!(!services.next_request(Duration::from_secs(3)).await);
+    assert_eq!(api.get("/_api/health").await.status, 503, "as long as the disk is full");
+    host.limit_files(None);
+    eventually("the host is well again", async || api.get("/_api/health").await.status == 200).await;
 }

@@ -124,8 +124,8 @@ impl RequestBuilder {
             return Err(Failure::permanent(format!("{line}: {error}")).into());
         }
         let call = call::perform(|scope| host::send(scope, &request)).await;
-        let response = host::take(call).map_err(|failure| Error::new(Failure::from(failure)))?;
-        Response::new(line, response)
+        let answer = host::receive(call).map_err(|failure| Error::new(Failure::from(failure)))?;
+        Response::new(line, answer)
     }
 
     fn fail(&mut self, error: impl Display) {

@@ -17,20 +17,28 @@ pub struct Response {
     status: StatusCode,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    in_progress: bool,
 }
 
 impl Response {
-    pub(super) fn new(request: String, response: http::Response) -> Result<Self> {
-        let http::Response { status, headers, body } = response;
+    pub(super) fn new(request: String, answer: http::Answer) -> Result<Self> {
+        let http::Answer { response: http::Response { status, headers, body }, in_progress } = answer;
         let status = StatusCode::from_u16(status).map_err(|_| {
             Failure::new(Failure::HTTP, format!("{request} answered {status}, which is not an HTTP status"))
         })?;
-        Ok(Response { request, status, headers, body })
+        Ok(Response { request, status, headers, body, in_progress })
     }
 
     /// Returns the status. It can be compared with numbers: `response.status() == 404`.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Returns `true` if the server may still work on the request: the status is 409 or 425, and a request
+    /// with the same `Idempotency-Key` was sent before, by an earlier attempt of the step or before a restart
+    /// of the host. Such a response is not final.
+    pub fn is_in_progress(&self) -> bool {
+        self.in_progress
     }
 
     /// Returns the first header with this name. Upper and lower case are the same.
@@ -48,7 +56,8 @@ impl Response {
     ///
     /// # Errors
     /// Returns a [`Failure`] of kind `http` that shows the status and the start of the body. It is
-    /// retryable for 408, 429 and from 500 on.
+    /// retryable for 408, 429 and from 500 on, and if the request [is in progress](Self::is_in_progress).
+    /// The next attempt of the step does not begin before the time in the response's header `Retry-After`.
     pub fn error_for_status(self) -> Result<Self> {
         let status = self.status;
         if !(status.is_client_error() || status.is_server_error()) {
@@ -58,8 +67,12 @@ impl Response {
         if !self.body.is_empty() {
             message = format!("{message}: {}", self.excerpt());
         }
+        if self.in_progress {
+            message += " (the same request was sent before and may still be in progress)";
+        }
         let failure = Failure::new(Failure::HTTP, message);
-        let retryable = status.is_server_error()
+        let retryable = self.in_progress
+            || status.is_server_error()
             || status == StatusCode::REQUEST_TIMEOUT
             || status == StatusCode::TOO_MANY_REQUESTS;
         Err(if retryable { failure } else { failure.not_retryable() }.into())
@@ -114,8 +127,12 @@ mod tests {
     use super::*;
 
     fn response(status: u16, body: &str) -> Response {
+        answer(status, body, false)
+    }
+
+    fn answer(status: u16, body: &str, in_progress: bool) -> Response {
         let response = http::Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
-        Response::new("POST http://pay/charges".into(), response).unwrap()
+        Response::new("POST http://pay/charges".into(), http::Answer { response, in_progress }).unwrap()
     }
 
     fn failure(error: crate::Error) -> Failure {
@@ -139,6 +156,23 @@ mod tests {
             assert_eq!(failure.retryable, retryable, "{status}");
         }
         assert!(response(302, "").error_for_status().is_ok());
+    }
+
+    #[test]
+    fn a_conflict_is_retryable_only_if_the_request_may_be_in_progress() {
+        for (in_progress, message) in [
+            (false, "POST http://pay/charges answered 409 Conflict"),
+            (
+                true,
+                "POST http://pay/charges answered 409 Conflict (the same request was sent before and may still \
+                 be in progress)",
+            ),
+        ] {
+            let response = answer(409, "", in_progress);
+            assert_eq!(response.is_in_progress(), in_progress);
+            let failure = failure(response.error_for_status().unwrap_err());
+            assert_eq!((failure.message.as_str(), failure.retryable), (message, in_progress));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! HTTP in tests.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Failure;
 use crate::host::bindings::forge::workflow::http;
 use crate::testing::{TestRun, json};
+use crate::time::millis;
 
 /// A request that the workflow sent.
 #[derive(Debug, Clone)]
@@ -110,24 +112,65 @@ type Respond = Box<dyn FnMut(&TestRequest) -> TestResponse>;
 pub(crate) struct Http {
     respond: Option<Respond>,
     pub(crate) requests: Vec<TestRequest>,
+    /// What identifies the requests that were sent to their servers.
+    sent: BTreeSet<Identity>,
+}
+
+/// The path of the call, which further attempts share, or the workflow's own key with the method and URL.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Identity {
+    Path(String),
+    Key(String, String),
+}
+
+/// The outcome of a call.
+struct Outcome {
+    scope: u64,
+    /// A request with the same idempotency key was sent before.
+    resent: bool,
+    answer: Result<http::Response, Failure>,
+}
+
+/// Returns the time, in milliseconds since 1970, before which a server that responds now wants no further
+/// request: the header `Retry-After`, a number of seconds or a date.
+fn retry_after(response: &http::Response, now: u64) -> Option<u64> {
+    let header = |name: &str| {
+        let (_, value) = response.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(value.trim())
+    };
+    let date = |text: &str| {
+        let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(millis(since))
+    };
+    let value = header("retry-after")?;
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds: u64 = value.parse().unwrap_or(u64::MAX);
+        return Some(now.saturating_add(seconds.saturating_mul(1_000)));
+    }
+    let sent = header("date").and_then(date).unwrap_or(now);
+    Some(now.saturating_add(date(value)?.saturating_sub(sent)))
 }
 
 /// The host's interface `http`.
 pub(super) mod host {
-    use super::{TestRequest, TestResponse};
+    use super::{Identity, Outcome, TestRequest, TestResponse, retry_after};
     use crate::error::Failure;
     use crate::host::bindings::Failure as WireFailure;
-    use crate::host::bindings::forge::workflow::http::{Request, Response};
+    use crate::host::bindings::forge::workflow::http::{Answer, Request};
     use crate::testing::host::with;
     use crate::time::millis;
 
     pub(crate) fn send(scope: u64, request: &Request) -> u64 {
         let Request { method, url, headers, body, timeout, .. } = request.clone();
         let line = format!("{method} {url}");
-        let (mut respond, request) = with(|host| {
+        let (mut respond, request, resent) = with(|host| {
             let request = TestRequest { step: host.step_name(scope), method, url, headers, body };
             host.http.requests.push(request.clone());
-            (host.http.respond.take(), request)
+            let path = Identity::Path(host.places.next_call(scope));
+            let key = request.header("idempotency-key");
+            let identity = key.map_or(path, |key| Identity::Key(key.to_owned(), line.clone()));
+            let resent = !host.http.sent.insert(identity);
+            (host.http.respond.take(), request, resent)
         });
         // The test's function may log, which borrows the test host: here it is not borrowed.
         let TestResponse { outcome, after } = match &mut respond {
@@ -135,17 +178,25 @@ pub(super) mod host {
             None => TestResponse::unreachable(&format!("{line}: no response; set one with TestRun::http")),
         };
         let (after, limit) = (millis(after), timeout.unwrap_or(u64::MAX));
-        let outcome = match after > limit {
+        let answer = match after > limit {
             true => Err(Failure::new(Failure::TIMEOUT, format!("{line} timed out after {limit} ms"))),
             false => outcome,
         };
         with(|host| {
             host.http.respond = respond;
-            host.submit(after.min(limit), outcome)
+            host.submit(after.min(limit), Outcome { scope, resent, answer })
         })
     }
 
-    pub(crate) fn take(call: u64) -> Result<Response, WireFailure> {
-        with(|host| host.take::<Result<Response, Failure>>(call)).map_err(WireFailure::from)
+    pub(crate) fn receive(call: u64) -> Result<Answer, WireFailure> {
+        let Outcome { scope, resent, answer } = with(|host| host.take(call));
+        let response = answer?;
+        with(|host| {
+            if let Some(until) = retry_after(&response, host.now()) {
+                host.places.ask_to_wait(scope, until);
+            }
+        });
+        let in_progress = resent && matches!(response.status, 409 | 425);
+        Ok(Answer { response, in_progress })
     }
 }

@@ -3,44 +3,63 @@
 //! No other crate reads the clock or makes random bytes, so the values that a journal must record are easy to find. The
 //! clippy rule `disallowed_methods` enforces it.
 
+mod monotonic;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::{ContextV7, Uuid};
+
+pub use self::monotonic::Monotonic;
 
 use forge_journal::{RunId, Timestamp};
 
 /// The difference to a followed clock that is ignored, in milliseconds: that clock is read over a network.
 const TOLERANCE_MS: i64 = 500;
 
-/// The milliseconds to add to this machine's clock.
-static OFFSET_MS: AtomicI64 = AtomicI64::new(0);
+/// The longest wait without a look at the clock. A clock that was stepped delays a timer by no more than this.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// The time of the followed clock when [`Monotonic`] was zero, or [`MACHINE`].
+static BASE_MS: AtomicI64 = AtomicI64::new(MACHINE);
+
+/// The value of [`BASE_MS`] while no clock is followed and the time is this machine's.
+const MACHINE: i64 = i64::MIN;
 
 /// Orders the ids of one millisecond by their creation.
 static RUN_IDS: std::sync::Mutex<ContextV7> = std::sync::Mutex::new(ContextV7::new());
 
 /// Returns the time by this machine's clock, or by the clock that is followed.
 pub fn now() -> Timestamp {
-    let time = machine().saturating_add(OFFSET_MS.load(Ordering::Relaxed));
+    let time = match BASE_MS.load(Ordering::Relaxed) {
+        MACHINE => machine(),
+        base => base.saturating_add(Monotonic::now().as_millis()),
+    };
     Timestamp(time.clamp(0, Timestamp::MAX.0))
 }
 
 /// Follows another clock that shows the time `other` now. Nodes that share a database follow its clock, so that they
-/// agree on the ends of timers.
+/// agree on the ends of timers. Between two calls the time goes on by the monotonic clock, so a step of this machine's
+/// clock has no effect.
 pub fn follow(other: Timestamp) {
-    if let Some(offset) = corrected(OFFSET_MS.load(Ordering::Relaxed), machine(), other) {
-        tracing::warn!(
-            milliseconds = offset,
-            "this machine's clock differs from the database's, which is followed"
-        );
-        OFFSET_MS.store(offset, Ordering::Relaxed);
+    let base = BASE_MS.load(Ordering::Relaxed);
+    if let Some(base) = corrected(base, Monotonic::now().as_millis(), other) {
+        let difference = other.0.saturating_sub(now().0);
+        if difference.saturating_abs() > TOLERANCE_MS {
+            tracing::warn!(
+                milliseconds = difference,
+                "the database's clock, which is followed, differs from this node's"
+            );
+        }
+        BASE_MS.store(base, Ordering::Relaxed);
     }
 }
 
-/// Returns the new offset of this machine's clock, if it has to change.
-fn corrected(offset: i64, machine: i64, other: Timestamp) -> Option<i64> {
-    let wanted = other.0.saturating_sub(machine);
-    (wanted.saturating_sub(offset).saturating_abs() > TOLERANCE_MS).then_some(wanted)
+/// Returns the new base, if it has to change: at the first call, and when the followed clock was stepped or has drifted.
+fn corrected(base: i64, monotonic: i64, other: Timestamp) -> Option<i64> {
+    let wanted = other.0.saturating_sub(monotonic);
+    let is_right = base != MACHINE && wanted.saturating_sub(base).saturating_abs() <= TOLERANCE_MS;
+    (!is_right).then_some(wanted)
 }
 
 /// Returns the milliseconds since 1970 by this machine's clock.
@@ -57,9 +76,15 @@ pub fn new_run_id() -> RunId {
     RunId(Uuid::new_v7(uuid::Timestamp::from_unix(&RUN_IDS, now / 1_000, nanoseconds)))
 }
 
-/// Returns the duration until `time`, or zero if it has passed.
-pub fn until(time: Timestamp) -> Duration {
-    Duration::from_millis(time.since(now()))
+/// Waits until the clock shows `time`. The clock may be stepped meanwhile: it is looked at every few seconds.
+pub async fn reach(time: Timestamp) {
+    loop {
+        let left = Duration::from_millis(time.since(now()));
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+    }
 }
 
 /// Returns random bytes from the operating system, for keys and secrets.
@@ -78,11 +103,10 @@ mod tests {
 
     #[test]
     fn a_clock_is_followed_when_it_differs_by_more_than_reading_it_may() {
-        assert_eq!(corrected(0, 10_000, Timestamp(10_500)), None);
-        assert_eq!(corrected(0, 10_000, Timestamp(10_501)), Some(501));
-        assert_eq!(corrected(501, 10_000, Timestamp(10_400)), None, "it is followed already");
-        assert_eq!(corrected(501, 10_000, Timestamp(10_000)), Some(0), "and again when it is right");
-        assert_eq!(corrected(0, i64::MAX, Timestamp(i64::MIN)), Some(i64::MIN));
+        assert_eq!(corrected(MACHINE, 10, Timestamp(10_000)), Some(9_990), "the first time sets the base");
+        assert_eq!(corrected(9_990, 1_010, Timestamp(11_500)), None);
+        assert_eq!(corrected(9_990, 1_010, Timestamp(11_501)), Some(10_491));
+        assert_eq!(corrected(9_990, 1_010, Timestamp(10_499)), Some(9_489), "it was stepped back");
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, Method, Response};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -16,8 +17,10 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::Tls;
-use super::connections::Connections;
+use super::connections::{Connections, HEAD_BYTES, MOST_HEADERS, SendError};
 use super::connector::connector;
+use super::content_encoding::{self, DecodeError};
+use super::departure::{MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::Headers;
 use super::hop::{Hop, strip_credentials};
@@ -32,6 +35,21 @@ use forge_journal::{Failure, Outcome, kind};
 /// there would delay other runs; most bodies are smaller.
 const SEARCHED_AT_ONCE: usize = 64 << 10;
 
+/// Why there is no answer.
+enum NoAnswer {
+    Failed(Failure),
+    Withheld,
+}
+
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+/// The maximum number of a tenant's answers that are decoded at the same time. A decoder occupies a thread, and its windows
+/// need up to 32 MiB of memory besides the answer.
+const DECODERS: usize = 4;
+
 /// The HTTP client of one tenant's workflows. It shares no connections: the policy is checked when a connection is
 /// opened, so another tenant must not reuse it.
 pub struct Egress {
@@ -41,6 +59,8 @@ pub struct Egress {
     connections: Connections,
     /// The permits for concurrent requests.
     permits: Semaphore,
+    /// The permits for answers that are decoded at the same time.
+    decoders: Arc<Semaphore>,
     default_timeout: Duration,
     response_bytes: usize,
 }
@@ -68,11 +88,16 @@ impl Egress {
         let policy = Arc::new(policy);
         let requests = EgressLimits::size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            connections: Connections::new(connector(tls, Arc::clone(&policy), lookup), requests),
+            connections: Connections::new(
+                connector(tls, Arc::clone(&policy), lookup),
+                Duration::from_millis(limits.http_connect_timeout_ms),
+                requests,
+            ),
             policy,
             secrets,
             traffic: Traffic::default(),
             permits: Semaphore::new(requests),
+            decoders: Arc::new(Semaphore::new(DECODERS)),
             default_timeout: Duration::from_millis(limits.http_timeout_ms),
             response_bytes: EgressLimits::size(limits.response_bytes),
         }
@@ -87,16 +112,34 @@ impl Egress {
 
     /// Sends a request and returns its answer. `key` becomes the `Idempotency-Key`, unless the workflow has set one.
     /// Secrets are filled in when the request is sent; neither the answer nor a failure contains them.
-    pub async fn send(&self, mut request: HttpRequest, key: &str) -> Outcome {
+    pub async fn send(&self, request: HttpRequest, key: &str) -> Outcome {
+        match self.send_while(request, key, &|| true).await {
+            Ok(outcome) => outcome,
+            Err(Withheld) => Err(Failure::new(kind::HTTP, "the request was not sent")),
+        }
+    }
+
+    /// Sends a request as [`Egress::send`] does, if it may leave when a connection is open and nothing was written to it.
+    /// Asks again for each redirect.
+    ///
+    /// # Errors
+    /// [`Withheld`] if it may not leave.
+    pub async fn send_while(
+        &self,
+        mut request: HttpRequest,
+        key: &str,
+        may_leave: MayLeave<'_>,
+    ) -> Result<Outcome, Withheld> {
         let body = std::mem::take(&mut request.body);
         let what = || format!("{} {}", request.method, request.url);
         let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
-        match tokio::time::timeout(timeout, self.exchange(&request, body, key)).await {
+        Ok(match tokio::time::timeout(timeout, self.exchange(&request, body, key, may_leave)).await {
             Ok(Ok(response)) => match response.to_json() {
                 Ok(json) => Ok(Some(json.into())),
                 Err(why) => Err(Failure::permanent(kind::HTTP, format!("{}: {why}", what()))),
             },
-            Ok(Err(mut failure)) => {
+            Ok(Err(NoAnswer::Withheld)) => return Err(Withheld),
+            Ok(Err(NoAnswer::Failed(mut failure))) => {
                 failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
                 Err(failure)
             }
@@ -104,17 +147,25 @@ impl Egress {
                 let timeout = humantime::format_duration(timeout);
                 Err(Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what())))
             }
-        }
+        })
     }
 
-    async fn exchange(&self, request: &HttpRequest, body: Body, key: &str) -> Result<HttpResponse, Failure> {
+    async fn exchange(
+        &self,
+        request: &HttpRequest,
+        body: Body,
+        key: &str,
+        may_leave: MayLeave<'_>,
+    ) -> Result<HttpResponse, NoAnswer> {
         let invalid = |message: String| Failure::permanent(kind::HTTP, message);
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| invalid(format!("`{}` is no HTTP method", request.method)))?;
         let mut url = Url::parse(&request.url)
             .map_err(|error| invalid(format!("not an absolute URL ({error}); write http://HOST/PATH")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid(format!("scheme `{}` is not supported; use http or https", url.scheme())));
+            return Err(
+                invalid(format!("scheme `{}` is not supported; use http or https", url.scheme())).into()
+            );
         }
         let credentials = credentials(&url);
         if credentials.is_some() {
@@ -128,6 +179,7 @@ impl Egress {
             secrets: &self.secrets,
             may_name_host: self.policy.is_open(),
         };
+        let at_most_once = request.at_most_once;
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         loop {
@@ -135,10 +187,10 @@ impl Egress {
             let failed = |message: String| Failure::new(kind::HTTP, message);
             let request = hop.request(headers.to(&hop)?).map_err(failed)?;
             let request = request.map(|body| self.traffic.outgoing(body));
-            let sent = self.connections.send(request).await;
-            let (mut connection, response) = sent.map_err(|error| match denied(&error) {
-                Some(denied) => not_permitted(denied),
-                None => failed(with_causes(format!("error sending request for url ({})", hop.url()), &error)),
+            let sent = self.connections.send(request, at_most_once, may_leave).await;
+            let (mut connection, response) = sent.map_err(|error| match error {
+                SendError::Withheld => NoAnswer::Withheld,
+                error => not_sent(hop.url(), &error).into(),
             })?;
             match hop.redirected(&response).map_err(failed)? {
                 Some(next) => {
@@ -148,18 +200,15 @@ impl Egress {
                 None => {
                     let answer = connection.drive(self.read(response)).await?;
                     self.connections.keep(connection).await;
-                    return answer.redacted(&self.secrets).await;
+                    let answer = self.decoded(answer).await?;
+                    return Ok(answer.redacted(&self.secrets).await?);
                 }
             }
         }
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
-        let headers = response.headers().iter().map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
-        let (status, headers) = (response.status().as_u16(), headers.collect());
-        let mut frames = response.into_body();
+        let (head, mut frames) = response.into_parts();
         let mut body = Vec::new();
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| {
@@ -169,35 +218,79 @@ impl Egress {
             let Ok(chunk) = frame.into_data() else { continue };
             self.traffic.count(&chunk);
             if body.len() + chunk.len() > self.response_bytes {
-                let most = self.response_bytes;
-                let message = format!(
-                    "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes)"
-                );
-                return Err(Failure::permanent(kind::LIMIT, message));
+                return Err(self.too_large());
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    /// Decodes the content of an answer. A part of a content, and encodings that are unknown, stay as they are.
+    async fn decoded(&self, mut answer: Answer) -> Result<Answer, Failure> {
+        let encodings = content_encoding::encodings(&answer.headers).unwrap_or_default();
+        if encodings.is_empty() || answer.body.is_empty() || answer.status == StatusCode::PARTIAL_CONTENT {
+            return Ok(answer);
+        }
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.decoders).acquire_owned().await;
+        let (body, most) = (std::mem::take(&mut answer.body), self.response_bytes);
+        let decoding = tokio::task::spawn_blocking(move || {
+            let decoded = content_encoding::decoded(&body, &encodings, most);
+            // A request that is given up keeps its permit until here.
+            drop(permit);
+            decoded
+        });
+        // The task fails only when the host stops.
+        let decoded = decoding
+            .await
+            .map_err(|error| Failure::new(kind::HTTP, format!("the answer could not be decoded: {error}")))?;
+        answer.body = decoded.map_err(|error| match error {
+            DecodeError::TooLarge => self.too_large(),
+            DecodeError::Invalid(_) => Failure::new(kind::HTTP, error.to_string()),
+        })?;
+        answer.headers.remove(CONTENT_ENCODING);
+        // It is the length of what was sent.
+        answer.headers.remove(CONTENT_LENGTH);
+        Ok(answer)
+    }
+
+    fn too_large(&self) -> Failure {
+        let most = self.response_bytes;
+        let message = format!(
+            "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes)"
+        );
+        Failure::permanent(kind::LIMIT, message)
     }
 }
 
 /// An answer with the secrets that it contains.
 struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
+    status: StatusCode,
+    headers: HeaderMap,
     body: Vec<u8>,
 }
 
 impl Answer {
     /// Returns the answer for the workflow and the journal, without secrets.
     async fn redacted(self, secrets: &Arc<Secrets>) -> Result<HttpResponse, Failure> {
-        let Self { status, mut headers, mut body } = self;
+        let Self { status, headers, mut body } = self;
+        let headers = headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+        let mut headers: Vec<(String, String)> = headers.collect();
         if !secrets.is_empty() {
             let redact = |text| secrets.redact_text(text);
             headers = headers.into_iter().map(|(name, value)| (redact(name), redact(value))).collect();
             body = redacted(secrets, body).await?;
         }
-        Ok(HttpResponse { status, headers, body: Body::from(body) })
+        Ok(HttpResponse { status: status.as_u16(), headers, body: Body::from(body), resent: false })
+    }
+}
+
+/// Returns the text of a header's value. HTTP leaves its encoding open: it is UTF-8, or else Latin-1, in which each byte
+/// is a character.
+fn text(value: &HeaderValue) -> String {
+    match str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
     }
 }
 
@@ -214,6 +307,22 @@ async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Fail
     tokio::task::spawn_blocking(move || redact(&secrets, body)).await.map_err(|error| {
         Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
     })
+}
+
+fn not_sent(url: &Url, error: &SendError) -> Failure {
+    if let Some(denied) = denied(error) {
+        return not_permitted(denied);
+    }
+    if let SendError::ConnectTimeout(_) = error {
+        return Failure::new(kind::TIMEOUT, error.to_string());
+    }
+    if error.is_head_too_large() {
+        let message = format!(
+            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes"
+        );
+        return Failure::permanent(kind::LIMIT, message);
+    }
+    Failure::new(kind::HTTP, with_causes(format!("error sending request for url ({url})"), error))
 }
 
 fn not_permitted(denied: &Denied) -> Failure {

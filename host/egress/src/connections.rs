@@ -15,23 +15,36 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::HttpsConnector;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
+use super::departure::MayLeave;
 use super::guard::Guard;
 use super::traffic::Outgoing;
+use super::wire::{Answered, Wire};
 
-/// The time for which an idle connection is kept. Servers close theirs after a minute or two.
+/// The time for which an idle connection is kept, unless its server says that it closes the connection earlier. Servers
+/// close theirs after a minute or two.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// The maximum size of an answer's status line and headers, in bytes. Servers send a few thousand. hyper limits the
-/// number of headers to 100.
-const HEAD_BYTES: usize = 128 << 10;
+/// The time before the end that a server announces with `Keep-Alive: timeout=` from which a connection is not used: a
+/// request that the server has not received by the end is lost.
+const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
+
+/// The interval at which connections that were idle for too long are dropped.
+const SWEEP: Duration = Duration::from_secs(15);
+
+/// The maximum size of an answer's status line and headers, in bytes. Servers send a few thousand.
+pub(super) const HEAD_BYTES: usize = 128 << 10;
+
+/// The maximum number of headers of an answer. Servers send some dozens, and some send a header for each cookie.
+pub(super) const MOST_HEADERS: usize = 1_000;
 
 /// The error of a request without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +52,28 @@ pub(super) enum SendError {
     /// The connection could not be opened.
     #[error("client error (Connect)")]
     Connect(#[source] Box<dyn Error + Send + Sync>),
+    /// The connection was not opened in time.
+    #[error("no connection within {} (http_connect_timeout_ms): the request was not sent", humantime::format_duration(*.0))]
+    ConnectTimeout(Duration),
     /// The connection broke, or the server does not speak HTTP.
     #[error("client error (SendRequest)")]
     Exchange(#[source] hyper::Error),
+    /// Nothing was sent, because the request may not leave any more.
+    #[error("the request was not sent")]
+    Withheld,
+}
+
+impl SendError {
+    /// Returns whether the answer began and its head is too large to be read.
+    pub(super) fn is_head_too_large(&self) -> bool {
+        matches!(self, Self::Exchange(error) if error.is_parse_too_large())
+    }
 }
 
 /// The connections of one tenant under one policy.
 pub(super) struct Connections {
     connector: HttpsConnector<Guard>,
+    connect_timeout: Duration,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -54,6 +81,9 @@ pub(super) struct Connections {
 pub(super) struct Connection {
     server: Server,
     sender: SendRequest<Outgoing>,
+    answered: Answered,
+    /// The time for which the connection can be used again after the answer, by that answer.
+    keep_for: Duration,
     /// The future that reads and writes the connection. `None` if the connection has ended.
     driver: Option<BoxFuture<'static, hyper::Result<()>>>,
 }
@@ -63,7 +93,7 @@ type Server = String;
 
 /// The idle connections.
 struct Kept {
-    /// The connections to each server with the time since when they are idle, the latest last.
+    /// The connections to each server with the time until which they can be used, the latest last.
     by_server: HashMap<Server, Vec<(Instant, Connection)>>,
     count: usize,
     most: usize,
@@ -73,39 +103,40 @@ struct Kept {
 
 impl Connections {
     /// Creates an empty set that keeps at most `most` idle connections.
-    pub(super) fn new(connector: HttpsConnector<Guard>, most: usize) -> Self {
+    pub(super) fn new(connector: HttpsConnector<Guard>, connect_timeout: Duration, most: usize) -> Self {
         let kept = Kept { by_server: HashMap::new(), count: 0, most, swept: false };
-        Self { connector, kept: Arc::new(Mutex::new(kept)) }
+        Self { connector, connect_timeout, kept: Arc::new(Mutex::new(kept)) }
     }
 
     /// Sends a request to the server of its URL and returns the head of the answer. Its body arrives while the
     /// connection is [driven](Connection::drive).
+    ///
+    /// A server may close a kept connection at any time, also while a request is on its way. A request of which no byte
+    /// was answered on a kept connection is therefore sent once more, on a new connection. A request that must arrive
+    /// at most once is sent on a new connection only.
     pub(super) async fn send(
         &self,
         mut request: Request<Outgoing>,
+        at_most_once: bool,
+        may_leave: MayLeave<'_>,
     ) -> Result<(Connection, Response<Incoming>), SendError> {
         let uri = request.uri().clone();
         let server = format!("{}://{}", uri.scheme_str().unwrap_or_default(), authority(&uri));
         address(&mut request);
-        loop {
-            let kept = self.kept.lock().take(&server);
-            let is_new = kept.is_none();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => self.open(&uri, server.clone()).await?,
-            };
+        let kept = if at_most_once { None } else { self.kept.lock().take(&server) };
+        if let Some(mut connection) = kept {
             // Notice if the server has closed it meanwhile.
             connection.update().await;
-            let sending = connection.sender.try_send_request(request);
-            match connection.drive(sending).await {
+            match connection.send(request.clone(), may_leave).await {
                 Ok(answer) => return Ok((connection, answer)),
-                Err(mut error) => match error.take_message() {
-                    // The server closed the kept connection before any byte of the request was sent.
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(SendError::Exchange(error.into_error())),
-                },
+                Err(SendError::Withheld) => return Err(SendError::Withheld),
+                Err(error) if connection.answered.get() => return Err(error),
+                Err(error) => tracing::debug!(%error, server, "a kept connection was closed"),
             }
         }
+        let mut connection = self.open(&uri, server).await?;
+        let answer = connection.send(request, may_leave).await?;
+        Ok((connection, answer))
     }
 
     /// Keeps a connection whose answer was read, if it can take another request.
@@ -122,13 +153,24 @@ impl Connections {
 
     async fn open(&self, uri: &Uri, server: Server) -> Result<Connection, SendError> {
         let mut connector = self.connector.clone();
-        let ready = std::future::poll_fn(|context| connector.poll_ready(context)).await;
-        ready.map_err(SendError::Connect)?;
-        let stream = connector.call(uri.clone()).await.map_err(SendError::Connect)?;
+        let connecting = async {
+            std::future::poll_fn(|context| connector.poll_ready(context)).await?;
+            connector.call(uri.clone()).await
+        };
+        let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
+        let stream = connected
+            .map_err(|_| SendError::ConnectTimeout(self.connect_timeout))?
+            .map_err(SendError::Connect)?;
+        let answered = Answered::default();
+        let wire = TokioIo::new(Wire::new(TokioIo::new(stream), answered.clone()));
         let mut http = http1::Builder::new();
-        let (sender, driver) =
-            http.max_buf_size(HEAD_BYTES).handshake(stream).await.map_err(SendError::Exchange)?;
-        Ok(Connection { server, sender, driver: Some(driver.boxed()) })
+        let (sender, driver) = http
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(MOST_HEADERS)
+            .handshake(wire)
+            .await
+            .map_err(SendError::Exchange)?;
+        Ok(Connection { server, sender, answered, keep_for: IDLE, driver: Some(driver.boxed()) })
     }
 }
 
@@ -146,6 +188,22 @@ impl Connection {
         .await
     }
 
+    /// Sends a request, if it may still leave, and returns the head of the answer.
+    async fn send(
+        &mut self,
+        request: Request<Outgoing>,
+        may_leave: MayLeave<'_>,
+    ) -> Result<Response<Incoming>, SendError> {
+        if !may_leave() {
+            return Err(SendError::Withheld);
+        }
+        self.answered.reset();
+        let sending = self.sender.send_request(request);
+        let answer = self.drive(sending).await.map_err(SendError::Exchange)?;
+        self.keep_for = kept_for(answer.headers());
+        Ok(answer)
+    }
+
     /// Drives the connection once, so that its state is current.
     async fn update(&mut self) {
         self.drive(std::future::ready(())).await;
@@ -153,30 +211,35 @@ impl Connection {
 }
 
 impl Kept {
-    /// Removes and returns the latest connection to a server, unless it was idle for too long.
+    /// Removes and returns the latest connection to a server that was not idle for too long.
     fn take(&mut self, server: &str) -> Option<Connection> {
         let connections = self.by_server.get_mut(server)?;
-        let last = connections.pop();
-        self.count -= usize::from(last.is_some());
-        let (since, connection) = last?;
-        (since.elapsed() < IDLE).then_some(connection)
+        while let Some((until, connection)) = connections.pop() {
+            self.count -= 1;
+            if Instant::now() < until {
+                return Some(connection);
+            }
+        }
+        None
     }
 
     /// Adds a connection. Returns whether there was room for it.
     fn put(&mut self, connection: Connection) -> bool {
-        if self.count >= self.most {
+        if self.count >= self.most || connection.keep_for.is_zero() {
             return false;
         }
         self.count += 1;
+        let until = Instant::now() + connection.keep_for;
         let connections = self.by_server.entry(connection.server.clone()).or_default();
-        connections.push((Instant::now(), connection));
+        connections.push((until, connection));
         true
     }
 
     /// Drops connections that were idle for too long. Returns whether any are left.
     fn sweep(&mut self) -> bool {
+        let now = Instant::now();
         self.by_server.retain(|_, connections| {
-            connections.retain(|(since, _)| since.elapsed() < IDLE);
+            connections.retain(|(until, _)| now < *until);
             !connections.is_empty()
         });
         self.count = self.by_server.values().map(Vec::len).sum();
@@ -188,11 +251,22 @@ impl Kept {
 /// Drops connections that were idle for too long, until none is left.
 async fn sweep(kept: Weak<Mutex<Kept>>) {
     loop {
-        tokio::time::sleep(IDLE).await;
+        tokio::time::sleep(SWEEP).await;
         let is_needed = kept.upgrade().is_some_and(|kept| kept.lock().sweep());
         if !is_needed {
             return;
         }
+    }
+}
+
+/// Returns the time for which a connection can be used again after an answer with these headers.
+fn kept_for(headers: &HeaderMap) -> Duration {
+    let values = headers.get_all("keep-alive").into_iter().filter_map(|value| value.to_str().ok());
+    let mut parameters = values.flat_map(|value| value.split(',')).filter_map(|one| one.split_once('='));
+    let timeout = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"));
+    match timeout.and_then(|(_, seconds)| seconds.trim().trim_matches('"').parse().ok()) {
+        Some(seconds) => Duration::from_secs(seconds).saturating_sub(KEEP_ALIVE_MARGIN).min(IDLE),
+        None => IDLE,
     }
 }
 

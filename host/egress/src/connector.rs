@@ -7,7 +7,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::Tls;
-use super::guard::{Guard, Lookup, Resolver};
+use super::guard::{Guard, Lookup, NoNames};
 use super::rules::Policy;
 
 /// The time without traffic after which a connection is probed, and the interval between probes.
@@ -22,7 +22,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Returns a connector to the servers that the policy permits.
 pub(super) fn connector(tls: &Tls, policy: Arc<Policy>, lookup: Lookup) -> HttpsConnector<Guard> {
-    let mut tcp = HttpConnector::new_with_resolver(Resolver::new(Arc::clone(&policy), lookup));
+    let mut tcp = HttpConnector::new_with_resolver(NoNames);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(PROBE));
@@ -30,5 +30,5 @@ pub(super) fn connector(tls: &Tls, policy: Arc<Policy>, lookup: Lookup) -> Https
     tcp.set_keepalive_retries(Some(PROBES));
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-    HttpsConnector::from((Guard::new(policy, tcp), tls.config()))
+    HttpsConnector::from((Guard::new(policy, lookup, tcp), tls.config()))
 }

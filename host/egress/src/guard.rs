@@ -1,5 +1,5 @@
 //! Opens connections only to permitted addresses: a name is resolved once, forbidden addresses are removed, and the
-//! connection goes to one of the rest.
+//! connection goes to one of the rest, for which attempts race.
 
 use std::error::Error;
 use std::future::Future;
@@ -10,12 +10,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Uri;
+use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
+use super::race::race;
 use super::rules::{Denied, Policy};
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 type Pending<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
@@ -58,83 +64,90 @@ fn bounded(Lookups(permits): Lookups, look_up: fn(&str) -> io::Result<Vec<IpAddr
     })
 }
 
-/// A resolver that returns only permitted addresses.
+/// A connector that resolves a name itself, checks each address, and connects to one of those that are permitted.
 #[derive(Clone)]
-pub(super) struct Resolver {
+pub(super) struct Guard {
     policy: Arc<Policy>,
     lookup: Lookup,
+    tcp: HttpConnector<NoNames>,
 }
 
-impl Resolver {
-    pub(super) fn new(policy: Arc<Policy>, lookup: Lookup) -> Self {
-        Self { policy, lookup }
+impl Guard {
+    /// Creates a guard. `tcp` gets addresses only.
+    pub(super) fn new(policy: Arc<Policy>, lookup: Lookup, tcp: HttpConnector<NoNames>) -> Self {
+        Self { policy, lookup, tcp }
+    }
+
+    /// Returns the permitted addresses of a URL.
+    async fn permitted(&self, uri: &Uri) -> Result<Vec<IpAddr>, BoxError> {
+        let host = uri.host().unwrap_or_default();
+        let (name, addresses) = match literal(host) {
+            Some(address) => (address.to_string(), vec![address]),
+            None => (host.to_owned(), (self.lookup)(host.to_owned()).await?),
+        };
+        let (mut denied, mut permitted) = (None, Vec::new());
+        for address in addresses {
+            match self.policy.permit_address(&name, address) {
+                Ok(()) => permitted.push(address),
+                Err(why) => denied = Some(why),
+            }
+        }
+        match denied {
+            Some(why) if permitted.is_empty() => Err(why.into()),
+            _ => Ok(permitted),
+        }
+    }
+
+    async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, BoxError> {
+        let addresses = self.permitted(&uri).await?;
+        let is_https = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        race(addresses, port, |address| {
+            let mut tcp = self.tcp.clone();
+            async move {
+                // Nothing is resolved again: the URL has the address that was checked.
+                let uri = Uri::try_from(format!("http://{address}/"))?;
+                tcp.call(uri).await.map_err(BoxError::from)
+            }
+        })
+        .await
     }
 }
 
-impl Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Box<dyn Error + Send + Sync>;
+impl Service<Uri> for Guard {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
     type Future = Pending<Self::Response, Self::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, name: Name) -> Self::Future {
-        let (policy, looking) = (Arc::clone(&self.policy), (self.lookup)(name.as_str().to_owned()));
-        Box::pin(async move {
-            let mut denied = None;
-            let mut permitted = Vec::new();
-            for address in looking.await? {
-                match policy.permit_address(name.as_str(), address) {
-                    Ok(()) => permitted.push(SocketAddr::new(address, 0)),
-                    Err(why) => denied = Some(why),
-                }
-            }
-            match denied {
-                Some(why) if permitted.is_empty() => Err(why.into()),
-                _ => Ok(permitted.into_iter()),
-            }
-        })
-    }
-}
-
-/// A connector that checks addresses written in the URL, which no resolver sees, and then connects.
-#[derive(Clone)]
-pub(super) struct Guard {
-    policy: Arc<Policy>,
-    tcp: HttpConnector<Resolver>,
-}
-
-impl Guard {
-    pub(super) fn new(policy: Arc<Policy>, tcp: HttpConnector<Resolver>) -> Self {
-        Self { policy, tcp }
-    }
-}
-
-impl Service<Uri> for Guard {
-    type Response = <HttpConnector<Resolver> as Service<Uri>>::Response;
-    type Error = Box<dyn Error + Send + Sync>;
-    type Future = Pending<Self::Response, Self::Error>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.tcp.poll_ready(context).map_err(Into::into)
-    }
-
     fn call(&mut self, uri: Uri) -> Self::Future {
-        if let Some(denied) =
-            literal(&uri).and_then(|it| self.policy.permit_address(&it.to_string(), it).err())
-        {
-            return Box::pin(async { Err(denied.into()) });
-        }
-        let connecting = self.tcp.call(uri);
-        Box::pin(async { connecting.await.map_err(Into::into) })
+        Box::pin(self.clone().connect(uri))
     }
 }
 
-/// Returns the address that a URL has as its host.
-fn literal(uri: &Uri) -> Option<IpAddr> {
-    let host = uri.host()?;
+/// A resolver that resolves no name, for a connector that must get addresses only.
+#[derive(Debug, Clone)]
+pub(super) struct NoNames;
+
+impl Service<Name> for NoNames {
+    type Response = std::iter::Empty<SocketAddr>;
+    type Error = io::Error;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        std::future::ready(Err(io::Error::other(format!("`{name}` was not resolved and checked"))))
+    }
+}
+
+/// Returns the address that is written as a URL's host.
+fn literal(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 

@@ -1,16 +1,20 @@
 //! Builds the headers of a request from those of the workflow.
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, RANGE, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
+use super::content_encoding::ACCEPTED;
 use super::hop::Hop;
 use crate::secrets::Secrets;
 use forge_journal::{Failure, kind};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// The headers about the connection and the length of the request. The host sets them: a wrong length would make the
 /// server read the next request, which is another run's, as part of this one.
@@ -71,9 +75,13 @@ impl Headers<'_> {
             }
             headers.append(header, text);
         }
+        // A part of a compressed content cannot be decoded.
+        let accepted = if headers.contains_key(RANGE) { IDENTITY } else { ACCEPTED };
         if room < FILLED_BYTES {
-            // Secrets cannot be found in a compressed answer.
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            // Secrets are found only in what can be decoded.
+            headers.insert(ACCEPT_ENCODING, accepted);
+        } else {
+            headers.entry(ACCEPT_ENCODING).or_insert(accepted);
         }
         if !may_name_host {
             headers.remove(HOST);

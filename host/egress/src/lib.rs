@@ -5,10 +5,15 @@ mod client;
 mod connection_reuse;
 mod connections;
 mod connector;
+mod content_encoding;
+#[cfg(test)]
+mod dead_addresses;
+mod departure;
 mod guard;
 mod headers;
 mod hop;
 mod limits;
+mod race;
 mod rules;
 #[cfg(test)]
 mod secret_redaction;
@@ -19,8 +24,10 @@ mod ssrf;
 mod tests;
 mod tls;
 mod traffic;
+mod wire;
 
 pub use client::Egress;
+pub use departure::{MayLeave, Withheld};
 pub use guard::Lookups;
 pub use limits::EgressLimits;
 pub use rules::{Denied, InvalidNetwork, InvalidRule, Network, Policy, Rule};

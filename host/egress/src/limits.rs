@@ -5,6 +5,8 @@
 pub struct EgressLimits {
     /// The default timeout of a request, in milliseconds.
     pub http_timeout_ms: u64,
+    /// The timeout of a new connection: the lookup of the name, the attempts to connect, and TLS. In milliseconds.
+    pub http_connect_timeout_ms: u64,
     /// The maximum number of concurrent requests.
     pub http_requests: u64,
     /// The maximum size of an answer's body, in bytes.
@@ -20,6 +22,11 @@ impl EgressLimits {
 
 impl Default for EgressLimits {
     fn default() -> Self {
-        Self { http_timeout_ms: 60_000, http_requests: 1_000, response_bytes: 4 << 20 }
+        Self {
+            http_timeout_ms: 60_000,
+            http_connect_timeout_ms: 10_000,
+            http_requests: 1_000,
+            response_bytes: 4 << 20,
+        }
     }
 }

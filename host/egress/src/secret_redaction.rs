@@ -1,5 +1,6 @@
 //! The secrets that servers receive, and their redaction in what workflows get back.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +10,8 @@ use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::any;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -57,12 +60,18 @@ impl Server {
     }
 }
 
-/// Answers as the query says: `to=URL` redirects, `pad=N` puts N bytes before the value; any other query is an echo.
+/// Answers as the query says: `to=URL` redirects, `pad=N` puts N bytes before the value, `gzip` compresses it; any other
+/// query is an echo.
 fn answer(query: &str, headers: &HeaderMap, body: &Bytes) -> axum::response::Response {
     let key = headers.get("x-key").map_or("", |value| value.to_str().unwrap());
     if let Some(to) = query.strip_prefix("to=") {
         let to = to.replace("KEY", &key.replace(['"', ' ', '/'], "-"));
         return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response();
+    }
+    if query == "gzip" {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        write!(encoder, "the key is {key}").unwrap();
+        return ([(header::CONTENT_ENCODING, "gzip")], encoder.finish().unwrap()).into_response();
     }
     if let Some(pad) = query.strip_prefix("pad=") {
         return format!("{}{key}", ".".repeat(pad.parse().unwrap())).into_response();
@@ -118,20 +127,27 @@ async fn the_server_gets_the_value_and_the_workflow_only_ever_sees_its_name() {
     let headers = [
         ("x-key", "{{secret:KEY}}"),
         ("authorization", "Bearer {{secret:KEY}}"),
-        ("accept-encoding", "gzip"),
+        ("accept-encoding", "compress"),
     ];
     let answer = answered(&egress, request(url, &headers)).await;
     assert_eq!(server.last("x-key").as_deref(), Some(VALUE));
     assert_eq!(server.last("authorization"), Some(format!("Bearer {VALUE}")));
     assert_eq!(
         server.last("accept-encoding").as_deref(),
-        Some("identity"),
-        "what is compressed is not searched"
+        Some("gzip, deflate, br, zstd"),
+        "only what can be decoded is searched"
     );
     let echo = answer.headers.iter().find(|(name, _)| name == "x-echo").unwrap();
     assert_eq!(echo.1, "[secret:KEY]");
     // The body of the request was not filled.
     assert_eq!(text(answer), r#"{"body":"{{secret:KEY}}","key":"[secret:KEY]"}"#);
+}
+
+#[tokio::test]
+async fn a_secret_is_found_in_a_compressed_answer() {
+    let server = Server::start().await;
+    let request = request(format!("{}/?gzip", server.url), &[("x-key", "{{secret:KEY}}")]);
+    assert_eq!(text(answered(&bound_to(&server.url), request).await), "the key is [secret:KEY]");
 }
 
 #[tokio::test]
@@ -277,6 +293,6 @@ async fn an_answer_whose_headers_have_no_end_is_no_answer() {
     });
     let egress = bound_to(&url);
     let failure = egress.send(request(url, &[]), "run:0").await.unwrap_err();
-    assert_eq!(failure.kind, kind::HTTP, "{failure}");
-    assert!(failure.message.contains("message head is too large"), "{failure}");
+    assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false), "{failure}");
+    assert!(failure.message.contains("the head of the answer is too large"), "{failure}");
 }

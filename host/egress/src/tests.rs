@@ -1,5 +1,6 @@
 //! Requests to a server of this process, over TCP.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,6 +8,8 @@ use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::any;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -114,7 +117,7 @@ async fn a_request_arrives_as_the_workflow_made_it_with_a_key_and_who_sends_it()
         "uri": "/echo?a=%C3%BC%20b",
         "headers": {
             "content-type": "text/plain", "authorization": "Bearer s", "x-other": "o", "idempotency-key": "run:0",
-            "accept": "*/*", "user-agent": concat!("forge/", env!("CARGO_PKG_VERSION")), "host": host,
+            "accept": "*/*", "accept-encoding": "gzip, deflate, br, zstd", "user-agent": concat!("forge/", env!("CARGO_PKG_VERSION")), "host": host,
             "content-length": "5",
         },
         "body": "hello",
@@ -122,10 +125,11 @@ async fn a_request_arrives_as_the_workflow_made_it_with_a_key_and_who_sends_it()
     assert_eq!(echo, expected);
 
     let mut own = request("GET", format!("http://{host}/echo"));
-    own.headers = [("Accept", "a/b"), ("User-Agent", "me"), ("Idempotency-Key", "mine")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
-    let expected = json!({ "accept": "a/b", "user-agent": "me", "idempotency-key": "mine", "host": host });
+    own.headers =
+        [("Accept", "a/b"), ("Accept-Encoding", "br"), ("User-Agent", "me"), ("Idempotency-Key", "mine")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+    let expected = json!({ "accept": "a/b", "accept-encoding": "br", "user-agent": "me", "idempotency-key": "mine", "host": host });
     assert_eq!(echoed(own).await["headers"], expected);
 }
 
@@ -256,4 +260,92 @@ async fn an_answer_that_breaks_off_is_no_answer() {
          connection: end of file before message length reached"
     );
     assert_eq!(failed, Failure::new(kind::HTTP, message));
+}
+
+/// Returns a server's URL that answers each request with the next of these answers, on a connection of its own.
+async fn answers_with(answers: Vec<Vec<u8>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1_000]).await.unwrap();
+            stream.write_all(&answer).await.unwrap();
+        }
+    });
+    url
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn the_content_of_a_compressed_answer_is_delivered_without_the_headers_of_what_was_sent() {
+    let answers = |status: &str, encoding: &str, body: &[u8]| {
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-encoding: {encoding}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        [head.as_bytes(), body].concat()
+    };
+    let (small, bomb) = (gzip(b"{\"ok\":true}"), gzip(&vec![b'x'; 100 << 20]));
+    let url = answers_with(vec![
+        answers("200 OK", "gzip", &small),
+        answers("206 Partial Content", "gzip", &small),
+        answers("200 OK", "aws-chunked", b"as it is"),
+        answers("200 OK", "gzip", b"no gzip"),
+        answers("200 OK", "gzip", &gzip(&vec![b'x'; MOST + 1])),
+        answers("200 OK", "gzip", &gzip(&bomb)),
+    ])
+    .await;
+    let decoded = answer(request("GET", url.clone())).await;
+    assert_eq!(decoded["body"], "{\"ok\":true}");
+    assert_eq!(decoded["headers"], json!([["connection", "close"]]));
+    let part = answer(request("GET", url.clone())).await;
+    assert!(part["body_base64"].is_string() && part["headers"][1] == json!(["content-encoding", "gzip"]));
+    let unknown = answer(request("GET", url.clone())).await;
+    assert!(
+        unknown["body"] == "as it is" && unknown["headers"][1] == json!(["content-encoding", "aws-chunked"])
+    );
+    let damaged = failure(request("GET", url.clone())).await;
+    assert_eq!((damaged.kind.as_str(), damaged.retryable), (kind::HTTP, true), "{damaged}");
+    for _ in 0..2 {
+        let too_large = failure(request("GET", url.clone())).await;
+        assert_eq!((too_large.kind.as_str(), too_large.retryable), (kind::LIMIT, false), "{too_large}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_a_content_is_not_asked_for_in_compressed_form() {
+    let port = server().await;
+    let mut part = request("GET", format!("http://127.0.0.1:{port}/echo"));
+    part.headers = vec![("range".to_owned(), "bytes=0-9".to_owned())];
+    assert_eq!(echoed(part).await["headers"]["accept-encoding"], "identity");
+}
+
+#[tokio::test]
+async fn a_thousand_headers_are_delivered_and_more_are_no_reason_to_ask_again() {
+    let answers = |cookies: usize| {
+        let cookies: String = (0..cookies).map(|cookie| format!("set-cookie: c{cookie}=1\r\n")).collect();
+        format!("HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 0\r\n{cookies}\r\n")
+            .into_bytes()
+    };
+    let url = answers_with(vec![answers(998), answers(999)]).await;
+    let answer = answer(request("POST", url.clone())).await;
+    assert_eq!(answer["headers"].as_array().unwrap().len(), 1_000);
+    let failed = failure(request("POST", url)).await;
+    assert_eq!((failed.kind.as_str(), failed.retryable), (kind::LIMIT, false), "{failed}");
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_utf_8_is_read_as_latin_1() {
+    let head =
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\nx-latin: caf\xe9.pdf\r\nx-utf: caf\xc3\xa9.pdf\r\n\r\n";
+    let url = answers_with(vec![head.to_vec()]).await;
+    let headers = answer(request("GET", url)).await["headers"].clone();
+    assert_eq!(headers[1], json!(["x-latin", "café.pdf"]));
+    assert_eq!(headers[2], json!(["x-utf", "café.pdf"]));
 }

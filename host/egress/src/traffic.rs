@@ -16,6 +16,7 @@ use hyper::body::{Body, Frame, SizeHint};
 pub(super) struct Traffic(Arc<AtomicU64>);
 
 /// The body of a request, which counts its bytes when they are sent.
+#[derive(Clone)]
 pub(super) struct Outgoing {
     body: Full<Bytes>,
     traffic: Traffic,

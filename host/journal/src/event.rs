@@ -64,6 +64,20 @@ pub enum Event {
         /// The call.
         seq: u64,
     },
+    /// An effect that the guest no longer waits for was under way, or ended too late.
+    Abandoned {
+        /// The call. It was dropped, or interrupted by the rollback.
+        seq: u64,
+        /// What may have happened, if it matters.
+        doubt: Option<Failure>,
+        /// The result that came too late.
+        result: Option<Arc<str>>,
+    },
+    /// A rollback was requested. It begins when the effects under way have ended.
+    RollbackRequested {
+        /// The failure.
+        failure: Failure,
+    },
     /// The rollback began.
     Unwinding {
         /// The failure.
@@ -86,6 +100,8 @@ pub enum Event {
     Terminated {
         /// The failure.
         failure: Failure,
+        /// The open effects that may have happened, each with what may have happened.
+        in_doubt: Vec<(u64, Failure)>,
     },
     /// A person said how a call in doubt or a compensation ended. See [`Journal::resolvable`](crate::Journal::resolvable).
     Resolved {

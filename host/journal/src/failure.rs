@@ -26,6 +26,8 @@ pub mod kind {
     pub const INVALID_INPUT: &str = "invalid-input";
     /// A recorded result does not fit the type that the workflow expects.
     pub const INVALID_OUTPUT: &str = "invalid-output";
+    /// An effect may have happened, and nothing undoes it.
+    pub const IN_DOUBT: &str = "in-doubt";
     /// The workflow reached a limit other than fuel and memory.
     pub const LIMIT: &str = "limit";
 }

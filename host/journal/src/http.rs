@@ -1,8 +1,12 @@
 //! The JSON documents that the journal stores for an HTTP request and its response.
 
+use std::time::UNIX_EPOCH;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
 
 /// A request, as the journal stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,9 @@ pub struct HttpResponse {
     /// The body.
     #[serde(flatten)]
     pub body: Body,
+    /// Whether the host sent the request more than once, because a crash left it unknown whether the first one arrived.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub resent: bool,
 }
 
 /// The body of a request or response. The journal stores UTF-8 as text and other bytes as base64.
@@ -85,12 +92,14 @@ struct StoredResponse {
     headers: Vec<(String, String)>,
     body: Option<String>,
     body_base64: Option<String>,
+    #[serde(default)]
+    resent: bool,
 }
 
 impl From<StoredResponse> for HttpResponse {
     fn from(stored: StoredResponse) -> Self {
-        let StoredResponse { status, headers, body, body_base64 } = stored;
-        Self { status, headers, body: Body { text: body, base64: body_base64 } }
+        let StoredResponse { status, headers, body, body_base64, resent } = stored;
+        Self { status, headers, body: Body { text: body, base64: body_base64 }, resent }
     }
 }
 
@@ -116,6 +125,11 @@ impl Body {
 }
 
 impl HttpRequest {
+    /// Returns the idempotency key that the workflow set, if it set one.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        header(&self.headers, "idempotency-key")
+    }
+
     /// Returns the document that the journal stores.
     ///
     /// # Errors
@@ -134,6 +148,27 @@ impl HttpRequest {
 }
 
 impl HttpResponse {
+    /// Returns whether the status means "not now" for a request that the server may be working on: 409 (Conflict), which
+    /// services answer to an idempotency key that is in use, or 425 (Too Early).
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        matches!(self.status, 409 | 425)
+    }
+
+    /// Returns the time before which the server wants no further request, from the header `Retry-After` (RFC 9110, section
+    /// 10.2.3) of a response that arrived at this time. A date is compared with the server's own clock if the response has
+    /// the header `Date`.
+    pub fn retry_after(&self, arrived: Timestamp) -> Option<Timestamp> {
+        let value = header(&self.headers, "retry-after")?.trim();
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            let seconds: u64 = value.parse().unwrap_or(u64::MAX);
+            return Some(arrived.plus(seconds.saturating_mul(1_000)));
+        }
+        let until = date(value)?;
+        let sent = header(&self.headers, "date").and_then(date).unwrap_or(arrived);
+        Some(arrived.plus(until.since(sent)))
+    }
+
     /// Returns the document that the journal stores.
     ///
     /// # Errors
@@ -149,6 +184,18 @@ impl HttpResponse {
     pub fn from_json(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| format!("it is not a response: {error}"))
     }
+}
+
+/// Returns the first header with this name, which is in lower case.
+fn header<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
+    let (_, value) = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    Some(value)
+}
+
+/// Reads an HTTP date in any of its three forms.
+fn date(text: &str) -> Option<Timestamp> {
+    let since = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp(i64::try_from(since.as_millis()).ok()?))
 }
 
 #[cfg(test)]
@@ -173,11 +220,37 @@ mod tests {
                 at_most_once,
             };
             assert_eq!(HttpRequest::from_json(&request.to_json().unwrap()), Ok(request));
-            let response = HttpResponse { status: 200, headers, body };
+            let response = HttpResponse { status: 200, headers, body, resent: at_most_once };
             assert_eq!(HttpResponse::from_json(&response.to_json().unwrap()), Ok(response));
         }
         let least = HttpRequest::from_json(r#"{"method":"GET","url":"http://a/"}"#).unwrap();
         assert_eq!(least.to_json().unwrap(), r#"{"method":"GET","url":"http://a/"}"#);
         assert!(HttpResponse::from_json("{}").is_err());
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date_on_the_clock_of_the_server() {
+        let arrived = Timestamp(1_000_000);
+        let wait = |headers: &[(&str, &str)]| {
+            let headers =
+                headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let response = HttpResponse { status: 429, headers, body: Body::default(), resent: false };
+            response.retry_after(arrived).map(|until| until.since(arrived))
+        };
+        assert_eq!(wait(&[("Retry-After", " 120 ")]), Some(120_000));
+        assert_eq!(wait(&[("retry-after", "99999999999999999999999")]), Some(Timestamp::MAX.since(arrived)));
+        // Without `Date`, the date is compared with the time of arrival, 1970-01-01T00:16:40Z.
+        assert_eq!(wait(&[("retry-after", "Thu, 01 Jan 1970 00:17:00 GMT")]), Some(20_000));
+        let server = ("date", "Sun, 06 Nov 1994 08:49:30 GMT");
+        for date in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
+            assert_eq!(wait(&[server, ("retry-after", date)]), Some(7_000), "{date}");
+        }
+        assert_eq!(wait(&[server, ("retry-after", "Sun, 06 Nov 1994 08:49:00 GMT")]), Some(0));
+        for wrong in ["", "soon", "-1", "1.5"] {
+            assert_eq!(wait(&[("retry-after", wrong)]), None, "{wrong}");
+        }
+        assert_eq!(wait(&[]), None);
     }
 }

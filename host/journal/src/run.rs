@@ -164,12 +164,14 @@ pub struct Run {
     pub deadline: Timestamp,
     /// The end of the first timer, if the run waits for nothing but timers.
     pub wake_at: Option<Timestamp>,
-    /// The failure, if the run failed or is rolled back.
+    /// The failure, if the run failed, is rolled back, or is to be rolled back.
     pub failure: Option<Failure>,
     /// The steps that could not be compensated, and the reasons, for a person.
     pub failed_compensations: Option<Arc<str>>,
     /// The names of these steps. Empty in runs that an older version ended.
     pub uncompensated: Vec<Arc<str>>,
+    /// The effects that may have happened and that nothing undoes, one in each line. Known when the run is final.
+    pub in_doubt: Option<Arc<str>>,
     /// The pause, if the run is paused.
     pub pause: Option<Pause>,
     /// The idempotency key of the start.
@@ -223,6 +225,7 @@ impl Run {
             failure: None,
             failed_compensations: None,
             uncompensated: Vec::new(),
+            in_doubt: None,
             pause: None,
             key: None,
             auth: "{}".into(),
@@ -242,12 +245,24 @@ impl Run {
         self.status.is_at_rest()
     }
 
-    /// Returns what went wrong, for a person: the failure, the failed compensations, and the reason of the pause.
+    /// Returns the failure of a rollback that was requested and has not begun.
+    pub fn requested_rollback(&self) -> Option<&Failure> {
+        use WorkflowStatus::{Created, Paused, Running, Waiting};
+        let rolls_back = self.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
+        let goes_on = matches!(self.status, Created | Running | Waiting | Paused) && !rolls_back;
+        self.failure.as_ref().filter(|_| goes_on)
+    }
+
+    /// Returns what went wrong, for a person: the failure, the failed compensations, the effects in doubt, and the reason of
+    /// the pause.
     pub fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|failure| failure.message.as_str());
         let pause = self.pause.as_ref().map(|pause| pause.message.as_str());
-        let parts: Vec<&str> =
-            [failure, self.failed_compensations.as_deref(), pause].into_iter().flatten().collect();
+        let in_doubt = self.in_doubt.as_deref().map(|effects| effects.replace('\n', "; "));
+        let parts: Vec<&str> = [failure, self.failed_compensations.as_deref(), in_doubt.as_deref(), pause]
+            .into_iter()
+            .flatten()
+            .collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 

@@ -14,6 +14,7 @@ const LIMITS: SessionLimits = SessionLimits {
     max_outstanding: 10,
     max_bytes: u64::MAX,
     compensation_retry: RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 },
+    max_retry_after_ms: 1_000,
 };
 
 const COMPENSABLE: StepOptions =
@@ -66,11 +67,32 @@ fn send(session: &mut Session, scope: Scope, url: &str) -> CallId {
 
 /// Lets the request of row `seq` end and be delivered.
 fn answer(session: &mut Session, seq: u64) -> CallId {
-    session.arrive(seq, Ok(Some("{}".into())));
+    session.arrive(seq, Ok(Some("{}".into())), at(3)).unwrap();
     match session.next(at(3)).expect("there is a completion") {
         Next::Deliver(call) => call,
         other => panic!("expected a delivery, got {other:?}"),
     }
+}
+
+#[test]
+fn the_time_of_a_run_stands_still_while_the_clock_is_behind_it() {
+    let mut session = fresh();
+    assert_eq!(
+        session.workflow_time(Scope::BODY, at(-10)).unwrap(),
+        at(0),
+        "a run does not begin before its start"
+    );
+    let scope = executed(step(&mut session, "a", StepOptions::default()));
+    session.complete_step(scope, Some("1"), at(50)).unwrap();
+    assert_eq!(session.workflow_time(Scope::BODY, at(20)).unwrap(), at(50));
+
+    // The time is known after a restart, too, and goes on when the clock has caught up.
+    let mut session = restarted(session);
+    assert_eq!(session.workflow_time(Scope::BODY, at(21)).unwrap(), at(0));
+    assert!(matches!(step(&mut session, "a", StepOptions::default()), Entry::Completed { .. }));
+    assert_eq!(session.workflow_time(Scope::BODY, at(22)).unwrap(), at(50));
+    assert_eq!(session.workflow_time(Scope::BODY, at(23)).unwrap(), at(50));
+    assert_eq!(session.workflow_time(Scope::BODY, at(60)).unwrap(), at(60));
 }
 
 #[test]
@@ -233,13 +255,15 @@ fn a_compensation_that_failed_is_retried_then_reported_and_reopened() {
     session.unwind(Failure::new(kind::ERROR, "no"), at(3)).unwrap();
     let scope = executed(session.begin_compensation(1, at(4)).unwrap());
     let failure = Failure::new(kind::HTTP, "refund refused");
-    let Verdict::Retry(retry) = session.fail_step(scope, failure.clone(), at(5)).unwrap() else { panic!() };
+    let Verdict::Retry(retry) = session.fail_step(scope, failure.clone(), |_| None, at(5)).unwrap() else {
+        panic!()
+    };
     assert_eq!(session.next(at(6)).unwrap(), Next::Wait);
     session.fire(at(15));
     assert_eq!(session.next(at(15)).unwrap(), Next::Deliver(retry));
     let scope = executed(session.resume_step(retry).unwrap());
     assert_eq!(scope.attempt, 2);
-    assert_eq!(session.fail_step(scope, failure.clone(), at(16)).unwrap(), Verdict::Final(failure));
+    assert_eq!(session.fail_step(scope, failure.clone(), |_| None, at(16)).unwrap(), Verdict::Final(failure));
     let mut journal = session.into_journal();
     journal.apply(Event::RolledBack, at(17)).unwrap();
     assert_eq!(journal.run().status, WorkflowStatus::Failed);
@@ -262,7 +286,7 @@ fn a_dropped_request_is_not_delivered_and_not_awaited() {
     let loser = send(&mut session, Scope::BODY, "loser");
     assert_eq!(answer(&mut session, 1), winner);
     session.cancel(loser, at(4)).unwrap();
-    session.arrive(2, Ok(None));
+    session.arrive(2, Ok(None), at(3)).unwrap();
     assert_eq!(session.next(at(5)), Err(SessionError::Guest(GuestError::Deadlock)));
     assert_eq!(session.journal().rows()[1].status, StepStatus::Skipped);
 }
@@ -320,7 +344,7 @@ fn a_run_is_terminated_in_every_status_that_is_not_final_and_lists_what_is_not_c
     executed(step(&mut session, "second", COMPENSABLE));
     let journal = session.into_journal();
     let failure = Failure::permanent(kind::TERMINATED, "by hand");
-    let terminate = || Event::Terminated { failure: failure.clone() };
+    let terminate = || Event::Terminated { failure: failure.clone(), in_doubt: vec![] };
     let unwinding = || Event::Unwinding { failure: Failure::permanent(kind::ERROR, "no") };
     let pause = |journal: &Journal| {
         Event::Paused(Pause::of(journal.run(), PauseReason::Nondeterminism, "why".to_owned()))
@@ -378,7 +402,10 @@ fn a_resolved_compensation_is_not_executed_and_the_others_are() {
     // The handler of a terminated run has not begun: its row is made.
     let mut ended = journal.clone();
     ended
-        .apply(Event::Terminated { failure: Failure::permanent(kind::TERMINATED, "by hand") }, at(5))
+        .apply(
+            Event::Terminated { failure: Failure::permanent(kind::TERMINATED, "by hand"), in_doubt: vec![] },
+            at(5),
+        )
         .unwrap();
     ended.apply(Event::Resolved { seq: 1, outcome: Ok(None) }, at(6)).unwrap();
     assert_eq!((ended.run().status, ended.run().uncompensated.len()), (WorkflowStatus::Compensated, 0));
@@ -433,7 +460,7 @@ fn a_rollback_may_take_as_many_bytes_again_and_failures_count() {
     let mut session = Session::new(Journal::new(run()), limits);
     let failed = |session: &mut Session, name: &str| {
         let scope = executed(session.begin_step(Scope::BODY, name, StepOptions::default(), at(1))?);
-        session.fail_step(scope, Failure::permanent("error", "x".repeat(400)), at(1)).map(drop)
+        session.fail_step(scope, Failure::permanent("error", "x".repeat(400)), |_| None, at(1)).map(drop)
     };
     for name in ["a", "b", "c"] {
         failed(&mut session, name).unwrap();
@@ -585,4 +612,46 @@ fn a_replay_sees_a_step_as_completed_until_it_comes_to_its_compensation() {
     assert_eq!(session.lookup_step("a").unwrap().0, StepStatus::Completed);
     session.begin_compensation(1, at(5)).unwrap();
     assert_eq!(session.lookup_step("a").unwrap().0, StepStatus::Compensated);
+}
+
+#[test]
+fn a_further_attempt_begins_no_earlier_than_a_response_allows_within_the_limit() {
+    for (asked, expected) in [(None, 10), (Some(5), 10), (Some(500), 500), (Some(5_000), 1_000)] {
+        let mut session = fresh();
+        let retry = Some(RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 });
+        let scope = executed(step(&mut session, "a", StepOptions { retry, ..StepOptions::default() }));
+        let not_before = |_: &Journal| asked.map(at);
+        session.fail_step(scope, Failure::new(kind::HTTP, "not now"), not_before, at(0)).unwrap();
+        assert_eq!(session.next_timer(), Some(at(expected)), "{asked:?}");
+    }
+}
+
+#[test]
+fn the_calls_of_an_attempt_are_found_with_those_of_nested_steps_and_of_earlier_attempts() {
+    let mut session = fresh();
+    let retry = Some(RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 });
+    let options = StepOptions { retry, ..StepOptions::default() };
+    let other = executed(step(&mut session, "other", StepOptions::default()));
+    send(&mut session, other, "http://other");
+    let first = executed(step(&mut session, "a", options));
+    let inner = executed(session.begin_step(first, "inner", StepOptions::default(), at(1)).unwrap());
+    send(&mut session, inner, "http://inner");
+    let failure = Failure::new(kind::HTTP, "no");
+    session.fail_step(inner, failure.clone(), |_| None, at(2)).unwrap();
+    let Verdict::Retry(retry) = session.fail_step(first, failure, |_| None, at(2)).unwrap() else { panic!() };
+    session.fire(at(20));
+    assert_eq!(session.next(at(20)).unwrap(), Next::Deliver(retry));
+    let second = executed(session.resume_step(retry).unwrap());
+    let inner = executed(session.begin_step(second, "inner", StepOptions::default(), at(21)).unwrap());
+    send(&mut session, inner, "http://inner");
+
+    let journal = session.journal();
+    let seqs = |rows: Vec<&Row>| rows.into_iter().map(|row| row.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(journal.rows_within(first).collect()), [4, 5]);
+    assert_eq!(seqs(journal.rows_within(second).collect()), [6, 7]);
+    let last = journal.row(7).unwrap();
+    assert_eq!(seqs(journal.earlier_attempts_of(last).collect()), [5]);
+    assert_eq!(seqs(journal.rows_before(last).collect()), [5, 2]);
+    let earlier = journal.row(5).unwrap();
+    assert_eq!(journal.idempotency_key(earlier), journal.idempotency_key(last));
 }

@@ -105,7 +105,7 @@ impl Execution {
                     return Ok(Some(call));
                 }
                 Next::Unwind => {
-                    self.host.roll_back();
+                    self.host.roll_back(&mut self.session)?;
                     return Ok(None);
                 }
                 Next::Wait => self.host.wait(&mut self.session).await?,
@@ -116,7 +116,7 @@ impl Execution {
     /// Stops waiting for a call.
     pub(crate) fn cancel(&mut self, call: CallId) -> Result<(), Stop> {
         if let Some(seq) = self.session.cancel(call, clock::now())? {
-            self.host.abort(seq);
+            self.host.abandon(&mut self.session, seq)?;
         }
         Ok(())
     }

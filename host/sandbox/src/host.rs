@@ -18,14 +18,20 @@ pub trait Host: Any + Send {
     /// Passes pending requests to stop on to the session, for a guest that computes without ever waiting.
     ///
     /// # Errors
-    /// [`Stop`] if the guest must stop at once.
+    /// [`Stop`] if the guest must stop at once, or the journal does not allow it.
     fn poll(&mut self, session: &mut Session) -> Result<(), Stop>;
 
-    /// Aborts the effect of a row that the guest no longer waits for.
-    fn abort(&mut self, seq: u64);
+    /// Abandons the effect of a row that the guest no longer waits for.
+    ///
+    /// # Errors
+    /// [`Stop`] if the journal does not allow it.
+    fn abandon(&mut self, session: &mut Session, seq: u64) -> Result<(), Stop>;
 
-    /// Abandons the effects of the workflow's body, because the run is being rolled back.
-    fn roll_back(&mut self);
+    /// Abandons all effects under way, because the run is being rolled back.
+    ///
+    /// # Errors
+    /// [`Stop`] if the journal does not allow it.
+    fn roll_back(&mut self, session: &mut Session) -> Result<(), Stop>;
 
     /// Starts to save the changes of the session. Returns `None` if there are none.
     fn save(&mut self, session: &mut Session) -> Option<Detached>;

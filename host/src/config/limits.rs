@@ -24,8 +24,14 @@ pub struct Limits {
     /// The time that a run that must leave memory waits for responses to its requests, so that they are not sent again.
     /// Default 3 s: less than the 5 s within which the host stops.
     pub leave_patience: Duration,
+    /// The time that a rollback waits for responses to requests under way, so that their steps complete and are compensated,
+    /// or their effects are known. Default 30 s: longer than services take that work.
+    pub rollback_patience: Duration,
     /// The retry policy of compensations. Default: 5 attempts, after 1, 2, 4 and 8 s.
     pub compensation_retry: RetryPolicy,
+    /// The longest time that a response may ask a run to wait, with the header `Retry-After`, before the next attempt of a
+    /// step or compensation. Default 1 h: a server that asks for more, by mistake or not, is asked again.
+    pub max_retry_after: Duration,
     /// The bytes of journal that may wait for a commit; beyond that, runs wait. One tenant may use half of it. Default
     /// 64 MiB: far more than one commit.
     pub write_queue_bytes: usize,
@@ -43,7 +49,9 @@ impl Default for Limits {
             live_instances: 1_000,
             evict_after: Duration::from_secs(10),
             leave_patience: Duration::from_secs(3),
+            rollback_patience: Duration::from_secs(30),
             compensation_retry: RetryPolicy { max_attempts: 5, backoff_ms: 1_000, max_backoff_ms: 60_000 },
+            max_retry_after: Duration::from_secs(3_600),
             write_queue_bytes: 64 << 20,
             store_retry: Duration::from_secs(1),
         }

@@ -14,7 +14,7 @@ use forge_egress::secrets::KeyRing;
 
 pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
-pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, size};
+pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
 
 /// The configuration of a host.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! The limits of a tenant. Operators change them, and errors refer to them, by name.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use forge_egress::EgressLimits;
 use forge_sandbox::InstanceLimits;
@@ -102,6 +103,9 @@ tenant_limits! {
     response_bytes: Bytes = 4 << 20,
     /// Timeout of a guest's HTTP request that does not set one. Default 60 s.
     http_timeout_ms: Milliseconds = 60_000,
+    /// Timeout of a new connection of a guest's HTTP request, within the timeout of the request: the lookup of the name, the
+    /// attempts to connect, and TLS. Default 10 s: three SYNs to an address that does not answer.
+    http_connect_timeout_ms: Milliseconds = 10_000,
     /// Concurrent HTTP requests; further requests wait, within their timeout. Default 1,000: one for each instance.
     http_requests: Count = 1_000,
     /// Calls of one run, without compensations. Default 100,000.
@@ -146,6 +150,7 @@ impl TenantLimits {
     pub(crate) fn egress(&self) -> EgressLimits {
         EgressLimits {
             http_timeout_ms: self.http_timeout_ms,
+            http_connect_timeout_ms: self.http_connect_timeout_ms,
             http_requests: self.http_requests,
             response_bytes: self.response_bytes,
         }
@@ -186,6 +191,11 @@ impl TenantLimits {
         let is_known = Self::NAMES.contains(&name);
         is_known.then_some(()).ok_or_else(|| InvalidLimit::Unknown { name: name.to_owned() })
     }
+}
+
+/// Converts a duration to whole milliseconds, saturating.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Converts a limit to `usize`, saturating.

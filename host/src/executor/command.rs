@@ -3,13 +3,9 @@ use tokio::sync::oneshot;
 use super::activation::Reply;
 use super::{ExecutorError, WorkflowExecutor, effects};
 use forge_journal::{
-    Event, Failure, Journal, Outcome, Pause, PauseReason, Row, RunId, TenantId, Unresolvable, WorkflowStatus,
-    kind,
+    Event, Failure, Journal, Outcome, Pause, PauseReason, RunId, TenantId, Unresolvable, WorkflowStatus, kind,
 };
 use forge_store::{Refusal, RemoteCommand, Resolution};
-
-/// The most calls that an error names.
-const NAMED_CALLS: usize = 10;
 
 /// A request to steer a run.
 #[derive(Debug)]
@@ -115,11 +111,11 @@ impl Command {
     }
 }
 
-/// Returns the event that a command causes on a run without an instance, if any.
+/// Returns the events that a command causes on a run without an instance.
 ///
 /// # Errors
 /// [`ExecutorError::Conflict`] if the run's status does not allow it; [`ExecutorError::Refused`].
-pub(super) fn event(request: &RemoteCommand, journal: &Journal) -> Result<Option<Event>, ExecutorError> {
+pub(super) fn events(request: &RemoteCommand, journal: &Journal) -> Result<Vec<Event>, ExecutorError> {
     let run = journal.run();
     let conflict = |status| ExecutorError::Conflict { run: run.id, status, action: request.participle() };
     // What a person undid by hand after a termination must not be undone again.
@@ -128,51 +124,50 @@ pub(super) fn event(request: &RemoteCommand, journal: &Journal) -> Result<Option
         && journal.uncompensated().next().is_some();
     let rolls_back = run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
     Ok(match (request, run.status) {
-        (RemoteCommand::Delete, status) if status.is_final() => None,
+        (RemoteCommand::Delete, status) if status.is_final() => vec![],
         (RemoteCommand::Delete, status) => return Err(conflict(status)),
-        (RemoteCommand::Terminate, _) if journal.is_terminated() => None,
-        (RemoteCommand::Resolve { step, resolution }, _) => {
-            Some(resolved(journal, step, resolution).map_err(ExecutorError::Refused)?)
-        }
-        (RemoteCommand::Cancel | RemoteCommand::Resume, _) if is_stuck => Some(Event::Reopened),
+        (RemoteCommand::Terminate, _) if journal.is_terminated() => vec![],
+        (RemoteCommand::Resolve { step, resolution }, _) => vec![resolved(journal, step, resolution)?],
+        (RemoteCommand::Cancel | RemoteCommand::Resume, _) if is_stuck => vec![Event::Reopened],
         (_, status) if status.is_final() => return Err(conflict(status)),
-        (RemoteCommand::Terminate, _) => Some(Event::Terminated { failure: terminated(journal) }),
-        (RemoteCommand::Cancel, WorkflowStatus::Compensating) => None,
-        (RemoteCommand::Cancel, WorkflowStatus::Paused) if rolls_back => Some(Event::Resumed),
-        (RemoteCommand::Cancel, _) => {
-            let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
-            Some(Event::Unwinding { failure })
-        }
-        (RemoteCommand::Resume, WorkflowStatus::Paused) => Some(Event::Resumed),
-        (RemoteCommand::Resume, _) | (RemoteCommand::Pause, WorkflowStatus::Paused) => None,
+        (RemoteCommand::Terminate, _) => vec![terminated(journal)],
+        (RemoteCommand::Cancel, WorkflowStatus::Compensating) => vec![],
+        (RemoteCommand::Cancel, WorkflowStatus::Paused) if rolls_back => vec![Event::Resumed],
+        (RemoteCommand::Cancel, status) => cancelled(journal, status == WorkflowStatus::Paused),
+        (RemoteCommand::Resume, WorkflowStatus::Paused) => vec![Event::Resumed],
+        (RemoteCommand::Resume, _) | (RemoteCommand::Pause, WorkflowStatus::Paused) => vec![],
         (RemoteCommand::Pause, _) => {
             let message = "paused by an operator: `forge runs resume` lets it go on".to_owned();
-            Some(Event::Paused(Pause::of(run, PauseReason::Operator, message)))
+            vec![Event::Paused(Pause::of(run, PauseReason::Operator, message))]
         }
     })
 }
 
-/// Returns the failure of a run that is terminated now: what it was doing, and what may have had an effect.
-fn terminated(journal: &Journal) -> Failure {
+/// Returns the events that cancel a run without an instance. If it can go on and has requests under way, their steps
+/// complete first.
+fn cancelled(journal: &Journal, is_paused: bool) -> Vec<Event> {
+    let run = journal.run();
+    let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
+    let can_go_on = run.pause.as_ref().is_none_or(|pause| pause.reason == PauseReason::Operator);
+    if !can_go_on || effects::sent(journal).next().is_none() {
+        return vec![Event::Unwinding { failure }];
+    }
+    let requested = run.requested_rollback().is_none().then_some(Event::RollbackRequested { failure });
+    requested.into_iter().chain(is_paused.then_some(Event::Resumed)).collect()
+}
+
+/// Returns the event that terminates a run now. Its failure says what the run was doing.
+fn terminated(journal: &Journal) -> Event {
     let run = journal.run();
     let mut message = "the run was terminated".to_owned();
     if let Some(pause) = &run.pause {
         message.push_str(&format!("; it was paused ({}): {}", pause.reason, pause.message));
     }
     if let Some(failure) = &run.failure {
-        message.push_str(&format!("; it was being rolled back: {failure}"));
+        message.push_str(&format!("; it was to be rolled back: {failure}"));
     }
-    let is_under_way = |row: &&Row| {
-        row.is_open() && row.kind.effect().is_some_and(|effect| !effects::may_leave_memory(effect))
-    };
-    let calls: Vec<String> = journal.rows().iter().filter(is_under_way).map(Row::describe).collect();
-    if !calls.is_empty() {
-        let named = calls[..calls.len().min(NAMED_CALLS)].join(", ");
-        let more = calls.len().saturating_sub(NAMED_CALLS);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        message.push_str(&format!("; under way, with an unknown outcome: {named}{more}"));
-    }
-    Failure::permanent(kind::TERMINATED, message)
+    let in_doubt = effects::sent(journal).collect();
+    Event::Terminated { failure: Failure::permanent(kind::TERMINATED, message), in_doubt }
 }
 
 /// Returns the event that gives a call the outcome that a person found.

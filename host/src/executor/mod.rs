@@ -291,7 +291,3 @@ fn snapshot(run: Run, rows: Vec<Row>) -> Batch {
     let changes = Changes { run: Some(Box::new(run)), new_run: true, rows, new_rows: 0 };
     Batch { changes: vec![Change { tenant, write: Write::Save(id, changes) }], is_local: false }
 }
-
-fn as_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}

@@ -36,6 +36,9 @@ pub struct WorkflowRecord {
     pub error: Option<String>,
     /// The trace that its start belongs to.
     pub trace_id: Option<String>,
+    /// Effects that may have happened and that nothing undoes. Known when the run is final.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_doubt: Vec<String>,
     /// What kind of failure it was: `error`, `timeout`, `cancelled`, `panic`, `out-of-fuel`, ...
     pub error_kind: Option<String>,
     /// The names of the completed steps that are not compensated, if it failed while it was rolled back or was terminated.
@@ -161,6 +164,7 @@ pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
         started_at: run.started_at.to_datetime(),
         completed_at: run.completed_at.map(|time| time.to_datetime()),
         error: run.error(),
+        in_doubt: run.in_doubt.iter().flat_map(|effects| effects.lines()).map(str::to_owned).collect(),
         trace_id: run.trace_id.as_deref().map(str::to_owned),
         error_kind: run.failure.as_ref().map(|failure| failure.kind.clone()),
         not_compensated: run.uncompensated.iter().map(ToString::to_string).collect(),

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, WorkflowExecutor, as_millis};
+use super::{Inner, WorkflowExecutor};
 use forge_clock as clock;
 use forge_journal::{DEFAULT_TENANT, RunId, TenantId, Timestamp};
 use forge_scheduling::FairQueue;
@@ -26,20 +28,20 @@ const PAGE: u32 = 10_000;
 /// Runs of a tenant that may wait for a permit before more of that tenant are woken.
 const BACKLOG: usize = 1_000;
 
-/// How long to wait for a backlog to shrink, in milliseconds.
-const BACKLOG_PAUSE: u64 = 5;
+/// How long to wait for a backlog to shrink.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
-/// Fallback polling interval for unowned runs, in milliseconds.
-const CLAIM_EVERY: u64 = 5_000;
+/// Fallback polling interval for unowned runs.
+const CLAIM_EVERY: Duration = Duration::from_secs(5);
 
 /// How far ahead runs are claimed, in milliseconds: beyond the next poll.
-const CLAIM_AHEAD: u64 = 2 * CLAIM_EVERY;
+const CLAIM_AHEAD: u64 = 10_000;
 
 /// Runs that are claimed at once: few, so that other nodes claim some, too.
 const CLAIM: usize = 256;
 
-/// How long to wait for permits before more runs are claimed, in milliseconds.
-const CLAIM_PAUSE: u64 = 20;
+/// How long to wait for permits before more runs are claimed.
+const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 type Timer = (Timestamp, RunId);
 
@@ -59,10 +61,30 @@ struct State {
     /// Every run of this node that is due up to here is in the queue, or was; later ones are in the
     /// store only.
     asked_until: Option<Timer>,
-    /// When to look for unowned runs.
-    claim_at: Timestamp,
+    /// When to look for unowned runs. `None`: now. A step of the clock does not postpone it.
+    claim_at: Option<Instant>,
     /// How often the queue was reset.
     resets: u64,
+}
+
+/// When the queue has something to do.
+struct Next {
+    /// The end of the first timer, or when to ask the store for more.
+    timer: Timestamp,
+    /// The end of a pause, which no step of the clock changes.
+    pause: Option<Instant>,
+}
+
+impl Next {
+    async fn reached(&self) {
+        match self.pause {
+            // Either of them.
+            Some(pause) => {
+                let _ = tokio::time::timeout_at(pause, clock::reach(self.timer)).await;
+            }
+            None => clock::reach(self.timer).await,
+        }
+    }
 }
 
 impl State {
@@ -97,7 +119,7 @@ impl TimerQueue {
 
     /// Looks for unowned runs now.
     pub(super) fn claim(&self) {
-        self.state().claim_at = Timestamp::NOW;
+        self.state().claim_at = None;
         self.changed.notify_one();
     }
 
@@ -122,13 +144,14 @@ impl TimerQueue {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "timers wait for the database");
-                    clock::now().plus(as_millis(executor.inner.limits.store_retry))
+                    let retry = Instant::now() + executor.inner.limits.store_retry;
+                    Next { timer: Timestamp::MAX, pause: Some(retry) }
                 }
             };
             // The executor may be dropped while the queue waits.
             drop(executor);
             tokio::select! {
-                () = tokio::time::sleep(clock::until(next)) => {}
+                () = next.reached() => {}
                 () = self.changed.notified() => {}
                 // A start whose commit failed may be in the database.
                 () = writer.recovered() => self.reset(),
@@ -157,7 +180,7 @@ impl TimerQueue {
     /// Asks the store for what is due soon.
     async fn look(&self, executor: &WorkflowExecutor) -> Result<(), StoreError> {
         let now = clock::now();
-        if executor.inner.store.nodes().is_some() && self.state().claim_at <= now {
+        if executor.inner.store.nodes().is_some() && self.state().claim_at <= Some(Instant::now()) {
             self.claim_some(executor, now).await?;
         }
         self.refill(executor, now).await
@@ -166,10 +189,10 @@ impl TimerQueue {
     /// Claims unowned runs, as many as there is room for.
     async fn claim_some(&self, executor: &WorkflowExecutor, now: Timestamp) -> Result<(), StoreError> {
         let inner = &executor.inner;
-        self.state().claim_at = now.plus(CLAIM_EVERY);
+        self.state().claim_at = Some(Instant::now() + CLAIM_EVERY);
         let room = inner.instances.room().min(CLAIM);
         if room == 0 {
-            self.state().claim_at = now.plus(CLAIM_PAUSE);
+            self.state().claim_at = Some(Instant::now() + CLAIM_PAUSE);
             return Ok(());
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
@@ -187,7 +210,7 @@ impl TimerQueue {
             return Ok(());
         }
         if claimed.len() >= room {
-            state.claim_at = now.plus(CLAIM_PAUSE);
+            state.claim_at = Some(Instant::now() + CLAIM_PAUSE);
         }
         state.extend(executor, claimed);
         Ok(())
@@ -231,22 +254,17 @@ impl TimerQueue {
     }
 
     /// When there is something to do.
-    fn next(&self, executor: &WorkflowExecutor) -> Timestamp {
+    fn next(&self, executor: &WorkflowExecutor) -> Next {
         let state = self.state();
-        let mut next = state.queue.first_key_value().map_or(Timestamp::MAX, |((at, _), _)| *at);
-        if !state.held.is_empty() {
-            next = next.min(clock::now().plus(BACKLOG_PAUSE));
+        let mut timer = state.queue.first_key_value().map_or(Timestamp::MAX, |((at, _), _)| *at);
+        if state.queue.len() < PAGE as usize {
+            let refill = |(until, _): Timer| Timestamp(until.0.saturating_sub_unsigned(AHEAD / 2));
+            timer = timer.min(state.asked_until.map_or(Timestamp::NOW, refill));
         }
-        if executor.inner.store.nodes().is_some() {
-            next = next.min(state.claim_at);
-        }
-        if state.queue.len() >= PAGE as usize {
-            return next;
-        }
-        let refill = state
-            .asked_until
-            .map_or(Timestamp::NOW, |(until, _)| Timestamp(until.0.saturating_sub_unsigned(AHEAD / 2)));
-        next.min(refill)
+        let now = Instant::now();
+        let backlog = (!state.held.is_empty()).then(|| now + BACKLOG_PAUSE);
+        let claim = executor.inner.store.nodes().map(|_| state.claim_at.unwrap_or(now));
+        Next { timer, pause: [backlog, claim].into_iter().flatten().min() }
     }
 
     fn pop(&self, now: Timestamp) -> Option<(RunId, TenantId)> {

@@ -153,6 +153,22 @@ pub trait Store: Send + Sync + 'static {
         Epoch::default()
     }
 
+    /// Returns whether this node certainly has its lease in this epoch, by a clock that goes on while the node is stopped. If
+    /// not, another node may execute its runs.
+    fn holds_lease(&self, epoch: Epoch) -> bool {
+        let _ = epoch;
+        true
+    }
+
+    /// Returns when this node certainly has its lease in this epoch. Waits for the next renewal if that is late.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the epoch has ended.
+    async fn await_lease(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let _ = epoch;
+        Ok(())
+    }
+
     /// Returns the nodes that share this store; `None` if the store supports only one node.
     fn nodes(&self) -> Option<&dyn Nodes> {
         None
@@ -168,6 +184,14 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Fenced`] if the epoch has ended: the batch was not and never will be committed.
     /// [`StoreError::Rejected`] if the database cannot store one of the writes.
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
+
+    /// Commits something that changes nothing, to find out whether commits work.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    async fn probe(&self, epoch: Epoch) -> Result<(), StoreError> {
+        self.commit(epoch, &[]).await.map(|_| ())
+    }
 
     /// Makes unowned runs that are due at `until` this node's, the first ones first, and returns them. The change of owner is
     /// durable when the method returns. After [`StoreError::Unavailable`], runs may have been claimed:

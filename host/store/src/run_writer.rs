@@ -43,6 +43,19 @@ impl RunWriter {
         self.epoch
     }
 
+    /// Returns whether this node certainly has its lease in the epoch; see [`Store::holds_lease`](crate::Store::holds_lease).
+    pub fn holds_lease(&self) -> bool {
+        self.writer.store().holds_lease(self.epoch)
+    }
+
+    /// Returns when this node certainly has its lease in the epoch.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the epoch has ended.
+    pub async fn await_lease(&self) -> Result<(), StoreError> {
+        self.writer.store().await_lease(self.epoch).await
+    }
+
     /// Inserts a new run unless its key is taken, and returns when the run is durable. With `unowned`, any node can claim
     /// the run.
     ///

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use forge_scheduling::FairQueue;
 use parking_lot::Mutex;
@@ -21,6 +22,9 @@ const BATCH_ROWS: usize = 2_048;
 
 /// The maximum number of rows in one commit while several tenants write, so that none of them waits for long.
 const SHARED_BATCH_ROWS: usize = BATCH_ROWS / 4;
+
+/// The pause before the store is tried again after a commit failed, if nothing is to be committed meanwhile.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Bytes per permit of the queue.
 pub(super) const PERMIT_BYTES: usize = 1 << 10;
@@ -82,6 +86,10 @@ impl Writer {
         }
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.shared.store
+    }
+
     /// Returns why the last commit failed, if it did.
     pub fn last_error(&self) -> Option<StoreError> {
         self.shared.last_error.lock().clone()
@@ -98,7 +106,7 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let mut backlog = FairQueue::default();
     loop {
         if backlog.is_empty() {
-            let Some(job) = jobs.recv().await else { return };
+            let Some(job) = next_job(&shared, &mut jobs).await else { return };
             backlog.push(&Arc::clone(&job.waiting.tenant), job);
         }
         while let Ok(job) = jobs.try_recv() {
@@ -113,6 +121,17 @@ async fn write(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             shared.commit(epoch, std::mem::replace(&mut batch, others)).await;
         }
     }
+}
+
+/// Returns the next job. After a commit failed, tries the store until it works: a host without work learns it, too.
+async fn next_job(shared: &Shared, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
+    while shared.last_error.lock().is_some() {
+        match tokio::time::timeout(TRY_AGAIN, jobs.recv()).await {
+            Ok(job) => return job,
+            Err(_) => shared.note(shared.store.probe(shared.store.epoch()).await.err()),
+        }
+    }
+    jobs.recv().await
 }
 
 fn next_batch(backlog: &mut FairQueue<Arc<str>, Job>) -> Vec<Job> {

@@ -36,7 +36,9 @@ impl Binaries {
 }
 
 fn complete(folder: PathBuf) -> Option<Binaries> {
-    let there = ["initdb", "pg_ctl", "postgres", "psql"].iter().all(|name| folder.join(name).is_file());
+    let there = ["initdb", "pg_basebackup", "pg_ctl", "postgres", "psql"]
+        .iter()
+        .all(|name| folder.join(name).is_file());
     there.then_some(Binaries(folder))
 }
 

@@ -1,5 +1,5 @@
-use std::fs::Permissions;
-use std::io;
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -80,6 +80,52 @@ impl Server {
     /// # Errors
     /// [`io::Error`] if there is no PostgreSQL, it does not start, or its user cannot reach the folder.
     pub fn start_in(parent: &Path, settings: &[(&str, &str)]) -> io::Result<Self> {
+        let mut server = Self::prepare(parent)?;
+        let data = server.data();
+        let initdb =
+            ["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync"];
+        server.run("initdb", |command| command.args(initdb).arg("--pgdata").arg(&data))?;
+        server.configure(SETTINGS)?;
+        server.configure(settings)?;
+        server.go_somewhere()?;
+        Ok(server)
+    }
+
+    /// Starts a standby of this server, which streams its changes.
+    ///
+    /// # Errors
+    /// [`io::Error`] if it does not start.
+    pub fn standby(&self) -> io::Result<Self> {
+        let mut standby = Self::prepare(&std::env::temp_dir())?;
+        let (data, port) = (standby.data(), self.port.to_string());
+        standby.run("pg_basebackup", |command| {
+            command
+                .args(["--host", "127.0.0.1", "--port", &port, "--username", USER])
+                .args([
+                    "--checkpoint",
+                    "fast",
+                    "--wal-method",
+                    "stream",
+                    "--write-recovery-conf",
+                    "--no-sync",
+                ])
+                .arg("--pgdata")
+                .arg(&data)
+        })?;
+        standby.go_somewhere()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby the primary.
+    ///
+    /// # Errors
+    /// [`io::Error`] with what PostgreSQL says.
+    pub fn promote(&self) -> io::Result<()> {
+        self.sql(&self.url("postgres"), "SELECT pg_promote()").map(|_| ())
+    }
+
+    /// Makes a folder for a server.
+    fn prepare(parent: &Path) -> io::Result<Self> {
         let binaries = Binaries::find().ok_or_else(|| io::Error::other(HOW_TO_INSTALL))?;
         let parent = parent.canonicalize()?;
         let folder = tempfile::Builder::new().prefix("forge-postgres-").tempdir_in(parent)?.keep();
@@ -90,25 +136,25 @@ impl Server {
             chown(&folder, Some(uid), Some(gid))?;
         }
         let databases = AtomicU32::new(0);
-        let mut server = Self { binaries, folder, port: 0, user, databases, _guard: guard };
-        let data = server.data();
-        let initdb =
-            ["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync"];
-        server.run("initdb", |command| command.args(initdb).arg("--pgdata").arg(&data))?;
-        let mut lines = String::new();
-        for (name, value) in SETTINGS.iter().chain(settings) {
-            lines.push_str(&format!("{name} = '{value}'\n"));
-        }
-        let configuration = data.join("postgresql.auto.conf");
-        std::fs::write(configuration, lines)?;
+        Ok(Self { binaries, folder, port: 0, user, databases, _guard: guard })
+    }
+
+    /// Adds settings to `postgresql.auto.conf`.
+    fn configure(&self, settings: &[(&str, &str)]) -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).open(self.data().join("postgresql.auto.conf"))?;
+        settings.iter().try_for_each(|(name, value)| writeln!(file, "{name} = '{value}'"))
+    }
+
+    /// Starts it on a free port.
+    fn go_somewhere(&mut self) -> io::Result<()> {
         for tried in 1.. {
-            server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-            match server.go() {
+            self.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+            match self.go() {
                 Err(_) if tried < TRIES => {}
-                gone => return gone.map(|()| server),
+                gone => return gone,
             }
         }
-        Ok(server)
+        Ok(())
     }
 
     /// A new, empty database, by its URL.

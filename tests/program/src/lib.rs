@@ -45,6 +45,11 @@ pub enum Statement {
     Flaky(String, u32),
     /// `POST /never`, which is never answered, with a timeout in milliseconds if there is one.
     Never(Option<u64>),
+    /// `POST /busy/{name}`, which works until the test has opened the gate, and answers 409 to further requests with the
+    /// same key meanwhile. With a timeout in milliseconds if there is one.
+    Busy(String, Option<u64>),
+    /// `POST /later/{seconds}/{name}`, which answers 429 with `Retry-After` to the first request with a key.
+    Later(String, u32),
     /// `GET` this path. An error status is an error.
     Get(String),
     /// `GET` this path with a header: its name and its value.

@@ -3,6 +3,7 @@
 //! The modules [`run`], [`calls`], [`step`] and [`compensate`] are the interfaces of that name, with the
 //! signatures that wit-bindgen gives them. Those of effects are in the files of the effects.
 
+mod places;
 mod steps;
 
 use std::any::Any;
@@ -18,6 +19,7 @@ use crate::error::Failure;
 use crate::http::testing::Http;
 use crate::time::millis;
 use crate::workflow::WorkflowInfo;
+use places::Places;
 use steps::{Attempt, Row};
 pub(crate) use steps::{compensate, step};
 
@@ -48,6 +50,7 @@ pub(crate) struct TestHost {
     /// The outcomes of delivered calls.
     delivered: BTreeMap<u64, Box<dyn Any>>,
     scopes: BTreeMap<u64, Attempt>,
+    pub(crate) places: Places,
     /// The number of times that each name was begun.
     names: BTreeMap<String, u32>,
     /// The number of attempts of a step that fail without its code, and their failure.
@@ -102,6 +105,7 @@ impl TestHost {
             calls: BTreeMap::new(),
             delivered: BTreeMap::new(),
             scopes: BTreeMap::new(),
+            places: Places::default(),
             names: BTreeMap::new(),
             injected: BTreeMap::new(),
             completions: 0,

@@ -9,10 +9,16 @@ use crate::testing::report::{StepStatus, TestStep};
 /// The retry policy of compensations, which is the host's and not the workflow's.
 const COMPENSATION_RETRY: RetryPolicy = RetryPolicy { max_attempts: 5, backoff: 1_000, max_backoff: 60_000 };
 
+/// The longest wait before a further attempt that a response may ask for, in milliseconds: the host's default.
+const MAX_RETRY_AFTER: u64 = 3_600_000;
+
 /// A step. Its id is its position.
 pub(in crate::testing) struct Row {
     pub(in crate::testing) step: TestStep,
     retry: Option<RetryPolicy>,
+    /// The scope in which the step began, and its path.
+    parent: u64,
+    path: String,
     pub(super) order: u64,
     compensation_attempts: u32,
 }
@@ -32,14 +38,16 @@ pub(crate) mod step {
     use crate::host::Flow;
     pub(crate) use crate::host::bindings::forge::workflow::step::*;
 
-    pub(crate) fn begin(_: Scope, name: &str, options: Options) -> Entry {
+    pub(crate) fn begin(scope: Scope, name: &str, options: Options) -> Entry {
         with(|host| {
+            let path = host.places.next_call(scope);
             let times = host.names.entry(name.to_owned()).or_default();
             *times += 1;
             let row = match *times {
                 1 => host.row(name, options.retry),
                 times => host.row(&format!("{name}#{times}"), options.retry),
             };
+            (host.steps[row].parent, host.steps[row].path) = (scope, path);
             match &host.steps[row] {
                 Row {
                     step: TestStep { status: StepStatus::Completed, result: Some(result), .. },
@@ -93,9 +101,11 @@ pub(crate) mod step {
         });
     }
 
-    pub(crate) fn enter(_: Scope, name: &str) -> Scope {
+    pub(crate) fn enter(scope: Scope, name: &str) -> Scope {
         with(|host| {
             let row = host.row(name, None);
+            let path = host.places.low_level(scope, name);
+            (host.steps[row].parent, host.steps[row].path) = (scope, path);
             host.open(Attempt { kind: Kind::Step, row })
         })
     }
@@ -150,7 +160,8 @@ impl TestHost {
                 attempts: 0,
                 compensation_error: None,
             };
-            self.steps.push(Row { step, retry, order: 0, compensation_attempts: 0 });
+            let (parent, path) = (0, String::new());
+            self.steps.push(Row { step, retry, parent, path, order: 0, compensation_attempts: 0 });
             self.steps.len() - 1
         })
     }
@@ -184,7 +195,13 @@ impl TestHost {
             }
             Kind::Compensation => row.compensation_attempts += 1,
         }
+        let path = match attempt.kind {
+            Kind::Step => row.path.clone(),
+            Kind::Compensation => format!("{}/compensate", row.path),
+        };
+        let parent = row.parent;
         let scope = self.next_id();
+        self.places.open(scope, parent, path);
         self.scopes.insert(scope, attempt);
         scope
     }
@@ -215,7 +232,10 @@ impl TestHost {
         }
         match policy {
             None => Verdict::Final(failure.into()),
-            Some(policy) => Verdict::Retry(self.submit(backoff(&policy, made), attempt)),
+            Some(policy) => {
+                let asked = self.places.not_before(scope).saturating_sub(self.now).min(MAX_RETRY_AFTER);
+                Verdict::Retry(self.submit(backoff(&policy, made).max(asked), attempt))
+            }
         }
     }
 }

@@ -93,7 +93,7 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
         }
         Call::Complete(scope, result) => session.complete_step(own(scope), Some(result), NOW).map(drop),
         Call::CompleteCompensation(scope) => session.complete_step(own(scope), None, NOW).map(drop),
-        Call::Fail(scope, failure) => session.fail_step(own(scope), failure, NOW).map(drop),
+        Call::Fail(scope, failure) => session.fail_step(own(scope), failure, |_| None, NOW).map(drop),
         Call::Abandon(scope) => session.abandon_step(own(scope), NOW),
         Call::Submit(scope, kind, wait) => session.submit(own(scope), effect(kind, wait), NOW).map(drop),
         Call::Deadline(scope, wait) => {
@@ -105,10 +105,7 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
         Call::Take(id) => session.outcome(id, HTTP).map(drop),
         Call::Cancel(id) => session.cancel(id, NOW).map(drop),
         Call::Next => session.next(NOW).map(drop),
-        Call::Arrive(seq) => {
-            session.arrive(seq, Ok(Some("1".into())));
-            Ok(())
-        }
+        Call::Arrive(seq) => session.arrive(seq, Ok(Some("1".into())), NOW),
         Call::Fire(now) => {
             session.fire(Timestamp(now));
             session.next_timer();

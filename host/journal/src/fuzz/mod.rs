@@ -24,6 +24,7 @@ const LIMITS: SessionLimits = SessionLimits {
     max_outstanding: 5,
     max_bytes: 1 << 20,
     compensation_retry: RetryPolicy { max_attempts: 2, backoff_ms: 1, max_backoff_ms: 1 },
+    max_retry_after_ms: 1_000,
 };
 
 const NOW: Timestamp = Timestamp(1_000);

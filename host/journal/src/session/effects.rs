@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use super::calls::Waits;
 use super::error::{check_same, nondeterminism};
 use super::limits::failure_bytes;
 use super::rollback::Rollback;
 use super::schedule::{Item, What};
 use super::{CallId, GuestError, Next, Ready, Session, SessionError};
-use crate::{Begin, EffectKind, Event, Kind, Outcome, Row, Scope, StepStatus, Timestamp};
+use crate::{Begin, EffectKind, Event, Failure, Kind, Outcome, Row, Scope, StepStatus, Timestamp};
 
 /// An effect that the guest begins.
 #[derive(Debug)]
@@ -73,11 +75,13 @@ impl Session {
         Ok(call)
     }
 
-    /// Returns the workflow's time: `now` in the first execution, the same in every replay.
+    /// Returns the workflow's time: `now` in the first execution, the same in every replay. It never goes backwards within
+    /// a run, also if the clock does.
     ///
     /// # Errors
     /// As [`Session::submit`].
     pub fn workflow_time(&mut self, scope: Scope, now: Timestamp) -> Result<Timestamp, SessionError> {
+        let now = self.journal.time(now);
         let Some(index) = self.take_index(scope)? else { return Ok(now) };
         let reading =
             Found { kind: Kind::Time, name: "workflow_time".to_owned(), input: String::new(), wake_at: None };
@@ -210,6 +214,11 @@ impl Session {
         Ok(Some(id))
     }
 
+    /// Returns the row of a call that the guest holds.
+    pub fn row_of(&self, id: CallId) -> Option<&Row> {
+        self.calls.get(&id).and_then(|call| self.journal.row(call.seq))
+    }
+
     /// Returns the outcome of a delivered effect of this kind.
     ///
     /// # Errors
@@ -245,16 +254,42 @@ impl Session {
         Ok(Some(call.seq))
     }
 
-    /// Adds the outcome of an effect, which the guest sees at its next request for a completion.
-    pub fn arrive(&mut self, seq: u64, outcome: Outcome) {
+    /// Adds the outcome of an effect, which the guest sees at its next request for a completion. The outcome of an effect
+    /// that a rollback interrupted, and that is begun again by a handler, is recorded.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the journal does not allow it.
+    pub fn arrive(&mut self, seq: u64, outcome: Outcome, now: Timestamp) -> Result<(), SessionError> {
+        // The outcome counts now, because it is in memory.
+        let bytes = match &outcome {
+            Ok(result) => result.as_deref().map_or(0, str::len) as u64,
+            Err(failure) => failure_bytes(failure),
+        };
         if self.waiting.contains_key(&seq) {
-            // The outcome counts now, because it is in memory.
-            self.bytes += match &outcome {
-                Ok(result) => result.as_deref().map_or(0, str::len) as u64,
-                Err(failure) => failure_bytes(failure),
-            };
             self.ready.push_back(Ready::Effect(seq, outcome));
+        } else if self.journal.row(seq).is_some_and(|row| row.is_open() && row.kind.effect().is_some()) {
+            self.journal.apply(Event::Arrived { seq, outcome }, now)?;
+        } else {
+            return Ok(());
         }
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Records what is known of an effect that the guest has dropped or a rollback has interrupted: what may have happened,
+    /// and the result that came too late.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the call is no such effect.
+    pub fn abandon(
+        &mut self,
+        seq: u64,
+        doubt: Option<Failure>,
+        result: Option<Arc<str>>,
+        now: Timestamp,
+    ) -> Result<(), SessionError> {
+        self.bytes += result.as_deref().map_or(0, str::len) as u64;
+        Ok(self.journal.apply(Event::Abandoned { seq, doubt, result }, now)?)
     }
 
     /// Ends the timers that are due.

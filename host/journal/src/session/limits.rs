@@ -15,6 +15,8 @@ pub struct SessionLimits {
     pub max_bytes: u64,
     /// The retry policy of compensations.
     pub compensation_retry: RetryPolicy,
+    /// The longest wait before a further attempt that a response may ask for, in milliseconds.
+    pub max_retry_after_ms: u64,
 }
 
 /// The maximum depth of nested steps. The path to a call is part of its idempotency key, and a rollback walks it.

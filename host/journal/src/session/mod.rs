@@ -207,6 +207,8 @@ impl Session {
 
     /// Records the workflow's output.
     ///
+    /// If a rollback was requested, it begins instead: the request was acknowledged.
+    ///
     /// # Errors
     /// [`SessionError`] if the output is no JSON or the journal has further calls.
     pub fn finish(&mut self, output: &str, now: Timestamp) -> Result<(), SessionError> {
@@ -215,6 +217,9 @@ impl Session {
         }
         check_json(output, || "the workflow's output".to_owned())?;
         self.expect_exhausted("an output")?;
+        if let Some(failure) = self.journal.run().requested_rollback().cloned() {
+            return self.begin_unwinding(failure, now);
+        }
         self.journal.apply(Event::Finished { output: output.into() }, now)?;
         Ok(())
     }

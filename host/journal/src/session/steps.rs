@@ -5,7 +5,9 @@ use super::error::{check_json, check_same, nondeterminism};
 use super::limits::failure_bytes;
 use super::rollback::Rollback;
 use super::{CallId, Entry, GuestError, Receipt, Session, SessionError, Verdict};
-use crate::{Begin, Event, Failure, Kind, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint};
+use crate::{
+    Begin, Event, Failure, Journal, Kind, Row, Scope, StepOptions, StepStatus, Timestamp, fingerprint,
+};
 
 impl Session {
     /// Begins a step, or finds it in the journal.
@@ -96,7 +98,8 @@ impl Session {
         Ok(receipt)
     }
 
-    /// Records that an attempt failed.
+    /// Records that an attempt failed. `not_before` returns the time before which the attempt must not be repeated; it is
+    /// called if there is another attempt.
     ///
     /// # Errors
     /// [`SessionError`] if the scope is not open, the journal has another end, or the run has reached a limit.
@@ -104,6 +107,7 @@ impl Session {
         &mut self,
         scope: Scope,
         failure: Failure,
+        not_before: impl FnOnce(&Journal) -> Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Verdict, SessionError> {
         let row = self.end_scope(scope)?;
@@ -137,7 +141,10 @@ impl Session {
         match wait.filter(|_| failure.retryable) {
             Some(wait) => {
                 self.check_room(kind == Kind::Compensation)?;
-                self.journal.apply(Event::AttemptFailed { seq, failure, retry_at: now.plus(wait) }, now)?;
+                let latest = now.plus(self.limits.max_retry_after_ms);
+                let asked = not_before(&self.journal).map_or(now, |asked| asked.min(latest));
+                let retry_at = now.plus(wait).max(asked);
+                self.journal.apply(Event::AttemptFailed { seq, failure, retry_at }, now)?;
                 Ok(Verdict::Retry(self.call_for(seq, Waits::Attempt(scope.attempt + 1))?))
             }
             None => {

@@ -16,11 +16,13 @@ pub struct IllegalEvent {
 }
 
 impl Journal {
-    /// Applies an event that happened at `at`. This is the state machine of a run.
+    /// Applies an event that happened at `at`. This is the state machine of a run. The event is recorded with the run's
+    /// [time](Journal::time), which never goes backwards.
     ///
     /// # Errors
     /// [`IllegalEvent`] if the event is not possible in this state. The journal is then unchanged.
     pub fn apply(&mut self, event: Event, at: Timestamp) -> Result<(), IllegalEvent> {
+        let at = self.time(at);
         match event {
             Event::Running => self.running(),
             Event::Waiting { until } => self.waiting(until),
@@ -66,6 +68,8 @@ impl Journal {
                 self.end(seq, at, |row| row.status = StepStatus::Skipped);
                 Ok(())
             }
+            Event::Abandoned { seq, doubt, result } => self.abandon(seq, doubt, result),
+            Event::RollbackRequested { failure } => self.request_rollback(failure),
             Event::Unwinding { failure } => self.unwind(failure, at),
             Event::Paused(pause) => self.pause(pause),
             Event::Resumed => self.resume(),
@@ -77,7 +81,7 @@ impl Journal {
                 Ok(())
             }
             Event::RolledBack => self.rolled_back(at),
-            Event::Terminated { failure } => self.terminate(&failure, at),
+            Event::Terminated { failure, in_doubt } => self.terminate(&failure, in_doubt, at),
             Event::Resolved { seq, outcome } => self.resolve(seq, outcome, at),
         }
     }
@@ -90,6 +94,7 @@ impl Journal {
     /// Appends the row of a call that begins, and returns its `seq`.
     pub(super) fn append(&mut self, begin: Begin, at: Timestamp) -> Result<u64, IllegalEvent> {
         let row = Row::new(self.rows.len() as u64 + 1, begin, at);
+        self.latest = at;
         if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
         }
@@ -167,6 +172,7 @@ impl Journal {
             self.end(seq, at, |row| row.status = StepStatus::Skipped);
         }
         self.run.completed_at = Some(at);
+        self.run.in_doubt = self.in_doubt();
         self.change_status(status, None);
     }
 
@@ -221,6 +227,7 @@ impl Journal {
     }
 
     pub(super) fn end(&mut self, seq: u64, at: Timestamp, change: impl FnOnce(&mut Row)) {
+        self.latest = at;
         self.change(seq, |row| {
             row.completed_at = Some(row.completed_at.unwrap_or(at));
             if row.kind.has_scope() {

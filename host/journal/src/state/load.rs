@@ -62,6 +62,8 @@ impl Journal {
             return Err(CorruptJournal { run: run.id, seq: twice[1].1, why });
         }
         let last_order = orders.last().map_or(0, |(order, _)| *order);
-        Ok(Self { last_stored: rows.len() as u64, rows, index, last_order, ..Self::new(run) })
+        let times = rows.iter().map(|row| row.completed_at.unwrap_or(row.started_at).max(row.started_at));
+        let latest = times.max().map_or(run.started_at, |latest| latest.max(run.started_at));
+        Ok(Self { last_stored: rows.len() as u64, rows, index, last_order, latest, ..Self::new(run) })
     }
 }

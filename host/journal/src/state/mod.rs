@@ -1,18 +1,18 @@
 mod apply;
 mod changes;
+mod keys;
 mod load;
 mod operator;
 mod rollback;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 pub use self::apply::IllegalEvent;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
 pub use self::operator::Unresolvable;
 use super::index::Index;
-use super::{Kind, Row, Run, Scope, StepStatus};
+use super::{Row, Run, Scope, StepStatus, Timestamp};
 
 /// A run and its calls. Only [`Journal::apply`] changes them.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Journal {
     index: Index,
     /// The last delivery number that was given.
     last_order: u64,
+    /// The time of the latest event in the journal.
+    latest: Timestamp,
     /// The rows changed since the last [`Journal::take_changes`].
     touched: BTreeSet<u64>,
     /// The last row that the store has, or that `take_changes` returned.
@@ -38,6 +40,7 @@ impl Journal {
     /// Creates the empty journal of a run that is in the store.
     pub fn new(run: Run) -> Self {
         Self {
+            latest: run.started_at,
             run,
             rows: Vec::new(),
             index: Index::default(),
@@ -105,35 +108,9 @@ impl Journal {
         self.last_order
     }
 
-    /// Returns the idempotency key of a request: the run, and the indices of the steps that contain it and its own. A
-    /// low-level step, which has no index, is written as `@name`. Attempts are not part of the key: the retry of a step
-    /// whose request timed out must not have its effect twice.
-    pub fn idempotency_key(&self, row: &Row) -> String {
-        let mut path = Vec::new();
-        let mut scope = row.scope;
-        while let Some(parent) = self.row(scope.step) {
-            path.push(match (parent.kind, parent.index) {
-                (Kind::Compensation, _) => "compensate".to_owned(),
-                (_, Some(index)) => index.to_string(),
-                (_, None) => format!("@{}", escaped(&parent.name)),
-            });
-            scope = parent.scope;
-        }
-        path.reverse();
-        let index = row.index.unwrap_or(0);
-        format!("{}:{}:{index}", self.run.id, path.join("/"))
+    /// Returns the run's time when the clock shows `now`. A clock may be stepped back, and the next node's may be late: the
+    /// time of a run stands still until the clock has reached the latest event.
+    pub fn time(&self, now: Timestamp) -> Timestamp {
+        now.max(self.latest)
     }
-}
-
-/// Returns a name that is safe in a key and a header: bytes with a meaning there become `%XX`.
-fn escaped(name: &str) -> String {
-    name.bytes().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.#".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-        text
-    })
 }

@@ -16,14 +16,26 @@ pub enum Unresolvable {
 }
 
 impl Journal {
-    pub(super) fn terminate(&mut self, failure: &Failure, at: Timestamp) -> Result<(), IllegalEvent> {
+    pub(super) fn terminate(
+        &mut self,
+        failure: &Failure,
+        in_doubt: Vec<(u64, Failure)>,
+        at: Timestamp,
+    ) -> Result<(), IllegalEvent> {
         self.check_status("terminated", |status| !status.is_final())?;
         let open: Vec<u64> = self.rows().iter().filter(|row| row.is_open()).map(|row| row.seq).collect();
         for seq in open {
             self.end(seq, at, |row| {
-                row.status = if row.kind.has_scope() { StepStatus::Failed } else { StepStatus::Skipped };
-                row.failure = Some(Box::new(failure.clone()));
+                if row.kind.has_scope() {
+                    row.status = StepStatus::Failed;
+                    row.failure = Some(Box::new(failure.clone()));
+                } else {
+                    row.status = StepStatus::Skipped;
+                }
             });
+        }
+        for (seq, doubt) in in_doubt {
+            self.change(seq, |row| row.failure = Some(Box::new(doubt)));
         }
         self.run.pause = None;
         self.run.failure = Some(failure.clone());
@@ -82,11 +94,11 @@ impl Journal {
             return Err(format!("{name} is {}, and the run is not paused for a call in doubt", row.status));
         }
         if row.kind.has_scope() {
-            let Some(call) = effects().find(|call| self.is_within(call, row.seq)) else {
+            let Some(call) = effects().find(|call| self.is_part_of(call, row.seq)) else {
                 return Err(format!("no call in {name} is in doubt"));
             };
             // Only the code of the step can register these handlers, so it must be able to end by itself.
-            if self.rows().iter().any(|inner| inner.is_compensable() && self.is_within(inner, row.seq)) {
+            if self.rows().iter().any(|inner| inner.is_compensable() && self.is_part_of(inner, row.seq)) {
                 return Err(format!(
                     "{name} contains steps with a compensation handler: resolve the call in it, which is call {}",
                     call.seq
@@ -97,7 +109,7 @@ impl Journal {
     }
 
     /// Returns whether a call was made in a step or compensation, at any depth.
-    fn is_within(&self, row: &Row, ancestor: u64) -> bool {
+    fn is_part_of(&self, row: &Row, ancestor: u64) -> bool {
         let mut scope = row.scope;
         while let Some(parent) = self.row(scope.step) {
             if parent.seq == ancestor {
@@ -169,7 +181,7 @@ impl Journal {
         let within: Vec<u64> = self
             .rows()
             .iter()
-            .filter(|row| row.is_open() && self.is_within(row, seq))
+            .filter(|row| row.is_open() && self.is_part_of(row, seq))
             .map(|row| row.seq)
             .collect();
         for call in within {

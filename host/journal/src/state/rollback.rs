@@ -2,9 +2,64 @@ use std::sync::Arc;
 
 use super::Journal;
 use super::apply::IllegalEvent;
-use crate::{Failure, Kind, Row, StepStatus, Timestamp, WorkflowStatus, kind};
+use crate::{Failure, Kind, Row, Scope, StepStatus, Timestamp, WorkflowStatus, kind};
 
 impl Journal {
+    pub(super) fn request_rollback(&mut self, failure: Failure) -> Result<(), IllegalEvent> {
+        use WorkflowStatus::{Created, Paused, Running, Waiting};
+        self.check_status("rollback_requested", |status| {
+            matches!(status, Created | Running | Waiting | Paused)
+        })?;
+        if self.run.failure.is_some() {
+            return Err(
+                self.illegal("rollback_requested", "a rollback has been requested or begun".to_owned())
+            );
+        }
+        self.run.failure = Some(failure);
+        self.run_touched = true;
+        Ok(())
+    }
+
+    pub(super) fn abandon(
+        &mut self,
+        seq: u64,
+        doubt: Option<Failure>,
+        result: Option<Arc<str>>,
+    ) -> Result<(), IllegalEvent> {
+        let is_dropped = |row: &Row| row.kind.effect().is_some() && row.status == StepStatus::Skipped;
+        if !self.row(seq).is_some_and(is_dropped) {
+            return Err(self.illegal("abandoned", format!("call {seq} is no effect that was dropped")));
+        }
+        self.change(seq, |row| {
+            row.failure = doubt.map(Box::new);
+            row.result = result;
+        });
+        Ok(())
+    }
+
+    /// Returns the effects in doubt, one in each line. An effect of a step that completed later, in another attempt with the
+    /// same key, is none.
+    pub(super) fn in_doubt(&self) -> Option<Arc<str>> {
+        let in_doubt = |row: &&Row| row.status == StepStatus::Skipped && !self.has_completed(row.scope);
+        let doubt =
+            |row: &Row| Some(row.failure.as_deref().filter(|it| it.kind == kind::IN_DOUBT)?.message.clone());
+        let effects: Vec<String> = self.rows.iter().filter(in_doubt).filter_map(doubt).collect();
+        (!effects.is_empty()).then(|| effects.join("\n").into())
+    }
+
+    /// Returns whether a step or compensation that contains this scope has completed.
+    fn has_completed(&self, mut scope: Scope) -> bool {
+        while let Some(row) = self.row(scope.step) {
+            let completed = matches!(row.status, StepStatus::Completed | StepStatus::Compensated);
+            // The step that a compensation belongs to has completed.
+            if completed || row.kind == Kind::Compensation {
+                return completed;
+            }
+            scope = row.scope;
+        }
+        false
+    }
+
     pub(super) fn unwind(&mut self, failure: Failure, at: Timestamp) -> Result<(), IllegalEvent> {
         self.check_status("unwinding", |status| {
             use WorkflowStatus::{Created, Paused, Running, Waiting};
@@ -13,6 +68,8 @@ impl Journal {
         if self.run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating) {
             return Err(self.illegal("unwinding", "it is compensating already".to_owned()));
         }
+        // A failure that follows from the request is not the reason of the rollback.
+        let failure = self.run.failure.take().unwrap_or(failure);
         // Compensations that the workflow itself began continue as part of the rollback.
         let interrupted = self.rows.iter().filter(|row| row.is_open() && !self.is_compensating(row));
         for seq in interrupted.map(|row| row.seq).collect::<Vec<_>>() {

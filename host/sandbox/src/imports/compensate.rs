@@ -3,7 +3,7 @@
 use super::interfaces::compensate::Host;
 use super::interfaces::step::{Entry, Verdict};
 use super::interfaces::types::{CallId, Failure, Scope as Handle, StepId};
-use super::size;
+use super::{fail, size};
 use crate::Stop;
 use crate::state::InstanceState;
 use forge_clock as clock;
@@ -33,9 +33,8 @@ impl Host for InstanceState {
     }
 
     fn fail(&mut self, scope: Handle, failure: Failure) -> wasmtime::Result<Verdict> {
-        let scope = Scope::from_handle(scope);
         let execution = self.execution_for(size(&failure))?;
-        let verdict = execution.session.fail_step(scope, failure.into(), clock::now());
-        self.or_stop(verdict.map_err(Stop::from)).map(Verdict::from)
+        let verdict = fail(execution, Scope::from_handle(scope), failure.into());
+        self.or_stop(verdict).map(Verdict::from)
     }
 }

@@ -1,7 +1,7 @@
 //! HTTP requests: the interface `http`.
 
 use super::cut;
-use super::interfaces::http::{Host, Request, Response};
+use super::interfaces::http::{Answer, Host, Request, Response};
 use super::interfaces::types::{CallId, Failure, Scope as Handle};
 use crate::Stop;
 use crate::execution::Execution;
@@ -9,7 +9,7 @@ use crate::state::InstanceState;
 use forge_clock as clock;
 use forge_journal as journal;
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
-use forge_journal::{EffectKind, NewEffect, PauseReason, Scope, kind};
+use forge_journal::{EffectKind, Journal, Kind, NewEffect, PauseReason, Row, Scope, Timestamp, kind};
 
 /// The kind of effect that is an HTTP request.
 pub const KIND: EffectKind = EffectKind::new("http");
@@ -23,12 +23,17 @@ impl Host for InstanceState {
         self.or_stop(call)
     }
 
-    fn take(&mut self, call: CallId) -> wasmtime::Result<Result<Response, Failure>> {
-        let answer = take(self.execution()?, call);
+    fn receive(&mut self, call: CallId) -> wasmtime::Result<Result<Answer, Failure>> {
+        let mut searched = 0;
+        let answer = receive(self.execution()?, call, &mut searched);
         if let Ok(Ok(answer)) = &answer {
-            self.passed(answer.body.len());
+            self.passed(answer.response.body.len().saturating_add(searched));
         }
         self.or_stop(answer)
+    }
+
+    fn take(&mut self, call: CallId) -> wasmtime::Result<Result<Response, Failure>> {
+        Ok(self.receive(call)?.map(|answer| answer.response))
     }
 }
 
@@ -58,18 +63,62 @@ fn send(execution: &mut Execution, scope: Handle, request: Request) -> Result<Ca
     Ok(execution.session.submit(Scope::from_handle(scope), effect, clock::now())?)
 }
 
-fn take(execution: &mut Execution, call: CallId) -> Result<Result<Response, Failure>, Stop> {
-    match execution.session.outcome(call, KIND)? {
-        Err(failure) => Ok(Err(failure.into())),
-        Ok(answer) => {
-            let answer = HttpResponse::from_json(answer.as_deref().unwrap_or_default()).map_err(|why| {
-                Stop::Pause(
-                    PauseReason::CorruptJournal,
-                    format!("call {call} has no readable response: {why}"),
-                )
-            })?;
-            let HttpResponse { status, headers, body } = answer;
-            Ok(Ok(Response { status, headers, body: body.into_bytes() }))
-        }
-    }
+/// Returns the outcome of a request. `searched` is the number of bytes that were searched for earlier requests.
+fn receive(
+    execution: &mut Execution,
+    call: CallId,
+    searched: &mut usize,
+) -> Result<Result<Answer, Failure>, Stop> {
+    let seq = execution.session.row_of(call).map(|row| row.seq);
+    let answer = match execution.session.outcome(call, KIND)? {
+        Err(failure) => return Ok(Err(failure.into())),
+        Ok(answer) => HttpResponse::from_json(answer.as_deref().unwrap_or_default()).map_err(|why| {
+            Stop::Pause(PauseReason::CorruptJournal, format!("call {call} has no readable response: {why}"))
+        })?,
+    };
+    let journal = execution.session.journal();
+    let in_progress = answer.is_conflict()
+        && (answer.resent
+            || seq
+                .and_then(|seq| journal.row(seq))
+                .is_some_and(|row| was_sent_before(journal, row, searched)));
+    let HttpResponse { status, headers, body, .. } = answer;
+    Ok(Ok(Answer { response: Response { status, headers, body: body.into_bytes() }, in_progress }))
+}
+
+/// Returns whether a request with the same idempotency key began before this one. The answer depends only on what never
+/// changes in the journal, so it is the same in every replay. A key that the workflow set is compared together with the
+/// method and the URL, because two services may get the same key.
+fn was_sent_before(journal: &Journal, row: &Row, searched: &mut usize) -> bool {
+    let mut parse = |row: &Row| {
+        let input = row.input.as_deref().unwrap_or_default();
+        *searched += input.len();
+        HttpRequest::from_json(input).ok()
+    };
+    let Some(request) = parse(row) else { return false };
+    let Some(key) = request.idempotency_key() else {
+        return journal
+            .earlier_attempts_of(row)
+            .any(|earlier| parse(earlier).is_some_and(|earlier| earlier.idempotency_key().is_none()));
+    };
+    journal.rows_before(row).filter(|earlier| earlier.name == row.name).filter_map(parse).any(|earlier| {
+        earlier.idempotency_key() == Some(key)
+            && (earlier.method.as_str(), earlier.url.as_str()) == (&request.method, &request.url)
+    })
+}
+
+/// Returns the time before which an attempt must not be repeated, because a response in it asked for that: a further
+/// attempt would send the same request again.
+pub(super) fn not_before(journal: &Journal, attempt: Scope) -> Option<Timestamp> {
+    let asked = |row: &Row| {
+        // Most responses need no parsing.
+        let document = row.result.as_deref().filter(|document| mentions_retry_after(document))?;
+        HttpResponse::from_json(document).ok()?.retry_after(row.completed_at?)
+    };
+    journal.rows_within(attempt).filter(|row| row.kind == Kind::Effect(KIND)).filter_map(asked).max()
+}
+
+/// Returns whether a response may have the header. The host writes the names of headers in lower case.
+fn mentions_retry_after(document: &str) -> bool {
+    document.contains("\"retry-after\"")
 }

@@ -12,7 +12,10 @@ use wasmtime::component::{HasSelf, Linker};
 use super::bindings::Workflow;
 use super::bindings::forge::workflow as interfaces;
 use super::state::InstanceState;
-use forge_journal::Failure;
+use crate::Stop;
+use crate::execution::Execution;
+use forge_clock as clock;
+use forge_journal::{Failure, Scope, Verdict};
 
 impl interfaces::types::Host for InstanceState {}
 
@@ -27,6 +30,12 @@ const FAILURE_KIND: usize = 64;
 
 /// The maximum size of a failure's message, in bytes.
 const FAILURE_MESSAGE: usize = 16 << 10;
+
+/// Records that an attempt of a step or compensation failed.
+fn fail(execution: &mut Execution, scope: Scope, failure: Failure) -> Result<Verdict, Stop> {
+    let not_before = |journal: &_| http::not_before(journal, scope);
+    Ok(execution.session.fail_step(scope, failure, not_before, clock::now())?)
+}
 
 /// Returns the number of bytes that the guest passes with a failure.
 fn size(failure: &interfaces::types::Failure) -> usize {

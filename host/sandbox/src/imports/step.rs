@@ -4,7 +4,7 @@ use super::interfaces::step::{
     Completed, Entry, Host, Options, Receipt, RetryPolicy, State, Status, Verdict,
 };
 use super::interfaces::types::{CallId, Failure, Flow, Json, Scope as Handle};
-use super::{cut, size};
+use super::{cut, fail, size};
 use crate::Stop;
 use crate::execution::Execution;
 use crate::state::InstanceState;
@@ -40,10 +40,9 @@ impl Host for InstanceState {
     }
 
     fn fail(&mut self, scope: Handle, failure: Failure) -> wasmtime::Result<Verdict> {
-        let scope = Scope::from_handle(scope);
         let execution = self.execution_for(size(&failure))?;
-        let verdict = execution.session.fail_step(scope, failure.into(), clock::now());
-        self.or_stop(verdict.map_err(Stop::from)).map(Verdict::from)
+        let verdict = fail(execution, Scope::from_handle(scope), failure.into());
+        self.or_stop(verdict).map(Verdict::from)
     }
 
     fn abandon(&mut self, scope: Handle) -> wasmtime::Result<()> {

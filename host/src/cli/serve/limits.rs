@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::parse;
-use crate::config::Limits;
+use crate::config::{Limits, milliseconds};
 
 /// Flags that change [`Limits::default`].
 #[derive(Debug, clap::Args)]
@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Time for an HTTP request of a workflow that sets no timeout [default: 1m].
     #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = parse::some_time)]
     http_timeout: Option<Duration>,
+    /// Time to open a connection for an HTTP request of a workflow [default: 10s].
+    #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_CONNECT_TIMEOUT", value_parser = parse::some_time)]
+    http_connect_timeout: Option<Duration>,
     /// Concurrent HTTP requests of workflows; further ones wait [default: 1000].
     #[arg(long, value_name = "COUNT", env = "FORGE_HTTP_REQUESTS", value_parser = parse::count)]
     http_requests: Option<u64>,
@@ -55,12 +58,18 @@ pub(super) struct Args {
     /// Size of journal rows in the write queue; at this size, runs wait for the disk [default: 64MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = parse::bytes)]
     write_queue: Option<u64>,
+    /// Time that a rollback waits for responses to requests under way [default: 30s].
+    #[arg(long, value_name = "DURATION", env = "FORGE_ROLLBACK_PATIENCE", value_parser = humantime::parse_duration)]
+    rollback_patience: Option<Duration>,
     /// Attempts of a compensation, including the first [default: 5].
     #[arg(long, value_name = "COUNT", env = "FORGE_COMPENSATION_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
     compensation_attempts: Option<u32>,
     /// Wait before the second attempt of a compensation; it doubles with each further attempt [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPENSATION_BACKOFF", value_parser = humantime::parse_duration)]
     compensation_backoff: Option<Duration>,
+    /// Longest wait before a further attempt that a response may ask for with `Retry-After` [default: 1h].
+    #[arg(long, value_name = "DURATION", env = "FORGE_MAX_RETRY_AFTER", value_parser = humantime::parse_duration)]
+    max_retry_after: Option<Duration>,
     /// Wait before a failed database is tried again [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = parse::some_time)]
     store_retry: Option<Duration>,
@@ -78,6 +87,7 @@ impl Args {
         set(&mut tenant.payload_bytes, self.payload_size);
         set(&mut tenant.response_bytes, self.response_size);
         set(&mut tenant.http_timeout_ms, self.http_timeout.map(milliseconds));
+        set(&mut tenant.http_connect_timeout_ms, self.http_connect_timeout.map(milliseconds));
         set(&mut tenant.http_requests, self.http_requests);
         set(&mut tenant.calls_per_run, self.calls_per_run);
         set(&mut tenant.start_queue, self.start_queue);
@@ -90,6 +100,8 @@ impl Args {
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
         set(&mut limits.store_retry, self.store_retry);
+        set(&mut limits.rollback_patience, self.rollback_patience);
+        set(&mut limits.max_retry_after, self.max_retry_after);
         let retry = &mut limits.compensation_retry;
         set(&mut retry.max_attempts, self.compensation_attempts);
         set(&mut retry.backoff_ms, self.compensation_backoff.map(milliseconds));
@@ -102,10 +114,6 @@ fn set<T>(limit: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *limit = value;
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

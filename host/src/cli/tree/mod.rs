@@ -61,7 +61,13 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
     let kind = record.error_kind.as_deref().map(|kind| format!(" ({})", printable(kind))).unwrap_or_default();
     let (tone, text) = match record.status {
         WorkflowStatus::Completed => {
-            return record.output.as_ref().map(|output| format!("output: {}", json(output)));
+            let output = record.output.as_ref().map(|output| format!("output: {}", json(output)));
+            let in_doubt = record
+                .in_doubt
+                .iter()
+                .map(|effect| style.paint(tone::WARN, &format!("in doubt: {}", printable(effect))));
+            let lines: Vec<String> = output.into_iter().chain(in_doubt).collect();
+            return (!lines.is_empty()).then(|| lines.join("\n"));
         }
         WorkflowStatus::Failed => (tone::BAD, format!("failed{kind}: {}{}", error?, stays(record))),
         WorkflowStatus::Compensated => (tone::WARN, format!("rolled back{kind}: {}", error?)),
@@ -74,6 +80,9 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
             let done = steps.iter().filter(|step| step.status == StepStatus::Compensated).count();
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
             (tone::WARN, format!("rolling back, {} done{error}", count(done, "step")))
+        }
+        _ if error.is_some() => {
+            (tone::WARN, format!("is rolled back when its requests are answered{kind}: {}", error?))
         }
         WorkflowStatus::Created | WorkflowStatus::Running | WorkflowStatus::Waiting => {
             let is_done =

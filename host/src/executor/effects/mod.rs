@@ -4,16 +4,25 @@
 //! else in the executor, the sandbox or the session knows one effect from another.
 //!
 //! An effect is journaled when the guest begins it. What it does to the world begins once that row is durable, and is a
-//! future of the run's task: it is dropped when the guest drops the call, when the run is rolled back, and when the run
-//! leaves memory.
+//! future of the run's task. It is dropped when the run leaves memory, and when the guest drops the call and nothing can have
+//! happened. A rollback waits for it, within a bound.
+//!
+//! Nothing leaves the host unless this node certainly has its lease at that moment, because another node may execute the
+//! run otherwise. The activation begins an effect only then; an effect that takes a while before anything leaves asks
+//! [`Beginning::writer`] again.
 
 mod http;
 mod timer;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use forge_journal::{EffectKind, Journal, Outcome, PauseReason, Row};
+use forge_clock as clock;
+use forge_journal::{
+    EffectKind, Event, Failure, IllegalEvent, Journal, Outcome, PauseReason, Row, StepStatus, kind,
+};
 use forge_sandbox::Stop;
+use forge_store::{RunWriter, StoreError};
 use futures::future::BoxFuture;
 
 use crate::tenants::Tenant;
@@ -29,12 +38,16 @@ pub(super) trait Effect: Sync {
     /// Whether the run may leave memory while it waits for this effect.
     fn may_leave_memory(&self) -> bool;
 
+    /// Returns what may have happened when the guest does not learn the outcome of an effect that has begun, and nothing
+    /// undoes it; `late` is an outcome that came too late. `None`: nothing that matters.
+    fn in_doubt(&self, row: &Row, late: Option<&Outcome>) -> Option<String>;
+
     /// Returns what begins once the row is durable, and completes with the outcome. `None`: nothing does, and the outcome
     /// comes from elsewhere.
     ///
     /// # Errors
     /// [`Stop`] if the effect must not begin.
-    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop>;
+    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop>;
 
     /// Checks a result that a person gives, a JSON document.
     ///
@@ -46,12 +59,18 @@ pub(super) trait Effect: Sync {
     }
 }
 
+/// What an effect does, and its outcome. [`StoreError::Fenced`]: the node lost its lease before anything left, and must drop
+/// the run.
+pub(super) type EffectFuture = BoxFuture<'static, Result<Outcome, StoreError>>;
+
 /// What an effect may look at before it begins.
 pub(super) struct Beginning<'b> {
     pub(super) journal: &'b Journal,
     /// The row of the effect.
     pub(super) row: &'b Row,
     pub(super) tenant: &'b Arc<Tenant>,
+    /// The writer of the run, which knows whether the node has its lease.
+    pub(super) writer: &'b RunWriter,
     /// It may have begun before a crash or a rollback.
     pub(super) may_have_begun: bool,
     /// A person decided that effects in doubt begin again.
@@ -59,7 +78,7 @@ pub(super) struct Beginning<'b> {
 }
 
 /// Prepares the effect of a row.
-pub(super) fn begin(beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop> {
+pub(super) fn begin(beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
     let Beginning { row, .. } = beginning;
     match effect(row.kind.effect()) {
         Some(effect) => effect.begin(beginning),
@@ -76,6 +95,51 @@ pub(super) fn begin(beginning: &Beginning<'_>) -> Result<Option<BoxFuture<'stati
 /// Whether a run may leave memory while it waits for an effect of this kind.
 pub(super) fn may_leave_memory(kind: EffectKind) -> bool {
     effect(Some(kind)).is_some_and(Effect::may_leave_memory)
+}
+
+/// Returns what may have happened by an effect that has begun and whose outcome the guest does not learn. See
+/// [`Effect::in_doubt`].
+pub(super) fn in_doubt(journal: &Journal, row: &Row, late: Option<&Outcome>) -> Option<Failure> {
+    let doubt = effect(row.kind.effect())?.in_doubt(row, late)?;
+    let message = match journal.row(row.scope.step) {
+        Some(step) => format!("`{}`: {doubt}", step.name),
+        None => doubt,
+    };
+    Some(Failure::permanent(kind::IN_DOUBT, message))
+}
+
+/// Returns the steps and compensations that contain a call, the innermost first.
+pub(super) fn steps_around<'j>(journal: &'j Journal, row: &Row) -> impl Iterator<Item = u64> + 'j {
+    std::iter::successors(journal.row(row.scope.step), |step| journal.row(step.scope.step))
+        .map(|step| step.seq)
+}
+
+/// Returns the open steps that contain an effect of which something may remain, if it `has_begun`.
+pub(super) fn open_steps(journal: &Journal, has_begun: impl Fn(&Row) -> bool) -> HashSet<u64> {
+    let effects = journal.rows().iter().filter(|row| row.status != StepStatus::Skipped && has_begun(row));
+    let remaining = effects.filter(|row| in_doubt(journal, row, None).is_some());
+    let steps = remaining.flat_map(|row| steps_around(journal, row));
+    steps.filter(|seq| journal.row(*seq).is_some_and(Row::is_open)).collect()
+}
+
+/// Begins the rollback of a run that has no instance. Its effects that may have begun are in doubt.
+pub(super) fn unwind(journal: &mut Journal, failure: Failure) -> Result<(), IllegalEvent> {
+    let now = clock::now();
+    let in_doubt: Vec<(u64, Failure)> = sent(journal).collect();
+    journal.apply(Event::Unwinding { failure }, now)?;
+    for (seq, doubt) in in_doubt {
+        // A compensation that the workflow itself began goes on, and so does its effect.
+        if journal.row(seq).is_some_and(|row| !row.is_open()) {
+            journal.apply(Event::Abandoned { seq, doubt: Some(doubt), result: None }, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the effects of a run without an instance that may have begun, with what may have happened.
+pub(super) fn sent(journal: &Journal) -> impl Iterator<Item = (u64, Failure)> {
+    let open = journal.rows().iter().filter(|row| row.is_open());
+    open.filter_map(|row| Some((row.seq, in_doubt(journal, row, None)?)))
 }
 
 /// Checks a result that a person gives to a call: of an effect, or of a step.

@@ -1,8 +1,7 @@
-use forge_journal::{EffectKind, Outcome};
+use forge_journal::{EffectKind, Outcome, Row};
 use forge_sandbox::{Stop, imports::time};
-use futures::future::BoxFuture;
 
-use super::{Beginning, Effect};
+use super::{Beginning, Effect, EffectFuture};
 
 /// A durable timer. Its end is in its row, and the activation watches the clock for all rows that have one.
 pub(super) struct Timer(EffectKind);
@@ -24,7 +23,11 @@ impl Effect for Timer {
         true
     }
 
-    fn begin(&self, _: &Beginning<'_>) -> Result<Option<BoxFuture<'static, Outcome>>, Stop> {
+    fn in_doubt(&self, _: &Row, _: Option<&Outcome>) -> Option<String> {
+        None
+    }
+
+    fn begin(&self, _: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
         Ok(None)
     }
 }

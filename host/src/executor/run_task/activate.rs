@@ -39,7 +39,9 @@ impl RunTask {
                 );
                 if !self.cancelled_by.is_empty() {
                     let cancelled_by = std::mem::take(&mut self.cancelled_by);
-                    return self.refuse_cancel(cancelled_by, PauseReason::MissingVersion, message).await;
+                    let requested = journal.run().requested_rollback().is_some();
+                    let reason = PauseReason::MissingVersion;
+                    return self.refuse_cancel(cancelled_by, requested, reason, message).await;
                 }
                 self.pause(&mut journal, PauseReason::MissingVersion, message).await?;
                 self.journal = Some(journal);
@@ -75,12 +77,21 @@ impl RunTask {
             () = stopped_for_long(&inner) => return Ok(NextAction::Leave),
         };
         drop(permit);
-        let Some((end, session, activation)) = execution else { return Ok(NextAction::Reload) };
+        let Some((mut end, mut session, mut activation)) = execution else { return Ok(NextAction::Reload) };
+        let fails = match &end {
+            End::Returned => session.is_unwinding(),
+            End::Trapped(_) | End::Stopped(Stop::Failed(_)) => true,
+            End::Stopped(Stop::Pause(..) | Stop::ByHost) => false,
+        };
+        if fails && let Err(stop) = activation.drain(&mut session).await {
+            end = End::Stopped(stop);
+        }
         let ActivationParts { context, leave, cancelled_by, is_trial, postponed } = activation.into_parts();
         self.commands = Some(context.commands);
         self.postponed.extend(postponed);
         if is_trial && let Some((reason, why)) = paused(&end, &session) {
-            return self.refuse_cancel(cancelled_by, reason, why).await;
+            let requested = session.journal().run().requested_rollback().is_some();
+            return self.refuse_cancel(cancelled_by, requested, reason, why).await;
         }
         let next = self.ended(session.into_journal(), end, leave, compensating).await;
         if is_trial {

@@ -5,6 +5,7 @@ use forge_store::{Refusal, RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, apply};
 use crate::executor::activation::Reply;
+use crate::executor::command::Command;
 use crate::executor::{ExecutorError, command};
 
 impl RunTask {
@@ -13,28 +14,28 @@ impl RunTask {
         let Some(mut journal) = self.load().await? else { return Ok(NextAction::Leave) };
         let Some(command) = self.command.take() else { return Ok(NextAction::Continue) };
         let is_cancel = command.request == RemoteCommand::Cancel;
-        let event = match command::event(&command.request, &journal) {
-            Ok(event) => event,
+        let events = match command::events(&command.request, &journal) {
+            Ok(events) => events,
             Err(refused) => {
                 command.answer(Err(refused));
                 self.journal = Some(journal);
                 return Ok(NextAction::Continue);
             }
         };
-        if is_cancel && event.is_none() && !self.cancelled_by.is_empty() {
+        if is_cancel && events.is_empty() && !self.cancelled_by.is_empty() {
             // The first cancel has no answer yet.
             self.cancelled_by.push(command.reply);
             self.journal = Some(journal);
             return Ok(NextAction::Continue);
         }
         let in_doubt = |pause: &Pause| pause.reason == PauseReason::InDoubt;
-        let resumed = matches!(event, Some(Event::Resumed));
+        let resumed = events.contains(&Event::Resumed);
         self.resend_in_doubt |= resumed && journal.run().pause.as_ref().is_some_and(in_doubt);
         tracing::info!(run = %self.run, "the run is {}", command.request.participle());
         // From here on, an error of the store answers it.
         self.command = Some(command);
-        let changes = event.is_some();
-        if let Some(event) = event {
+        let changes = !events.is_empty();
+        for event in events {
             apply(&mut journal, event)?;
         }
         if is_cancel && changes && self.needs_its_handlers(&journal).await? {
@@ -59,9 +60,11 @@ impl RunTask {
     /// Returns whether the run can be rolled back only by its own code, which may be unable to: its component is gone, or
     /// it does something else than the journal says. A suspended tenant's runs get no instance to find out.
     async fn needs_its_handlers(&self, journal: &Journal) -> Result<bool, StoreError> {
-        Ok(journal.run().status == WorkflowStatus::Compensating
-            && journal.uncompensated().next().is_some()
-            && self.tenant().await?.check_active().is_ok())
+        let run = journal.run();
+        let rolls_back =
+            run.status == WorkflowStatus::Compensating && journal.uncompensated().next().is_some();
+        let needs_its_code = rolls_back || run.requested_rollback().is_some();
+        Ok(needs_its_code && self.tenant().await?.check_active().is_ok())
     }
 
     /// Returns the run without its journal, which cannot be read, for a command that needs none of it. Refuses other
@@ -76,10 +79,12 @@ impl RunTask {
         None
     }
 
-    /// The run cannot be rolled back. It stays as it was before the cancel, and is paused with the reason.
+    /// The run cannot be rolled back. It stays as it was before the cancel, and is paused with the reason. One that was to
+    /// complete its requests first may still be rolled back without that: the cancel is applied again.
     pub(super) async fn refuse_cancel(
         &mut self,
         cancelled_by: Vec<Reply>,
+        was_requested: bool,
         reason: PauseReason,
         why: String,
     ) -> Result<NextAction, StoreError> {
@@ -92,7 +97,13 @@ impl RunTask {
         if !journal.run().status.is_final() {
             self.pause(&mut journal, reason, why.clone()).await?;
         }
-        self.answer_cancel(&Err(Refusal::CannotRollBack { run: self.run, reason, why }.into()));
+        if was_requested {
+            let again =
+                self.cancelled_by.drain(..).map(|reply| Command { request: RemoteCommand::Cancel, reply });
+            self.postponed.extend(again);
+        } else {
+            self.answer_cancel(&Err(Refusal::CannotRollBack { run: self.run, reason, why }.into()));
+        }
         self.journal = Some(journal);
         Ok(NextAction::Continue)
     }
@@ -116,9 +127,13 @@ impl RunTask {
 
     /// Applies a cancel again to a run that was loaded again.
     pub(super) fn cancel_again(&mut self, journal: &mut Journal) -> Result<(), StoreError> {
-        match command::event(&RemoteCommand::Cancel, journal) {
-            Ok(Some(event)) => return apply(journal, event),
-            Ok(None) => self.answer_cancel(&Ok(())),
+        match command::events(&RemoteCommand::Cancel, journal) {
+            Ok(events) if events.is_empty() => self.answer_cancel(&Ok(())),
+            Ok(events) => {
+                for event in events {
+                    apply(journal, event)?;
+                }
+            }
             Err(refused) => self.answer_cancel(&Err(refused)),
         }
         Ok(())

@@ -20,7 +20,7 @@ use forge_store::{Acquired, Loaded, RunWriter, StoreError};
 
 use super::activation::Reply;
 use super::command::Command;
-use super::{ExecutorError, Inner, snapshot};
+use super::{ExecutorError, Inner, effects, snapshot};
 
 /// What a task does next.
 enum NextAction {
@@ -195,7 +195,15 @@ impl RunTask {
             }
             WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => Event::RolledBack,
             WorkflowStatus::Compensating => return Ok(ControlFlow::Continue(journal)),
-            _ if run.deadline <= clock::now() => Event::Unwinding { failure: run.timed_out() },
+            _ if run.deadline <= clock::now() && run.failure.is_none() => {
+                let failure = run.timed_out();
+                if effects::sent(&journal).next().is_none() {
+                    Event::Unwinding { failure }
+                } else {
+                    // Their steps complete first.
+                    Event::RollbackRequested { failure }
+                }
+            }
             _ => return Ok(ControlFlow::Continue(journal)),
         };
         self.record(&mut journal, event).await?;
@@ -331,7 +339,11 @@ async fn recv(commands: &mut Option<mpsc::UnboundedReceiver<Command>>) -> Option
 }
 
 fn apply(journal: &mut Journal, event: Event) -> Result<(), StoreError> {
-    journal.apply(event, clock::now()).map_err(|error| corrupt(&error))
+    let applied = match event {
+        Event::Unwinding { failure } => effects::unwind(journal, failure),
+        event => journal.apply(event, clock::now()),
+    };
+    applied.map_err(|error| corrupt(&error))
 }
 
 fn corrupt(error: &IllegalEvent) -> StoreError {

@@ -1,12 +1,12 @@
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{Connection as _, Postgres};
+use sqlx::{Connection as _, Postgres, Row as _};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
@@ -18,14 +18,16 @@ pub(super) type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The settings of every connection. The server cancels a statement a little before the host stops waiting for it. A commit
 /// is durable when it is acknowledged, whatever the default of the database is. Plans depend on the indexes and not on
-/// statistics, which a table that was just filled does not have.
+/// statistics, which a table that was just filled does not have. Returns whether the server is a standby and whether it is
+/// read-only.
 const SET_UP: &str = "SELECT set_config('statement_timeout', $1, false), \
      set_config('idle_in_transaction_session_timeout', $1, false), \
      set_config('synchronous_commit', \
          CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, \
          false), \
      set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
-     set_config('jit', 'off', false)";
+     set_config('jit', 'off', false), \
+     pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only";
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy)]
@@ -43,27 +45,70 @@ enum State {
     Failed,
 }
 
-/// A connection with a time limit for statements.
+/// The server that a store connects to. Another server may answer at its address after a failover. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    options: PgConnectOptions,
+    /// Counts the errors after which another server may answer. A connection is used only if there was none since it was
+    /// opened, because only opening one checks the server.
+    doubts: Arc<AtomicU64>,
+}
+
+impl Endpoint {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        Self { options, doubts: Arc::default() }
+    }
+
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+}
+
+/// A connection to a primary, with a time limit for statements.
 pub(super) struct Connection {
     inner: PgConnection,
     limit: Duration,
     state: State,
     in_transaction: bool,
+    doubts: Arc<AtomicU64>,
+    /// The doubts when it was opened.
+    opened_at: u64,
 }
 
 impl Connection {
-    pub(super) async fn open(options: &PgConnectOptions, limit: Duration) -> Result<Self, QueryError> {
-        let connecting = timeout(limit, PgConnection::connect_with(options));
+    /// Opens a connection. A standby is refused, because it may lag behind the primary, and so is a read-only server.
+    pub(super) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Self, QueryError> {
+        let doubts = Arc::clone(&endpoint.doubts);
+        let opened_at = doubts.load(Ordering::Acquire);
+        let connecting = timeout(limit, PgConnection::connect_with(&endpoint.options));
         let inner = connecting.await.map_err(|_| QueryError::TimedOut(limit))??;
-        let mut connection = Self { inner, limit, state: State::Done, in_transaction: false };
+        let mut connection =
+            Self { inner, limit, state: State::Done, in_transaction: false, doubts, opened_at };
         let server_limit = (limit.as_millis() * 9 / 10).to_string();
-        connection.all(sqlx::query(SET_UP).bind(server_limit)).await?;
+        let server = connection.first(sqlx::query(SET_UP).bind(server_limit)).await?;
+        let server = server.ok_or(sqlx::Error::RowNotFound)?;
+        if server.try_get("standby")? {
+            return Err(QueryError::Standby);
+        }
+        if server.try_get("read_only")? {
+            return Err(QueryError::ReadOnly);
+        }
         Ok(connection)
     }
 
     /// Whether the connection can be used for another statement.
     pub(super) fn is_healthy(&self) -> bool {
-        self.state == State::Done && !self.in_transaction
+        let is_trusted = self.opened_at == self.doubts.load(Ordering::Acquire);
+        self.state == State::Done && !self.in_transaction && is_trusted
+    }
+
+    /// Records the outcome of a statement.
+    fn done<T>(&mut self, outcome: Result<T, QueryError>) -> Result<T, QueryError> {
+        self.state = if outcome.is_ok() { State::Done } else { State::Failed };
+        if outcome.as_ref().is_err_and(QueryError::casts_doubt) {
+            self.doubts.fetch_add(1, Ordering::AcqRel);
+        }
+        outcome
     }
 
     /// Returns all rows of the answer.
@@ -80,10 +125,7 @@ impl Connection {
         self.state = State::Sent;
         let rows = query.fetch(&mut self.inner).map_ok(decode).try_collect();
         let answer = timeout(self.limit, rows).await;
-        self.state = State::Failed;
-        let rows = answer.map_err(|_| QueryError::TimedOut(self.limit))??;
-        self.state = State::Done;
-        Ok(rows)
+        self.done(answer.map_err(|_| QueryError::TimedOut(self.limit)).and_then(|rows| Ok(rows?)))
     }
 
     /// Returns the first row of the answer.
@@ -96,10 +138,7 @@ impl Connection {
         self.state = State::Sent;
         let running = sqlx::Executor::execute(&mut self.inner, sqlx::raw_sql(statements));
         let done = timeout(self.limit, running).await;
-        self.state = State::Failed;
-        done.map_err(|_| QueryError::TimedOut(self.limit))??;
-        self.state = State::Done;
-        Ok(())
+        self.done(done.map_err(|_| QueryError::TimedOut(self.limit)).and_then(|done| Ok(done.map(|_| ())?)))
     }
 
     /// Begins a transaction by executing these statements.
@@ -138,7 +177,7 @@ impl Connection {
 
 /// A pool of connections, opened on demand.
 pub(super) struct Connections {
-    options: PgConnectOptions,
+    endpoint: Endpoint,
     limit: Duration,
     permits: Arc<Semaphore>,
     idle: Arc<Idle>,
@@ -157,15 +196,22 @@ impl Idle {
         }
     }
 
+    /// Returns the connection that was used last. Those that must not be used any more are dropped.
+    fn take(&self) -> Option<Connection> {
+        let mut connections = self.connections();
+        connections.retain(Connection::is_healthy);
+        connections.pop()
+    }
+
     fn connections(&self) -> parking_lot::MutexGuard<'_, Vec<Connection>> {
         self.connections.lock()
     }
 }
 
 impl Connections {
-    pub(super) fn new(options: PgConnectOptions, limit: Duration, most: u32) -> Self {
+    pub(super) fn new(endpoint: Endpoint, limit: Duration, most: u32) -> Self {
         let permits = Arc::new(Semaphore::new(most.max(1) as usize));
-        Self { options, limit, permits, idle: Arc::default() }
+        Self { endpoint, limit, permits, idle: Arc::default() }
     }
 
     /// Waits until a connection is free.
@@ -173,7 +219,7 @@ impl Connections {
         let permit = timeout(self.limit, Arc::clone(&self.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| StoreError::from(QueryError::TimedOut(self.limit)))?;
         let permit = permit.map_err(|_| StoreError::Closed)?;
-        let idle = self.idle.connections().pop();
+        let idle = self.idle.take();
         let (reused, permit, connection) = match idle {
             Some(connection) => (true, permit, connection),
             None => {
@@ -189,10 +235,10 @@ impl Connections {
         &self,
         permit: OwnedSemaphorePermit,
     ) -> Result<(OwnedSemaphorePermit, Connection), QueryError> {
-        let (options, limit, idle) = (self.options.clone(), self.limit, Arc::clone(&self.idle));
+        let (endpoint, limit, idle) = (self.endpoint.clone(), self.limit, Arc::clone(&self.idle));
         let (sender, opened) = oneshot::channel();
         tokio::spawn(async move {
-            let opened = Connection::open(&options, limit).await.map(|connection| (permit, connection));
+            let opened = Connection::open(&endpoint, limit).await.map(|connection| (permit, connection));
             if let Err(Ok((_permit, connection))) = sender.send(opened) {
                 idle.put(connection);
             }
@@ -201,7 +247,7 @@ impl Connections {
     }
 
     /// Returns all rows of an answer. The query must be one that may be executed twice: it is repeated if the connection was
-    /// lost while it was idle, for example because the server was restarted.
+    /// lost or its server became read-only while it was idle, for example because the server was restarted.
     pub(super) async fn all<'q>(&self, query: impl Fn() -> PgQuery<'q>) -> Result<Vec<PgRow>, StoreError> {
         self.map(query, |row| row).await
     }
@@ -215,9 +261,7 @@ impl Connections {
         let mut lent = self.take().await?;
         match lent.map(query(), decode).await {
             Ok(rows) => Ok(rows),
-            Err(error) if lent.reused && error.is_lost() && !matches!(error, QueryError::TimedOut(_)) => {
-                // The other idle connections were probably lost, too.
-                self.idle.connections().clear();
+            Err(error) if lent.reused && error.casts_doubt() && !matches!(error, QueryError::TimedOut(_)) => {
                 lent.renew().await?;
                 Ok(lent.map(query(), decode).await?)
             }
@@ -265,7 +309,7 @@ impl Lent<'_> {
     pub(super) async fn connection(&mut self) -> Result<&mut Connection, QueryError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.pool.options, self.pool.limit).await?,
+            None => Connection::open(&self.pool.endpoint, self.pool.limit).await?,
         };
         Ok(self.connection.insert(connection))
     }

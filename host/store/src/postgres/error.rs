@@ -9,6 +9,10 @@ use crate::StoreError;
 pub(super) enum QueryError {
     /// PostgreSQL did not answer within this time.
     TimedOut(Duration),
+    /// The server is a standby.
+    Standby,
+    /// The server is read-only.
+    ReadOnly,
     /// PostgreSQL or the connection reported an error.
     Failed(sqlx::Error),
 }
@@ -24,11 +28,17 @@ impl QueryError {
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::TimedOut(_) => true,
+            Self::Standby | Self::ReadOnly => false,
             Self::Failed(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => true,
             Self::Failed(_) => {
                 self.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
             }
         }
+    }
+
+    /// Whether another server may answer from now on, or the server has become read-only.
+    pub(super) fn casts_doubt(&self) -> bool {
+        self.is_lost() || self.code().is_some_and(|code| code == "25006")
     }
 
     /// Whether the statement failed because of a concurrent one, and may succeed if it is repeated.
@@ -71,6 +81,16 @@ impl std::fmt::Display for QueryError {
                     "PostgreSQL has not answered for {limit}: check its load, its locks and the network"
                 );
             }
+            Self::Standby => {
+                return f.write_str(
+                    "the server is a standby, which may lag behind the primary: connect to the primary",
+                );
+            }
+            Self::ReadOnly => {
+                return f.write_str(
+                    "the server is read-only: connect to the primary, or set default_transaction_read_only = off",
+                );
+            }
             Self::Failed(error) => error,
         };
         let what_to_do = match self.code() {
@@ -79,7 +99,7 @@ impl std::fmt::Display for QueryError {
             Some(code) if code.starts_with("28") => "check the user, the password and pg_hba.conf",
             Some("3D000") => "create the database",
             Some("42501") => "grant the privilege to the role",
-            Some("25006") => "the server is a standby: connect to the primary",
+            Some("25006") => "the server is a standby or read-only: connect to the primary",
             Some("55P03") => "another transaction holds a lock: end long transactions, and try again",
             Some("57014") => "a statement took too long: check the load and the locks of the server",
             Some(code) if code.starts_with("57P") => "the server restarts or stops",

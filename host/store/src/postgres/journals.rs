@@ -15,16 +15,30 @@ use crate::schema::{Column, SQL_TYPES, runs, steps};
 use crate::{Epoch, Loaded, StoreError};
 use forge_journal::{Row, RunId};
 
-/// `$2` is the epoch of the reader.
-static LOAD: LazyLock<String> = LazyLock::new(|| {
+/// Why runs are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To show them. The statement takes no locks.
+    Show,
+    /// To execute them. The statement locks the row of the epoch, so that it fails on a server that is not the primary, and
+    /// the epoch does not end while the journals are read.
+    Execute,
+}
+
+static SHOW: LazyLock<String> = LazyLock::new(|| load_statement(""));
+
+static EXECUTE: LazyLock<String> = LazyLock::new(|| load_statement(" FOR KEY SHARE"));
+
+/// Returns the statement that loads runs. `$2` is the epoch of the reader.
+fn load_statement(lock: &str) -> String {
     let (runs, steps) = (select_list(runs::COLUMNS, *WIDTHS), select_list(steps::COLUMNS, *WIDTHS));
     format!(
-        "SELECT id, NULL::BIGINT, owner = $2, \
-            EXISTS (SELECT FROM forge_nodes WHERE epoch = $2 AND ended_at IS NULL), {runs} \
+        "WITH fence AS MATERIALIZED (SELECT epoch FROM forge_nodes WHERE epoch = $2 AND ended_at IS NULL{lock}) \
+         SELECT id, NULL::BIGINT, owner = $2, EXISTS (SELECT FROM fence), {runs} \
          FROM forge_runs WHERE id = ANY ($1) \
          UNION ALL SELECT run_id, seq, NULL, NULL, {steps} FROM forge_steps WHERE run_id = ANY ($1)"
     )
-});
+}
 
 /// How many columns of each type the answer has.
 static WIDTHS: LazyLock<Groups> = LazyLock::new(|| {
@@ -75,9 +89,15 @@ pub(super) async fn load(
     readers: &Connections,
     epoch: Epoch,
     ids: &[RunId],
+    purpose: Purpose,
 ) -> Result<HashMap<RunId, Found>, StoreError> {
     let wanted: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let answer = readers.map(|| sqlx::query(&**LOAD).bind(&wanted).bind(epoch.0), |row| decode(&row)).await?;
+    let statement: &'static str = match purpose {
+        Purpose::Show => &SHOW,
+        Purpose::Execute => &EXECUTE,
+    };
+    let answer =
+        readers.map(|| sqlx::query(statement).bind(&wanted).bind(epoch.0), |row| decode(&row)).await?;
     let mut found = HashMap::with_capacity(ids.len());
     let mut journals: HashMap<RunId, Vec<(u64, _)>> = HashMap::with_capacity(ids.len());
     for part in answer {

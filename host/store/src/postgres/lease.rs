@@ -4,9 +4,8 @@
 //! the row FOR UPDATE, and so waits for the batches of the epoch that are being committed (`statement.rs`).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shared;
@@ -17,13 +16,17 @@ use super::notifications::Message;
 use super::options::PostgresOptions;
 use super::text;
 use crate::{Epoch, Node, Notification, StoreError};
-use forge_clock as clock;
+use forge_clock::{self as clock, Monotonic};
 use forge_journal::Timestamp;
 
 const TABLE: &str = "forge_nodes";
 
 /// Renewals in the time of a lease: two may fail.
 const RENEWALS: u32 = 3;
+
+/// The part of a lease in which this node does not act any more: a clock may go slower than the database's, and what the
+/// node begins takes a moment to leave the machine.
+const MARGIN: u32 = 10;
 
 /// Half the round trip from which on an answer is too late to set the clock.
 const SLOW: Duration = Duration::from_millis(250);
@@ -44,7 +47,8 @@ const REPLACE: &str = "WITH before AS MATERIALIZED ( \
 ) SELECT pg_notify($2, epoch || ' replaced ' || epoch) FROM ended";
 
 const REGISTER: &str = "INSERT INTO forge_nodes (name, version, lease_ms, lease_until) \
-     VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $3 / 1000.0)) RETURNING epoch";
+     VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $3 / 1000.0)) \
+     RETURNING epoch, (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
 
 /// Renews the lease and ends the epochs of nodes whose lease has expired. Returns whether this node's epoch is live, why
 /// it ended, the nodes that were ended, and the time. Leases do not expire because the server was down. `$2` is the
@@ -104,6 +108,36 @@ impl Identity {
     }
 }
 
+/// The lease of this node, as far as this node can know without asking the database.
+#[derive(Debug)]
+pub(super) struct Lease {
+    epoch: Epoch,
+    /// When the node must stop to act in the epoch. `None`: the epoch has ended.
+    until: Option<Monotonic>,
+}
+
+impl Lease {
+    /// Returns the lease after a statement that got or renewed it was sent at this time.
+    pub(super) fn since(sent: Monotonic, epoch: Epoch, identity: &Identity) -> Self {
+        Self { epoch, until: Some(sent + (identity.lease - identity.lease / MARGIN)) }
+    }
+
+    /// Returns the lease of an epoch that has ended.
+    pub(super) fn ended(epoch: Epoch) -> Self {
+        Self { epoch, until: None }
+    }
+
+    /// Whether the node certainly has its lease in this epoch.
+    pub(super) fn is_held(&self, epoch: Epoch) -> bool {
+        self.epoch == epoch && self.until.is_some_and(|until| Monotonic::now() < until)
+    }
+
+    /// Whether this epoch has ended.
+    pub(super) fn is_over(&self, epoch: Epoch) -> bool {
+        self.epoch > epoch || self.epoch == epoch && self.until.is_none()
+    }
+}
+
 /// Registers the node, and returns its epoch. Ends the epoch of another process that has the name.
 pub(super) async fn register(
     connection: &mut Connection,
@@ -133,11 +167,22 @@ async fn register_again(
 async fn insert(connection: &mut Connection, identity: &Identity) -> Result<Epoch, StoreError> {
     let name = text::encode(&identity.name);
     let query = sqlx::query(REGISTER).bind(&*name).bind(env!("CARGO_PKG_VERSION")).bind(identity.lease_ms());
+    let sent = Monotonic::now();
     let row = connection.first(query).await?;
+    let way_back = sent.elapsed() / 2;
     let nothing = || StoreError::Unavailable("PostgreSQL returned no epoch".to_owned());
-    let epoch = Columns::new(TABLE, &row.ok_or_else(nothing)?).number()?;
+    let row = row.ok_or_else(nothing)?;
+    let mut columns = Columns::new(TABLE, &row);
+    let epoch = Epoch(columns.number()?);
+    // Nothing has looked at the clock yet. However long the answer took, this is nearer than the machine's clock may be.
+    clock::follow(at_answer(columns.time()?, way_back));
     connection.finish(End::Commit).await?;
-    Ok(Epoch(epoch))
+    Ok(epoch)
+}
+
+/// Returns the database's time when an answer arrived, of which the way back took this time.
+fn at_answer(time: Timestamp, way_back: Duration) -> Timestamp {
+    time.plus(u64::try_from(way_back.as_millis()).unwrap_or(0))
 }
 
 /// The result of [`RENEW`].
@@ -151,13 +196,7 @@ struct Renewed {
 }
 
 /// Renews the lease until the store is closed, or another process has the node's name.
-pub(super) async fn keep(
-    shared: Arc<Shared>,
-    identity: Identity,
-    options: PgConnectOptions,
-    connection: Connection,
-    limit: Duration,
-) {
+pub(super) async fn keep(shared: Arc<Shared>, identity: Identity, connection: Connection, limit: Duration) {
     let mut connection = Some(connection);
     let mut ticks = interval(identity.lease / RENEWALS);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -167,7 +206,7 @@ pub(super) async fn keep(
             _ = ticks.tick() => {}
             () = shared.replaced.notified() => {}
         }
-        match renew_lease(&shared, &identity, &options, &mut connection, limit).await {
+        match renew_lease(&shared, &identity, &mut connection, limit).await {
             Ok(true) => shared.fence_off_failed_soon(),
             Ok(false) => return,
             Err(error) if failing => tracing::debug!(%error, "the lease cannot be renewed"),
@@ -181,14 +220,14 @@ pub(super) async fn keep(
 async fn renew_lease(
     shared: &Shared,
     identity: &Identity,
-    options: &PgConnectOptions,
     place: &mut Option<Connection>,
     limit: Duration,
 ) -> Result<bool, StoreError> {
     let mut connection = match place.take() {
         Some(connection) => connection,
-        None => Connection::open(options, limit).await?,
+        None => Connection::open(&shared.endpoint, limit).await?,
     };
+    let sent = Monotonic::now();
     let renewed = renew(&mut connection, shared).await?;
     if let Some(time) = renewed.time {
         clock::follow(time);
@@ -200,6 +239,9 @@ async fn renew_lease(
     }
     if !renewed.live {
         let replaced = matches!(renewed.why.as_deref(), Some("replaced" | "stopped"));
+        let ended = shared.notifier.epoch();
+        shared.lease.send_replace(Lease::ended(ended));
+        let sent = Monotonic::now();
         let again = if replaced { None } else { register_again(&mut connection, identity).await? };
         let Some(epoch) = again else {
             tracing::error!("another process has taken this node's name");
@@ -208,7 +250,10 @@ async fn renew_lease(
         };
         tracing::warn!(%epoch, "this node has lost its lease, and other nodes take its runs; it continues in a new epoch");
         shared.notifier.set_epoch(epoch);
+        shared.lease.send_replace(Lease::since(sent, epoch, identity));
         shared.notify(Notification::Fenced);
+    } else {
+        shared.lease.send_replace(Lease::since(sent, shared.notifier.epoch(), identity));
     }
     shared.renewed();
     *place = Some(connection);
@@ -217,17 +262,13 @@ async fn renew_lease(
 
 async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, StoreError> {
     let notifier = &shared.notifier;
-    let sent = Instant::now();
+    let sent = Monotonic::now();
     let query = sqlx::query(RENEW)
         .bind(notifier.epoch().0)
         .bind(notifier.channel())
         .bind(notifier.payload(Message::Unowned));
     let row = connection.first(query).await?;
     let way_back = sent.elapsed() / 2;
-    let at_answer = |time: Timestamp| {
-        let known = way_back < SLOW;
-        known.then(|| time.plus(u64::try_from(way_back.as_millis()).unwrap_or(0)))
-    };
     let nothing = || StoreError::Unavailable("PostgreSQL returned no row".to_owned());
     let row = row.ok_or_else(nothing)?;
     let mut columns = Columns::new(TABLE, &row);
@@ -235,13 +276,14 @@ async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, 
         live: columns.flag()?,
         why: columns.optional_text()?,
         ended: columns.optional_text()?,
-        time: at_answer(columns.time()?),
+        time: Some(at_answer(columns.time()?, way_back)).filter(|_| way_back < SLOW),
     })
 }
 
 /// Ends this node's epoch, so that its runs are unowned at once.
 pub(super) async fn end(connection: &mut Connection, shared: &Shared) -> Result<(), QueryError> {
     let notifier = &shared.notifier;
+    shared.lease.send_replace(Lease::ended(notifier.epoch()));
     let query = sqlx::query(END)
         .bind(notifier.epoch().0)
         .bind(notifier.channel())

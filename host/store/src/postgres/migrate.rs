@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use sqlx::Row as _;
-use sqlx::postgres::PgConnectOptions;
 
 use super::PostgresStore;
-use super::connection::{Connection, End};
+use super::connection::{Connection, End, Endpoint};
 use super::error::QueryError;
 use super::options::{PostgresOptions, connect_options};
 use crate::PostgresUrl;
@@ -18,11 +17,12 @@ struct Migration {
     needs: i32,
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 },
     // A host without tenants would run their workflows without their limits.
     Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
-    Migration { sql: include_str!("../../../../migrations/postgres/0003_operators.sql"), needs: 2 },
+    Migration { sql: include_str!("../../../../migrations/postgres/0003_in_doubt.sql"), needs: 2 },
+    Migration { sql: include_str!("../../../../migrations/postgres/0004_operators.sql"), needs: 2 },
 ];
 
 /// The time limit of a migration. Creating an index on many runs takes long.
@@ -59,9 +59,9 @@ impl PostgresStore {
     /// [`StoreError`] if the database cannot be reached or used, or the role may not change the schema.
     pub async fn migrate(url: impl Into<PostgresUrl>) -> Result<Vec<i32>, StoreError> {
         let url = url.into();
-        let options = connect_options(&url, "forge migrate")?;
+        let endpoint = Endpoint::new(connect_options(&url, "forge migrate")?);
         let database = url.to_string();
-        let mut connection = connect(&options, &database, PostgresOptions::TIMEOUT).await?;
+        let mut connection = connect(&endpoint, &database, PostgresOptions::TIMEOUT).await?;
         let applied = migrate(&mut connection, &database).await?;
         connection.close().await;
         Ok(applied)
@@ -69,11 +69,11 @@ impl PostgresStore {
 }
 
 pub(super) async fn connect(
-    options: &PgConnectOptions,
+    endpoint: &Endpoint,
     database: &str,
     limit: Duration,
 ) -> Result<Connection, StoreError> {
-    let connection = Connection::open(options, limit).await;
+    let connection = Connection::open(endpoint, limit).await;
     connection.map_err(|error| cannot_open(database, error))
 }
 

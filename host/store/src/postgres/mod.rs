@@ -31,15 +31,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
 pub use self::options::PostgresOptions;
 
-use self::connection::Connections;
-use self::journals::Found;
+use self::connection::{Connections, Endpoint};
+use self::journals::{Found, Purpose};
+use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
@@ -61,9 +61,11 @@ struct Shared {
     notifier: Notifier,
     writer: tokio::sync::Mutex<WriteConnection>,
     readers: Connections,
-    options: PgConnectOptions,
+    endpoint: Endpoint,
     /// The time limit of a statement.
     limit: Duration,
+    /// The lease as this node knows it.
+    lease: watch::Sender<Lease>,
     /// A batch failed, and may have been or still be committed.
     outcome_unknown: AtomicBool,
     /// A claim failed, and may have claimed runs.
@@ -93,6 +95,26 @@ impl Store for PostgresStore {
         Some(self)
     }
 
+    fn holds_lease(&self, epoch: Epoch) -> bool {
+        self.shared.lease.borrow().is_held(epoch)
+    }
+
+    async fn await_lease(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let mut lease = self.shared.lease.subscribe();
+        loop {
+            {
+                let lease = lease.borrow_and_update();
+                if lease.is_held(epoch) {
+                    return Ok(());
+                }
+                if lease.is_over(epoch) {
+                    return Err(StoreError::Fenced);
+                }
+            }
+            lease.changed().await.map_err(|_| StoreError::Closed)?;
+        }
+    }
+
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
         self.shared.writer.lock().await.commit(&self.shared, epoch, batch).await
     }
@@ -112,12 +134,12 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Result<Acquired, StoreError>>, StoreError> {
         let shared = &self.shared;
         shared.fence_off_failed().await?;
-        let mut found = journals::load(&shared.readers, epoch, ids).await?;
+        let mut found = journals::load(&shared.readers, epoch, ids, Purpose::Execute).await?;
         let others: Vec<Uuid> = found.iter().filter(|(_, found)| !found.mine).map(|(id, _)| id.0).collect();
         if !others.is_empty() {
             claim::acquire(&shared.readers, epoch, &others).await?;
             let others: Vec<RunId> = others.into_iter().map(RunId).collect();
-            found.extend(journals::load(&shared.readers, epoch, &others).await?);
+            found.extend(journals::load(&shared.readers, epoch, &others, Purpose::Execute).await?);
         }
         if found.values().any(|found| !found.live) {
             return Err(StoreError::Fenced);
@@ -140,7 +162,7 @@ impl Store for PostgresStore {
 
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
         self.shared.fence_off_failed().await?;
-        let mut found = journals::load(&self.shared.readers, self.epoch(), ids).await?;
+        let mut found = journals::load(&self.shared.readers, self.epoch(), ids, Purpose::Show).await?;
         Ok(ids.iter().map(|id| found.remove(id).map(|found| found.loaded).transpose()).collect())
     }
 

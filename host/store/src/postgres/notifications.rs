@@ -118,19 +118,14 @@ pub(super) async fn send(shared: &Shared, message: Message) -> Result<(), StoreE
 }
 
 /// Receives messages until the store is closed.
-pub(super) async fn listen(
-    shared: Arc<Shared>,
-    options: PgConnectOptions,
-    limit: Duration,
-    first: PgListener,
-) {
+pub(super) async fn listen(shared: Arc<Shared>, limit: Duration, first: PgListener) {
     let mut listener = Some(first);
     loop {
         if let Some(listener) = &mut listener {
             receive(&shared, listener, limit).await;
             tracing::warn!("the connection for notifications of other nodes was lost");
         }
-        match connect(&options, shared.notifier.channel(), limit).await {
+        match connect(shared.endpoint.options(), shared.notifier.channel(), limit).await {
             Ok(connected) => {
                 listener = Some(connected);
                 shared.notify(Notification::Reconnected);

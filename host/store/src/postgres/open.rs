@@ -6,14 +6,15 @@ use std::sync::atomic::AtomicBool;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connection, Connections};
+use super::connection::{Connection, Connections, Endpoint};
 use super::decode::Columns;
-use super::lease::{self, Identity};
+use super::lease::{self, Identity, Lease};
 use super::migrate::{cannot_open, connect, migrate};
 use super::notifications::{self, Notifier};
 use super::options::PostgresOptions;
 use super::{PostgresStore, Shared};
 use crate::StoreError;
+use forge_clock::Monotonic;
 
 /// Returns the channel of this schema: other schemas of the database may have nodes of their own.
 const CHANNEL: &str = "SELECT 'forge_' || current_schema()::regnamespace::oid";
@@ -25,9 +26,9 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`] if the database cannot be reached or used, or a newer version has written it.
     pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
-        let (connect_options, limit) = (options.connect()?, options.timeout);
+        let (endpoint, limit) = (Endpoint::new(options.connect()?), options.timeout);
         let database = options.url.to_string();
-        let mut connection = connect(&connect_options, &database, limit).await?;
+        let mut connection = connect(&endpoint, &database, limit).await?;
         migrate(&mut connection, &database).await?;
         let failed = |error| cannot_open(&database, error);
         let channel = connection.first(sqlx::query(CHANNEL)).await.map_err(failed)?;
@@ -36,8 +37,9 @@ impl PostgresStore {
             None => "forge".to_owned(),
         };
         // Before the registration, so that the node misses no message.
-        let listener = notifications::connect(&connect_options, &channel, limit).await.map_err(failed)?;
+        let listener = notifications::connect(endpoint.options(), &channel, limit).await.map_err(failed)?;
         let identity = Identity::new(options);
+        let sent = Monotonic::now();
         let epoch =
             lease::register(&mut connection, &channel, &identity).await.map_err(|error| match error {
                 StoreError::Unavailable(why) => StoreError::CannotOpen { database: database.clone(), why },
@@ -48,10 +50,11 @@ impl PostgresStore {
         let (notifications, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             notifier: Notifier::new(epoch, channel),
-            readers: Connections::new(connect_options.clone(), limit, options.connections),
+            readers: Connections::new(endpoint.clone(), limit, options.connections),
             writer: tokio::sync::Mutex::default(),
-            options: connect_options.clone(),
+            endpoint: endpoint.clone(),
             limit,
+            lease: watch::Sender::new(Lease::since(sent, epoch, &identity)),
             outcome_unknown: AtomicBool::new(false),
             lost_claim: AtomicBool::new(false),
             notifications,
@@ -62,12 +65,11 @@ impl PostgresStore {
         });
         // A slow statement must not delay the next renewal beyond the lease.
         let renewal_limit = limit.min(identity.lease);
-        let renewing = Connection::open(&connect_options, renewal_limit).await.map_err(failed)?;
+        let renewing = Connection::open(&endpoint, renewal_limit).await.map_err(failed)?;
         let stop = CancellationToken::new();
-        let keeping =
-            lease::keep(Arc::clone(&shared), identity, connect_options.clone(), renewing, renewal_limit);
+        let keeping = lease::keep(Arc::clone(&shared), identity, renewing, renewal_limit);
         tokio::spawn(stop.clone().run_until_cancelled_owned(keeping));
-        let listening = notifications::listen(Arc::clone(&shared), connect_options, limit, listener);
+        let listening = notifications::listen(Arc::clone(&shared), limit, listener);
         tokio::spawn(stop.clone().run_until_cancelled_owned(listening));
         Ok(Self { shared, stop: stop.drop_guard() })
     }

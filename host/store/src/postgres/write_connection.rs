@@ -78,7 +78,7 @@ impl WriteConnection {
                 }
                 connection
             }
-            None => Connection::open(&shared.options, shared.limit).await?,
+            None => Connection::open(&shared.endpoint, shared.limit).await?,
         };
         self.writer = None;
         let row = connection.first(sqlx::query(BECOME_WRITER).bind(epoch.0)).await?;
@@ -99,7 +99,7 @@ impl WriteConnection {
         }
         let connection = match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => Connection::open(&shared.options, shared.limit).await,
+            None => Connection::open(&shared.endpoint, shared.limit).await,
         };
         let ended: Result<(), QueryError> = match connection {
             Ok(mut connection) => {

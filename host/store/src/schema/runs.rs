@@ -24,6 +24,7 @@ columns! {
     failure         Text    Mutable: to_json(run.failure.as_ref())?         => run.failure = from_json(value)?;
     stuck           Text    Mutable: optional(&run.failed_compensations)    => run.failed_compensations = value.map(Into::into);
     uncompensated   Text    Mutable: names(&run.uncompensated)?             => run.uncompensated = with_names(value)?;
+    in_doubt        Text    Mutable: optional(&run.in_doubt)                => run.in_doubt = value.map(Into::into);
     pause_reason    Text    Mutable: of_pause(run, |it| it.reason.as_str()) => run.pause = with_reason(value)?;
     pause_message   Text    Mutable: of_pause(run, |it| &it.message)        => set_message(run, value);
     pause_from      Text    Mutable: of_pause(run, |it| it.from.as_str())   => set_from(run, value)?;
@@ -59,6 +60,7 @@ pub(crate) fn blank(id: RunId) -> Run {
         failure: None,
         failed_compensations: None,
         uncompensated: Vec::new(),
+        in_doubt: None,
         pause: None,
         key: None,
         auth: empty,

@@ -12,10 +12,11 @@ use super::{Shared, SqliteStore, log};
 use crate::StoreError;
 
 /// The migrations, in order. SQLite's `user_version` counts those that were applied to a file.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../migrations/sqlite/0001_workflows.sql"),
     include_str!("../../../../migrations/sqlite/0002_tenants.sql"),
-    include_str!("../../../../migrations/sqlite/0003_operators.sql"),
+    include_str!("../../../../migrations/sqlite/0003_in_doubt.sql"),
+    include_str!("../../../../migrations/sqlite/0004_operators.sql"),
 ];
 
 impl SqliteStore {

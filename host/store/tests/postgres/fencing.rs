@@ -1,12 +1,17 @@
 //! A node whose epoch has ended cannot write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use forge_postgres::Server;
 use forge_store::{Nodes, Notification, Store as _, StoreError};
 use sqlx::Connection as _;
+use tokio::time::timeout;
 
+use crate::proxy::Proxy;
 use crate::support::{
-    claim, claim_something, commit, connect, database, eventually, execute, open, receives, run, start, text,
+    SOON, claim, claim_something, commit, connect, database, eventually, execute, open, receives, run, start,
+    text,
 };
 
 /// Ends the epoch of `a`, as another node does when the lease has expired.
@@ -41,6 +46,38 @@ async fn a_node_that_lost_its_lease_writes_only_in_its_new_epoch() {
         .await,
         format!("1:{} 3:{new} 5:{new}", b.epoch(), new = a.epoch()),
     );
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_renew_its_lease_knows_before_others_take_its_runs() {
+    let url = database();
+    let proxy = Proxy::before(Server::shared().unwrap().port()).await;
+    let a = open(&proxy.url(&url), "a").await;
+    let mut notifications = a.listen().unwrap();
+    let epoch = a.epoch();
+    a.await_lease(epoch).await.unwrap();
+    let runs_out = async || {
+        while a.holds_lease(epoch) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    proxy.hold_all();
+    timeout(SOON, runs_out()).await.unwrap();
+    let mut other = connect(&url).await;
+    let expired = "SELECT (lease_until < clock_timestamp())::TEXT FROM forge_nodes";
+    assert_eq!(text(&mut other, expired).await, "false", "others still respect the lease");
+    // Nobody ends the epoch: the node acts again after the next renewal.
+    proxy.release();
+    timeout(SOON, a.await_lease(epoch)).await.unwrap().unwrap();
+
+    proxy.hold_all();
+    timeout(SOON, runs_out()).await.unwrap();
+    execute(&mut other, END_A).await;
+    proxy.release();
+    let lost = timeout(SOON, a.await_lease(epoch)).await.unwrap();
+    assert!(matches!(lost, Err(StoreError::Fenced)), "{lost:?}");
+    receives(&mut notifications, Notification::Fenced).await;
+    assert!(!a.holds_lease(epoch) && a.holds_lease(a.epoch()));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod claims;
+mod failover;
 mod faults;
 mod fencing;
 mod maintenance;

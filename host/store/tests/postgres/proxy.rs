@@ -1,6 +1,7 @@
 //! A network between a node and the server that can stop carrying what the node says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
@@ -8,6 +9,8 @@ use tokio::sync::watch;
 
 pub(crate) struct Proxy {
     port: u16,
+    /// The server's port.
+    server: Arc<AtomicU16>,
     /// Connections before this one are held.
     held: Arc<watch::Sender<u64>>,
     /// Connections so far.
@@ -20,11 +23,14 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let held = Arc::new(watch::Sender::new(0));
         let made = Arc::new(watch::Sender::new(0));
-        let proxy = Self { port, held: Arc::clone(&held), made: Arc::clone(&made) };
+        let server = Arc::new(AtomicU16::new(server));
+        let proxy =
+            Self { port, server: Arc::clone(&server), held: Arc::clone(&held), made: Arc::clone(&made) };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = *made.borrow();
                 made.send_replace(number + 1);
+                let server = server.load(Ordering::Acquire);
                 tokio::spawn(carry(client, server, number, held.subscribe()));
             }
         });
@@ -36,6 +42,11 @@ impl Proxy {
         let (user, rest) = direct.split_once("@127.0.0.1:").unwrap();
         let (_, database) = rest.split_once('/').unwrap();
         format!("{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// From now on new connections lead to this server.
+    pub(crate) fn lead_to(&self, server: u16) {
+        self.server.store(server, Ordering::Release);
     }
 
     /// From now on nothing that is said on any connection arrives.
@@ -55,7 +66,8 @@ impl Proxy {
 }
 
 async fn carry(client: TcpStream, server: u16, number: u64, mut held: watch::Receiver<u64>) {
-    let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+    // If there is no server, the client is told by the end of its connection.
+    let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     tokio::spawn(async move {

@@ -52,6 +52,12 @@ impl Interpreter {
             }
             Statement::Flaky(name, times) => self.flaky(name, *times, seen).await,
             Statement::Never(timeout) => self.never(*timeout, seen).await,
+            Statement::Busy(name, timeout) => {
+                answer(limited(self.post(&format!("/busy/{name}"), seen), *timeout)).await
+            }
+            Statement::Later(name, seconds) => {
+                answer(self.post(&format!("/later/{seconds}/{name}"), seen)).await
+            }
             Statement::Get(path) => answer(self.ctx.http().get(self.url(path))).await,
             Statement::GetWith(path, (name, value)) => {
                 answer(self.ctx.http().get(self.url(path)).header(name, value)).await
@@ -126,11 +132,7 @@ impl Interpreter {
     }
 
     async fn never(&self, timeout: Option<u64>, seen: Digest) -> Result<Value> {
-        let mut request = self.post("/never", seen);
-        if let Some(milliseconds) = timeout {
-            request = request.timeout(Duration::from_millis(milliseconds));
-        }
-        answer(request).await
+        answer(limited(self.post("/never", seen), timeout)).await
     }
 
     /// Returns values that differ between runs and are the same on every replay.
@@ -166,6 +168,13 @@ impl Interpreter {
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.services)
+    }
+}
+
+fn limited(request: RequestBuilder, timeout: Option<u64>) -> RequestBuilder {
+    match timeout {
+        Some(milliseconds) => request.timeout(Duration::from_millis(milliseconds)),
+        None => request,
     }
 }
 

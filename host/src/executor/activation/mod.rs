@@ -1,5 +1,7 @@
 //! One activation of a run: the time for which it has an instance in memory, and what it waits for meanwhile.
 
+mod rollback;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,8 +9,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, TenantId, Timestamp,
-    WorkflowStatus, kind,
+    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, StepStatus, TenantId, Timestamp,
+    kind,
 };
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, Evictable, InstancePermits};
@@ -20,10 +22,11 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::rollback::{PendingRollback, deadline};
 use super::command::{self, Command};
 use super::effects::{self, Beginning};
 use super::error::ExecutorError;
-use crate::config::{Limits, TenantLimits, size};
+use crate::config::{self, Limits, TenantLimits, size};
 use crate::tenants::Tenant;
 
 /// Where the answer to a [`Command`] goes.
@@ -60,7 +63,7 @@ pub(super) struct ActivationContext {
     pub(super) cancelled_by: Vec<Reply>,
 }
 
-type RunningEffect = Abortable<BoxFuture<'static, (u64, Outcome)>>;
+type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Outcome, StoreError>)>>;
 
 /// One activation of a run.
 pub(super) struct Activation {
@@ -76,6 +79,8 @@ pub(super) struct Activation {
     is_trial: bool,
     /// Commands that came while the guest computed.
     postponed: VecDeque<Command>,
+    /// The rollback that waits for the effects under way.
+    rollback: Option<PendingRollback>,
     /// The effects that the workflow had under way when rolling back began are abandoned.
     rolls_back: bool,
     /// Why the executor ends the activation.
@@ -118,20 +123,26 @@ impl Activation {
             max_outstanding: size(context.tenant.limits.calls_outstanding),
             max_bytes: context.tenant.limits.journal_bytes_per_run,
             compensation_retry: context.limits.compensation_retry,
+            max_retry_after_ms: config::milliseconds(context.limits.max_retry_after),
         };
         let cancelled_by = std::mem::take(&mut context.cancelled_by);
-        let activation = Self {
+        let mut activation = Self {
             is_trial: !cancelled_by.is_empty(),
             cancelled_by,
             context,
             running: FuturesUnordered::new(),
             abort: HashMap::new(),
             postponed: VecDeque::new(),
+            rollback: None,
             rolls_back: false,
             leave: None,
             permit: Arc::default(),
             started: Instant::now(),
         };
+        if journal.run().requested_rollback().is_some() {
+            // Requests that were under way before a crash are sent again, with the same keys.
+            activation.await_effects(&journal, |_| true);
+        }
         Ok((Session::new(journal, limits), Box::new(activation)))
     }
 
@@ -148,10 +159,14 @@ impl Activation {
         for due in session.effects_due()? {
             let journal = session.journal();
             let Some(row) = journal.row(due.seq) else { continue };
+            if self.must_not_begin(journal, row, due) {
+                continue;
+            }
             let effect = effects::begin(&Beginning {
                 journal,
                 row,
                 tenant: &self.context.tenant,
+                writer: &self.context.writer,
                 may_have_begun: due.may_have_begun,
                 resend_in_doubt: self.context.resend_in_doubt,
             })?;
@@ -166,28 +181,50 @@ impl Activation {
         {
             session.journal_mut().apply(Event::Waiting { until }, clock::now())?;
         }
-        let changes = session.journal_mut().take_changes();
         if beginning.is_empty() {
-            let saved = self.context.writer.save(changes).await;
-            return saved.map_err(|error| self.leave_with(Leave::Store(error)));
+            return self.save_changes(session).await;
         }
+        let changes = session.journal_mut().take_changes();
         let durable = self.context.writer.barrier(changes).await;
         durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
         for (seq, effect) in beginning {
-            let (effect, abort) =
-                futures::future::abortable(effect.map(move |outcome| (seq, outcome)).boxed());
+            let writer = self.context.writer.clone();
+            let beginning = async move {
+                let leased = writer.await_lease().await;
+                (seq, if let Err(error) = leased { Err(error) } else { effect.await })
+            };
+            let (effect, abort) = futures::future::abortable(beginning.boxed());
             self.running.push(effect);
             self.abort.insert(seq, abort);
         }
         Ok(())
     }
 
+    /// Hands the changes of the session to the writer.
+    async fn save_changes(&mut self, session: &mut Session) -> Result<(), Stop> {
+        let saved = self.context.writer.save(session.journal_mut().take_changes()).await;
+        saved.map_err(|error| self.leave_with(Leave::Store(error)))
+    }
+
     /// Takes the outcome of an effect, unless it was aborted.
-    fn ended(&mut self, session: &mut Session, ended: Result<(u64, Outcome), Aborted>) {
-        if let Ok((seq, outcome)) = ended {
-            self.abort.remove(&seq);
-            session.arrive(seq, outcome);
+    fn ended(
+        &mut self,
+        session: &mut Session,
+        ended: Result<(u64, Result<Outcome, StoreError>), Aborted>,
+    ) -> Result<(), Stop> {
+        let Ok((seq, outcome)) = ended else { return Ok(()) };
+        self.abort.remove(&seq);
+        // An effect that did not begin, because the node has lost the run.
+        let outcome = outcome.map_err(|error| self.leave_with(Leave::Store(error)))?;
+        let journal = session.journal();
+        match journal.row(seq).filter(|row| row.status == StepStatus::Skipped) {
+            Some(row) => {
+                let doubt = effects::in_doubt(journal, row, Some(&outcome));
+                session.abandon(seq, doubt, outcome.unwrap_or_default(), clock::now())?;
+            }
+            None => session.arrive(seq, outcome, clock::now())?,
         }
+        Ok(())
     }
 
     fn leave_with(&mut self, leave: Leave) -> Stop {
@@ -201,8 +238,9 @@ impl Activation {
         tokio::pin!(patience);
         loop {
             tokio::select! {
-                ended = self.running.next() => match ended {
-                    Some(ended) => self.ended(session, ended),
+                ended = self.running.next() => match ended.map(|ended| self.ended(session, ended)) {
+                    Some(Ok(())) => {}
+                    Some(Err(stop)) => return self.leave_instead(leave, stop),
                     None => break,
                 },
                 () = &mut patience => break,
@@ -210,22 +248,25 @@ impl Activation {
         }
         match session.keep_arrived(clock::now()) {
             Ok(()) => self.leave_with(leave),
-            Err(error) => {
-                // The command is answered when the run was paused.
-                if let Leave::Command(command) = leave {
-                    self.postponed.push_front(command);
-                }
-                error.into()
-            }
+            Err(error) => self.leave_instead(leave, error.into()),
         }
     }
 
-    fn request_cancel(&mut self, session: &mut Session, reply: Reply) {
-        session.request_unwind(Failure::permanent(kind::CANCELLED, "the run was cancelled"));
-        self.cancelled_by.push(reply);
+    /// Ends the activation for another reason than the one for which it was to end.
+    fn leave_instead(&mut self, leave: Leave, stop: Stop) -> Stop {
+        // The command is answered later.
+        if let Leave::Command(command) = leave {
+            self.postponed.push_front(command);
+        }
+        stop
     }
 
-    /// Answers the callers that cancelled the run, once its rollback is durable.
+    fn request_cancel(&mut self, session: &mut Session, reply: Reply) -> Result<(), Stop> {
+        self.cancelled_by.push(reply);
+        self.request_rollback(session, Failure::permanent(kind::CANCELLED, "the run was cancelled"))
+    }
+
+    /// Answers the callers that cancelled the run, once that is durable.
     async fn acknowledge_cancel(&mut self, session: &mut Session) -> Result<(), Stop> {
         if self.cancelled_by.is_empty() {
             return Ok(());
@@ -241,17 +282,29 @@ impl Activation {
 #[async_trait]
 impl Host for Activation {
     async fn wait(&mut self, session: &mut Session) -> Result<(), Stop> {
-        if session.is_unwinding() {
-            // Rolling back may have begun at a step's end, too.
-            self.roll_back();
-            self.acknowledge_cancel(session).await?;
-        }
+        self.acknowledge_cancel(session).await?;
         self.is_trial = false;
         if let Some(command) = self.postponed.pop_front() {
             return Err(self.leave(session, Leave::Command(command)).await);
         }
+        if session.is_unwinding() && !self.rolls_back {
+            // The guest has begun to roll back.
+            self.await_effects(session.journal(), |_| false);
+            if self.waits_until().is_none() {
+                self.abandon_effects(session)?;
+            }
+        }
         let wake_at = [session.next_timer(), deadline(session)].into_iter().flatten().min();
-        self.begin_effects(session, wake_at).await?;
+        // The effects of handlers begin after those of the workflow.
+        if self.rolls_back || !session.is_unwinding() {
+            self.begin_effects(session, wake_at).await?;
+        } else {
+            self.save_changes(session).await?;
+        }
+        if self.tell_guest(session) {
+            return Ok(());
+        }
+        let waits_until = self.waits_until();
         let sleeps = self.running.is_empty() && session.waits_only_for(effects::may_leave_memory);
         let sleeps_until = wake_at.filter(|_| sleeps);
         if let Some(wake_at) = sleeps_until
@@ -263,22 +316,29 @@ impl Host for Activation {
             .map(|wake_at| (self.context.instances.evictable(&self.context.tenant.name), wake_at));
         let timer = async {
             match wake_at {
-                Some(wake_at) => tokio::time::sleep(clock::until(wake_at)).await,
+                Some(wake_at) => clock::reach(wake_at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let patience = async {
+            match waits_until {
+                Some(until) => tokio::time::sleep_until(until.into()).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             // What happened first does not matter: the order of deliveries is journaled.
             Some(ended) = self.running.next(), if !self.running.is_empty() => {
-                self.ended(session, ended);
+                self.ended(session, ended)?;
                 session.check_bytes()?;
             }
             () = timer => {
                 session.fire(clock::now());
-                check_deadline(session);
+                self.check_deadline(session)?;
             }
-            Some(command) = self.context.commands.recv() => match (&command.request, command::event(&command.request, session.journal())) {
-                (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply),
+            () = patience => {}
+            Some(command) = self.context.commands.recv() => match (&command.request, command::events(&command.request, session.journal())) {
+                (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply)?,
                 (RemoteCommand::Resume, _) => acknowledge(command.reply),
                 (_, Err(refused)) => command.answer(Err(refused)),
                 (_, Ok(_)) => return Err(self.leave(session, Leave::Command(command)).await),
@@ -294,29 +354,24 @@ impl Host for Activation {
     fn poll(&mut self, session: &mut Session) -> Result<(), Stop> {
         while let Ok(command) = self.context.commands.try_recv() {
             match command.request {
-                RemoteCommand::Cancel => self.request_cancel(session, command.reply),
+                RemoteCommand::Cancel => self.request_cancel(session, command.reply)?,
                 RemoteCommand::Resume => acknowledge(command.reply),
                 RemoteCommand::Terminate => return Err(self.leave_with(Leave::Command(command))),
                 // They take effect when the guest waits.
                 _ => self.postponed.push_back(command),
             }
         }
-        check_deadline(session);
+        self.check_deadline(session)?;
+        self.tell_guest(session);
         Ok(())
     }
 
-    fn abort(&mut self, seq: u64) {
-        if let Some(effect) = self.abort.remove(&seq) {
-            effect.abort();
-        }
+    fn abandon(&mut self, session: &mut Session, seq: u64) -> Result<(), Stop> {
+        self.abandon_effect(session, seq)
     }
 
-    /// Effects of compensations come later.
-    fn roll_back(&mut self) {
-        if !std::mem::replace(&mut self.rolls_back, true) {
-            self.running.clear();
-            self.abort.clear();
-        }
+    fn roll_back(&mut self, session: &mut Session) -> Result<(), Stop> {
+        self.abandon_effects(session)
     }
 
     fn save(&mut self, session: &mut Session) -> Option<Detached> {
@@ -352,19 +407,6 @@ impl Host for Activation {
         let permit = self.permit.lock().take();
         drop(permit);
     }
-}
-
-/// Requests a rollback if the run has timed out.
-fn check_deadline(session: &mut Session) {
-    if deadline(session).is_some_and(|deadline| deadline <= clock::now()) {
-        session.request_unwind(session.journal().run().timed_out());
-    }
-}
-
-/// When the run times out, unless it is being rolled back.
-fn deadline(session: &Session) -> Option<Timestamp> {
-    let run = session.journal().run();
-    (run.status != WorkflowStatus::Compensating).then_some(run.deadline)
 }
 
 /// Completes with the time until which a run can leave memory, when its permit is needed.

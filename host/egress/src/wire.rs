@@ -1,0 +1,103 @@
+//! The bytes of a connection: whether the server has sent any, and what becomes of a write that fails.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Whether a byte has arrived since the request was handed over.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answered(Arc<AtomicBool>);
+
+/// A stream on which a failed write is not the end: the server may have answered before it read the whole request.
+///
+/// A server that refuses a request early, such as with 413 or 401, closes its end while the request is being written.
+/// The write fails, and the answer can still be read. So a failed write waits for ever, and reading goes on to the
+/// answer, to the end of the stream, or to an error.
+pub(super) struct Wire<S> {
+    stream: S,
+    answered: Answered,
+    /// A write has failed: nothing more is written.
+    is_broken: bool,
+}
+
+impl Answered {
+    /// Forgets earlier answers.
+    pub(super) fn reset(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns whether a byte has arrived since the last reset.
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<S> Wire<S> {
+    pub(super) fn new(stream: S, answered: Answered) -> Self {
+        Self { stream, answered, is_broken: false }
+    }
+
+    fn unless_broken<T>(&mut self, work: impl FnOnce(&mut S) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if self.is_broken {
+            return Poll::Pending;
+        }
+        match work(&mut self.stream) {
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "a request could not be written; an answer may have come before");
+                self.is_broken = true;
+                // The task is woken by reading, which notices that the connection is broken.
+                Poll::Pending
+            }
+            polled => polled,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.answered.0.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.unless_broken(|stream| Pin::new(stream).poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.unless_broken(|stream| Pin::new(stream).poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.unless_broken(|stream| Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,133 @@
+//! Rolling back while effects are under way: what was sent is finished first, within a bound. What is still unknown then is in
+//! doubt.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use forge_clock as clock;
+use forge_journal::{DueEffect, Event, Failure, Journal, Row, Session, StepStatus, Timestamp};
+use forge_sandbox::Stop;
+use futures::StreamExt as _;
+
+use super::Activation;
+use crate::executor::effects;
+
+/// A rollback that was requested, or that the guest has begun. It waits for the effects under way, so that a step that has
+/// sent its request completes and is compensated. Meanwhile, only such steps begin effects.
+pub(super) struct PendingRollback {
+    /// The open steps that have had effects. Never iterated.
+    steps: HashSet<u64>,
+    /// When the effects that are still under way are abandoned.
+    until: Instant,
+}
+
+impl Activation {
+    /// Requests a rollback, unless one was requested or has begun.
+    pub(super) fn request_rollback(&mut self, session: &mut Session, failure: Failure) -> Result<(), Stop> {
+        if session.journal().run().failure.is_none() {
+            session.journal_mut().apply(Event::RollbackRequested { failure }, clock::now())?;
+            self.await_effects(session.journal(), |_| false);
+        }
+        Ok(())
+    }
+
+    /// Requests a rollback if the run has timed out.
+    pub(super) fn check_deadline(&mut self, session: &mut Session) -> Result<(), Stop> {
+        if deadline(session).is_some_and(|deadline| deadline <= clock::now()) {
+            let failure = session.journal().run().timed_out();
+            self.request_rollback(session, failure)?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether an effect must not begin because a rollback waits for others.
+    pub(super) fn must_not_begin(&self, journal: &Journal, row: &Row, due: DueEffect) -> bool {
+        let Some(rollback) = self.rollback.as_ref().filter(|_| !self.rolls_back) else { return false };
+        let goes_on = effects::steps_around(journal, row).any(|step| rollback.steps.contains(&step));
+        !due.may_have_begun && !goes_on
+    }
+
+    /// Lets a rollback wait for the effects under way.
+    pub(super) fn await_effects(&mut self, journal: &Journal, may_have_begun: impl Fn(&Row) -> bool) {
+        if self.rollback.is_none() {
+            let until = Instant::now() + self.context.limits.rollback_patience;
+            let has_begun =
+                |row: &Row| !row.is_open() || self.abort.contains_key(&row.seq) || may_have_begun(row);
+            let steps = effects::open_steps(journal, has_begun);
+            self.rollback = Some(PendingRollback { steps, until });
+        }
+    }
+
+    /// Returns until when a rollback waits for the effects under way, if it does.
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        let until = self.rollback.as_ref().filter(|_| !self.rolls_back)?.until;
+        (!self.running.is_empty() && Instant::now() < until).then_some(until)
+    }
+
+    /// Tells the guest of a rollback that was requested and waits for no effect. Returns whether it does.
+    pub(super) fn tell_guest(&self, session: &mut Session) -> bool {
+        let requested = session.journal().run().requested_rollback().filter(|_| self.waits_until().is_none());
+        let Some(failure) = requested.cloned() else { return false };
+        session.request_unwind(failure);
+        true
+    }
+
+    /// Waits for the effects under way of a run that is rolled back, after its guest has ended.
+    pub(in crate::executor) async fn drain(&mut self, session: &mut Session) -> Result<(), Stop> {
+        self.await_effects(session.journal(), |_| false);
+        if self.waits_until().is_some() {
+            self.save_changes(session).await?;
+        }
+        while let Some(until) = self.waits_until() {
+            tokio::select! {
+                Some(ended) = self.running.next() => self.ended(session, ended)?,
+                () = tokio::time::sleep_until(until.into()) => {}
+                () = self.context.shutdown.cancelled() => break,
+            }
+        }
+        Ok(session.keep_arrived(clock::now())?)
+    }
+
+    /// Abandons an effect that the guest has dropped. One that may have happened goes on: its outcome is recorded if it comes
+    /// in time.
+    pub(super) fn abandon_effect(&mut self, session: &mut Session, seq: u64) -> Result<(), Stop> {
+        let journal = session.journal();
+        let dropped = journal.row(seq).filter(|row| row.status == StepStatus::Skipped);
+        let doubt = dropped.and_then(|row| effects::in_doubt(journal, row, None));
+        match doubt {
+            Some(doubt) if self.abort.contains_key(&seq) => {
+                session.abandon(seq, Some(doubt), None, clock::now())?;
+            }
+            _ => {
+                if let Some(effect) = self.abort.remove(&seq) {
+                    effect.abort();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Abandons all effects under way: the handlers of a rollback begin theirs now.
+    pub(super) fn abandon_effects(&mut self, session: &mut Session) -> Result<(), Stop> {
+        if std::mem::replace(&mut self.rolls_back, true) {
+            return Ok(());
+        }
+        let mut left: Vec<u64> = self.abort.drain().map(|(seq, _)| seq).collect();
+        left.sort_unstable();
+        self.running.clear();
+        for seq in left {
+            let journal = session.journal();
+            let interrupted = journal.row(seq).filter(|row| row.status == StepStatus::Skipped);
+            if let Some(doubt) = interrupted.and_then(|row| effects::in_doubt(journal, row, None)) {
+                session.abandon(seq, Some(doubt), None, clock::now())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When the run times out, unless it is rolled back or is to be.
+pub(super) fn deadline(session: &Session) -> Option<Timestamp> {
+    let run = session.journal().run();
+    run.failure.is_none().then_some(run.deadline)
+}

@@ -1,0 +1,154 @@
+//! Requests that are under way when their run is rolled back, or when nobody waits for them any more: what they did is undone
+//! or named.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use forge_tests::program::{Block, Statement, block, effect, fail, gate, step};
+use forge_tests::{Api, Host, Services, eventually};
+use serde_json::{Value, json};
+
+/// A host with the default patience, or with this one, its services, and a client.
+struct Stage {
+    host: Host,
+    services: Services,
+    api: Api,
+}
+
+async fn stage(patience: &str) -> Stage {
+    let host =
+        Host::builder().flag(["--rollback-patience", patience]).flag(["--compensation-backoff", "20ms"]);
+    let host = host.start().await;
+    host.api().deploy(&forge_tests::component("interpreter")).await;
+    Stage { api: host.api(), host, services: Services::start().await }
+}
+
+/// A step whose request is answered when the gate `pack` opens.
+fn pack() -> Statement {
+    step("pack", block![gate("pack")]).undo(block![effect("unpack")]).into()
+}
+
+fn in_doubt(record: &Value) -> Vec<&str> {
+    record["in_doubt"].as_array().into_iter().flatten().map(|effect| effect.as_str().unwrap()).collect()
+}
+
+impl Stage {
+    /// Starts a program and returns when its request at the gate `pack` is under way.
+    async fn start(&self, body: Block) -> String {
+        let run = self.api.start_program(&self.services, body).await;
+        self.services.until_asked("pack", 1).await;
+        run
+    }
+
+    async fn is_undone(&self, run: &str) -> Value {
+        let record = self.api.settled(run).await;
+        assert_eq!(record["status"], "compensated", "{record:#}");
+        assert_eq!(self.services.asked("unpack").len(), 1);
+        assert_eq!(self.api.step(run, "step", "pack").await["status"], "compensated");
+        assert!(in_doubt(&record).is_empty(), "{record:#}");
+        record
+    }
+}
+
+#[tokio::test]
+async fn a_cancellation_is_answered_at_once_and_the_step_under_way_completes_and_is_undone() {
+    let it = stage("30s").await;
+    let run = it.start(block![pack(), effect("ship")]).await;
+    it.api.cancel(&run).await.ok();
+    it.api.cancel(&run).await.ok();
+    let record = it.api.record(&run).await;
+    assert_eq!((&record["status"], &record["error"]), (&json!("running"), &json!("the run was cancelled")));
+    it.services.open("pack");
+    let record = it.is_undone(&run).await;
+    assert_eq!(record["error_kind"], "cancelled");
+    assert!(it.services.asked("ship").is_empty(), "nothing begins after the cancellation");
+}
+
+#[tokio::test]
+async fn a_workflow_that_would_end_with_the_request_under_way_is_rolled_back_all_the_same() {
+    let it = stage("30s").await;
+    let run = it.start(block![pack()]).await;
+    it.api.cancel(&run).await.ok();
+    it.services.open("pack");
+    it.is_undone(&run).await;
+}
+
+#[tokio::test]
+async fn a_step_that_has_had_an_effect_makes_its_other_requests_before_it_is_undone() {
+    let it = stage("30s").await;
+    let body = step("pack", block![gate("pack"), effect("label")]).undo(block![effect("unpack")]);
+    let run = it.start(block![body]).await;
+    it.api.cancel(&run).await.ok();
+    it.services.open("pack");
+    it.is_undone(&run).await;
+    assert_eq!(it.services.asked("label").len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_times_out_completes_the_step_under_way_and_undoes_it() {
+    let it = stage("30s").await;
+    let run = it.api.start("hasty_program", it.services.program(block![pack()])).await;
+    it.services.until_asked("pack", 1).await;
+    eventually("it has timed out", async || it.api.record(&run).await["error_kind"] == "timeout").await;
+    it.services.open("pack");
+    let record = it.is_undone(&run).await;
+    assert_eq!(record["error_kind"], "timeout");
+}
+
+#[tokio::test]
+async fn a_cancellation_survives_a_kill_while_it_waits_and_the_request_is_finished_with_its_key() {
+    let mut it = stage("30s").await;
+    let run = it.start(block![pack(), effect("ship")]).await;
+    it.api.cancel(&run).await.ok();
+    it.host.kill();
+    it.host.restart().await;
+    it.api = it.host.api();
+    it.services.until_asked("pack", 2).await;
+    it.services.open("pack");
+    it.is_undone(&run).await;
+    assert!(it.services.asked("ship").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_answered_in_time_is_named_in_the_error_the_record_and_on_the_command_line() {
+    let it = stage("200ms").await;
+    let run = it.start(block![pack()]).await;
+    it.api.cancel(&run).await.ok();
+    let record = it.api.settled(&run).await;
+    let [doubt] = in_doubt(&record)[..] else { panic!("{record:#}") };
+    assert!(doubt.starts_with("`pack`: POST http://") && doubt.contains("may have arrived"), "{doubt}");
+    assert!(record["error"].as_str().unwrap().contains(doubt), "{record:#}");
+    let shown = it.host.cli().run(["runs", "show", &run]).await;
+    assert!(shown.stdout.contains("may have arrived"), "{}", shown.stdout);
+}
+
+#[tokio::test]
+async fn a_request_that_a_failing_sibling_drops_is_named_with_its_late_answer() {
+    let it = stage("30s").await;
+    let body = Statement::Race(vec![block![pack()], block![Statement::Sleep(300), fail("out of stock")]]);
+    let run = it.start(block![body]).await;
+    it.api.until_step(&run, "step", "pack", "skipped").await;
+    it.services.open("pack");
+    let record = it.api.settled(&run).await;
+    let [doubt] = in_doubt(&record)[..] else { panic!("{record:#}") };
+    assert!(doubt.contains("was answered with 200 after it was given up"), "{doubt}");
+    let request = it.api.steps(&run).await.into_iter().find(|step| step["kind"] == "http").unwrap();
+    assert_eq!(request["result"]["status"], 200, "the late answer is recorded: {request:#}");
+}
+
+#[tokio::test]
+async fn a_request_of_an_attempt_that_timed_out_is_in_doubt_until_a_later_attempt_with_its_key_succeeds() {
+    let it = stage("200ms").await;
+    let attempts = |retry| {
+        let pack = step("pack", block![gate("pack")]).timeout(200);
+        block![if retry { pack.retry(20, 50) } else { pack }]
+    };
+    let failed = it.start(attempts(false)).await;
+    let record = it.api.settled(&failed).await;
+    assert_eq!((record["status"].as_str(), in_doubt(&record).len()), (Some("failed"), 1), "{record:#}");
+
+    let run = it.api.start_program(&it.services, attempts(true)).await;
+    it.services.until_asked("pack", 3).await;
+    it.services.open("pack");
+    let record = it.api.settled(&run).await;
+    assert_eq!((record["status"].as_str(), in_doubt(&record).len()), (Some("completed"), 0), "{record:#}");
+}
