@@ -222,6 +222,11 @@ impl Api {
         self.post(&format!("/_api/runs/{run}/terminate")).await
     }
 
+    /// Deletes a run.
+    pub async fn delete(&self, run: &str) -> Answer {
+        self.send(Method::DELETE, &format!("/_api/runs/{run}"), None).await
+    }
+
     /// Resolves a step of a run.
     pub async fn resolve(&self, run: &str, step: &str, outcome: &Value) -> Answer {
         self.post_json(&format!("/_api/runs/{run}/steps/{step}/resolve"), outcome).await

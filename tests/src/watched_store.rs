@@ -219,6 +219,10 @@ impl Store for WatchedStore {
         self.store.unfinished().await
     }
 
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        self.store.delete(runs).await
+    }
+
     async fn register(
         &self,
         digest: &str,

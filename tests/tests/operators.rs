@@ -303,6 +303,36 @@ async fn only_what_is_in_doubt_is_resolved() {
     assert_eq!(api.resolve(&run, "tea", &json!({"completed": 1})).await.refused(409).0, "not_in_doubt");
 }
 
+#[tokio::test]
+async fn a_final_run_can_be_deleted_and_its_key_is_free_again() {
+    let host = Host::with_interpreter().await;
+    let services = Services::start().await;
+    let api = host.api();
+    let start = json!({"input": services.program(block![effect("tea")]), "key": "order-1041"});
+    let run = api.start_acknowledged("program", &start).await;
+    api.settled(&run).await;
+    let other = api.start_program(&services, block![gate("wait")]).await;
+    services.until_asked("wait", 1).await;
+    assert_eq!(api.delete(&other).await.refused(409).0, "conflict");
+    assert_eq!(api.for_tenant("default").delete(&run).await.status, 204);
+    assert_eq!(api.delete(&run).await.refused(404).0, "unknown_run");
+    assert_eq!(api.get(&format!("/_api/runs/{run}/steps")).await.refused(404).0, "unknown_run");
+    let mut database = host.database().await;
+    let (rows,): (i64,) =
+        database.row("SELECT count(*) FROM forge_steps WHERE kind = 'http' AND name LIKE '%/tea'", &[]).await;
+    assert_eq!(rows, 0, "its journal is deleted, too");
+    database.close().await;
+    let again = api.start_acknowledged("program", &start).await;
+    assert_ne!(again, run);
+    assert_eq!(api.settled(&again).await["status"], "completed");
+    // The other run was not disturbed.
+    services.open("wait");
+    assert_eq!(api.settled(&other).await["status"], "completed");
+    host.cli().run(["runs", "delete", &other]).await.ok();
+    let audit = api.get("/_api/audit").await.ok().to_string();
+    assert!(audit.contains("run.delete") && audit.contains("order-1041"), "{audit}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_terminated_and_resolved_through_any_node() {
     let mut cluster = Cluster::builder().flag(LONG_LEASE).flag(MUCH_FUEL).start(["a", "b"]).await;
@@ -330,6 +360,10 @@ async fn a_run_is_terminated_and_resolved_through_any_node() {
     assert_eq!(b.resolve(&undoing, "nothing", &json!({"failed": null})).await.refused(404).0, "unknown_step");
     b.resolve(&undoing, "tea", &json!({"completed": null})).await.ok();
     assert_eq!(b.settled(&undoing).await["status"], "compensated");
+    assert_eq!(b.delete(&undoing).await.status, 204);
+    assert_eq!(a.delete(&undoing).await.refused(404).0, "unknown_run");
+    let rows = cluster.rows(&format!("SELECT seq FROM forge_steps WHERE run_id = '{undoing}'"));
+    assert!(rows.is_empty(), "{rows:?}");
 
     // One whose component is gone is refused with the same words by each node.
     let gone = start(&a, block![reversible("tea"), gate("door")]).await;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
@@ -26,7 +26,10 @@ const NO_EFFECT: &str = "a person resolved it as failed";
 
 /// Terminating, resolving and deleting runs.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(terminate_run)).routes(routes!(resolve_step))
+    OpenApiRouter::new()
+        .routes(routes!(terminate_run))
+        .routes(routes!(resolve_step))
+        .routes(routes!(delete_run))
 }
 
 /// The outcome of a call, as a person found it. One of the two fields.
@@ -126,6 +129,29 @@ async fn resolve_step(
     api.host.tenants().note(&caller, "run.resolve", &run.to_string(), Some(detail)).await?;
     executor.resolve(run, &step, resolution).await?;
     Ok(Json(executor.status(run).await?))
+}
+
+/// Delete a run
+///
+/// Deletes a final run with its journal. A later start with its key starts a new run.
+#[utoipa::path(
+    delete, path = "/_api/runs/{id}", tag = "runs",
+    security(("key" = ["admin"])),
+    params(("id" = Uuid, Path, description = "The id of the run.")),
+    responses(
+        (status = 204, description = "The run is deleted."),
+        (status = 404, description = "The run does not exist.", body = ErrorBody),
+        (status = 409, description = "The run is not final.", body = ErrorBody),
+        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
+    ),
+)]
+async fn delete_run(api: State<Api>, caller: Caller, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
+    let (executor, run) = (api.executor(&caller), RunId(id));
+    let found = executor.status(run).await?;
+    let detail = json!({ "workflow": found.workflow_name, "status": found.status, "key": found.key });
+    api.host.tenants().note(&caller, "run.delete", &run.to_string(), Some(detail)).await?;
+    executor.delete(run).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[cfg(test)]

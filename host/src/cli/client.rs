@@ -139,6 +139,11 @@ impl Client {
         self.fetch(self.request(Method::POST, &path, &[]).json(outcome)).await
     }
 
+    /// Deletes a run.
+    pub(super) async fn delete_run(&self, run: RunId) -> Result<(), CliError> {
+        self.send(self.request(Method::DELETE, &["runs", &run.to_string()], &[])).await.map(|_| ())
+    }
+
     /// Cancels, pauses, resumes or terminates a run.
     pub(super) async fn change_run(&self, run: RunId, action: &str) -> Result<WorkflowRecord, CliError> {
         self.fetch(self.request(Method::POST, &["runs", &run.to_string(), action], &[])).await

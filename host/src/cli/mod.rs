@@ -118,7 +118,7 @@ enum Command {
     Activate(activate::Args),
     /// Use a version for new runs only if they ask for it
     Deprecate(deprecate::Args),
-    /// List runs; show, watch, cancel, pause, resume, terminate or resolve one
+    /// List runs; show, watch, cancel, pause, resume, terminate, resolve or delete one
     Runs(runs::Args),
     /// List, create, show and change tenants
     Tenants(tenants::Args),

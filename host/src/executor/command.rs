@@ -64,6 +64,14 @@ impl WorkflowExecutor {
         self.command(run, RemoteCommand::Resolve { step: step.to_owned(), resolution }).await
     }
 
+    /// Deletes a final run with its journal. Returns when that is durable. A key that started it is free again.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Conflict`] if the run is not final; [`ExecutorError::UnknownRun`].
+    pub async fn delete(&self, run: RunId) -> Result<(), ExecutorError> {
+        self.command(run, RemoteCommand::Delete).await
+    }
+
     /// Sends a command to one of this tenant's runs.
     pub(crate) async fn command(&self, run: RunId, command: RemoteCommand) -> Result<(), ExecutorError> {
         self.check(run).await?;

@@ -246,6 +246,10 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the number of runs of all nodes that are neither final nor paused.
     async fn unfinished(&self) -> Result<u64, StoreError>;
 
+    /// Deletes those of the runs that are final, with their journals, and returns them. That is durable when the method returns.
+    /// A key that started a deleted run is free again.
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
+
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
     /// first version that exists with another component; nothing is written then. Versions that exist with the same
     /// component are not changed. `component` is `None` if its bytes are in an object store.

@@ -1,4 +1,5 @@
 mod change;
+mod delete;
 mod list;
 mod resolve;
 mod show;
@@ -38,6 +39,8 @@ enum RunsCommand {
     Terminate(terminate::Args),
     /// Say how a call in doubt or a compensation ended
     Resolve(resolve::Args),
+    /// Delete a run that has ended
+    Delete(delete::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -57,5 +60,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Some(RunsCommand::Pause(args)) => change::run(args, "pause", context).await,
         Some(RunsCommand::Terminate(args)) => terminate::run(args, context).await,
         Some(RunsCommand::Resolve(args)) => resolve::run(args, context).await,
+        Some(RunsCommand::Delete(args)) => delete::run(args, context).await,
     }
 }

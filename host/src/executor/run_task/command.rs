@@ -22,6 +22,10 @@ impl RunTask {
                 return Ok(NextAction::Continue);
             }
         };
+        if command.request == RemoteCommand::Delete {
+            self.command = Some(command);
+            return self.delete(&journal).await;
+        }
         if is_cancel && events.is_empty() && !self.cancelled_by.is_empty() {
             // The first cancel has no answer yet.
             self.cancelled_by.push(command.reply);
@@ -55,6 +59,18 @@ impl RunTask {
         self.answer_cancel(&cancelled);
         self.journal = Some(journal);
         Ok(NextAction::Continue)
+    }
+
+    /// Deletes the run, which is final. No other command is applied to it meanwhile, here or on another node.
+    async fn delete(&mut self, journal: &Journal) -> Result<NextAction, StoreError> {
+        let deleted = self.inner.store.delete(&[self.run]).await?;
+        let status = journal.run().status;
+        self.answer(match deleted.as_slice() {
+            // Another node has reopened it: this one has lost its lease.
+            [] => Err(ExecutorError::Conflict { run: self.run, status, action: "deleted" }),
+            _ => Ok(()),
+        });
+        Ok(NextAction::Leave)
     }
 
     /// Returns whether the run can be rolled back only by its own code, which may be unable to: its component is gone, or

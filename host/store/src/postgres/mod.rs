@@ -184,6 +184,10 @@ impl Store for PostgresStore {
         runs::unfinished(&self.shared.readers).await
     }
 
+    async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        runs::delete(&self.shared.readers, ids).await
+    }
+
     async fn register(
         &self,
         digest: &str,

@@ -116,6 +116,11 @@ impl Store for SqliteStore {
         self.read(runs::unfinished).await
     }
 
+    async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let ids = ids.to_vec();
+        self.write(move |connection| runs::delete(connection, &ids)).await
+    }
+
     async fn register(
         &self,
         digest: &str,

@@ -158,6 +158,20 @@ pub(super) fn due(
     })
 }
 
+/// Deletes the runs that are final. A trigger deletes their rows.
+pub(super) fn delete(connection: &Connection, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM forge_runs WHERE id = ? AND status IN ('completed', 'compensated', 'failed')",
+    )?;
+    let mut deleted = Vec::with_capacity(ids.len());
+    for id in ids {
+        if statement.execute([id.to_string()])? > 0 {
+            deleted.push(*id);
+        }
+    }
+    Ok(deleted)
+}
+
 pub(super) fn unfinished(connection: &Connection) -> Result<u64, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM forge_runs WHERE due_at IS NOT NULL")?;
