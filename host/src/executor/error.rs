@@ -40,6 +40,18 @@ pub enum ExecutorError {
         /// The run that it started.
         run: RunId,
     },
+    /// A failed run cannot be restarted: effects of it are still there.
+    #[error(
+        "run {run} has failed and left steps that are not compensated ({steps}): its key cannot start another run, which \
+         would do them again. Retry the compensations with `forge runs resume {run}`, or undo each step by hand and record it \
+         with `forge runs resolve {run} STEP --completed`"
+    )]
+    NotCompensated {
+        /// The run.
+        run: RunId,
+        /// The names of the steps.
+        steps: String,
+    },
     /// The run's status does not allow it.
     #[error("run {run} is {status} and cannot be {action}")]
     Conflict {

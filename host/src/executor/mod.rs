@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 pub use error::{ExecutorError, OpenError};
 pub use forge_store::{RunFilter, RunSummary};
 pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, WorkflowRecord};
-pub use start::{StartRequest, Started};
+pub use start::{Existing, OnFailed, StartRequest, Started};
 
 use self::command::Command;
 use self::loader::Loader;

@@ -52,6 +52,12 @@ pub struct WorkflowRecord {
     pub digest: String,
     /// The idempotency key of its start.
     pub key: Option<String>,
+    /// The failed run whose key this run took over.
+    #[serde(default)]
+    pub restart_of: Option<Uuid>,
+    /// The run that took the key over from this run.
+    #[serde(default)]
+    pub restarted_as: Option<Uuid>,
     /// Units of fuel that it has computed, as far as it is known while it runs; replays apart.
     #[serde(default)]
     pub fuel: u64,
@@ -172,6 +178,8 @@ pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),
         key: run.key.as_deref().map(str::to_owned),
+        restart_of: run.restart_of.map(|run| run.0),
+        restarted_as: run.restarted_as.map(|run| run.0),
         fuel: run.fuel,
     }
 }

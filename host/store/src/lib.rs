@@ -36,6 +36,9 @@ pub use writer::Writer;
 use forge_journal::{Changes, Row, Run, RunId, Timestamp};
 
 /// A write of a batch.
+///
+/// A run that starts with `restart_of` takes its key over from that run, in the same commit, if that run still has the key
+/// and [can be restarted](Run::can_be_restarted). Otherwise it starts if the key is free.
 #[derive(Debug, Clone)]
 pub enum Write {
     /// Inserts a run that this node executes.
@@ -50,6 +53,14 @@ pub enum Write {
 const ROW_BYTES: usize = 256;
 
 impl Write {
+    /// Returns the run that starts, if it may take the key of another one over, with that run.
+    fn restart(&self) -> Option<(&Run, RunId)> {
+        match self {
+            Self::Start(run) | Self::InsertUnowned(run) => Some((run, run.restart_of?)),
+            Self::Save(..) => None,
+        }
+    }
+
     /// Returns the number of rows that are written.
     fn rows(&self) -> usize {
         match self {

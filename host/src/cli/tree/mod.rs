@@ -51,7 +51,12 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
     let name = style.paint(tone::STRONG, &printable(&record.workflow_name));
     let line =
         format!("{} {name} v{}  {}", style.paint(tone, mark), record.version, style.paint(tone, &status));
-    let origin = format!("  run {}, started {}", record.id, time(record.started_at));
+    let lineage = match (record.restart_of, record.restarted_as) {
+        (_, Some(run)) => format!(", restarted as {run}"),
+        (Some(run), None) => format!(", a restart of {run}"),
+        (None, None) => String::new(),
+    };
+    let origin = format!("  run {}, started {}{lineage}", record.id, time(record.started_at));
     format!("{line}\n{}", style.paint(tone::FAINT, &origin))
 }
 

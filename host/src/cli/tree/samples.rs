@@ -30,6 +30,8 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         trace_id: None,
         error_kind: None,
         not_compensated: Vec::new(),
+        restart_of: None,
+        restarted_as: None,
         pause_reason: None,
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),

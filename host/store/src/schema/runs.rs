@@ -29,6 +29,8 @@ columns! {
     pause_message   Text    Mutable: of_pause(run, |it| &it.message)        => set_message(run, value);
     pause_from      Text    Mutable: of_pause(run, |it| it.from.as_str())   => set_from(run, value)?;
     idempotency_key Text    Fixed:   optional(&run.key)                     => run.key = value.map(Into::into);
+    restart_of      Text    Fixed:   id(run.restart_of)                     => run.restart_of = value.map(parsed).transpose()?;
+    restarted_as    Text    Fixed:   id(run.restarted_as)                   => run.restarted_as = value.map(parsed).transpose()?;
     auth            Text    Fixed:   borrowed(&run.auth)                    => run.auth = required(value)?.into();
     trace_id        Text    Fixed:   optional(&run.trace_id)                => run.trace_id = value.map(Into::into);
     tenant          Text    Fixed:   borrowed(&run.tenant)                  => run.tenant = required(value)?.into();
@@ -63,6 +65,8 @@ pub(crate) fn blank(id: RunId) -> Run {
         in_doubt: None,
         pause: None,
         key: None,
+        restart_of: None,
+        restarted_as: None,
         auth: empty,
         trace_id: None,
         fuel: 0,
@@ -78,6 +82,10 @@ fn names(names: &[Arc<str>]) -> Encoded<Cow<'static, str>> {
 fn with_names(names: Option<&str>) -> Decoded<Vec<Arc<str>>> {
     let names: Vec<String> = from_json(names)?.unwrap_or_default();
     Ok(names.into_iter().map(Into::into).collect())
+}
+
+fn id(run: Option<RunId>) -> Option<Cow<'static, str>> {
+    run.map(|run| run.to_string().into())
 }
 
 fn of_pause<'r>(run: &'r Run, part: fn(&'r Pause) -> &'r str) -> Option<Cow<'r, str>> {

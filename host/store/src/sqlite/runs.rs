@@ -39,6 +39,9 @@ pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Writ
     let mut insert = Prepared::new(connection, &INSERT_UNLESS_KEY_TAKEN);
     let mut written = Vec::with_capacity(batch.len());
     for write in batch {
+        if let Some((run, old)) = write.restart() {
+            release_key(connection, run, old)?;
+        }
         let taken = match write {
             // The only node executes all runs.
             Write::Start(run) | Write::InsertUnowned(run) if put(insert.get()?, run)? == 0 => {
@@ -49,6 +52,18 @@ pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Writ
         written.push(taken.map_or(Written::Done, Written::KeyTaken));
     }
     Ok(written)
+}
+
+/// Takes the key of a run that can be restarted away from it.
+fn release_key(connection: &Connection, run: &Run, old: RunId) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE forge_runs SET idempotency_key = NULL, restarted_as = ?1 \
+         WHERE id = ?2 AND tenant = ?3 AND workflow_name = ?4 AND idempotency_key = ?5 \
+           AND status IN ('failed', 'compensated') AND stuck IS NULL",
+    )?;
+    let (new, old) = (run.id.to_string(), old.to_string());
+    statement.execute(rusqlite::params![new, old, run.tenant, run.workflow, run.key])?;
+    Ok(())
 }
 
 fn key_holder(connection: &Connection, run: &Run) -> Result<Option<RunId>, StoreError> {
