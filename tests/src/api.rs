@@ -223,6 +223,21 @@ impl Api {
         self.post(&format!("/_api/runs/{run}/pause")).await
     }
 
+    /// Terminates a run.
+    pub async fn terminate(&self, run: &str) -> Answer {
+        self.post(&format!("/_api/runs/{run}/terminate")).await
+    }
+
+    /// Deletes a run.
+    pub async fn delete(&self, run: &str) -> Answer {
+        self.send(Method::DELETE, &format!("/_api/runs/{run}"), None).await
+    }
+
+    /// Resolves a step of a run.
+    pub async fn resolve(&self, run: &str, step: &str, outcome: &Value) -> Answer {
+        self.post_json(&format!("/_api/runs/{run}/steps/{step}/resolve"), outcome).await
+    }
+
     /// Returns the host's health.
     pub async fn health(&self) -> Value {
         self.get("/_api/health").await.body

@@ -234,6 +234,10 @@ impl Store for WatchedStore {
         self.store.unfinished(most).await
     }
 
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        self.store.delete(runs).await
+    }
+
     async fn register(
         &self,
         digest: &str,

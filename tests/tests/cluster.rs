@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use forge_tests::components::describing;
-use forge_tests::program::{Statement, block, effect, gate, reversible};
+use forge_tests::program::{Statement, block, effect, fail, gate, reversible};
 use forge_tests::{Cli, Cluster, Host, Refused, Services, component, eventually, example};
 use futures::future::join_all;
 use serde_json::json;
@@ -129,6 +129,24 @@ async fn of_starts_with_one_key_and_uploads_of_one_version_one_wins_on_all_nodes
         assert_eq!(apis[round % 2].settled(&runs[0]).await["status"], "completed");
     }
     assert_eq!(services.performed().len(), 10);
+
+    // Of restarts of a failed run on all nodes, one wins, too.
+    let order = |on_failed: &str| json!({ "key": "failed", "input": services.program(block![fail("no")]), "on_failed": on_failed });
+    let mut last = apis[0].start_acknowledged("program", &order("return")).await;
+    for _ in 0..5 {
+        assert_eq!(apis[1].settled(&last).await["status"], "failed");
+        let body = json!({ "key": "failed", "input": services.program(block![fail("no"), gate("g")]), "on_failed": "restart" });
+        let starts = (0..8).map(|number| apis[number % 2].start_acknowledged("program", &body));
+        let runs = join_all(starts).await;
+        let restarted: Vec<&String> = runs.iter().filter(|run| **run != last).collect();
+        assert!(!restarted.is_empty(), "{runs:?}");
+        let record = apis[0].record(&last).await;
+        assert!(record["restarted_as"].is_string() && record["key"].is_null(), "{record:#}");
+        last = record["restarted_as"].as_str().unwrap().to_owned();
+        while let Some(next) = apis[0].settled(&last).await["restarted_as"].as_str() {
+            last = next.to_owned();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,6 +85,69 @@ async fn a_key_starts_one_run_however_often_it_is_used() {
 }
 
 #[tokio::test]
+async fn a_start_with_the_key_of_a_failed_run_says_so_or_takes_the_key_over() {
+    let host = Host::with_interpreter().await;
+    let services = Services::start().await;
+    let api = host.api();
+    let failing = services.program(block![reversible("seat"), fail("sold out")]);
+    let body = json!({"input": failing, "key": "order-1041"});
+    let first = api.start_acknowledged("program", &body).await;
+    assert_eq!(api.settled(&first).await["status"], "compensated");
+
+    // Without a word, the answer is the old run, and says so.
+    let again = api.try_start("program", &body).await.ok();
+    assert_eq!((&again["run_id"], &again["existing"]["status"]), (&json!(first), &json!("compensated")));
+    assert!(again["existing"]["error"].as_str().unwrap().contains("sold out"), "{again:#}");
+    let cli = async |flags: &[&str]| {
+        let input = failing.to_string();
+        let start = ["start", "program", "--input", &input, "--key", "order-1041"];
+        host.cli().run(start.iter().chain(flags)).await
+    };
+    let output = cli(&[]).await;
+    assert_eq!(output.stdout.trim(), first);
+    assert!(output.stderr.contains("has failed and was rolled back: sold out"), "{}", output.stderr);
+    assert!(output.stderr.contains("--restart-failed"), "{}", output.stderr);
+
+    // Of several that restart it, one starts a run. Its input may be another.
+    let right = services.program(block![reversible("seat"), effect("thanks")]);
+    let restart = json!({"input": right, "key": "order-1041", "on_failed": "restart"});
+    let starts = (0..8).map(|_| api.start_acknowledged("program", &restart));
+    let runs = futures::future::join_all(starts).await;
+    assert!(runs.iter().all(|run| *run == runs[0]) && runs[0] != first, "{runs:?}");
+    let record = api.settled(&runs[0]).await;
+    assert_eq!((&record["status"], &record["restart_of"]), (&json!("completed"), &json!(first)));
+    let old = api.record(&first).await;
+    assert_eq!((&old["restarted_as"], &old["key"]), (&json!(runs[0]), &Value::Null));
+    let shown = host.cli().run(["runs", "show", &first]).await.ok();
+    assert!(shown.contains(&format!("restarted as {}", runs[0])), "{shown}");
+
+    // A run that has not failed keeps its key.
+    let kept = api.try_start("program", &restart).await.ok();
+    assert_eq!((&kept["run_id"], &kept["existing"]["status"]), (&json!(runs[0]), &json!("completed")));
+    assert_eq!(cli(&["--restart-failed"]).await.failed(6).lines().count(), 1, "another input");
+}
+
+#[tokio::test]
+async fn a_failed_run_whose_steps_are_not_compensated_is_not_restarted_before_a_person_has_undone_them() {
+    let host = Host::with_interpreter().await;
+    let services = Services::start().await;
+    let api = host.api();
+    let body = block![reversible("seat"), gate("wait")];
+    let start = json!({"input": services.program(body), "key": "order-1041", "on_failed": "restart"});
+    let first = api.start_acknowledged("program", &start).await;
+    services.until_asked("wait", 1).await;
+    assert_eq!(api.start_acknowledged("program", &start).await, first, "it has not failed");
+    api.terminate(&first).await.ok();
+    let (code, message) = api.try_start("program", &start).await.refused(409);
+    assert!(code == "not_compensated" && message.contains("(seat)"), "{code}: {message}");
+    api.resolve(&first, "seat", &json!({"completed": null})).await.ok();
+    let second = api.start_acknowledged("program", &start).await;
+    assert_ne!(second, first);
+    services.open("wait");
+    assert_eq!(api.settled(&second).await["status"], "completed");
+}
+
+#[tokio::test]
 async fn a_run_that_only_waits_for_a_timer_is_waiting_and_another_is_running() {
     let host = Host::with_interpreter().await;
     let services = Services::start().await;

@@ -96,4 +96,18 @@ pub enum Event {
     },
     /// The rollback ended. The compensations decide the status of the run.
     RolledBack,
+    /// A person ended the run without its code. What is not compensated stays.
+    Terminated {
+        /// The failure.
+        failure: Failure,
+        /// The open effects that may have happened, each with what may have happened.
+        in_doubt: Vec<(u64, Failure)>,
+    },
+    /// A person said how a call in doubt or a compensation ended. See [`Journal::resolvable`](crate::Journal::resolvable).
+    Resolved {
+        /// The call in doubt, or the step whose compensation it is.
+        seq: u64,
+        /// The outcome.
+        outcome: Outcome,
+    },
 }

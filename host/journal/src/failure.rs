@@ -8,6 +8,8 @@ pub mod kind {
     pub const TIMEOUT: &str = "timeout";
     /// The run was cancelled.
     pub const CANCELLED: &str = "cancelled";
+    /// A person ended the run without its code.
+    pub const TERMINATED: &str = "terminated";
     /// A request got no response, or one that the workflow treats as an error.
     pub const HTTP: &str = "http";
     /// The egress policy does not allow the request.

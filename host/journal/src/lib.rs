@@ -66,7 +66,7 @@ pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
     Verdict,
 };
-pub use state::{Changes, CorruptJournal, IllegalEvent, Journal};
+pub use state::{Changes, CorruptJournal, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
 
 /// The name of a tenant. Cheap to clone.

@@ -166,14 +166,20 @@ pub struct Run {
     pub wake_at: Option<Timestamp>,
     /// The failure, if the run failed, is rolled back, or is to be rolled back.
     pub failure: Option<Failure>,
-    /// The steps that could not be compensated, and the reasons.
+    /// The steps that could not be compensated, and the reasons, for a person.
     pub failed_compensations: Option<Arc<str>>,
+    /// The names of these steps. Empty in runs that an older version ended.
+    pub uncompensated: Vec<Arc<str>>,
     /// The effects that may have happened and that nothing undoes, one in each line. Known when the run is final.
     pub in_doubt: Option<Arc<str>>,
     /// The pause, if the run is paused.
     pub pause: Option<Pause>,
     /// The idempotency key of the start.
     pub key: Option<Arc<str>>,
+    /// The run whose key this one took over.
+    pub restart_of: Option<RunId>,
+    /// The run that took the key over from this one. The store sets it.
+    pub restarted_as: Option<RunId>,
     /// The identity that started the run, a JSON object.
     pub auth: Arc<str>,
     /// The id of the trace that the start belongs to.
@@ -224,9 +230,12 @@ impl Run {
             wake_at: None,
             failure: None,
             failed_compensations: None,
+            uncompensated: Vec::new(),
             in_doubt: None,
             pause: None,
             key: None,
+            restart_of: None,
+            restarted_as: None,
             auth: "{}".into(),
             trace_id: None,
             fuel: 0,
@@ -251,6 +260,16 @@ impl Run {
         let rolls_back = self.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
         let goes_on = matches!(self.status, Created | Running | Waiting | Paused) && !rolls_back;
         self.failure.as_ref().filter(|_| goes_on)
+    }
+
+    /// Returns whether a start may take the key of this run over: it was rolled back, or failed with nothing to compensate.
+    pub fn can_be_restarted(&self) -> bool {
+        self.has_failed() && self.failed_compensations.is_none()
+    }
+
+    /// Returns whether the run has ended without an output.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.status, WorkflowStatus::Failed | WorkflowStatus::Compensated)
     }
 
     /// Returns what went wrong, for a person: the failure, the failed compensations, the effects in doubt, and the reason of

@@ -337,6 +337,93 @@ fn an_event_that_cannot_happen_changes_nothing() {
 }
 
 #[test]
+fn a_run_is_terminated_in_every_status_that_is_not_final_and_lists_what_is_not_compensated() {
+    let mut session = fresh();
+    let first = executed(step(&mut session, "first", COMPENSABLE));
+    session.complete_step(first, None, at(1)).unwrap();
+    executed(step(&mut session, "second", COMPENSABLE));
+    let journal = session.into_journal();
+    let failure = Failure::permanent(kind::TERMINATED, "by hand");
+    let terminate = || Event::Terminated { failure: failure.clone(), in_doubt: vec![] };
+    let unwinding = || Event::Unwinding { failure: Failure::permanent(kind::ERROR, "no") };
+    let pause = |journal: &Journal| {
+        Event::Paused(Pause::of(journal.run(), PauseReason::Nondeterminism, "why".to_owned()))
+    };
+    let in_status: [fn(&mut Journal) -> Vec<Event>; 4] = [
+        |_| vec![],
+        |_| vec![Event::Waiting { until: at(5) }],
+        |_| vec![Event::Unwinding { failure: Failure::permanent(kind::ERROR, "no") }],
+        |journal| {
+            vec![Event::Paused(Pause::of(journal.run(), PauseReason::Nondeterminism, "why".to_owned()))]
+        },
+    ];
+    for events in in_status {
+        let mut journal = journal.clone();
+        for event in events(&mut journal) {
+            journal.apply(event, at(2)).unwrap();
+        }
+        journal.apply(terminate(), at(3)).unwrap();
+        let run = journal.run();
+        assert_eq!(
+            (run.status, run.failure.as_ref(), &run.pause),
+            (WorkflowStatus::Failed, Some(&failure), &None)
+        );
+        assert_eq!(run.uncompensated, ["first".into()]);
+        assert!(journal.rows().iter().all(|row| !row.is_open()));
+        assert!(journal.is_terminated());
+        for event in [terminate(), unwinding(), pause(&journal), Event::Resumed] {
+            let before = journal.rows().to_vec();
+            journal.apply(event, at(4)).unwrap_err();
+            assert_eq!(journal.rows(), before);
+        }
+        let reloaded = Journal::load(journal.run().clone(), journal.rows().to_vec()).unwrap();
+        assert_eq!(reloaded.resolvable("first"), Ok(1));
+        assert!(matches!(reloaded.resolvable("second"), Err(Unresolvable::NotInDoubt(_))));
+        assert_eq!(reloaded.resolvable("third"), Err(Unresolvable::Unknown));
+    }
+}
+
+#[test]
+fn a_resolved_compensation_is_not_executed_and_the_others_are() {
+    let mut session = fresh();
+    for name in ["first", "second"] {
+        let scope = executed(step(&mut session, name, COMPENSABLE));
+        session.complete_step(scope, None, at(1)).unwrap();
+    }
+    session.unwind(Failure::permanent(kind::ERROR, "no"), at(2)).unwrap();
+    let scope = executed(session.begin_compensation(2, at(3)).unwrap());
+    send(&mut session, scope, "undo second");
+    let mut journal = *session.into_journal();
+    let seq = journal.resolvable("second").unwrap();
+    journal.apply(Event::Resolved { seq, outcome: Ok(None) }, at(4)).unwrap();
+    assert_eq!(journal.row(2).unwrap().status, StepStatus::Compensated);
+    assert!(journal.rows().iter().all(|row| !row.is_open()), "the request in it is skipped");
+
+    // The handler of a terminated run has not begun: its row is made.
+    let mut ended = journal.clone();
+    ended
+        .apply(
+            Event::Terminated { failure: Failure::permanent(kind::TERMINATED, "by hand"), in_doubt: vec![] },
+            at(5),
+        )
+        .unwrap();
+    ended.apply(Event::Resolved { seq: 1, outcome: Ok(None) }, at(6)).unwrap();
+    assert_eq!((ended.run().status, ended.run().uncompensated.len()), (WorkflowStatus::Compensated, 0));
+    Journal::load(ended.run().clone(), ended.rows().to_vec()).unwrap();
+
+    let mut session = restarted(Session::new(journal, LIMITS));
+    for name in ["first", "second"] {
+        assert!(matches!(step(&mut session, name, COMPENSABLE), Entry::Completed { .. }));
+    }
+    assert!(matches!(session.begin_compensation(2, at(7)).unwrap(), Entry::Completed { .. }));
+    let scope = executed(session.begin_compensation(1, at(7)).unwrap());
+    session.complete_step(scope, None, at(8)).unwrap();
+    let mut journal = session.into_journal();
+    journal.apply(Event::RolledBack, at(9)).unwrap();
+    assert_eq!(journal.run().status, WorkflowStatus::Compensated);
+}
+
+#[test]
 fn what_is_discarded_of_a_run_that_the_store_never_had_is_not_its_start() {
     let mut session = Session::new(Journal::unsaved(run()), LIMITS);
     executed(step(&mut session, "a", StepOptions::default()));

@@ -233,6 +233,7 @@ impl Engine {
         store.epoch_deadline_callback(|mut store| {
             settle(&mut store)?;
             let state = store.data_mut();
+            state.poll()?;
             state.release_cpu();
             let (saving, permit) = (state.save(), state.acquire_cpu());
             Ok(UpdateDeadline::YieldCustom(
@@ -258,7 +259,7 @@ fn trap(execution: &Execution, failure: Failure) -> End {
     }
     let message = format!(
         "nondeterminism: the workflow trapped ({failure}) where the journal goes on. Nothing is lost: look for \
-         what the workflow does differently each time; resume the run once that is mended, or cancel it"
+         what the workflow does differently each time; resume the run once that is fixed, cancel it, or terminate it"
     );
     End::Stopped(Stop::Pause(PauseReason::Nondeterminism, message))
 }

@@ -18,7 +18,7 @@ pub trait Host: Any + Send {
     /// Passes pending requests to stop on to the session, for a guest that computes without ever waiting.
     ///
     /// # Errors
-    /// [`Stop`] if the journal does not allow it.
+    /// [`Stop`] if the guest must stop at once, or the journal does not allow it.
     fn poll(&mut self, session: &mut Session) -> Result<(), Stop>;
 
     /// Abandons the effect of a row that the guest no longer waits for.

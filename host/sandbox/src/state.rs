@@ -66,6 +66,18 @@ impl InstanceState {
         }
     }
 
+    /// Looks for requests to stop, while the guest computes.
+    ///
+    /// # Errors
+    /// An error that traps the guest, if it must stop at once.
+    pub(super) fn poll(&mut self) -> wasmtime::Result<()> {
+        let polled = match &mut self.execution {
+            Some(execution) => execution.host.poll(&mut execution.session),
+            None => Ok(()),
+        };
+        self.or_stop(polled)
+    }
+
     /// Starts to save the changes since the guest last waited, so that a crash loses little of a long computation and
     /// memory holds little of it.
     pub(super) fn save(&mut self) -> Option<Detached> {

@@ -7,7 +7,7 @@ use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
 use crate::tenants::{Denied, TenantError};
 use forge_egress::secrets::SecretError;
-use forge_store::StoreError;
+use forge_store::{Refusal, StoreError};
 
 /// Seconds after which a client should repeat a request that failed because the host is busy, stops or cannot write.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -185,9 +185,17 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
+            ExecutorError::NotCompensated { .. } => (StatusCode::CONFLICT, "not_compensated"),
             ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             ExecutorError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),
+            ExecutorError::Refused(ref refusal) => match refusal {
+                Refusal::CannotRollBack { .. } => (StatusCode::CONFLICT, "cannot_roll_back"),
+                Refusal::CorruptJournal { .. } => (StatusCode::CONFLICT, "corrupt_journal"),
+                Refusal::UnknownStep { .. } => (StatusCode::NOT_FOUND, "unknown_step"),
+                Refusal::NotInDoubt { .. } => (StatusCode::CONFLICT, "not_in_doubt"),
+                Refusal::InvalidResult { .. } => (StatusCode::BAD_REQUEST, "invalid_result"),
+            },
             ExecutorError::Elsewhere(_) => (StatusCode::SERVICE_UNAVAILABLE, "node_silent"),
             ExecutorError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         };

@@ -13,6 +13,7 @@ mod error;
 mod health;
 mod keys;
 mod nodes;
+mod operators;
 mod parameters;
 mod runs;
 mod secrets;
@@ -36,6 +37,7 @@ pub use document::openapi;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
 pub use keys::KeyList;
 pub use nodes::Nodes;
+pub use operators::ResolveBody;
 pub use secrets::{Resealed, SecretList};
 pub use server::serve;
 pub use start::{StartBody, Started};
@@ -87,6 +89,7 @@ fn resources() -> OpenApiRouter<Api> {
     document::router()
         .merge(workflows::router())
         .merge(runs::router())
+        .merge(operators::router())
         .merge(health::router())
         .merge(nodes::router())
         .merge(tenants::router())

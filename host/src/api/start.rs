@@ -13,7 +13,7 @@ use super::parameters::{Path, Query};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ErrorBody, body, trace};
 use crate::config::size;
-use crate::executor::{self, StartRequest, WorkflowRecord};
+use crate::executor::{self, Existing, OnFailed, StartRequest, WorkflowRecord};
 use crate::tenants::Caller;
 
 /// Bytes of the body in addition to the input: the version, the key and JSON's syntax.
@@ -39,6 +39,14 @@ pub struct StartBody {
     /// the same run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What happens if the run that the key has started before has failed or was rolled back. With `restart`, another run
+    /// starts and takes the key over; its input and version may differ.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_failed: OnFailed,
+}
+
+fn is_default(on_failed: &OnFailed) -> bool {
+    *on_failed == OnFailed::default()
 }
 
 fn no_input() -> Value {
@@ -47,7 +55,7 @@ fn no_input() -> Value {
 
 impl Default for StartBody {
     fn default() -> Self {
-        Self { input: no_input(), version: None, key: None }
+        Self { input: no_input(), version: None, key: None, on_failed: OnFailed::Return }
     }
 }
 
@@ -56,6 +64,9 @@ impl Default for StartBody {
 pub struct Started {
     /// The id of the run.
     pub run_id: Uuid,
+    /// The run as it was found, if the key has started it before. Absent if this request has started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
     /// The run, if the request waited for it.
     #[serde(flatten)]
     #[schema(ignore)]
@@ -73,10 +84,10 @@ pub struct Started {
     request_body = StartBody,
     responses(
         (status = 202, description = "The run is started and not final.", body = Started),
-        (status = 200, description = "With `wait`: the run is final.", body = WorkflowRecord),
+        (status = 200, description = "With `wait`: the run is final. The body also has `run_id` and `existing`.", body = WorkflowRecord),
         (status = 400, description = "The body or a parameter is invalid.", body = ErrorBody),
         (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
-        (status = 409, description = "The key was used with another input or version, or all versions are deprecated.", body = ErrorBody),
+        (status = 409, description = "The key was used with another input or version, a failed run cannot be restarted because steps of it are not compensated, or all versions are deprecated.", body = ErrorBody),
         (status = 413, description = "The input is too large.", body = ErrorBody),
         (status = 415, description = "The content type is not JSON.", body = ErrorBody),
         (status = 429, description = "Too many starts wait, or start each second. Nothing was started.", body = ErrorBody),
@@ -94,18 +105,17 @@ async fn start_run(
     let at_most = query.duration()?;
     let tenant = api.host.tenants().get(&caller.tenant).await?;
     let limit = size(tenant.limits.payload_bytes).saturating_add(BESIDE_INPUT);
-    let StartBody { input, version, key } = body::read_json(&headers, body, limit).await?;
+    let StartBody { input, version, key, on_failed } = body::read_json(&headers, body, limit).await?;
     let trace_id = trace::trace_id(&headers);
-    let request = StartRequest { workflow, input, version, key, auth: caller.auth(), trace_id };
+    let request = StartRequest { workflow, input, version, key, on_failed, auth: caller.auth(), trace_id };
     let executor = &api.executor(&caller);
-    let executor::Started { run, record } = match at_most {
+    let executor::Started { run, existing, record } = match at_most {
         Some(at_most) => executor.start_and_wait(request, api.patience(at_most)).await?,
-        None => executor::Started { run: executor.start_with(request).await?, record: None },
+        None => executor.start_or_find(request).await?,
     };
-    Ok(match record {
-        Some(record) if record.status.is_final() => Json(record).into_response(),
-        record => (StatusCode::ACCEPTED, Json(Started { run_id: run.0, record })).into_response(),
-    })
+    let is_final = record.as_ref().is_some_and(|record| record.status.is_final());
+    let status = if is_final { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(Started { run_id: run.0, existing, record })).into_response())
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use url::Host;
 
 use super::CliError;
 use crate::api::{
-    CallerInfo, ErrorBody, ErrorDetail, KeyList, NewTenant, Nodes, Resealed, SecretList, StartBody, Started,
-    TENANT, TenantList, Workflows,
+    CallerInfo, ErrorBody, ErrorDetail, KeyList, NewTenant, Nodes, Resealed, ResolveBody, SecretList,
+    StartBody, Started, TENANT, TenantList, Workflows,
 };
 use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
@@ -135,7 +135,23 @@ impl Client {
         Ok(all)
     }
 
-    /// Cancels, pauses or resumes a run.
+    /// Gives the outcome of a call.
+    pub(super) async fn resolve(
+        &self,
+        run: RunId,
+        step: &str,
+        outcome: &ResolveBody,
+    ) -> Result<WorkflowRecord, CliError> {
+        let path = ["runs", &run.to_string(), "steps", step, "resolve"];
+        self.fetch(self.request(Method::POST, &path, &[]).json(outcome)).await
+    }
+
+    /// Deletes a run.
+    pub(super) async fn delete_run(&self, run: RunId) -> Result<(), CliError> {
+        self.send(self.request(Method::DELETE, &["runs", &run.to_string()], &[])).await.map(|_| ())
+    }
+
+    /// Cancels, pauses, resumes or terminates a run.
     pub(super) async fn change_run(&self, run: RunId, action: &str) -> Result<WorkflowRecord, CliError> {
         self.fetch(self.request(Method::POST, &["runs", &run.to_string(), action], &[])).await
     }

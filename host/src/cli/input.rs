@@ -13,9 +13,14 @@ use crate::encoding;
 
 /// Reads and parses the input.
 pub(super) fn read(argument: &str) -> Result<Value, CliError> {
+    read_option("--input", argument)
+}
+
+/// Reads and parses the value of an option that is given like the input.
+pub(super) fn read_option(option: &str, argument: &str) -> Result<Value, CliError> {
     match argument.strip_prefix('@') {
-        None => parse(argument.as_bytes(), "--input")
-            .map_err(|message| CliError::Usage(message + &hint(argument))),
+        None => parse(argument.as_bytes(), option)
+            .map_err(|message| CliError::Usage(message + &hint(option, argument))),
         Some("-") => {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
@@ -37,11 +42,11 @@ fn parse(bytes: &[u8], name: &str) -> Result<Value, String> {
 }
 
 /// Returns a hint for the usual mistakes: a file without `@`, a string without quotes.
-fn hint(argument: &str) -> String {
+fn hint(option: &str, argument: &str) -> String {
     if Path::new(argument).is_file() {
-        format!(". To read the file: --input @{argument}")
+        format!(". To read the file: {option} @{argument}")
     } else if argument.chars().all(|character| character.is_alphanumeric() || "-_. ".contains(character)) {
-        format!(". A string needs quotes: --input '\"{argument}\"'")
+        format!(". A string needs quotes: {option} '\"{argument}\"'")
     } else {
         String::new()
     }

@@ -8,6 +8,7 @@ mod audit;
 mod build;
 mod client;
 mod compile_component;
+mod confirm;
 mod deploy;
 mod deprecate;
 mod error;
@@ -118,7 +119,7 @@ enum Command {
     Activate(activate::Args),
     /// Use a version for new runs only if they ask for it
     Deprecate(deprecate::Args),
-    /// List runs; show, watch, cancel, pause or resume one
+    /// List runs; show, watch, cancel, pause, resume, terminate, resolve or delete one
     Runs(runs::Args),
     /// List, create, show and change tenants
     Tenants(tenants::Args),

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use super::text::{self, printable};
 use super::{CliError, Context, follow, input, output};
 use crate::api::StartBody;
-use forge_journal::RunId;
+use crate::executor::{Existing, OnFailed};
+use forge_journal::{RunId, WorkflowStatus};
 
 /// The arguments of `forge start`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +21,9 @@ pub(super) struct Args {
     /// An idempotency key: a second start with the same key returns the same run.
     #[arg(long)]
     key: Option<String>,
+    /// If the run that the key has started before has failed or was rolled back, start another run, which takes the key over.
+    #[arg(long, requires = "key")]
+    restart_failed: bool,
     /// Wait until the run ends, or for this many seconds, and print its output.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, value_parser = seconds)]
     wait: Option<Option<Duration>>,
@@ -40,15 +45,20 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
-    let body = StartBody { input: input::read(&args.input)?, version: args.version, key: args.key };
+    let on_failed = if args.restart_failed { OnFailed::Restart } else { OnFailed::Return };
+    let body =
+        StartBody { input: input::read(&args.input)?, version: args.version, key: args.key, on_failed };
     let started = client.start(&args.name, &body).await?;
     let run = RunId(started.run_id);
+    if let Some(existing) = started.existing.as_ref().filter(|_| !context.json) {
+        output::note(&found(run, existing));
+    }
     let Some(at_most) = args.wait else {
         context.print(&started, |_| run.to_string())?;
         context.hint(&format!("see how it goes: forge runs watch {run}"));
         return Ok(());
     };
-    if !context.json {
+    if !context.json && started.existing.is_none() {
         output::note(&format!("started run {run}"));
     }
     let record = follow::until_settled(&client, run, at_most).await?;
@@ -60,6 +70,22 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         output::hint(&format!("see what happened: forge runs show {run}"));
     }
     follow::outcome(&record)
+}
+
+/// Says that the key has started this run before, and how it ended.
+fn found(run: RunId, existing: &Existing) -> String {
+    let started = text::time(existing.started_at);
+    let error = existing.error.as_deref().map(|error| format!(": {}", printable(error))).unwrap_or_default();
+    let (ended, hint) = match existing.status {
+        WorkflowStatus::Failed => ("it has failed", "; --restart-failed starts another run"),
+        WorkflowStatus::Compensated => {
+            ("it has failed and was rolled back", "; --restart-failed starts another run")
+        }
+        status => {
+            return format!("the key has started run {run} before, at {started}; it is {status}{error}");
+        }
+    };
+    format!("the key has started run {run} before, at {started}, and {ended}{error}{hint}")
 }
 
 #[cfg(test)]

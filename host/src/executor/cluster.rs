@@ -42,7 +42,7 @@ impl WorkflowExecutor {
     async fn command_elsewhere(
         &self,
         run: RunId,
-        command: RemoteCommand,
+        command: &RemoteCommand,
     ) -> Result<Option<RemoteResponse>, StoreError> {
         match self.inner.store.nodes() {
             Some(nodes) => nodes.send_command(run, command).await,
@@ -175,6 +175,7 @@ impl WorkflowExecutor {
             Ok(()) => RemoteResponse::Done,
             Err(ExecutorError::Conflict { status, .. }) => RemoteResponse::Conflict(status),
             Err(ExecutorError::UnknownRun(_)) => RemoteResponse::Unknown,
+            Err(ExecutorError::Refused(refusal)) => RemoteResponse::Refused(refusal),
             Err(error) => RemoteResponse::Failed(error.to_string()),
         };
         if let Some(nodes) = self.inner.store.nodes()
@@ -192,15 +193,16 @@ impl WorkflowExecutor {
         command: RemoteCommand,
     ) -> Result<(), ExecutorError> {
         for _ in 0..ATTEMPTS {
-            match self.command_here(run, tenant, command).await {
+            match self.command_here(run, tenant, command.clone()).await {
                 Err(ExecutorError::Elsewhere(_)) => {}
                 answered => return answered,
             }
-            match self.command_elsewhere(run, command).await? {
+            match self.command_elsewhere(run, &command).await? {
                 Some(RemoteResponse::Done) => return Ok(()),
                 Some(RemoteResponse::Conflict(status)) => {
                     return Err(ExecutorError::Conflict { run, status, action: command.participle() });
                 }
+                Some(RemoteResponse::Refused(refusal)) => return Err(refusal.into()),
                 Some(RemoteResponse::Unknown) => return Err(ExecutorError::UnknownRun(run)),
                 // Its node may be gone by now, and the run be unowned.
                 Some(RemoteResponse::Failed(_)) | None => {}

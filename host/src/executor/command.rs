@@ -1,16 +1,31 @@
 use tokio::sync::oneshot;
 
-use super::activation::{Command, Reply};
+use super::activation::Reply;
 use super::{ExecutorError, WorkflowExecutor, effects};
-use forge_journal::{Event, Failure, Journal, Pause, PauseReason, RunId, TenantId, WorkflowStatus, kind};
-use forge_store::RemoteCommand;
+use forge_journal::{
+    Event, Failure, Journal, Outcome, Pause, PauseReason, RunId, TenantId, Unresolvable, WorkflowStatus, kind,
+};
+use forge_store::{Refusal, RemoteCommand, Resolution};
+
+/// A request to steer a run.
+#[derive(Debug)]
+pub(super) struct Command {
+    /// What is asked.
+    pub(super) request: RemoteCommand,
+    /// Where the answer goes.
+    pub(super) reply: Reply,
+}
 
 impl WorkflowExecutor {
     /// Cancels a run: runs the compensations of its completed steps, the last first. Returns when the cancellation is
     /// durable, before the compensations end. Failed compensations of a failed run are tried again.
     ///
+    /// The cancellation of a run that is not in memory is durable when the run was loaded and its code has reached its
+    /// handlers. A run whose code cannot reach them stays as it is, or is paused.
+    ///
     /// # Errors
-    /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
+    /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::Refused`] if it cannot be rolled back;
+    /// [`ExecutorError::UnknownRun`].
     pub async fn cancel(&self, run: RunId) -> Result<(), ExecutorError> {
         self.command(run, RemoteCommand::Cancel).await
     }
@@ -29,6 +44,32 @@ impl WorkflowExecutor {
     /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
     pub async fn pause(&self, run: RunId) -> Result<(), ExecutorError> {
         self.command(run, RemoteCommand::Pause).await
+    }
+
+    /// Ends a run as `failed` without executing its code, whatever its state. Returns when that is durable. The record lists
+    /// the steps that are not compensated. Does nothing to a run that was terminated before.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
+    pub async fn terminate(&self, run: RunId) -> Result<(), ExecutorError> {
+        self.command(run, RemoteCommand::Terminate).await
+    }
+
+    /// Gives the outcome of a call in doubt, or of a compensation that has not succeeded. `step` is the name of the step or
+    /// call, or its position. Returns when that is durable. A run that was paused for the call in doubt continues.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Refused`] if there is no such step, or its outcome is not in doubt; [`ExecutorError::UnknownRun`].
+    pub async fn resolve(&self, run: RunId, step: &str, resolution: Resolution) -> Result<(), ExecutorError> {
+        self.command(run, RemoteCommand::Resolve { step: step.to_owned(), resolution }).await
+    }
+
+    /// Deletes a final run with its journal. Returns when that is durable. A key that started it is free again.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Conflict`] if the run is not final; [`ExecutorError::UnknownRun`].
+    pub async fn delete(&self, run: RunId) -> Result<(), ExecutorError> {
+        self.command(run, RemoteCommand::Delete).await
     }
 
     /// Sends a command to one of this tenant's runs.
@@ -64,55 +105,50 @@ impl WorkflowExecutor {
             return Err(ExecutorError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
-        self.spawn(run, tenant, None, Some(Command::new(command, reply)));
+        self.spawn(run, tenant, None, Some(Command { request: command, reply }));
         // The task always answers, unless the host stops.
         answer.await.unwrap_or(Err(ExecutorError::ShuttingDown))
     }
 }
 
 impl Command {
-    fn new(command: RemoteCommand, reply: Reply) -> Self {
-        match command {
-            RemoteCommand::Cancel => Self::Cancel(reply),
-            RemoteCommand::Pause => Self::Pause(reply),
-            RemoteCommand::Resume => Self::Resume(reply),
-        }
+    /// Sends the answer.
+    pub(super) fn answer(self, answer: Result<(), ExecutorError>) {
+        // The caller may be gone.
+        let _ = self.reply.send(answer);
     }
+}
 
-    /// What was asked, as a participle.
-    pub(super) fn participle(&self) -> &'static str {
-        match self {
-            Self::Cancel(_) => RemoteCommand::Cancel,
-            Self::Pause(_) => RemoteCommand::Pause,
-            Self::Resume(_) => RemoteCommand::Resume,
+/// Returns the events that a command causes on a run without an instance.
+///
+/// # Errors
+/// [`ExecutorError::Conflict`] if the run's status does not allow it; [`ExecutorError::Refused`].
+pub(super) fn events(request: &RemoteCommand, journal: &Journal) -> Result<Vec<Event>, ExecutorError> {
+    let run = journal.run();
+    let conflict = |status| ExecutorError::Conflict { run: run.id, status, action: request.participle() };
+    // What a person undid by hand after a termination must not be undone again.
+    let is_stuck = run.status == WorkflowStatus::Failed
+        && !journal.is_terminated()
+        && journal.uncompensated().next().is_some();
+    let rolls_back = run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
+    Ok(match (request, run.status) {
+        (RemoteCommand::Delete, status) if status.is_final() => vec![],
+        (RemoteCommand::Delete, status) => return Err(conflict(status)),
+        (RemoteCommand::Terminate, _) if journal.is_terminated() => vec![],
+        (RemoteCommand::Resolve { step, resolution }, _) => vec![resolved(journal, step, resolution)?],
+        (RemoteCommand::Cancel | RemoteCommand::Resume, _) if is_stuck => vec![Event::Reopened],
+        (_, status) if status.is_final() => return Err(conflict(status)),
+        (RemoteCommand::Terminate, _) => vec![terminated(journal)],
+        (RemoteCommand::Cancel, WorkflowStatus::Compensating) => vec![],
+        (RemoteCommand::Cancel, WorkflowStatus::Paused) if rolls_back => vec![Event::Resumed],
+        (RemoteCommand::Cancel, status) => cancelled(journal, status == WorkflowStatus::Paused),
+        (RemoteCommand::Resume, WorkflowStatus::Paused) => vec![Event::Resumed],
+        (RemoteCommand::Resume, _) | (RemoteCommand::Pause, WorkflowStatus::Paused) => vec![],
+        (RemoteCommand::Pause, _) => {
+            let message = "paused by an operator: `forge runs resume` lets it go on".to_owned();
+            vec![Event::Paused(Pause::of(run, PauseReason::Operator, message))]
         }
-        .participle()
-    }
-
-    /// Returns the events that it causes on a run without an instance.
-    ///
-    /// # Errors
-    /// [`ExecutorError::Conflict`] if the run is over.
-    pub(super) fn event(&self, journal: &Journal) -> Result<Vec<Event>, ExecutorError> {
-        let run = journal.run();
-        let is_stuck = run.status == WorkflowStatus::Failed && journal.uncompensated().next().is_some();
-        let rolls_back = run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
-        Ok(match (self, run.status) {
-            (Self::Cancel(_) | Self::Resume(_), _) if is_stuck => vec![Event::Reopened],
-            (_, status) if status.is_final() => {
-                return Err(ExecutorError::Conflict { run: run.id, status, action: self.participle() });
-            }
-            (Self::Cancel(_), WorkflowStatus::Compensating) => vec![],
-            (Self::Cancel(_), WorkflowStatus::Paused) if rolls_back => vec![Event::Resumed],
-            (Self::Cancel(_), status) => cancelled(journal, status == WorkflowStatus::Paused),
-            (Self::Resume(_), WorkflowStatus::Paused) => vec![Event::Resumed],
-            (Self::Resume(_), _) | (Self::Pause(_), WorkflowStatus::Paused) => vec![],
-            (Self::Pause(_), _) => {
-                let message = "paused by an operator: `forge runs resume` lets it go on".to_owned();
-                vec![Event::Paused(Pause::of(run, PauseReason::Operator, message))]
-            }
-        })
-    }
+    })
 }
 
 /// Returns the events that cancel a run without an instance. If it can go on and has requests under way, their steps
@@ -126,4 +162,37 @@ fn cancelled(journal: &Journal, is_paused: bool) -> Vec<Event> {
     }
     let requested = run.requested_rollback().is_none().then_some(Event::RollbackRequested { failure });
     requested.into_iter().chain(is_paused.then_some(Event::Resumed)).collect()
+}
+
+/// Returns the event that terminates a run now. Its failure says what the run was doing.
+fn terminated(journal: &Journal) -> Event {
+    let run = journal.run();
+    let mut message = "the run was terminated".to_owned();
+    if let Some(pause) = &run.pause {
+        message.push_str(&format!("; it was paused ({}): {}", pause.reason, pause.message));
+    }
+    if let Some(failure) = &run.failure {
+        message.push_str(&format!("; it was to be rolled back: {failure}"));
+    }
+    let in_doubt = effects::sent(journal).collect();
+    Event::Terminated { failure: Failure::permanent(kind::TERMINATED, message), in_doubt }
+}
+
+/// Returns the event that gives a call the outcome that a person found.
+fn resolved(journal: &Journal, step: &str, resolution: &Resolution) -> Result<Event, Refusal> {
+    let run = journal.run().id;
+    let seq = journal.resolvable(step).map_err(|why| match why {
+        Unresolvable::Unknown => Refusal::UnknownStep { run, step: step.to_owned() },
+        Unresolvable::NotInDoubt(why) => Refusal::NotInDoubt { run, why },
+    })?;
+    let outcome: Outcome = match resolution {
+        Resolution::Completed(result) => {
+            let invalid = |why| Refusal::InvalidResult { run, step: step.to_owned(), why };
+            let effect = journal.row(seq).and_then(|row| row.kind.effect());
+            effects::check_result(effect, result).map_err(invalid)?;
+            Ok(Some(result.as_str().into()))
+        }
+        Resolution::Failed(failure) => Err(failure.clone()),
+    };
+    Ok(Event::Resolved { seq, outcome })
 }

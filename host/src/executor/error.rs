@@ -5,7 +5,7 @@ use crate::tenants::TenantError;
 use forge_egress::EgressError;
 use forge_journal::{RunId, WorkflowStatus};
 use forge_sandbox::EngineError;
-use forge_store::StoreError;
+use forge_store::{Refusal, StoreError};
 
 /// Why the executor refused a request.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -42,6 +42,18 @@ pub enum ExecutorError {
         /// The run that it started.
         run: RunId,
     },
+    /// A failed run cannot be restarted: effects of it are still there.
+    #[error(
+        "run {run} has failed and left steps that are not compensated ({steps}): its key cannot start another run, which \
+         would do them again. Retry the compensations with `forge runs resume {run}`, or undo each step by hand and record it \
+         with `forge runs resolve {run} STEP --completed`"
+    )]
+    NotCompensated {
+        /// The run.
+        run: RunId,
+        /// The names of the steps.
+        steps: String,
+    },
     /// The run's status does not allow it.
     #[error("run {run} is {status} and cannot be {action}")]
     Conflict {
@@ -52,6 +64,9 @@ pub enum ExecutorError {
         /// What was asked, as a participle: `cancelled`, `paused`, `resumed`.
         action: &'static str,
     },
+    /// The run cannot do it, for a reason other than its status.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Another node executes the run, and has not answered.
     #[error(
         "another node executes run {0} and has not answered in time: the request may take effect later; send it again"

@@ -31,9 +31,9 @@ pub use error::{ExecutorError, OpenError};
 pub use forge_store::{RunFilter, RunSummary};
 pub use query::StepsQuery;
 pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, Steps, WorkflowRecord};
-pub use start::{StartRequest, Started};
+pub use start::{Existing, OnFailed, StartRequest, Started};
 
-use self::activation::Command;
+use self::command::Command;
 use self::loader::Loader;
 use self::timer_queue::TimerQueue;
 use self::waiters::Waiters;

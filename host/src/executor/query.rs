@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::record::{record, step_record};
 use super::waiters::Waiter;
 use super::{ExecutorError, RunFilter, RunPage, StepRecord, Steps, WorkflowExecutor, WorkflowRecord};
-use forge_journal::RunId;
-use forge_store::{Overview, StepFilter, StepPage};
+use forge_journal::{Run, RunId};
+use forge_store::{Overview, RecentSteps, StepFilter, StepPage, StoreError};
 
 /// Runs in a page by default.
 const PAGE: u32 = 50;
@@ -39,7 +39,14 @@ impl WorkflowExecutor {
     /// [`ExecutorError::UnknownRun`].
     pub async fn status(&self, run: RunId) -> Result<WorkflowRecord, ExecutorError> {
         self.reading(async || {
-            let found = self.inner.store.overview(run).await?;
+            let found = match self.inner.store.overview(run).await {
+                // The run itself says so: it is paused or was terminated.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    let found = self.inner.store.run(run).await?.filter(Run::is_at_rest).ok_or(error)?;
+                    Some(Overview { run: found, recent: RecentSteps::default() })
+                }
+                found => found?,
+            };
             let found = found.filter(|found| found.run.tenant == self.tenant);
             let Overview { run, recent } = found.ok_or(ExecutorError::UnknownRun(run))?;
             Ok(record(&run, &recent))

@@ -48,6 +48,9 @@ pub struct WorkflowRecord {
     pub in_doubt: Vec<String>,
     /// What kind of failure it was: `error`, `timeout`, `cancelled`, `panic`, `out-of-fuel`, ...
     pub error_kind: Option<String>,
+    /// The names of the completed steps that are not compensated, if it failed while it was rolled back or was terminated.
+    #[serde(default)]
+    pub not_compensated: Vec<String>,
     /// Why it is paused.
     pub pause_reason: Option<PauseReason>,
     /// When it times out.
@@ -56,6 +59,12 @@ pub struct WorkflowRecord {
     pub digest: String,
     /// The idempotency key of its start.
     pub key: Option<String>,
+    /// The failed run whose key this run took over.
+    #[serde(default)]
+    pub restart_of: Option<Uuid>,
+    /// The run that took the key over from this run.
+    #[serde(default)]
+    pub restarted_as: Option<Uuid>,
     /// Units of fuel that it has computed, as far as it is known while it runs; replays apart.
     #[serde(default)]
     pub fuel: u64,
@@ -185,10 +194,13 @@ pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
         in_doubt: run.in_doubt.iter().flat_map(|effects| effects.lines()).map(str::to_owned).collect(),
         trace_id: run.trace_id.as_deref().map(str::to_owned),
         error_kind: run.failure.as_ref().map(|failure| failure.kind.clone()),
+        not_compensated: run.uncompensated.iter().map(ToString::to_string).collect(),
         pause_reason: run.pause.as_ref().map(|pause| pause.reason),
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),
         key: run.key.as_deref().map(str::to_owned),
+        restart_of: run.restart_of.map(|run| run.0),
+        restarted_as: run.restarted_as.map(|run| run.0),
         fuel: run.fuel,
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use serde::Serialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::JoinError;
 
@@ -8,7 +9,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
-use forge_journal::{Journal, MOST_DEPTH, NewRun, Run, RunId, is_too_deep};
+use forge_journal::{Journal, MOST_DEPTH, NewRun, Run, RunId, WorkflowStatus, is_too_deep};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -25,18 +26,57 @@ pub struct StartRequest {
     pub version: Option<u32>,
     /// The idempotency key: a later start of the workflow with the same key returns the run of the first one.
     pub key: Option<String>,
+    /// What happens if the run that the key has started before has failed.
+    pub on_failed: OnFailed,
     /// The caller, which the workflow reads as `ctx.auth`.
     pub auth: Value,
     /// The trace of the start.
     pub trace_id: Option<String>,
 }
 
-/// A run that was started and waited for.
+/// What a start does if its key has started a run before that has failed or was rolled back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailed {
+    /// Returns that run.
+    #[default]
+    Return,
+    /// Starts another run, which takes the key over.
+    Restart,
+}
+
+/// A run that a key has started before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Existing {
+    /// The status when the start was answered.
+    pub status: WorkflowStatus,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+impl From<&Run> for Existing {
+    fn from(run: &Run) -> Self {
+        Self {
+            status: run.status,
+            error: run.error(),
+            started_at: run.started_at.to_datetime(),
+            completed_at: run.completed_at.map(|time| time.to_datetime()),
+        }
+    }
+}
+
+/// A run that was started, or that its key has started before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Started {
     /// The run.
     pub run: RunId,
-    /// The run when it was final or paused, or as it was when the wait ended. `None`: it cannot be read.
+    /// The run as it was found, if this start did not start it.
+    pub existing: Option<Existing>,
+    /// The run when it was final or paused, or as it was when the wait ended. `None`: nobody waited, or it cannot be read.
     pub record: Option<WorkflowRecord>,
 }
 
@@ -47,6 +87,7 @@ impl Default for StartRequest {
             input: json!({}),
             version: None,
             key: None,
+            on_failed: OnFailed::Return,
             auth: json!({}),
             trace_id: None,
         }
@@ -73,14 +114,22 @@ impl WorkflowExecutor {
     /// was used for something else, or the run cannot be made durable. Nothing was started then, except perhaps after
     /// [`StoreError::OutcomeUnknown`]: a start with the same key tells.
     pub async fn start_with(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
+        Ok(self.start_or_find(request).await?.run)
+    }
+
+    /// Starts a workflow with all options, and says whether its key has started the run before. Does not wait for the run.
+    ///
+    /// # Errors
+    /// As [`WorkflowExecutor::start_with`].
+    pub async fn start_or_find(&self, request: StartRequest) -> Result<Started, ExecutorError> {
         let (tenant, admitted) = self.admit(&request).await?;
         if request.key.is_some() || self.is_crowded() {
             return self.start_once(request, &tenant, admitted).await;
         }
         let run = self.new_run(&request, &tenant).await?;
-        let (id, writer) = self.begin(run, admitted);
+        let (run, writer) = self.begin(run, admitted);
         writer.begun().await?;
-        Ok(id)
+        Ok(Started { run, existing: None, record: None })
     }
 
     /// Starts a workflow and waits for its end, until `patience` completes.
@@ -96,9 +145,9 @@ impl WorkflowExecutor {
     ) -> Result<Started, ExecutorError> {
         let (tenant, admitted) = self.admit(&request).await?;
         if request.key.is_some() || self.is_crowded() {
-            let run = self.start_once(request, &tenant, admitted).await?;
+            let started = self.start_once(request, &tenant, admitted).await?;
             // The run is started: the caller must learn its id, whatever fails from here on.
-            return Ok(Started { run, record: self.wait_until(run, patience).await.ok() });
+            return Ok(Started { record: self.wait_until(started.run, patience).await.ok(), ..started });
         }
         let run = self.new_run(&request, &tenant).await?;
         let mut waiter = self.inner.waiters.wait_for(run.id);
@@ -116,8 +165,8 @@ impl WorkflowExecutor {
 
     async fn started(&self, run: RunId, record: Option<WorkflowRecord>) -> Started {
         match record {
-            Some(_) => Started { run, record },
-            None => Started { run, record: self.status(run).await.ok() },
+            Some(_) => Started { run, existing: None, record },
+            None => Started { run, existing: None, record: self.status(run).await.ok() },
         }
     }
 
@@ -171,14 +220,19 @@ impl WorkflowExecutor {
         request: StartRequest,
         tenant: &Tenant,
         start: Admitted,
-    ) -> Result<RunId, ExecutorError> {
+    ) -> Result<Started, ExecutorError> {
         // The key comes first: its run stays the answer, whatever version is current by now.
+        let mut restart_of = None;
         if let Some(key) = &request.key
             && let Some(first) = self.inner.store.run_with_key(&self.tenant, &request.workflow, key).await?
         {
-            return same_start(&first, &request);
+            if request.on_failed == OnFailed::Return || !first.has_failed() {
+                return found(&first, &request);
+            }
+            check_compensated(&first)?;
+            restart_of = Some(first.id);
         }
-        let run = self.new_run(&request, tenant).await?;
+        let run = Run { restart_of, ..self.new_run(&request, tenant).await? };
         let (id, executor) = (run.id, self.clone());
         // The caller may go away meanwhile. A run that is durable by then must begin.
         let written = self.inner.tasks.spawn(async move { executor.write_start(run, start).await });
@@ -187,10 +241,11 @@ impl WorkflowExecutor {
             Err(StoreError::Closed)
         };
         match written.await.unwrap_or_else(broke_off)? {
-            Written::Done => Ok(id),
+            Written::Done => Ok(Started { run: id, existing: None, record: None }),
+            // Another start was faster, or has restarted the run.
             Written::KeyTaken(first) => {
                 let first = self.inner.store.run(first).await?.ok_or(ExecutorError::UnknownRun(first))?;
-                same_start(&first, &request)
+                found(&first, &request)
             }
         }
     }
@@ -249,11 +304,19 @@ fn check_key(key: Option<&str>) -> Result<(), ExecutorError> {
     }
 }
 
+/// Checks that a failed run has left nothing that another run would do again.
+fn check_compensated(first: &Run) -> Result<(), ExecutorError> {
+    if first.can_be_restarted() {
+        return Ok(());
+    }
+    Err(ExecutorError::NotCompensated { run: first.id, steps: first.uncompensated.join(", ") })
+}
+
 /// Returns the run that the key has started before, if the request is the same.
-fn same_start(first: &Run, request: &StartRequest) -> Result<RunId, ExecutorError> {
+fn found(first: &Run, request: &StartRequest) -> Result<Started, ExecutorError> {
     let same_version = request.version.is_none_or(|version| version == first.version);
     if same_version && *first.input == *request.input.to_string() {
-        return Ok(first.id);
+        return Ok(Started { run: first.id, existing: Some(first.into()), record: None });
     }
     Err(ExecutorError::KeyReused { key: request.key.clone().unwrap_or_default(), run: first.id })
 }

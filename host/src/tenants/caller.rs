@@ -33,7 +33,7 @@ pub enum Role {
     Start,
     /// Upload, activate and deprecate versions.
     Deploy,
-    /// Manage API keys and secrets, and read the audit log.
+    /// Terminate, resolve and delete runs, manage API keys and secrets, and read the audit log.
     Admin,
 }
 

@@ -26,7 +26,9 @@ pub use database::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_n
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
-pub use nodes::{Epoch, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse};
+pub use nodes::{
+    Epoch, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse, Resolution,
+};
 pub use open::{migrate, open};
 pub use overview::{Overview, RecentStep, RecentSteps};
 pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
@@ -36,6 +38,9 @@ pub use writer::Writer;
 use forge_journal::{Changes, Row, Run, RunId, Timestamp};
 
 /// A write of a batch.
+///
+/// A run that starts with `restart_of` takes its key over from that run, in the same commit, if that run still has the key
+/// and [can be restarted](Run::can_be_restarted). Otherwise it starts if the key is free.
 #[derive(Debug, Clone)]
 pub enum Write {
     /// Inserts a run that this node executes.
@@ -50,6 +55,14 @@ pub enum Write {
 const ROW_BYTES: usize = 256;
 
 impl Write {
+    /// Returns the run that starts, if it may take the key of another one over, with that run.
+    fn restart(&self) -> Option<(&Run, RunId)> {
+        match self {
+            Self::Start(run) | Self::InsertUnowned(run) => Some((run, run.restart_of?)),
+            Self::Save(..) => None,
+        }
+    }
+
     /// Returns the number of rows that are written.
     fn rows(&self) -> usize {
         match self {
@@ -271,6 +284,10 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the number of runs of all nodes that are neither final nor paused, and `most` if there are more: it reads no
     /// more of them.
     async fn unfinished(&self, most: u32) -> Result<u64, StoreError>;
+
+    /// Deletes those of the runs that are final, with their journals, and returns them. That is durable when the method returns.
+    /// A key that started a deleted run is free again.
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
 
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
     /// first version that exists with another component; nothing is written then. Versions that exist with the same

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::StoreError;
-use forge_journal::{RunId, WorkflowStatus};
+use forge_journal::{Failure, PauseReason, RunId, WorkflowStatus};
 
 /// A period in which a node has its lease. Numbers are unique; later epochs have higher numbers.
 #[derive(
@@ -58,7 +58,7 @@ pub struct Node {
 }
 
 /// A command to the node that executes a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteCommand {
     /// Rolls the run back.
@@ -67,15 +67,98 @@ pub enum RemoteCommand {
     Pause,
     /// Resumes the run.
     Resume,
+    /// Ends the run without its code.
+    Terminate,
+    /// Gives the outcome of a call in doubt or of a compensation.
+    Resolve {
+        /// The name of the step or call, or its position in the run.
+        step: String,
+        /// The outcome.
+        resolution: Resolution,
+    },
+    /// Deletes the run.
+    Delete,
+}
+
+/// The outcome that a person gives to a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// The call completed, with this result, a JSON document.
+    Completed(String),
+    /// The call failed.
+    Failed(Failure),
+}
+
+/// Why a run cannot do what a command asks, other than because of its status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// Its handlers cannot run.
+    #[error(
+        "run {run} cannot be rolled back and is paused ({reason}): {why}. `forge runs terminate {run}` ends it without its \
+         code and lists what is not compensated"
+    )]
+    CannotRollBack {
+        /// The run.
+        run: RunId,
+        /// The reason of the pause.
+        reason: PauseReason,
+        /// What happened.
+        why: String,
+    },
+    /// Its journal cannot be read.
+    #[error(
+        "run {run} cannot be executed, because its journal cannot be read ({why}): restore the database, or end the run \
+         with `forge runs terminate {run}`"
+    )]
+    CorruptJournal {
+        /// The run.
+        run: RunId,
+        /// What is wrong with the journal.
+        why: String,
+    },
+    /// It has no such step.
+    #[error("run {run} has no step or call `{step}`; `forge runs show {run}` lists them")]
+    UnknownStep {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: String,
+    },
+    /// The outcome of the step is not in doubt.
+    #[error(
+        "run {run}: {why}. A person can resolve a call of a run that is paused as `in_doubt`, and a compensation of a run \
+         that is rolled back or has failed"
+    )]
+    NotInDoubt {
+        /// The run.
+        run: RunId,
+        /// Why not.
+        why: String,
+    },
+    /// The result does not fit the call.
+    #[error("run {run}: the result does not fit `{step}`: {why}")]
+    InvalidResult {
+        /// The run.
+        run: RunId,
+        /// The step or call.
+        step: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl RemoteCommand {
     /// Returns the participle, for example `cancelled`.
-    pub const fn participle(self) -> &'static str {
+    pub const fn participle(&self) -> &'static str {
         match self {
             Self::Cancel => "cancelled",
             Self::Pause => "paused",
             Self::Resume => "resumed",
+            Self::Terminate => "terminated",
+            Self::Resolve { .. } => "resolved",
+            Self::Delete => "deleted",
         }
     }
 }
@@ -99,6 +182,8 @@ pub enum RemoteResponse {
     Done,
     /// The run's status does not allow it.
     Conflict(WorkflowStatus),
+    /// The run cannot do it for another reason.
+    Refused(Refusal),
     /// There is no such run.
     Unknown,
     /// The command failed, and may be sent again.
@@ -144,7 +229,7 @@ pub trait Nodes: Send + Sync {
     async fn send_command(
         &self,
         run: RunId,
-        command: RemoteCommand,
+        command: &RemoteCommand,
     ) -> Result<Option<RemoteResponse>, StoreError>;
 
     /// Returns the requests to this node that were not returned before.

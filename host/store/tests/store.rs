@@ -148,6 +148,8 @@ async fn conforms(store: &dyn Store) {
     keeps_runs_and_rows_as_they_are(store).await;
     keeps_the_last_of_two_states_of_a_row(store).await;
     lets_a_key_start_one_run(store).await;
+    lets_a_start_take_the_key_of_a_failed_run_over(store).await;
+    deletes_final_runs_with_their_journals(store).await;
     lists_the_newest_first_in_pages(store).await;
     loads_many_runs_at_once(store).await;
     knows_when_runs_are_due(store).await;
@@ -321,6 +323,83 @@ async fn lets_a_key_start_one_run(store: &dyn Store) {
     assert_eq!(store.run(run(5).id).await.unwrap(), None);
 }
 
+/// Commits a run with a step and brings it to an end.
+async fn ended(store: &dyn Store, run: Run, status: WorkflowStatus) -> RunId {
+    let id = run.id;
+    let mut journal = Journal::new(run.clone());
+    assert_eq!(store.commit(store.epoch(), &[Write::Start(Box::new(run))]).await.unwrap(), [Written::Done]);
+    journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+    journal.apply(step("reserve", 0), Timestamp(2_000)).unwrap();
+    let failure = Failure::permanent(kind::ERROR, "no");
+    let events = match status {
+        WorkflowStatus::Completed => vec![Event::Finished { output: "1".into() }],
+        WorkflowStatus::Failed => vec![Event::Unwinding { failure }, Event::RolledBack],
+        _ => vec![],
+    };
+    for event in events {
+        journal.apply(event, Timestamp(3_000)).unwrap();
+    }
+    assert_eq!(journal.run().status, if status.is_final() { status } else { WorkflowStatus::Running });
+    save(store, &mut journal).await;
+    id
+}
+
+async fn lets_a_start_take_the_key_of_a_failed_run_over(store: &dyn Store) {
+    let keyed = |number| Run { key: Some("order-2".into()), workflow: "restart".into(), ..run(number) };
+    let restart = |number, of| Write::Start(Box::new(Run { restart_of: Some(of), ..keyed(number) }));
+    let commit = async |batch: &[Write]| store.commit(store.epoch(), batch).await.unwrap();
+    let old = ended(store, keyed(9_001), WorkflowStatus::Failed).await;
+    // Of several, one wins, and the others learn of it. A batch may be committed twice.
+    let batch = [restart(9_002, old), restart(9_003, old)];
+    let winner = run(9_002).id;
+    assert_eq!(commit(&batch).await, [Written::Done, Written::KeyTaken(winner)]);
+    assert_eq!(commit(&[restart(9_004, old)]).await, [Written::KeyTaken(winner)]);
+    let [was, is] = [old, winner].map(|id| async move { store.run(id).await.unwrap().unwrap() });
+    let (was, is) = (was.await, is.await);
+    assert_eq!((&was.key, was.restarted_as, was.restart_of), (&None, Some(winner), None));
+    assert_eq!((is.key.as_deref(), is.restarted_as, is.restart_of), (Some("order-2"), None, Some(old)));
+    let found = store.run_with_key("default", "restart", "order-2").await.unwrap();
+    assert_eq!(found.map(|run| run.id), Some(winner));
+    // The one that has the key now has not failed, and another key or workflow is not taken over.
+    assert_eq!(commit(&[restart(9_005, winner)]).await, [Written::KeyTaken(winner)]);
+    let other = Run { workflow: "other".into(), restart_of: Some(winner), ..keyed(9_006) };
+    assert_eq!(commit(&[Write::Start(Box::new(other))]).await, [Written::Done]);
+    assert_eq!(store.run(winner).await.unwrap().unwrap().key.as_deref(), Some("order-2"));
+    // A change of the old run keeps the lineage.
+    let mut journal = Journal::load(was.clone(), rows(store, old).await).unwrap();
+    journal.computed(1_000_000_000);
+    save(store, &mut journal).await;
+    assert_eq!(store.run(old).await.unwrap().unwrap().restarted_as, Some(winner));
+}
+
+async fn deletes_final_runs_with_their_journals(store: &dyn Store) {
+    let keyed = Run { key: Some("order-3".into()), workflow: "deletion".into(), ..run(9_101) };
+    let completed = ended(store, keyed.clone(), WorkflowStatus::Completed).await;
+    let failed = ended(store, run(9_102), WorkflowStatus::Failed).await;
+    let running = ended(store, run(9_103), WorkflowStatus::Running).await;
+    let unknown = run(9_104).id;
+    let mut deleted = store.delete(&[completed, failed, running, unknown]).await.unwrap();
+    deleted.sort();
+    assert_eq!(deleted, [completed, failed]);
+    for id in [completed, failed] {
+        assert_eq!(store.run(id).await.unwrap(), None);
+    }
+    assert_eq!(rows(store, running).await.len(), 1);
+    assert_eq!(store.delete(&[completed, failed]).await.unwrap(), []);
+    // The key is free, and a run with the id of a deleted one has no rows.
+    let again = ended(store, Run { id: run(9_105).id, ..keyed }, WorkflowStatus::Completed).await;
+    assert_eq!(store.delete(&[again]).await.unwrap(), [again]);
+    assert_eq!(
+        store.commit(store.epoch(), &[Write::Start(Box::new(run(9_101)))]).await.unwrap(),
+        [Written::Done]
+    );
+    assert_eq!(rows(store, completed).await, []);
+    let mut journal =
+        Journal::load(store.run(running).await.unwrap().unwrap(), rows(store, running).await).unwrap();
+    journal.apply(Event::Finished { output: "1".into() }, Timestamp(4_000)).unwrap();
+    save(store, &mut journal).await;
+}
+
 async fn lists_the_newest_first_in_pages(store: &dyn Store) {
     let ids = async |filter: RunFilter| -> Vec<u128> {
         store.list("default", &filter).await.unwrap().iter().map(|run| run.id.as_u128()).collect()
@@ -402,6 +481,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         wake_at: Some(Timestamp(i64::MIN)),
         failure: Some(failure.clone()),
         failed_compensations: Some(odd.into()),
+        uncompensated: vec![odd.into(), "".into()],
         pause: Some(pause),
         key: Some("odd \0".into()),
         auth: r#"{"a":"\u0000"}"#.into(),

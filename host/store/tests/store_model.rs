@@ -229,6 +229,7 @@ impl State {
             wake_at: self.wake_at.map(Timestamp),
             failure: self.message.map(|message| Failure::new(message, message)),
             failed_compensations: self.message.map(Into::into),
+            uncompensated: self.message.map(Into::into).into_iter().collect(),
             pause: (self.status == WorkflowStatus::Paused).then(|| Pause {
                 reason: PauseReason::Operator,
                 message: message.to_owned(),

@@ -39,6 +39,8 @@ pub enum Statement {
     Effect(String),
     /// `POST /gate/{name}`, which the services answer after the test has opened the gate.
     Gate(String),
+    /// The same at most once: a request that was under way in a crash is not sent again.
+    GateOnce(String),
     /// `POST /flaky/{times}/{name}`, which fails this many times. Each attempt has a key of its own.
     Flaky(String, u32),
     /// `POST /never`, which is never answered, with a timeout in milliseconds if there is one.

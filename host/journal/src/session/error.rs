@@ -41,7 +41,7 @@ pub enum SessionError {
     #[error(
         "nondeterminism: the journal has {expected} where the workflow now makes {found}. Nothing is lost: look for \
          what the workflow does differently each time (the order of a HashMap, a clock), or for a component that was \
-         changed in the database; resume the run once that is fixed, or cancel it to roll it back"
+         changed in the database; resume the run once that is fixed, cancel it to roll it back, or terminate it to end it without its code"
     )]
     Nondeterminism {
         /// The call in the journal.

@@ -81,23 +81,31 @@ impl Journal {
                 Ok(())
             }
             Event::RolledBack => self.rolled_back(at),
+            Event::Terminated { failure, in_doubt } => self.terminate(&failure, in_doubt, at),
+            Event::Resolved { seq, outcome } => self.resolve(seq, outcome, at),
         }
     }
 
     fn begin(&mut self, begin: Begin, at: Timestamp) -> Result<(), IllegalEvent> {
         self.check_status("begun", |s| matches!(s, WorkflowStatus::Running | WorkflowStatus::Compensating))?;
+        self.append(begin, at).map(|_| ())
+    }
+
+    /// Appends the row of a call that begins, and returns its `seq`.
+    pub(super) fn append(&mut self, begin: Begin, at: Timestamp) -> Result<u64, IllegalEvent> {
         let mut row = Row::new(self.rows.len() as u64 + 1, begin, at);
         row.step_before = u32::try_from(self.last_step).ok();
         self.latest = at;
         if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
         }
+        let seq = row.seq;
         if row.kind == Kind::Step {
-            self.last_step = row.seq;
+            self.last_step = seq;
         }
-        self.touched.insert(row.seq);
+        self.touched.insert(seq);
         self.rows.push(row);
-        Ok(())
+        Ok(seq)
     }
 
     fn complete(&mut self, seq: u64, result: Option<Arc<str>>, at: Timestamp) -> Result<(), IllegalEvent> {
@@ -136,7 +144,7 @@ impl Journal {
         Ok(())
     }
 
-    fn resume(&mut self) -> Result<(), IllegalEvent> {
+    pub(super) fn resume(&mut self) -> Result<(), IllegalEvent> {
         let Some(pause) = self.run.pause.take() else {
             return Err(self.illegal("resumed", "it is not paused".to_owned()));
         };
@@ -242,7 +250,7 @@ impl Journal {
     }
 }
 
-fn set_outcome(row: &mut Row, outcome: Outcome) {
+pub(super) fn set_outcome(row: &mut Row, outcome: Outcome) {
     match outcome {
         Ok(result) => {
             row.status = StepStatus::Completed;

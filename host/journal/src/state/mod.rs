@@ -2,6 +2,7 @@ mod apply;
 mod changes;
 mod keys;
 mod load;
+mod operator;
 mod rollback;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 pub use self::apply::IllegalEvent;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
+pub use self::operator::Unresolvable;
 use super::index::Index;
 use super::{Row, Run, Scope, StepStatus, Timestamp};
 

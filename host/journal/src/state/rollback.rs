@@ -115,6 +115,7 @@ impl Journal {
         }
         self.run.completed_at = None;
         self.run.failed_compensations = None;
+        self.run.uncompensated = Vec::new();
         self.change_status(WorkflowStatus::Compensating, None);
         Ok(())
     }
@@ -123,17 +124,23 @@ impl Journal {
         self.check_status("rolled_back", |status| status == WorkflowStatus::Compensating)?;
         let compensated = self.rows.iter().any(|row| row.is_compensable());
         let cancelled = self.run.failure.as_ref().is_some_and(|failure| failure.kind == kind::CANCELLED);
-        let failed_compensations: Vec<String> =
-            self.uncompensated().map(|row| self.describe_uncompensated(row)).collect();
-        let status = if failed_compensations.is_empty() && (compensated || cancelled) {
+        self.list_uncompensated();
+        let status = if self.run.uncompensated.is_empty() && (compensated || cancelled) {
             WorkflowStatus::Compensated
         } else {
             WorkflowStatus::Failed
         };
-        self.run.failed_compensations =
-            (!failed_compensations.is_empty()).then(|| failed_compensations.join("; ").into());
         self.finish(status, at);
         Ok(())
+    }
+
+    /// Writes the steps that are not compensated into the run.
+    pub(super) fn list_uncompensated(&mut self) {
+        let (names, reasons): (Vec<_>, Vec<_>) =
+            self.uncompensated().map(|row| (Arc::clone(&row.name), self.describe_uncompensated(row))).unzip();
+        self.run.failed_compensations = (!reasons.is_empty()).then(|| reasons.join("; ").into());
+        self.run.uncompensated = names;
+        self.run_touched = true;
     }
 
     pub(super) fn describe_uncompensated(&self, step: &Row) -> String {

@@ -1,6 +1,9 @@
 mod change;
+mod delete;
 mod list;
+mod resolve;
 mod show;
+mod terminate;
 mod watch;
 
 use clap::Subcommand;
@@ -32,6 +35,12 @@ enum RunsCommand {
     /// Pause a run until it is resumed or cancelled
     #[command(after_help = change::PAUSE_EXAMPLES)]
     Pause(change::Args),
+    /// End a run without its code, whatever its state
+    Terminate(terminate::Args),
+    /// Say how a call in doubt or a compensation ended
+    Resolve(resolve::Args),
+    /// Delete a run that has ended
+    Delete(delete::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -49,5 +58,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Some(RunsCommand::Cancel(args)) => change::run(args, "cancel", context).await,
         Some(RunsCommand::Resume(args)) => change::run(args, "resume", context).await,
         Some(RunsCommand::Pause(args)) => change::run(args, "pause", context).await,
+        Some(RunsCommand::Terminate(args)) => terminate::run(args, context).await,
+        Some(RunsCommand::Resolve(args)) => resolve::run(args, context).await,
+        Some(RunsCommand::Delete(args)) => delete::run(args, context).await,
     }
 }

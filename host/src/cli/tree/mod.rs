@@ -51,7 +51,12 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
     let name = style.paint(tone::STRONG, &printable(&record.workflow_name));
     let line =
         format!("{} {name} v{}  {}", style.paint(tone, mark), record.version, style.paint(tone, &status));
-    let origin = format!("  run {}, started {}", record.id, time(record.started_at));
+    let lineage = match (record.restart_of, record.restarted_as) {
+        (_, Some(run)) => format!(", restarted as {run}"),
+        (Some(run), None) => format!(", a restart of {run}"),
+        (None, None) => String::new(),
+    };
+    let origin = format!("  run {}, started {}{lineage}", record.id, time(record.started_at));
     format!("{line}\n{}", style.paint(tone::FAINT, &origin))
 }
 
@@ -69,7 +74,7 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
             let lines: Vec<String> = output.into_iter().chain(in_doubt).collect();
             return (!lines.is_empty()).then(|| lines.join("\n"));
         }
-        WorkflowStatus::Failed => (tone::BAD, format!("failed{kind}: {}", error?)),
+        WorkflowStatus::Failed => (tone::BAD, format!("failed{kind}: {}{}", error?, stays(record))),
         WorkflowStatus::Compensated => (tone::WARN, format!("rolled back{kind}: {}", error?)),
         WorkflowStatus::Paused => {
             let reason = record.pause_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -93,6 +98,13 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
         }
     };
     Some(style.paint(tone, &text))
+}
+
+/// Returns the list of the steps that are not compensated.
+fn stays(record: &WorkflowRecord) -> String {
+    let names: Vec<String> =
+        record.not_compensated.iter().map(|step| format!("\n  {}", printable(step))).collect();
+    if names.is_empty() { String::new() } else { format!("\nnot compensated:{}", names.concat()) }
 }
 
 fn json(value: &serde_json::Value) -> String {

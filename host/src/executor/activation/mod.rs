@@ -14,7 +14,7 @@ use forge_journal::{
 };
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, Evictable, InstancePermits};
-use forge_store::{RunWriter, StoreError};
+use forge_store::{RemoteCommand, RunWriter, StoreError};
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::rollback::{PendingRollback, deadline};
+use super::command::{self, Command};
 use super::effects::{self, Beginning, Departure};
 use super::error::ExecutorError;
 use crate::config::{self, Limits, TenantLimits, size};
@@ -30,17 +31,6 @@ use crate::tenants::Tenant;
 
 /// Where the answer to a [`Command`] goes.
 pub(super) type Reply = oneshot::Sender<Result<(), ExecutorError>>;
-
-/// A request to steer a run.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Roll it back.
-    Cancel(Reply),
-    /// Stop it until it is resumed.
-    Pause(Reply),
-    /// Let it go on.
-    Resume(Reply),
-}
 
 /// Why the executor ends an activation.
 #[derive(Debug)]
@@ -68,6 +58,9 @@ pub(super) struct ActivationContext {
     pub(super) shutdown: CancellationToken,
     /// A person decided that effects in doubt begin again.
     pub(super) resend_in_doubt: bool,
+    /// The callers that cancelled the run while it was not in memory. Nothing is saved before the guest is past its replay,
+    /// so that a cancel of a run that cannot be rolled back changes nothing.
+    pub(super) cancelled_by: Vec<Reply>,
 }
 
 type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Outcome, StoreError>)>>;
@@ -82,6 +75,8 @@ pub(super) struct Activation {
     under_way: HashMap<u64, UnderWay>,
     /// The callers that cancelled the run, until the rollback is durable.
     cancelled_by: Vec<Reply>,
+    /// Whether the run must not be saved yet; see [`ActivationContext::cancelled_by`].
+    is_trial: bool,
     /// Commands that came while the guest computed.
     postponed: VecDeque<Command>,
     /// The rollback that waits for the effects under way.
@@ -111,6 +106,8 @@ pub(super) struct ActivationParts {
     pub(super) leave: Option<Leave>,
     /// Callers that cancelled the run and have no answer.
     pub(super) cancelled_by: Vec<Reply>,
+    /// Whether nothing of the activation may have been saved; see [`ActivationContext::cancelled_by`].
+    pub(super) is_trial: bool,
     /// Other commands that have no answer.
     pub(super) postponed: VecDeque<Command>,
 }
@@ -122,7 +119,7 @@ impl Activation {
     /// [`IllegalEvent`] if the run is in no state to be executed.
     pub(super) fn new(
         mut journal: Box<Journal>,
-        context: ActivationContext,
+        mut context: ActivationContext,
     ) -> Result<(Session, Box<Self>), Refused> {
         if let Err(error) = journal.apply(Event::Running, clock::now()) {
             return Err(Box::new((error, context)));
@@ -134,11 +131,13 @@ impl Activation {
             compensation_retry: context.limits.compensation_retry,
             max_retry_after_ms: config::milliseconds(context.limits.max_retry_after),
         };
+        let cancelled_by = std::mem::take(&mut context.cancelled_by);
         let mut activation = Self {
+            is_trial: !cancelled_by.is_empty(),
+            cancelled_by,
             context,
             running: FuturesUnordered::new(),
             under_way: HashMap::new(),
-            cancelled_by: Vec::new(),
             postponed: VecDeque::new(),
             rollback: None,
             rolls_back: false,
@@ -155,9 +154,9 @@ impl Activation {
 
     /// Ends the activation.
     pub(super) fn into_parts(self) -> ActivationParts {
-        let Self { context, leave, cancelled_by, postponed, started, .. } = self;
+        let Self { context, leave, cancelled_by, is_trial, postponed, started, .. } = self;
         context.tenant.account.stayed(started.elapsed());
-        ActivationParts { context, leave, cancelled_by, postponed }
+        ActivationParts { context, leave, cancelled_by, is_trial, postponed }
     }
 
     /// Begins the effects that the guest waits for, once the journal up to them is durable.
@@ -292,6 +291,7 @@ impl Activation {
 impl Host for Activation {
     async fn wait(&mut self, session: &mut Session) -> Result<(), Stop> {
         self.acknowledge_cancel(session).await?;
+        self.is_trial = false;
         if let Some(command) = self.postponed.pop_front() {
             return Err(self.leave(session, Leave::Command(command)).await);
         }
@@ -344,10 +344,11 @@ impl Host for Activation {
                 self.check_deadline(session)?;
             }
             () = patience => {}
-            Some(command) = self.context.commands.recv() => match command {
-                Command::Cancel(reply) => self.request_cancel(session, reply)?,
-                Command::Resume(reply) => acknowledge(reply),
-                pause @ Command::Pause(_) => return Err(self.leave(session, Leave::Command(pause)).await),
+            Some(command) = self.context.commands.recv() => match (&command.request, command::events(&command.request, session.journal())) {
+                (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply)?,
+                (RemoteCommand::Resume, _) => acknowledge(command.reply),
+                (_, Err(refused)) => command.answer(Err(refused)),
+                (_, Ok(_)) => return Err(self.leave(session, Leave::Command(command)).await),
             },
             Some(wake_at) = asked_to_leave(&mut evictable) => {
                 return Err(self.leave_with(Leave::Evicted(wake_at)));
@@ -359,11 +360,12 @@ impl Host for Activation {
 
     fn poll(&mut self, session: &mut Session) -> Result<(), Stop> {
         while let Ok(command) = self.context.commands.try_recv() {
-            match command {
-                Command::Cancel(reply) => self.request_cancel(session, reply)?,
-                Command::Resume(reply) => acknowledge(reply),
-                // It takes effect when the guest waits.
-                pause @ Command::Pause(_) => self.postponed.push_back(pause),
+            match command.request {
+                RemoteCommand::Cancel => self.request_cancel(session, command.reply)?,
+                RemoteCommand::Resume => acknowledge(command.reply),
+                RemoteCommand::Terminate => return Err(self.leave_with(Leave::Command(command))),
+                // They take effect when the guest waits.
+                _ => self.postponed.push_back(command),
             }
         }
         self.check_deadline(session)?;
@@ -381,7 +383,7 @@ impl Host for Activation {
 
     fn save(&mut self, session: &mut Session) -> Option<Detached> {
         let journal = session.journal_mut();
-        if !journal.has_changes() {
+        if self.is_trial || !journal.has_changes() {
             return None;
         }
         let (writer, changes) = (self.context.writer.clone(), journal.take_changes());

@@ -77,6 +77,10 @@ impl Effect for Http {
             async move { if again { sender.send_again(request).await } else { sender.send(request).await } };
         Ok(Some(sending.boxed()))
     }
+
+    fn check_result(&self, result: &str) -> Result<(), String> {
+        HttpResponse::from_json(result).map(|_| ())
+    }
 }
 
 /// Sends one request of a run.
@@ -129,6 +133,7 @@ impl Sender {
 fn in_doubt(name: &str) -> String {
     format!(
         "`{name}` may or may not have arrived before the host stopped, and it is marked at-most-once: find out, then \
-         `forge runs resume` sends it again, and `forge runs cancel` rolls the run back"
+         `forge runs resolve` gives its outcome, `forge runs resume` sends it again, and `forge runs cancel` rolls the run \
+         back"
     )
 }

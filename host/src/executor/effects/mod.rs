@@ -50,6 +50,15 @@ pub(super) trait Effect: Sync {
     /// # Errors
     /// [`Stop`] if the effect must not begin.
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop>;
+
+    /// Checks a result that a person gives, a JSON document.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn check_result(&self, result: &str) -> Result<(), String> {
+        let _ = result;
+        Ok(())
+    }
 }
 
 /// What an effect does, and its outcome. [`StoreError::Fenced`]: the node lost its lease before anything left, and must drop
@@ -135,6 +144,11 @@ pub(super) fn unwind(journal: &mut Journal, failure: Failure) -> Result<(), Ille
 pub(super) fn sent(journal: &Journal) -> impl Iterator<Item = (u64, Failure)> {
     let open = journal.rows().iter().filter(|row| row.is_open());
     open.filter_map(|row| Some((row.seq, in_doubt(journal, row, None)?)))
+}
+
+/// Checks a result that a person gives to a call: of an effect, or of a step.
+pub(super) fn check_result(kind: Option<EffectKind>, result: &str) -> Result<(), String> {
+    effect(kind).map_or(Ok(()), |effect| effect.check_result(result))
 }
 
 fn effect(kind: Option<EffectKind>) -> Option<&'static dyn Effect> {

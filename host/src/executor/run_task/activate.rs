@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use forge_journal::{Journal, PauseReason, TenantId, WorkflowStatus};
+use forge_journal::{Journal, PauseReason, Session, TenantId, WorkflowStatus};
 use forge_sandbox::{Component, End, Stop};
 use forge_scheduling::InstancePermit;
 use forge_store::StoreError;
@@ -26,14 +26,23 @@ impl RunTask {
             Ok((Ok(component), tenant)) => (component, tenant),
             Err(error) => {
                 // The run is loaded again. If it began in memory, its start would be lost.
-                self.writer.barrier(journal.take_changes()).await?;
+                if self.cancelled_by.is_empty() {
+                    self.writer.barrier(journal.take_changes()).await?;
+                }
                 return Err(error);
             }
             Ok((Err(error), _)) => {
                 let message = format!(
-                    "the component of version {} cannot be loaded ({error}): deploy it again, then resume the run",
+                    "the component of version {} cannot be loaded ({error}): deploy it again, then resume the run, or \
+                     terminate it",
                     journal.run().version
                 );
+                if !self.cancelled_by.is_empty() {
+                    let cancelled_by = std::mem::take(&mut self.cancelled_by);
+                    let requested = journal.run().requested_rollback().is_some();
+                    let reason = PauseReason::MissingVersion;
+                    return self.refuse_cancel(cancelled_by, requested, reason, message).await;
+                }
                 self.pause(&mut journal, PauseReason::MissingVersion, message).await?;
                 self.journal = Some(journal);
                 return Ok(NextAction::Continue);
@@ -51,6 +60,7 @@ impl RunTask {
             commands,
             shutdown: self.tenure.clone(),
             resend_in_doubt: std::mem::take(&mut self.resend_in_doubt),
+            cancelled_by: std::mem::take(&mut self.cancelled_by),
         };
         let (session, activation) = match Activation::new(journal, context) {
             Ok(prepared) => prepared,
@@ -76,11 +86,20 @@ impl RunTask {
         if fails && let Err(stop) = activation.drain(&mut session).await {
             end = End::Stopped(stop);
         }
-        let ActivationParts { context, leave, cancelled_by, postponed } = activation.into_parts();
+        let ActivationParts { context, leave, cancelled_by, is_trial, postponed } = activation.into_parts();
         self.commands = Some(context.commands);
         self.postponed.extend(postponed);
+        if is_trial && let Some((reason, why)) = paused(&end, &session) {
+            let requested = session.journal().run().requested_rollback().is_some();
+            return self.refuse_cancel(cancelled_by, requested, reason, why).await;
+        }
         let next = self.ended(session.into_journal(), end, leave, compensating).await;
-        self.acknowledge(cancelled_by, &next);
+        if is_trial {
+            self.cancelled_by = cancelled_by;
+            self.answer_trial(&next);
+        } else {
+            self.acknowledge(cancelled_by, &next);
+        }
         next
     }
 
@@ -93,7 +112,7 @@ impl RunTask {
     }
 
     /// Returns the run's tenant as it is now.
-    async fn tenant(&self) -> Result<Arc<Tenant>, StoreError> {
+    pub(super) async fn tenant(&self) -> Result<Arc<Tenant>, StoreError> {
         match self.inner.tenants.get(&self.tenant).await {
             Ok(tenant) => Ok(tenant),
             Err(TenantError::Store(error)) => Err(error),
@@ -107,11 +126,25 @@ impl RunTask {
         if let Some(component) = self.inner.registry.compiled(&digest) {
             return Ok(Ok(component));
         }
-        self.writer.save(journal.take_changes()).await?;
+        if self.cancelled_by.is_empty() {
+            self.writer.save(journal.take_changes()).await?;
+        }
         match self.inner.registry.component(&digest).await {
             Err(RegistryError::Store(error)) => Err(error),
             found => Ok(found),
         }
+    }
+}
+
+/// Returns why a run must be paused whose guest has not reached its handlers.
+fn paused(end: &End, session: &Session) -> Option<(PauseReason, String)> {
+    match end {
+        End::Stopped(Stop::Pause(reason, message)) => Some((*reason, message.clone())),
+        End::Trapped(failure) | End::Stopped(Stop::Failed(failure)) if !session.is_unwinding() => {
+            let message = format!("the workflow trapped while it was prepared for rolling back: {failure}");
+            Some((PauseReason::Nondeterminism, message))
+        }
+        _ => None,
     }
 }
 

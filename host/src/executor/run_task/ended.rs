@@ -1,11 +1,12 @@
 use forge_clock as clock;
 use forge_journal::{Event, Failure, Journal, Kind, Pause, PauseReason, Row, WorkflowStatus};
 use forge_sandbox::{End, Stop};
-use forge_store::StoreError;
+use forge_store::{RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, apply};
 use crate::executor::ExecutorError;
-use crate::executor::activation::{Command, Leave, Reply};
+use crate::executor::activation::{Leave, Reply};
+use crate::executor::command::Command;
 
 impl RunTask {
     /// Acts on how an activation ended.
@@ -105,7 +106,7 @@ impl RunTask {
                     Some(WorkflowStatus::Compensating | WorkflowStatus::Compensated | WorkflowStatus::Failed),
                 ) => Ok(()),
                 (Ok(_), _) => {
-                    self.postponed.push_back(Command::Cancel(reply));
+                    self.postponed.push_back(Command { request: RemoteCommand::Cancel, reply });
                     continue;
                 }
             };

@@ -1,6 +1,7 @@
 //! The task of one run: loads it, gives it an instance, and acts on how the activation ended.
 
 mod activate;
+mod command;
 mod ended;
 
 use std::collections::VecDeque;
@@ -17,7 +18,8 @@ use forge_journal::{
 use forge_scheduling::InstancePermit;
 use forge_store::{Acquired, Loaded, RunWriter, StoreError};
 
-use super::activation::Command;
+use super::activation::Reply;
+use super::command::Command;
 use super::{ExecutorError, Inner, effects, snapshot};
 
 /// What a task does next.
@@ -49,6 +51,8 @@ pub(super) struct RunTask {
     command: Option<Command>,
     /// The commands to apply after that: an activation ended without applying them.
     postponed: VecDeque<Command>,
+    /// The callers of a cancel that is applied in memory only, until the guest has reached its handlers.
+    cancelled_by: Vec<Reply>,
     /// A person decided that effects in doubt begin again.
     resend_in_doubt: bool,
     /// Why the run must be paused when it is loaded again: the database cannot store a change of it.
@@ -79,6 +83,7 @@ impl RunTask {
             commands: Some(commands),
             command: None,
             postponed: VecDeque::new(),
+            cancelled_by: Vec::new(),
             resend_in_doubt: false,
             rejected: None,
         }
@@ -136,6 +141,7 @@ impl RunTask {
     /// Acts on an error of the store. Nothing that the store lost was acknowledged.
     fn store_failed(&mut self, error: &StoreError) -> NextAction {
         self.answer(Err(ExecutorError::Store(error.clone())));
+        self.answer_cancel(&Err(ExecutorError::Store(error.clone())));
         match error {
             StoreError::Rejected(_) if self.rejected.is_none() => {
                 // The changes in memory are dropped. The run is loaded as it was before them, and paused.
@@ -173,7 +179,11 @@ impl RunTask {
         }
         // A run is loaded only with a permit, so that memory is bounded.
         let Some(permit) = self.permit().await? else { return Ok(ControlFlow::Break(NextAction::Continue)) };
-        let Some(journal) = self.load().await? else { return Ok(ControlFlow::Break(NextAction::Leave)) };
+        let is_loaded_again = self.journal.is_none();
+        let Some(mut journal) = self.load().await? else { return Ok(ControlFlow::Break(NextAction::Leave)) };
+        if is_loaded_again && !self.cancelled_by.is_empty() {
+            self.cancel_again(&mut journal)?;
+        }
         Ok(self.settle(journal).await?.map_continue(|journal| (journal, permit)))
     }
 
@@ -211,7 +221,9 @@ impl RunTask {
             return Ok(Some(permit));
         }
         // A run that waits for a permit does not keep its journal in memory.
-        if let Some(mut journal) = self.journal.take() {
+        if let Some(mut journal) = self.journal.take()
+            && self.cancelled_by.is_empty()
+        {
             self.writer.barrier(journal.take_changes()).await?;
         }
         Ok(tokio::select! {
@@ -234,10 +246,12 @@ impl RunTask {
             Acquired::Here(loaded) => *loaded,
             Acquired::Elsewhere => {
                 self.answer(Err(ExecutorError::Elsewhere(self.run)));
+                self.answer_cancel(&Err(ExecutorError::Elsewhere(self.run)));
                 return Ok(None);
             }
             Acquired::Unknown => {
                 self.answer(Err(ExecutorError::UnknownRun(self.run)));
+                self.answer_cancel(&Err(ExecutorError::UnknownRun(self.run)));
                 return Ok(None);
             }
         };
@@ -246,11 +260,14 @@ impl RunTask {
             Ok(rows) => Journal::load(run.clone(), rows).map_err(|error| corrupt(error.to_string())),
             Err(error) => Err(error),
         };
-        if let Err(error @ StoreError::Corrupt { .. }) = &loaded
-            && !run.is_at_rest()
-        {
+        if let Err(error @ StoreError::Corrupt { .. }) = &loaded {
             let mut journal = Journal::new(run);
-            self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
+            if !journal.run().is_at_rest() {
+                self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
+            }
+            if self.command.is_some() {
+                return Ok(self.without_rows(journal, error));
+            }
         }
         let mut journal = Box::new(loaded?);
         if let Some(why) = self.rejected.clone()
@@ -260,39 +277,6 @@ impl RunTask {
             self.rejected = None;
         }
         Ok(Some(journal))
-    }
-
-    /// Applies the pending command to a run that has no instance.
-    async fn apply_command(&mut self) -> Result<NextAction, StoreError> {
-        let Some(mut journal) = self.load().await? else { return Ok(NextAction::Leave) };
-        let Some(command) = &self.command else { return Ok(NextAction::Continue) };
-        let answer = match command.event(&journal) {
-            Ok(events) => {
-                let in_doubt = |pause: &Pause| pause.reason == PauseReason::InDoubt;
-                let resumed = events.contains(&Event::Resumed);
-                self.resend_in_doubt |= resumed && journal.run().pause.as_ref().is_some_and(in_doubt);
-                tracing::info!(run = %self.run, "the run is {}", command.participle());
-                for event in events {
-                    apply(&mut journal, event)?;
-                }
-                self.writer.barrier(journal.take_changes()).await?;
-                Ok(())
-            }
-            Err(conflict) => Err(conflict),
-        };
-        self.answer(answer);
-        self.journal = Some(journal);
-        Ok(NextAction::Continue)
-    }
-
-    /// Answers the pending command.
-    fn answer(&mut self, answer: Result<(), ExecutorError>) {
-        if let Some(Command::Cancel(reply) | Command::Pause(reply) | Command::Resume(reply)) =
-            self.command.take()
-        {
-            // The caller may be gone.
-            let _ = reply.send(answer);
-        }
     }
 
     /// Applies an event to a run that has no instance, and makes it durable.

@@ -9,12 +9,17 @@ use super::error::QueryError;
 use super::statement::{FencingToken, Rows};
 use super::{statement, text};
 use crate::{StoreError, Write, Written};
-use forge_journal::RunId;
+use forge_journal::{Run, RunId};
 
 /// Returns the runs that were started with these tenants, workflows and keys.
 const HOLDERS: &str = "SELECT run.id, wanted.place FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[]) \
      WITH ORDINALITY AS wanted (tenant, workflow_name, idempotency_key, place) \
      JOIN forge_runs run USING (tenant, workflow_name, idempotency_key)";
+
+/// Takes the key of a run that can be restarted away from it.
+const RELEASE_KEY: &str = "UPDATE forge_runs SET idempotency_key = NULL, restarted_as = $1 \
+     WHERE id = $2 AND tenant = $3 AND workflow_name = $4 AND idempotency_key = $5 \
+       AND status IN ('failed', 'compensated') AND stuck IS NULL";
 
 /// Attempts to commit a batch that conflicts with those of other nodes.
 const ATTEMPTS: u32 = 5;
@@ -75,16 +80,29 @@ async fn commit_once(
     rows: Rows,
 ) -> Result<Vec<Uuid>, CommitError> {
     let parts = Batch::of(writes).parts();
-    if let [part] = parts.as_slice() {
+    let restarts: Vec<_> = writes.iter().filter_map(Write::restart).collect();
+    if let ([part], []) = (parts.as_slice(), restarts.as_slice()) {
         return write_part(connection, token, part, rows).await;
     }
     let mut begun = Vec::new();
     connection.begin("BEGIN").await?;
+    for (run, old) in restarts {
+        release_key(connection, run, old).await?;
+    }
     for part in &parts {
         begun.append(&mut write_part(connection, token, part, rows).await?);
     }
     connection.finish(End::Commit).await?;
     Ok(begun)
+}
+
+/// In the transaction in which the run starts, so that the key is never free.
+async fn release_key(connection: &mut Connection, run: &Run, old: RunId) -> Result<(), CommitError> {
+    let Some((tenant, workflow, key)) = key(run) else { return Ok(()) };
+    let [tenant, workflow, key] = [tenant, workflow, key].map(|part| text::encode(part));
+    let query = sqlx::query(RELEASE_KEY).bind(run.id.to_string()).bind(old.0);
+    connection.all(query.bind(&*tenant).bind(&*workflow).bind(&*key)).await?;
+    Ok(())
 }
 
 async fn write_part(

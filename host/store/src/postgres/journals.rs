@@ -123,6 +123,10 @@ pub(super) async fn load(
 }
 
 /// A row of the answer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are many rows, and a box would be an allocation for each"
+)]
 enum Part {
     Run(RunId, Found),
     Row(RunId, u64, Result<Row, StoreError>),

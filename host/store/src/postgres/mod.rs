@@ -205,6 +205,10 @@ impl Store for PostgresStore {
         runs::unfinished(&self.shared.readers, most).await
     }
 
+    async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        runs::delete(&self.shared.readers, ids).await
+    }
+
     async fn register(
         &self,
         digest: &str,
@@ -278,7 +282,7 @@ impl Nodes for PostgresStore {
     async fn send_command(
         &self,
         run: RunId,
-        command: RemoteCommand,
+        command: &RemoteCommand,
     ) -> Result<Option<RemoteResponse>, StoreError> {
         requests::send_command(&self.shared, run, command).await
     }

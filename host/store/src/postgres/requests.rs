@@ -45,10 +45,10 @@ const RESPOND: &str = "WITH answered AS (UPDATE forge_questions SET answer = $2 
 pub(super) async fn send_command(
     shared: &Shared,
     run: RunId,
-    command: RemoteCommand,
+    command: &RemoteCommand,
 ) -> Result<Option<RemoteResponse>, StoreError> {
     let mut responded = shared.responded.subscribe();
-    let (notifier, command) = (&shared.notifier, json(&command)?);
+    let (notifier, command) = (&shared.notifier, json(command)?);
     let mut lent = shared.readers.take().await?;
     let query = sqlx::query(SEND).bind(run.0).bind(command).bind(notifier.epoch().0).bind(notifier.channel());
     let sent = lent.all(query).await.map_err(QueryError::of_change)?;

@@ -70,6 +70,16 @@ pub(super) fn decode_due(row: &PgRow) -> Result<Due, StoreError> {
     Ok(Due { at: columns.time()?, run: columns.run_id()?, tenant: columns.text()? })
 }
 
+/// Deletes the runs that are final. A trigger deletes their rows.
+const DELETE: &str = "DELETE FROM forge_runs \
+     WHERE id = ANY ($1) AND status IN ('completed', 'compensated', 'failed') RETURNING id";
+
+pub(super) async fn delete(connections: &Connections, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = connections.all(|| sqlx::query(DELETE).bind(&ids)).await?;
+    rows.iter().map(|row| Columns::new(TABLE, row).run_id()).collect()
+}
+
 pub(super) async fn unfinished(readers: &Connections, most: u32) -> Result<u64, StoreError> {
     let row = readers.first(|| sqlx::query(UNFINISHED).bind(i64::from(most))).await?;
     row.map_or(Ok(0), |row| Columns::new(TABLE, &row).bits())

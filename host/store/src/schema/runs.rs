@@ -6,7 +6,8 @@ use std::sync::Arc;
 use forge_journal::{Pause, Run, RunId, Timestamp, WorkflowStatus};
 
 use super::{
-    Access, Column, Role, borrowed, columns, from_json, number, optional, parsed, required, time, to_json,
+    Access, Column, Decoded, Encoded, Role, borrowed, columns, from_json, number, optional, parsed, required,
+    time, to_json,
 };
 
 pub(crate) const TABLE: &str = "forge_runs";
@@ -22,11 +23,14 @@ columns! {
     error           Text    Derived: run.error().map(Into::into)            => ();
     failure         Text    Mutable: to_json(run.failure.as_ref())?         => run.failure = from_json(value)?;
     stuck           Text    Mutable: optional(&run.failed_compensations)    => run.failed_compensations = value.map(Into::into);
+    uncompensated   Text    Mutable: names(&run.uncompensated)?             => run.uncompensated = with_names(value)?;
     in_doubt        Text    Mutable: optional(&run.in_doubt)                => run.in_doubt = value.map(Into::into);
     pause_reason    Text    Mutable: of_pause(run, |it| it.reason.as_str()) => run.pause = with_reason(value)?;
     pause_message   Text    Mutable: of_pause(run, |it| &it.message)        => set_message(run, value);
     pause_from      Text    Mutable: of_pause(run, |it| it.from.as_str())   => set_from(run, value)?;
     idempotency_key Text    Fixed:   optional(&run.key)                     => run.key = value.map(Into::into);
+    restart_of      Text    Fixed:   id(run.restart_of)                     => run.restart_of = value.map(parsed).transpose()?;
+    restarted_as    Text    Fixed:   id(run.restarted_as)                   => run.restarted_as = value.map(parsed).transpose()?;
     auth            Text    Fixed:   borrowed(&run.auth)                    => run.auth = required(value)?.into();
     trace_id        Text    Fixed:   optional(&run.trace_id)                => run.trace_id = value.map(Into::into);
     tenant          Text    Fixed:   borrowed(&run.tenant)                  => run.tenant = required(value)?.into();
@@ -63,14 +67,32 @@ pub(crate) fn blank(id: RunId) -> Run {
         wake_at: None,
         failure: None,
         failed_compensations: None,
+        uncompensated: Vec::new(),
         in_doubt: None,
         pause: None,
         key: None,
+        restart_of: None,
+        restarted_as: None,
         auth: empty,
         trace_id: None,
         fuel: 0,
         revision: 0,
     }
+}
+
+/// The names of steps as a JSON list; NULL for none.
+fn names(names: &[Arc<str>]) -> Encoded<Cow<'static, str>> {
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    to_json((!names.is_empty()).then_some(&names))
+}
+
+fn with_names(names: Option<&str>) -> Decoded<Vec<Arc<str>>> {
+    let names: Vec<String> = from_json(names)?.unwrap_or_default();
+    Ok(names.into_iter().map(Into::into).collect())
+}
+
+fn id(run: Option<RunId>) -> Option<Cow<'static, str>> {
+    run.map(|run| run.to_string().into())
 }
 
 fn of_pause<'r>(run: &'r Run, part: fn(&'r Pause) -> &'r str) -> Option<Cow<'r, str>> {

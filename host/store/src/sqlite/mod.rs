@@ -151,6 +151,11 @@ impl Store for SqliteStore {
         self.read(move |connection| runs::unfinished(connection, most)).await
     }
 
+    async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let ids = ids.to_vec();
+        self.write(move |connection| runs::delete(connection, &ids)).await
+    }
+
     async fn register(
         &self,
         digest: &str,

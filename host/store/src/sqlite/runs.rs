@@ -35,6 +35,9 @@ pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Writ
     let mut insert = Prepared::new(connection, &INSERT_UNLESS_KEY_TAKEN);
     let mut written = Vec::with_capacity(batch.len());
     for write in batch {
+        if let Some((run, old)) = write.restart() {
+            release_key(connection, run, old)?;
+        }
         let taken = match write {
             // The only node executes all runs.
             Write::Start(run) | Write::InsertUnowned(run) if put(insert.get()?, run)? == 0 => {
@@ -45,6 +48,18 @@ pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Writ
         written.push(taken.map_or(Written::Done, Written::KeyTaken));
     }
     Ok(written)
+}
+
+/// Takes the key of a run that can be restarted away from it.
+fn release_key(connection: &Connection, run: &Run, old: RunId) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE forge_runs SET idempotency_key = NULL, restarted_as = ?1 \
+         WHERE id = ?2 AND tenant = ?3 AND workflow_name = ?4 AND idempotency_key = ?5 \
+           AND status IN ('failed', 'compensated') AND stuck IS NULL",
+    )?;
+    let (new, old) = (run.id.to_string(), old.to_string());
+    statement.execute(rusqlite::params![new, old, run.tenant, run.workflow, run.key])?;
+    Ok(())
 }
 
 fn key_holder(connection: &Connection, run: &Run) -> Result<Option<RunId>, StoreError> {
@@ -112,6 +127,20 @@ pub(super) fn due(
     all(&mut statement, rusqlite::params![until.0, time, id, limit], TABLE, |columns| {
         Ok(Due { at: columns.time()?, run: columns.parsed()?, tenant: columns.text()? })
     })
+}
+
+/// Deletes the runs that are final. A trigger deletes their rows.
+pub(super) fn delete(connection: &Connection, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM forge_runs WHERE id = ? AND status IN ('completed', 'compensated', 'failed')",
+    )?;
+    let mut deleted = Vec::with_capacity(ids.len());
+    for id in ids {
+        if statement.execute([id.to_string()])? > 0 {
+            deleted.push(*id);
+        }
+    }
+    Ok(deleted)
 }
 
 pub(super) fn unfinished(connection: &Connection, most: u32) -> Result<u64, StoreError> {

@@ -47,6 +47,9 @@ impl Interpreter {
             Statement::Manual(name, body) => self.manual(name, body, seen).await,
             Statement::Effect(name) => answer(self.post(&format!("/effects/{name}"), seen)).await,
             Statement::Gate(name) => answer(self.post(&format!("/gate/{name}"), seen)).await,
+            Statement::GateOnce(name) => {
+                answer(self.post(&format!("/gate/{name}"), seen).at_most_once()).await
+            }
             Statement::Flaky(name, times) => self.flaky(name, *times, seen).await,
             Statement::Never(timeout) => self.never(*timeout, seen).await,
             Statement::Busy(name, timeout) => {

@@ -1,0 +1,30 @@
+use serde_json::json;
+
+use crate::cli::confirm::confirm;
+use crate::cli::{CliError, Context};
+use forge_journal::RunId;
+
+/// The arguments of `forge runs delete`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The id of the run.
+    id: RunId,
+    /// Do not ask for confirmation.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+const EXAMPLES: &str = "\
+Deletes a run that has ended, with its journal. A later start with its key starts a new run. `forge serve --retention` \
+deletes runs by their age.
+
+Examples:
+  forge runs delete 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let id = args.id;
+    confirm(&format!("Delete run {id} and its journal?"), args.yes)?;
+    context.client()?.delete_run(id).await?;
+    context.print(&json!({ "deleted": id }), |_| format!("run {id} is deleted"))
+}
