@@ -24,8 +24,8 @@ pub enum ExecutorError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The input has no JSON form.
-    #[error("the input has no JSON form: {0}")]
+    /// The input has no JSON form, or one that a guest cannot read.
+    #[error("the input cannot be used: {0}")]
     InvalidInput(String),
     /// An idempotency key of an unusable form.
     #[error("the key has {0} bytes; it must have 1 to 255")]

@@ -8,7 +8,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
-use forge_journal::{Journal, NewRun, Run, RunId};
+use forge_journal::{Document, Journal, NewRun, Run, RunId};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -20,10 +20,11 @@ pub struct StartRequest {
     /// The workflow's name.
     pub workflow: String,
     /// The input.
-    pub input: Value,
+    pub input: Document,
     /// The version; none for the one that new runs take.
     pub version: Option<u32>,
-    /// The idempotency key: a later start of the workflow with the same key returns the run of the first one.
+    /// The idempotency key: a later start of the workflow with the same key returns the run of the first one. Its input must
+    /// be [the same](Document::is_same).
     pub key: Option<String>,
     /// The caller, which the workflow reads as `ctx.auth`.
     pub auth: Value,
@@ -44,7 +45,7 @@ impl Default for StartRequest {
     fn default() -> Self {
         Self {
             workflow: String::new(),
-            input: json!({}),
+            input: Document::default(),
             version: None,
             key: None,
             auth: json!({}),
@@ -60,8 +61,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// As [`WorkflowExecutor::start_with`].
     pub async fn start(&self, workflow: &str, input: impl Serialize) -> Result<RunId, ExecutorError> {
-        let input =
-            serde_json::to_value(input).map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
+        let input = Document::of(&input).map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
         self.start_with(StartRequest { workflow: workflow.to_owned(), input, ..StartRequest::default() })
             .await
     }
@@ -126,6 +126,7 @@ impl WorkflowExecutor {
             return Err(ExecutorError::ShuttingDown);
         }
         check_key(request.key.as_deref())?;
+        request.input.check().map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
         let tenant = self.inner.tenants.get(&self.tenant).await?;
         tenant.check_active()?;
         let busy = |limit: &'static str, value| ExecutorError::Busy {
@@ -204,7 +205,7 @@ impl WorkflowExecutor {
     }
 
     async fn new_run(&self, request: &StartRequest, tenant: &Tenant) -> Result<Run, ExecutorError> {
-        let input = request.input.to_string();
+        let input = request.input.text();
         let limit = size(tenant.limits.payload_bytes);
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
@@ -220,7 +221,7 @@ impl WorkflowExecutor {
             workflow: info.name.into(),
             version: info.version,
             digest: info.digest.into(),
-            input: input.into(),
+            input: Arc::clone(input),
             started_at: clock::now(),
             timeout_ms: info.timeout_ms,
         });
@@ -243,7 +244,7 @@ fn check_key(key: Option<&str>) -> Result<(), ExecutorError> {
 /// Returns the run that the key has started before, if the request is the same.
 fn same_start(first: &Run, request: &StartRequest) -> Result<RunId, ExecutorError> {
     let same_version = request.version.is_none_or(|version| version == first.version);
-    if same_version && *first.input == *request.input.to_string() {
+    if same_version && request.input.is_same(&Document::stored(Arc::clone(&first.input))) {
         return Ok(first.id);
     }
     Err(ExecutorError::KeyReused { key: request.key.clone().unwrap_or_default(), run: first.id })
