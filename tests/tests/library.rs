@@ -64,8 +64,8 @@ async fn a_run_is_started_and_its_record_says_how_it_went() {
     let run = embedded.executor.start("payment_workflow", embedded.payment()).await.unwrap();
     let record = embedded.executor.wait(run, PATIENCE).await.unwrap();
     assert_eq!(record.status, WorkflowStatus::Completed, "{:?}", record.error);
-    assert_eq!(record.output.as_ref().unwrap()["order_id"], "ord_000001");
-    assert_eq!(record.step_results["charge_card"]["charge_id"], "ch_000001");
+    assert_eq!(record.output.as_ref().unwrap().value()["order_id"], "ord_000001");
+    assert_eq!(record.step_results["charge_card"].value()["charge_id"], "ch_000001");
     assert_eq!(embedded.executor.status(run).await.unwrap(), record);
     let cancelled = embedded.executor.cancel(run).await;
     assert!(matches!(cancelled, Err(ExecutorError::Conflict { status: WorkflowStatus::Completed, .. })));

@@ -175,7 +175,7 @@ async fn crash_after(
     let performed_before = services.performed().len();
     let request = || StartRequest {
         workflow: "program".to_owned(),
-        input: services.program(body.clone()),
+        input: services.program(body.clone()).into(),
         key: Some("the only one".to_owned()),
         ..StartRequest::default()
     };
@@ -232,7 +232,7 @@ async fn an_effect_costs_one_commit_and_a_run_without_any_is_one_commit() {
         let mut fewest = u64::MAX;
         // On a busy machine a guest takes so long that what it did is written before it waits.
         for _ in 0..5 {
-            let (input, before) = (services.program(Block::clone(&body)), host.watch.batches());
+            let (input, before) = (services.program(Block::clone(&body)).into(), host.watch.batches());
             let request = StartRequest { workflow: "program".to_owned(), input, ..StartRequest::default() };
             let started = host.executor.start_and_wait(request, tokio::time::sleep(PATIENCE)).await.unwrap();
             assert_eq!(started.record.unwrap().status, WorkflowStatus::Completed);
@@ -274,7 +274,7 @@ async fn who_waits_for_a_result_keeps_no_place_for_a_start_and_hears_when_the_st
     let services = Services::start().await;
     let host = Watched::open(directory.path(), |limits| limits.tenant.start_queue = 1).await;
     let start_and_wait = |body| {
-        let (executor, input) = (host.executor.clone(), services.program(body));
+        let (executor, input) = (host.executor.clone(), services.program(body).into());
         let request = StartRequest { workflow: "program".to_owned(), input, ..StartRequest::default() };
         tokio::spawn(async move { executor.start_and_wait(request, tokio::time::sleep(PATIENCE)).await })
     };
@@ -302,7 +302,7 @@ async fn a_start_with_a_key_is_carried_out_although_whoever_asked_has_gone() {
     let host = Watched::open(directory.path(), |_| {}).await;
     let request = || StartRequest {
         workflow: "program".to_owned(),
-        input: services.program(block![effect("once")]),
+        input: services.program(block![effect("once")]).into(),
         key: Some("order-1041".to_owned()),
         ..StartRequest::default()
     };

@@ -42,6 +42,7 @@
 
 mod call_kind;
 mod depth;
+mod document;
 mod event;
 mod failure;
 #[cfg(test)]
@@ -58,6 +59,7 @@ mod tests;
 
 pub use call_kind::{EffectKind, Kind};
 pub use depth::{MOST_DEPTH, is_too_deep};
+pub use document::{Document, InvalidDocument};
 pub use event::{Event, Outcome};
 pub use failure::{Failure, kind};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::config::size;
 use crate::executor::WorkflowRecord;
 use crate::tenants::Caller;
-use forge_journal::{Failure, RunId, kind};
+use forge_journal::{Document, Failure, RunId, kind};
 use forge_store::Resolution;
 
 /// Bytes of the body in addition to the result.
@@ -39,7 +39,8 @@ pub struct ResolveBody {
     /// The call completed with this result: of a step, what it returns; of a request, the response with `status`,
     /// `headers` and `body`. `null` for a compensation.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub completed: Option<Value>,
+    #[schema(value_type = Option<Value>)]
+    pub completed: Option<Document>,
     /// The call failed, for this reason; `null` for none.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub failed: Option<Option<String>>,

@@ -3,8 +3,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use super::{Api, ApiError, ErrorBody, body, trace};
 use crate::config::size;
 use crate::executor::{self, Existing, OnFailed, StartRequest, WorkflowRecord};
 use crate::tenants::Caller;
+use forge_journal::Document;
 
 /// Bytes of the body in addition to the input: the version, the key and JSON's syntax.
 const BESIDE_INPUT: usize = 4 << 10;
@@ -25,13 +27,13 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 }
 
 /// A run to start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartBody {
     /// The input; `{}` if absent.
-    #[serde(default = "no_input")]
-    #[schema(default = json!({}))]
-    pub input: Value,
+    #[serde(default)]
+    #[schema(value_type = Value, default = json!({}))]
+    pub input: Document,
     /// The version; the current one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
@@ -49,18 +51,8 @@ fn is_default(on_failed: &OnFailed) -> bool {
     *on_failed == OnFailed::default()
 }
 
-fn no_input() -> Value {
-    json!({})
-}
-
-impl Default for StartBody {
-    fn default() -> Self {
-        Self { input: no_input(), version: None, key: None, on_failed: OnFailed::Return }
-    }
-}
-
 /// A run that was started. If the request waited for it, the body also has all fields of `WorkflowRecord`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Started {
     /// The id of the run.
     pub run_id: Uuid,
@@ -71,6 +63,22 @@ pub struct Started {
     #[serde(flatten)]
     #[schema(ignore)]
     pub record: Option<WorkflowRecord>,
+}
+
+/// Serde reads flattened fields into values first, which changes numbers.
+impl<'de> Deserialize<'de> for Started {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Ids {
+            run_id: Uuid,
+            existing: Option<Existing>,
+            id: Option<Uuid>,
+        }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let Ids { run_id, existing, id } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        let record = id.map(|_| serde_json::from_str(text.get())).transpose().map_err(D::Error::custom)?;
+        Ok(Self { run_id, existing, record })
+    }
 }
 
 /// Start a run
@@ -125,7 +133,7 @@ mod tests {
     #[test]
     fn a_start_without_input_has_an_empty_object() {
         assert_eq!(serde_json::from_str::<StartBody>("{}").unwrap(), StartBody::default());
-        assert_eq!(StartBody::default().input, json!({}));
+        assert_eq!(StartBody::default().input.to_string(), "{}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum ExecutorError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The input has no JSON form, or is nested too deep.
+    /// The input has no JSON form, or one that a guest cannot read.
     #[error("the input cannot be used: {0}")]
     InvalidInput(String),
     /// An idempotency key of an unusable form.

@@ -1,13 +1,16 @@
 //! Runs and steps as the API, the CLI and embedders see them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::RunSummary;
 use crate::maintenance::TaskReport;
-use forge_journal::{Kind, PauseReason, Row, Run, StepStatus, WorkflowStatus};
+use forge_journal::{Document, Kind, PauseReason, Row, Run, StepStatus, WorkflowStatus};
 use forge_store::RecentSteps;
 
 /// A run (spec: *WorkflowRecord*, and what Forge adds).
@@ -20,15 +23,18 @@ pub struct WorkflowRecord {
     /// The version it runs with.
     pub version: u32,
     /// The input.
-    pub input: Value,
+    #[schema(value_type = Value)]
+    pub input: Document,
     /// The output, once completed.
-    pub output: Option<Value>,
+    #[schema(value_type = Option<Value>)]
+    pub output: Option<Document>,
     /// Its status.
     pub status: WorkflowStatus,
     /// The step that runs now, or the last one that ran.
     pub current_step: Option<String>,
     /// The results of its completed steps, by name: of the last 100 steps, and at most 256 KiB.
-    pub step_results: Value,
+    #[schema(value_type = Value)]
+    pub step_results: BTreeMap<String, Document>,
     /// Whether there are earlier steps, whose results are not in `step_results`.
     #[serde(default)]
     pub has_more_steps: bool,
@@ -113,9 +119,11 @@ pub struct StepRecord {
     /// It has a compensation handler.
     pub compensable: bool,
     /// The input. For a request, the request itself.
-    pub input: Option<Value>,
+    #[schema(value_type = Option<Value>)]
+    pub input: Option<Document>,
     /// The result. For a request, the response.
-    pub result: Option<Value>,
+    #[schema(value_type = Option<Value>)]
+    pub result: Option<Document>,
     /// Why it failed. For a running step, why its last attempt failed.
     pub error: Option<String>,
     /// What kind of failure it was.
@@ -171,21 +179,21 @@ pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
     let RecentSteps { calls, steps, has_more } = recent;
     let running = steps.iter().find(|step| step.status == StepStatus::Running);
     let current = running.or_else(|| steps.first().filter(|_| run.status != WorkflowStatus::Completed));
-    let results: Map<String, Value> = steps
+    let step_results = steps
         .iter()
         .rev()
         .filter(|row| matches!(row.status, StepStatus::Completed | StepStatus::Compensated))
-        .map(|row| (row.name.to_string(), json_or_null(row.result.as_deref())))
+        .map(|row| (row.name.to_string(), stored(&row.result).unwrap_or_else(null)))
         .collect();
     WorkflowRecord {
         id: run.id.0,
         workflow_name: run.workflow.to_string(),
         version: run.version,
-        input: json_or_null(Some(&run.input)),
-        output: run.output.as_deref().map(|output| json_or_null(Some(output))),
+        input: Document::stored(Arc::clone(&run.input)),
+        output: stored(&run.output),
         status: run.status,
         current_step: current.map(|row| row.name.to_string()),
-        step_results: Value::Object(results),
+        step_results,
         has_more_steps: *has_more,
         calls: *calls,
         started_at: run.started_at.to_datetime(),
@@ -219,8 +227,8 @@ pub(super) fn step_record(row: &Row) -> StepRecord {
         attempt: row.attempt,
         optional: options.optional,
         compensable: options.compensable,
-        input: row.input.as_deref().map(|input| json_or_null(Some(input))),
-        result: row.result.as_deref().map(|result| json_or_null(Some(result))),
+        input: stored(&row.input),
+        result: stored(&row.result),
         error: row.failure.as_ref().map(|failure| failure.message.clone()),
         error_kind: row.failure.as_ref().map(|failure| failure.kind.clone()),
         wake_at: row.wake_at.map(|time| time.to_datetime()),
@@ -230,8 +238,11 @@ pub(super) fn step_record(row: &Row) -> StepRecord {
     }
 }
 
-/// Documents are checked when they enter the journal. One that was changed by hand since is shown as text.
-fn json_or_null(text: Option<&str>) -> Value {
-    let Some(text) = text else { return Value::Null };
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+fn stored(text: &Option<Arc<str>>) -> Option<Document> {
+    text.clone().map(Document::stored)
+}
+
+/// Returns the result of a step that has none.
+fn null() -> Document {
+    Value::Null.into()
 }

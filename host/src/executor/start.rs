@@ -9,7 +9,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
-use forge_journal::{Journal, MOST_DEPTH, NewRun, Run, RunId, WorkflowStatus, is_too_deep};
+use forge_journal::{Document, Journal, NewRun, Run, RunId, WorkflowStatus};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -21,10 +21,11 @@ pub struct StartRequest {
     /// The workflow's name.
     pub workflow: String,
     /// The input.
-    pub input: Value,
+    pub input: Document,
     /// The version; none for the one that new runs take.
     pub version: Option<u32>,
-    /// The idempotency key: a later start of the workflow with the same key returns the run of the first one.
+    /// The idempotency key: a later start of the workflow with the same key returns the run of the first one. Its input must
+    /// be [the same](Document::is_same).
     pub key: Option<String>,
     /// What happens if the run that the key has started before has failed.
     pub on_failed: OnFailed,
@@ -84,7 +85,7 @@ impl Default for StartRequest {
     fn default() -> Self {
         Self {
             workflow: String::new(),
-            input: json!({}),
+            input: Document::default(),
             version: None,
             key: None,
             on_failed: OnFailed::Return,
@@ -101,8 +102,7 @@ impl WorkflowExecutor {
     /// # Errors
     /// As [`WorkflowExecutor::start_with`].
     pub async fn start(&self, workflow: &str, input: impl Serialize) -> Result<RunId, ExecutorError> {
-        let input =
-            serde_json::to_value(input).map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
+        let input = Document::of(&input).map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
         self.start_with(StartRequest { workflow: workflow.to_owned(), input, ..StartRequest::default() })
             .await
     }
@@ -179,6 +179,7 @@ impl WorkflowExecutor {
         if let Some(trouble) = self.inner.store.trouble() {
             return Err(trouble.into());
         }
+        request.input.check().map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
         let tenant = self.inner.tenants.get(&self.tenant).await?;
         tenant.check_active()?;
         let busy = |limit: &'static str, value| ExecutorError::Busy {
@@ -263,15 +264,10 @@ impl WorkflowExecutor {
     }
 
     async fn new_run(&self, request: &StartRequest, tenant: &Tenant) -> Result<Run, ExecutorError> {
-        let input = request.input.to_string();
+        let input = request.input.text();
         let limit = size(tenant.limits.payload_bytes);
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
-        }
-        if is_too_deep(&input) {
-            return Err(ExecutorError::InvalidInput(format!(
-                "it has more than {MOST_DEPTH} levels of arrays and objects"
-            )));
         }
         let info = match request.version {
             Some(version) => self.registry().get_version(&request.workflow, version).await?,
@@ -284,7 +280,7 @@ impl WorkflowExecutor {
             workflow: info.name.into(),
             version: info.version,
             digest: info.digest.into(),
-            input: input.into(),
+            input: Arc::clone(input),
             started_at: clock::now(),
             timeout_ms: info.timeout_ms,
         });
@@ -315,7 +311,7 @@ fn check_compensated(first: &Run) -> Result<(), ExecutorError> {
 /// Returns the run that the key has started before, if the request is the same.
 fn found(first: &Run, request: &StartRequest) -> Result<Started, ExecutorError> {
     let same_version = request.version.is_none_or(|version| version == first.version);
-    if same_version && *first.input == *request.input.to_string() {
+    if same_version && request.input.is_same(&Document::stored(Arc::clone(&first.input))) {
         return Ok(Started { run: first.id, existing: Some(first.into()), record: None });
     }
     Err(ExecutorError::KeyReused { key: request.key.clone().unwrap_or_default(), run: first.id })

@@ -14,7 +14,7 @@ pub(super) mod samples;
 mod tests;
 
 use crate::executor::{StepRecord, WorkflowRecord};
-use forge_journal::{Kind, StepStatus, WorkflowStatus};
+use forge_journal::{Document, Kind, StepStatus, WorkflowStatus};
 
 pub use style::Style;
 
@@ -107,9 +107,9 @@ fn stays(record: &WorkflowRecord) -> String {
     if names.is_empty() { String::new() } else { format!("\nnot compensated:{}", names.concat()) }
 }
 
-fn json(value: &serde_json::Value) -> String {
-    let short = value.to_string();
-    printable(&if short.chars().count() <= SHORT_OUTPUT { short } else { format!("{value:#}") })
+fn json(document: &Document) -> String {
+    let short = document.to_string();
+    printable(&if short.chars().count() <= SHORT_OUTPUT { short } else { format!("{document:#}") })
 }
 
 fn mark(status: WorkflowStatus) -> (&'static str, anstyle::Style) {

@@ -176,7 +176,7 @@ fn mark(status: StepStatus) -> (&'static str, anstyle::Style) {
 }
 
 fn http_status(step: &StepRecord) -> Option<u64> {
-    step.result.as_ref()?.get("status")?.as_u64()
+    step.result.as_ref()?.value().get("status")?.as_u64()
 }
 
 fn ordinal(number: usize) -> String {

@@ -1,11 +1,13 @@
 //! Sample records for tests.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::executor::{StepRecord, WorkflowRecord};
-use forge_journal::{Kind, StepStatus, WorkflowStatus};
+use forge_journal::{Document, Kind, StepStatus, WorkflowStatus};
 
 /// Returns the time at which all samples start.
 pub(in crate::cli) fn start() -> DateTime<Utc> {
@@ -18,11 +20,11 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         id: Uuid::from_u128(0x0199_d1c4_7a3e_7d1f_9c55_0d8f_6b1f_2a10),
         workflow_name: "payment".to_owned(),
         version: 1,
-        input: json!({}),
+        input: Document::default(),
         output: None,
         status,
         current_step: None,
-        step_results: json!({}),
+        step_results: BTreeMap::new(),
         has_more_steps: false,
         calls: 0,
         started_at: start(),
@@ -73,8 +75,8 @@ pub(in crate::cli) fn inside(parent: u64, attempt: u32, step: StepRecord) -> Ste
 
 /// Returns a request that got a response with this status.
 pub(in crate::cli) fn request(seq: u64, name: &str, status: u16) -> StepRecord {
-    let result: Option<Value> = Some(json!({ "status": status, "headers": [], "body": "" }));
-    StepRecord { result, ..step(seq, effect("http"), name, StepStatus::Completed) }
+    let result = json!({ "status": status, "headers": [], "body": "" });
+    StepRecord { result: Some(result.into()), ..step(seq, effect("http"), name, StepStatus::Completed) }
 }
 
 /// Returns the compensation of a step.

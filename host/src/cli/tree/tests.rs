@@ -18,7 +18,7 @@ fn assert_tree(tree: &str, expected: &str) {
 #[test]
 fn a_completed_run_shows_steps_requests_and_output() {
     let mut run = record(WorkflowStatus::Completed);
-    run.output = Some(json!({"order_id": "order-1", "charge_id": "charge-7"}));
+    run.output = Some(json!({"order_id": "order-1", "charge_id": "charge-7"}).into());
     let mut mail = step(5, Kind::Step, "send_confirmation", StepStatus::Failed);
     (mail.optional, mail.error, mail.error_kind) =
         (true, Some("no answer within 30s".to_owned()), Some("timeout".to_owned()));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::executor::StepRecord;
-use forge_journal::{Kind, StepStatus};
+use forge_journal::{Document, Kind, StepStatus};
 
 /// The calls that were read, in the order in which they began.
 #[derive(Default)]
@@ -54,8 +54,9 @@ fn is_open(step: &StepRecord) -> bool {
 
 /// Drops what a tree or a line does not show of a call.
 fn slim(step: StepRecord) -> StepRecord {
-    let status = step.result.as_ref().and_then(|result| result.get("status")).and_then(Value::as_u64);
-    StepRecord { input: None, result: status.map(|status| json!({ "status": status })), ..step }
+    let status = step.result.as_ref().and_then(|result| result.value().get("status").and_then(Value::as_u64));
+    let result = status.map(|status| Document::from(json!({ "status": status })));
+    StepRecord { input: None, result, ..step }
 }
 
 #[cfg(test)]
