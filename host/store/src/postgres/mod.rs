@@ -18,6 +18,7 @@ mod migrate;
 mod notifications;
 mod open;
 mod options;
+mod pooler;
 mod requests;
 mod runs;
 mod statement;
