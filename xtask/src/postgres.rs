@@ -1,4 +1,4 @@
-//! PostgreSQL's programs, with which tests start servers.
+//! PostgreSQL's programs and pgbouncer, with which tests start servers.
 
 use std::process::Command;
 
@@ -21,6 +21,9 @@ pub(crate) fn ensure() -> Result<()> {
     }
     let found = Binaries::find().context(HOW_TO_INSTALL)?;
     eprintln!("xtask: Tests start PostgreSQL from {}.", found.folder().display());
+    if apt::is_available() {
+        apt::install(&["pgbouncer"])?;
+    }
     Ok(())
 }
 

@@ -14,6 +14,8 @@ pub(super) enum QueryError {
     Standby,
     /// The server is read-only.
     ReadOnly,
+    /// A pooler gives connections sessions of the server for one transaction at a time.
+    Pooler,
     /// PostgreSQL or the connection reported an error.
     Failed(sqlx::Error),
 }
@@ -29,7 +31,7 @@ impl QueryError {
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::TimedOut(_) => true,
-            Self::Standby | Self::ReadOnly => false,
+            Self::Standby | Self::ReadOnly | Self::Pooler => false,
             Self::Failed(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => true,
             Self::Failed(_) => {
                 self.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
@@ -77,6 +79,10 @@ impl QueryError {
     }
 }
 
+/// What to do about a pooler.
+const POOLER: &str = "a pooler in transaction mode is between this host and PostgreSQL: set it to session mode (pgbouncer: \
+     pool_mode = session), or connect to PostgreSQL directly";
+
 impl std::fmt::Display for QueryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let error = match self {
@@ -97,9 +103,12 @@ impl std::fmt::Display for QueryError {
                     "the server is read-only: connect to the primary, or set default_transaction_read_only = off",
                 );
             }
+            Self::Pooler => return f.write_str(POOLER),
             Self::Failed(error) => error,
         };
         let what_to_do = match self.code() {
+            // Prepared statements of another connection, or those of this one gone.
+            Some("42P05" | "26000") => POOLER,
             Some("53300") => "raise max_connections of the server, or lower the connections of the nodes",
             Some("53100") => "the disk of the server is full: free some space",
             Some(code) if code.starts_with("28") => "check the user, the password and pg_hba.conf",

@@ -22,6 +22,7 @@ mod options;
 mod overview;
 #[cfg(test)]
 mod plan;
+mod pooler;
 mod requests;
 mod runs;
 mod statement;

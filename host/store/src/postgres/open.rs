@@ -12,6 +12,7 @@ use super::lease::{self, Identity, Lease};
 use super::migrate::{cannot_open, connect, migrate};
 use super::notifications::{self, Notifier};
 use super::options::PostgresOptions;
+use super::pooler;
 use super::{PostgresStore, Shared};
 use crate::StoreError;
 use forge_clock::Monotonic;
@@ -30,8 +31,9 @@ impl PostgresStore {
         let (endpoint, limit) = (Endpoint::new(options.connect()?), options.timeout);
         let database = options.url.to_string();
         let mut connection = connect(&endpoint, &database, limit).await?;
-        migrate(&mut connection, &database).await?;
         let failed = |error| cannot_open(&database, error);
+        pooler::refuse(&mut connection, &endpoint, limit).await.map_err(failed)?;
+        migrate(&mut connection, &database).await?;
         let channel = connection.first(sqlx::query(CHANNEL)).await.map_err(failed)?;
         let channel = match &channel {
             Some(row) => Columns::new("a schema", row).string()?,

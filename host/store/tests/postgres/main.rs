@@ -1,7 +1,7 @@
 //! Tests of the PostgreSQL store beyond those of every store (`store.rs`): several nodes, failing servers, and the interface
 //! for other programs.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod claims;
 mod failover;
@@ -9,6 +9,7 @@ mod faults;
 mod fencing;
 mod maintenance;
 mod notifications;
+mod pooler;
 mod proxy;
 mod requests;
 mod schema;
