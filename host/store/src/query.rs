@@ -1,7 +1,13 @@
 use chrono::{DateTime, Utc};
-use forge_journal::WorkflowStatus;
+use forge_journal::{Timestamp, WorkflowStatus};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// Returns the lowest id of a run that is started at this time. A run that ended before it has a lower id.
+pub(crate) fn first_id_at(time: Timestamp) -> Uuid {
+    // The first 48 bits of a UUIDv7 are its time in milliseconds.
+    Uuid::from_u128(u128::from(u64::try_from(time.0).unwrap_or(0)) << 80)
+}
 
 /// A run in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

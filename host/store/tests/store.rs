@@ -118,8 +118,6 @@ async fn conforms(store: &dyn Store) {
     keeps_runs_and_rows_as_they_are(store).await;
     keeps_the_last_of_two_states_of_a_row(store).await;
     lets_a_key_start_one_run(store).await;
-    lets_a_start_take_the_key_of_a_failed_run_over(store).await;
-    deletes_final_runs_with_their_journals(store).await;
     lists_the_newest_first_in_pages(store).await;
     loads_many_runs_at_once(store).await;
     knows_when_runs_are_due(store).await;
@@ -133,6 +131,9 @@ async fn conforms(store: &dyn Store) {
     changes_an_entry_only_as_it_was_read(store).await;
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
+    lets_a_start_take_the_key_of_a_failed_run_over(store).await;
+    deletes_final_runs_with_their_journals(store).await;
+    finds_final_runs_by_their_age(store).await;
 }
 
 fn run(number: u128) -> Run {
@@ -302,6 +303,48 @@ async fn deletes_final_runs_with_their_journals(store: &dyn Store) {
         Journal::load(store.run(running).await.unwrap().unwrap(), rows(store, running).await).unwrap();
     journal.apply(Event::Finished { output: "1".into() }, Timestamp(4_000)).unwrap();
     save(store, &mut journal).await;
+}
+
+async fn finds_final_runs_by_their_age(store: &dyn Store) {
+    use WorkflowStatus::{Completed, Failed, Running};
+    let of = |number| Run { workflow: "old".into(), ..run(number) };
+    let mut completed = Vec::new();
+    for number in 9_201..9_204 {
+        completed.push(ended(store, of(number), Completed).await);
+    }
+    let failed = ended(store, of(9_204), Failed).await;
+    ended(store, of(9_205), Running).await;
+    // A run with a step that is not compensated.
+    let stuck = of(9_206);
+    let mut journal = Journal::new(stuck.clone());
+    store.commit(store.epoch(), &[Write::Start(Box::new(stuck))]).await.unwrap();
+    for event in [
+        Event::Running,
+        step("reserve", 0),
+        Event::Completed { seq: 1, result: None },
+        Event::Unwinding { failure: Failure::permanent(kind::ERROR, "no") },
+        Event::RolledBack,
+    ] {
+        journal.apply(event, Timestamp(2_000)).unwrap();
+    }
+    assert_eq!((journal.run().status, journal.run().uncompensated.len()), (Failed, 1));
+    save(store, &mut journal).await;
+    // One that was started after this time, with an id of that time.
+    let new = RunId(Uuid::from_u128(10_000 << 80));
+    ended(store, Run { id: new, ..of(9_207) }, Completed).await;
+
+    let expired = async |tenant: &str, status, before, limit| {
+        store.expired(tenant, "old", status, Timestamp(before), limit).await.unwrap()
+    };
+    assert_eq!(expired("default", Completed, 3_001, 10).await, completed);
+    assert_eq!(expired("default", Completed, 3_001, 2).await, completed[..2]);
+    assert_eq!(expired("default", Completed, 3_000, 10).await, [], "they ended at this time, not before");
+    assert_eq!(expired("default", Completed, 20_000, 10).await.last(), Some(&new));
+    assert_eq!(expired("default", Failed, 3_001, 10).await, [failed]);
+    assert_eq!(expired("default", Running, 3_001, 10).await, []);
+    assert_eq!(expired("other", Completed, 3_001, 10).await, []);
+    assert_eq!(store.delete(&completed).await.unwrap().len(), 3);
+    assert_eq!(expired("default", Completed, 3_001, 10).await, []);
 }
 
 async fn lists_the_newest_first_in_pages(store: &dyn Store) {

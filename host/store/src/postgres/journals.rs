@@ -102,7 +102,7 @@ pub(super) async fn load(
     let mut journals: HashMap<RunId, Vec<(u64, _)>> = HashMap::with_capacity(ids.len());
     for part in answer {
         match part? {
-            Part::Run(id, run) => drop(found.insert(id, run)),
+            Part::Run(id, run) => drop(found.insert(id, *run)),
             Part::Row(id, seq, row) => journals.entry(id).or_default().push((seq, row)),
         }
     }
@@ -116,8 +116,9 @@ pub(super) async fn load(
 }
 
 /// A row of the answer.
+#[expect(clippy::large_enum_variant, reason = "most parts are rows")]
 enum Part {
-    Run(RunId, Found),
+    Run(RunId, Box<Found>),
     Row(RunId, u64, Result<Row, StoreError>),
 }
 
@@ -133,5 +134,5 @@ fn decode(row: &PgRow) -> Result<Part, StoreError> {
     let mut run = runs::blank(id);
     let done = columns.fill(runs::COLUMNS, *GROUPS, &mut run);
     let loaded = done.map(|()| Loaded { run, rows: Ok(Vec::new()) });
-    Ok(Part::Run(id, Found { loaded, mine, live }))
+    Ok(Part::Run(id, Box::new(Found { loaded, mine, live })))
 }

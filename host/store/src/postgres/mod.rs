@@ -48,7 +48,7 @@ use super::{
     Store, StoreError, VersionRow, Write, Written,
 };
 use crate::{RunFilter, RunSummary};
-use forge_journal::{Run, RunId, Timestamp};
+use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// A PostgreSQL database that any number of processes share.
 pub struct PostgresStore {
@@ -182,6 +182,17 @@ impl Store for PostgresStore {
 
     async fn unfinished(&self) -> Result<u64, StoreError> {
         runs::unfinished(&self.shared.readers).await
+    }
+
+    async fn expired(
+        &self,
+        tenant: &str,
+        workflow: &str,
+        status: WorkflowStatus,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunId>, StoreError> {
+        runs::expired(&self.shared.readers, tenant, workflow, status, before, limit).await
     }
 
     async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {

@@ -27,7 +27,7 @@ use self::connection::{Readers, WriteConnection};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 use crate::{RunFilter, RunSummary};
-use forge_journal::{Run, RunId, Timestamp};
+use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
 const LARGE_BATCH: usize = 4;
@@ -114,6 +114,19 @@ impl Store for SqliteStore {
 
     async fn unfinished(&self) -> Result<u64, StoreError> {
         self.read(runs::unfinished).await
+    }
+
+    async fn expired(
+        &self,
+        tenant: &str,
+        workflow: &str,
+        status: WorkflowStatus,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunId>, StoreError> {
+        let (tenant, workflow) = (tenant.to_owned(), workflow.to_owned());
+        self.read(move |connection| runs::expired(connection, &tenant, &workflow, status, before, limit))
+            .await
     }
 
     async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {

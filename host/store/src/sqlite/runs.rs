@@ -4,10 +4,11 @@ use rusqlite::{CachedStatement, Connection, ToSql, params_from_iter};
 
 use super::connection::{Prepared, bind};
 use super::decode::{Columns, all, first};
+use crate::query::first_id_at;
 use crate::schema::runs::{COLUMNS, TABLE, blank};
 use crate::schema::{assignments, names, read_names};
 use crate::{Due, RunFilter, RunSummary, StoreError, Write, Written};
-use forge_journal::{DEFAULT_TENANT, Run, RunId, Timestamp};
+use forge_journal::{DEFAULT_TENANT, Run, RunId, Timestamp, WorkflowStatus};
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let (names, values) = (names(COLUMNS), ", ?".repeat(COLUMNS.len()));
@@ -171,6 +172,23 @@ pub(super) fn due(
     all(&mut statement, rusqlite::params![until.0, time, id, limit], TABLE, |columns| {
         Ok(Due { at: columns.time()?, run: columns.parsed()?, tenant: columns.text()? })
     })
+}
+
+pub(super) fn expired(
+    connection: &Connection,
+    tenant: &str,
+    workflow: &str,
+    status: WorkflowStatus,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<RunId>, StoreError> {
+    let sql = format!(
+        "SELECT id FROM forge_runs WHERE tenant = ? AND workflow_name = ? AND status = ? AND completed_at < ? \
+         AND stuck IS NULL{BEFORE} ORDER BY number LIMIT ?"
+    );
+    let first = first_id_at(before).to_string();
+    let values = rusqlite::params![tenant, workflow, status.as_str(), before.0, first, limit];
+    all(&mut *connection.prepare_cached(&sql)?, values, TABLE, |columns| columns.parsed())
 }
 
 /// Deletes the runs that are final. A trigger deletes their rows.
