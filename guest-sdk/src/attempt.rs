@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 
 use crate::host;
+use crate::random::{Place, Stream};
 use crate::runtime::{self, Phase};
 use crate::scope::{self, Scope};
 
@@ -20,20 +21,22 @@ pub(crate) enum Kind {
 pub(crate) struct Attempt {
     kind: Kind,
     scope: u64,
+    /// The random stream, which all attempts read from its beginning.
+    stream: Stream,
     /// The attempt is part of a compensation.
     compensating: bool,
     ended: Cell<bool>,
 }
 
 impl Attempt {
-    pub(crate) fn new(kind: Kind, scope: u64) -> Self {
+    pub(crate) fn new(kind: Kind, scope: u64, place: Place) -> Self {
         let compensating = kind == Kind::Compensation || scope::is_compensating();
-        Attempt { kind, scope, compensating, ended: Cell::new(false) }
+        Attempt { kind, scope, stream: place.stream(), compensating, ended: Cell::new(false) }
     }
 
     /// Runs `future` in the attempt's scope.
     pub(crate) async fn run<F: Future>(&self, future: F) -> F::Output {
-        scope::within(Scope::new(self.scope, self.compensating), future).await
+        scope::within(Scope::new(self.scope, self.stream, self.compensating), future).await
     }
 
     /// Marks the attempt as ended. The caller reports its outcome to the host.
@@ -44,7 +47,8 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        runtime::end_stream(self.scope);
+        runtime::end_stream(self.stream);
+        runtime::end_stream(Stream::Scope(self.scope));
         // Compensations are not abandoned: their future is dropped only when the run unwinds, and the
         // run then begins the handler again.
         let abandoned = !self.ended.get() && self.kind == Kind::Step;

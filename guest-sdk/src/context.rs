@@ -67,7 +67,8 @@ impl WorkflowContext {
         })
     }
 
-    /// Returns the current time. It is journaled, so a replay gets the same time.
+    /// Returns the current time. It is journaled, so a replay gets the same time. A further attempt of a step
+    /// gets a later time; read the time before the step if a request in it contains the time.
     ///
     /// The sandbox has no other clock.
     pub fn workflow_time(&self) -> DateTime<Utc> {
@@ -85,14 +86,25 @@ impl WorkflowContext {
         time::sleep(duration).await;
     }
 
-    /// Returns a random (version 4) UUID, the same on every replay.
+    /// Returns a random (version 4) UUID, the same on every replay, and in every attempt of a step: a further
+    /// attempt sends the same requests, with the same idempotency keys.
     pub fn uuid(&self) -> Uuid {
         random::uuid()
     }
 
-    /// Returns a random number, the same on every replay.
+    /// Returns a random number, the same on every replay and in every attempt of a step.
     pub fn random(&self) -> u64 {
         random::u64()
+    }
+
+    /// Returns a random (version 4) UUID, the same on every replay and another one in each attempt of a step.
+    pub fn fresh_uuid(&self) -> Uuid {
+        random::fresh_uuid()
+    }
+
+    /// Returns a random number, the same on every replay and another one in each attempt of a step.
+    pub fn fresh_random(&self) -> u64 {
+        random::fresh_u64()
     }
 
     /// Returns the HTTP client. [`forge::http`](crate::http) has the same methods as free functions, for
@@ -109,7 +121,9 @@ impl WorkflowContext {
     /// Returns a step that runs `f`. Once the step's result is in the journal, `f` is not called again.
     ///
     /// `f` may borrow from the workflow's body. The journal keeps its result as JSON, and a replay reads
-    /// it from there: serialising and deserialising a `T` must give an equal value.
+    /// it from there: serialising and deserialising a `T` must give an equal value. The step returns the value
+    /// that was read from the JSON, live, too. If that differs from what `f` returned (`NaN`, `Some(None)`), the
+    /// step fails with kind `invalid-output`.
     ///
     /// If the run already used the name, the step gets a number: `charge`, `charge#2`, ...
     ///

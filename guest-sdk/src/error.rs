@@ -44,6 +44,8 @@ impl Failure {
     pub(crate) const TIMEOUT: &'static str = "timeout";
     pub(crate) const CANCELLED: &'static str = "cancelled";
     pub(crate) const HTTP: &'static str = "http";
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) const LIMIT: &'static str = "limit";
     pub(crate) const INVALID_INPUT: &'static str = "invalid-input";
     pub(crate) const INVALID_OUTPUT: &'static str = "invalid-output";
 

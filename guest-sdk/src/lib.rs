@@ -83,7 +83,8 @@
 //!   chrono's `Utc::now` needs chrono's feature `clock`, which the SDK leaves off.
 //! - **Changes of a workflow**: raise `#[version]`. A run stays with the component that it started with.
 //! - **Statics**: each execution begins with their initial values. They do not keep state between runs.
-//! - **Results of steps**: serialising a result to JSON and deserialising it must give an equal value.
+//! - **Results of steps**: serialising a result to JSON and deserialising it must give an equal value. The SDK
+//!   does so with each result, and fails the step if it notices a difference.
 //!
 //! # Errors
 //!
@@ -115,6 +116,7 @@ mod low_level;
 pub mod prelude;
 pub mod random;
 mod retry;
+mod round_trip;
 mod runtime;
 mod saga;
 mod scope;

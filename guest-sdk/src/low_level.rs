@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Failure;
 use crate::host;
 use crate::host::step::{self, Status};
+use crate::random::Stream;
 use crate::{runtime, scope};
 
 pub(crate) fn is_completed(name: &str) -> bool {
@@ -22,7 +23,7 @@ pub(crate) fn result<T: DeserializeOwned>(name: &str) -> Option<T> {
 pub(crate) fn start(name: &str) {
     let scope = step::enter(scope::current(), name);
     // The stream of a step starts anew each time the step is entered.
-    runtime::end_stream(scope);
+    runtime::end_stream(Stream::Scope(scope));
     scope::push_low_level(name, scope);
 }
 
@@ -43,6 +44,6 @@ pub(crate) fn fail(name: &str, message: &str) {
 /// that of its end then.
 fn end(name: &str) -> u64 {
     let scope = scope::pop_low_level(name).unwrap_or_else(|| step::enter(scope::current(), name));
-    runtime::end_stream(scope);
+    runtime::end_stream(Stream::Scope(scope));
     scope
 }

@@ -1,28 +1,33 @@
-//! Randomness that is the same on every replay.
+//! Randomness that is the same on every replay, and in every attempt of a step.
 //!
-//! Each scope has a stream of its own, so that a step that a replay skips takes nothing from the streams of
-//! others. A stream is the key stream of ChaCha20: its key is the run's seed, twice, its nonce is the scope.
-//! A cipher is used because workflows derive tokens from it: a part of a stream does not reveal the rest.
+//! Each step has a stream of its own, so that a step that a replay skips takes nothing from the streams of
+//! others. A stream is a key stream of ChaCha20, whose key is the run's seed, twice. A cipher is used because
+//! workflows derive tokens from it: a part of a stream does not reveal the rest.
+//!
+//! A further attempt of a step reads the same stream again, because it sends its requests with the same
+//! idempotency keys: a service that gets the same key with another body refuses the request, or answers for
+//! another body. The functions whose names begin with `fresh` give other values in each attempt.
 //!
 //! **Changing the streams, or the number of bytes that a function takes, breaks runs under way**: a run that
 //! was started before the change and is replayed after it would get other numbers.
 
 use std::collections::BTreeMap;
 
-use chacha20::cipher::{KeyIvInit as _, StreamCipher as _};
+use chacha20::cipher::{KeyIvInit as _, StreamCipher as _, StreamCipherSeek as _};
 use chacha20::{ChaCha20, Key, Nonce};
 use uuid::Uuid;
 
 use crate::{runtime, scope};
 
-/// Fills `dest` from the stream of the current step.
+/// Fills `dest` from the stream of the current step. Each attempt of the step gets the same bytes.
 ///
 /// In a component, `Uuid::new_v4()` and all crates that use `getrandom` are served by this function.
 pub fn fill(dest: &mut [u8]) {
-    runtime::fill_random(scope::current(), dest);
+    runtime::fill_random(scope::stream(), dest);
 }
 
-/// Returns a random number: the next eight bytes of the current step's stream.
+/// Returns a random number: the next eight bytes of the current step's stream. Each attempt of the step gets
+/// the same numbers.
 ///
 /// ```
 /// # use forge::prelude::*;
@@ -35,22 +40,81 @@ pub fn fill(dest: &mut [u8]) {
 /// # assert!((1..=6).contains(run.run(()).output()));
 /// ```
 pub fn u64() -> u64 {
+    number(fill)
+}
+
+/// Returns a random (version 4) UUID: the next sixteen bytes of the current step's stream. Each attempt of the
+/// step gets the same UUIDs.
+pub fn uuid() -> Uuid {
+    identifier(fill)
+}
+
+/// Fills `dest` from a stream of the current attempt. Another attempt of the step gets other bytes; a replay of
+/// this attempt gets the same.
+pub fn fresh_fill(dest: &mut [u8]) {
+    runtime::fill_random(Stream::Scope(scope::current()), dest);
+}
+
+/// Returns a random number that differs from attempt to attempt. See [`fresh_fill`].
+pub fn fresh_u64() -> u64 {
+    number(fresh_fill)
+}
+
+/// Returns a random (version 4) UUID that differs from attempt to attempt. See [`fresh_fill`].
+pub fn fresh_uuid() -> Uuid {
+    identifier(fresh_fill)
+}
+
+fn number(fill: fn(&mut [u8])) -> u64 {
     let mut bytes = [0; 8];
     fill(&mut bytes);
     u64::from_le_bytes(bytes)
 }
 
-/// Returns a random (version 4) UUID: the next sixteen bytes of the current step's stream.
-pub fn uuid() -> Uuid {
+fn identifier(fill: fn(&mut [u8])) -> Uuid {
     let mut bytes = [0; 16];
     fill(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
+/// What a stream belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stream {
+    /// The scope with this number: the body, a low-level step, or one attempt of a step or compensation.
+    Scope(u64),
+    /// The step or compensation with this id, in all of its attempts. [`Place::stream`] derives the id.
+    Place(u64),
+}
+
+/// The place of a step: the step that contains it, and its number among the steps begun there. It is the same
+/// in each attempt of the steps around it, as the step's part of idempotency keys is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The stream of the step that contains it, or of the body.
+    pub(crate) parent: Stream,
+    /// The number, from 1.
+    pub(crate) number: u64,
+}
+
+impl Place {
+    /// The number that stands for the compensation of a step.
+    const COMPENSATION: u64 = 0;
+
+    /// Returns the stream of the step.
+    pub(crate) fn stream(self) -> Stream {
+        runtime::derive_stream(self)
+    }
+
+    /// Returns the place of the step's compensation.
+    pub(crate) fn compensation(self) -> Place {
+        Place { parent: self.stream(), number: Place::COMPENSATION }
+    }
+}
+
 /// The streams of a run.
 pub(crate) struct Streams {
     key: Key,
-    by_scope: BTreeMap<u64, ChaCha20>,
+    open: BTreeMap<Stream, ChaCha20>,
 }
 
 impl Streams {
@@ -59,14 +123,14 @@ impl Streams {
         for (bytes, word) in key.chunks_exact_mut(8).zip([a, b, a, b]) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
-        Streams { key, by_scope: BTreeMap::new() }
+        Streams { key, open: BTreeMap::new() }
     }
 
-    pub(crate) fn fill(&mut self, scope: u64, dest: &mut [u8]) {
-        let stream = self.by_scope.entry(scope).or_insert_with(|| {
-            let mut nonce = Nonce::default();
-            nonce[..8].copy_from_slice(&scope.to_le_bytes());
-            ChaCha20::new(&self.key, &nonce)
+    pub(crate) fn fill(&mut self, stream: Stream, dest: &mut [u8]) {
+        let key = &self.key;
+        let stream = self.open.entry(stream).or_insert_with(|| match stream {
+            Stream::Scope(scope) => cipher(key, scope, 0),
+            Stream::Place(id) => cipher(key, id, 1),
         });
         // The cipher adds its stream to the text, here zeros. A stream ends after 256 GiB, which the fuel
         // of no run suffices for.
@@ -74,9 +138,30 @@ impl Streams {
         stream.apply_keystream(dest);
     }
 
-    pub(crate) fn end(&mut self, scope: u64) {
-        self.by_scope.remove(&scope);
+    /// Derives the stream of a place from that of the step around it.
+    pub(crate) fn derive(&self, Place { parent, number }: Place) -> Stream {
+        let mut ids = match parent {
+            Stream::Scope(scope) => cipher(&self.key, scope, 2),
+            Stream::Place(id) => cipher(&self.key, id, 3),
+        };
+        let mut id = [0; 8];
+        // The number of steps is far from the end of the stream.
+        ids.seek(number * 8);
+        ids.apply_keystream(&mut id);
+        Stream::Place(u64::from_le_bytes(id))
     }
+
+    pub(crate) fn end(&mut self, stream: Stream) {
+        self.open.remove(&stream);
+    }
+}
+
+/// Returns a key stream. `purpose` separates streams whose ids may be the same.
+fn cipher(key: &Key, id: u64, purpose: u8) -> ChaCha20 {
+    let mut nonce = Nonce::default();
+    nonce[..8].copy_from_slice(&id.to_le_bytes());
+    nonce[8] = purpose;
+    ChaCha20::new(key, &nonce)
 }
 
 #[cfg(test)]
@@ -85,7 +170,7 @@ mod tests {
 
     fn first<const N: usize>(seed: (u64, u64), scope: u64) -> [u8; N] {
         let mut bytes = [1; N];
-        Streams::new(seed).fill(scope, &mut bytes);
+        Streams::new(seed).fill(Stream::Scope(scope), &mut bytes);
         bytes
     }
 
@@ -110,7 +195,7 @@ mod tests {
         let whole: [u8; 200] = first((1, 2), 3);
         let (mut pieces, mut streams) = ([0; 200], Streams::new((1, 2)));
         for piece in pieces.chunks_mut(7) {
-            streams.fill(3, piece);
+            streams.fill(Stream::Scope(3), piece);
         }
         assert_eq!(whole, pieces);
     }
@@ -118,5 +203,19 @@ mod tests {
     #[test]
     fn scopes_have_different_streams() {
         assert_ne!(first::<16>((1, 2), 0), first((1, 2), 1));
+    }
+
+    /// The values are those of the first version that had places.
+    #[test]
+    fn a_place_gives_the_stream_that_it_always_gave() {
+        let streams = Streams::new((0x0102_0304_0506_0708, 0x1112_1314_1516_1718));
+        let step = streams.derive(Place { parent: Stream::Scope(0), number: 1 });
+        let nested = streams.derive(Place { parent: step, number: 2 });
+        let compensation = streams.derive(Place { parent: step, number: 0 });
+        let ids = [step, nested, compensation].map(|stream| match stream {
+            Stream::Place(id) => id,
+            Stream::Scope(_) => panic!("a place has a stream of its own"),
+        });
+        assert_eq!(ids, [8_504_638_740_151_827_858, 3_768_431_675_868_223_478, 8_660_034_180_895_662_121]);
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use crate::host::Flow;
-use crate::random::Streams;
+use crate::random::{Place, Stream, Streams};
 use crate::saga::{Handler, Rollback};
 
 /// The phase of the run.
@@ -173,12 +173,17 @@ pub(crate) fn forget_rollback() {
     drop(forgotten);
 }
 
-/// Fills `dest` from the random stream of `scope`.
-pub(crate) fn fill_random(scope: u64, dest: &mut [u8]) {
-    with(|runtime| runtime.streams.fill(scope, dest));
+/// Fills `dest` from a random stream.
+pub(crate) fn fill_random(stream: Stream, dest: &mut [u8]) {
+    with(|runtime| runtime.streams.fill(stream, dest));
 }
 
-/// Removes the random stream of a scope that ended.
-pub(crate) fn end_stream(scope: u64) {
-    with(|runtime| runtime.streams.end(scope));
+/// Returns the random stream of a step.
+pub(crate) fn derive_stream(place: Place) -> Stream {
+    with(|runtime| runtime.streams.derive(place))
+}
+
+/// Removes a random stream that is not read any more, or is read from its beginning again.
+pub(crate) fn end_stream(stream: Stream) {
+    with(|runtime| runtime.streams.end(stream));
 }

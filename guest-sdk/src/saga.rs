@@ -10,6 +10,7 @@ use crate::call::Call;
 use crate::error::{Failure, Result, short_type_name};
 use crate::host::compensate;
 use crate::host::step::{Entry, Verdict};
+use crate::random::Place;
 use crate::runtime::{self, Phase};
 
 /// The closure that the author passed to `.compensate(..)`, behind a function that takes the step's result
@@ -47,6 +48,8 @@ pub(crate) fn decode<T: DeserializeOwned>(step: &str, json: &str) -> Result<T, F
 pub(crate) struct Handler {
     /// The id of the completed step.
     pub(crate) step: u64,
+    /// The place of the step.
+    pub(crate) place: Place,
     /// The step's result as JSON.
     pub(crate) result: String,
     pub(crate) compensation: Compensation,
@@ -74,7 +77,7 @@ impl Handler {
 
     /// Runs one attempt. Returns `None` if it succeeded, otherwise the host's verdict.
     async fn attempt(&self, scope: u64) -> Option<Verdict> {
-        let attempt = Attempt::new(Kind::Compensation, scope);
+        let attempt = Attempt::new(Kind::Compensation, scope, self.place.compensation());
         let outcome = attempt.run(async { (self.compensation)(&self.result)?.await }).await;
         attempt.end();
         match outcome {

@@ -12,7 +12,9 @@ use crate::attempt::{Attempt, Kind};
 use crate::call::Call;
 use crate::error::{Error, Failure, Result, short_type_name};
 use crate::host::step::{self, Completed, Entry, Options, Receipt, Verdict};
+use crate::random::Place;
 use crate::retry::RetryPolicy;
+use crate::round_trip::{Lost, round_trip};
 use crate::saga::{self, Compensation, Handler};
 use crate::time::{millis, race};
 use crate::{runtime, scope, time};
@@ -182,16 +184,19 @@ where
     /// Runs the step, or returns its outcome from the journal.
     ///
     /// # Errors
-    /// Returns the step's [`Failure`] once no attempt is left.
+    /// Returns the step's [`Failure`] once no attempt is left. A result that is larger than the host allows
+    /// (1 MiB) is a failure of kind `limit` that is not retried: the effect of the step stands, and is not
+    /// compensated.
     pub async fn run(mut self) -> Result<M::Output<T>> {
         runtime::stop_if_unwinding().await;
+        let place = scope::next_place();
         let mut entry = step::begin(scope::current(), &self.name, self.options());
         loop {
             let call = match entry {
-                Entry::Completed(completed) => return M::output(self.recorded(completed).await),
+                Entry::Completed(completed) => return M::output(self.recorded(place, completed).await),
                 Entry::Failed(failure) => return M::output(Err(failure.into())),
                 Entry::Parked(call) => call,
-                Entry::Execute(scope) => match self.attempt(scope).await {
+                Entry::Execute(scope) => match self.attempt(place, scope).await {
                     Ok(value) => return M::output(Ok(value)),
                     Err(Verdict::Final(failure)) => return M::output(Err(failure.into())),
                     Err(Verdict::Retry(call)) => call,
@@ -212,23 +217,26 @@ where
     }
 
     /// Returns a result from the journal.
-    async fn recorded(&mut self, completed: Completed) -> Result<T, Failure> {
+    async fn recorded(&mut self, place: Place, completed: Completed) -> Result<T, Failure> {
         let value = saga::decode(&self.name, &completed.result);
-        self.complete(completed).await;
+        self.complete(place, completed).await;
         value
     }
 
     /// Runs one attempt and reports its outcome to the host.
-    async fn attempt(&mut self, scope: u64) -> Result<T, Verdict> {
-        let attempt = Attempt::new(Kind::Step, scope);
+    async fn attempt(&mut self, place: Place, scope: u64) -> Result<T, Verdict> {
+        let attempt = Attempt::new(Kind::Step, scope, place);
         let outcome = self.execute(&attempt, scope).await;
         attempt.end();
         let (value, json) = match outcome {
             Ok(done) => done,
             Err(failure) => return Err(step::fail(scope, &failure.into())),
         };
+        if let Some(too_large) = step::check_result(scope, json.len() as u64) {
+            return Err(step::fail(scope, &too_large));
+        }
         let Receipt { step, order, flow } = step::complete(scope, &json);
-        self.complete(Completed { step, result: json, order, flow }).await;
+        self.complete(place, Completed { step, result: json, order, flow }).await;
         Ok(value)
     }
 
@@ -240,21 +248,26 @@ where
         let outcome = race(attempt.run(async { code().await }), deadline).await;
         let value = outcome.unwrap_or_else(|| Err(self.timed_out().into()));
         let value = value.map_err(|error| Failure::from_error(&error))?;
-        let json = serde_json::to_string(&value).map_err(|error| {
-            Failure::invalid_output(format!(
-                "the result of step `{}`, a `{}`, cannot be written as JSON: {error}",
-                self.name,
-                short_type_name::<T>()
-            ))
-        })?;
-        Ok((value, json))
+        round_trip(value).map_err(|lost| self.lost(&lost))
+    }
+
+    /// The failure of a step whose result a replay could not read as it was.
+    fn lost(&self, lost: &Lost) -> Failure {
+        let what = format!("the result of step `{}`, a `{}`,", self.name, short_type_name::<T>());
+        Failure::invalid_output(match lost {
+            Lost::Unwritable(why) => format!("{what} cannot be written as JSON: {why}"),
+            Lost::Changed { path, what: change } => format!(
+                "{what} changes when it is written as JSON and read again, as a replay does: at `{path}`, {change}. \
+                 The effect of the step stands: it is not compensated, because its handler would get another value"
+            ),
+        })
     }
 
     /// Registers the compensation of the completed step. Does not return if the run unwinds.
-    async fn complete(&mut self, Completed { step, result, order, flow }: Completed) {
+    async fn complete(&mut self, place: Place, Completed { step, result, order, flow }: Completed) {
         let compensation = self.compensation.take().filter(|_| !scope::is_compensating());
         if let Some(compensation) = compensation {
-            runtime::register(order, Handler { step, result, compensation });
+            runtime::register(order, Handler { step, place, result, compensation });
         }
         runtime::apply(flow);
         runtime::stop_if_unwinding().await;

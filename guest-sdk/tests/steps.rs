@@ -227,3 +227,92 @@ async fn own_error(_ctx: &WorkflowContext, _input: ()) -> Result<(), Failure> {
 fn a_workflow_may_have_an_error_type_of_its_own() {
     assert_eq!(TestRun::new(OwnErrorWorkflow).run(()).failure().kind, "declined");
 }
+
+#[forge::workflow]
+async fn large(ctx: &WorkflowContext, bytes: usize) -> Result<String> {
+    let text = || async { Ok("x".repeat(bytes)) };
+    let step = ctx.step("text", text).retry(RetryPolicy::attempts(3)).compensate(|_| async { Ok(()) });
+    match step.run().await {
+        Ok(text) => Ok(format!("{} bytes", text.len())),
+        Err(error) => Ok(format!("{error}")),
+    }
+}
+
+#[test]
+fn a_result_that_is_too_large_is_the_failure_of_its_step() {
+    // Two more bytes are the quotation marks.
+    let run = TestRun::new(LargeWorkflow).run((1 << 20) - 2);
+    assert_eq!(run.output(), "1048574 bytes");
+    let run = TestRun::new(LargeWorkflow).run(1 << 20);
+    assert!(
+        run.output().contains("has 1048578 bytes; the most is 1048576 (payload_bytes)"),
+        "{}",
+        run.output()
+    );
+    let (step, failure) = (run.step("text"), run.step("text").error.as_ref().unwrap());
+    assert_eq!((step.attempts, step.status), (1, StepStatus::Failed));
+    assert_eq!((failure.kind.as_str(), failure.retryable), ("limit", false));
+}
+
+#[forge::workflow]
+async fn download(ctx: &WorkflowContext, url: String) -> Result<bool> {
+    let bytes = || async { Ok(forge::http::get(&url).send().await?.bytes().len()) };
+    Ok(ctx.step("download", bytes).optional().run().await?.is_some())
+}
+
+#[test]
+fn a_response_that_is_too_large_is_the_failure_of_its_request() {
+    for (bytes, arrives) in [(4 << 20, true), ((4 << 20) + 1, false)] {
+        let respond = move |_: &_| TestResponse::text(200, "x".repeat(bytes));
+        assert_eq!(*TestRun::new(DownloadWorkflow).http(respond).run("http://x").output(), arrives);
+    }
+}
+
+#[forge::workflow]
+async fn average(ctx: &WorkflowContext, zero: f64) -> Result<f64> {
+    let divide = || async { Ok(vec![1.0, zero * f64::INFINITY]) };
+    let step = ctx.step("divide", divide).retry(RetryPolicy::attempts(3)).compensate(|_| async { Ok(()) });
+    Ok(step.run().await?[0])
+}
+
+#[test]
+fn a_result_that_a_replay_would_not_read_fails_the_step_with_its_path() {
+    let run = TestRun::new(AverageWorkflow).run(0.0);
+    let failure = run.failure();
+    assert_eq!((failure.kind.as_str(), failure.retryable), ("invalid-output", false));
+    let begin = "the result of step `divide`, a `Vec<f64>`, changes when it is written as JSON and read again, as a \
+                 replay does: at `$[1]`, invalid type: null, expected f64";
+    assert!(failure.message.starts_with(begin), "{failure}");
+    assert!(failure.message.contains("The effect of the step stands"), "{failure}");
+    assert_eq!((run.step("divide").attempts, run.compensations.len()), (1, 0));
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Cached {
+    id: u8,
+    #[serde(skip)]
+    cache: Option<u8>,
+}
+
+#[forge::workflow]
+async fn cached(ctx: &WorkflowContext, log: Vec<u8>) -> Result<Option<u8>> {
+    drop(log);
+    let found = || async { Ok(Cached { id: 1, cache: Some(2) }) };
+    let undo = |found: Cached| async move {
+        tracing::info!("undo {found:?}");
+        Ok(())
+    };
+    let live = ctx.step("find", found).compensate(undo).run().await?;
+    tracing::info!("live {live:?}");
+    let again: Cached = ctx.get_step_result("find").context("it is recorded")?;
+    ensure!(live == again, "a replay sees {again:?}");
+    bail!("no")
+}
+
+#[test]
+fn the_workflow_and_the_handler_get_the_value_that_a_replay_reads() {
+    let run = TestRun::new(CachedWorkflow).run(Vec::<u8>::new());
+    assert_eq!(run.failure().message, "no");
+    let lines: Vec<_> = run.logs.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(lines, ["live Cached { id: 1, cache: None }", "undo Cached { id: 1, cache: None }"]);
+}

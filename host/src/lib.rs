@@ -33,6 +33,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+mod encoding;
 pub mod executor;
 pub mod maintenance;
 pub mod registry;

@@ -157,12 +157,18 @@ impl Api {
         self.get(&format!("/_api/runs/{run}")).await.ok()
     }
 
-    /// Returns a run's journal.
+    /// Returns a run's journal, from all pages.
     pub async fn steps(&self, run: &str) -> Vec<Value> {
-        match self.get(&format!("/_api/runs/{run}/steps")).await.ok()["steps"].take() {
-            Value::Array(steps) => steps,
-            other => panic!("the steps are a list, not {other}"),
+        let (mut all, mut cursor) = (Vec::new(), json!(0));
+        while !cursor.is_null() {
+            let mut page = self.get(&format!("/_api/runs/{run}/steps?cursor={cursor}")).await.ok();
+            match page["steps"].take() {
+                Value::Array(steps) => all.extend(steps),
+                other => panic!("the steps are a list, not {other}"),
+            }
+            cursor = page["next_cursor"].take();
         }
+        all
     }
 
     /// Returns the row of a run's journal with this kind and name.

@@ -1,9 +1,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use forge_postgres::{Server, Shutdown};
 use futures::future::join_all;
 
-use crate::{Api, Host, HostBuilder};
+use crate::{Api, Host, HostBuilder, eventually};
 
 /// The default lease of the nodes.
 const LEASE: [&str; 2] = ["--lease", "3s"];
@@ -12,7 +14,7 @@ const LEASE: [&str; 2] = ["--lease", "3s"];
 pub struct Cluster {
     hosts: Vec<Host>,
     url: String,
-    server: Server,
+    server: Arc<Server>,
 }
 
 /// A builder of a [`Cluster`].
@@ -38,7 +40,7 @@ impl ClusterBuilder {
             flags.fold(builder, HostBuilder::flag).start()
         };
         let hosts = join_all(names.map(host)).await;
-        Cluster { hosts, url, server }
+        Cluster { hosts, url, server: Arc::new(server) }
     }
 }
 
@@ -102,6 +104,24 @@ impl Cluster {
     pub fn rows(&self, sql: &str) -> Vec<String> {
         let output = self.server.sql(&self.url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         output.lines().map(str::to_owned).collect()
+    }
+
+    /// Locks the runs against writes for this time, and returns when they are locked.
+    pub async fn lock_runs(&self, time: Duration) {
+        let (server, url) = (Arc::clone(&self.server), self.url.clone());
+        let sql = format!(
+            "BEGIN; LOCK TABLE forge_runs IN EXCLUSIVE MODE; SELECT pg_sleep({})",
+            time.as_secs_f64()
+        );
+        tokio::task::spawn_blocking(move || server.sql(&url, &sql).expect("the runs can be locked"));
+        let locked = "SELECT count(*) FROM pg_locks WHERE relation = 'forge_runs'::regclass AND mode = 'ExclusiveLock' AND granted";
+        eventually("the runs are locked", async || self.rows(locked) == ["1"]).await;
+    }
+
+    /// Waits until a statement of a node waits for a lock.
+    pub async fn until_a_node_waits(&self) {
+        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'forge:%'";
+        eventually("a node waits for a lock", async || self.rows(waiting) == ["t"]).await;
     }
 
     /// Records from now on every row that is written for a run after its node's lease ended, or by a node that does not

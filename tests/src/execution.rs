@@ -28,7 +28,7 @@ impl Execution {
     fn from(record: &Value, steps: &[Value]) -> Self {
         let mut lines = vec![
             format!("run is {}", text(&record["status"])),
-            format!("error: {}", record["error"]),
+            format!("error: {}", error(record)),
             format!("kind of error: {}", record["error_kind"]),
             format!("output: {}", record["output"]),
         ];
@@ -76,8 +76,22 @@ fn compensations(steps: &[Value]) -> Vec<String> {
 fn row(step: &Value, steps: &[Value]) -> String {
     let mut row = format!("{} {} is {}", text(&step["kind"]), path(step, steps), text(&step["status"]));
     write!(row, ", attempt {}, result {}", step["attempt"], result(step)).expect("a string takes all");
-    write!(row, ", error {} {}", step["error_kind"], step["error"]).expect("a string takes all");
+    // Whether a request had left when it was dropped, and whether its answer came later, is a matter of time.
+    if step["error_kind"] != "in-doubt" {
+        write!(row, ", error {} {}", step["error_kind"], step["error"]).expect("a string takes all");
+    } else {
+        write!(row, ", error null null").expect("a string takes all");
+    }
     row
+}
+
+/// The error of a run, without the requests in doubt.
+fn error(record: &Value) -> Value {
+    let Some(error) = record["error"].as_str() else { return Value::Null };
+    let in_doubt = record["in_doubt"].as_array().into_iter().flatten();
+    let left =
+        in_doubt.fold(error.to_owned(), |error, doubt| error.replace(&format!("; {}", text(doubt)), ""));
+    left.into()
 }
 
 fn path(step: &Value, steps: &[Value]) -> String {
@@ -89,15 +103,19 @@ fn path(step: &Value, steps: &[Value]) -> String {
     }
 }
 
-/// The result, without what no replay needs to repeat: the time itself, and the answer's headers,
-/// which say when it was given and whether it was repeated.
+/// The result, without what no replay needs to repeat: the time itself, the answer's headers, which say
+/// when it was given, and whether its request was sent again after a kill.
 fn result(step: &Value) -> Value {
+    if step["status"] == "skipped" {
+        return Value::Null;
+    }
     let mut result = step["result"].clone();
     match text(&step["kind"]) {
         "time" => Value::Null,
         "http" => {
             if let Some(answer) = result.as_object_mut() {
                 answer.remove("headers");
+                answer.remove("resent");
             }
             result
         }

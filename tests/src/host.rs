@@ -1,7 +1,7 @@
 //! A host: a process that runs `forge serve`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
@@ -19,6 +19,7 @@ pub struct Host {
     flags: Vec<String>,
     full_disk: bool,
     environment: Vec<(String, String)>,
+    log_to: Option<Stdio>,
     process: Option<Process>,
     log: Log,
     /// The address that the process printed. The port is new after each start, because another process may have taken
@@ -34,6 +35,7 @@ pub struct HostBuilder {
     flags: Vec<String>,
     full_disk: bool,
     environment: Vec<(String, String)>,
+    log_to: Option<Stdio>,
 }
 
 /// A host that ended instead of serving.
@@ -74,6 +76,11 @@ impl HostBuilder {
         Self { full_disk: true, ..self }
     }
 
+    /// Lets the host log to this file or pipe until it is restarted.
+    pub fn log_to(self, output: impl Into<Stdio>) -> Self {
+        Self { log_to: Some(output.into()), ..self }
+    }
+
     /// Starts the host and waits until it serves.
     pub async fn start(self) -> Host {
         match self.try_start().await {
@@ -94,6 +101,7 @@ impl HostBuilder {
             flags: self.flags,
             full_disk: self.full_disk,
             environment: self.environment,
+            log_to: self.log_to,
             process: None,
             log: Log::default(),
             url: watch::Sender::new(None),
@@ -243,7 +251,7 @@ impl Host {
                 url.send_replace(Some(address));
             }
         };
-        self.process = Some(Process::spawn(&mut self.command(), &self.log, listens));
+        self.process = Some(Process::spawn(&mut self.command(), self.log_to.take(), &self.log, listens));
     }
 
     fn command(&self) -> Command {

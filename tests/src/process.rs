@@ -18,18 +18,20 @@ pub(crate) struct Process {
 pub(crate) struct Log(Arc<Mutex<String>>);
 
 impl Process {
-    /// Starts a process. `on_line` is called for every line that it writes, after the line is in the log.
+    /// Starts a process. `on_line` is called for every line that it writes, after the line is in the log. Standard error
+    /// goes to `stderr` instead, if there is one.
     pub(crate) fn spawn(
         command: &mut Command,
+        stderr: Option<Stdio>,
         log: &Log,
         on_line: impl Fn(&str) + Clone + Send + 'static,
     ) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("the program can be run");
         log.add(&format!("--- process {}", child.id()));
         let stdout = child.stdout.take().expect("the output is a pipe");
-        let stderr = child.stderr.take().expect("the output is a pipe");
-        let readers = vec![follow(stdout, log, on_line.clone()), follow(stderr, log, on_line)];
+        let mut readers = vec![follow(stdout, log, on_line.clone())];
+        readers.extend(child.stderr.take().map(|stderr| follow(stderr, log, on_line)));
         Self { child, readers }
     }
 

@@ -9,25 +9,34 @@ use tokio::sync::watch;
 pub struct Proxy {
     address: SocketAddr,
     target: Arc<watch::Sender<SocketAddr>>,
-    open: Arc<watch::Sender<bool>>,
+    gate: Arc<watch::Sender<Gate>>,
 }
+
+/// What passes.
+#[derive(Clone, Copy)]
+struct Gate {
+    requests: bool,
+    answers: bool,
+}
+
+const OPEN: Gate = Gate { requests: true, answers: true };
 
 impl Proxy {
     /// Starts a proxy in front of this address.
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are free ports");
         let address = listener.local_addr().expect("it is bound");
-        let open = Arc::new(watch::Sender::new(true));
-        let gate = Arc::clone(&open);
+        let gate = Arc::new(watch::Sender::new(OPEN));
+        let passing = Arc::clone(&gate);
         let target = Arc::new(watch::Sender::new(target));
         let current = Arc::clone(&target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let target = *current.borrow();
-                tokio::spawn(connect(client, target, Arc::clone(&gate)));
+                tokio::spawn(connect(client, target, Arc::clone(&passing)));
             }
         });
-        Self { address, target, open }
+        Self { address, target, gate }
     }
 
     /// Leads new connections to another address from now on.
@@ -42,40 +51,48 @@ impl Proxy {
 
     /// Passes nothing from now on.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.gate.send_replace(Gate { requests: false, answers: false });
+    }
+
+    /// Passes requests and no answers from now on.
+    pub fn cut_answers(&self) {
+        self.gate.send_replace(Gate { requests: true, answers: false });
     }
 
     /// Passes everything again, first the bytes that were sent meanwhile.
     pub fn heal(&self) {
-        self.open.send_replace(true);
+        self.gate.send_replace(OPEN);
     }
 }
 
-async fn connect(client: TcpStream, target: SocketAddr, gate: Arc<watch::Sender<bool>>) {
-    let mut open = gate.subscribe();
-    if open.wait_for(|open| *open).await.is_err() {
+async fn connect(client: TcpStream, target: SocketAddr, gate: Arc<watch::Sender<Gate>>) {
+    let requests = |gate: &Gate| gate.requests;
+    let answers = |gate: &Gate| gate.answers;
+    let mut passing = gate.subscribe();
+    if passing.wait_for(requests).await.is_err() {
         return;
     }
     let Ok(server) = TcpStream::connect(target).await else { return };
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     // Whichever side closes ends both.
     tokio::select! {
-        () = pass(from_client, to_server, gate.subscribe()) => {}
-        () = pass(from_server, to_client, gate.subscribe()) => {}
+        () = pass(from_client, to_server, gate.subscribe(), requests) => {}
+        () = pass(from_server, to_client, gate.subscribe(), answers) => {}
     }
 }
 
 async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut open: watch::Receiver<bool>,
+    mut gate: watch::Receiver<Gate>,
+    passes: fn(&Gate) -> bool,
 ) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if open.wait_for(|open| *open).await.is_err() || to.write_all(&buffer[..length]).await.is_err() {
+        if gate.wait_for(passes).await.is_err() || to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
     }
     // An end does not pass either while it is cut.
-    let _ = open.wait_for(|open| *open).await;
+    let _ = gate.wait_for(passes).await;
 }

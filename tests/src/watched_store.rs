@@ -7,7 +7,10 @@ use std::time::Duration;
 use forge_host::executor::{RunFilter, RunSummary};
 use forge_host::journal::{Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
-use forge_host::store::{Directory, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
+use forge_host::store::{
+    Directory, Due, Epoch, Loaded, Overview, StepFilter, StepPage, Store, StoreError, VersionRow, Write,
+    Written,
+};
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
 pub struct WatchedStore {
@@ -163,6 +166,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[async_trait::async_trait]
 impl Store for WatchedStore {
+    fn concurrent_reads(&self) -> usize {
+        self.store.concurrent_reads()
+    }
+
     fn directory(&self) -> &dyn Directory {
         self.store.directory()
     }
@@ -185,6 +192,14 @@ impl Store for WatchedStore {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.store.run(id).await
+    }
+
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        self.store.overview(id).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        self.store.steps(id, filter).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
@@ -215,8 +230,8 @@ impl Store for WatchedStore {
         self.store.due(epoch, after, until, limit).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        self.store.unfinished().await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        self.store.unfinished(most).await
     }
 
     async fn expired(

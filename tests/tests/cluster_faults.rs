@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use forge_tests::payments::{self, Payment};
-use forge_tests::program::{Statement, block, effect, gate};
+use forge_tests::program::{Statement, block, effect, gate, reversible};
 use forge_tests::{
     Api, Cluster, Crashes, Host, Proxy, Services, SteppedClock, component, eventually, example, random,
     skewed_clock,
@@ -145,6 +145,97 @@ async fn an_idle_node_is_well_again_when_the_database_is_although_nobody_writes(
     eventually("the node is well again", async || api.get("/_api/health").await.status == 200).await;
 }
 
+/// The time for which a write waits for a lock: long enough for a test to see it, and shorter than a node waits.
+const LOCKED: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_commit_is_not_answered_has_an_unknown_outcome_and_can_be_sent_again() {
+    let mut cluster = Cluster::builder().start([]).await;
+    let proxy = Proxy::start(cluster.address()).await;
+    let host = Host::builder().database(cluster.url_at(proxy.address())).flag(["--node", "a"]);
+    cluster.add(host.flag(["--lease", "10m"]).flag(["--database-timeout", "6s"])).await;
+    let services = Services::start().await;
+    let api = cluster.api(0);
+    api.deploy(&component("interpreter")).await;
+
+    // Its statements are prepared on the connection, so that the lock holds up their execution.
+    let start = |key: &str| json!({ "key": key, "input": services.program(block![reversible("seat"), gate("door")]) });
+    let before = api.start_acknowledged("program", &start("before")).await;
+    services.until_asked("door", 1).await;
+    api.cancel(&before).await.ok();
+    assert_eq!(api.settled(&before).await["status"], "compensated");
+
+    // A start: its commit waits for a lock, and the answer never comes.
+    let start = start("order");
+    cluster.lock_runs(LOCKED).await;
+    let lost = async {
+        cluster.until_a_node_waits().await;
+        proxy.cut_answers();
+    };
+    let (answer, ()) = futures::join!(api.try_start("program", &start), lost);
+    let (code, message) = answer.refused(503);
+    assert_eq!(code, "outcome_unknown", "{message}");
+    assert!(message.contains("may have taken effect: send it again, a start with the same key"), "{message}");
+    assert_eq!(cluster.rows("SELECT count(*) FROM forge_runs"), ["2"], "it has taken effect");
+    proxy.heal();
+    let run = api.start_acknowledged("program", &start).await;
+    assert_eq!(cluster.rows("SELECT count(*) FROM forge_runs"), ["2"], "it is the same run");
+    services.until_asked("door", 2).await;
+
+    // A cancellation, from the command line.
+    let cli = cluster.host(0).cli();
+    cluster.lock_runs(LOCKED).await;
+    let lost = async {
+        cluster.until_a_node_waits().await;
+        proxy.cut_answers();
+    };
+    let (answer, ()) = futures::join!(cli.run(["runs", "cancel", &run]), lost);
+    let message = answer.failed(8);
+    assert!(message.contains("may have taken effect"), "{message}");
+    proxy.heal();
+    eventually("the cancellation is sent again", async || matches!(api.cancel(&run).await.status, 202 | 409))
+        .await;
+    assert_eq!(api.settled(&run).await["status"], "compensated");
+}
+
+/// The time limit of a statement, and requests at the same time, more than a node has connections.
+const TIMEOUT: Duration = Duration::from_secs(1);
+const READERS: usize = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_do_not_wait_for_one_another_while_the_database_hangs() {
+    let mut cluster = Cluster::builder().start([]).await;
+    let proxy = Proxy::start(cluster.address()).await;
+    let host = Host::builder().database(cluster.url_at(proxy.address())).flag(["--node", "a"]);
+    cluster.add(host.flag(["--database-timeout", "1s"])).await;
+    let services = Services::start().await;
+    let api = cluster.api(0);
+    api.deploy(&component("interpreter")).await;
+    let run = api.start_program(&services, block![effect("before")]).await;
+    api.settled(&run).await;
+    proxy.cut();
+    // The outcome of this commit is unknown, and what the node knows of its tenants gets old.
+    let start = json!({ "input": services.program(block![effect("refused")]) });
+    api.try_start("program", &start).await.refused(503);
+    let status = format!("/_api/runs/{run}");
+    eventually("the tenants are read again", async || {
+        let begun = Instant::now();
+        api.get("/_api/workflows/program").await.status == 503 && begun.elapsed() > TIMEOUT / 2
+    })
+    .await;
+    let begun = Instant::now();
+    let read = |number: usize| {
+        let (api, path) = (&api, if number.is_multiple_of(2) { &status } else { "/_api/health" });
+        async move { api.get(path).await.status }
+    };
+    let answers = join_all((0..READERS).map(read)).await;
+    let took = begun.elapsed();
+    assert!(answers.iter().all(|status| *status == 503), "{answers:?}");
+    assert!(took < 5 * TIMEOUT, "the last of {READERS} was answered after {took:?}");
+    proxy.heal();
+    eventually("the node works again", async || api.get(&status).await.status == 200).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_sleeps_between_a_commit_and_its_request_does_not_send_it_afterwards() {
     // One request at a time: the second one is durable and waits.
@@ -174,6 +265,32 @@ async fn a_node_that_sleeps_between_a_commit_and_its_request_does_not_send_it_af
     eventually("it has a new lease", async || cluster.rows(lives) == ["1"]).await;
     eventually("it has dropped what it had", async || a.health().await["runs_in_memory"] == 0).await;
     assert_eq!(services.asked("late").len(), 1, "the node that lost the run sends nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_were_all_stopped_past_their_leases_do_not_declare_one_another_dead() {
+    let mut cluster = Cluster::start(["a", "b", "c"]).await;
+    let services = Services::start().await;
+    cluster.api(0).deploy(&component("interpreter")).await;
+    let run = cluster.api(0).start_program(&services, block![gate("door"), effect("last")]).await;
+    services.until_asked("door", 1).await;
+    let leases = |condition: &str| format!("SELECT count(*) FROM forge_nodes WHERE {condition}");
+    for node in 0..3 {
+        cluster.host(node).freeze();
+    }
+    let expired = leases("lease_until < clock_timestamp() - INTERVAL '100 ms'");
+    eventually("all leases have expired", async || cluster.rows(&expired) == ["3"]).await;
+    let now = cluster.rows("SELECT clock_timestamp()").remove(0);
+    for node in 0..3 {
+        cluster.host(node).thaw();
+    }
+    // By then each node has renewed its lease several times, and could have ended the others.
+    let renewed = leases(&format!("lease_until > '{now}'::timestamptz + INTERVAL '6 s'"));
+    eventually("all nodes renew their leases", async || cluster.rows(&renewed) == ["3"]).await;
+    assert_eq!(cluster.rows(&leases("ended_at IS NOT NULL")), ["0"], "nobody is declared dead");
+    services.open("door");
+    assert_eq!(cluster.api(1).settled(&run).await["status"], "completed");
+    assert_eq!(services.asked("door").len(), 1, "the run stayed where it was");
 }
 
 /// How long PostgreSQL is restarted, and how often.

@@ -162,3 +162,29 @@ async fn parallel_branches_after_a_low_level_step_go_on_as_they_began() {
     assert_eq!(record["status"], "completed", "{record:#}");
     assert_eq!(services.performed(), ["weigh", "finish"]);
 }
+
+#[tokio::test]
+async fn each_attempt_of_a_step_sends_the_same_random_values_also_after_a_kill() {
+    let mut host = Host::with_interpreter().await;
+    let services = Services::start().await;
+    services.refuse("pay", 2);
+    let inner = step("inner", block![Statement::Token("pay".to_owned()), gate("receipt")]);
+    let body = block![step("order", block![inner]).retry(5, 20)];
+    let run = host.api().start_program(&services, body).await;
+    services.until_asked("receipt", 1).await;
+    host.kill();
+    host.restart().await;
+    services.open("receipt");
+    assert_eq!(host.api().settled(&run).await["status"], "completed");
+
+    let sent = services.asked("pay");
+    assert_eq!(sent.len(), 3);
+    for attempt in &sent[1..] {
+        assert_eq!(attempt.key, sent[0].key);
+        assert_eq!(
+            (&attempt.body["uuid"], &attempt.body["number"]),
+            (&sent[0].body["uuid"], &sent[0].body["number"])
+        );
+        assert_ne!(attempt.body["fresh"], sent[0].body["fresh"]);
+    }
+}

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use forge_tests::program::{Statement, block, effect, gate, reversible, step};
-use forge_tests::{Host, Refused, Services, component, eventually_some, failing_writes};
+use forge_tests::{Host, Refused, Services, component, eventually, eventually_some, failing_writes};
 use futures::StreamExt as _;
 use serde_json::json;
 use tempfile::TempDir;
@@ -42,6 +42,21 @@ fn copied(from: &Path) -> TempDir {
     let folder = TempDir::new().unwrap();
     copy(from, folder.path());
     folder
+}
+
+#[tokio::test]
+async fn a_deleted_database_is_noticed_and_takes_no_starts() {
+    let services = Services::start().await;
+    let host = Host::with_interpreter().await;
+    let api = host.api();
+    api.start_program(&services, block![effect("before")]).await;
+    fs::remove_file(host.database_file()).unwrap();
+    eventually("the host notices it", async || api.health().await["status"] == "degraded").await;
+    let error = api.health().await["error"].take();
+    assert!(error.as_str().unwrap().contains("was deleted while the host runs"), "{error}");
+    let body = json!({ "input": services.program(block![effect("late")]) });
+    assert_eq!(api.try_start("program", &body).await.refused(503).0, "database_gone");
+    assert!(host.log().contains("was deleted while the host runs"));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use forge_tests::program::{Block, Statement, block, effect, gate, step};
+use forge_tests::program::{Block, Statement, block, effect, fail, gate, reversible, step};
 use forge_tests::{Api, Host, Services, component};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -60,6 +60,62 @@ async fn a_run_that_reaches_a_limit_fails_with_an_error_that_names_it() {
         let record = host.api().for_tenant(&limit.replace('_', "-")).record(&run).await;
         assert_eq!(record["id"], json!(run));
     }
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_is_the_failure_of_its_step_and_says_that_the_effect_stands() {
+    let services = Services::start().await;
+    let mut host = Host::start().await;
+    let api = tenant(&host, &services, "payload_bytes", 2_000).await;
+    let large = |name: &str| {
+        let body =
+            block![effect(name), reversible(&format!("{name}-part")), many(Statement::Draw, 50).remove(0)];
+        step(name, body).retry(3, 1)
+    };
+    let body = block![
+        Statement::Try(block![large("caught")]),
+        large("optional").optional(),
+        gate("hold"),
+        fail("no")
+    ];
+    let run = api.start_program(&services, body).await;
+    services.until_asked("hold", 1).await;
+    host.kill();
+    host.restart().await;
+    services.open("hold");
+    let record = api.settled(&run).await;
+    assert_eq!((&record["status"], &record["error"]), (&json!("compensated"), &json!("no")), "{record:#}");
+    for name in ["caught", "optional"] {
+        let failed = api.step(&run, "step", name).await;
+        assert_eq!((&failed["status"], &failed["attempt"]), (&json!("failed"), &json!(1)), "{failed:#}");
+        let error = failed["error"].as_str().unwrap();
+        for words in [
+            &format!("the result of step `{name}` has "),
+            "2000 (payload_bytes)",
+            "effect of the step stands",
+        ] {
+            assert!(error.contains(words), "{error}");
+        }
+    }
+    let undone = ["undo-optional-part", "undo-caught-part"];
+    assert_eq!(services.performed()[5..], undone, "what completed inside is undone");
+}
+
+#[tokio::test]
+async fn an_answer_that_the_journal_has_no_room_for_is_the_failure_of_its_request() {
+    let services = Services::start().await;
+    let host = Host::start().await;
+    // The request has room, and its answer has none.
+    let api = tenant(&host, &services, "journal_bytes_per_run", 300).await;
+    let run = api.start_program(&services, block![Statement::Try(block![effect("e")])]).await;
+    let record = api.settled(&run).await;
+    let caught = record["output"].to_string();
+    assert_eq!(record["status"], "completed", "{record:#}");
+    assert!(
+        caught.contains("journal_bytes_per_run") && caught.contains("What the call did stands"),
+        "{caught}"
+    );
+    assert_eq!(services.performed(), ["e"]);
 }
 
 #[tokio::test]

@@ -21,14 +21,15 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// The modules of `host/src`, and the modules among them that each may import.
-const MODULES: [(&str, &[&str]); 7] = [
+const MODULES: [(&str, &[&str]); 8] = [
     ("config", &[]),
+    ("encoding", &[]),
     ("tenants", &["config"]),
     ("registry", &["config", "tenants"]),
     ("maintenance", &["config", "tenants"]),
     ("executor", &["config", "maintenance", "registry", "tenants"]),
-    ("api", &["config", "executor", "maintenance", "registry", "tenants"]),
-    ("cli", &["api", "config", "executor", "maintenance", "registry", "tenants"]),
+    ("api", &["config", "encoding", "executor", "maintenance", "registry", "tenants"]),
+    ("cli", &["api", "config", "encoding", "executor", "maintenance", "registry", "tenants"]),
 ];
 
 /// Where the kind of an effect may be named: `(sources, the part of them that may)`.

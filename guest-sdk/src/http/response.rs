@@ -35,8 +35,8 @@ impl Response {
     }
 
     /// Returns `true` if the server may still work on the request: the status is 409 or 425, and a request
-    /// with the same `Idempotency-Key` was sent before, by an earlier attempt of the step or before a restart
-    /// of the host. Such a response is not final.
+    /// with the same `Idempotency-Key` was sent before: by an earlier attempt of the step, before a restart of
+    /// the host, or on a connection that the server closed. Such a response is not final.
     pub fn is_in_progress(&self) -> bool {
         self.in_progress
     }

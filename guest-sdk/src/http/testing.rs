@@ -67,7 +67,7 @@ impl TestResponse {
 
     /// Returns a response with this JSON.
     pub fn json(status: u16, body: impl Serialize) -> Self {
-        TestResponse::status(status).with_body("application/json", json(body).to_string())
+        TestResponse::status(status).with_body("application/json", json(body))
     }
 
     /// Returns a failure to get a response. The failure is retryable.
@@ -103,6 +103,9 @@ impl<W> TestRun<W> {
         self
     }
 }
+
+/// The most bytes of a response's body: the host's default.
+const RESPONSE_BYTES: usize = 4 << 20;
 
 /// The function that responds to requests in tests.
 type Respond = Box<dyn FnMut(&TestRequest) -> TestResponse>;
@@ -153,7 +156,7 @@ fn retry_after(response: &http::Response, now: u64) -> Option<u64> {
 
 /// The host's interface `http`.
 pub(super) mod host {
-    use super::{Identity, Outcome, TestRequest, TestResponse, retry_after};
+    use super::{Identity, Outcome, RESPONSE_BYTES, TestRequest, TestResponse, retry_after};
     use crate::error::Failure;
     use crate::host::bindings::Failure as WireFailure;
     use crate::host::bindings::forge::workflow::http::{Answer, Request};
@@ -178,14 +181,25 @@ pub(super) mod host {
             None => TestResponse::unreachable(&format!("{line}: no response; set one with TestRun::http")),
         };
         let (after, limit) = (millis(after), timeout.unwrap_or(u64::MAX));
-        let answer = match after > limit {
-            true => Err(Failure::new(Failure::TIMEOUT, format!("{line} timed out after {limit} ms"))),
-            false => outcome,
+        let answer = match outcome {
+            _ if after > limit => {
+                Err(Failure::new(Failure::TIMEOUT, format!("{line} timed out after {limit} ms")))
+            }
+            Ok(response) if response.body.len() > RESPONSE_BYTES => Err(too_large(&line)),
+            outcome => outcome,
         };
         with(|host| {
             host.http.respond = respond;
             host.submit(after.min(limit), Outcome { scope, resent, answer })
         })
+    }
+
+    fn too_large(line: &str) -> Failure {
+        let message = format!(
+            "{line}: the answer has more than {RESPONSE_BYTES} bytes, the most that a workflow may receive \
+             (response_bytes); the server has handled the request, and its effect stands"
+        );
+        Failure::new(Failure::LIMIT, message).not_retryable()
     }
 
     pub(crate) fn receive(call: u64) -> Result<Answer, WireFailure> {

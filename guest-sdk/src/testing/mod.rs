@@ -33,8 +33,9 @@
 //! assert_eq!(run.requests[1].url, "http://stock/reservations/r-1");
 //! ```
 //!
-//! Two things differ from the real host: nothing is replayed, and `Uuid::new_v4()` is truly random. In a
-//! component it is deterministic, as [`WorkflowContext::uuid`] is in both.
+//! Three things differ from the real host. Nothing is replayed. Of the limits, only those of a step's result
+//! (1 MiB) and of a response (4 MiB) apply. And `Uuid::new_v4()` is truly random; in a component it is
+//! deterministic, as [`WorkflowContext::uuid`] is in both.
 //!
 //! [`WorkflowContext::uuid`]: crate::WorkflowContext::uuid
 
@@ -46,7 +47,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 pub use crate::http::testing::{TestRequest, TestResponse};
@@ -135,7 +135,7 @@ impl<W: ForgeWorkflow> TestRun<W> {
     /// # Panics
     /// If the workflow panics, or if it waits for a future that no host call completes.
     pub fn run(self, input: impl Serialize) -> TestReport<W::Output> {
-        let input = json(input).to_string();
+        let input = json(input);
         let log = HostLog::default();
         let run = || tracing::subscriber::with_default(log, || execute::<W>(&input));
         let (outcome, host) = host::install(self.host, run);
@@ -143,6 +143,7 @@ impl<W: ForgeWorkflow> TestRun<W> {
     }
 }
 
-pub(crate) fn json(value: impl Serialize) -> Value {
-    serde_json::to_value(value).expect("inputs and results of steps can be written as JSON")
+/// Returns a value as JSON. A text, because a `Value` has no numbers beyond 64 bits.
+pub(crate) fn json(value: impl Serialize) -> String {
+    serde_json::to_string(&value).expect("inputs and results of steps can be written as JSON")
 }

@@ -34,7 +34,8 @@ pub struct TestStep {
     pub name: String,
     /// The status.
     pub status: StepStatus,
-    /// The result of a completed step.
+    /// The result of a completed step. A `Value` has no integers beyond 64 bits: it shows them as floating-point
+    /// numbers, although the step and the workflow have them as they were.
     pub result: Option<Value>,
     /// The failure of the last attempt, if it failed.
     pub error: Option<Failure>,

@@ -180,6 +180,7 @@ impl Egress {
             may_name_host: self.policy.is_open(),
         };
         let at_most_once = request.at_most_once;
+        let mut resent = false;
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         loop {
@@ -192,6 +193,7 @@ impl Egress {
                 SendError::Withheld => NoAnswer::Withheld,
                 error => not_sent(hop.url(), &error).into(),
             })?;
+            resent |= connection.is_resent();
             match hop.redirected(&response).map_err(failed)? {
                 Some(next) => {
                     self.secrets.permit_redirect(next.url())?;
@@ -201,7 +203,7 @@ impl Egress {
                     let answer = connection.drive(self.read(response)).await?;
                     self.connections.keep(connection).await;
                     let answer = self.decoded(answer).await?;
-                    return Ok(answer.redacted(&self.secrets).await?);
+                    return Ok(HttpResponse { resent, ..answer.redacted(&self.secrets).await? });
                 }
             }
         }
@@ -257,7 +259,8 @@ impl Egress {
     fn too_large(&self) -> Failure {
         let most = self.response_bytes;
         let message = format!(
-            "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes)"
+            "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes); the server \
+             has handled the request, and its effect stands"
         );
         Failure::permanent(kind::LIMIT, message)
     }

@@ -27,7 +27,7 @@ use tower_service::Service as _;
 use super::departure::MayLeave;
 use super::guard::Guard;
 use super::traffic::Outgoing;
-use super::wire::{Answered, Wire};
+use super::wire::{Progress, Wire};
 
 /// The time for which an idle connection is kept, unless its server says that it closes the connection earlier. Servers
 /// close theirs after a minute or two.
@@ -81,7 +81,9 @@ pub(super) struct Connections {
 pub(super) struct Connection {
     server: Server,
     sender: SendRequest<Outgoing>,
-    answered: Answered,
+    progress: Progress,
+    /// The request was sent before, on a connection that the server closed.
+    resent: bool,
     /// The time for which the connection can be used again after the answer, by that answer.
     keep_for: Duration,
     /// The future that reads and writes the connection. `None` if the connection has ended.
@@ -124,23 +126,27 @@ impl Connections {
         let server = format!("{}://{}", uri.scheme_str().unwrap_or_default(), authority(&uri));
         address(&mut request);
         let kept = if at_most_once { None } else { self.kept.lock().take(&server) };
+        let mut resent = false;
         if let Some(mut connection) = kept {
             // Notice if the server has closed it meanwhile.
             connection.update().await;
             match connection.send(request.clone(), may_leave).await {
                 Ok(answer) => return Ok((connection, answer)),
                 Err(SendError::Withheld) => return Err(SendError::Withheld),
-                Err(error) if connection.answered.get() => return Err(error),
+                Err(error) if connection.progress.is_answered() => return Err(error),
                 Err(error) => tracing::debug!(%error, server, "a kept connection was closed"),
             }
+            resent = connection.progress.is_written();
         }
         let mut connection = self.open(&uri, server).await?;
+        connection.resent = resent;
         let answer = connection.send(request, may_leave).await?;
         Ok((connection, answer))
     }
 
     /// Keeps a connection whose answer was read, if it can take another request.
     pub(super) async fn keep(&self, mut connection: Connection) {
+        connection.resent = false;
         connection.update().await;
         if connection.driver.is_none() || !connection.sender.is_ready() {
             return;
@@ -161,8 +167,8 @@ impl Connections {
         let stream = connected
             .map_err(|_| SendError::ConnectTimeout(self.connect_timeout))?
             .map_err(SendError::Connect)?;
-        let answered = Answered::default();
-        let wire = TokioIo::new(Wire::new(TokioIo::new(stream), answered.clone()));
+        let progress = Progress::default();
+        let wire = TokioIo::new(Wire::new(TokioIo::new(stream), progress.clone()));
         let mut http = http1::Builder::new();
         let (sender, driver) = http
             .max_buf_size(HEAD_BYTES)
@@ -170,11 +176,17 @@ impl Connections {
             .handshake(wire)
             .await
             .map_err(SendError::Exchange)?;
-        Ok(Connection { server, sender, answered, keep_for: IDLE, driver: Some(driver.boxed()) })
+        let driver = Some(driver.boxed());
+        Ok(Connection { server, sender, progress, resent: false, keep_for: IDLE, driver })
     }
 }
 
 impl Connection {
+    /// Returns whether a part of the request may have arrived before, on another connection.
+    pub(super) fn is_resent(&self) -> bool {
+        self.resent
+    }
+
     /// Drives the connection until `work` ends, which waits for bytes from it.
     pub(super) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
@@ -197,7 +209,7 @@ impl Connection {
         if !may_leave() {
             return Err(SendError::Withheld);
         }
-        self.answered.reset();
+        self.progress.reset();
         let sending = self.sender.send_request(request);
         let answer = self.drive(sending).await.map_err(SendError::Exchange)?;
         self.keep_for = kept_for(answer.headers());

@@ -1,4 +1,4 @@
-//! The bytes of a connection: whether the server has sent any, and what becomes of a write that fails.
+//! The bytes of a connection: whether any were written or read, and what becomes of a write that fails.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,9 +8,15 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Whether a byte has arrived since the request was handed over.
+/// What has happened on the connection since the request was handed over.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answered(Arc<AtomicBool>);
+pub(super) struct Progress(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    written: AtomicBool,
+    answered: AtomicBool,
+}
 
 /// A stream on which a failed write is not the end: the server may have answered before it read the whole request.
 ///
@@ -19,26 +25,40 @@ pub(super) struct Answered(Arc<AtomicBool>);
 /// answer, to the end of the stream, or to an error.
 pub(super) struct Wire<S> {
     stream: S,
-    answered: Answered,
+    progress: Progress,
     /// A write has failed: nothing more is written.
     is_broken: bool,
 }
 
-impl Answered {
-    /// Forgets earlier answers.
+impl Progress {
+    /// Forgets earlier requests.
     pub(super) fn reset(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.written.store(false, Ordering::Relaxed);
+        self.0.answered.store(false, Ordering::Relaxed);
     }
 
-    /// Returns whether a byte has arrived since the last reset.
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Returns whether a byte of the request was written, so that a part of it may have arrived.
+    pub(super) fn is_written(&self) -> bool {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a byte of the answer has arrived.
+    pub(super) fn is_answered(&self) -> bool {
+        self.0.answered.load(Ordering::Relaxed)
     }
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(stream: S, answered: Answered) -> Self {
-        Self { stream, answered, is_broken: false }
+    pub(super) fn new(stream: S, progress: Progress) -> Self {
+        Self { stream, progress, is_broken: false }
+    }
+
+    fn write(&mut self, work: impl FnOnce(&mut S) -> Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let written = self.unless_broken(work);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.progress.0.written.store(true, Ordering::Relaxed);
+        }
+        written
     }
 
     fn unless_broken<T>(&mut self, work: impl FnOnce(&mut S) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -66,7 +86,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.answered.0.store(true, Ordering::Relaxed);
+            self.progress.0.answered.store(true, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
@@ -78,7 +98,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.unless_broken(|stream| Pin::new(stream).poll_write(context, bytes))
+        self.write(|stream| Pin::new(stream).poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -86,7 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.unless_broken(|stream| Pin::new(stream).poll_write_vectored(context, slices))
+        self.write(|stream| Pin::new(stream).poll_write_vectored(context, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -42,7 +42,8 @@ pub struct HttpResponse {
     /// The body.
     #[serde(flatten)]
     pub body: Body,
-    /// Whether the host sent the request more than once, because a crash left it unknown whether the first one arrived.
+    /// Whether the host sent the request more than once, because a crash or a connection that the server closed left it
+    /// unknown whether the first one arrived.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub resent: bool,
 }

@@ -41,6 +41,7 @@
 //!    back.
 
 mod call_kind;
+mod depth;
 mod event;
 mod failure;
 #[cfg(test)]
@@ -56,6 +57,7 @@ mod status;
 mod tests;
 
 pub use call_kind::{EffectKind, Kind};
+pub use depth::{MOST_DEPTH, is_too_deep};
 pub use event::{Event, Outcome};
 pub use failure::{Failure, kind};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};

@@ -170,6 +170,13 @@ pub struct Row {
     pub started_at: Timestamp,
     /// The time at which the call ended.
     pub completed_at: Option<Timestamp>,
+    /// The `seq` of the last step that began before this call; 0 if there is none. With it, the last steps of a run are found
+    /// without reading the journal. `None`: an earlier version of Forge wrote the row.
+    pub step_before: Option<u32>,
+    /// The revision of the run's journal in which the call last changed: each set of changes that goes to the store has the
+    /// next number. The store refuses a row whose revision is older than that of the row it has. 0: an earlier version of
+    /// Forge wrote the row.
+    pub revision: u64,
 }
 
 impl Row {
@@ -194,6 +201,8 @@ impl Row {
             wake_at,
             started_at,
             completed_at: None,
+            step_before: None,
+            revision: 0,
         }
     }
 
@@ -225,6 +234,11 @@ impl Row {
     /// Returns the scope of the current attempt.
     pub fn current_scope(&self) -> Scope {
         Scope { step: self.seq, attempt: self.attempt }
+    }
+
+    /// Returns the bytes of the input and the result.
+    pub fn payload_bytes(&self) -> u64 {
+        [&self.input, &self.result].into_iter().flatten().map(|document| document.len() as u64).sum()
     }
 
     /// Returns the call as error messages show it.

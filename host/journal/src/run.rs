@@ -186,6 +186,8 @@ pub struct Run {
     pub trace_id: Option<Arc<str>>,
     /// The units of fuel used, without replays. The store may have a lower number after a crash.
     pub fuel: u64,
+    /// The revision of the run's journal in which the run last changed; see [`Row::revision`](super::Row::revision).
+    pub revision: u64,
 }
 
 /// The fields with which a run is accepted. The others have the same value for every new run.
@@ -237,6 +239,7 @@ impl Run {
             auth: "{}".into(),
             trace_id: None,
             fuel: 0,
+            revision: 0,
         }
     }
 
@@ -274,7 +277,8 @@ impl Run {
     pub fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|failure| failure.message.as_str());
         let pause = self.pause.as_ref().map(|pause| pause.message.as_str());
-        let in_doubt = self.in_doubt.as_deref().map(|effects| effects.replace('\n', "; "));
+        let in_doubt = self.in_doubt.as_deref().filter(|_| self.status != WorkflowStatus::Completed);
+        let in_doubt = in_doubt.map(|effects| effects.replace('\n', "; "));
         let parts: Vec<&str> = [failure, self.failed_compensations.as_deref(), in_doubt.as_deref(), pause]
             .into_iter()
             .flatten()

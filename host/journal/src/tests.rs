@@ -455,6 +455,20 @@ fn a_timer_that_is_asked_for_again_and_again_is_kept_once() {
 }
 
 #[test]
+fn a_document_that_is_nested_too_deep_is_not_recorded() {
+    let mut session = Session::new(Journal::new(run()), LIMITS);
+    let scope = executed(session.begin_step(Scope::BODY, "a", StepOptions::default(), at(1)).unwrap());
+    let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+    let Err(SessionError::Limit(failure)) = session.complete_step(scope, Some(&deep), at(1)) else {
+        panic!("it is recorded")
+    };
+    assert_eq!(failure.message, "the result of step `a` has more than 127 levels of arrays and objects");
+    let scope = executed(session.begin_step(Scope::BODY, "b", StepOptions::default(), at(1)).unwrap());
+    session.complete_step(scope, Some(&deep[1..255]), at(1)).unwrap();
+    assert!(matches!(session.finish(&deep, at(1)), Err(SessionError::Limit(_))));
+}
+
+#[test]
 fn a_rollback_may_take_as_many_bytes_again_and_failures_count() {
     let limits = SessionLimits { max_bytes: 1_000, ..LIMITS };
     let mut session = Session::new(Journal::new(run()), limits);
@@ -467,9 +481,9 @@ fn a_rollback_may_take_as_many_bytes_again_and_failures_count() {
     }
     assert!(matches!(failed(&mut session, "d"), Err(SessionError::Limit(_))));
     session.unwind(Failure::permanent("error", "no"), at(1)).unwrap();
-    assert!(session.check_bytes().is_ok(), "a rollback has room");
+    assert!(session.check_bytes(0).is_ok(), "a rollback has room");
     session.grow(1_000);
-    assert!(session.check_bytes().is_err(), "and that room ends");
+    assert!(session.check_bytes(0).is_err(), "and that room ends");
 }
 
 #[test]
@@ -654,4 +668,16 @@ fn the_calls_of_an_attempt_are_found_with_those_of_nested_steps_and_of_earlier_a
     assert_eq!(seqs(journal.rows_before(last).collect()), [5, 2]);
     let earlier = journal.row(5).unwrap();
     assert_eq!(journal.idempotency_key(earlier), journal.idempotency_key(last));
+}
+
+#[test]
+fn an_answer_that_the_journal_has_no_room_for_is_the_failure_of_its_call() {
+    let mut session = Session::new(Journal::new(run()), SessionLimits { max_bytes: 1_000, ..LIMITS });
+    let call = send(&mut session, Scope::BODY, "http://a");
+    session.arrive(1, Ok(Some("x".repeat(1_001).into())), at(3)).unwrap();
+    assert_eq!(session.next(at(3)).unwrap(), Next::Deliver(call));
+    let failure = session.outcome(call, HTTP).unwrap().unwrap_err();
+    assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false));
+    assert!(failure.message.contains("journal_bytes_per_run"), "{failure}");
+    assert!(session.check_bytes(0).is_ok(), "the run goes on");
 }

@@ -64,7 +64,8 @@ async fn audit(api: State<Api>, caller: Caller, Query(query): Query<AuditQuery>)
     let AuditQuery { all, limit, cursor } = query;
     let limit = page(limit)?;
     let tenant = caller.whose(all)?;
-    Ok(Json(api.host.tenants().audit(tenant, cursor, limit).await?))
+    let read = async || Ok(api.host.tenants().audit(tenant, cursor, limit).await?);
+    Ok(Json(api.executor(&caller).reading(read).await?))
 }
 
 /// Read the usage
@@ -90,5 +91,7 @@ async fn usage(api: State<Api>, caller: Caller, Query(query): Query<UsageQuery>)
         )));
     };
     let [from, until] = [from, until].map(|time| Timestamp(time.timestamp_millis()));
-    Ok(Json(api.host.tenants().usage(caller.whose(query.all)?, from, until).await?))
+    let tenant = caller.whose(query.all)?;
+    let read = async || Ok(api.host.tenants().usage(tenant, from, until).await?);
+    Ok(Json(api.executor(&caller).reading(read).await?))
 }

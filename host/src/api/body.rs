@@ -6,6 +6,9 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
+use forge_journal::{MOST_DEPTH, is_too_deep};
+
+use crate::encoding;
 
 /// Bytes beyond the limit that are read and discarded before the response. If the connection were closed while the
 /// client sends, the client would see a reset and not the response.
@@ -71,11 +74,18 @@ async fn json<T: DeserializeOwned>(
     if !media_type.as_deref().is_some_and(is_json) {
         return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/json"));
     }
+    let text = encoding::utf8(&bytes).map_err(|why| ApiError::invalid_body(format!("the body {why}")))?;
     // Serde would accept an array for a struct, with the fields in their order.
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
+    if text.trim_ascii_start().starts_with('[') {
         return Err(ApiError::invalid_body("the body must be a JSON object, not an array"));
     }
-    let value = serde_json::from_slice(&bytes).map_err(|error| {
+    let value = serde_json::from_str(text).map_err(|error| {
+        // Serde reports this as an error of the syntax.
+        if is_too_deep(text) {
+            return ApiError::invalid_body(format!(
+                "the body has more than {MOST_DEPTH} levels of arrays and objects"
+            ));
+        }
         ApiError::invalid_body(match error.classify() {
             serde_json::error::Category::Data => format!("the body is invalid: {error}"),
             _ => format!("the body is not valid JSON: {error}"),
@@ -109,9 +119,13 @@ mod tests {
         let read = async |text: &'static str| read_json::<Named>(&headers, Body::from(text), 100).await;
         assert_eq!(read(r#"{"name":"a"}"#).await.unwrap().name, "a");
         assert_eq!(read("").await.unwrap(), Named::default());
+        assert_eq!(read("\u{feff}{\"name\":\"a\"}").await.unwrap().name, "a");
         for wrong in [" [\"a\"]", "{", "null", "1", "{\"name\":1}"] {
             read(wrong).await.unwrap_err();
         }
+        let deep = Box::leak(format!(r#"{{"name":{}}}"#, "[".repeat(200)).into_boxed_str());
+        let error = format!("{:?}", read(deep).await.unwrap_err());
+        assert!(error.contains("more than 127 levels"), "{error}");
         let without_type = HeaderMap::new();
         read_json::<Named>(&without_type, Body::from("{}"), 100).await.unwrap_err();
     }

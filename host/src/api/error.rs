@@ -134,7 +134,19 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
             }
+            StoreError::OutcomeUnknown(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", error.to_string())
+            }
             StoreError::Fenced => Self::new(StatusCode::SERVICE_UNAVAILABLE, "lease_lost", error.to_string()),
+            StoreError::FilesGone { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_gone", error.to_string())
+            }
+            StoreError::LogTooLarge { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "log_too_large", error.to_string())
+            }
+            StoreError::Outdated => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "run_changed", error.to_string())
+            }
             StoreError::Closed => ExecutorError::ShuttingDown.into(),
             StoreError::InUse { .. }
             | StoreError::TooNew { .. }
@@ -183,6 +195,7 @@ impl From<ExecutorError> for ApiError {
                 Refusal::NotInDoubt { .. } => (StatusCode::CONFLICT, "not_in_doubt"),
                 Refusal::InvalidResult { .. } => (StatusCode::BAD_REQUEST, "invalid_result"),
             },
+            ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),
             ExecutorError::Elsewhere(_) => (StatusCode::SERVICE_UNAVAILABLE, "node_silent"),
             ExecutorError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         };

@@ -38,7 +38,6 @@ pub use error::{ApiError, ErrorBody, ErrorDetail};
 pub use keys::KeyList;
 pub use nodes::Nodes;
 pub use operators::ResolveBody;
-pub use runs::Steps;
 pub use secrets::{Resealed, SecretList};
 pub use server::serve;
 pub use start::{StartBody, Started};

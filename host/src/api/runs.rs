@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::parameters::{Path, Query, page};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ApiResult, ErrorBody};
-use crate::executor::{RunFilter, RunPage, StepRecord, WorkflowRecord};
+use crate::executor::{RunFilter, RunPage, Steps, StepsQuery, WorkflowRecord};
 use crate::tenants::Caller;
 use forge_journal::{RunId, WorkflowStatus};
 use forge_store::RemoteCommand;
@@ -27,11 +27,29 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(pause_run))
 }
 
-/// The journal of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Steps {
-    /// The calls of the run, in the order in which they began.
-    pub steps: Vec<StepRecord>,
+/// The query of a page of a run's journal.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct StepsParameters {
+    /// The maximum number of calls. A page may be shorter, because its documents are bounded.
+    #[param(minimum = 1, maximum = 500, default = 500)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the previous page.
+    cursor: Option<u64>,
+    /// Whether the calls have their inputs and results.
+    #[param(default = true)]
+    payloads: Option<bool>,
+}
+
+impl TryFrom<StepsParameters> for StepsQuery {
+    type Error = ApiError;
+
+    fn try_from(query: StepsParameters) -> Result<Self, ApiError> {
+        let StepsParameters { limit, cursor, payloads } = query;
+        let (cursor, payloads) = (cursor.unwrap_or_default(), payloads.unwrap_or(true));
+        Ok(Self { cursor, limit: page(limit)?, payloads })
+    }
 }
 
 /// The query of a list of runs.
@@ -103,18 +121,24 @@ async fn show_run(
 
 /// Read the steps of a run
 ///
-/// Returns all journaled calls: steps, compensations, requests, timers.
+/// Returns a page of the journaled calls: steps, compensations, requests, timers.
 #[utoipa::path(
     get, path = "/_api/runs/{id}/steps", tag = "runs",
     security(("key" = ["read"])),
-    params(("id" = Uuid, Path, description = "The id of the run.")),
+    params(("id" = Uuid, Path, description = "The id of the run."), StepsParameters),
     responses(
-        (status = 200, description = "The steps of the run.", body = Steps),
+        (status = 200, description = "A page of the calls of the run.", body = Steps),
+        (status = 400, description = "A parameter is invalid.", body = ErrorBody),
         (status = 404, description = "The run does not exist.", body = ErrorBody),
     ),
 )]
-async fn list_steps(api: State<Api>, caller: Caller, Path(id): Path<Uuid>) -> ApiResult<Steps> {
-    Ok(Json(Steps { steps: api.executor(&caller).steps(RunId(id)).await? }))
+async fn list_steps(
+    api: State<Api>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<StepsParameters>,
+) -> ApiResult<Steps> {
+    Ok(Json(api.executor(&caller).steps_page(RunId(id), query.try_into()?).await?))
 }
 
 /// The responses to a command for a run.
@@ -130,7 +154,7 @@ enum Commanded {
     /// The status of the run does not allow the command.
     #[response(status = 409)]
     Conflict(ErrorBody),
-    /// The host cannot do it now.
+    /// The host cannot do it now. After `outcome_unknown` and `node_silent`, the command may take effect: repeat it.
     #[response(status = 503)]
     Unavailable(ErrorBody),
 }

@@ -91,7 +91,7 @@ pub struct Started {
         (status = 413, description = "The input is too large.", body = ErrorBody),
         (status = 415, description = "The content type is not JSON.", body = ErrorBody),
         (status = 429, description = "Too many starts wait, or start each second. Nothing was started.", body = ErrorBody),
-        (status = 503, description = "The host cannot start runs now. After `store_unavailable`, the run may have been started if PostgreSQL did not answer the commit in time: repeat the start with the same `key`. After other codes, nothing was started.", body = ErrorBody),
+        (status = 503, description = "The host cannot start runs now. After `outcome_unknown`, the run may have been started: repeat the start with the same `key`. After other codes, nothing was started.", body = ErrorBody),
     ),
 )]
 async fn start_run(

@@ -12,9 +12,9 @@ use url::Host;
 use super::CliError;
 use crate::api::{
     CallerInfo, ErrorBody, ErrorDetail, KeyList, NewTenant, Nodes, Resealed, ResolveBody, SecretList,
-    StartBody, Started, Steps, TENANT, TenantList, Workflows,
+    StartBody, Started, TENANT, TenantList, Workflows,
 };
-use crate::executor::{RunPage, WorkflowRecord};
+use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::tenants::{
     ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
@@ -123,9 +123,16 @@ impl Client {
         self.fetch(request.timeout(RESPONSE_TIMEOUT + at_most)).await
     }
 
-    /// Returns the journal of a run.
-    pub(super) async fn steps(&self, run: RunId) -> Result<Steps, CliError> {
-        self.get(&["runs", &run.to_string(), "steps"], &[]).await
+    /// Returns the journal of a run after a position, page by page.
+    pub(super) async fn steps(&self, run: RunId, after: u64) -> Result<Vec<StepRecord>, CliError> {
+        let (mut all, mut cursor) = (Vec::new(), Some(after));
+        while let Some(after) = cursor {
+            let query = [("cursor", Some(after.to_string()))];
+            let page: Steps = self.get(&["runs", &run.to_string(), "steps"], &query).await?;
+            all.extend(page.steps);
+            cursor = page.next_cursor;
+        }
+        Ok(all)
     }
 
     /// Gives the outcome of a call.
@@ -264,15 +271,24 @@ impl Client {
 
     /// Sends a request and returns the body of the response, or the error that the response contains.
     async fn send(&self, request: RequestBuilder) -> Result<Bytes, CliError> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let request = request.build().map_err(anyhow::Error::from)?;
+        let changes = !request.method().is_safe();
+        let failed = |error| self.no_answer(&error, changes);
+        let response = self.http.execute(request).await.map_err(failed)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = response.bytes().await.map_err(failed)?;
         if status.is_success() { Ok(body) } else { Err(error_response(&self.server, status, &body)) }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+    /// Returns the error of a request without an answer, which changes something or not.
+    fn no_answer(&self, error: &reqwest::Error, changes: bool) -> CliError {
         let why = if error.is_timeout() { "no response in time".to_owned() } else { root_cause(error) };
-        CliError::Unreachable { server: self.server.as_str().trim_end_matches('/').to_owned(), why }
+        let server = self.server.as_str().trim_end_matches('/').to_owned();
+        if changes && !error.is_connect() {
+            CliError::NoAnswer { server, why }
+        } else {
+            CliError::Unreachable { server, why }
+        }
     }
 }
 

@@ -7,6 +7,9 @@ use super::text::printable;
 use crate::api::ErrorDetail;
 use forge_journal::{RunId, WorkflowStatus};
 
+/// The API's code for a request that may have taken effect.
+const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+
 /// The exit codes, as `forge --help` lists them. They do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -27,6 +30,8 @@ pub enum ExitStatus {
     Conflict = 6,
     /// The awaited run is paused, or has not ended within the given time.
     NotEnded = 7,
+    /// The request may have taken effect, and its answer was lost.
+    OutcomeUnknown = 8,
 }
 
 /// The error of a command.
@@ -49,6 +54,17 @@ pub enum CliError {
          another server"
     )]
     Unreachable {
+        /// Its address.
+        server: String,
+        /// The reason.
+        why: String,
+    },
+    /// The server was reached and has not answered a request that changes something.
+    #[error(
+        "no answer from the server {server}: {why}. The request may have taken effect: send it again, a start with the \
+         same --key"
+    )]
+    NoAnswer {
         /// Its address.
         server: String,
         /// The reason.
@@ -116,6 +132,8 @@ impl CliError {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Usage(_) => ExitStatus::Usage,
+            Self::NoAnswer { .. } => ExitStatus::OutcomeUnknown,
+            Self::Api { error, .. } if error.code == OUTCOME_UNKNOWN => ExitStatus::OutcomeUnknown,
             Self::Api { status: 404, .. } => ExitStatus::NotFound,
             Self::Api { status: 409, .. } => ExitStatus::Conflict,
             Self::Api { status: 429 | 503, .. } | Self::Unreachable { .. } => ExitStatus::Unavailable,
@@ -132,6 +150,7 @@ impl CliError {
             Self::Usage(_) => "usage",
             Self::Api { error, .. } => &error.code,
             Self::Unreachable { .. } => "unreachable",
+            Self::NoAnswer { .. } => OUTCOME_UNKNOWN,
             Self::RunFailed { .. } => "run_failed",
             Self::Paused { .. } => "run_paused",
             Self::NotEnded { .. } => "run_not_ended",
@@ -177,6 +196,9 @@ mod tests {
         assert_eq!(exit_code(answered(404)), 4);
         assert_eq!(exit_code(answered(503)), 5);
         assert_eq!(exit_code(CliError::Unreachable { server: String::new(), why: String::new() }), 5);
+        let lost = ErrorDetail { code: "outcome_unknown".to_owned(), message: String::new() };
+        assert_eq!(exit_code(CliError::Api { status: 503, error: lost }), 8);
+        assert_eq!(exit_code(CliError::NoAnswer { server: String::new(), why: String::new() }), 8);
         assert_eq!(exit_code(answered(409)), 6);
         assert_eq!(exit_code(CliError::Paused { run, why: None }), 7);
         assert_eq!(exit_code(CliError::NotEnded { run, status: WorkflowStatus::Running }), 7);

@@ -7,6 +7,9 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::CliError;
+use forge_journal::{MOST_DEPTH, is_too_deep};
+
+use crate::encoding;
 
 /// Reads and parses the input.
 pub(super) fn read(argument: &str) -> Result<Value, CliError> {
@@ -16,21 +19,26 @@ pub(super) fn read(argument: &str) -> Result<Value, CliError> {
 /// Reads and parses the value of an option that is given like the input.
 pub(super) fn read_option(option: &str, argument: &str) -> Result<Value, CliError> {
     match argument.strip_prefix('@') {
-        None => parse(argument, option).map_err(|message| CliError::Usage(message + &hint(option, argument))),
+        None => parse(argument.as_bytes(), option)
+            .map_err(|message| CliError::Usage(message + &hint(option, argument))),
         Some("-") => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-            parse(&text, "standard input").map_err(CliError::Usage)
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+            parse(&bytes, "standard input").map_err(CliError::Usage)
         }
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-            parse(&text, path).map_err(CliError::Usage)
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
+            parse(&bytes, path).map_err(CliError::Usage)
         }
     }
 }
 
-fn parse(text: &str, name: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("{name} is not valid JSON: {error}"))
+fn parse(bytes: &[u8], name: &str) -> Result<Value, String> {
+    let text = encoding::utf8(bytes).map_err(|why| format!("{name} {why}"))?;
+    serde_json::from_str(text).map_err(|error| match is_too_deep(text) {
+        true => format!("{name} has more than {MOST_DEPTH} levels of arrays and objects"),
+        false => format!("{name} is not valid JSON: {error}"),
+    })
 }
 
 /// Returns a hint for the usual mistakes: a file without `@`, a string without quotes.
@@ -60,8 +68,10 @@ mod tests {
         assert_eq!(read(r#"{"n":1}"#).unwrap(), serde_json::json!({"n": 1}));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("input.json");
-        std::fs::write(&file, "[1, 2]").unwrap();
-        assert_eq!(read(&format!("@{}", file.display())).unwrap(), serde_json::json!([1, 2]));
+        for text in ["[1, 2]", "\u{feff}[1, 2]"] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(read(&format!("@{}", file.display())).unwrap(), serde_json::json!([1, 2]));
+        }
     }
 
     #[test]
@@ -72,6 +82,15 @@ mod tests {
         assert!(usage(&file).ends_with(&format!("To read the file: --input @{file}")));
         assert!(usage("hello").ends_with("A string needs quotes: --input '\"hello\"'"));
         assert_eq!(usage("{\"a\":}"), "--input is not valid JSON: expected value at line 1 column 6");
+    }
+
+    #[test]
+    fn a_file_in_utf_16_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("input.json").display().to_string();
+        let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        std::fs::write(&file, utf16).unwrap();
+        assert_eq!(usage(&format!("@{file}")), format!("{file} is encoded in UTF-16: encode it in UTF-8"));
     }
 
     #[test]

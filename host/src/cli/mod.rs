@@ -98,7 +98,8 @@ Exit codes:
   4  the workflow, version or run does not exist
   5  the server cannot be reached, or asks to try again later
   6  conflict with an existing version, key or the status of a run
-  7  the run is paused, or has not ended within the given time (start --wait, runs watch)";
+  7  the run is paused, or has not ended within the given time (start --wait, runs watch)
+  8  the request may have taken effect, and its answer was lost: send it again, a start with the same --key";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -4,8 +4,10 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::{CliError, Context, output, text};
+use crate::encoding;
 use crate::tenants::{NewSecret, SecretInfo};
 use forge_egress::secrets::KeyRing;
+use zeroize::Zeroizing;
 
 /// The maximum number of bytes to read. The server accepts values of up to 64 KiB.
 const MAX_INPUT: u64 = 1 << 20;
@@ -86,11 +88,10 @@ fn value() -> Result<String, CliError> {
     if input.is_terminal() {
         output::note("type the value, then a line break and Ctrl-D");
     }
-    let mut value = String::new();
-    input.take(MAX_INPUT).read_to_string(&mut value).context("cannot read standard input")?;
-    let end = value.trim_end_matches(['\n', '\r']).len();
-    value.truncate(end);
-    Ok(value)
+    let mut bytes = Zeroizing::new(Vec::new());
+    input.take(MAX_INPUT).read_to_end(&mut bytes).context("cannot read standard input")?;
+    let value = encoding::utf8(&bytes).map_err(|why| CliError::Usage(format!("standard input {why}")))?;
+    Ok(value.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 fn table(secrets: &[SecretInfo]) -> String {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::record::{record, step_record};
 use crate::maintenance::Archive;
 use crate::registry::Objects;
-use forge_store::{Loaded, StoreError};
+use forge_store::{Loaded, RecentSteps, StoreError};
 
 /// Returns what writes runs to `TENANT/WORKFLOW/ID.json` in a folder of an object store.
 pub(super) fn archive(folder: Objects) -> Archive {
@@ -27,8 +27,12 @@ pub(super) fn archive(folder: Objects) -> Archive {
 /// Returns the run and its steps as the API shows them. The steps of a journal that cannot be read are `null`.
 fn document(Loaded { run, rows }: &Loaded) -> Result<Value, StoreError> {
     let (run, steps, error) = match rows {
-        Ok(rows) => (record(run, rows), Some(rows.iter().map(step_record).collect::<Vec<_>>()), None),
-        Err(error) => (record(run, &[]), None, Some(error.to_string())),
+        Ok(rows) => (
+            record(run, &RecentSteps::of(rows)),
+            Some(rows.iter().map(step_record).collect::<Vec<_>>()),
+            None,
+        ),
+        Err(error) => (record(run, &RecentSteps::default()), None, Some(error.to_string())),
     };
     let mut document = json!({ "run": serde_json::to_value(run).map_err(rejected)? });
     document["steps"] = serde_json::to_value(steps).map_err(rejected)?;

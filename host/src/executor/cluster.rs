@@ -4,7 +4,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use forge_journal::{DEFAULT_TENANT, RunId, TenantId};
-use forge_store::{Loaded, Node, Notification, RemoteCommand, RemoteRequest, RemoteResponse, StoreError};
+use forge_store::{Node, Notification, RemoteCommand, RemoteRequest, RemoteResponse, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -71,12 +71,11 @@ impl WorkflowExecutor {
 
     /// Reads a run and publishes it on the feed, because another node may have changed it.
     async fn publish(&self, run: RunId) {
-        let loaded = match self.read_any(run).await {
-            Ok(loaded) => loaded,
-            Err(error) => return tracing::debug!(%run, %error, "the run cannot be read"),
-        };
-        let Loaded { run, rows: Ok(rows) } = loaded else { return };
-        self.inner.feed.publish(snapshot(run, rows));
+        match self.inner.store.run(run).await {
+            Ok(Some(run)) => self.inner.feed.publish(snapshot(run)),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%run, %error, "the run cannot be read"),
+        }
     }
 
     async fn on_notification(&self, notification: Notification) {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::registry::RegistryError;
 use crate::tenants::TenantError;
 use forge_egress::EgressError;
@@ -24,8 +26,8 @@ pub enum ExecutorError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The input has no JSON form.
-    #[error("the input has no JSON form: {0}")]
+    /// The input has no JSON form, or is nested too deep.
+    #[error("the input cannot be used: {0}")]
     InvalidInput(String),
     /// An idempotency key of an unusable form.
     #[error("the key has {0} bytes; it must have 1 to 255")]
@@ -66,8 +68,16 @@ pub enum ExecutorError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Another node executes the run, and has not answered.
-    #[error("another node executes run {0} and has not answered in time: send the request again")]
+    #[error(
+        "another node executes run {0} and has not answered in time: the request may take effect later; send it again"
+    )]
     Elsewhere(RunId),
+    /// A read for a caller took too long.
+    #[error(
+        "the read took longer than {} and was stopped: the database is busy; send the request again, or raise --read-time",
+        humantime::format_duration(*.0)
+    )]
+    ReadTimedOut(Duration),
     /// The store failed. Nothing was acknowledged.
     #[error(transparent)]
     Store(#[from] StoreError),

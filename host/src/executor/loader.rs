@@ -51,9 +51,19 @@ async fn load(store: Arc<dyn Store>, mut asked: mpsc::UnboundedReceiver<Request>
                 Err(error) => runs.iter().map(|_| Err(error.clone())).collect(),
             });
         }
+        let unavailable = answers.iter().find_map(|answer| match answer {
+            Err(error @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => Some(error.clone()),
+            _ => None,
+        });
         for (request, answer) in batch.drain(..).zip(answers.drain(..)) {
             // The caller may be gone.
             let _ = request.reply.send(answer);
+        }
+        // Those that came meanwhile do not wait for as long again.
+        while let Some(error) = &unavailable
+            && let Ok(request) = asked.try_recv()
+        {
+            let _ = request.reply.send(Err(error.clone()));
         }
     }
 }

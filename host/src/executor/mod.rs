@@ -30,7 +30,8 @@ use tokio_util::task::TaskTracker;
 
 pub use error::{ExecutorError, OpenError};
 pub use forge_store::{RunFilter, RunSummary};
-pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, WorkflowRecord};
+pub use query::StepsQuery;
+pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, Steps, WorkflowRecord};
 pub use start::{Existing, OnFailed, StartRequest, Started};
 
 use self::command::Command;
@@ -43,10 +44,13 @@ use crate::registry::{Objects, WorkflowRegistry};
 use crate::tenants::Tenants;
 use forge_egress::secrets::KeyRing;
 use forge_egress::{Policy, Tls};
-use forge_journal::{Changes, DEFAULT_TENANT, Journal, Row, Run, RunId, TenantId};
+use forge_journal::{Changes, DEFAULT_TENANT, Journal, Run, RunId, TenantId};
 use forge_sandbox::{Compiler, Engine};
-use forge_scheduling::{CpuPermits, InstancePermits};
+use forge_scheduling::{CpuPermits, InstancePermits, ReadPermits};
 use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, Write, Writer};
+
+/// The most runs that are counted for people: a probe of the health costs the same, whatever is stored.
+const MOST_COUNTED: u32 = 10_000;
 
 /// Executes the workflows of one tenant durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
@@ -65,6 +69,8 @@ struct Inner {
     loader: Loader,
     /// The permits for instances in memory.
     instances: Arc<InstancePermits<TenantId>>,
+    /// The permits of reads for callers: they leave half of the store's connections to the host.
+    reads: Arc<ReadPermits<TenantId>>,
     /// The permits of guests that compute a lot.
     cpu: Arc<CpuPermits<TenantId>>,
     feed: Arc<Feed>,
@@ -176,6 +182,7 @@ impl WorkflowExecutor {
             writer: Writer::new(Arc::clone(&store), Arc::clone(&feed), limits.write_queue_bytes),
             loader: Loader::new(Arc::clone(&store)),
             instances,
+            reads: ReadPermits::new(store.concurrent_reads() / 2),
             cpu: CpuPermits::new(threads),
             feed,
             store,
@@ -193,9 +200,10 @@ impl WorkflowExecutor {
             shutdown,
         };
         let executor = Self { inner: Arc::new(inner), tenant };
-        let unfinished = executor.inner.store.unfinished().await?;
+        let unfinished = executor.inner.store.unfinished(MOST_COUNTED).await?;
         if unfinished > 0 {
-            tracing::info!(runs = unfinished, "unfinished runs resume");
+            let more = if unfinished < MOST_COUNTED.into() { "" } else { " or more" };
+            tracing::info!("{unfinished}{more} unfinished runs resume");
         }
         let inner = &executor.inner;
         let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
@@ -234,8 +242,9 @@ impl WorkflowExecutor {
 
     /// Returns the health of the host.
     pub async fn health(&self) -> Health {
-        let unfinished = self.inner.store.unfinished().await;
-        let error = self.inner.writer.last_error().or_else(|| unfinished.as_ref().err().cloned());
+        let unfinished = self.inner.store.unfinished(MOST_COUNTED).await;
+        let error = self.inner.store.trouble().or_else(|| self.inner.writer.last_error());
+        let error = error.or_else(|| unfinished.as_ref().err().cloned());
         Health {
             status: if error.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok },
             details: Some(HealthDetails {
@@ -310,9 +319,9 @@ impl Inner {
     }
 }
 
-/// Returns a run as it was read, for the subscribers of the feed.
-fn snapshot(run: Run, rows: Vec<Row>) -> Batch {
+/// Returns a run as it was read, without its journal, for the subscribers of the feed.
+fn snapshot(run: Run) -> Batch {
     let (tenant, id) = (Arc::clone(&run.tenant), run.id);
-    let changes = Changes { run: Some(Box::new(run)), new_run: true, rows, new_rows: 0 };
+    let changes = Changes { run: Some(Box::new(run)), ..Changes::default() };
     Batch { changes: vec![Change { tenant, write: Write::Save(id, changes) }], is_local: false }
 }

@@ -2,15 +2,35 @@ use std::time::Duration;
 
 use super::record::{record, step_record};
 use super::waiters::Waiter;
-use super::{ExecutorError, RunFilter, RunPage, StepRecord, WorkflowExecutor, WorkflowRecord};
-use forge_journal::{Row, Run, RunId};
-use forge_store::{Loaded, StoreError};
+use super::{ExecutorError, RunFilter, RunPage, StepRecord, Steps, WorkflowExecutor, WorkflowRecord};
+use forge_journal::{Run, RunId};
+use forge_store::{Overview, RecentSteps, StepFilter, StepPage, StoreError};
 
 /// Runs in a page by default.
 const PAGE: u32 = 50;
 
-/// The most runs in a page.
+/// The most runs or calls in a page.
 const LARGEST_PAGE: u32 = 500;
+
+/// The bytes of inputs and results in a page of calls. With them, a response takes some megabytes of memory.
+const PAGE_BYTES: u64 = 2 << 20;
+
+/// A page of the journal of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepsQuery {
+    /// The `next_cursor` of the previous page; 0 for the first page.
+    pub cursor: u64,
+    /// The maximum number of calls; 0 stands for 500, the most. A page may be shorter, because its documents are bounded.
+    pub limit: u32,
+    /// Whether the calls have their inputs and results.
+    pub payloads: bool,
+}
+
+impl Default for StepsQuery {
+    fn default() -> Self {
+        Self { cursor: 0, limit: 0, payloads: true }
+    }
+}
 
 impl WorkflowExecutor {
     /// Returns a run as it is now (spec: *WorkflowExecutor Methods*).
@@ -18,16 +38,20 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
     pub async fn status(&self, run: RunId) -> Result<WorkflowRecord, ExecutorError> {
-        let Loaded { run: found, rows } = self.read_any(run).await?;
-        if found.tenant != self.tenant {
-            return Err(ExecutorError::UnknownRun(run));
-        }
-        match rows {
-            Ok(rows) => Ok(record(&found, &rows)),
-            // The run itself says so: it is paused or was terminated.
-            Err(StoreError::Corrupt { .. }) if found.is_at_rest() => Ok(record(&found, &[])),
-            Err(error) => Err(error.into()),
-        }
+        self.reading(async || {
+            let found = match self.inner.store.overview(run).await {
+                // The run itself says that its journal cannot be read: it is paused or was terminated.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    let found = self.inner.store.run(run).await?.filter(Run::is_at_rest).ok_or(error)?;
+                    Some(Overview { run: found, recent: RecentSteps::default() })
+                }
+                found => found?,
+            };
+            let found = found.filter(|found| found.run.tenant == self.tenant);
+            let Overview { run, recent } = found.ok_or(ExecutorError::UnknownRun(run))?;
+            Ok(record(&run, &recent))
+        })
+        .await
     }
 
     /// Returns a run when it is final or paused, or as it is after `at_most`.
@@ -75,25 +99,54 @@ impl WorkflowExecutor {
         }
     }
 
-    /// Returns one of this tenant's runs.
-    async fn read(&self, run: RunId) -> Result<(Run, Vec<Row>), ExecutorError> {
-        let Loaded { run: found, rows } = self.read_any(run).await?;
-        if found.tenant == self.tenant { Ok((found, rows?)) } else { Err(ExecutorError::UnknownRun(run)) }
-    }
-
-    /// Returns a run of any tenant.
-    pub(super) async fn read_any(&self, run: RunId) -> Result<Loaded, ExecutorError> {
-        let loaded = self.inner.store.load(&[run]).await?.pop();
-        loaded.transpose()?.flatten().ok_or(ExecutorError::UnknownRun(run))
-    }
-
-    /// Returns all journaled calls of a run, in the order in which they began.
+    /// Returns all journaled calls of a run, in the order in which they began. A journal may be large:
+    /// [`WorkflowExecutor::steps_page`] returns a part of it.
     ///
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
     pub async fn steps(&self, run: RunId) -> Result<Vec<StepRecord>, ExecutorError> {
-        let (_, rows) = self.read(run).await?;
-        Ok(rows.iter().map(step_record).collect())
+        let mut query = StepsQuery::default();
+        let mut all = Vec::new();
+        loop {
+            let Steps { mut steps, next_cursor } = self.steps_page(run, query).await?;
+            all.append(&mut steps);
+            match next_cursor {
+                Some(cursor) => query.cursor = cursor,
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Returns a page of the journaled calls of a run, in the order in which they began.
+    ///
+    /// # Errors
+    /// [`ExecutorError::UnknownRun`].
+    pub async fn steps_page(&self, run: RunId, query: StepsQuery) -> Result<Steps, ExecutorError> {
+        let StepsQuery { cursor, limit, payloads } = query;
+        let limit = if limit == 0 { LARGEST_PAGE } else { limit.min(LARGEST_PAGE) };
+        let filter = StepFilter { after: cursor, limit, bytes: PAGE_BYTES, payloads };
+        self.reading(async || {
+            let page = self.inner.store.steps(run, filter).await?;
+            let page = page.filter(|page| page.tenant == self.tenant);
+            let StepPage { rows, has_more, .. } = page.ok_or(ExecutorError::UnknownRun(run))?;
+            let next_cursor = rows.last().map(|row| row.seq).filter(|_| has_more);
+            Ok(Steps { steps: rows.iter().map(step_record).collect(), next_cursor })
+        })
+        .await
+    }
+
+    /// Reads for a caller: with a permit, so that reads of one tenant do not delay those of others nor the host, and within
+    /// the limit of time.
+    pub(crate) async fn reading<T>(
+        &self,
+        read: impl AsyncFnOnce() -> Result<T, ExecutorError>,
+    ) -> Result<T, ExecutorError> {
+        let limit = self.inner.limits.read_time;
+        let reading = async {
+            let _permit = self.inner.reads.acquire(&self.tenant).await;
+            read().await
+        };
+        tokio::time::timeout(limit, reading).await.unwrap_or(Err(ExecutorError::ReadTimedOut(limit)))
     }
 
     /// Returns a page of runs, the newest first.
@@ -103,7 +156,8 @@ impl WorkflowExecutor {
     pub async fn list(&self, filter: RunFilter) -> Result<RunPage, ExecutorError> {
         let size = if filter.limit == 0 { PAGE } else { filter.limit.min(LARGEST_PAGE) };
         // One more than asked for tells whether there is a next page.
-        let mut runs = self.inner.store.list(&self.tenant, &RunFilter { limit: size + 1, ..filter }).await?;
+        let filter = RunFilter { limit: size + 1, ..filter };
+        let mut runs = self.reading(async || Ok(self.inner.store.list(&self.tenant, &filter).await?)).await?;
         let more = runs.len() > size as usize;
         runs.truncate(size as usize);
         let next_cursor = runs.last().map(|run| run.id).filter(|_| more);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::RunSummary;
 use crate::maintenance::TaskReport;
 use forge_journal::{Kind, PauseReason, Row, Run, StepStatus, WorkflowStatus};
+use forge_store::RecentSteps;
 
 /// A run (spec: *WorkflowRecord*, and what Forge adds).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -26,8 +27,14 @@ pub struct WorkflowRecord {
     pub status: WorkflowStatus,
     /// The step that runs now, or the last one that ran.
     pub current_step: Option<String>,
-    /// The results of its completed steps, by name.
+    /// The results of its completed steps, by name: of the last 100 steps, and at most 256 KiB.
     pub step_results: Value,
+    /// Whether there are earlier steps, whose results are not in `step_results`.
+    #[serde(default)]
+    pub has_more_steps: bool,
+    /// The number of journaled calls.
+    #[serde(default)]
+    pub calls: u64,
     /// When it was started.
     pub started_at: DateTime<Utc>,
     /// When it became final.
@@ -70,6 +77,16 @@ pub struct RunPage {
     pub runs: Vec<RunSummary>,
     /// Give this as `cursor` to get the next page; absent on the last.
     pub next_cursor: Option<Uuid>,
+}
+
+/// A page of the journal of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Steps {
+    /// The calls of the run, in the order in which they began.
+    pub steps: Vec<StepRecord>,
+    /// Give this as `cursor` to get the next page; absent on the last.
+    #[serde(default)]
+    pub next_cursor: Option<u64>,
 }
 
 /// One journaled call of a run: a step, or something inside of one.
@@ -128,7 +145,7 @@ pub struct Health {
 pub struct HealthDetails {
     /// Forge's version.
     pub version: String,
-    /// Runs that are neither final nor paused.
+    /// Runs that are neither final nor paused. They are counted up to 10,000.
     pub active_runs: u64,
     /// Runs in memory. The others wait for a timer and take a row in the database.
     pub runs_in_memory: usize,
@@ -150,11 +167,13 @@ pub enum HealthStatus {
 }
 
 /// Returns a run as callers see it.
-pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
-    let steps = || rows.iter().filter(|row| row.kind == Kind::Step);
-    let running = steps().rev().find(|row| row.status == StepStatus::Running);
-    let current = running.or_else(|| steps().next_back().filter(|_| run.status != WorkflowStatus::Completed));
-    let results: Map<String, Value> = steps()
+pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
+    let RecentSteps { calls, steps, has_more } = recent;
+    let running = steps.iter().find(|step| step.status == StepStatus::Running);
+    let current = running.or_else(|| steps.first().filter(|_| run.status != WorkflowStatus::Completed));
+    let results: Map<String, Value> = steps
+        .iter()
+        .rev()
         .filter(|row| matches!(row.status, StepStatus::Completed | StepStatus::Compensated))
         .map(|row| (row.name.to_string(), json_or_null(row.result.as_deref())))
         .collect();
@@ -167,6 +186,8 @@ pub(super) fn record(run: &Run, rows: &[Row]) -> WorkflowRecord {
         status: run.status,
         current_step: current.map(|row| row.name.to_string()),
         step_results: Value::Object(results),
+        has_more_steps: *has_more,
+        calls: *calls,
         started_at: run.started_at.to_datetime(),
         completed_at: run.completed_at.map(|time| time.to_datetime()),
         error: run.error(),

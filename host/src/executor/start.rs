@@ -9,7 +9,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
-use forge_journal::{Journal, NewRun, Run, RunId, WorkflowStatus};
+use forge_journal::{Journal, MOST_DEPTH, NewRun, Run, RunId, WorkflowStatus, is_too_deep};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -111,7 +111,8 @@ impl WorkflowExecutor {
     ///
     /// # Errors
     /// [`ExecutorError`] if there is no such workflow or version, the input is too large, the key
-    /// was used for something else, or the run cannot be made durable. Then nothing was started.
+    /// was used for something else, or the run cannot be made durable. Nothing was started then, except perhaps after
+    /// [`StoreError::OutcomeUnknown`]: a start with the same key tells.
     pub async fn start_with(&self, request: StartRequest) -> Result<RunId, ExecutorError> {
         Ok(self.start_or_find(request).await?.run)
     }
@@ -175,6 +176,9 @@ impl WorkflowExecutor {
             return Err(ExecutorError::ShuttingDown);
         }
         check_key(request.key.as_deref())?;
+        if let Some(trouble) = self.inner.store.trouble() {
+            return Err(trouble.into());
+        }
         let tenant = self.inner.tenants.get(&self.tenant).await?;
         tenant.check_active()?;
         let busy = |limit: &'static str, value| ExecutorError::Busy {
@@ -263,6 +267,11 @@ impl WorkflowExecutor {
         let limit = size(tenant.limits.payload_bytes);
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
+        }
+        if is_too_deep(&input) {
+            return Err(ExecutorError::InvalidInput(format!(
+                "it has more than {MOST_DEPTH} levels of arrays and objects"
+            )));
         }
         let info = match request.version {
             Some(version) => self.registry().get_version(&request.workflow, version).await?,

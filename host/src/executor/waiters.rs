@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use forge_journal::RunId;
-use forge_store::{Batch, Subscriber};
+use forge_store::{Batch, RecentSteps, Subscriber};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -61,7 +61,7 @@ impl Waiter {
         let change = batch.changes.get(index)?;
         // The rows are all there are if nothing of the run was written before.
         let changes = change.changes().filter(|changes| changes.new_run)?;
-        Some(record(change.run()?, &changes.rows))
+        Some(record(change.run()?, &RecentSteps::of(&changes.rows)))
     }
 }
 

@@ -8,6 +8,7 @@
 //! Two recurring jobs stay inside their store: SQLite's checkpoint, which the length of the write-ahead log triggers, and
 //! the renewal of a node's lease, which has a PostgreSQL connection of its own.
 
+mod database_files;
 mod ended_nodes;
 mod retention;
 mod runner;
@@ -26,7 +27,7 @@ use crate::config::Retention;
 use crate::tenants::Tenants;
 
 /// All recurring jobs.
-const TASKS: &[Task] = &[usage::TASK, ended_nodes::TASK, retention::TASK];
+const TASKS: &[Task] = &[usage::TASK, ended_nodes::TASK, database_files::TASK, retention::TASK];
 
 /// A recurring job.
 struct Task {

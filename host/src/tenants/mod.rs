@@ -36,7 +36,7 @@ use forge_egress::secrets::KeyRing;
 use forge_egress::{Egress, EgressError, Policy, Tls};
 use forge_journal::DEFAULT_TENANT;
 use forge_sandbox::InstanceLimits;
-use forge_scheduling::InstancePermits;
+use forge_scheduling::{Attempts, InstancePermits};
 use forge_store::directory::{Entry, EntryKind};
 use forge_store::{Batch, Store, Subscriber};
 
@@ -72,8 +72,8 @@ pub struct Tenants {
     tls: Tls,
     instances: Arc<InstancePermits<Arc<str>>>,
     state: Mutex<State>,
-    /// Held while the directory is read, so that concurrent callers share one read.
-    reading: tokio::sync::Mutex<()>,
+    /// Reads of the directory. Concurrent callers share one.
+    reading: Attempts<TenantError>,
 }
 
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Tenants {
             tls,
             instances,
             state: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
+            reading: Attempts::default(),
         }
     }
 
@@ -163,7 +163,10 @@ impl Tenants {
         if let Some(directory) = self.fresh() {
             return Ok(directory);
         }
-        let _reading = self.reading.lock().await;
+        self.reading.make(self.read_directory()).await
+    }
+
+    async fn read_directory(&self) -> Result<Arc<Snapshot>, TenantError> {
         if let Some(directory) = self.fresh() {
             return Ok(directory);
         }

@@ -35,12 +35,49 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
-    /// The database does not answer now. A write may have been committed.
+    /// A file of the database was deleted or replaced while the host runs. Nothing was written.
+    #[error(
+        "{} was {what} while the host runs, so nothing is read or written any more. What was committed before is in the files that \
+         the process {pid} has open (/proc/{pid}/fd on Linux): save them before you stop it, then restore the database",
+        path.display()
+    )]
+    FilesGone {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it, as a participle.
+        what: &'static str,
+        /// This process.
+        pid: u32,
+    },
+    /// The write-ahead log of SQLite has reached its limit.
+    #[error(
+        "the write-ahead log has {bytes} bytes, and the most is {most}: no run is started. A transaction that another \
+         program has open keeps it from being reused: end that transaction"
+    )]
+    LogTooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// The database does not answer now. Nothing was written.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The database did not say whether it has committed a write.
+    #[error(
+        "the outcome is unknown, because the answer of the database was lost: {0}. The request may have taken effect: send \
+         it again, a start with the same key"
+    )]
+    OutcomeUnknown(String),
     /// The database cannot store this data, now or later. Nothing was written.
     #[error("the database cannot store this: {0}")]
     Rejected(String),
+    /// The database has a newer state of a run than this write. Nothing was written. The run must be loaded again.
+    #[error(
+        "the database has a newer state of the run than this host, so nothing was written: the run is loaded again; \
+         send the request again"
+    )]
+    Outdated,
     /// A stored row has a value that this version cannot read.
     #[error("corrupt row in {table}: {why}")]
     Corrupt {
@@ -61,6 +98,19 @@ impl StoreError {
     /// Whether the same call fails again, whatever the state of the database.
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Rejected(_) | Self::Corrupt { .. })
+    }
+
+    /// Whether the database can commit the other writes of the batch.
+    pub(crate) fn is_of_one_write(&self) -> bool {
+        self.is_permanent() || matches!(self, Self::Outdated)
+    }
+
+    /// Returns the error of a later write of the same run, which was not made because of this error.
+    pub(crate) fn of_later_write(&self) -> Self {
+        match self {
+            Self::OutcomeUnknown(why) => Self::Unavailable(why.clone()),
+            error => error.clone(),
+        }
     }
 
     pub(crate) fn cannot_encode(table: &str, column: &str, error: &serde_json::Error) -> Self {

@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod nodes;
 mod open;
+mod overview;
 pub mod postgres;
 mod query;
 mod run_writer;
@@ -29,7 +30,8 @@ pub use nodes::{
     Epoch, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse, Resolution,
 };
 pub use open::{migrate, open};
-pub use query::{RunFilter, RunSummary};
+pub use overview::{Overview, RecentStep, RecentSteps};
+pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
@@ -149,13 +151,30 @@ pub struct VersionRow {
 ///
 /// Each method is atomic: after an error, either all of its changes were committed or none. A method that changes something
 /// returns `Ok` only when the change is durable: it survives a crash of the host and of the machine. After
-/// [`StoreError::Unavailable`] the outcome is unknown; after every other error nothing was written.
+/// [`StoreError::OutcomeUnknown`], which methods that change something can return, it may have been committed; after every
+/// other error nothing was written.
 ///
 /// # Errors
 /// Each method can return [`StoreError::Unavailable`] and [`StoreError::Closed`], each method that reads rows also
 /// [`StoreError::Corrupt`]. Other errors are listed with the methods.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Returns the number of reads that the store executes at the same time.
+    fn concurrent_reads(&self) -> usize;
+
+    /// Looks at the files of the database, and puts in order what can be. Called every few seconds.
+    ///
+    /// # Errors
+    /// What [`Store::trouble`] returns from then on.
+    async fn inspect(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Returns why no run must be started, as the last [`Store::inspect`] found it.
+    fn trouble(&self) -> Option<StoreError> {
+        None
+    }
+
     /// Returns the directory: tenants, the audit log and usage.
     fn directory(&self) -> &dyn Directory;
 
@@ -193,7 +212,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the epoch has ended: the batch was not and never will be committed.
-    /// [`StoreError::Rejected`] if the database cannot store one of the writes.
+    /// [`StoreError::Rejected`] if the database cannot store one of the writes. [`StoreError::Outdated`] if a write would
+    /// replace a run or a row by an older state; the statement that writes refuses it.
     async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
 
     /// Commits something that changes nothing, to find out whether commits work.
@@ -205,7 +225,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Makes unowned runs that are due at `until` this node's, the first ones first, and returns them. The change of owner is
-    /// durable when the method returns. After [`StoreError::Unavailable`], runs may have been claimed:
+    /// durable when the method returns. After [`StoreError::OutcomeUnknown`], runs may have been claimed:
     /// [`Store::due`] returns them.
     ///
     /// # Errors
@@ -216,7 +236,8 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Loads runs to execute them on this node, in the order of `ids`. Unowned runs become this node's, which is durable when
-    /// the method returns. No write that failed before is committed later.
+    /// the method returns. No write that failed before is committed later. After [`StoreError::Unavailable`], runs may have
+    /// become this node's.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the epoch has ended.
@@ -233,6 +254,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns a run without its journal. It reads committed data only.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
+
+    /// Returns a run with its last steps. It costs the same however long the journal is.
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError>;
+
+    /// Returns a page of a run's journal.
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError>;
 
     /// Returns the run that was started with this tenant, workflow and key.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
@@ -254,8 +281,9 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Due>, StoreError>;
 
-    /// Returns the number of runs of all nodes that are neither final nor paused.
-    async fn unfinished(&self) -> Result<u64, StoreError>;
+    /// Returns the number of runs of all nodes that are neither final nor paused, and `most` if there are more: it reads no
+    /// more of them.
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError>;
 
     /// Returns final runs of a workflow with this status that ended before this time, the first ones first. A failed run with
     /// steps that are not compensated is none: a person has something to do. The cost is proportional to the runs that were

@@ -214,7 +214,7 @@ pub enum Notification {
 /// The other nodes that share the store.
 ///
 /// Commands and responses are rows, which are durable when the method returns. Notifications are not stored: a node that
-/// is not connected loses them. Each method can return [`StoreError::Unavailable`]; a command may be executed all the same.
+/// is not connected loses them. Each method can return [`StoreError::Unavailable`].
 #[async_trait]
 pub trait Nodes: Send + Sync {
     /// Returns the receiver of notifications; `None` if it was returned before.

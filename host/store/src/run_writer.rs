@@ -116,7 +116,7 @@ impl RunWriter {
     }
 
     fn check_not_lost(&self) -> Result<(), StoreError> {
-        self.outcome.lost.get().map_or(Ok(()), |error| Err(error.clone()))
+        self.outcome.lost.get().map_or(Ok(()), |error| Err(error.of_later_write()))
     }
 
     async fn send(&self, write: Write, reply: Option<Reply>) -> Result<(), StoreError> {

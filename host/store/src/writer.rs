@@ -3,7 +3,7 @@
 //!
 //! The jobs of one run are committed in the order in which they were sent. When a commit fails, all its jobs fail, and
 //! so does every later job of the same [`RunWriter`](super::RunWriter): the database always contains a prefix of a run's journal. If a batch
-//! fails because the database can never store one of its writes, its jobs are committed one by one.
+//! fails because the database refuses one of its writes, its jobs are committed one by one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -154,7 +154,7 @@ impl Shared {
         let mut waiting = Vec::with_capacity(batch.len());
         for job in batch {
             match job.waiting.outcome.lost.get() {
-                Some(error) => answer(job.waiting.reply, Err(error.clone())),
+                Some(error) => answer(job.waiting.reply, Err(error.of_later_write())),
                 None => {
                     writes.push(job.write);
                     waiting.push(job.waiting);
@@ -173,8 +173,8 @@ impl Shared {
                     }
                 }
             }
-            // The database can store the others without the one that it can never store.
-            Err(error) if error.is_permanent() && writes.len() > 1 => {
+            // The database can store the others without the one that it refuses.
+            Err(error) if error.is_of_one_write() && writes.len() > 1 => {
                 for (write, waiting) in writes.into_iter().zip(waiting) {
                     Box::pin(self.commit(epoch, vec![Job { epoch, write, waiting }])).await;
                 }
@@ -194,7 +194,7 @@ impl Shared {
     /// Keeps the error of the last commit, and logs when it changes.
     fn note(&self, error: Option<StoreError>) {
         // With these errors, the database works.
-        let error = error.filter(|error| !matches!(error, StoreError::Fenced) && !error.is_permanent());
+        let error = error.filter(|error| !matches!(error, StoreError::Fenced) && !error.is_of_one_write());
         let mut last_error = self.last_error.lock();
         match (&*last_error, &error) {
             (None, Some(error)) => {

@@ -9,11 +9,11 @@ use forge_journal::{
     StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
-use forge_store::RunFilter;
 use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, UsageRow};
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::sqlite::SqliteStore;
 use forge_store::{Acquired, Due, Store, StoreError, VersionRow, Write, Writer, Written};
+use forge_store::{RecentSteps, RunFilter, StepFilter};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -82,6 +82,36 @@ async fn a_write_that_can_never_be_stored_does_not_fail_the_others() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_older_than_the_database_fails_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = SqliteStore::open(&directory.path().join("forge.db")).await.unwrap();
+    let options = PostgresOptions::new(Server::shared().unwrap().create_database().unwrap(), "one");
+    let postgres = PostgresStore::open(&options).await.unwrap();
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(sqlite), Arc::new(postgres)];
+    for store in stores {
+        let mut journal = Journal::unsaved(run(1));
+        journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+        save(store.as_ref(), &mut journal).await;
+        let mut stale = journal.clone();
+        journal.apply(Event::Finished { output: "1".into() }, Timestamp(3_000)).unwrap();
+        save(store.as_ref(), &mut journal).await;
+
+        let writer = Writer::new(Arc::clone(&store), Arc::default(), 1 << 20);
+        let tenant = "default".into();
+        let [one, other] = [1, 2].map(|number| writer.for_run(store.epoch(), run(number).id, &tenant));
+        stale.apply(Event::Waiting { until: Timestamp(9_000) }, Timestamp(3_000)).unwrap();
+        let (refused, started) = tokio::join!(one.barrier(stale.take_changes()), other.start(run(2), false));
+        assert!(matches!(refused, Err(StoreError::Outdated)), "{refused:?}");
+        assert!(!refused.unwrap_err().is_permanent(), "the run is loaded again");
+        assert_eq!(started.unwrap(), Written::Done);
+        assert!(writer.last_error().is_none(), "the database works");
+        assert_eq!(store.run(run(1).id).await.unwrap().as_ref(), Some(journal.run()));
+        let lost = one.save(Changes { run: Some(Box::new(run(1))), ..Changes::default() }).await;
+        assert!(matches!(lost, Err(StoreError::Outdated)), "so are the later writes of its activation");
+    }
+}
+
+#[tokio::test]
 async fn postgres_conforms() {
     let options = PostgresOptions::new(Server::shared().unwrap().create_database().unwrap(), "one");
     let store = PostgresStore::open(&options).await.unwrap();
@@ -131,6 +161,9 @@ async fn conforms(store: &dyn Store) {
     changes_an_entry_only_as_it_was_read(store).await;
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
+    refuses_what_would_move_a_journal_backwards(store).await;
+    shows_the_last_steps_of_a_run(store).await;
+    reads_a_journal_in_pages(store).await;
     lets_a_start_take_the_key_of_a_failed_run_over(store).await;
     deletes_final_runs_with_their_journals(store).await;
     finds_final_runs_by_their_age(store).await;
@@ -211,6 +244,69 @@ async fn keeps_the_last_of_two_states_of_a_row(store: &dyn Store) {
     }
     assert_eq!(store.commit(store.epoch(), &batch).await.unwrap().len(), 4);
     assert_eq!(rows(store, id).await, journal.rows());
+    assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()));
+}
+
+/// Whatever a host believes: it may have read an old copy of the database.
+async fn refuses_what_would_move_a_journal_backwards(store: &dyn Store) {
+    let id = run(2_500).id;
+    let mut journal = Journal::unsaved(run(2_500));
+    for event in [Event::Running, step("reserve", 0), step("charge", 1)] {
+        journal.apply(event, Timestamp(2_000)).unwrap();
+    }
+    save(store, &mut journal).await;
+    let mut stale = journal.clone();
+    let failure = Failure::permanent(kind::HTTP, "no");
+    journal.apply(Event::Completed { seq: 1, result: Some("1".into()) }, Timestamp(3_000)).unwrap();
+    journal.apply(Event::Failed { seq: 2, failure }, Timestamp(3_000)).unwrap();
+    journal.apply(step("send", 2), Timestamp(3_000)).unwrap();
+    save(store, &mut journal).await;
+    let refused = async |changes: Changes, why: &str| {
+        // Nothing of the batch is committed, neither before nor after the write that is refused.
+        let batch = [
+            Write::Start(Box::new(run(2_501))),
+            Write::Save(id, changes),
+            Write::Start(Box::new(run(2_502))),
+        ];
+        let committed = store.commit(store.epoch(), &batch).await;
+        assert!(matches!(committed, Err(StoreError::Outdated)), "{why}: {committed:?}");
+        assert_eq!(store.run(run(2_501).id).await.unwrap(), None, "{why}");
+        assert_eq!(rows(store, id).await, journal.rows(), "{why}");
+        assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()), "{why}");
+    };
+
+    // A host that read the run before continues it in another way. `new_rows` says that the row does not exist.
+    let mut other = stale.clone();
+    other.apply(Event::Completed { seq: 1, result: Some("2".into()) }, Timestamp(3_001)).unwrap();
+    refused(other.take_changes(), "another result of a call that has one").await;
+    stale.apply(step("send", 2), Timestamp(3_001)).unwrap();
+    refused(stale.take_changes(), "another call in the place of one").await;
+
+    // A host that has the newest revision, and is wrong.
+    let row_of = |seq: u64, change: &dyn Fn(&mut Row)| {
+        let mut row = journal.row(seq).unwrap().clone();
+        row.revision += 10;
+        change(&mut row);
+        Changes { run: None, new_run: false, rows: vec![row], new_rows: 0 }
+    };
+    refused(row_of(1, &|row| row.status = StepStatus::Running), "a completed call is running").await;
+    refused(row_of(1, &|row| row.status = StepStatus::Skipped), "a completed call is dropped").await;
+    refused(row_of(2, &|row| row.status = StepStatus::Running), "a failed call runs without a new attempt")
+        .await;
+    refused(row_of(3, &|row| row.attempt = 0), "an attempt before the stored one").await;
+    refused(row_of(1, &|row| row.revision = 0), "an old revision").await;
+    let same = Changes { run: None, new_run: false, rows: journal.rows().to_vec(), new_rows: 3 };
+    let again = [Write::Save(id, same)];
+    assert_eq!(store.commit(store.epoch(), &again).await.unwrap(), [Written::Done], "the same once more");
+
+    journal.apply(Event::Finished { output: "1".into() }, Timestamp(4_000)).unwrap();
+    save(store, &mut journal).await;
+    for status in [WorkflowStatus::Running, WorkflowStatus::Compensating, WorkflowStatus::Failed] {
+        let late = Run { status, completed_at: None, revision: 1_000, ..journal.run().clone() };
+        let changes = Changes { run: Some(Box::new(late)), new_run: true, rows: Vec::new(), new_rows: 0 };
+        let committed = store.commit(store.epoch(), &[Write::Save(id, changes)]).await;
+        assert!(matches!(committed, Err(StoreError::Outdated)), "a completed run is {status}: {committed:?}");
+    }
     assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()));
 }
 
@@ -385,7 +481,8 @@ async fn knows_when_runs_are_due(store: &dyn Store) {
     assert_eq!(due(Some((Timestamp::NOW, run(3).id)), 500, 10).await, [(0, 6), (500, 7)]);
     assert_eq!(due(Some((Timestamp::NOW, run(2).id)), 500, 1).await, [(0, 3)]);
     assert_eq!(due(Some((Timestamp(500), run(7).id)), 9_000, 10).await, []);
-    assert_eq!(store.unfinished().await.unwrap(), 4);
+    assert_eq!(store.unfinished(1_000_000).await.unwrap(), 4);
+    assert_eq!(store.unfinished(3).await.unwrap(), 3, "no more are counted");
 }
 
 async fn commits_an_empty_batch_and_one_of_many_runs(store: &dyn Store) {
@@ -452,6 +549,8 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         wake_at: Some(Timestamp(i64::MAX)),
         started_at: Timestamp(i64::MIN),
         completed_at: Some(Timestamp(0)),
+        step_before: Some(u32::MAX),
+        revision: i64::MAX.unsigned_abs(),
     };
     let changes = Changes { run: None, new_run: false, rows: vec![row.clone()], new_rows: 0 };
     let batch = [Write::Start(Box::new(odd_run.clone())), Write::Start(Box::new(run(8_001)))];
@@ -471,7 +570,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
 }
 
 async fn lets_a_node_claim_unowned_runs(store: &dyn Store) {
-    let before = store.unfinished().await.unwrap();
+    let before = store.unfinished(1_000_000).await.unwrap();
     let offer = |number| Write::InsertUnowned(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
     assert_eq!(store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap(), [Written::Done; 2]);
     let alarms = |due: Vec<Due>| due.into_iter().map(|due| (due.at, due.run)).collect::<Vec<_>>();
@@ -481,7 +580,7 @@ async fn lets_a_node_claim_unowned_runs(store: &dyn Store) {
     assert_eq!(claimed.as_slice(), if store.nodes().is_some() { expected.as_slice() } else { &[] });
     assert_eq!(alarms(store.due(store.epoch(), None, Timestamp(-9), 10).await.unwrap()), expected);
     assert_eq!(store.claim(store.epoch(), Timestamp::MAX, 10).await.unwrap(), []);
-    assert_eq!(store.unfinished().await.unwrap(), before + 2);
+    assert_eq!(store.unfinished(1_000_000).await.unwrap(), before + 2);
 }
 
 async fn acquires_runs_with_their_journals(store: &dyn Store) {
@@ -654,4 +753,75 @@ async fn adds_up_what_was_used(store: &dyn Store) {
     assert_eq!((of_acme[0].amounts.fuel, of_acme[0].amounts.run_ms), (11, 2));
     assert_eq!(directory.usage(None, 0..9).await.unwrap().len(), 3);
     directory.add_usage(&[]).await.unwrap();
+}
+
+/// A step, and then a request of the body.
+fn call(journal: &mut Journal, number: u32, result: Option<&str>) {
+    journal.apply(step(&format!("step {number}"), 2 * number), Timestamp(2_000)).unwrap();
+    let seq = journal.rows().len() as u64;
+    if let Some(result) = result {
+        journal.apply(Event::Completed { seq, result: Some(result.into()) }, Timestamp(2_000)).unwrap();
+    }
+    let http = Kind::Effect(forge_journal::EffectKind::new("http"));
+    let request = Begin::new(Scope::BODY, Some(2 * number + 1), http, "GET", Some(r#"{"url":"a"}"#));
+    journal.apply(Event::Begun(request), Timestamp(2_000)).unwrap();
+}
+
+async fn shows_the_last_steps_of_a_run(store: &dyn Store) {
+    let id = run(2_600).id;
+    assert_eq!(store.overview(id).await.unwrap(), None);
+    let mut journal = Journal::unsaved(run(2_600));
+    journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+    save(store, &mut journal).await;
+    let overview = async |journal: &Journal| {
+        let found = store.overview(id).await.unwrap().unwrap();
+        assert_eq!(&found.run, journal.run());
+        assert_eq!(found.recent, RecentSteps::of(journal.rows()));
+        found.recent
+    };
+    assert_eq!(overview(&journal).await, RecentSteps::default());
+    call(&mut journal, 0, None);
+    save(store, &mut journal).await;
+    assert_eq!(overview(&journal).await.steps[0].status, StepStatus::Running);
+    (1..100).for_each(|number| call(&mut journal, number, Some("1")));
+    save(store, &mut journal).await;
+    let recent = overview(&journal).await;
+    assert_eq!((recent.calls, recent.steps.len(), recent.has_more), (200, 100, false));
+    assert_eq!((&*recent.steps[0].name, recent.steps[0].result.as_deref()), ("step 99", Some("1")));
+    call(&mut journal, 100, Some("1"));
+    save(store, &mut journal).await;
+    let recent = overview(&journal).await;
+    assert_eq!((recent.calls, recent.steps.len(), recent.has_more), (202, 100, true));
+    let large = format!("\"{}\"", "ü".repeat(100_000));
+    call(&mut journal, 101, Some(&large));
+    call(&mut journal, 102, Some(&large));
+    save(store, &mut journal).await;
+    let recent = overview(&journal).await;
+    assert_eq!((recent.steps.len(), recent.has_more), (1, true), "the results are bounded");
+}
+
+async fn reads_a_journal_in_pages(store: &dyn Store) {
+    let filter = StepFilter { after: 0, limit: 150, bytes: u64::MAX, payloads: true };
+    let id = run(2_600).id;
+    assert_eq!(store.steps(run(99).id, filter).await.unwrap(), None);
+    let all = rows(store, id).await;
+    let page = store.steps(id, filter).await.unwrap().unwrap();
+    assert_eq!((&*page.tenant, page.has_more), ("default", true));
+    assert_eq!(page.rows, all[..150]);
+    let page = store.steps(id, StepFilter { after: 150, ..filter }).await.unwrap().unwrap();
+    assert_eq!((page.rows.as_slice(), page.has_more), (&all[150..], false));
+    for after in [all.len() as u64, 1 << 40, u64::MAX] {
+        let page = store.steps(id, StepFilter { after, ..filter }).await.unwrap().unwrap();
+        assert_eq!((page.rows.len(), page.has_more), (0, false));
+    }
+    // The last two steps have large results.
+    let bounded = StepFilter { after: 202, bytes: 250_000, ..filter };
+    let page = store.steps(id, bounded).await.unwrap().unwrap();
+    assert_eq!((page.rows.as_slice(), page.has_more), (&all[202..204], true));
+    let tiny = store.steps(id, StepFilter { bytes: 1, ..bounded }).await.unwrap().unwrap();
+    assert_eq!((tiny.rows.as_slice(), tiny.has_more), (&all[202..203], true), "at least one");
+    let without = store.steps(id, StepFilter { payloads: false, ..bounded }).await.unwrap().unwrap();
+    let bare: Vec<Row> =
+        all[202..].iter().map(|row| Row { input: None, result: None, ..row.clone() }).collect();
+    assert_eq!((without.rows.as_slice(), without.has_more), (bare.as_slice(), false));
 }

@@ -60,6 +60,8 @@ pub enum Statement {
     Sleep(u64),
     /// A random UUID, a random number and the workflow's time.
     Draw,
+    /// `POST /effects/{name}` with random values: `uuid`, `number`, and the UUID `fresh` of the attempt.
+    Token(String),
     /// Whether the step with this name is completed.
     Lookup(String),
     /// All blocks in parallel, to the end of each. Fails with the failure of the first one in order.

@@ -10,7 +10,6 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::report::{StepStatus, TestLog};
@@ -122,12 +121,10 @@ impl TestHost {
         self.now = time;
     }
 
-    pub(super) fn complete_before(&mut self, name: &str, result: Value) {
+    pub(super) fn complete_before(&mut self, name: &str, result: String) {
         let row = self.row(name, None);
         self.completions += 1;
-        self.steps[row].order = self.completions;
-        self.steps[row].step.status = StepStatus::Completed;
-        self.steps[row].step.result = Some(result);
+        self.steps[row].complete(self.completions, result);
     }
 
     pub(super) fn inject(&mut self, name: &str, attempts: u32, failure: Failure) {
@@ -199,7 +196,7 @@ pub(crate) mod run {
             workflow: host.workflow.name.to_owned(),
             version: host.workflow.version,
             started_at: host.started_at,
-            auth: json(&host.auth).to_string(),
+            auth: json(&host.auth),
             seed: host.seed,
         })
     }

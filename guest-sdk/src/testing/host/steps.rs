@@ -1,5 +1,7 @@
 //! Steps and compensations: the start, the end and the retries of their attempts.
 
+use serde_json::Value;
+
 use super::{TestHost, with};
 use crate::attempt::Kind;
 use crate::error::Failure;
@@ -8,6 +10,9 @@ use crate::testing::report::{StepStatus, TestStep};
 
 /// The retry policy of compensations, which is the host's and not the workflow's.
 const COMPENSATION_RETRY: RetryPolicy = RetryPolicy { max_attempts: 5, backoff: 1_000, max_backoff: 60_000 };
+
+/// The most bytes of a step's result: the host's default.
+const PAYLOAD_BYTES: u64 = 1 << 20;
 
 /// The longest wait before a further attempt that a response may ask for, in milliseconds: the host's default.
 const MAX_RETRY_AFTER: u64 = 3_600_000;
@@ -19,8 +24,22 @@ pub(in crate::testing) struct Row {
     /// The scope in which the step began, and its path.
     parent: u64,
     path: String,
-    pub(super) order: u64,
+    /// The result as JSON.
+    result: Option<String>,
+    order: u64,
     compensation_attempts: u32,
+}
+
+impl Row {
+    pub(super) fn complete(&mut self, order: u64, result: String) {
+        self.order = order;
+        self.step.status = StepStatus::Completed;
+        self.step.error = None;
+        // A number that no `Value` can have is shown as its text.
+        let shown = serde_json::from_str(&result).unwrap_or_else(|_| Value::String(result.clone()));
+        self.step.result = Some(shown);
+        self.result = Some(result);
+    }
 }
 
 /// An attempt of the step in a row, or of its compensation. It is what a scope stands for, and the outcome
@@ -33,7 +52,7 @@ pub(super) struct Attempt {
 
 /// The host's interface `step`.
 pub(crate) mod step {
-    use super::{Attempt, Kind, Row, StepStatus, TestStep, with};
+    use super::{Attempt, Kind, PAYLOAD_BYTES, Row, StepStatus, TestStep, with};
     use crate::error::Failure as OwnFailure;
     use crate::host::Flow;
     pub(crate) use crate::host::bindings::forge::workflow::step::*;
@@ -50,11 +69,12 @@ pub(crate) mod step {
             (host.steps[row].parent, host.steps[row].path) = (scope, path);
             match &host.steps[row] {
                 Row {
-                    step: TestStep { status: StepStatus::Completed, result: Some(result), .. },
+                    step: TestStep { status: StepStatus::Completed, .. },
+                    result: Some(result),
                     order,
                     ..
                 } => {
-                    let (result, order) = (result.to_string(), *order);
+                    let (result, order) = (result.clone(), *order);
                     Entry::Completed(Completed { step: row as u64, result, order, flow: Flow::GoOn })
                 }
                 _ => host.attempt(Attempt { kind: Kind::Step, row }),
@@ -70,16 +90,22 @@ pub(crate) mod step {
         })
     }
 
+    pub(crate) fn check_result(scope: Scope, bytes: u64) -> Option<Failure> {
+        let step = with(|host| host.step_name(scope)).filter(|_| bytes > PAYLOAD_BYTES)?;
+        let message = format!(
+            "the result of step `{step}` has {bytes} bytes; the most is {PAYLOAD_BYTES} (payload_bytes). The effect \
+             of the step stands: it is not compensated, because its handler would need the result. Return less, \
+             or store the data elsewhere and return a reference",
+        );
+        Some(OwnFailure::new(OwnFailure::LIMIT, message).not_retryable().into())
+    }
+
     pub(crate) fn complete(scope: Scope, result: &str) -> Receipt {
         with(|host| {
             let row = host.close(scope, Kind::Step);
             host.completions += 1;
             let order = host.completions;
-            host.steps[row].order = order;
-            let step = &mut host.steps[row].step;
-            step.status = StepStatus::Completed;
-            step.error = None;
-            step.result = Some(serde_json::from_str(result).expect("a step's result is JSON"));
+            host.steps[row].complete(order, result.to_owned());
             let mut flow = Flow::GoOn;
             if host.cancel_after == Some(order) && host.unwound.is_none() {
                 host.unwind(OwnFailure::cancelled());
@@ -112,7 +138,7 @@ pub(crate) mod step {
 
     pub(crate) fn lookup(name: &str) -> Option<State> {
         with(|host| {
-            let Row { step, .. } = host.steps.iter().find(|row| row.step.name == name)?;
+            let Row { step, result, .. } = host.steps.iter().find(|row| row.step.name == name)?;
             let status = match step.status {
                 StepStatus::Pending => Status::Pending,
                 StepStatus::Running => Status::Running,
@@ -121,7 +147,7 @@ pub(crate) mod step {
                 StepStatus::Compensated => Status::Compensated,
                 StepStatus::Skipped => Status::Skipped,
             };
-            Some(State { status, result: step.result.as_ref().map(ToString::to_string) })
+            Some(State { status, result: result.clone() })
         })
     }
 }
@@ -161,7 +187,15 @@ impl TestHost {
                 compensation_error: None,
             };
             let (parent, path) = (0, String::new());
-            self.steps.push(Row { step, retry, parent, path, order: 0, compensation_attempts: 0 });
+            self.steps.push(Row {
+                step,
+                retry,
+                parent,
+                path,
+                result: None,
+                order: 0,
+                compensation_attempts: 0,
+            });
             self.steps.len() - 1
         })
     }

@@ -260,6 +260,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] if the journal does not allow it.
     pub fn arrive(&mut self, seq: u64, outcome: Outcome, now: Timestamp) -> Result<(), SessionError> {
+        let outcome = self.kept(seq, outcome);
         // The outcome counts now, because it is in memory.
         let bytes = match &outcome {
             Ok(result) => result.as_deref().map_or(0, str::len) as u64,
@@ -277,7 +278,7 @@ impl Session {
     }
 
     /// Records what is known of an effect that the guest has dropped or a rollback has interrupted: what may have happened,
-    /// and the result that came too late.
+    /// and the result that came too late, if the journal has room for it.
     ///
     /// # Errors
     /// [`SessionError`] if the call is no such effect.
@@ -288,6 +289,7 @@ impl Session {
         result: Option<Arc<str>>,
         now: Timestamp,
     ) -> Result<(), SessionError> {
+        let result = result.filter(|result| self.check_bytes(result.len() as u64).is_ok());
         self.bytes += result.as_deref().map_or(0, str::len) as u64;
         Ok(self.journal.apply(Event::Abandoned { seq, doubt, result }, now)?)
     }

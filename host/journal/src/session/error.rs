@@ -1,4 +1,4 @@
-use crate::{CallId, Failure, IllegalEvent, Kind, Row};
+use crate::{CallId, Failure, IllegalEvent, Kind, MOST_DEPTH, Row, is_too_deep, kind};
 
 /// An action of the guest that the contract forbids. The instance traps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,9 +76,14 @@ pub(super) fn check_same(row: &Row, kind: Kind, name: &str, input: Option<&str>)
     Err(nondeterminism(expected + &place, found))
 }
 
-pub(super) fn check_json(text: &str, what: impl FnOnce() -> String) -> Result<(), GuestError> {
+/// Checks a document that is to be recorded.
+pub(super) fn check_json(text: &str, what: impl FnOnce() -> String) -> Result<(), SessionError> {
+    if is_too_deep(text) {
+        let message = format!("{} has more than {MOST_DEPTH} levels of arrays and objects", what());
+        return Err(SessionError::Limit(Failure::permanent(kind::LIMIT, message)));
+    }
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Ok(()),
-        Err(error) => Err(GuestError::InvalidJson { what: what(), why: error.to_string() }),
+        Err(error) => Err(GuestError::InvalidJson { what: what(), why: error.to_string() }.into()),
     }
 }

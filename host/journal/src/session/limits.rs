@@ -1,6 +1,6 @@
 use super::rollback::Rollback;
 use super::{Session, SessionError};
-use crate::{Begin, Event, Failure, Kind, RetryPolicy, Row, Timestamp, kind};
+use crate::{Begin, Event, Failure, Kind, Outcome, RetryPolicy, Row, Timestamp, kind};
 use std::sync::Arc;
 
 /// The limits of a session.
@@ -32,32 +32,57 @@ impl Session {
                 format!("steps are nested {MOST_NESTED} deep, the most that a run may have"),
             )));
         }
+        let input = begin.input.as_deref().map_or(0, str::len) as u64;
         if begin.kind != Kind::Compensation {
-            self.check_bytes()?;
+            // Before the call does anything.
+            self.check_bytes(input)?;
         }
-        self.bytes += begin.input.as_deref().map_or(0, str::len) as u64;
+        self.bytes += input;
         self.journal.apply(Event::Begun(begin), now)?;
         Ok(self.journal.rows().len() as u64)
     }
 
-    /// Checks that the journal is not too large. A rollback may add as many bytes again.
+    /// Checks that the journal has room for this many bytes.
     ///
     /// # Errors
     /// [`SessionError::Limit`].
-    pub fn check_bytes(&self) -> Result<(), SessionError> {
-        let rolls_back = self.rollback == Rollback::Begun;
-        let (bytes, most) =
-            (self.bytes, self.limits.max_bytes.saturating_mul(if rolls_back { 2 } else { 1 }));
+    pub(crate) fn check_bytes(&self, more: u64) -> Result<(), SessionError> {
+        let (bytes, most) = (self.bytes.saturating_add(more), self.most_bytes());
         if bytes <= most {
             return Ok(());
         }
         Err(SessionError::Limit(Failure::permanent(
             kind::LIMIT,
             format!(
-                "the run's journal has {bytes} bytes; the most is {most} (journal_bytes_per_run). Keep large data elsewhere \
+                "the run's journal would have {bytes} bytes; the most is {most} (journal_bytes_per_run). Keep large data elsewhere \
                  and pass references"
             ),
         )))
+    }
+
+    /// Returns the outcome of an effect, or the failure of the effect if the journal has no room for its result. The guest
+    /// still waits for the effect, so its code can deal with the failure.
+    pub(super) fn kept(&self, seq: u64, outcome: Outcome) -> Outcome {
+        let bytes = outcome.as_ref().ok().and_then(Option::as_deref).map_or(0, str::len) as u64;
+        let most = self.most_bytes();
+        if bytes == 0 || self.bytes.saturating_add(bytes) <= most {
+            return outcome;
+        }
+        let what = self.journal.row(seq).map(Row::describe).unwrap_or_default();
+        Err(Failure::permanent(
+            kind::LIMIT,
+            format!(
+                "the outcome of {what} has {bytes} bytes and is not kept: the run's journal has {} bytes; the most is {most} \
+                 (journal_bytes_per_run). What the call did stands. Keep large data elsewhere and pass references",
+                self.bytes
+            ),
+        ))
+    }
+
+    /// Returns the most bytes that the journal may have. A rollback may add as many again.
+    fn most_bytes(&self) -> u64 {
+        let rolls_back = self.rollback == Rollback::Begun;
+        self.limits.max_bytes.saturating_mul(if rolls_back { 2 } else { 1 })
     }
 
     /// Checks that the run may make one more call, or one more attempt of a step. A rollback may make as many again, so

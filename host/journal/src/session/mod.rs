@@ -200,6 +200,11 @@ impl Session {
         self.is_unwinding() || (self.is_live() && !unfinished.any(|row| self.is_missing(row)))
     }
 
+    /// Returns whether a call had begun before this session.
+    pub fn may_have_begun(&self, seq: u64) -> bool {
+        seq <= self.recorded
+    }
+
     /// Returns the number of rows that had not ended when the session began.
     pub fn unfinished(&self) -> usize {
         self.unfinished.len()

@@ -93,12 +93,16 @@ impl Journal {
 
     /// Appends the row of a call that begins, and returns its `seq`.
     pub(super) fn append(&mut self, begin: Begin, at: Timestamp) -> Result<u64, IllegalEvent> {
-        let row = Row::new(self.rows.len() as u64 + 1, begin, at);
+        let mut row = Row::new(self.rows.len() as u64 + 1, begin, at);
+        row.step_before = u32::try_from(self.last_step).ok();
         self.latest = at;
         if !self.index.insert(&row) {
             return Err(self.illegal("begun", format!("{} has begun already", row.describe())));
         }
         let seq = row.seq;
+        if row.kind == Kind::Step {
+            self.last_step = row.seq;
+        }
         self.touched.insert(seq);
         self.rows.push(row);
         Ok(seq)

@@ -30,15 +30,29 @@ impl Journal {
         self.run_touched || !self.touched.is_empty()
     }
 
-    /// Returns the changes since the last call.
+    /// Returns the changes since the last call, with the next revision.
     pub fn take_changes(&mut self) -> Changes {
-        let run = std::mem::take(&mut self.run_touched).then(|| Box::new(self.run.clone()));
+        if self.has_changes() {
+            self.revision += 1;
+        }
+        let revision = self.revision;
+        let run = std::mem::take(&mut self.run_touched).then(|| {
+            self.run.revision = revision;
+            Box::new(self.run.clone())
+        });
         let touched = std::mem::take(&mut self.touched);
-        let rows: Vec<Row> = touched.into_iter().filter_map(|seq| self.row(seq).cloned()).collect();
+        let rows: Vec<Row> = touched.into_iter().filter_map(|seq| self.revised(seq, revision)).collect();
         let new_rows = rows.iter().filter(|row| row.seq > self.last_stored).count();
         self.last_stored = self.rows.len() as u64;
         let new_run = run.is_some() && !std::mem::replace(&mut self.run_stored, true);
         Changes { run, new_run, rows, new_rows }
+    }
+
+    /// Gives a row this revision and returns a copy of it.
+    fn revised(&mut self, seq: u64, revision: u64) -> Option<Row> {
+        let row = self.rows.get_mut(usize::try_from(seq).ok()?.checked_sub(1)?)?;
+        row.revision = revision;
+        Some(row.clone())
     }
 
     /// Discards the changes since the last [`Journal::take_changes`]. A run that the store does not have stays changed,

@@ -64,6 +64,9 @@ impl Journal {
         let last_order = orders.last().map_or(0, |(order, _)| *order);
         let times = rows.iter().map(|row| row.completed_at.unwrap_or(row.started_at).max(row.started_at));
         let latest = times.max().map_or(run.started_at, |latest| latest.max(run.started_at));
-        Ok(Self { last_stored: rows.len() as u64, rows, index, last_order, latest, ..Self::new(run) })
+        let revision = rows.iter().map(|row| row.revision).fold(run.revision, u64::max);
+        let last_step = rows.iter().rev().find(|row| row.kind == Kind::Step).map_or(0, |row| row.seq);
+        let last_stored = rows.len() as u64;
+        Ok(Self { last_stored, rows, index, last_order, last_step, latest, revision, ..Self::new(run) })
     }
 }

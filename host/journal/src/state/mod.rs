@@ -26,6 +26,8 @@ pub struct Journal {
     last_order: u64,
     /// The time of the latest event in the journal.
     latest: Timestamp,
+    /// The last step that began; 0 if there is none.
+    last_step: u64,
     /// The rows changed since the last [`Journal::take_changes`].
     touched: BTreeSet<u64>,
     /// The last row that the store has, or that `take_changes` returned.
@@ -34,6 +36,8 @@ pub struct Journal {
     run_touched: bool,
     /// Whether the store has the run.
     run_stored: bool,
+    /// The revision of the last `take_changes`.
+    revision: u64,
 }
 
 impl Journal {
@@ -41,10 +45,12 @@ impl Journal {
     pub fn new(run: Run) -> Self {
         Self {
             latest: run.started_at,
+            revision: run.revision,
             run,
             rows: Vec::new(),
             index: Index::default(),
             last_order: 0,
+            last_step: 0,
             touched: BTreeSet::new(),
             last_stored: 0,
             run_touched: false,

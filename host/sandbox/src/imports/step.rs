@@ -10,7 +10,7 @@ use crate::execution::Execution;
 use crate::state::InstanceState;
 use forge_clock as clock;
 use forge_journal as journal;
-use forge_journal::{Scope, StepOptions, StepStatus, kind};
+use forge_journal::{Row, Scope, StepOptions, StepStatus, kind};
 
 /// The maximum size of a step's name, in bytes: the width of the column in the spec.
 const NAME: usize = 255;
@@ -31,6 +31,11 @@ impl Host for InstanceState {
     fn resume(&mut self, call: CallId) -> wasmtime::Result<Entry> {
         let entry = self.execution()?.session.resume_step(call);
         self.or_stop(entry.map_err(Stop::from)).map(Entry::from)
+    }
+
+    fn check_result(&mut self, scope: Handle, bytes: u64) -> wasmtime::Result<Option<Failure>> {
+        let too_large = check_result(self.execution()?, Scope::from_handle(scope), bytes);
+        Ok(too_large.map(Failure::from))
     }
 
     fn complete(&mut self, scope: Handle, result: Json) -> wasmtime::Result<Receipt> {
@@ -70,12 +75,33 @@ impl Host for InstanceState {
     }
 }
 
+/// Returns why a result of this many bytes is not recorded. A recorded end does not depend on the limit of today.
+fn check_result(execution: &Execution, scope: Scope, bytes: u64) -> Option<journal::Failure> {
+    let limit = execution.limits.payload_bytes;
+    let row = execution.session.journal().row(scope.step)?;
+    if row.is_open() {
+        return (bytes > limit).then(|| too_large(row, bytes, limit));
+    }
+    let recorded = row.failure.as_deref().filter(|failure| failure.kind == kind::LIMIT);
+    recorded.filter(|_| row.order.is_some()).cloned()
+}
+
+fn too_large(step: &Row, bytes: u64, limit: u64) -> journal::Failure {
+    let message = format!(
+        "the result of {} has {bytes} bytes; the most is {limit} (payload_bytes). The effect of the step stands: it is \
+         not compensated, because its handler would need the result. Return less, or store the data elsewhere and return \
+         a reference",
+        step.describe()
+    );
+    journal::Failure::permanent(kind::LIMIT, message)
+}
+
 fn complete(execution: &mut Execution, scope: Handle, result: &str) -> Result<journal::Receipt, Stop> {
     let scope = Scope::from_handle(scope);
-    execution.check_size(result.len(), |journal| match journal.row(scope.step) {
-        Some(row) => format!("the result of {}", row.describe()),
-        None => "a step's result".to_owned(),
-    })?;
+    // A guest that has not asked `check-result` fails as a whole.
+    if let Some(failure) = check_result(execution, scope, result.len() as u64) {
+        return Err(Stop::Failed(failure));
+    }
     // A workflow that never waits learns here that it must stop.
     execution.host.poll(&mut execution.session)?;
     Ok(execution.session.complete_step(scope, Some(result), clock::now())?)

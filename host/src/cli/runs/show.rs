@@ -1,8 +1,7 @@
 use serde::Serialize;
 
-use crate::api::Steps;
 use crate::cli::{CliError, Context, output, tree};
-use crate::executor::WorkflowRecord;
+use crate::executor::{StepRecord, WorkflowRecord};
 use forge_clock as clock;
 use forge_journal::RunId;
 
@@ -28,16 +27,15 @@ Examples:
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let run = client.run(args.id, std::time::Duration::ZERO).await?;
-    let steps = client.steps(args.id).await?;
+    let steps = client.steps(args.id, 0).await?;
     let style =
         tree::Style { color: output::has_color(), every_call: args.all, now: clock::now().to_datetime() };
-    context.print(&RunWithSteps { run, steps }, |shown| tree::render(&shown.run, &shown.steps.steps, &style))
+    context.print(&RunWithSteps { run, steps }, |shown| tree::render(&shown.run, &shown.steps, &style))
 }
 
 /// A run with its steps, as `--json` prints it.
 #[derive(Serialize)]
 struct RunWithSteps {
     run: WorkflowRecord,
-    #[serde(flatten)]
-    steps: Steps,
+    steps: Vec<StepRecord>,
 }

@@ -29,7 +29,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let (client, id) = (context.client()?, args.id);
     let run = client.run(id, Duration::ZERO).await?;
     // The journal of a run that is terminated because of its journal cannot be read.
-    let steps = client.steps(id).await.map(|steps| steps.steps).unwrap_or_default();
+    let steps = client.steps(id, 0).await.unwrap_or_default();
     let stays = steps.iter().filter(|step| is_to_compensate(step)).count();
     let stays = match stays {
         0 => String::new(),

@@ -70,6 +70,9 @@ pub(super) struct Args {
     /// Longest wait before a further attempt that a response may ask for with `Retry-After` [default: 1h].
     #[arg(long, value_name = "DURATION", env = "FORGE_MAX_RETRY_AFTER", value_parser = humantime::parse_duration)]
     max_retry_after: Option<Duration>,
+    /// Time of a read for a caller, such as a list of runs [default: 10s].
+    #[arg(long, value_name = "DURATION", env = "FORGE_READ_TIME", value_parser = parse::some_time)]
+    read_time: Option<Duration>,
     /// Wait before a failed database is tried again [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = parse::some_time)]
     store_retry: Option<Duration>,
@@ -99,6 +102,7 @@ impl Args {
         set(&mut limits.compile_memory, self.compile_memory);
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
+        set(&mut limits.read_time, self.read_time);
         set(&mut limits.store_retry, self.store_retry);
         set(&mut limits.rollback_patience, self.rollback_patience);
         set(&mut limits.max_retry_after, self.max_retry_after);

@@ -1,6 +1,7 @@
 mod egress;
 mod files;
 mod limits;
+mod log_writer;
 mod logging;
 mod node;
 mod secrets;
@@ -79,7 +80,8 @@ Examples:
   forge serve --memory 128MiB --fuel 20G --http-timeout 30s";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    logging::init(args.log)?;
+    // Dropped last: the reason for an end is among the last lines.
+    let _last_lines = logging::init(args.log)?;
     files::raise_limit();
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);

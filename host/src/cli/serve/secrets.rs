@@ -1,10 +1,13 @@
 //! The flags for the keys that encrypt secrets. [`KeyRing`] explains the keys.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cli::CliError;
+use crate::encoding;
 use forge_egress::secrets::KeyRing;
+use zeroize::Zeroizing;
 
 /// Flags that name the keys.
 #[derive(Debug, clap::Args)]
@@ -27,10 +30,12 @@ impl Args {
         let (text, origin) = match (self.secrets_key_file, self.secrets_key) {
             (Some(file), _) => {
                 let origin = file.display().to_string();
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    CliError::Usage(format!("cannot read the keys for secrets in {origin}: {error}"))
-                })?;
-                (text, origin)
+                let unreadable = |why: &dyn Display| {
+                    CliError::Usage(format!("cannot read the keys for secrets in {origin}: {why}"))
+                };
+                let bytes = Zeroizing::new(std::fs::read(file).map_err(|error| unreadable(&error))?);
+                let text = encoding::utf8(&bytes).map_err(|why| unreadable(&format!("it {why}")))?;
+                (text.to_owned(), origin)
             }
             (None, Some(text)) => (text, "FORGE_SECRETS_KEY".to_owned()),
             (None, None) => return Ok(None),

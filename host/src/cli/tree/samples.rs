@@ -23,6 +23,8 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         status,
         current_step: None,
         step_results: json!({}),
+        has_more_steps: false,
+        calls: 0,
         started_at: start(),
         completed_at: status.is_final().then(|| start() + TimeDelta::milliseconds(1_240)),
         error: None,

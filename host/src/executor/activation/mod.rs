@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::rollback::{PendingRollback, deadline};
 use super::command::{self, Command};
-use super::effects::{self, Beginning};
+use super::effects::{self, Beginning, Departure};
 use super::error::ExecutorError;
 use crate::config::{self, Limits, TenantLimits, size};
 use crate::tenants::Tenant;
@@ -71,8 +71,8 @@ pub(super) struct Activation {
     /// Effects under way; each gives its row and its outcome. They are part of the run's task: a task for each would be
     /// a way to another thread and back.
     running: FuturesUnordered<RunningEffect>,
-    /// The handles of `running`, by row. Never iterated.
-    abort: HashMap<u64, AbortHandle>,
+    /// The effects under way, by row.
+    under_way: HashMap<u64, UnderWay>,
     /// The callers that cancelled the run, until the rollback is durable.
     cancelled_by: Vec<Reply>,
     /// Whether the run must not be saved yet; see [`ActivationContext::cancelled_by`].
@@ -88,6 +88,12 @@ pub(super) struct Activation {
     /// The permit with which the guest computes, if it needs one.
     permit: Arc<Mutex<Option<CpuPermit<TenantId>>>>,
     started: Instant,
+}
+
+/// An effect under way.
+struct UnderWay {
+    handle: AbortHandle,
+    departure: Arc<Departure>,
 }
 
 /// An activation that cannot begin: the run is in no state to be executed.
@@ -131,7 +137,7 @@ impl Activation {
             cancelled_by,
             context,
             running: FuturesUnordered::new(),
-            abort: HashMap::new(),
+            under_way: HashMap::new(),
             postponed: VecDeque::new(),
             rollback: None,
             rolls_back: false,
@@ -162,16 +168,18 @@ impl Activation {
             if self.must_not_begin(journal, row, due) {
                 continue;
             }
+            let departure = Arc::default();
             let effect = effects::begin(&Beginning {
                 journal,
                 row,
                 tenant: &self.context.tenant,
                 writer: &self.context.writer,
+                departure: &departure,
                 may_have_begun: due.may_have_begun,
                 resend_in_doubt: self.context.resend_in_doubt,
             })?;
             if let Some(effect) = effect {
-                beginning.push((due.seq, effect));
+                beginning.push((due.seq, effect, departure));
             }
         }
         if let Some(until) = wake_at
@@ -187,15 +195,15 @@ impl Activation {
         let changes = session.journal_mut().take_changes();
         let durable = self.context.writer.barrier(changes).await;
         durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
-        for (seq, effect) in beginning {
+        for (seq, effect, departure) in beginning {
             let writer = self.context.writer.clone();
             let beginning = async move {
                 let leased = writer.await_lease().await;
                 (seq, if let Err(error) = leased { Err(error) } else { effect.await })
             };
-            let (effect, abort) = futures::future::abortable(beginning.boxed());
+            let (effect, handle) = futures::future::abortable(beginning.boxed());
             self.running.push(effect);
-            self.abort.insert(seq, abort);
+            self.under_way.insert(seq, UnderWay { handle, departure });
         }
         Ok(())
     }
@@ -213,7 +221,7 @@ impl Activation {
         ended: Result<(u64, Result<Outcome, StoreError>), Aborted>,
     ) -> Result<(), Stop> {
         let Ok((seq, outcome)) = ended else { return Ok(()) };
-        self.abort.remove(&seq);
+        self.under_way.remove(&seq);
         // An effect that did not begin, because the node has lost the run.
         let outcome = outcome.map_err(|error| self.leave_with(Leave::Store(error)))?;
         let journal = session.journal();
@@ -330,7 +338,6 @@ impl Host for Activation {
             // What happened first does not matter: the order of deliveries is journaled.
             Some(ended) = self.running.next(), if !self.running.is_empty() => {
                 self.ended(session, ended)?;
-                session.check_bytes()?;
             }
             () = timer => {
                 session.fire(clock::now());

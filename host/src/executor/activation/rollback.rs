@@ -51,9 +51,21 @@ impl Activation {
     pub(super) fn await_effects(&mut self, journal: &Journal, may_have_begun: impl Fn(&Row) -> bool) {
         if self.rollback.is_none() {
             let until = Instant::now() + self.context.limits.rollback_patience;
-            let has_begun =
-                |row: &Row| !row.is_open() || self.abort.contains_key(&row.seq) || may_have_begun(row);
+            let has_left =
+                |seq: u64| self.under_way.get(&seq).is_some_and(|effect| effect.departure.has_left());
+            let has_begun = |row: &Row| !row.is_open() || has_left(row.seq) || may_have_begun(row);
             let steps = effects::open_steps(journal, has_begun);
+            // Effects that wait for their turn stay here, unless they complete a step.
+            self.under_way.retain(|seq, effect| {
+                let around =
+                    journal.row(*seq).into_iter().flat_map(|row| effects::steps_around(journal, row));
+                let goes_on = around.into_iter().any(|step| steps.contains(&step));
+                let stays = !goes_on && effect.departure.withhold();
+                if stays {
+                    effect.handle.abort();
+                }
+                !stays
+            });
             self.rollback = Some(PendingRollback { steps, until });
         }
     }
@@ -61,7 +73,7 @@ impl Activation {
     /// Returns until when a rollback waits for the effects under way, if it does.
     pub(super) fn waits_until(&self) -> Option<Instant> {
         let until = self.rollback.as_ref().filter(|_| !self.rolls_back)?.until;
-        (!self.running.is_empty() && Instant::now() < until).then_some(until)
+        (!self.under_way.is_empty() && Instant::now() < until).then_some(until)
     }
 
     /// Tells the guest of a rollback that was requested and waits for no effect. Returns whether it does.
@@ -94,13 +106,16 @@ impl Activation {
         let journal = session.journal();
         let dropped = journal.row(seq).filter(|row| row.status == StepStatus::Skipped);
         let doubt = dropped.and_then(|row| effects::in_doubt(journal, row, None));
+        // An effect that is not under way may have left before a crash.
+        let has_left = match self.under_way.get(&seq) {
+            Some(effect) => !effect.departure.withhold(),
+            None => session.may_have_begun(seq),
+        };
         match doubt {
-            Some(doubt) if self.abort.contains_key(&seq) => {
-                session.abandon(seq, Some(doubt), None, clock::now())?;
-            }
+            Some(doubt) if has_left => session.abandon(seq, Some(doubt), None, clock::now())?,
             _ => {
-                if let Some(effect) = self.abort.remove(&seq) {
-                    effect.abort();
+                if let Some(effect) = self.under_way.remove(&seq) {
+                    effect.handle.abort();
                 }
             }
         }
@@ -112,7 +127,8 @@ impl Activation {
         if std::mem::replace(&mut self.rolls_back, true) {
             return Ok(());
         }
-        let mut left: Vec<u64> = self.abort.drain().map(|(seq, _)| seq).collect();
+        let under_way = self.under_way.drain().filter(|(_, effect)| !effect.departure.withhold());
+        let mut left: Vec<u64> = under_way.map(|(seq, _)| seq).collect();
         left.sort_unstable();
         self.running.clear();
         for seq in left {

@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use http::Method;
 use tokio::time::Instant;
 
-use super::{Beginning, Effect, EffectFuture};
+use super::{Beginning, Departure, Effect, EffectFuture};
 use crate::tenants::Tenant;
 
 /// The answers after which a request has had no effect.
@@ -59,7 +59,8 @@ impl Effect for Http {
     }
 
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
-        let Beginning { journal, row, tenant, writer, may_have_begun, resend_in_doubt } = beginning;
+        let Beginning { journal, row, tenant, writer, departure, may_have_begun, resend_in_doubt } =
+            beginning;
         let request = HttpRequest::from_json(row.input.as_deref().unwrap_or_default())
             .map_err(|why| Stop::Pause(PauseReason::CorruptJournal, format!("call {}: {why}", row.seq)))?;
         if *may_have_begun && request.at_most_once && !resend_in_doubt {
@@ -69,6 +70,7 @@ impl Effect for Http {
         let sender = Sender {
             tenant: Arc::clone(tenant),
             writer: RunWriter::clone(writer),
+            departure: Arc::clone(departure),
             key: journal.idempotency_key(row),
         };
         let sending =
@@ -85,6 +87,7 @@ impl Effect for Http {
 struct Sender {
     tenant: Arc<Tenant>,
     writer: RunWriter,
+    departure: Arc<Departure>,
     key: String,
 }
 
@@ -92,7 +95,7 @@ impl Sender {
     async fn send(&self, request: HttpRequest) -> Result<Outcome, StoreError> {
         self.tenant.account.requested();
         // It may have waited long for a permit or a connection.
-        let may_leave = || self.writer.holds_lease();
+        let may_leave = || self.writer.holds_lease() && self.departure.leave();
         let sent = self.tenant.egress.send_while(request, &self.key, &may_leave).await;
         sent.map_err(|Withheld| StoreError::Fenced)
     }

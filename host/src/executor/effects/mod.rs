@@ -11,6 +11,7 @@
 //! run otherwise. The activation begins an effect only then; an effect that takes a while before anything leaves asks
 //! [`Beginning::writer`] again.
 
+mod departure;
 mod http;
 mod timer;
 
@@ -25,6 +26,7 @@ use forge_sandbox::Stop;
 use forge_store::{RunWriter, StoreError};
 use futures::future::BoxFuture;
 
+pub(super) use self::departure::Departure;
 use crate::tenants::Tenant;
 
 /// The table of effects.
@@ -71,6 +73,8 @@ pub(super) struct Beginning<'b> {
     pub(super) tenant: &'b Arc<Tenant>,
     /// The writer of the run, which knows whether the node has its lease.
     pub(super) writer: &'b RunWriter,
+    /// Asked before anything leaves the host.
+    pub(super) departure: &'b Arc<Departure>,
     /// It may have begun before a crash or a rollback.
     pub(super) may_have_begun: bool,
     /// A person decided that effects in doubt begin again.

@@ -152,6 +152,10 @@ impl RunTask {
                 tracing::error!(run = %self.run, %error, "the run cannot be loaded or saved: it is left as it is");
                 NextAction::Leave
             }
+            StoreError::Outdated => {
+                tracing::warn!(run = %self.run, "the database has a newer state of the run: it is loaded again");
+                NextAction::Reload
+            }
             _ => {
                 tracing::debug!(run = %self.run, %error, "the run waits for the database");
                 NextAction::Reload
@@ -299,7 +303,7 @@ impl RunTask {
         let run = journal.run();
         tracing::debug!(run = %self.run, status = %run.status, "the run is at rest");
         if self.inner.waiters.has(self.run) {
-            self.inner.feed.publish(snapshot(run.clone(), journal.rows().to_vec()));
+            self.inner.feed.publish(snapshot(run.clone()));
         }
         NextAction::Leave
     }

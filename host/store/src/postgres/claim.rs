@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::connection::Connections;
 use super::decode::Columns;
+use super::error::QueryError;
 use super::runs;
 use crate::schema::runs::TABLE;
 use crate::{Due, Epoch, StoreError};
@@ -48,7 +49,7 @@ pub(super) async fn claim(
 ) -> Result<Vec<Due>, StoreError> {
     let mut lent = connections.take().await?;
     let query = sqlx::query(CLAIM).bind(epoch.0).bind(until.0).bind(i64::from(limit));
-    let rows = lent.all(query).await?;
+    let rows = lent.all(query).await.map_err(QueryError::of_change)?;
     if rows.is_empty() {
         return Err(StoreError::Fenced);
     }

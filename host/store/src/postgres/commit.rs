@@ -28,6 +28,8 @@ const ATTEMPTS: u32 = 5;
 pub(super) enum CommitError {
     /// The epoch has ended, or another connection writes in it.
     Fenced,
+    /// The batch was committed, and the outcome of each write could not be read.
+    Committed(StoreError),
     Failed(QueryError),
     /// The batch cannot be encoded, or the answer cannot be decoded.
     Store(StoreError),
@@ -67,7 +69,7 @@ pub(super) async fn commit(
             done => break done?,
         }
     };
-    outcomes(connection, writes, &begun).await
+    outcomes(connection, writes, &begun).await.map_err(CommitError::Committed)
 }
 
 /// Returns the runs that began.
@@ -119,7 +121,7 @@ async fn outcomes(
     connection: &mut Connection,
     writes: &[Write],
     begun: &[Uuid],
-) -> Result<Vec<Written>, CommitError> {
+) -> Result<Vec<Written>, StoreError> {
     let mut written = vec![Written::Done; writes.len()];
     let mut losers = Vec::new();
     for (place, write) in writes.iter().enumerate() {

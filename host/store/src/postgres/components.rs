@@ -2,6 +2,7 @@ use sqlx::postgres::PgRow;
 
 use super::connection::{Connection, Connections, End};
 use super::decode::Columns;
+use super::error::QueryError;
 use super::notifications::{Message, Notifier};
 use super::text;
 use crate::{StoreError, VersionRow};
@@ -85,7 +86,7 @@ pub(super) async fn register(
     connection
         .all(sqlx::query(NOTIFY).bind(notifier.channel()).bind(notifier.payload(Message::DirectoryChanged)))
         .await?;
-    connection.finish(End::Commit).await?;
+    connection.finish(End::Commit).await.map_err(QueryError::of_change)?;
     Ok(None)
 }
 
@@ -167,7 +168,7 @@ async fn change(
             .bind(notifier.payload(Message::DirectoryChanged))
             .bind(text::encode(tenant))
     };
-    Ok(connections.first(query).await?.is_some())
+    Ok(connections.change(query).await?.is_some())
 }
 
 fn decode(row: &PgRow) -> Result<VersionRow, StoreError> {

@@ -18,14 +18,15 @@ pub(super) type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The settings of every connection. The server cancels a statement a little before the host stops waiting for it. A commit
 /// is durable when it is acknowledged, whatever the default of the database is. Plans depend on the indexes and not on
-/// statistics, which a table that was just filled does not have. Returns whether the server is a standby and whether it is
-/// read-only.
-const SET_UP: &str = "SELECT set_config('statement_timeout', $1, false), \
+/// statistics, which a table that was just filled does not have. Every search follows the order of its index, and ends when
+/// it has enough rows. Returns the server's process, whether the server is a standby, and whether it is read-only.
+const SET_UP: &str = "SELECT pg_backend_pid() AS process, set_config('statement_timeout', $1, false), \
      set_config('idle_in_transaction_session_timeout', $1, false), \
      set_config('synchronous_commit', \
          CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, \
          false), \
      set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
+     set_config('enable_bitmapscan', 'off', false), \
      set_config('jit', 'off', false), \
      pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only";
 
@@ -73,7 +74,12 @@ pub(super) struct Connection {
     doubts: Arc<AtomicU64>,
     /// The doubts when it was opened.
     opened_at: u64,
+    /// The server's process.
+    process: i32,
 }
+
+/// Stops the statement of a connection.
+const CANCEL: &str = "SELECT pg_cancel_backend($1)";
 
 impl Connection {
     /// Opens a connection. A standby is refused, because it may lag behind the primary, and so is a read-only server.
@@ -83,7 +89,7 @@ impl Connection {
         let connecting = timeout(limit, PgConnection::connect_with(&endpoint.options));
         let inner = connecting.await.map_err(|_| QueryError::TimedOut(limit))??;
         let mut connection =
-            Self { inner, limit, state: State::Done, in_transaction: false, doubts, opened_at };
+            Self { inner, limit, state: State::Done, in_transaction: false, doubts, opened_at, process: 0 };
         let server_limit = (limit.as_millis() * 9 / 10).to_string();
         let server = connection.first(sqlx::query(SET_UP).bind(server_limit)).await?;
         let server = server.ok_or(sqlx::Error::RowNotFound)?;
@@ -93,6 +99,7 @@ impl Connection {
         if server.try_get("read_only")? {
             return Err(QueryError::ReadOnly);
         }
+        connection.process = server.try_get("process")?;
         Ok(connection)
     }
 
@@ -162,9 +169,24 @@ impl Connection {
         std::mem::replace(&mut self.limit, limit)
     }
 
-    /// Reads the answer to a statement whose future was dropped. `None` if it does not arrive in time.
-    async fn drain(mut self) -> Option<Self> {
-        timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;
+    /// Stops the statement whose future was dropped, by another connection, and reads its answer. `None` if it does not
+    /// arrive in time.
+    async fn drain(mut self, endpoint: &Endpoint, idle: &Idle) -> Option<Self> {
+        let other = idle.connections().pop();
+        let other = match other {
+            Some(other) => Some(other),
+            None => Self::open(endpoint, self.limit).await.ok(),
+        };
+        if let Some(mut other) = other
+            && other.all(sqlx::query(CANCEL).bind(self.process)).await.is_ok()
+        {
+            idle.put(other);
+        }
+        let answer = timeout(self.limit, self.inner.ping()).await.ok()?;
+        if answer.is_err() {
+            // That was the error of the stopped statement.
+            timeout(self.limit, self.inner.ping()).await.ok()?.ok()?;
+        }
         self.state = State::Done;
         Some(self)
     }
@@ -180,6 +202,8 @@ pub(super) struct Connections {
     endpoint: Endpoint,
     limit: Duration,
     permits: Arc<Semaphore>,
+    /// The number of permits.
+    most: usize,
     idle: Arc<Idle>,
 }
 
@@ -210,15 +234,23 @@ impl Idle {
 
 impl Connections {
     pub(super) fn new(endpoint: Endpoint, limit: Duration, most: u32) -> Self {
-        let permits = Arc::new(Semaphore::new(most.max(1) as usize));
-        Self { endpoint, limit, permits, idle: Arc::default() }
+        let most = most.max(1) as usize;
+        Self { endpoint, limit, permits: Arc::new(Semaphore::new(most)), most, idle: Arc::default() }
     }
 
-    /// Waits until a connection is free.
+    /// Returns the number of connections.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Waits until a connection is free and open.
     pub(super) async fn take(&self) -> Result<Lent<'_>, StoreError> {
-        let permit = timeout(self.limit, Arc::clone(&self.permits).acquire_owned()).await;
-        let permit = permit.map_err(|_| StoreError::from(QueryError::TimedOut(self.limit)))?;
-        let permit = permit.map_err(|_| StoreError::Closed)?;
+        let taken = timeout(self.limit, self.take_in_time()).await;
+        taken.map_err(|_| QueryError::TimedOut(self.limit))?
+    }
+
+    async fn take_in_time(&self) -> Result<Lent<'_>, StoreError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let idle = self.idle.take();
         let (reused, permit, connection) = match idle {
             Some(connection) => (true, permit, connection),
@@ -259,14 +291,20 @@ impl Connections {
         decode: fn(PgRow) -> T,
     ) -> Result<Vec<T>, StoreError> {
         let mut lent = self.take().await?;
-        match lent.map(query(), decode).await {
-            Ok(rows) => Ok(rows),
-            Err(error) if lent.reused && error.casts_doubt() && !matches!(error, QueryError::TimedOut(_)) => {
-                lent.renew().await?;
-                Ok(lent.map(query(), decode).await?)
-            }
-            Err(error) => Err(error.into()),
-        }
+        Ok(lent.repeatable(query, decode).await?)
+    }
+
+    /// Returns the first row of an answer to a statement that changes something, and that may be executed twice.
+    ///
+    /// # Errors
+    /// [`StoreError::OutcomeUnknown`] if it was sent and not answered.
+    pub(super) async fn change<'q>(
+        &self,
+        query: impl Fn() -> PgQuery<'q>,
+    ) -> Result<Option<PgRow>, StoreError> {
+        let mut lent = self.take().await?;
+        let rows = lent.repeatable(query, |row| row).await.map_err(QueryError::of_change)?;
+        Ok(rows.into_iter().next())
     }
 
     /// Returns the first row of an answer; see [`Connections::all`].
@@ -301,6 +339,21 @@ impl Lent<'_> {
         self.map(query, |row| row).await
     }
 
+    /// Returns all rows of the answer to a query that is repeated if the connection was lost while it was idle.
+    async fn repeatable<'q, T>(
+        &mut self,
+        query: impl Fn() -> PgQuery<'q>,
+        decode: fn(PgRow) -> T,
+    ) -> Result<Vec<T>, QueryError> {
+        match self.map(query(), decode).await {
+            Err(error) if self.reused && error.casts_doubt() && !matches!(error, QueryError::TimedOut(_)) => {
+                self.renew().await?;
+                self.map(query(), decode).await
+            }
+            answer => answer,
+        }
+    }
+
     async fn map<T>(&mut self, query: PgQuery<'_>, decode: fn(PgRow) -> T) -> Result<Vec<T>, QueryError> {
         self.connection().await?.map(query, decode).await
     }
@@ -327,19 +380,41 @@ impl Drop for Lent<'_> {
         if connection.is_healthy() {
             return self.pool.idle.put(connection);
         }
-        // The caller was dropped, for example because its client disconnected. A new connection would cost the server more
-        // than the answer.
+        // The caller was dropped, for example because its client disconnected. The server would execute the statement to its
+        // end, so it is stopped. The connection stays open.
         if connection.state == State::Sent
             && !connection.in_transaction
             && let Ok(runtime) = Handle::try_current()
         {
             let (permit, idle) = (self.permit.take(), Arc::clone(&self.pool.idle));
+            let endpoint = self.pool.endpoint.clone();
             runtime.spawn(async move {
-                if let Some(connection) = connection.drain().await {
+                if let Some(connection) = connection.drain(&endpoint, &idle).await {
                     idle.put(connection);
                 }
                 drop(permit);
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forge_postgres::Server;
+
+    use super::*;
+    use crate::postgres::PostgresOptions;
+
+    #[tokio::test]
+    async fn a_statement_is_stopped_when_its_caller_is_gone() {
+        let url = Server::shared().unwrap().create_database().unwrap();
+        let endpoint = Endpoint::new(PostgresOptions::new(&url, "cancel").connect().unwrap());
+        let readers = Connections::new(endpoint, Duration::from_secs(300), 1);
+        let slow = readers.all(|| sqlx::query("SELECT pg_sleep(200)"));
+        timeout(Duration::from_millis(100), slow).await.unwrap_err();
+        // The only permit is free when the statement has ended.
+        let next = readers.all(|| sqlx::query("SELECT 1"));
+        timeout(Duration::from_secs(60), next).await.unwrap().unwrap();
+        assert_eq!(readers.idle.connections().len(), 2, "both connections are open");
     }
 }

@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use super::connection::{Connections, End};
 use super::decode::Columns;
+use super::error::QueryError;
 use super::notifications::{Message, Notifier};
 use super::text;
 use crate::StoreError;
@@ -91,7 +92,7 @@ pub(super) async fn change(
     let query =
         query.bind(notifier.channel()).bind(change.map(|_| notifier.payload(Message::DirectoryChanged)));
     connection.all(query).await?;
-    connection.finish(End::Commit).await?;
+    connection.finish(End::Commit).await.map_err(QueryError::of_change)?;
     Ok(true)
 }
 
@@ -135,7 +136,7 @@ pub(super) async fn add_usage(connections: &Connections, usage: &[UsageRow]) -> 
         let query = amounts.iter().fold(query, |query, (_, amount)| query.bind(amount.cast_signed()));
         connection.all(query).await?;
     }
-    Ok(connection.finish(End::Commit).await?)
+    connection.finish(End::Commit).await.map_err(QueryError::of_change)
 }
 
 pub(super) async fn usage(

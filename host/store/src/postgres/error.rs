@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgDatabaseError;
 
+use super::statement::OUTDATED;
 use crate::StoreError;
 
 /// Why a statement failed.
@@ -59,6 +60,11 @@ impl QueryError {
     /// Whether PostgreSQL cannot store the data: SQLSTATE class 22 (data exception) or 54 (program limit exceeded).
     fn is_rejected(&self) -> bool {
         self.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
+    }
+
+    /// Whether a row in the database is newer than what was to be written to it.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.code() == Some(OUTDATED)
     }
 
     fn code(&self) -> Option<&str> {
@@ -126,8 +132,18 @@ impl std::fmt::Display for QueryError {
     }
 }
 
+impl QueryError {
+    /// Returns the error of a statement that changes something.
+    pub(super) fn of_change(self) -> StoreError {
+        if self.is_lost() { StoreError::OutcomeUnknown(self.to_string()) } else { self.into() }
+    }
+}
+
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
+        if error.is_outdated() {
+            return Self::Outdated;
+        }
         let why = error.to_string();
         if error.is_rejected() { Self::Rejected(why) } else { Self::Unavailable(why) }
     }

@@ -75,6 +75,13 @@ pub(super) fn select_list<T>(columns: &[Column<T>], widths: Groups) -> String {
     list.join(", ")
 }
 
+/// Returns the select list with NULL instead of these columns of text.
+pub(super) fn select_list_without<T>(columns: &[Column<T>], widths: Groups, left_out: &[&str]) -> String {
+    let list = select_list(columns, widths);
+    let name = |name| if left_out.contains(&name) { "NULL::TEXT" } else { name };
+    list.split(", ").map(name).collect::<Vec<_>>().join(", ")
+}
+
 /// A run as it was found.
 pub(super) struct Found {
     pub(super) loaded: Result<Loaded, StoreError>,

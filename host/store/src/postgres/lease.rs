@@ -51,15 +51,23 @@ const REGISTER: &str = "INSERT INTO forge_nodes (name, version, lease_ms, lease_
      RETURNING epoch, (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
 
 /// Renews the lease and ends the epochs of nodes whose lease has expired. Returns whether this node's epoch is live, why
-/// it ended, the nodes that were ended, and the time. Leases do not expire because the server was down. `$2` is the
-/// channel, `$3` the payload that is sent if an epoch was ended.
+/// it ended, the nodes that were ended, and the time. `$2` is the channel, `$3` the payload that is sent if an epoch was
+/// ended.
+///
+/// Leases do not expire because the server was down. A node that was itself away, for two renewals or more, or that has just
+/// registered, ends no epoch until its next renewal: what stopped it may have stopped the others, too. The subquery `mine`
+/// reads this node's row as it was before the renewal.
 const RENEW: &str = "WITH renewed AS ( \
     UPDATE forge_nodes SET lease_until = clock_timestamp() + make_interval(secs => lease_ms / 1000.0) \
      WHERE epoch = $1 AND ended_at IS NULL RETURNING epoch \
 ), dead AS MATERIALIZED ( \
-    SELECT epoch FROM forge_nodes WHERE ended_at IS NULL AND epoch <> $1 \
+    SELECT epoch FROM forge_nodes node WHERE ended_at IS NULL AND epoch <> $1 \
         AND greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => lease_ms / 1000.0)) \
-            < clock_timestamp() FOR UPDATE SKIP LOCKED \
+            < clock_timestamp() \
+        AND EXISTS (SELECT FROM forge_nodes mine WHERE mine.epoch = $1 \
+            AND mine.lease_until > clock_timestamp() + make_interval(secs => mine.lease_ms / 3000.0) \
+            AND mine.started_at < clock_timestamp() - make_interval(secs => mine.lease_ms / 4000.0)) \
+        FOR UPDATE OF node SKIP LOCKED \
 ), ended AS ( \
     UPDATE forge_nodes node SET ended_at = clock_timestamp(), ended_why = 'lease' FROM dead \
      WHERE node.epoch = dead.epoch RETURNING node.name \

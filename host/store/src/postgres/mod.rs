@@ -14,10 +14,14 @@ mod directory;
 mod error;
 mod journals;
 mod lease;
+mod lists;
 mod migrate;
 mod notifications;
 mod open;
 mod options;
+mod overview;
+#[cfg(test)]
+mod plan;
 mod requests;
 mod runs;
 mod statement;
@@ -32,12 +36,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
 pub use self::options::PostgresOptions;
 
 use self::connection::{Connections, Endpoint};
+use self::error::QueryError;
 use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
@@ -47,8 +53,9 @@ use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write, Written,
 };
-use crate::{RunFilter, RunSummary};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
+use forge_scheduling::Attempts;
 
 /// A PostgreSQL database that any number of processes share.
 pub struct PostgresStore {
@@ -68,6 +75,8 @@ struct Shared {
     lease: watch::Sender<Lease>,
     /// A batch failed, and may have been or still be committed.
     outcome_unknown: AtomicBool,
+    /// Attempts to make sure that no failed batch is committed later.
+    fencing_off: Attempts<StoreError>,
     /// A claim failed, and may have claimed runs.
     lost_claim: AtomicBool,
     notifications: mpsc::UnboundedSender<Notification>,
@@ -83,6 +92,10 @@ struct Shared {
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn concurrent_reads(&self) -> usize {
+        self.shared.readers.most()
+    }
+
     fn directory(&self) -> &dyn Directory {
         self
     }
@@ -121,7 +134,7 @@ impl Store for PostgresStore {
 
     async fn claim(&self, epoch: Epoch, until: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
         let claimed = claim::claim(&self.shared.readers, epoch, until, limit).await;
-        if matches!(claimed, Err(StoreError::Unavailable(_) | StoreError::Corrupt { .. })) {
+        if matches!(claimed, Err(StoreError::OutcomeUnknown(_) | StoreError::Corrupt { .. })) {
             self.shared.lost_claim.store(true, Ordering::Release);
         }
         claimed
@@ -156,6 +169,14 @@ impl Store for PostgresStore {
         runs::get(&self.shared.readers, id).await
     }
 
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        overview::overview(&self.shared.readers, id).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        overview::page(&self.shared.readers, id, filter).await
+    }
+
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         runs::with_key(&self.shared.readers, tenant, workflow, key).await
     }
@@ -167,7 +188,7 @@ impl Store for PostgresStore {
     }
 
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        runs::list(&self.shared.readers, tenant, filter).await
+        lists::list(&self.shared.readers, tenant, filter).await
     }
 
     async fn due(
@@ -180,8 +201,8 @@ impl Store for PostgresStore {
         runs::due(&self.shared.readers, epoch, after, until, limit).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        runs::unfinished(&self.shared.readers).await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        runs::unfinished(&self.shared.readers, most).await
     }
 
     async fn expired(
@@ -318,10 +339,14 @@ impl Shared {
 
     /// Makes sure that no failed batch is committed later: what is read from now on must stay true.
     async fn fence_off_failed(&self) -> Result<(), StoreError> {
-        if self.outcome_unknown.load(Ordering::Acquire) {
-            self.writer.lock().await.fence_off_failed(self).await?;
+        if !self.outcome_unknown.load(Ordering::Acquire) {
+            return Ok(());
         }
-        Ok(())
+        let attempt = async {
+            let fenced = timeout(self.limit, async { self.writer.lock().await.fence_off_failed(self).await });
+            fenced.await.map_err(|_| QueryError::TimedOut(self.limit))?
+        };
+        self.fencing_off.make(attempt).await
     }
 
     /// The same in the background.

@@ -15,6 +15,7 @@ use super::options::PostgresOptions;
 use super::{PostgresStore, Shared};
 use crate::StoreError;
 use forge_clock::Monotonic;
+use forge_scheduling::Attempts;
 
 /// Returns the channel of this schema: other schemas of the database may have nodes of their own.
 const CHANNEL: &str = "SELECT 'forge_' || current_schema()::regnamespace::oid";
@@ -56,6 +57,7 @@ impl PostgresStore {
             limit,
             lease: watch::Sender::new(Lease::since(sent, epoch, &identity)),
             outcome_unknown: AtomicBool::new(false),
+            fencing_off: Attempts::default(),
             lost_claim: AtomicBool::new(false),
             notifications,
             receiver: Mutex::new(Some(receiver)),

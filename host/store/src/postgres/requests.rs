@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Shared;
 use super::decode::Columns;
+use super::error::QueryError;
 use super::notifications::Message;
 use crate::{RemoteCommand, RemoteRequest, RemoteResponse, StoreError};
 use forge_journal::RunId;
@@ -49,10 +51,23 @@ pub(super) async fn send_command(
     let (notifier, command) = (&shared.notifier, json(command)?);
     let mut lent = shared.readers.take().await?;
     let query = sqlx::query(SEND).bind(run.0).bind(command).bind(notifier.epoch().0).bind(notifier.channel());
-    let sent = lent.all(query).await?;
+    let sent = lent.all(query).await.map_err(QueryError::of_change)?;
     drop(lent);
     let Some(row) = sent.first() else { return Ok(None) };
     let id: i64 = Columns::new(TABLE, row).number()?;
+    // The node that has the run may execute the command, whatever happens here.
+    wait_for_response(shared, id, &mut responded).await.map_err(|error| match error {
+        StoreError::Unavailable(why) => StoreError::OutcomeUnknown(why),
+        error => error,
+    })
+}
+
+/// Waits for the response to a request, and deletes the request.
+async fn wait_for_response(
+    shared: &Shared,
+    id: i64,
+    responded: &mut watch::Receiver<()>,
+) -> Result<Option<RemoteResponse>, StoreError> {
     let deadline = Instant::now() + TIMEOUT;
     while is_pending(shared, id).await? {
         match timeout_at(deadline, timeout(POLL, responded.changed())).await {

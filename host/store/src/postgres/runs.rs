@@ -1,7 +1,6 @@
 use std::sync::LazyLock;
 
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments as _, AssertSqlSafe};
+use sqlx::postgres::PgRow;
 
 use super::connection::Connections;
 use super::decode::{Columns, Groups};
@@ -9,8 +8,8 @@ use super::journals::{groups, select_list, widths};
 use super::text;
 use crate::query::first_id_at;
 use crate::schema::runs::{COLUMNS, TABLE, blank};
-use crate::{Due, Epoch, RunFilter, RunSummary, StoreError};
-use forge_journal::{DEFAULT_TENANT, Run, RunId, Timestamp, WorkflowStatus};
+use crate::{Due, Epoch, StoreError};
+use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT id, {} FROM forge_runs", select_list(COLUMNS, widths(COLUMNS))));
@@ -27,7 +26,8 @@ const DUE: &str = "SELECT due_at, id, tenant FROM forge_runs \
      WHERE owner = $1 AND due_at IS NOT NULL AND due_at <= $2 AND (due_at, id) > ($3, $4) \
      ORDER BY due_at, id LIMIT $5";
 
-const UNFINISHED: &str = "SELECT count(*) FROM forge_runs WHERE due_at IS NOT NULL";
+const UNFINISHED: &str =
+    "SELECT count(*) FROM (SELECT FROM forge_runs WHERE due_at IS NOT NULL LIMIT $1) AS unfinished";
 
 pub(super) async fn get(readers: &Connections, id: RunId) -> Result<Option<Run>, StoreError> {
     let row = readers.first(|| sqlx::query(&**GET).bind(id.0)).await?;
@@ -53,67 +53,6 @@ fn decode(row: &PgRow) -> Result<Run, StoreError> {
     Ok(run)
 }
 
-pub(super) async fn list(
-    readers: &Connections,
-    tenant: &str,
-    filter: &RunFilter,
-) -> Result<Vec<RunSummary>, StoreError> {
-    let mut sql =
-        "SELECT id, workflow_name, version, status, started_at, completed_at, error FROM forge_runs \
-                   WHERE tenant = $1"
-            .to_owned();
-    if tenant != DEFAULT_TENANT {
-        // Lets PostgreSQL use the partial index.
-        sql.push_str(" AND tenant <> 'default'");
-    }
-    let mut conditions = 1;
-    for (condition, asked) in [
-        ("workflow_name", filter.workflow.is_some()),
-        ("status", filter.status.is_some()),
-        ("id", filter.cursor.is_some()),
-    ] {
-        if asked {
-            conditions += 1;
-            let operator = if condition == "id" { '<' } else { '=' };
-            sql.push_str(&format!(" AND {condition} {operator} ${conditions}"));
-        }
-    }
-    sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", conditions + 1));
-    let arguments = || {
-        let mut arguments = PgArguments::default();
-        arguments.add(text::encode(tenant))?;
-        if let Some(workflow) = &filter.workflow {
-            arguments.add(text::encode(workflow))?;
-        }
-        if let Some(status) = filter.status {
-            arguments.add(status.as_str())?;
-        }
-        if let Some(cursor) = filter.cursor {
-            arguments.add(cursor)?;
-        }
-        arguments.add(i64::from(filter.limit))?;
-        Ok::<_, sqlx::error::BoxDynError>(arguments)
-    };
-    // Checked here, because the closure below cannot return an error.
-    arguments().map_err(|error| StoreError::Rejected(error.to_string()))?;
-    let rows =
-        readers.all(|| sqlx::query_with(AssertSqlSafe(sql.clone()), arguments().unwrap_or_default())).await?;
-    rows.iter().map(decode_summary).collect()
-}
-
-fn decode_summary(row: &PgRow) -> Result<RunSummary, StoreError> {
-    let mut columns = Columns::new(TABLE, row);
-    Ok(RunSummary {
-        id: columns.run_id()?.0,
-        workflow_name: columns.string()?,
-        version: columns.number()?,
-        status: columns.parsed()?,
-        started_at: columns.time()?.to_datetime(),
-        completed_at: columns.optional_time()?.map(Timestamp::to_datetime),
-        error: columns.optional_string()?,
-    })
-}
-
 pub(super) async fn due(
     readers: &Connections,
     epoch: Epoch,
@@ -132,9 +71,9 @@ pub(super) fn decode_due(row: &PgRow) -> Result<Due, StoreError> {
     Ok(Due { at: columns.time()?, run: columns.run_id()?, tenant: columns.text()? })
 }
 
-/// The order is that of an index on the ids of a workflow's runs.
+/// The order is that of the index on the ids of a workflow's runs with one status, backwards.
 const EXPIRED: &str = "SELECT id FROM forge_runs WHERE tenant = $1 AND workflow_name = $2 AND status = $3 \
-     AND completed_at < $4 AND stuck IS NULL AND id < $5 ORDER BY id LIMIT $6";
+     AND completed_at < $4 AND stuck IS NULL AND id < $5 ORDER BY id NULLS FIRST LIMIT $6";
 
 pub(super) async fn expired(
     readers: &Connections,
@@ -163,7 +102,7 @@ pub(super) async fn delete(connections: &Connections, ids: &[RunId]) -> Result<V
     rows.iter().map(|row| Columns::new(TABLE, row).run_id()).collect()
 }
 
-pub(super) async fn unfinished(readers: &Connections) -> Result<u64, StoreError> {
-    let row = readers.first(|| sqlx::query(UNFINISHED)).await?;
+pub(super) async fn unfinished(readers: &Connections, most: u32) -> Result<u64, StoreError> {
+    let row = readers.first(|| sqlx::query(UNFINISHED).bind(i64::from(most))).await?;
     row.map_or(Ok(0), |row| Columns::new(TABLE, &row).bits())
 }

@@ -14,7 +14,7 @@ use super::connection::PgQuery;
 use super::text;
 use crate::Epoch;
 use crate::StoreError;
-use crate::schema::{Access, Column, SQL_TYPES, assignments, names, runs, steps};
+use crate::schema::{Access, Column, SQL_TYPES, names, on_conflict, runs, steps};
 
 /// What a statement must present to write, and how other nodes are notified.
 pub(super) struct FencingToken<'p> {
@@ -49,9 +49,12 @@ const PARTS: [Part; 3] = [Part::Nothing, Part::Insert, Part::Upsert];
 static STATEMENTS: LazyLock<[[String; 3]; 3]> =
     LazyLock::new(|| PARTS.map(|runs| PARTS.map(|rows| sql(runs, rows))));
 
+/// The SQLSTATE of a statement that would write a row over a newer one.
+pub(super) const OUTDATED: &str = "FG001";
+
 /// Returns a statement. `$1` is the epoch, `$2` the number of the write connection, `$3` the channel, `$4` the
 /// notification for unowned runs. The statement returns no row and writes nothing if the epoch has ended or another
-/// connection writes in it.
+/// connection writes in it, and fails with [`OUTDATED`] if a row in the database is newer than what is written to it.
 ///
 /// `unnest` stands in the select list: in the FROM clause, PostgreSQL would copy each array first.
 fn sql(runs: Part, rows: Part) -> String {
@@ -60,6 +63,8 @@ fn sql(runs: Part, rows: Part) -> String {
         .to_owned();
     let mut parameters = 4;
     let mut begun = "ARRAY[]::UUID[]";
+    // Each is a condition with which a row was not written.
+    let mut outdated = Vec::new();
     let columns = format!("id, owner, {}", names(runs::COLUMNS));
     let keys = [("id", "UUID"), ("owner", "BIGINT")];
     match runs {
@@ -71,7 +76,7 @@ fn sql(runs: Part, rows: Part) -> String {
             ));
         }
         Part::Upsert => {
-            let changes = assignments(runs::COLUMNS);
+            let on_conflict = on_conflict(runs::TABLE, "id", runs::COLUMNS, runs::BACKWARDS);
             let keys = [keys[0], keys[1], ("begins", "BOOL")];
             let values = values(&keys, runs::COLUMNS, &mut parameters);
             sql.push_str(&format!(
@@ -82,18 +87,24 @@ fn sql(runs: Part, rows: Part) -> String {
                      ON CONFLICT DO NOTHING RETURNING id \
                  ), saved AS ( \
                      INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE NOT begins \
-                     ON CONFLICT (id) DO UPDATE SET {changes})"
+                     {on_conflict} RETURNING 1)"
             ));
+            outdated.push(
+                "(SELECT count(*) FROM saved) < (SELECT count(*) FROM runs WHERE NOT begins)".to_owned(),
+            );
             begun = "ARRAY(SELECT id FROM begun)";
         }
     }
     if rows != Part::Nothing {
         let columns = names(steps::COLUMNS);
+        let first = parameters + 1;
         let values = values(&[("run_id", "UUID"), ("seq", "BIGINT")], steps::COLUMNS, &mut parameters);
         // With ON CONFLICT, PostgreSQL looks up each row before it inserts it.
         let on_conflict = match rows {
             Part::Upsert => {
-                format!(" ON CONFLICT (run_id, seq) DO UPDATE SET {}", assignments(steps::COLUMNS))
+                outdated.push(format!("(SELECT count(*) FROM steps) < cardinality(${first}::UUID[])"));
+                let on_conflict = on_conflict(steps::TABLE, "run_id, seq", steps::COLUMNS, steps::BACKWARDS);
+                format!("{on_conflict} RETURNING 1")
             }
             Part::Insert | Part::Nothing => String::new(),
         };
@@ -101,8 +112,10 @@ fn sql(runs: Part, rows: Part) -> String {
             ", steps AS (INSERT INTO forge_steps (run_id, seq, {columns}) SELECT {values} FROM fence{on_conflict})"
         ));
     }
+    let outdated = if outdated.is_empty() { "FALSE".to_owned() } else { outdated.join(" OR ") };
     sql.push_str(&format!(
-        " SELECT {begun}, CASE WHEN $4::TEXT IS NOT NULL THEN pg_notify($3, $4) END FROM fence"
+        " SELECT {begun}, CASE WHEN {outdated} THEN forge_outdated() END, \
+             CASE WHEN $4::TEXT IS NOT NULL THEN pg_notify($3, $4) END FROM fence"
     ));
     sql
 }

@@ -41,11 +41,15 @@ impl WriteConnection {
             }
             Err(CommitError::Fenced) => Err(StoreError::Fenced),
             Err(CommitError::Store(error)) => Err(error),
+            Err(CommitError::Committed(error)) => {
+                shared.set_outcome_unknown();
+                Err(StoreError::OutcomeUnknown(error.to_string()))
+            }
             Err(CommitError::Failed(error)) => {
                 if error.is_lost() {
                     shared.set_outcome_unknown();
                 }
-                Err(error.into())
+                Err(error.of_change())
             }
         }
     }

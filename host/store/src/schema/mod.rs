@@ -82,10 +82,32 @@ pub(crate) fn read_names<T>(columns: &[Column<T>]) -> String {
     read.map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the SET list of an upsert.
-pub(crate) fn assignments<T>(columns: &[Column<T>]) -> String {
-    let mutable = columns.iter().filter(|column| column.role != Role::Fixed);
-    mutable.map(|Column { name, .. }| format!("{name} = excluded.{name}")).collect::<Vec<_>>().join(", ")
+/// Returns the same, with NULL instead of these columns.
+pub(crate) fn read_names_without<T>(columns: &[Column<T>], left_out: &[&str]) -> String {
+    let read = columns.iter().filter(|column| column.is_read()).map(|column| column.name);
+    read.map(|name| if left_out.contains(&name) { "NULL" } else { name }).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the clause that makes an INSERT an upsert that writes no row that is older than the stored one, whatever the
+/// host believes: the number of rows that were written is then less than the number of rows given.
+///
+/// A row is written if its revision is higher than that of the stored row, or if it is the stored row, because a batch may
+/// be committed twice. `backwards` matches what is refused even so. In it, `old` is the stored row and `new` the written
+/// one.
+pub(crate) fn on_conflict<T>(table: &str, key: &str, columns: &[Column<T>], backwards: &str) -> String {
+    let list = |columns: &mut dyn Iterator<Item = &Column<T>>, form: &dyn Fn(&str) -> String| {
+        columns.map(|column| form(column.name)).collect::<Vec<_>>().join(", ")
+    };
+    let mut mutable = columns.iter().filter(|column| column.role != Role::Fixed);
+    let changes = list(&mut mutable, &|name| format!("{name} = excluded.{name}"));
+    let new = list(&mut columns.iter(), &|name| format!("excluded.{name}"));
+    let old = list(&mut columns.iter(), &|name| format!("{table}.{name}"));
+    let backwards = backwards.replace("old.", &format!("{table}.")).replace("new.", "excluded.");
+    format!(
+        " ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE (excluded.revision > {table}.revision \
+             OR excluded.revision = {table}.revision AND ({new}) IS NOT DISTINCT FROM ({old})) \
+         AND NOT ({backwards})"
+    )
 }
 
 /// Declares a list of columns. `$get` is an `Option` of the value to write, `$set` puts `$value` into `$item`.

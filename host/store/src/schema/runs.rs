@@ -41,7 +41,13 @@ columns! {
     wake_at         Integer Mutable: run.wake_at.map(|time| time.0)         => run.wake_at = value.map(Timestamp);
     due_at          Integer Derived: run.due_at().map(|time| time.0)        => ();
     fuel            Integer Mutable: Some(run.fuel.cast_signed())           => run.fuel = required(value)?.cast_unsigned();
+    revision        Integer Mutable: Some(run.revision.cast_signed())       => run.revision = required(value)?.cast_unsigned();
 }
+
+/// Matches a write that would undo what the stored run `old` says. A final run keeps its status, except that a person can
+/// have the failed compensations of a failed run tried again.
+pub(crate) const BACKWARDS: &str = "old.status IN ('completed', 'compensated') AND new.status <> old.status \
+     OR old.status = 'failed' AND new.status IN ('created', 'running', 'waiting', 'completed')";
 
 /// Returns a run with this id whose columns are still to be read.
 pub(crate) fn blank(id: RunId) -> Run {
@@ -70,6 +76,7 @@ pub(crate) fn blank(id: RunId) -> Run {
         auth: empty,
         trace_id: None,
         fuel: 0,
+        revision: 0,
     }
 }
 

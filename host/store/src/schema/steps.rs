@@ -33,7 +33,19 @@ columns! {
     completed_at    Integer Mutable: row.completed_at.map(|time| time.0)         => row.completed_at = value.map(Timestamp);
     wake_at         Integer Mutable: row.wake_at.map(|time| time.0)              => row.wake_at = value.map(Timestamp);
     error_retryable Flag    Mutable: row.failure.as_ref().map(|it| it.retryable) => set_retryable(row, value);
+    step_before     Integer Fixed:   row.step_before.map(Into::into)             => row.step_before = value.map(number).transpose()?;
+    revision        Integer Mutable: Some(row.revision.cast_signed())            => row.revision = required(value)?.cast_unsigned();
 }
+
+/// The documents of a call, which a page of the journal may leave out.
+pub(crate) const PAYLOADS: [&str; 2] = ["input", "result"];
+
+/// Matches a write that would undo what the stored row `old` says. A call that succeeded stays so, and only a new attempt
+/// opens a call that ended otherwise.
+pub(crate) const BACKWARDS: &str = "new.attempt < old.attempt \
+     OR old.status IN ('completed', 'compensated') AND new.status NOT IN ('completed', 'compensated') \
+     OR old.status = 'compensated' AND new.status = 'completed' \
+     OR old.status IN ('failed', 'skipped') AND new.status IN ('pending', 'running') AND new.attempt = old.attempt";
 
 /// Returns a row at this position whose columns are still to be read.
 pub(crate) fn blank(seq: u64) -> Row {
@@ -55,6 +67,8 @@ pub(crate) fn blank(seq: u64) -> Row {
         wake_at: None,
         started_at: Timestamp::NOW,
         completed_at: None,
+        step_before: None,
+        revision: 0,
     }
 }
 

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OpenFlags};
@@ -17,6 +18,10 @@ thread_local! {
     /// Pages in the log after this thread's last commit.
     static PAGES: Cell<u32> = const { Cell::new(0) };
 }
+
+/// Pages that are added to a log that could not be reused, before the next checkpoint. A reader of another program may keep
+/// pages in it for long, and each attempt costs time.
+const RETRY_PAGES: u32 = CHECKPOINT_PAGES / 4;
 
 /// Replaces SQLite's automatic checkpoints by a hook that keeps the length of the log after each commit.
 pub(super) fn watch(connection: &Connection) {
@@ -42,6 +47,8 @@ enum Phase {
 /// The checkpoint thread of one database.
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
+    /// The pages in the log at which it is checkpointed.
+    next: AtomicU32,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -53,14 +60,18 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("forge-checkpoint".to_owned())
             .spawn(move || copy_on_request(database, &theirs))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, next: AtomicU32::new(CHECKPOINT_PAGES), thread: Some(thread) })
     }
 
     /// Called after each commit of the writing connection.
     pub(super) fn committed(&self, connection: &Connection) {
         let mut phase = self.shared.phase();
+        if PAGES.get() < CHECKPOINT_PAGES {
+            // The log began anew.
+            self.next.store(CHECKPOINT_PAGES, Ordering::Relaxed);
+        }
         match *phase {
-            Phase::Idle if PAGES.get() >= CHECKPOINT_PAGES => {
+            Phase::Idle if PAGES.get() >= self.next.load(Ordering::Relaxed) => {
                 *phase = Phase::Requested;
                 self.shared.changed.notify_one();
             }
@@ -68,6 +79,7 @@ impl Checkpointer {
                 *phase = Phase::Idle;
                 drop(phase);
                 checkpoint(connection);
+                self.next.store(PAGES.get().saturating_add(RETRY_PAGES), Ordering::Relaxed);
             }
             _ => {}
         }
@@ -142,6 +154,20 @@ fn checkpoint(connection: &Connection) -> bool {
         tracing::warn!(%error, "the write-ahead log could not be checkpointed; no data is lost");
     }
     done.is_ok()
+}
+
+/// Copies the whole log into the database. Returns whether nothing is left, which a reader may need.
+pub(super) fn copy_all(database: &Path) -> bool {
+    let copied = connect(database).and_then(|connection| {
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| {
+            let [busy, pages, copied]: [i64; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
+            Ok(busy == 0 && pages == copied)
+        })
+    });
+    copied.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the write-ahead log could not be copied");
+        false
+    })
 }
 
 #[cfg(test)]

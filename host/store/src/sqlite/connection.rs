@@ -5,14 +5,19 @@ use std::time::Duration;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use super::checkpoint::{self, Checkpointer};
+use super::log;
+use super::reading::Reading;
 use crate::StoreError;
 use crate::schema::{Access, Column};
 
-/// Connections for reading.
-const READERS: usize = 4;
+/// Connections for reading: half for callers, and half for the host.
+pub(super) const READERS: usize = 8;
 
 /// How long a statement waits for a lock of another process, such as a backup.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// The same when the database is closed: the host stops within seconds.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// Prepared statements that a connection keeps. There are fewer.
 const STATEMENTS: usize = 64;
@@ -34,7 +39,7 @@ pub(super) struct WriteConnection {
 impl WriteConnection {
     /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = connect(path)?;
+        let connection = connect(path, OpenFlags::default())?;
         let checkpointer =
             Checkpointer::start(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { path: path.to_owned(), connection: Some(connection), checkpointer: Some(checkpointer) })
@@ -49,32 +54,67 @@ impl WriteConnection {
         // Taken, so that it is dropped after an error.
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(&self.path)?,
+            None => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?,
         };
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let done = work(&connection)?;
-        connection.prepare_cached("COMMIT")?.execute(())?;
+        connection.prepare_cached("COMMIT")?.execute(()).map_err(of_commit)?;
         checkpointer.committed(&connection);
         self.connection = Some(connection);
         Ok(done)
+    }
+
+    /// Cuts the log to the length at which it is reused, unless a reader needs it. It does not wait.
+    pub(super) fn truncate_log(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let truncate = || {
+            connection.busy_timeout(Duration::ZERO)?;
+            let truncated = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0));
+            connection.busy_timeout(BUSY)?;
+            truncated
+        };
+        match truncate() {
+            Ok(0) => {
+                if let Err(error) = log::reserve(&self.path) {
+                    tracing::warn!(%error, "the write-ahead log could not be preallocated: commits are slower");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the write-ahead log was not cut"),
+        }
     }
 
     /// Checkpoints the write-ahead log, so that one file is left, and closes the connection.
     pub(super) fn close(&mut self) {
         self.checkpointer = None;
         let Some(connection) = self.connection.take() else { return };
+        // The log stays if a reader of another program needs it.
+        let _ = connection.busy_timeout(CLOSING);
         if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())) {
             tracing::warn!(%error, "the write-ahead log was not checkpointed when the database was closed; no data is lost");
         }
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open(path)?;
+/// Returns the error of a commit. If everything was written and only the sync failed, the transaction may be found after a
+/// crash.
+fn of_commit(error: rusqlite::Error) -> StoreError {
+    let is_sync = |code: &rusqlite::ffi::Error| code.extended_code == rusqlite::ffi::SQLITE_IOERR_FSYNC;
+    match error.sqlite_error() {
+        Some(code) if is_sync(code) => StoreError::OutcomeUnknown(error.to_string()),
+        _ => error.into(),
+    }
+}
+
+/// Connects. Without `SQLITE_OPEN_CREATE`, a file that was deleted is not created again.
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // A longer log is cut when it begins anew.
+    connection.pragma_update(None, "journal_size_limit", log::LENGTH.cast_signed())?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     checkpoint::watch(&connection);
@@ -149,13 +189,14 @@ impl Readers {
     /// Runs `read` on a snapshot of the database. Waits until a connection is free.
     pub(super) fn read<T>(
         &self,
+        reading: &Reading,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut pool = self.pool();
         while pool.used >= READERS {
             self.returned.wait(&mut pool);
         }
-        self.borrow(pool)?.read(read)
+        self.borrow(pool)?.read(reading, read)
     }
 
     pub(super) fn close(&self) {
@@ -197,10 +238,14 @@ struct Borrowed<'r> {
 }
 
 impl Borrowed<'_> {
-    fn read<T>(mut self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn read<T>(
+        mut self,
+        reading: &Reading,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         // Taken, so that it is dropped after an error.
         let connection = self.connection.take().ok_or(StoreError::Closed)?;
-        let done = snapshot(&connection, read)?;
+        let done = reading.run(&connection, |connection| snapshot(connection, read))?;
         self.connection = Some(connection);
         Ok(done)
     }

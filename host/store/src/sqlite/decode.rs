@@ -23,6 +23,22 @@ pub(super) fn first<T>(
     rows.next()?.map(|row| decode(&mut Columns { table, row, next: 0 })).transpose()
 }
 
+/// Calls `visit` with the rows of the answer until it returns false.
+pub(super) fn each(
+    statement: &mut Statement<'_>,
+    parameters: impl Params,
+    table: &'static str,
+    mut visit: impl FnMut(&mut Columns<'_>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut rows = statement.query(parameters)?;
+    while let Some(row) = rows.next()? {
+        if !visit(&mut Columns { table, row, next: 0 })? {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Returns all rows of the answer.
 pub(super) fn all<T>(
     statement: &mut Statement<'_>,

@@ -8,25 +8,35 @@ mod components;
 mod connection;
 mod decode;
 mod directory;
+mod files;
+mod inspect;
+mod lists;
 mod log;
 mod open;
+mod overview;
+#[cfg(test)]
+mod plan;
+mod reading;
 mod runs;
 mod steps;
 
-use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use self::connection::{Readers, WriteConnection};
+use self::connection::{READERS, Readers, WriteConnection};
+use self::files::Files;
+use self::inspect::LogWatch;
+use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{RunFilter, RunSummary};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
@@ -45,12 +55,29 @@ struct Shared {
     /// Whether the last commit was slow.
     is_slow: AtomicBool,
     readers: Readers,
-    /// The locked lock file, while the store is open. It keeps other processes from opening the database.
-    lock: Mutex<Option<File>>,
+    path: PathBuf,
+    /// Why no work must begin, as the last look found it.
+    trouble: RwLock<Option<StoreError>>,
+    /// What the last look at the log found.
+    log: Mutex<LogWatch>,
+    /// The files, while the store is open. They are closed after the connections.
+    files: Mutex<Option<Files>>,
 }
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn concurrent_reads(&self) -> usize {
+        READERS
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        self.on_another_thread(Shared::inspect).await
+    }
+
+    fn trouble(&self) -> Option<StoreError> {
+        self.shared.trouble.read().clone()
+    }
+
     fn directory(&self) -> &dyn Directory {
         self
     }
@@ -87,6 +114,14 @@ impl Store for SqliteStore {
         self.read(move |connection| runs::get(connection, id)).await
     }
 
+    async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
+        self.read(move |connection| overview::overview(connection, id)).await
+    }
+
+    async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
+        self.read(move |connection| steps::page(connection, id, filter)).await
+    }
+
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         let (tenant, workflow, key) = (tenant.to_owned(), workflow.to_owned(), key.to_owned());
         self.read(move |connection| runs::with_key(connection, &tenant, &workflow, &key)).await
@@ -99,7 +134,7 @@ impl Store for SqliteStore {
 
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
         let (tenant, filter) = (tenant.to_owned(), filter.clone());
-        self.read(move |connection| runs::list(connection, &tenant, &filter)).await
+        self.read(move |connection| lists::list(connection, &tenant, &filter)).await
     }
 
     async fn due(
@@ -112,8 +147,8 @@ impl Store for SqliteStore {
         self.read(move |connection| runs::due(connection, after, until, limit)).await
     }
 
-    async fn unfinished(&self) -> Result<u64, StoreError> {
-        self.read(runs::unfinished).await
+    async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
+        self.read(move |connection| runs::unfinished(connection, most)).await
     }
 
     async fn expired(
@@ -172,7 +207,7 @@ impl Store for SqliteStore {
         let closed = self.on_another_thread(|shared| {
             shared.readers.close();
             shared.writer.lock().close();
-            drop(shared.lock.lock().take());
+            drop(shared.files.lock().take());
             Ok(())
         });
         if let Err(error) = closed.await {
@@ -229,7 +264,14 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.on_another_thread(move |shared| shared.readers.read(read)).await
+        let reading = Arc::new(Reading::default());
+        // Dropped with this future.
+        let _caller = EndWithCaller(Arc::clone(&reading));
+        self.on_another_thread(move |shared| {
+            shared.check_files_are_there()?;
+            shared.readers.read(&reading, read)
+        })
+        .await
     }
 
     async fn write<T: Send + 'static>(
@@ -257,7 +299,16 @@ impl Shared {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.check_files_are_there()?;
         self.writer.lock().transaction(work)
+    }
+
+    /// What was committed to a deleted file would be lost, and a new connection would open another file.
+    fn check_files_are_there(&self) -> Result<(), StoreError> {
+        match &*self.trouble.read() {
+            Some(gone @ StoreError::FilesGone { .. }) => Err(gone.clone()),
+            _ => Ok(()),
+        }
     }
 }
 

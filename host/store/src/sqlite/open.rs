@@ -1,22 +1,22 @@
-use parking_lot::Mutex;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use parking_lot::{Mutex, RwLock};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rusqlite::Connection;
 
 use super::connection::{Readers, WriteConnection};
+use super::files::Files;
 use super::{Shared, SqliteStore, log};
 use crate::StoreError;
 
 /// The migrations, in order. SQLite's `user_version` counts those that were applied to a file.
-const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("../../../../migrations/sqlite/0001_workflows.sql"),
     include_str!("../../../../migrations/sqlite/0002_tenants.sql"),
-    include_str!("../../../../migrations/sqlite/0003_in_doubt.sql"),
-    include_str!("../../../../migrations/sqlite/0004_operators.sql"),
+    include_str!("../../../../migrations/sqlite/0003_reads.sql"),
+    include_str!("../../../../migrations/sqlite/0004_in_doubt.sql"),
+    include_str!("../../../../migrations/sqlite/0005_operators.sql"),
 ];
 
 impl SqliteStore {
@@ -42,7 +42,7 @@ fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
     // All names of a file lead to the same lock.
     let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let path = canonical.as_path();
-    let lock = lock(path)?;
+    let mut files = Files::lock(path)?;
     let database = format!("sqlite:{}", path.display());
     let cannot_open = |error| match error {
         StoreError::Unavailable(why) => StoreError::CannotOpen { database: database.clone(), why },
@@ -54,11 +54,15 @@ fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
     if let Err(error) = log::reserve(path) {
         tracing::warn!(%error, "the write-ahead log could not be preallocated: commits are slower");
     }
+    files.watch(path);
     let shared = Shared {
+        path: path.to_owned(),
         writer: Mutex::new(writer),
         is_slow: AtomicBool::new(false),
         readers: Readers::new(path),
-        lock: Mutex::new(Some(lock)),
+        trouble: RwLock::default(),
+        log: Mutex::default(),
+        files: Mutex::new(Some(files)),
     };
     Ok((shared, migrated))
 }
@@ -80,37 +84,31 @@ fn migrate(connection: &Connection, database: &str) -> Result<Vec<i32>, StoreErr
     Ok(applied)
 }
 
-/// Locks the database for this process. SQLite's own locks would let two hosts write in turns, although each relies on
-/// what it has in memory.
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let lock_path = PathBuf::from(format!("{}.lock", path.display()));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let cannot_open = |error: std::io::Error| StoreError::CannotOpen {
-        database: format!("sqlite:{}", path.display()),
-        why: match folder {
-            Some(folder) if !folder.is_dir() => format!("there is no folder {}: create it", folder.display()),
-            _ => format!("{}: {error}", lock_path.display()),
-        },
-    };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&lock_path)
-        .map_err(cannot_open)?;
-    match file.try_lock() {
-        Ok(()) => {
-            // The process id is for error messages only.
-            let _ = file.set_len(0).and_then(|()| file.rewind());
-            let _ = write!(file, "{}", std::process::id());
-            Ok(file)
+#[cfg(test)]
+mod tests {
+    use super::super::plan::migrated;
+
+    #[test]
+    fn a_document_that_sqlite_does_not_take_does_not_make_the_views_unreadable() {
+        let connection = migrated();
+        connection
+            .execute_batch(
+                "INSERT INTO forge_runs (number, id, workflow_name, version, digest, input, status, started_at, deadline, auth) \
+                 VALUES (1, 'a', 'w', 1, 'd', '{}', 'running', 1, 2, '{}')",
+            )
+            .unwrap();
+        let deep = format!("{}{}", "[".repeat(3_000), "]".repeat(3_000));
+        let results = [Some("{\"a\":[1]}"), Some(&*deep), Some("{no"), None];
+        for (seq, result) in (1..).zip(results) {
+            let row = "INSERT INTO forge_steps (key, kind, name, status, result, started_at, scope_step, scope_attempt, \
+                 fingerprint, attempt) VALUES (?1, 'step', 's' || ?2, 'completed', ?3, 1, 0, 0, 1, 1)";
+            connection.execute(row, rusqlite::params![(1 << 24) + seq, seq, result]).unwrap();
         }
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            Err(StoreError::InUse { path: path.to_owned(), pid: pid.trim().parse().ok() })
-        }
-        Err(TryLockError::Error(error)) => Err(cannot_open(error)),
+        let one = |sql: &str| connection.query_row(sql, (), |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(
+            one("SELECT step_results FROM forge_workflow_runs"),
+            format!(r#"{{"s1":{{"a":[1]}},"s2":"{deep}","s3":"{{no","s4":null}}"#)
+        );
+        assert_eq!(one("SELECT group_concat(step_name) FROM forge_workflow_steps"), "s1,s2,s3,s4");
     }
 }

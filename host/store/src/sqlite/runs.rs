@@ -1,14 +1,14 @@
 use std::sync::LazyLock;
 
-use rusqlite::{CachedStatement, Connection, ToSql, params_from_iter};
+use rusqlite::{CachedStatement, Connection};
 
 use super::connection::{Prepared, bind};
 use super::decode::{Columns, all, first};
 use crate::query::first_id_at;
-use crate::schema::runs::{COLUMNS, TABLE, blank};
-use crate::schema::{assignments, names, read_names};
-use crate::{Due, RunFilter, RunSummary, StoreError, Write, Written};
-use forge_journal::{DEFAULT_TENANT, Run, RunId, Timestamp, WorkflowStatus};
+use crate::schema::runs::{BACKWARDS, COLUMNS, TABLE, blank};
+use crate::schema::{names, on_conflict, read_names};
+use crate::{Due, StoreError, Write, Written};
+use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let (names, values) = (names(COLUMNS), ", ?".repeat(COLUMNS.len()));
@@ -21,7 +21,7 @@ static INSERT_UNLESS_KEY_TAKEN: LazyLock<String> = LazyLock::new(|| {
 });
 
 static UPSERT: LazyLock<String> =
-    LazyLock::new(|| format!("{} ON CONFLICT (id) DO UPDATE SET {}", *INSERT, assignments(COLUMNS)));
+    LazyLock::new(|| format!("{}{}", *INSERT, on_conflict(TABLE, "id", COLUMNS, BACKWARDS)));
 
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT id, {} FROM forge_runs", read_names(COLUMNS)));
@@ -30,10 +30,6 @@ static GET: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = ?", *SELE
 
 static WITH_KEY: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE tenant = ? AND workflow_name = ? AND idempotency_key = ?", *SELECT));
-
-/// Matches the runs that began before the run with this id, even if that run does not exist.
-const BEFORE: &str = " AND number < \
-     coalesce((SELECT number FROM forge_runs WHERE id >= ? ORDER BY id LIMIT 1), 9223372036854775807)";
 
 /// Inserts the runs that start in this batch, and returns the outcome of each write.
 pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
@@ -78,8 +74,9 @@ pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), Store
     for write in batch {
         if let Write::Save(_, changes) = write
             && let Some(run) = &changes.run
+            && put(upsert.get()?, run)? == 0
         {
-            put(upsert.get()?, run)?;
+            return Err(StoreError::Outdated);
         }
     }
     Ok(())
@@ -116,47 +113,6 @@ fn decode(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
     Ok(run)
 }
 
-pub(super) fn list(
-    connection: &Connection,
-    tenant: &str,
-    filter: &RunFilter,
-) -> Result<Vec<RunSummary>, StoreError> {
-    let mut sql =
-        "SELECT id, workflow_name, version, status, started_at, completed_at, error FROM forge_runs \
-                   WHERE tenant = ?"
-            .to_owned();
-    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(tenant.to_owned())];
-    if tenant != DEFAULT_TENANT {
-        // Lets SQLite use the partial index.
-        sql.push_str(" AND tenant <> 'default'");
-    }
-    if let Some(workflow) = &filter.workflow {
-        sql.push_str(" AND workflow_name = ?");
-        values.push(Box::new(workflow.clone()));
-    }
-    if let Some(status) = filter.status {
-        sql.push_str(" AND status = ?");
-        values.push(Box::new(status.as_str()));
-    }
-    if let Some(cursor) = filter.cursor {
-        sql.push_str(BEFORE);
-        values.push(Box::new(cursor.to_string()));
-    }
-    sql.push_str(" ORDER BY number DESC LIMIT ?");
-    values.push(Box::new(filter.limit));
-    all(&mut *connection.prepare_cached(&sql)?, params_from_iter(values), TABLE, |columns| {
-        Ok(RunSummary {
-            id: columns.parsed::<RunId>()?.0,
-            workflow_name: columns.string()?,
-            version: columns.number()?,
-            status: columns.parsed()?,
-            started_at: columns.time()?.to_datetime(),
-            completed_at: columns.optional_time()?.map(Timestamp::to_datetime),
-            error: columns.optional_string()?,
-        })
-    })
-}
-
 pub(super) fn due(
     connection: &Connection,
     after: Option<(Timestamp, RunId)>,
@@ -174,6 +130,12 @@ pub(super) fn due(
     })
 }
 
+/// Runs that were started after the time are not read: their numbers are higher.
+const EXPIRED: &str = "SELECT id FROM forge_runs \
+     WHERE tenant = ? AND workflow_name = ? AND status = ? AND completed_at < ? AND stuck IS NULL AND number < \
+         coalesce((SELECT number FROM forge_runs WHERE id >= ? ORDER BY id LIMIT 1), 9223372036854775807) \
+     ORDER BY number LIMIT ?";
+
 pub(super) fn expired(
     connection: &Connection,
     tenant: &str,
@@ -182,13 +144,9 @@ pub(super) fn expired(
     before: Timestamp,
     limit: u32,
 ) -> Result<Vec<RunId>, StoreError> {
-    let sql = format!(
-        "SELECT id FROM forge_runs WHERE tenant = ? AND workflow_name = ? AND status = ? AND completed_at < ? \
-         AND stuck IS NULL{BEFORE} ORDER BY number LIMIT ?"
-    );
     let first = first_id_at(before).to_string();
     let values = rusqlite::params![tenant, workflow, status.as_str(), before.0, first, limit];
-    all(&mut *connection.prepare_cached(&sql)?, values, TABLE, |columns| columns.parsed())
+    all(&mut *connection.prepare_cached(EXPIRED)?, values, TABLE, |columns| columns.parsed())
 }
 
 /// Deletes the runs that are final. A trigger deletes their rows.
@@ -205,8 +163,8 @@ pub(super) fn delete(connection: &Connection, ids: &[RunId]) -> Result<Vec<RunId
     Ok(deleted)
 }
 
-pub(super) fn unfinished(connection: &Connection) -> Result<u64, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT count(*) FROM forge_runs WHERE due_at IS NOT NULL")?;
-    Ok(first(&mut statement, (), TABLE, |columns| columns.bits())?.unwrap_or(0))
+pub(super) fn unfinished(connection: &Connection, most: u32) -> Result<u64, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM forge_runs WHERE due_at IS NOT NULL LIMIT ?)")?;
+    Ok(first(&mut statement, [most], TABLE, |columns| columns.bits())?.unwrap_or(0))
 }

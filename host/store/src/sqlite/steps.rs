@@ -3,28 +3,36 @@ use std::sync::LazyLock;
 use rusqlite::{CachedStatement, Connection};
 
 use super::connection::{Prepared, bind};
-use super::decode::{Columns, all};
+use super::decode::{Columns, all, each, first};
 use super::runs;
-use crate::schema::steps::{COLUMNS, TABLE, blank};
-use crate::schema::{assignments, names, read_names};
-use crate::{StoreError, Write};
+use crate::schema::steps::{BACKWARDS, COLUMNS, PAYLOADS, TABLE, blank};
+use crate::schema::{names, on_conflict, read_names, read_names_without};
+use crate::{StepFilter, StepPage, StoreError, Write};
 use forge_journal::{Row, RunId};
 
 /// The number of keys that each run has. The migrations contain this number, too.
-const KEYS: i64 = 1 << 24;
+pub(super) const KEYS: i64 = 1 << 24;
 
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let (names, values) = (names(COLUMNS), ", ?".repeat(COLUMNS.len()));
-    let changes = assignments(COLUMNS);
-    format!(
-        "INSERT INTO forge_steps (key, {names}) VALUES (?{values}) ON CONFLICT (key) DO UPDATE SET {changes}"
-    )
+    let on_conflict = on_conflict(TABLE, "key", COLUMNS, BACKWARDS);
+    format!("INSERT INTO forge_steps (key, {names}) VALUES (?{values}){on_conflict}")
 });
 
 static SELECT: LazyLock<String> = LazyLock::new(|| {
     let names = read_names(COLUMNS);
     format!("SELECT key & 16777215, {names} FROM forge_steps WHERE key BETWEEN ?1 AND ?2 ORDER BY key")
 });
+
+/// Returns the statement for a page of a journal. `?1` is the key after which it begins, `?2` the last key of the run.
+fn page_sql(payloads: bool) -> String {
+    let names = if payloads { read_names(COLUMNS) } else { read_names_without(COLUMNS, &PAYLOADS) };
+    format!(
+        "SELECT key & 16777215, {names} FROM forge_steps WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT ?3"
+    )
+}
+
+static PAGES: LazyLock<[String; 2]> = LazyLock::new(|| [false, true].map(page_sql));
 
 /// Writes the journal rows that changed in this batch.
 pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
@@ -56,8 +64,7 @@ fn key(run: i64, seq: u64) -> Result<i64, StoreError> {
 fn put(statement: &mut CachedStatement<'_>, key: i64, row: &Row) -> Result<(), StoreError> {
     statement.raw_bind_parameter(1, key)?;
     bind(statement, 2, TABLE, COLUMNS, row)?;
-    statement.raw_execute()?;
-    Ok(())
+    if statement.raw_execute()? == 0 { Err(StoreError::Outdated) } else { Ok(()) }
 }
 
 /// Returns the journal of a run, in the order of `seq`.
@@ -70,8 +77,53 @@ pub(super) fn of_run(connection: &Connection, run: RunId) -> Result<Vec<Row>, St
     Ok(rows)
 }
 
+/// Returns a page of the journal of a run.
+pub(super) fn page(
+    connection: &Connection,
+    id: RunId,
+    filter: StepFilter,
+) -> Result<Option<StepPage>, StoreError> {
+    let mut found = connection.prepare_cached("SELECT number, tenant FROM forge_runs WHERE id = ?")?;
+    let found = first(&mut found, [id.to_string()], TABLE, |columns| {
+        Ok((columns.number::<i64>()?, columns.text()?))
+    })?;
+    let Some((run, tenant)) = found else { return Ok(None) };
+    let last = run * KEYS + KEYS - 1;
+    let after = i64::try_from(filter.after).unwrap_or(KEYS).min(KEYS - 1) + run * KEYS;
+    let mut page = StepPage { tenant, rows: Vec::new(), has_more: false };
+    let mut bytes = 0;
+    // One more than asked for tells whether there are later ones.
+    let parameters = [after, last, i64::from(filter.limit) + 1];
+    let mut statement = connection.prepare_cached(&PAGES[usize::from(filter.payloads)])?;
+    each(&mut statement, parameters, TABLE, |columns| {
+        let row = decode(columns)?;
+        bytes += row.payload_bytes();
+        let is_full = page.rows.len() >= filter.limit as usize || bytes > filter.bytes;
+        page.has_more = is_full && !page.rows.is_empty();
+        if !page.has_more {
+            page.rows.push(row);
+        }
+        Ok(!page.has_more)
+    })?;
+    Ok(Some(page))
+}
+
 fn decode(columns: &mut Columns<'_>) -> Result<Row, StoreError> {
     let mut row = blank(columns.number()?);
     columns.fill(COLUMNS, &mut row)?;
     Ok(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{migrated, plan};
+    use super::*;
+
+    #[test]
+    fn a_page_of_a_journal_is_a_range_of_keys() {
+        let by_keys = "SEARCH forge_steps USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
+        for sql in PAGES.iter().chain([&*SELECT]) {
+            assert_eq!(plan(&migrated(), sql), [by_keys]);
+        }
+    }
 }

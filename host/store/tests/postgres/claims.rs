@@ -102,7 +102,7 @@ async fn a_batch_that_is_committed_twice_starts_its_runs_once() {
     for _ in 0..2 {
         assert_eq!(commit(&a, &keyed).await.unwrap(), [Written::Done; 3]);
     }
-    assert_eq!(a.unfinished().await.unwrap(), 3);
+    assert_eq!(a.unfinished(1_000_000).await.unwrap(), 3);
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ async fn nothing_that_was_acknowledged_is_lost_when_the_server_crashes() {
         number += 1;
         match commit(&store, &[start(number)]).await {
             Ok(_) => acknowledged.push(number),
-            Err(StoreError::Unavailable(_)) => failed += 1,
+            Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) => failed += 1,
             Err(error) => panic!("{error}"),
         }
     }
@@ -65,7 +65,9 @@ async fn a_server_that_hangs_is_not_available_and_is_again() {
     let began = Instant::now();
     let late = [start(2)];
     let (written, read) = tokio::join!(commit(&store, &late), store.run(run(1).id));
-    assert!(matches!(written, Err(StoreError::Unavailable(why)) if why.contains("has not answered for 1s")));
+    assert!(
+        matches!(written, Err(StoreError::OutcomeUnknown(why)) if why.contains("has not answered for 1s"))
+    );
     assert!(matches!(read, Err(StoreError::Unavailable(_))));
     assert!(matches!(PostgresStore::open(&limited).await, Err(StoreError::CannotOpen { .. })));
     assert!(began.elapsed() < 5 * LIMIT);
@@ -92,7 +94,7 @@ async fn a_batch_that_was_given_up_is_not_written_after_later_ones() {
     assert_eq!(text(&mut other, "SELECT count(*)::TEXT FROM early").await, "1");
     proxy.hold_these();
     // The batch is on its way to the server, and arrives at the end of the test.
-    assert!(matches!(commit(&store, &[save(1, "2"), start(2)]).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(commit(&store, &[save(1, "2"), start(2)]).await, Err(StoreError::OutcomeUnknown(_))));
     let loaded = store.load(&[run(1).id, run(2).id]).await.unwrap();
     let outputs: Vec<_> =
         loaded.into_iter().map(|loaded| loaded.unwrap().and_then(|loaded| loaded.run.output)).collect();

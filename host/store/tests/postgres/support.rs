@@ -74,9 +74,9 @@ pub(crate) fn insert_unowned(number: u128) -> Write {
     Write::InsertUnowned(Box::new(run(number)))
 }
 
-/// Saves the run with this output.
+/// Saves the run with this output, a number, as its revision.
 pub(crate) fn save(number: u128, output: &str) -> Write {
-    let run = Run { output: Some(output.into()), ..run(number) };
+    let run = Run { output: Some(output.into()), revision: output.parse().unwrap(), ..run(number) };
     Write::Save(run.id, Changes { run: Some(Box::new(run)), new_run: false, rows: Vec::new(), new_rows: 0 })
 }
 

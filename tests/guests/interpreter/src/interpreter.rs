@@ -68,6 +68,7 @@ impl Interpreter {
                 Ok(json!("slept"))
             }
             Statement::Draw => Ok(self.draw()),
+            Statement::Token(name) => self.token(name).await,
             Statement::Lookup(name) => Ok(json!(self.ctx.is_step_completed(name))),
             Statement::Join(blocks) => self.join(blocks, seen).await,
             Statement::Race(blocks) => self.race(blocks, seen).await,
@@ -127,8 +128,14 @@ impl Interpreter {
     }
 
     async fn flaky(&self, name: &str, times: u32, seen: Digest) -> Result<Value> {
-        let key = format!("{}:{name}:{}", self.ctx.run_id, self.ctx.uuid());
+        let key = format!("{}:{name}:{}", self.ctx.run_id, self.ctx.fresh_uuid());
         answer(self.post(&format!("/flaky/{times}/{name}"), seen).header("Idempotency-Key", key)).await
+    }
+
+    async fn token(&self, name: &str) -> Result<Value> {
+        let ctx = &self.ctx;
+        let body = json!({ "uuid": Uuid::new_v4(), "number": ctx.random(), "fresh": ctx.fresh_uuid() });
+        answer(ctx.http().post(self.url(&format!("/effects/{name}"))).json(&body)).await
     }
 
     async fn never(&self, timeout: Option<u64>, seen: Digest) -> Result<Value> {

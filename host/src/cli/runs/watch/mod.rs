@@ -3,6 +3,7 @@
 //! On a terminal, the tree is redrawn in place. Otherwise each change is printed as a line.
 
 mod changes;
+mod journal;
 mod screen;
 
 use std::io::IsTerminal;
@@ -14,6 +15,7 @@ use crate::executor::{StepRecord, WorkflowRecord};
 use changes::Seen;
 use forge_clock as clock;
 use forge_journal::RunId;
+use journal::Journal;
 use screen::Screen;
 
 /// The polling interval.
@@ -45,11 +47,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         View::Lines(Seen::default())
     };
     let mut connection = follow::Connection::new();
+    let mut journal = Journal::default();
     let mut at_most = Duration::ZERO;
     loop {
-        let response = poll(&client, args.id, at_most).await;
+        let response = poll(&client, args.id, at_most, &journal).await;
         let Some((record, steps)) = connection.check(response).await? else { continue };
-        view.update(&record, &steps)?;
+        journal.update(steps);
+        view.update(&record, &journal.steps)?;
         if record.status.is_at_rest() {
             return follow::outcome(&record);
         }
@@ -57,14 +61,15 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
 }
 
-/// Returns the run when it is final or paused, or after `at_most`, and its steps.
+/// Returns the run when it is final or paused, or after `at_most`, and the steps that may have changed.
 async fn poll(
     client: &Client,
     run: RunId,
     at_most: Duration,
+    journal: &Journal,
 ) -> Result<(WorkflowRecord, Vec<StepRecord>), CliError> {
     let record = client.run(run, at_most).await?;
-    Ok((record, client.steps(run).await?.steps))
+    Ok((record, client.steps(run, journal.settled()).await?))
 }
 
 /// The form of the output.
