@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use forge_host::executor::{RunFilter, RunSummary};
-use forge_host::journal::{Journal, Row, Run, RunId, Timestamp};
+use forge_host::journal::{Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
     Directory, Due, Epoch, Loaded, Overview, StepFilter, StepPage, Store, StoreError, VersionRow, Write,
@@ -232,6 +232,17 @@ impl Store for WatchedStore {
 
     async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
         self.store.unfinished(most).await
+    }
+
+    async fn expired(
+        &self,
+        tenant: &str,
+        workflow: &str,
+        status: WorkflowStatus,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunId>, StoreError> {
+        self.store.expired(tenant, workflow, status, before, limit).await
     }
 
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::{CliError, Context, output, parse, text};
 use crate::api::NewTenant;
-use crate::config::Unit;
+use crate::config::{Retention, Unit};
 use crate::tenants::{SettingsChange, TenantInfo};
 
 /// The arguments of `forge tenants`.
@@ -56,6 +56,9 @@ struct Settings {
     /// Let workflows reach no server.
     #[arg(long, conflicts_with_all = ["egress", "egress_private"])]
     no_egress: bool,
+    /// How long final runs are kept, such as completed=30d,payment:failed=1y. Replaces the current rules; '' removes them.
+    #[arg(long, value_name = "RULES")]
+    retention: Option<Retention>,
     /// Suspend the tenant: none of its runs starts or continues until it is resumed.
     #[arg(long, conflicts_with = "resume")]
     suspend: bool,
@@ -94,11 +97,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 
 impl Settings {
     fn into_change(self) -> SettingsChange {
-        let Self { limits, egress, egress_private, no_egress, suspend, resume } = self;
+        let Self { limits, egress, egress_private, no_egress, retention, suspend, resume } = self;
         SettingsChange {
             egress: (no_egress || !egress.is_empty()).then_some(egress),
             egress_private: (no_egress || !egress_private.is_empty()).then_some(egress_private),
             limits: limits.into_iter().collect::<BTreeMap<_, _>>(),
+            retention,
             suspended: (suspend || resume).then_some(suspend),
         }
     }
@@ -138,6 +142,9 @@ fn show(info: &TenantInfo) -> String {
     lines.push(format!("servers that workflows may reach: {}", servers(settings)));
     if !settings.egress_private.is_empty() {
         lines.push(format!("also in the networks {}", settings.egress_private.join(", ")));
+    }
+    if let Some(retention) = &settings.retention {
+        lines.push(format!("final runs are kept: {retention}"));
     }
     let rows = limits.iter().map(|limit| {
         let value = match limit.unit {

@@ -1,6 +1,7 @@
 //! The configuration of a host, with the defaults and their reasons.
 
 mod limits;
+mod retention;
 mod tenant;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use forge_egress::secrets::KeyRing;
 
 pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
+pub use retention::{InvalidRetention, Retention};
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
 
 /// The configuration of a host.
@@ -32,6 +34,11 @@ pub struct Config {
     pub secret_keys: Option<Arc<KeyRing>>,
     /// The limits of guests, requests and the host.
     pub limits: Limits,
+    /// How long final runs are kept. Default: for ever.
+    pub retention: Retention,
+    /// The folder in an object store, as for `components`, to which runs are written before retention deletes them. `None`
+    /// does not archive them.
+    pub archive: Option<Url>,
     /// The folder for compiled components. `None` compiles them again after a restart. Only the host may be able to write to
     /// it, because the host executes its contents.
     pub component_cache: Option<PathBuf>,
@@ -55,6 +62,8 @@ impl Config {
             egress: Policy::open(),
             secret_keys: None,
             limits: Limits::default(),
+            retention: Retention::default(),
+            archive: None,
             component_cache: Some(component_cache.into()),
             compiler: None,
         }

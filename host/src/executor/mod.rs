@@ -5,6 +5,7 @@
 //! sleeps has no task: the [`timer_queue`] gives it one when its timer ends.
 
 mod activation;
+mod archive;
 mod cluster;
 mod command;
 mod effects;
@@ -37,8 +38,8 @@ use self::command::Command;
 use self::loader::Loader;
 use self::timer_queue::TimerQueue;
 use self::waiters::Waiters;
-use crate::config::{Config, Limits};
-use crate::maintenance::Maintenance;
+use crate::config::{Config, Limits, Retention};
+use crate::maintenance::{Archive, Maintenance};
 use crate::registry::{Objects, WorkflowRegistry};
 use crate::tenants::Tenants;
 use forge_egress::secrets::KeyRing;
@@ -86,6 +87,15 @@ struct Inner {
     shutdown: CancellationToken,
 }
 
+/// Where an executor keeps components and runs, and for how long.
+struct Storage {
+    store: Arc<dyn Store>,
+    /// The object store for components.
+    components: Option<Objects>,
+    retention: Retention,
+    archive: Option<Archive>,
+}
+
 /// The handle of a run's task.
 struct Handle {
     commands: mpsc::UnboundedSender<Command>,
@@ -97,17 +107,30 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`OpenError`] if the database, the engine, the HTTP client or a thread cannot be set up.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let Config { database, components, node, egress, secret_keys, limits, component_cache, compiler } =
-            config;
-        let objects = components.as_ref().map(Objects::open).transpose()?;
-        let store = forge_store::open(&database, &node).await?;
+        let Config {
+            database,
+            components,
+            node,
+            egress,
+            secret_keys,
+            limits,
+            retention,
+            archive,
+            component_cache,
+            compiler,
+        } = config;
+        let storage = Storage {
+            archive: archive.as_ref().map(Objects::open).transpose()?.map(archive::archive),
+            components: components.as_ref().map(Objects::open).transpose()?,
+            store: forge_store::open(&database, &node).await?,
+            retention,
+        };
         let compiler = compiler.map_or(Compiler::InProcess, |program| Compiler::Child {
             program,
             time: limits.compile_time,
             memory: limits.compile_memory,
         });
-        Self::assemble(store, objects, egress, secret_keys, limits, component_cache.as_deref(), compiler)
-            .await
+        Self::assemble(storage, egress, secret_keys, limits, component_cache.as_deref(), compiler).await
     }
 
     /// Opens an executor on a store, with a folder for compiled components.
@@ -119,18 +142,20 @@ impl WorkflowExecutor {
         limits: Limits,
         component_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        Self::assemble(store, None, Policy::open(), None, limits, component_cache, Compiler::InProcess).await
+        let storage = Storage { store, components: None, retention: Retention::default(), archive: None };
+        let (policy, compiler) = (Policy::open(), Compiler::InProcess);
+        Self::assemble(storage, policy, None, limits, component_cache, compiler).await
     }
 
     async fn assemble(
-        store: Arc<dyn Store>,
-        objects: Option<Objects>,
+        storage: Storage,
         egress: Policy,
         secret_keys: Option<Arc<KeyRing>>,
         limits: Limits,
         component_cache: Option<&Path>,
         compiler: Compiler,
     ) -> Result<Self, OpenError> {
+        let Storage { store, components, retention, archive } = storage;
         let limits = Arc::new(limits);
         let engine = Arc::new(Engine::new(limits.engine(), component_cache, compiler)?);
         let instances = InstancePermits::new(limits.live_instances);
@@ -147,12 +172,12 @@ impl WorkflowExecutor {
         // An error in the directory is reported here, and not by the first start of a run.
         let tenant = Arc::clone(&tenants.get(DEFAULT_TENANT).await?.name);
         let registry =
-            WorkflowRegistry::new(Arc::clone(&store), objects, Arc::clone(&engine), Arc::clone(&tenants));
+            WorkflowRegistry::new(Arc::clone(&store), components, Arc::clone(&engine), Arc::clone(&tenants));
         let shutdown = CancellationToken::new();
         let (feed, waiters) = (Arc::<Feed>::default(), Arc::<Waiters>::default());
         feed.subscribe(Arc::clone(&waiters) as _);
         feed.subscribe(Arc::clone(&tenants) as _);
-        let maintenance = Maintenance::new(Arc::clone(&store), Arc::clone(&tenants));
+        let maintenance = Maintenance::new(Arc::clone(&store), Arc::clone(&tenants), retention, archive);
         let inner = Inner {
             writer: Writer::new(Arc::clone(&store), Arc::clone(&feed), limits.write_queue_bytes),
             loader: Loader::new(Arc::clone(&store)),

@@ -40,7 +40,7 @@ impl WorkflowExecutor {
     pub async fn status(&self, run: RunId) -> Result<WorkflowRecord, ExecutorError> {
         self.reading(async || {
             let found = match self.inner.store.overview(run).await {
-                // The run itself says so: it is paused or was terminated.
+                // The run itself says that its journal cannot be read: it is paused or was terminated.
                 Err(error @ StoreError::Corrupt { .. }) => {
                     let found = self.inner.store.run(run).await?.filter(Run::is_at_rest).ok_or(error)?;
                     Some(Overview { run: found, recent: RecentSteps::default() })

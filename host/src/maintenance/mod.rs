@@ -10,22 +10,24 @@
 
 mod database_files;
 mod ended_nodes;
+mod retention;
 mod runner;
 mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use forge_store::{Store, StoreError};
+use forge_store::{Loaded, Store, StoreError};
 use futures::future::BoxFuture;
 
 pub(crate) use runner::Maintenance;
 pub use runner::TaskReport;
 
+use crate::config::Retention;
 use crate::tenants::Tenants;
 
 /// All recurring jobs.
-const TASKS: &[Task] = &[usage::TASK, ended_nodes::TASK, database_files::TASK];
+const TASKS: &[Task] = &[usage::TASK, ended_nodes::TASK, database_files::TASK, retention::TASK];
 
 /// A recurring job.
 struct Task {
@@ -44,4 +46,11 @@ struct Task {
 struct Context {
     store: Arc<dyn Store>,
     tenants: Arc<Tenants>,
+    /// How long the host keeps final runs.
+    retention: Retention,
+    /// What writes a run elsewhere before it is deleted.
+    archive: Option<Archive>,
 }
+
+/// Writes a run with its journal to an archive. A run that is in the archive is replaced.
+pub(crate) type Archive = Box<dyn Fn(Loaded) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;

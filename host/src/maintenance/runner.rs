@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Context, TASKS, Task};
+use super::{Archive, Context, TASKS, Task};
+use crate::config::Retention;
 use crate::tenants::Tenants;
 
 /// A recurring job as operators see it.
@@ -39,8 +40,13 @@ struct Job {
 }
 
 impl Maintenance {
-    pub(crate) fn new(store: Arc<dyn Store>, tenants: Arc<Tenants>) -> Self {
-        Self::with_tasks(TASKS, Context { store, tenants })
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        tenants: Arc<Tenants>,
+        retention: Retention,
+        archive: Option<Archive>,
+    ) -> Self {
+        Self::with_tasks(TASKS, Context { store, tenants, retention, archive })
     }
 
     fn with_tasks(tasks: &'static [Task], context: Context) -> Self {
@@ -137,7 +143,7 @@ mod tests {
             Arc::new(SqliteStore::open(&folder.path().join("test.db")).await.unwrap());
         let tenants = Arc::new(Tenants::for_store(Arc::clone(&store)).unwrap());
         let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
-        let context = Context { store, tenants };
+        let context = Context { store, tenants, retention: Retention::default(), archive: None };
         let maintenance = Maintenance::with_tasks(&TESTED, context);
         maintenance.start(&tracker, &shutdown);
         while maintenance.report()[0].last_run.is_none() {

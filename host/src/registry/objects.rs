@@ -42,6 +42,16 @@ impl Objects {
         stored.map(|_| ()).map_err(|error| self.unavailable(error))
     }
 
+    /// Stores an object at this path in the folder. Replaces an object that is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn put_at(&self, path: &[&str], bytes: Vec<u8>) -> Result<(), StoreError> {
+        let path = path.iter().fold(self.folder.clone(), |folder, part| folder.join(*part));
+        let stored = self.store.put(&path, PutPayload::from(bytes)).await;
+        stored.map(|_| ()).map_err(|error| self.unavailable(error))
+    }
+
     /// Returns the bytes that are stored under a digest, unchecked.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TenantError;
-use crate::config::{LimitValues, TenantLimits};
+use crate::config::{LimitValues, Retention, TenantLimits};
 use forge_egress::{Network, Policy, Rule};
 use forge_store::directory::{Entry, EntryKind};
 
@@ -22,6 +22,10 @@ pub struct Settings {
     /// The limits that are set, by name.
     #[serde(skip_serializing_if = "LimitValues::is_empty")]
     pub limits: LimitValues,
+    /// How long final runs are kept, such as `completed=30d,payment:failed=1y`. The host's rules apply where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub retention: Option<Retention>,
     /// Whether the tenant is suspended. A suspended tenant is read-only, and its runs get no instance in memory. A run
     /// that has one continues until it leaves memory.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -41,6 +45,10 @@ pub struct SettingsChange {
     /// Limits by name; `null` resets a limit to the host's value.
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub limits: std::collections::BTreeMap<String, Option<u64>>,
+    /// How long final runs are kept; an empty text removes the tenant's rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub retention: Option<Retention>,
     /// Whether the tenant is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<bool>,
@@ -89,7 +97,7 @@ impl Settings {
     /// Returns the settings after a change.
     pub(super) fn changed(&self, change: &SettingsChange, host: &TenantLimits) -> Result<Self, TenantError> {
         let mut settings = self.clone();
-        let SettingsChange { egress, egress_private, limits, suspended } = change;
+        let SettingsChange { egress, egress_private, limits, retention, suspended } = change;
         if let Some(egress) = egress {
             settings.egress = Some(egress.clone());
         }
@@ -107,6 +115,9 @@ impl Settings {
                     settings.limits.remove(name);
                 }
             }
+        }
+        if let Some(retention) = retention {
+            settings.retention = Some(retention.clone()).filter(|rules| !rules.is_empty());
         }
         settings.suspended = suspended.unwrap_or(settings.suspended);
         if settings.egress.is_none() && egress_private.as_ref().is_some_and(|networks| !networks.is_empty()) {

@@ -35,7 +35,7 @@ pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
-use forge_journal::{Changes, Row, Run, RunId, Timestamp};
+use forge_journal::{Changes, Row, Run, RunId, Timestamp, WorkflowStatus};
 
 /// A write of a batch.
 ///
@@ -284,6 +284,18 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the number of runs of all nodes that are neither final nor paused, and `most` if there are more: it reads no
     /// more of them.
     async fn unfinished(&self, most: u32) -> Result<u64, StoreError>;
+
+    /// Returns final runs of a workflow with this status that ended before this time, the first ones first. A failed run with
+    /// steps that are not compensated is none: a person has something to do. The cost is proportional to the runs that were
+    /// started before this time.
+    async fn expired(
+        &self,
+        tenant: &str,
+        workflow: &str,
+        status: WorkflowStatus,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunId>, StoreError>;
 
     /// Deletes those of the runs that are final, with their journals, and returns them. That is durable when the method returns.
     /// A key that started a deleted run is free again.

@@ -1,10 +1,16 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use forge_journal::{Row, WorkflowStatus};
+use forge_journal::{Row, Timestamp, WorkflowStatus};
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 use uuid::Uuid;
+
+/// Returns the lowest id of a run that is started at this time. A run that ended before it has a lower id.
+pub(crate) fn first_id_at(time: Timestamp) -> Uuid {
+    // The first 48 bits of a UUIDv7 are its time in milliseconds.
+    Uuid::from_u128(u128::from(u64::try_from(time.0).unwrap_or(0)) << 80)
+}
 
 /// Characters of a run's error in a list. The run itself has all of them.
 pub(crate) const MOST_ERROR: usize = 1_000;

@@ -148,8 +148,6 @@ async fn conforms(store: &dyn Store) {
     keeps_runs_and_rows_as_they_are(store).await;
     keeps_the_last_of_two_states_of_a_row(store).await;
     lets_a_key_start_one_run(store).await;
-    lets_a_start_take_the_key_of_a_failed_run_over(store).await;
-    deletes_final_runs_with_their_journals(store).await;
     lists_the_newest_first_in_pages(store).await;
     loads_many_runs_at_once(store).await;
     knows_when_runs_are_due(store).await;
@@ -166,6 +164,9 @@ async fn conforms(store: &dyn Store) {
     refuses_what_would_move_a_journal_backwards(store).await;
     shows_the_last_steps_of_a_run(store).await;
     reads_a_journal_in_pages(store).await;
+    lets_a_start_take_the_key_of_a_failed_run_over(store).await;
+    deletes_final_runs_with_their_journals(store).await;
+    finds_final_runs_by_their_age(store).await;
 }
 
 fn run(number: u128) -> Run {
@@ -348,12 +349,12 @@ async fn lets_a_start_take_the_key_of_a_failed_run_over(store: &dyn Store) {
     let keyed = |number| Run { key: Some("order-2".into()), workflow: "restart".into(), ..run(number) };
     let restart = |number, of| Write::Start(Box::new(Run { restart_of: Some(of), ..keyed(number) }));
     let commit = async |batch: &[Write]| store.commit(store.epoch(), batch).await.unwrap();
-    let old = ended(store, keyed(9_001), WorkflowStatus::Failed).await;
+    let old = ended(store, keyed(97_001), WorkflowStatus::Failed).await;
     // Of several, one wins, and the others learn of it. A batch may be committed twice.
-    let batch = [restart(9_002, old), restart(9_003, old)];
-    let winner = run(9_002).id;
+    let batch = [restart(97_002, old), restart(97_003, old)];
+    let winner = run(97_002).id;
     assert_eq!(commit(&batch).await, [Written::Done, Written::KeyTaken(winner)]);
-    assert_eq!(commit(&[restart(9_004, old)]).await, [Written::KeyTaken(winner)]);
+    assert_eq!(commit(&[restart(97_004, old)]).await, [Written::KeyTaken(winner)]);
     let [was, is] = [old, winner].map(|id| async move { store.run(id).await.unwrap().unwrap() });
     let (was, is) = (was.await, is.await);
     assert_eq!((&was.key, was.restarted_as, was.restart_of), (&None, Some(winner), None));
@@ -361,8 +362,8 @@ async fn lets_a_start_take_the_key_of_a_failed_run_over(store: &dyn Store) {
     let found = store.run_with_key("default", "restart", "order-2").await.unwrap();
     assert_eq!(found.map(|run| run.id), Some(winner));
     // The one that has the key now has not failed, and another key or workflow is not taken over.
-    assert_eq!(commit(&[restart(9_005, winner)]).await, [Written::KeyTaken(winner)]);
-    let other = Run { workflow: "other".into(), restart_of: Some(winner), ..keyed(9_006) };
+    assert_eq!(commit(&[restart(97_005, winner)]).await, [Written::KeyTaken(winner)]);
+    let other = Run { workflow: "other".into(), restart_of: Some(winner), ..keyed(97_006) };
     assert_eq!(commit(&[Write::Start(Box::new(other))]).await, [Written::Done]);
     assert_eq!(store.run(winner).await.unwrap().unwrap().key.as_deref(), Some("order-2"));
     // A change of the old run keeps the lineage.
@@ -373,11 +374,11 @@ async fn lets_a_start_take_the_key_of_a_failed_run_over(store: &dyn Store) {
 }
 
 async fn deletes_final_runs_with_their_journals(store: &dyn Store) {
-    let keyed = Run { key: Some("order-3".into()), workflow: "deletion".into(), ..run(9_101) };
+    let keyed = Run { key: Some("order-3".into()), workflow: "deletion".into(), ..run(97_101) };
     let completed = ended(store, keyed.clone(), WorkflowStatus::Completed).await;
-    let failed = ended(store, run(9_102), WorkflowStatus::Failed).await;
-    let running = ended(store, run(9_103), WorkflowStatus::Running).await;
-    let unknown = run(9_104).id;
+    let failed = ended(store, run(97_102), WorkflowStatus::Failed).await;
+    let running = ended(store, run(97_103), WorkflowStatus::Running).await;
+    let unknown = run(97_104).id;
     let mut deleted = store.delete(&[completed, failed, running, unknown]).await.unwrap();
     deleted.sort();
     assert_eq!(deleted, [completed, failed]);
@@ -387,10 +388,10 @@ async fn deletes_final_runs_with_their_journals(store: &dyn Store) {
     assert_eq!(rows(store, running).await.len(), 1);
     assert_eq!(store.delete(&[completed, failed]).await.unwrap(), []);
     // The key is free, and a run with the id of a deleted one has no rows.
-    let again = ended(store, Run { id: run(9_105).id, ..keyed }, WorkflowStatus::Completed).await;
+    let again = ended(store, Run { id: run(97_105).id, ..keyed }, WorkflowStatus::Completed).await;
     assert_eq!(store.delete(&[again]).await.unwrap(), [again]);
     assert_eq!(
-        store.commit(store.epoch(), &[Write::Start(Box::new(run(9_101)))]).await.unwrap(),
+        store.commit(store.epoch(), &[Write::Start(Box::new(run(97_101)))]).await.unwrap(),
         [Written::Done]
     );
     assert_eq!(rows(store, completed).await, []);
@@ -398,6 +399,48 @@ async fn deletes_final_runs_with_their_journals(store: &dyn Store) {
         Journal::load(store.run(running).await.unwrap().unwrap(), rows(store, running).await).unwrap();
     journal.apply(Event::Finished { output: "1".into() }, Timestamp(4_000)).unwrap();
     save(store, &mut journal).await;
+}
+
+async fn finds_final_runs_by_their_age(store: &dyn Store) {
+    use WorkflowStatus::{Completed, Failed, Running};
+    let of = |number| Run { workflow: "old".into(), ..run(number) };
+    let mut completed = Vec::new();
+    for number in 97_201..97_204 {
+        completed.push(ended(store, of(number), Completed).await);
+    }
+    let failed = ended(store, of(97_204), Failed).await;
+    ended(store, of(97_205), Running).await;
+    // A run with a step that is not compensated.
+    let stuck = of(97_206);
+    let mut journal = Journal::new(stuck.clone());
+    store.commit(store.epoch(), &[Write::Start(Box::new(stuck))]).await.unwrap();
+    for event in [
+        Event::Running,
+        step("reserve", 0),
+        Event::Completed { seq: 1, result: None },
+        Event::Unwinding { failure: Failure::permanent(kind::ERROR, "no") },
+        Event::RolledBack,
+    ] {
+        journal.apply(event, Timestamp(2_000)).unwrap();
+    }
+    assert_eq!((journal.run().status, journal.run().uncompensated.len()), (Failed, 1));
+    save(store, &mut journal).await;
+    // One that was started after this time, with an id of that time.
+    let new = RunId(Uuid::from_u128(10_000 << 80));
+    ended(store, Run { id: new, ..of(97_207) }, Completed).await;
+
+    let expired = async |tenant: &str, status, before, limit| {
+        store.expired(tenant, "old", status, Timestamp(before), limit).await.unwrap()
+    };
+    assert_eq!(expired("default", Completed, 3_001, 10).await, completed);
+    assert_eq!(expired("default", Completed, 3_001, 2).await, completed[..2]);
+    assert_eq!(expired("default", Completed, 3_000, 10).await, [], "they ended at this time, not before");
+    assert_eq!(expired("default", Completed, 20_000, 10).await.last(), Some(&new));
+    assert_eq!(expired("default", Failed, 3_001, 10).await, [failed]);
+    assert_eq!(expired("default", Running, 3_001, 10).await, []);
+    assert_eq!(expired("other", Completed, 3_001, 10).await, []);
+    assert_eq!(store.delete(&completed).await.unwrap().len(), 3);
+    assert_eq!(expired("default", Completed, 3_001, 10).await, []);
 }
 
 async fn lists_the_newest_first_in_pages(store: &dyn Store) {

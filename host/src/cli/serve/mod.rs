@@ -20,7 +20,7 @@ use url::Url;
 
 use super::{CliError, Context, output};
 use crate::api;
-use crate::config::{Config, DEFAULT_LISTEN, Database};
+use crate::config::{Config, DEFAULT_LISTEN, Database, Retention};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Tenants;
 
@@ -51,6 +51,14 @@ pub(super) struct Args {
     /// environment [default: components are stored in the database].
     #[arg(long, value_name = "URL", env = "FORGE_COMPONENTS")]
     components: Option<Url>,
+    /// How long final runs are kept: [WORKFLOW:]STATUS=AGE,..., such as completed=30d,compensated=90d,payment:failed=forever
+    /// [default: for ever].
+    #[arg(long, value_name = "RULES", env = "FORGE_RETENTION", default_value_t, hide_default_value = true)]
+    retention: Retention,
+    /// An object store to which runs are written before retention deletes them, such as s3://BUCKET/FOLDER or
+    /// file:///FOLDER [default: they are not archived].
+    #[arg(long, value_name = "URL", env = "FORGE_ARCHIVE")]
+    archive: Option<Url>,
     #[command(flatten)]
     node: node::Args,
     #[command(flatten)]
@@ -78,6 +86,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
     config.components = args.components;
+    config.retention = args.retention;
+    config.archive = args.archive;
     config.egress = args.egress.into_policy();
     config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();

@@ -55,7 +55,7 @@ use super::{
     Store, StoreError, VersionRow, Write, Written,
 };
 use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
-use forge_journal::{Run, RunId, Timestamp};
+use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 use forge_scheduling::Attempts;
 
 /// A PostgreSQL database that any number of processes share.
@@ -204,6 +204,17 @@ impl Store for PostgresStore {
 
     async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
         runs::unfinished(&self.shared.readers, most).await
+    }
+
+    async fn expired(
+        &self,
+        tenant: &str,
+        workflow: &str,
+        status: WorkflowStatus,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunId>, StoreError> {
+        runs::expired(&self.shared.readers, tenant, workflow, status, before, limit).await
     }
 
     async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {

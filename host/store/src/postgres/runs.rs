@@ -6,9 +6,10 @@ use super::connection::Connections;
 use super::decode::{Columns, Groups};
 use super::journals::{groups, select_list, widths};
 use super::text;
+use crate::query::first_id_at;
 use crate::schema::runs::{COLUMNS, TABLE, blank};
 use crate::{Due, Epoch, StoreError};
-use forge_journal::{Run, RunId, Timestamp};
+use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT id, {} FROM forge_runs", select_list(COLUMNS, widths(COLUMNS))));
@@ -68,6 +69,27 @@ pub(super) async fn due(
 pub(super) fn decode_due(row: &PgRow) -> Result<Due, StoreError> {
     let mut columns = Columns::new(TABLE, row);
     Ok(Due { at: columns.time()?, run: columns.run_id()?, tenant: columns.text()? })
+}
+
+/// The order is that of the index on the ids of a workflow's runs with one status, backwards.
+const EXPIRED: &str = "SELECT id FROM forge_runs WHERE tenant = $1 AND workflow_name = $2 AND status = $3 \
+     AND completed_at < $4 AND stuck IS NULL AND id < $5 ORDER BY id NULLS FIRST LIMIT $6";
+
+pub(super) async fn expired(
+    readers: &Connections,
+    tenant: &str,
+    workflow: &str,
+    status: WorkflowStatus,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<RunId>, StoreError> {
+    let [tenant, workflow] = [tenant, workflow].map(text::encode);
+    let query = || {
+        let query = sqlx::query(EXPIRED).bind(&*tenant).bind(&*workflow).bind(status.as_str());
+        query.bind(before.0).bind(first_id_at(before)).bind(i64::from(limit))
+    };
+    let rows = readers.all(query).await?;
+    rows.iter().map(|row| Columns::new(TABLE, row).run_id()).collect()
 }
 
 /// Deletes the runs that are final. A trigger deletes their rows.

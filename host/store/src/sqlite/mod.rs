@@ -37,7 +37,7 @@ use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
-use forge_journal::{Run, RunId, Timestamp};
+use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
 const LARGE_BATCH: usize = 4;
@@ -152,6 +152,19 @@ impl Store for SqliteStore {
 
     async fn unfinished(&self, most: u32) -> Result<u64, StoreError> {
         self.read(move |connection| runs::unfinished(connection, most)).await
+    }
+
+    async fn expired(
+        &self,
+        tenant: &str,
+        workflow: &str,
+        status: WorkflowStatus,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunId>, StoreError> {
+        let (tenant, workflow) = (tenant.to_owned(), workflow.to_owned());
+        self.read(move |connection| runs::expired(connection, &tenant, &workflow, status, before, limit))
+            .await
     }
 
     async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {

@@ -4,10 +4,11 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::connection::{Prepared, bind};
 use super::decode::{Columns, all, first};
+use crate::query::first_id_at;
 use crate::schema::runs::{BACKWARDS, COLUMNS, TABLE, blank};
 use crate::schema::{names, on_conflict, read_names};
 use crate::{Due, StoreError, Write, Written};
-use forge_journal::{Run, RunId, Timestamp};
+use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let (names, values) = (names(COLUMNS), ", ?".repeat(COLUMNS.len()));
@@ -131,6 +132,25 @@ pub(super) fn due(
     all(&mut statement, rusqlite::params![until.0, time, id, limit], TABLE, |columns| {
         Ok(Due { at: columns.time()?, run: columns.parsed()?, tenant: columns.text()? })
     })
+}
+
+/// Runs that were started after the time are not read: their numbers are higher.
+const EXPIRED: &str = "SELECT id FROM forge_runs \
+     WHERE tenant = ? AND workflow_name = ? AND status = ? AND completed_at < ? AND stuck IS NULL AND number < \
+         coalesce((SELECT number FROM forge_runs WHERE id >= ? ORDER BY id LIMIT 1), 9223372036854775807) \
+     ORDER BY number LIMIT ?";
+
+pub(super) fn expired(
+    connection: &Connection,
+    tenant: &str,
+    workflow: &str,
+    status: WorkflowStatus,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<RunId>, StoreError> {
+    let first = first_id_at(before).to_string();
+    let values = rusqlite::params![tenant, workflow, status.as_str(), before.0, first, limit];
+    all(&mut *connection.prepare_cached(EXPIRED)?, values, TABLE, |columns| columns.parsed())
 }
 
 /// Deletes the runs that are final. A trigger deletes their rows.

@@ -1,0 +1,124 @@
+//! Deletes final runs that are older than their tenant and the host want to keep them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use forge_clock as clock;
+use forge_journal::{RunId, Timestamp, WorkflowStatus};
+use forge_store::StoreError;
+use forge_store::directory::AuditEntry;
+use serde_json::json;
+
+use super::{Context, Task};
+use crate::config::{Retention, milliseconds};
+use crate::tenants::{TenantError, TenantInfo};
+
+/// Runs that are deleted in one transaction: few, so that commits of runs do not wait for long.
+const BATCH: u32 = 100;
+
+/// The most batches of one workflow and status before the others have their turn.
+const BATCHES: usize = 100;
+
+/// The pause between two batches, in which other writes are committed.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who acts in the audit log.
+const ACTOR: &str = "retention";
+
+pub(super) const TASK: Task = Task {
+    name: "retention",
+    interval: Duration::from_secs(10),
+    once_per_cluster: true,
+    at_shutdown: false,
+    run: |context| Box::pin(delete_expired(context)),
+};
+
+async fn delete_expired(context: &Context) -> Result<(), StoreError> {
+    let tenants = context.tenants.list().await.map_err(|error| match error {
+        TenantError::Store(error) => error,
+        error => StoreError::Corrupt { table: "forge_directory", why: error.to_string() },
+    })?;
+    for tenant in tenants {
+        let rules = tenant.settings.retention.clone().unwrap_or_default();
+        if rules.is_empty() && context.retention.is_empty() {
+            continue;
+        }
+        let versions = context.store.versions(&tenant.name, None).await?;
+        let workflows: BTreeSet<String> = versions.into_iter().map(|version| version.workflow).collect();
+        for workflow in workflows {
+            for status in Retention::STATUSES {
+                if let Some(age) = Retention::age(&context.retention, &rules, &workflow, status) {
+                    let now = clock::now().0;
+                    let before = Timestamp(now.saturating_sub_unsigned(milliseconds(age)));
+                    delete_before(context, &tenant, &workflow, status, before).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the runs that ended before this time, in batches, and writes one line into the audit log.
+async fn delete_before(
+    context: &Context,
+    tenant: &TenantInfo,
+    workflow: &str,
+    status: WorkflowStatus,
+    before: Timestamp,
+) -> Result<(), StoreError> {
+    let mut deleted = 0;
+    let mut failure = None;
+    for _ in 0..BATCHES {
+        match delete_batch(context, &tenant.name, workflow, status, before).await {
+            Ok(runs) => {
+                deleted += runs;
+                if runs < BATCH as usize {
+                    break;
+                }
+            }
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    if deleted > 0 {
+        tracing::info!(tenant = tenant.name, workflow, %status, runs = deleted, "old runs were deleted");
+        let detail = json!({ "status": status, "ended_before": before.to_rfc3339(), "runs": deleted });
+        let entry = AuditEntry {
+            at: clock::now(),
+            tenant: tenant.name.clone(),
+            actor: ACTOR.to_owned(),
+            action: "run.expire".to_owned(),
+            subject: workflow.to_owned(),
+            detail: Some(detail.to_string()),
+        };
+        context.store.directory().change(None, &entry).await?;
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+async fn delete_batch(
+    context: &Context,
+    tenant: &str,
+    workflow: &str,
+    status: WorkflowStatus,
+    before: Timestamp,
+) -> Result<usize, StoreError> {
+    let runs = context.store.expired(tenant, workflow, status, before, BATCH).await?;
+    if let Some(archive) = &context.archive {
+        for run in &runs {
+            archive_run(context, archive, *run).await?;
+        }
+    }
+    Ok(context.store.delete(&runs).await?.len())
+}
+
+/// Archives a run before it is deleted. After a crash in between, it is archived again under the same name.
+async fn archive_run(context: &Context, archive: &super::Archive, run: RunId) -> Result<(), StoreError> {
+    match context.store.load(&[run]).await?.pop().transpose()?.flatten() {
+        Some(loaded) => archive(loaded).await,
+        None => Ok(()),
+    }
+}
