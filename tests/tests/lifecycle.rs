@@ -9,6 +9,39 @@ use forge_tests::{Host, Services, component};
 use serde_json::{Value, json};
 
 #[tokio::test]
+async fn a_journal_is_read_in_pages() {
+    let services = Services::start().await;
+    let host = Host::with_interpreter().await;
+    let api = host.api();
+    let run = api.start_program(&services, block![effect("a"), effect("b"), effect("c")]).await;
+    assert_eq!(api.settled(&run).await["status"], "completed");
+    let all = api.steps(&run).await;
+    let path = format!("/_api/runs/{run}/steps");
+    let mut paged = Vec::new();
+    let mut cursor = json!(0);
+    while !cursor.is_null() {
+        let mut page = api.get(&format!("{path}?limit=2&cursor={cursor}")).await.ok();
+        assert!(page["steps"].as_array().unwrap().len() <= 2);
+        paged.append(page["steps"].as_array_mut().unwrap());
+        cursor = page["next_cursor"].take();
+    }
+    assert_eq!(paged, all);
+    let bare = api.get(&format!("{path}?payloads=false")).await.ok()["steps"].take();
+    for (bare, step) in bare.as_array().unwrap().iter().zip(&all) {
+        assert!(bare["input"].is_null() && bare["result"].is_null(), "{bare}");
+        assert_eq!((&bare["seq"], &bare["status"]), (&step["seq"], &step["status"]));
+    }
+    let record = api.record(&run).await;
+    assert_eq!(
+        (record["calls"].as_u64(), &record["has_more_steps"]),
+        (Some(all.len() as u64), &json!(false))
+    );
+    for wrong in ["limit=0", "limit=501", "cursor=-1", "payloads=perhaps", "page=2"] {
+        assert_eq!(api.get(&format!("{path}?{wrong}")).await.refused(400).0, "invalid_parameter", "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_says_all_that_is_known_of_a_run() {
     let host = Host::with_interpreter().await;
     let services = Services::start().await;

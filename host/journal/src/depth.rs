@@ -6,8 +6,8 @@ pub const MOST_DEPTH: usize = 127;
 
 /// Returns whether a JSON document has more than [`MOST_DEPTH`] levels.
 pub fn is_too_deep(document: &str) -> bool {
-    // Each level has two brackets.
-    if document.len() <= 2 * MOST_DEPTH {
+    // Each level has a bracket.
+    if document.len() <= MOST_DEPTH {
         return false;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

@@ -188,6 +188,7 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::NotCompensated { .. } => (StatusCode::CONFLICT, "not_compensated"),
             ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             ExecutorError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),
             ExecutorError::Refused(ref refusal) => match refusal {
                 Refusal::CannotRollBack { .. } => (StatusCode::CONFLICT, "cannot_roll_back"),
                 Refusal::CorruptJournal { .. } => (StatusCode::CONFLICT, "corrupt_journal"),
@@ -195,7 +196,6 @@ impl From<ExecutorError> for ApiError {
                 Refusal::NotInDoubt { .. } => (StatusCode::CONFLICT, "not_in_doubt"),
                 Refusal::InvalidResult { .. } => (StatusCode::BAD_REQUEST, "invalid_result"),
             },
-            ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),
             ExecutorError::Elsewhere(_) => (StatusCode::SERVICE_UNAVAILABLE, "node_silent"),
             ExecutorError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         };

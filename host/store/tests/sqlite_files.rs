@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use forge_journal::{NewRun, Run, RunId, Timestamp};
+use forge_journal::{Changes, NewRun, Run, RunId, Timestamp};
 use forge_store::sqlite::SqliteStore;
 use forge_store::{Store, StoreError, Write, Written};
 use rusqlite::Connection;
@@ -67,6 +67,23 @@ async fn nothing_is_written_to_files_that_were_deleted_or_replaced() {
             assert!(matches!(read, Err(StoreError::FilesGone { .. })), "it might be of another file");
         }
     }
+}
+
+#[tokio::test]
+async fn the_files_stay_when_the_writing_connection_is_opened_again() {
+    let (_folder, path, store) = opened().await;
+    let [Write::Start(run)] = start(1, 1) else { panic!("a start") };
+    store.commit(store.epoch(), &[Write::Start(run.clone())]).await.unwrap();
+    // Refused, after which the writing connection is closed, the only one that was used.
+    let other = Run { output: Some("1".into()), ..*run };
+    let changes = Changes { run: Some(Box::new(other)), ..Changes::default() };
+    let refused = store.commit(store.epoch(), &[Write::Save(RunId(Uuid::from_u128(1)), changes)]).await;
+    assert!(matches!(refused, Err(StoreError::Outdated)), "{refused:?}");
+    store.inspect().await.unwrap();
+    assert_eq!(store.commit(store.epoch(), &start(2, 1)).await.unwrap(), [Written::Done]);
+    store.inspect().await.unwrap();
+    store.close().await;
+    assert!(path.exists() && !beside(&path, "-wal").exists(), "one file is left");
 }
 
 #[cfg(target_os = "linux")]

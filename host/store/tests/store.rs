@@ -798,6 +798,20 @@ async fn shows_the_last_steps_of_a_run(store: &dyn Store) {
     save(store, &mut journal).await;
     let recent = overview(&journal).await;
     assert_eq!((recent.steps.len(), recent.has_more), (1, true), "the results are bounded");
+
+    // An earlier version wrote the first half of this journal.
+    let id = run(2_601).id;
+    let mut journal = Journal::unsaved(run(2_601));
+    journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+    (0..20).for_each(|number| call(&mut journal, number, Some("1")));
+    let mut old = journal.take_changes();
+    old.rows.iter_mut().for_each(|row| row.step_before = None);
+    (20..40).for_each(|number| call(&mut journal, number, Some("1")));
+    let batch = [Write::Save(id, old), Write::Save(id, journal.take_changes())];
+    store.commit(store.epoch(), &batch).await.unwrap();
+    let found = store.overview(id).await.unwrap().unwrap();
+    assert_eq!(found.recent, RecentSteps::of(journal.rows()));
+    assert_eq!(found.recent.steps.len(), 40);
 }
 
 async fn reads_a_journal_in_pages(store: &dyn Store) {

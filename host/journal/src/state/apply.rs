@@ -101,7 +101,7 @@ impl Journal {
         }
         let seq = row.seq;
         if row.kind == Kind::Step {
-            self.last_step = row.seq;
+            self.last_step = seq;
         }
         self.touched.insert(seq);
         self.rows.push(row);

@@ -106,6 +106,15 @@ fn of_commit(error: rusqlite::Error) -> StoreError {
     }
 }
 
+/// Returns a connection that keeps SQLite from deleting the log, and holds no transaction.
+pub(super) fn anchor(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // It opens the log when it first reads.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
+    Ok(connection)
+}
+
 /// Connects. Without `SQLITE_OPEN_CREATE`, a file that was deleted is not created again.
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

@@ -51,6 +51,9 @@ pub struct SqliteStore {
 }
 
 struct Shared {
+    /// A connection that is idle for as long as the store is open: SQLite deletes the log with its last connection, and the
+    /// writing connection is closed after an error. Closed before the writing connection.
+    anchor: Mutex<Option<Connection>>,
     writer: Mutex<WriteConnection>,
     /// Whether the last commit was slow.
     is_slow: AtomicBool,
@@ -206,6 +209,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         let closed = self.on_another_thread(|shared| {
             shared.readers.close();
+            drop(shared.anchor.lock().take());
             shared.writer.lock().close();
             drop(shared.files.lock().take());
             Ok(())

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use rusqlite::Connection;
 
-use super::connection::{Readers, WriteConnection};
+use super::connection::{self, Readers, WriteConnection};
 use super::files::Files;
 use super::{Shared, SqliteStore, log};
 use crate::StoreError;
@@ -54,8 +54,10 @@ fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
     if let Err(error) = log::reserve(path) {
         tracing::warn!(%error, "the write-ahead log could not be preallocated: commits are slower");
     }
+    let anchor = connection::anchor(path).map_err(|error| cannot_open(error.into()))?;
     files.watch(path);
     let shared = Shared {
+        anchor: Mutex::new(Some(anchor)),
         path: path.to_owned(),
         writer: Mutex::new(writer),
         is_slow: AtomicBool::new(false),

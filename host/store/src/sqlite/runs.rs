@@ -31,6 +31,14 @@ static GET: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = ?", *SELE
 static WITH_KEY: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE tenant = ? AND workflow_name = ? AND idempotency_key = ?", *SELECT));
 
+const NUMBER: &str = "SELECT number FROM forge_runs WHERE id = ?";
+
+const DUE: &str = "SELECT due_at, id, tenant FROM forge_runs WHERE due_at IS NOT NULL AND due_at <= ?1 \
+     AND (due_at, number) > (?2, coalesce((SELECT number FROM forge_runs WHERE id = ?3), -1)) \
+     ORDER BY due_at, number LIMIT ?4";
+
+const UNFINISHED: &str = "SELECT count(*) FROM (SELECT 1 FROM forge_runs WHERE due_at IS NOT NULL LIMIT ?)";
+
 /// Inserts the runs that start in this batch, and returns the outcome of each write.
 pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
     let mut insert = Prepared::new(connection, &INSERT_UNLESS_KEY_TAKEN);
@@ -84,7 +92,7 @@ pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), Store
 
 /// Returns the number of a run, which is part of the keys of its rows. Runs are numbered in the order in which they began.
 pub(super) fn number(connection: &Connection, id: RunId) -> Result<Option<i64>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT number FROM forge_runs WHERE id = ?")?;
+    let mut statement = connection.prepare_cached(NUMBER)?;
     first(&mut statement, [id.to_string()], TABLE, |columns| columns.number())
 }
 
@@ -119,11 +127,7 @@ pub(super) fn due(
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Due>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT due_at, id, tenant FROM forge_runs WHERE due_at IS NOT NULL AND due_at <= ?1 \
-         AND (due_at, number) > (?2, coalesce((SELECT number FROM forge_runs WHERE id = ?3), -1)) \
-         ORDER BY due_at, number LIMIT ?4",
-    )?;
+    let mut statement = connection.prepare_cached(DUE)?;
     let (time, id) = after.map_or((i64::MIN, String::new()), |(time, id)| (time.0, id.to_string()));
     all(&mut statement, rusqlite::params![until.0, time, id, limit], TABLE, |columns| {
         Ok(Due { at: columns.time()?, run: columns.parsed()?, tenant: columns.text()? })
@@ -164,7 +168,25 @@ pub(super) fn delete(connection: &Connection, ids: &[RunId]) -> Result<Vec<RunId
 }
 
 pub(super) fn unfinished(connection: &Connection, most: u32) -> Result<u64, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM forge_runs WHERE due_at IS NOT NULL LIMIT ?)")?;
+    let mut statement = connection.prepare_cached(UNFINISHED)?;
     Ok(first(&mut statement, [most], TABLE, |columns| columns.bits())?.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{migrated, plan};
+    use super::*;
+
+    #[test]
+    fn no_read_of_runs_scans_the_table() {
+        let connection = migrated();
+        for sql in [&*GET, &*WITH_KEY, NUMBER, DUE, EXPIRED, UNFINISHED] {
+            for step in plan(&connection, sql).iter().filter(|step| step.contains("forge_runs")) {
+                let is_search = step.starts_with("SEARCH forge_runs USING");
+                // The runs that are due, in their order, up to a limit.
+                assert!(is_search || step.contains("USING COVERING INDEX forge_runs_due"), "{sql}: {step}");
+            }
+            assert!(!plan(&connection, sql).iter().any(|step| step.contains("TEMP B-TREE")), "{sql}");
+        }
+    }
 }

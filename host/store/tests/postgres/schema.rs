@@ -15,7 +15,7 @@ use crate::support::{SOON, commit, connect, database, execute, open, run, start,
 async fn migrations_are_applied_once() {
     let url = database();
     let all = PostgresStore::migrate(&url).await.unwrap();
-    assert!(all.starts_with(&[1, 2, 3]) && all.is_sorted(), "{all:?}");
+    assert!(all.len() >= 3 && all.iter().copied().eq(1..=i32::try_from(all.len()).unwrap()), "{all:?}");
     assert_eq!(PostgresStore::migrate(&url).await.unwrap(), [0_i32; 0]);
     let url = database();
     let (one, two) = tokio::join!(PostgresStore::migrate(&url), PostgresStore::migrate(&url));

@@ -11,9 +11,16 @@ use forge_journal::{Kind, StepStatus};
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) steps: Vec<StepRecord>,
+    /// Whether their inputs and results are kept. A journal may be larger than the memory here.
+    keeps_payloads: bool,
 }
 
 impl Journal {
+    /// Returns an empty journal.
+    pub(super) fn new(keeps_payloads: bool) -> Self {
+        Self { keeps_payloads, ..Self::default() }
+    }
+
     /// Returns the position up to which no call changes any more, but for steps that are compensated: what follows must be
     /// read again.
     pub(super) fn settled(&self) -> u64 {
@@ -25,7 +32,8 @@ impl Journal {
     pub(super) fn update(&mut self, changed: Vec<StepRecord>) {
         let settled = self.settled();
         self.steps.retain(|step| step.seq <= settled);
-        self.steps.extend(changed.into_iter().map(slim));
+        let keeps_payloads = self.keeps_payloads;
+        self.steps.extend(changed.into_iter().map(|step| if keeps_payloads { step } else { slim(step) }));
         let compensated: BTreeSet<u64> = self
             .steps
             .iter()
@@ -44,7 +52,7 @@ fn is_open(step: &StepRecord) -> bool {
     may_reopen || matches!(step.status, StepStatus::Pending | StepStatus::Running)
 }
 
-/// Drops what is not shown of a call: a journal may be larger than the memory here.
+/// Drops what a tree or a line does not show of a call.
 fn slim(step: StepRecord) -> StepRecord {
     let status = step.result.as_ref().and_then(|result| result.get("status")).and_then(Value::as_u64);
     StepRecord { input: None, result: status.map(|status| json!({ "status": status })), ..step }

@@ -47,7 +47,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         View::Lines(Seen::default())
     };
     let mut connection = follow::Connection::new();
-    let mut journal = Journal::default();
+    let mut journal = Journal::new(context.json);
     let mut at_most = Duration::ZERO;
     loop {
         let response = poll(&client, args.id, at_most, &journal).await;
