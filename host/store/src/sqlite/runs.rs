@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn no_read_of_runs_scans_the_table() {
         let connection = migrated();
-        for sql in [&*GET, &*WITH_KEY, NUMBER, DUE, UNFINISHED] {
+        for sql in [&*GET, &*WITH_KEY, NUMBER, DUE, EXPIRED, UNFINISHED] {
             for step in plan(&connection, sql).iter().filter(|step| step.contains("forge_runs")) {
                 let is_search = step.starts_with("SEARCH forge_runs USING");
                 // The runs that are due, in their order, up to a limit.
