@@ -27,7 +27,7 @@ const ACTOR: &str = "retention";
 
 pub(super) const TASK: Task = Task {
     name: "retention",
-    interval: Duration::from_secs(10),
+    interval: Duration::from_secs(30),
     once_per_cluster: true,
     at_shutdown: false,
     run: |context| Box::pin(delete_expired(context)),
