@@ -109,7 +109,8 @@ pub(super) fn in_doubt(journal: &Journal, row: &Row, late: Option<&Outcome>) -> 
         Some(step) => format!("`{}`: {doubt}", step.name),
         None => doubt,
     };
-    Some(Failure::permanent(kind::IN_DOUBT, message))
+    // The run has one effect in each line.
+    Some(Failure::permanent(kind::IN_DOUBT, message.replace(['\r', '\n'], " ")))
 }
 
 /// Returns the steps and compensations that contain a call, the innermost first.
