@@ -51,7 +51,7 @@ const CONTRACT: &[Ending] = &[
     ending("complete_no_compensation", "failed", "trap", SCOPE),
     ending("result_that_is_no_json", "failed", "trap", JSON),
     ending("result_that_is_two", "failed", "trap", JSON),
-    ending("result_that_is_too_deep", "failed", "trap", JSON),
+    ending("result_that_is_too_deep", "failed", "limit", &["has more than 127 levels of arrays and objects"]),
     ending("output_that_is_no_json", "failed", "trap", &["the workflow's output is not valid JSON"]),
     ending("output_that_is_empty", "failed", "trap", &["the workflow's output is not valid JSON"]),
     ending("deadline_twice", "paused", "", &[]),

@@ -42,13 +42,11 @@ async fn a_workflow_that_does_not_roll_back_when_it_is_cancelled_waits_for_a_per
     for attack in ["spin_when_cancelled", "panic_when_cancelled"] {
         let run = host.api().start(attack, json!("")).await;
         host.api().until_status(&run, "waiting").await;
-        host.api().cancel(&run).await.ok();
+        let (code, message) = host.api().cancel(&run).await.refused(409);
+        assert!(code == "cannot_roll_back" && message.contains("forge runs terminate"), "{code}: {message}");
         let record = host.api().settled(&run).await;
-        assert_eq!(
-            (&record["status"], &record["error_kind"]),
-            (&json!("paused"), &json!("cancelled")),
-            "{record:#}"
-        );
+        let (status, reason) = (&record["status"], &record["pause_reason"]);
+        assert_eq!((status, reason), (&json!("paused"), &json!("nondeterminism")), "{record:#}");
         assert!(record.to_string().contains("trapped while it was prepared for rolling back"), "{record:#}");
     }
     host.is_unharmed().await;
