@@ -22,7 +22,7 @@ esac
 /// Runs `cargo xtask setup` on a machine that has only this `rustup` and PostgreSQL. The files are those that the
 /// `rustup` looks for.
 fn setup(folder: &Path, files: &[&str], setting: &str) -> Output {
-    for name in ["initdb", "pg_ctl", "postgres", "psql"].iter().chain(files) {
+    for name in ["initdb", "pg_basebackup", "pg_ctl", "postgres", "psql"].iter().chain(files) {
         fs::write(folder.join(name), "").unwrap();
     }
     let rustup = folder.join("rustup");
