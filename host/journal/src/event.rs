@@ -73,6 +73,11 @@ pub enum Event {
         /// The result that came too late.
         result: Option<Arc<str>>,
     },
+    /// The run is final, and these effects may stand although nothing undoes them.
+    InDoubt {
+        /// The effects, for a person.
+        effects: Vec<String>,
+    },
     /// A rollback was requested. It begins when the effects under way have ended.
     RollbackRequested {
         /// The failure.

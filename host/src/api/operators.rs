@@ -56,7 +56,10 @@ impl TryFrom<ResolveBody> for Resolution {
 
     fn try_from(body: ResolveBody) -> Result<Self, ApiError> {
         match (body.completed, body.failed) {
-            (Some(result), None) => Ok(Self::Completed(result.to_string())),
+            (Some(result), None) => {
+                result.check().map_err(|why| ApiError::invalid_body(format!("the result cannot be read: {why}")))?;
+                Ok(Self::Completed(result.to_string()))
+            }
             (None, Some(why)) => {
                 let message = why.unwrap_or_else(|| NO_EFFECT.to_owned());
                 Ok(Self::Failed(Failure::permanent(kind::ERROR, message)))

@@ -13,7 +13,7 @@ pub(super) struct Args {
     /// The name of the workflow.
     name: String,
     /// The input: JSON, @FILE, or @- for standard input.
-    #[arg(long, short, default_value = "{}", value_name = "JSON|@FILE")]
+    #[arg(long, short, default_value = "{}", value_name = "JSON|@FILE", allow_hyphen_values = true)]
     input: String,
     /// The version of the workflow [default: the current one].
     #[arg(long)]

@@ -157,7 +157,7 @@ fn cancelled(journal: &Journal, is_paused: bool) -> Vec<Event> {
     let run = journal.run();
     let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
     let can_go_on = run.pause.as_ref().is_none_or(|pause| pause.reason == PauseReason::Operator);
-    if !can_go_on || effects::sent(journal).next().is_none() {
+    if !can_go_on || !effects::has_open_steps(journal) {
         return vec![Event::Unwinding { failure }];
     }
     let requested = run.requested_rollback().is_none().then_some(Event::RollbackRequested { failure });

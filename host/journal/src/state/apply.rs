@@ -69,6 +69,7 @@ impl Journal {
                 Ok(())
             }
             Event::Abandoned { seq, doubt, result } => self.abandon(seq, doubt, result),
+            Event::InDoubt { effects } => self.set_in_doubt(&effects),
             Event::RollbackRequested { failure } => self.request_rollback(failure),
             Event::Unwinding { failure } => self.unwind(failure, at),
             Event::Paused(pause) => self.pause(pause),
@@ -176,7 +177,6 @@ impl Journal {
             self.end(seq, at, |row| row.status = StepStatus::Skipped);
         }
         self.run.completed_at = Some(at);
-        self.run.in_doubt = self.in_doubt();
         self.change_status(status, None);
     }
 

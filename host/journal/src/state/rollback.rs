@@ -37,27 +37,15 @@ impl Journal {
         Ok(())
     }
 
-    /// Returns the effects in doubt, one in each line. An effect of a step that completed later, in another attempt with the
-    /// same key, is none.
-    pub(super) fn in_doubt(&self) -> Option<Arc<str>> {
-        let in_doubt = |row: &&Row| row.status == StepStatus::Skipped && !self.has_completed(row.scope);
-        let doubt =
-            |row: &Row| Some(row.failure.as_deref().filter(|it| it.kind == kind::IN_DOUBT)?.message.clone());
-        let effects: Vec<String> = self.rows.iter().filter(in_doubt).filter_map(doubt).collect();
-        (!effects.is_empty()).then(|| effects.join("\n").into())
-    }
-
-    /// Returns whether a step or compensation that contains this scope has completed.
-    fn has_completed(&self, mut scope: Scope) -> bool {
-        while let Some(row) = self.row(scope.step) {
-            let completed = matches!(row.status, StepStatus::Completed | StepStatus::Compensated);
-            // The step that a compensation belongs to has completed.
-            if completed || row.kind == Kind::Compensation {
-                return completed;
-            }
-            scope = row.scope;
+    /// Sets the effects in doubt of a run that is final.
+    pub(super) fn set_in_doubt(&mut self, effects: &[String]) -> Result<(), IllegalEvent> {
+        self.check_status("in_doubt", WorkflowStatus::is_final)?;
+        let in_doubt: Option<Arc<str>> = (!effects.is_empty()).then(|| effects.join("\n").into());
+        if self.run.in_doubt != in_doubt {
+            self.run.in_doubt = in_doubt;
+            self.run_touched = true;
         }
-        false
+        Ok(())
     }
 
     pub(super) fn unwind(&mut self, failure: Failure, at: Timestamp) -> Result<(), IllegalEvent> {

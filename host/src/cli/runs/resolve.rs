@@ -19,7 +19,7 @@ pub(super) struct Args {
 #[group(required = true, multiple = false)]
 struct Outcome {
     /// It completed, with this result: JSON, @FILE, or @- for standard input [default: null].
-    #[arg(long, value_name = "JSON|@FILE", num_args = 0..=1, default_missing_value = "null")]
+    #[arg(long, value_name = "JSON|@FILE", num_args = 0..=1, default_missing_value = "null", allow_negative_numbers = true)]
     completed: Option<String>,
     /// It failed, for this reason.
     #[arg(long, value_name = "REASON", num_args = 0..=1, default_missing_value = "")]

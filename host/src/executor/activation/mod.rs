@@ -168,7 +168,11 @@ impl Activation {
             if self.must_not_begin(journal, row, due) {
                 continue;
             }
-            let departure = Arc::default();
+            let departure: Arc<Departure> = Arc::default();
+            if due.may_have_begun {
+                // It may have left before a crash, and is not withheld.
+                departure.leave();
+            }
             let effect = effects::begin(&Beginning {
                 journal,
                 row,

@@ -15,7 +15,7 @@ pub(in crate::executor) struct Departure(AtomicU8);
 
 impl Departure {
     /// Lets the effect leave. Returns whether it may.
-    pub(super) fn leave(&self) -> bool {
+    pub(in crate::executor) fn leave(&self) -> bool {
         self.0.compare_exchange(HERE, LEFT, Ordering::AcqRel, Ordering::Acquire) != Err(WITHHELD)
     }
 

@@ -40,8 +40,7 @@ impl Effect for Http {
     }
 
     fn in_doubt(&self, row: &Row, late: Option<&Outcome>) -> Option<String> {
-        let request = HttpRequest::from_json(row.input.as_deref()?).ok()?;
-        if Method::from_bytes(request.method.as_bytes()).is_ok_and(|method| method.is_safe()) {
+        if is_safe(row) {
             return None;
         }
         let answered = match late {
@@ -52,10 +51,26 @@ impl Effect for Http {
             _ => None,
         };
         match answered {
-            Some(status) if REJECTIONS.contains(&status) && !UNCLEAR.contains(&status) => None,
+            Some(status) if is_rejection(status) => None,
             Some(status) => Some(format!("{} was answered with {status} after it was given up", row.name)),
             None => Some(format!("{} may have arrived: it was given up before its answer came", row.name)),
         }
+    }
+
+    fn unsettled(&self, row: &Row) -> Option<String> {
+        if is_safe(row) {
+            return None;
+        }
+        if let Some(failure) = &row.failure {
+            return match failure.kind.as_str() {
+                kind::TIMEOUT => Some(format!("{} may have arrived: no answer came in time", row.name)),
+                kind::LIMIT => Some(format!("{} was answered, and the answer could not be kept", row.name)),
+                _ => None,
+            };
+        }
+        let status = HttpResponse::from_json(row.result.as_deref()?).ok()?.status;
+        let stands = !is_rejection(status);
+        stands.then(|| format!("{} was answered with {status}, and its step did not complete", row.name))
     }
 
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
@@ -81,6 +96,18 @@ impl Effect for Http {
     fn check_result(&self, result: &str) -> Result<(), String> {
         HttpResponse::from_json(result).map(|_| ())
     }
+}
+
+/// Returns whether a request asks for no effect.
+fn is_safe(row: &Row) -> bool {
+    let request = row.input.as_deref().map(HttpRequest::from_json).and_then(Result::ok);
+    let method = request.and_then(|request| Method::from_bytes(request.method.as_bytes()).ok());
+    method.is_some_and(|method| method.is_safe())
+}
+
+/// Returns whether a request had no effect, by its answer.
+fn is_rejection(status: u16) -> bool {
+    REJECTIONS.contains(&status) && !UNCLEAR.contains(&status)
 }
 
 /// Sends one request of a run.
@@ -132,7 +159,7 @@ impl Sender {
 
 fn in_doubt(name: &str) -> String {
     format!(
-        "`{name}` may or may not have arrived before the host stopped, and it is marked at-most-once: find out, then \
+        "`{name}` may or may not have arrived: it was under way when the run left memory, and it is marked at-most-once. Find out, then \
          `forge runs resolve` gives its outcome, `forge runs resume` sends it again, and `forge runs cancel` rolls the run \
          back"
     )

@@ -44,6 +44,9 @@ pub(super) trait Effect: Sync {
     /// undoes it; `late` is an outcome that came too late. `None`: nothing that matters.
     fn in_doubt(&self, row: &Row, late: Option<&Outcome>) -> Option<String>;
 
+    /// Returns what may stand of an effect that has ended in a step that did not complete. `None`: nothing that matters.
+    fn unsettled(&self, row: &Row) -> Option<String>;
+
     /// Returns what begins once the row is durable, and completes with the outcome. `None`: nothing does, and the outcome
     /// comes from elsewhere.
     ///
@@ -105,12 +108,60 @@ pub(super) fn may_leave_memory(kind: EffectKind) -> bool {
 /// [`Effect::in_doubt`].
 pub(super) fn in_doubt(journal: &Journal, row: &Row, late: Option<&Outcome>) -> Option<Failure> {
     let doubt = effect(row.kind.effect())?.in_doubt(row, late)?;
+    Some(Failure::permanent(kind::IN_DOUBT, named(journal, row, &doubt)))
+}
+
+/// Names the step of an effect. A run has one effect in each line.
+fn named(journal: &Journal, row: &Row, doubt: &str) -> String {
     let message = match journal.row(row.scope.step) {
         Some(step) => format!("`{}`: {doubt}", step.name),
-        None => doubt,
+        None => doubt.to_owned(),
     };
-    // The run has one effect in each line.
-    Some(Failure::permanent(kind::IN_DOUBT, message.replace(['\r', '\n'], " ")))
+    message.replace(['\r', '\n'], " ")
+}
+
+/// Records which effects of a final run may stand although nothing undoes them.
+pub(super) fn name_in_doubt(journal: &mut Journal) -> Result<(), IllegalEvent> {
+    let effects = journal.rows().iter().filter_map(|row| remains(journal, row)).collect();
+    journal.apply(Event::InDoubt { effects }, clock::now())
+}
+
+/// Returns what may stand of an effect of a final run.
+fn remains(journal: &Journal, row: &Row) -> Option<String> {
+    let effect = effect(row.kind.effect())?;
+    let step = journal.row(row.scope.step);
+    let doubt = match row.status {
+        // What was given up.
+        StepStatus::Skipped => {
+            row.failure.as_deref().filter(|failure| failure.kind == kind::IN_DOUBT)?.message.clone()
+        }
+        // The step was interrupted or given up, so its handler is not registered.
+        StepStatus::Completed if step.is_some_and(was_interrupted) => {
+            named(journal, row, &effect.unsettled(row)?)
+        }
+        StepStatus::Failed if !step.is_some_and(has_completed) => named(journal, row, &effect.unsettled(row)?),
+        _ => return None,
+    };
+    // A later attempt with the same key has told.
+    let settles = |later: &&Row| later.status == StepStatus::Completed && later.input == row.input;
+    let mut later = journal.rows().iter().filter(|later| later.seq > row.seq && later.kind == row.kind);
+    let is_settled = later
+        .any(|later| settles(&later) && journal.earlier_attempts_of(later).any(|earlier| earlier.seq == row.seq));
+    (!is_settled).then_some(doubt)
+}
+
+fn has_completed(step: &Row) -> bool {
+    matches!(step.status, StepStatus::Completed | StepStatus::Compensated)
+}
+
+/// Whether a step ended without its own code: by a rollback, a termination, or because it was dropped.
+fn was_interrupted(step: &Row) -> bool {
+    step.status == StepStatus::Skipped || (step.status == StepStatus::Failed && step.order.is_none())
+}
+
+/// Returns whether a run that can go on has steps with effects that should complete before it is rolled back.
+pub(super) fn has_open_steps(journal: &Journal) -> bool {
+    sent(journal).next().is_some() || !open_steps(journal, |_| true).is_empty()
 }
 
 /// Returns the steps and compensations that contain a call, the innermost first.

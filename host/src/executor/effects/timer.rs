@@ -27,6 +27,10 @@ impl Effect for Timer {
         None
     }
 
+    fn unsettled(&self, _: &Row) -> Option<String> {
+        None
+    }
+
     fn begin(&self, _: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
         Ok(None)
     }

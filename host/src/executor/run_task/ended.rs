@@ -3,7 +3,7 @@ use forge_journal::{Event, Failure, Journal, Kind, Pause, PauseReason, Row, Work
 use forge_sandbox::{End, Stop};
 use forge_store::{RemoteCommand, StoreError};
 
-use super::{NextAction, RunTask, apply};
+use super::{NextAction, RunTask, apply, corrupt};
 use crate::executor::ExecutorError;
 use crate::executor::activation::{Leave, Reply};
 use crate::executor::command::Command;
@@ -25,6 +25,9 @@ impl RunTask {
                 if handled || compensating {
                     apply(&mut journal, Event::RolledBack)?;
                 }
+            }
+            End::Returned if journal.run().status.is_final() => {
+                effects::name_in_doubt(&mut journal).map_err(|error| corrupt(&error))?;
             }
             End::Returned => {}
             End::Trapped(failure) => self.trapped(&mut journal, failure)?,

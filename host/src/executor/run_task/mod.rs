@@ -201,7 +201,7 @@ impl RunTask {
             WorkflowStatus::Compensating => return Ok(ControlFlow::Continue(journal)),
             _ if run.deadline <= clock::now() && run.failure.is_none() => {
                 let failure = run.timed_out();
-                if effects::sent(&journal).next().is_none() {
+                if !effects::has_open_steps(&journal) {
                     Event::Unwinding { failure }
                 } else {
                     // Their steps complete first.
@@ -347,6 +347,10 @@ fn apply(journal: &mut Journal, event: Event) -> Result<(), StoreError> {
         Event::Unwinding { failure } => effects::unwind(journal, failure),
         event => journal.apply(event, clock::now()),
     };
+    let applied = applied.and_then(|()| match journal.run().status.is_final() {
+        true => effects::name_in_doubt(journal),
+        false => Ok(()),
+    });
     applied.map_err(|error| corrupt(&error))
 }
 
