@@ -152,3 +152,64 @@ async fn a_request_of_an_attempt_that_timed_out_is_in_doubt_until_a_later_attemp
     let record = it.api.settled(&run).await;
     assert_eq!((record["status"].as_str(), in_doubt(&record).len()), (Some("completed"), 0), "{record:#}");
 }
+
+#[tokio::test]
+async fn a_request_that_was_answered_while_its_run_was_paused_completes_its_step_before_a_cancel() {
+    let it = stage("30s").await;
+    let run = it.start(block![pack()]).await;
+    let pausing = it.api.pause(&run);
+    it.services.open("pack");
+    pausing.await.ok();
+    it.api.cancel(&run).await.ok();
+    it.is_undone(&run).await;
+}
+
+#[tokio::test]
+async fn a_request_that_was_under_way_at_a_kill_is_named_although_its_second_try_waits_for_its_turn() {
+    let host =
+        Host::builder().flag(["--rollback-patience", "300ms"]).flag(["--http-requests", "1"]).start().await;
+    host.api().deploy(&forge_tests::component("interpreter")).await;
+    let mut it = Stage { api: host.api(), host, services: Services::start().await };
+    let run = it.start(block![pack()]).await;
+    it.host.kill();
+    // Another run takes the only permit first.
+    it.host.restart().await;
+    it.api = it.host.api();
+    it.api.cancel(&run).await.ok();
+    let record = it.api.settled(&run).await;
+    assert_eq!(in_doubt(&record).len(), 1, "{record:#}");
+}
+
+#[tokio::test]
+async fn a_request_beside_a_panic_and_one_of_a_terminated_run_are_named_with_their_answers() {
+    let it = stage("30s").await;
+    let panics = Statement::Join(vec![
+        block![pack()],
+        block![Statement::Sleep(200), Statement::Panic("lost".to_owned())],
+    ]);
+    let run = it.start(block![panics]).await;
+    it.api.until_step(&run, "sleep", "200ms", "completed").await;
+    it.services.open("pack");
+    let record = it.api.settled(&run).await;
+    let [doubt] = in_doubt(&record)[..] else { panic!("{record:#}") };
+    assert!(doubt.contains("was answered with 200, and its step did not complete"), "{doubt}");
+}
+
+#[tokio::test]
+async fn a_request_that_a_step_gave_up_is_named_although_the_step_completes() {
+    let it = stage("30s").await;
+    let race = Statement::Race(vec![block![gate("pack")], block![Statement::Sleep(200)]]);
+    let run = it.start(block![step("ship", block![race, effect("label")])]).await;
+    let record = it.api.settled(&run).await;
+    assert_eq!((record["status"].as_str(), in_doubt(&record).len()), (Some("completed"), 1), "{record:#}");
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_in_time_is_named() {
+    let it = stage("30s").await;
+    let run =
+        it.api.start_program(&it.services, block![step("pack", block![Statement::Never(Some(200))])]).await;
+    let record = it.api.settled(&run).await;
+    let [doubt] = in_doubt(&record)[..] else { panic!("{record:#}") };
+    assert!(doubt.contains("may have arrived: no answer came in time"), "{doubt}");
+}

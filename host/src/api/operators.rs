@@ -57,7 +57,9 @@ impl TryFrom<ResolveBody> for Resolution {
     fn try_from(body: ResolveBody) -> Result<Self, ApiError> {
         match (body.completed, body.failed) {
             (Some(result), None) => {
-                result.check().map_err(|why| ApiError::invalid_body(format!("the result cannot be read: {why}")))?;
+                result
+                    .check()
+                    .map_err(|why| ApiError::invalid_body(format!("the result cannot be read: {why}")))?;
                 Ok(Self::Completed(result.to_string()))
             }
             (None, Some(why)) => {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::Journal;
 use super::apply::IllegalEvent;
-use crate::{Failure, Kind, Row, Scope, StepStatus, Timestamp, WorkflowStatus, kind};
+use crate::{Failure, Kind, Row, StepStatus, Timestamp, WorkflowStatus, kind};
 
 impl Journal {
     pub(super) fn request_rollback(&mut self, failure: Failure) -> Result<(), IllegalEvent> {

@@ -139,14 +139,17 @@ fn remains(journal: &Journal, row: &Row) -> Option<String> {
         StepStatus::Completed if step.is_some_and(was_interrupted) => {
             named(journal, row, &effect.unsettled(row)?)
         }
-        StepStatus::Failed if !step.is_some_and(has_completed) => named(journal, row, &effect.unsettled(row)?),
+        StepStatus::Failed if !step.is_some_and(has_completed) => {
+            named(journal, row, &effect.unsettled(row)?)
+        }
         _ => return None,
     };
     // A later attempt with the same key has told.
     let settles = |later: &&Row| later.status == StepStatus::Completed && later.input == row.input;
     let mut later = journal.rows().iter().filter(|later| later.seq > row.seq && later.kind == row.kind);
-    let is_settled = later
-        .any(|later| settles(&later) && journal.earlier_attempts_of(later).any(|earlier| earlier.seq == row.seq));
+    let is_settled = later.any(|later| {
+        settles(&later) && journal.earlier_attempts_of(later).any(|earlier| earlier.seq == row.seq)
+    });
     (!is_settled).then_some(doubt)
 }
 

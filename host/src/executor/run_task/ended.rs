@@ -4,9 +4,9 @@ use forge_sandbox::{End, Stop};
 use forge_store::{RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, apply, corrupt};
-use crate::executor::ExecutorError;
 use crate::executor::activation::{Leave, Reply};
 use crate::executor::command::Command;
+use crate::executor::{ExecutorError, effects};
 
 impl RunTask {
     /// Acts on how an activation ended.
