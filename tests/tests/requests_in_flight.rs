@@ -156,12 +156,27 @@ async fn a_request_of_an_attempt_that_timed_out_is_in_doubt_until_a_later_attemp
 #[tokio::test]
 async fn a_request_that_was_answered_while_its_run_was_paused_completes_its_step_before_a_cancel() {
     let it = stage("30s").await;
-    let run = it.start(block![pack()]).await;
-    let pausing = it.api.pause(&run);
-    it.services.open("pack");
-    pausing.await.ok();
+    // Shorter than the host waits for it before it pauses the run.
+    it.services.delay("pack", 1, 2_000);
+    let body = step("pack", block![effect("pack")]).undo(block![effect("unpack")]);
+    let run = it.start(block![body]).await;
+    it.api.pause(&run).await.ok();
     it.api.cancel(&run).await.ok();
     it.is_undone(&run).await;
+}
+
+#[tokio::test]
+async fn a_kill_after_a_panic_while_a_request_is_waited_for_changes_nothing() {
+    let mut it = stage("30s").await;
+    let panics = block![step("label", block![effect("label")]), Statement::Panic("lost".to_owned())];
+    let run = it.start(block![Statement::Join(vec![block![pack()], panics])]).await;
+    it.api.until_step(&run, "step", "label", "completed").await;
+    it.host.kill();
+    it.host.restart().await;
+    it.api = it.host.api();
+    let record = it.api.settled(&run).await;
+    assert_eq!((record["status"].as_str(), record["error_kind"].as_str()), (Some("failed"), Some("panic")));
+    assert_eq!(in_doubt(&record).len(), 1, "{record:#}");
 }
 
 #[tokio::test]

@@ -254,7 +254,7 @@ impl Engine {
 /// Returns how an execution ends whose guest trapped. A guest that traps during replay was not trapped here before, so
 /// the run is paused as nondeterministic.
 fn trap(execution: &Execution, failure: Failure) -> End {
-    if execution.is_past_replay() {
+    if execution.is_past_replay() || execution.session.is_exhausted() {
         return End::Trapped(failure);
     }
     let message = format!(

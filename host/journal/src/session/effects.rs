@@ -251,7 +251,8 @@ impl Session {
         if open && self.rollback != Rollback::Begun {
             self.journal.apply(Event::Dropped { seq: call.seq }, now)?;
         }
-        Ok(Some(call.seq))
+        // In a replay, the call was dropped before.
+        Ok(open.then_some(call.seq))
     }
 
     /// Adds the outcome of an effect, which the guest sees at its next request for a completion. The outcome of an effect

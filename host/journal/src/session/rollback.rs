@@ -63,6 +63,12 @@ impl Session {
         self.names.clear();
     }
 
+    /// Returns whether the guest made every recorded call of the workflow. It may have seen ends of steps that no wait has
+    /// delivered.
+    pub fn is_exhausted(&self) -> bool {
+        self.rollback == Rollback::No && self.expect_exhausted("an end").is_ok()
+    }
+
     /// Checks that the guest made every recorded call before it ended.
     pub(super) fn expect_exhausted(&self, found: &str) -> Result<(), SessionError> {
         let mut rest = self.schedule.rest();
