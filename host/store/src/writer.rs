@@ -181,6 +181,8 @@ impl Shared {
                 return;
             }
             Err(error) => {
+                // Before the answers: a caller that asks for the health next learns of it.
+                self.note(Some(error.clone()));
                 for waiting in waiting {
                     waiting.outcome.record(Err(error));
                     answer(waiting.reply, Err(error.clone()));
