@@ -20,7 +20,7 @@ async fn survives_a_step_back<const N: usize>(flag: [&str; N]) {
     let before = api.start_program(&services, block![Statement::Sleep(1_500), effect("before")]).await;
     api.until_step(&before, "sleep", "1s 500ms", "running").await;
     clock.step(-3_600);
-    // It waits while the clock is an hour late, and so do those that look at the clock meanwhile.
+    // It waits while the clock is an hour late, and so do timers that look at the clock meanwhile.
     let during = api.start_program(&services, block![Statement::Sleep(1_500), effect("during")]).await;
     assert_eq!(api.settled(&during).await["status"], "completed");
     assert!(services.asked("before").is_empty(), "its time has not come by this clock");

@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The clock that nobody sets. On Linux it also goes on while the machine is suspended.
+/// The monotonic clock. On Linux it also goes on while the machine is suspended.
 #[cfg(target_os = "linux")]
 const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-/// A point in time of a clock that nobody sets. It goes on while the process is stopped and, on Linux, while the machine is
+/// A point in time of the monotonic clock. It goes on while the process is stopped and, on Linux, while the machine is
 /// suspended, so it tells how long a node was away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(Duration);

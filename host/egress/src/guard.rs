@@ -64,7 +64,7 @@ fn bounded(Lookups(permits): Lookups, look_up: fn(&str) -> io::Result<Vec<IpAddr
     })
 }
 
-/// A connector that resolves a name itself, checks each address, and connects to one of those that are permitted.
+/// A connector that resolves a name itself, checks each address, and connects to a permitted one.
 #[derive(Clone)]
 pub(super) struct Guard {
     policy: Arc<Policy>,

@@ -59,7 +59,7 @@ async fn load(store: Arc<dyn Store>, mut asked: mpsc::UnboundedReceiver<Request>
             // The caller may be gone.
             let _ = request.reply.send(answer);
         }
-        // Those that came meanwhile do not wait for as long again.
+        // Requests that came meanwhile do not wait for as long again.
         while let Some(error) = &unavailable
             && let Ok(request) = asked.try_recv()
         {

@@ -1,7 +1,7 @@
 //! Writes the log on a thread of its own, so that a standard error that cannot be written costs lines and nothing else.
 //!
-//! Whoever reads the log may have gone, have stopped reading, or have a full disk. `tracing-appender` does not count lines
-//! that could not be written, bounds its queue by lines of any size, and panics at the end if standard output is closed.
+//! The reader of the log may have exited, may have stopped reading, or may have a full disk. `tracing-appender` does not
+//! count lines that could not be written, bounds its queue by lines of any size, and panics at the end if standard output is closed.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -15,7 +15,7 @@ mod departure;
 mod http;
 mod timer;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use forge_clock as clock;
@@ -31,6 +31,9 @@ use crate::tenants::Tenant;
 
 /// The table of effects.
 const EFFECTS: [&dyn Effect; 3] = [&http::Http, &timer::Timer::SLEEP, &timer::Timer::TIMEOUT];
+
+/// The most effects that a run names as in doubt. A person reads them, and each answer about the run has them.
+const MOST_NAMED: usize = 100;
 
 /// One kind of effect.
 pub(super) trait Effect: Sync {
@@ -122,35 +125,54 @@ fn named(journal: &Journal, row: &Row, doubt: &str) -> String {
 
 /// Records which effects of a final run may stand although nothing undoes them.
 pub(super) fn name_in_doubt(journal: &mut Journal) -> Result<(), IllegalEvent> {
-    let effects = journal.rows().iter().filter_map(|row| remains(journal, row)).collect();
+    let found = journal.rows().iter().filter_map(|row| Some((row, remains(journal, row)?)));
+    let mut in_doubt: Vec<(&Row, String)> = found.collect();
+    if !in_doubt.is_empty() {
+        let settled = settled(journal);
+        in_doubt
+            .retain(|(row, _)| settled.get(&identity(journal, row)).is_none_or(|later| *later <= row.seq));
+    }
+    let more = in_doubt.len().saturating_sub(MOST_NAMED);
+    let mut effects: Vec<String> = in_doubt.into_iter().take(MOST_NAMED).map(|(_, doubt)| doubt).collect();
+    if more > 0 {
+        effects.push(format!("{more} more: the run's steps show them"));
+    }
     journal.apply(Event::InDoubt { effects }, clock::now())
+}
+
+/// What the attempts at one effect have in common: the idempotency key and the input.
+type Identity<'j> = (String, Option<&'j str>);
+
+fn identity<'j>(journal: &Journal, row: &'j Row) -> Identity<'j> {
+    (journal.idempotency_key(row), row.input.as_deref())
+}
+
+/// Returns the last completed attempt at each effect. It tells what an earlier attempt has done.
+fn settled(journal: &Journal) -> HashMap<Identity<'_>, u64> {
+    let effects = journal.rows().iter().filter(|row| row.kind.effect().is_some());
+    let completed = effects.filter(|row| row.status == StepStatus::Completed);
+    completed.map(|row| (identity(journal, row), row.seq)).collect()
 }
 
 /// Returns what may stand of an effect of a final run.
 fn remains(journal: &Journal, row: &Row) -> Option<String> {
     let effect = effect(row.kind.effect())?;
     let step = journal.row(row.scope.step);
-    let doubt = match row.status {
+    match row.status {
         // What was given up.
         StepStatus::Skipped => {
-            row.failure.as_deref().filter(|failure| failure.kind == kind::IN_DOUBT)?.message.clone()
+            let doubt = row.failure.as_deref().filter(|failure| failure.kind == kind::IN_DOUBT)?;
+            Some(doubt.message.clone())
         }
         // The step was interrupted or given up, so its handler is not registered.
         StepStatus::Completed if step.is_some_and(was_interrupted) => {
-            named(journal, row, &effect.unsettled(row)?)
+            Some(named(journal, row, &effect.unsettled(row)?))
         }
         StepStatus::Failed if !step.is_some_and(has_completed) => {
-            named(journal, row, &effect.unsettled(row)?)
+            Some(named(journal, row, &effect.unsettled(row)?))
         }
-        _ => return None,
-    };
-    // A later attempt with the same key has told.
-    let settles = |later: &&Row| later.status == StepStatus::Completed && later.input == row.input;
-    let mut later = journal.rows().iter().filter(|later| later.seq > row.seq && later.kind == row.kind);
-    let is_settled = later.any(|later| {
-        settles(&later) && journal.earlier_attempts_of(later).any(|earlier| earlier.seq == row.seq)
-    });
-    (!is_settled).then_some(doubt)
+        _ => None,
+    }
 }
 
 fn has_completed(step: &Row) -> bool {
@@ -175,10 +197,13 @@ pub(super) fn steps_around<'j>(journal: &'j Journal, row: &Row) -> impl Iterator
 
 /// Returns the open steps that contain an effect of which something may remain, if it `has_begun`.
 pub(super) fn open_steps(journal: &Journal, has_begun: impl Fn(&Row) -> bool) -> HashSet<u64> {
+    let is_open = |step: u64| journal.row(step).is_some_and(Row::is_open);
     let effects = journal.rows().iter().filter(|row| row.status != StepStatus::Skipped && has_begun(row));
+    // Reading the requests of a large journal takes long, so steps that have ended are left out first.
+    let effects = effects.filter(|row| steps_around(journal, row).any(is_open));
     let remaining = effects.filter(|row| in_doubt(journal, row, None).is_some());
     let steps = remaining.flat_map(|row| steps_around(journal, row));
-    steps.filter(|seq| journal.row(*seq).is_some_and(Row::is_open)).collect()
+    steps.filter(|seq| is_open(*seq)).collect()
 }
 
 /// Begins the rollback of a run that has no instance. Its effects that may have begun are in doubt.

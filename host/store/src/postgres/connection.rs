@@ -220,7 +220,7 @@ impl Idle {
         }
     }
 
-    /// Returns the connection that was used last. Those that must not be used any more are dropped.
+    /// Returns the connection that was used last. Connections that must not be used any more are dropped.
     fn take(&self) -> Option<Connection> {
         let mut connections = self.connections();
         connections.retain(Connection::is_healthy);

@@ -1,7 +1,7 @@
 //! The files of a database, and the locks that keep other hosts from it.
 //!
 //! A process that has opened a file goes on with it after it was deleted: what it commits is lost when it ends. The host
-//! looks every few seconds whether the files at their paths are those that it has opened.
+//! looks every few seconds whether the files at their paths are the files that it has opened.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
