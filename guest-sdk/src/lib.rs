@@ -101,7 +101,10 @@ extern crate self as forge;
 
 mod attempt;
 mod auth;
+#[doc(hidden)]
+pub mod bindings;
 mod call;
+mod compensation;
 mod context;
 mod db;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
@@ -121,10 +124,15 @@ mod runtime;
 mod saga;
 mod scope;
 mod step;
+mod streams;
+#[cfg(not(target_arch = "wasm32"))]
+mod test_host;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod time;
+mod timestamp;
 mod workflow;
+mod workflow_info;
 
 /// The standard library's allocator in a version that first uses the initial heap of an instance, for which
 /// `forge build` reserves 256 KiB. The version in Rust 1.95 grows the memory instead: instantiation and
@@ -140,7 +148,8 @@ pub use error::{Error, Failure, Result};
 pub use retry::RetryPolicy;
 pub use step::{Mode, Optional, Required, StepRunner};
 pub use time::sleep;
-pub use workflow::{ForgeWorkflow, WorkflowInfo};
+pub use workflow::ForgeWorkflow;
+pub use workflow_info::WorkflowInfo;
 
 /// Turns an async function into a workflow.
 ///
@@ -197,7 +206,7 @@ pub mod __private {
 
     pub use futures::future::LocalBoxFuture;
 
+    pub use crate::bindings;
     pub use crate::export::*;
-    pub use crate::host::bindings;
     pub use crate::workflow::WorkflowResult;
 }

@@ -13,7 +13,8 @@ pub use crate::db::Db;
 pub use crate::error::{Error, Failure, Result};
 pub use crate::http::{Response, StatusCode};
 pub use crate::retry::RetryPolicy;
-pub use crate::workflow::{ForgeWorkflow, WorkflowInfo};
+pub use crate::workflow::ForgeWorkflow;
+pub use crate::workflow_info::WorkflowInfo;
 
 /// The `futures` crate, with one change: `select!` is `select_biased!`.
 ///
@@ -41,7 +42,7 @@ pub mod tokio {
 
         /// Errors of timers.
         pub mod error {
-            pub use crate::time::Elapsed;
+            pub use crate::error::Elapsed;
         }
     }
 }

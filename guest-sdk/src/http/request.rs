@@ -9,9 +9,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Response, host};
+use crate::bindings::forge::workflow::http::Request;
 use crate::error::{Error, Failure, Result};
-use crate::host::bindings::forge::workflow::http::Request;
-use crate::time::millis;
+use crate::timestamp::millis;
 use crate::{call, runtime};
 
 /// The characters that are percent-encoded in a query: all but RFC 3986's unreserved ones.

@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 
 use super::StatusCode;
-use crate::error::{Failure, Result, short_type_name};
-use crate::host::bindings::forge::workflow::http;
+use crate::bindings::forge::workflow::http;
+use crate::error::{Error, Failure, Result, short_type_name};
 
 /// The number of characters of a body that an error message shows: enough for most error documents.
 const EXCERPT: usize = 200;
@@ -108,7 +108,7 @@ impl Response {
         &self.body
     }
 
-    fn unreadable(&self, why: std::fmt::Arguments<'_>) -> crate::Error {
+    fn unreadable(&self, why: std::fmt::Arguments<'_>) -> Error {
         let message = format!("the body of the response to {} {why}", self.request);
         Failure::new(Failure::HTTP, message).not_retryable().into()
     }
@@ -135,7 +135,7 @@ mod tests {
         Response::new("POST http://pay/charges".into(), http::Answer { response, in_progress }).unwrap()
     }
 
-    fn failure(error: crate::Error) -> Failure {
+    fn failure(error: Error) -> Failure {
         error.downcast().expect("a failure")
     }
 

@@ -1,11 +1,13 @@
 use tokio::sync::oneshot;
 
-use super::activation::Reply;
 use super::{ExecutorError, WorkflowExecutor, effects};
 use forge_journal::{
     Event, Failure, Journal, Outcome, Pause, PauseReason, RunId, TenantId, Unresolvable, WorkflowStatus, kind,
 };
 use forge_store::{Refusal, RemoteCommand, Resolution};
+
+/// Where the answer to a [`Command`] goes.
+pub(super) type Reply = oneshot::Sender<Result<(), ExecutorError>>;
 
 /// A request to steer a run.
 #[derive(Debug)]

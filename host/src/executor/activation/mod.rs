@@ -19,18 +19,14 @@ use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::rollback::{PendingRollback, deadline};
-use super::command::{self, Command};
+use super::command::{self, Command, Reply};
 use super::effects::{self, Beginning, Departure};
-use super::error::ExecutorError;
 use crate::config::{self, Limits, TenantLimits, size};
 use crate::tenants::Tenant;
-
-/// Where the answer to a [`Command`] goes.
-pub(super) type Reply = oneshot::Sender<Result<(), ExecutorError>>;
 
 /// Why the executor ends an activation.
 #[derive(Debug)]

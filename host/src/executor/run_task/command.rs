@@ -4,8 +4,7 @@ use forge_journal::{Event, Journal, Pause, PauseReason, Run, WorkflowStatus};
 use forge_store::{Refusal, RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, apply};
-use crate::executor::activation::Reply;
-use crate::executor::command::Command;
+use crate::executor::command::{Command, Reply};
 use crate::executor::{ExecutorError, command};
 
 impl RunTask {

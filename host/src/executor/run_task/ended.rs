@@ -4,8 +4,8 @@ use forge_sandbox::{End, Stop};
 use forge_store::{RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, apply, corrupt};
-use crate::executor::activation::{Leave, Reply};
-use crate::executor::command::Command;
+use crate::executor::activation::Leave;
+use crate::executor::command::{Command, Reply};
 use crate::executor::{ExecutorError, effects};
 
 impl RunTask {

@@ -18,8 +18,8 @@ use forge_journal::{
 use forge_scheduling::InstancePermit;
 use forge_store::{Acquired, Loaded, RunWriter, StoreError};
 
-use super::activation::Reply;
 use super::command::Command;
+use super::command::Reply;
 use super::{ExecutorError, Inner, effects, snapshot};
 
 /// What a task does next.

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use sqlx::postgres::PgDatabaseError;
 
-use super::statement::OUTDATED;
 use crate::StoreError;
+
+/// The SQLSTATE of a statement that would write a row over a newer one.
+pub(super) const OUTDATED: &str = "FG001";
 
 /// Why a statement failed.
 #[derive(Debug)]
