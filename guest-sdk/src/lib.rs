@@ -77,8 +77,8 @@
 //!
 //! - **`HashMap`**: its order of iteration may differ between the first execution and a replay. Where the
 //!   order determines calls, use `BTreeMap`, sort, or use a fixed hasher.
-//! - **`select!`**: use the prelude's `futures::select!`, which polls its branches in order of appearance.
-//!   The original polls them in random order.
+//! - **`select!`**: use [`select!`] of the prelude, which polls its branches in order of appearance.
+//!   `futures::select!` polls them in random order.
 //! - **Time**: use [`WorkflowContext::workflow_time`] and [`sleep`]. `std::time` panics in a component, and
 //!   chrono's `Utc::now` needs chrono's feature `clock`, which the SDK leaves off.
 //! - **Changes of a workflow**: raise `#[version]`. A run stays with the component that it started with.
@@ -123,6 +123,7 @@ mod round_trip;
 mod runtime;
 mod saga;
 mod scope;
+mod select;
 mod step;
 mod streams;
 #[cfg(not(target_arch = "wasm32"))]
@@ -131,6 +132,7 @@ mod test_host;
 pub mod testing;
 pub mod time;
 mod timestamp;
+pub mod tokio;
 mod workflow;
 mod workflow_info;
 
@@ -140,6 +142,8 @@ mod workflow_info;
 #[cfg(all(feature = "heap", target_arch = "wasm32", target_os = "unknown"))]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+pub use ::{futures, serde_json, tracing, uuid};
 
 pub use auth::AuthContext;
 pub use context::WorkflowContext;
@@ -181,8 +185,9 @@ pub use workflow_info::WorkflowInfo;
 /// assert_eq!(UserOnboardingWorkflow::INFO.version, 2);
 /// ```
 ///
-/// This generates `UserOnboardingWorkflow`, which implements [`ForgeWorkflow`]. The function itself does not
-/// change and can be called from other workflows. `Workflow` is not appended twice: `payment_workflow`
+/// This generates `UserOnboardingWorkflow`, which implements [`ForgeWorkflow`]. The function itself can be called from
+/// other workflows. In its body, `tokio` is [`forge::tokio`](crate::tokio), and `serde_json` and `tracing` are the
+/// crates that the SDK uses. `Workflow` is not appended twice: `payment_workflow`
 /// generates `PaymentWorkflow`.
 ///
 /// Further attributes:
@@ -205,8 +210,10 @@ pub mod __private {
     pub use std::time::Duration;
 
     pub use futures::future::LocalBoxFuture;
+    pub use futures::select_biased;
 
     pub use crate::bindings;
     pub use crate::export::*;
+    pub use crate::select::fused;
     pub use crate::workflow::WorkflowResult;
 }

@@ -25,7 +25,7 @@ pub fn workflow_time() -> DateTime<Utc> {
 /// Waits for `duration` with a durable timer, which ends `duration` after it was first started, regardless
 /// of restarts. A run that waits for long does not stay in memory.
 ///
-/// The prelude has the same function as `tokio::time::sleep`.
+/// [`forge::tokio`](crate::tokio) has the same function as `tokio::time::sleep`.
 pub async fn sleep(duration: Duration) {
     call::perform(|scope| host::sleep(scope, millis(duration))).await;
 }

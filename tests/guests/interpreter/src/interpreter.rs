@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::rc::Rc;
 
+use forge::futures::future::{LocalBoxFuture, join_all, select_all};
 use forge::http::RequestBuilder;
-use forge::prelude::futures::future::{LocalBoxFuture, join_all, select_all};
-use forge::prelude::serde_json::Value;
 use forge::prelude::*;
+use forge::serde_json::Value;
 use program::{Block, Statement, Step};
 
 use crate::digest::Digest;
@@ -75,7 +75,7 @@ impl Interpreter {
             Statement::Repeat(times, body) => self.repeat(*times, body, seen).await,
             Statement::Try(body) => Ok(self.block(body, seen).await.unwrap_or_else(|error| observed(&error))),
             Statement::Log(line) => {
-                tracing::info!("{line}");
+                info!("{line}");
                 Ok(json!("logged"))
             }
             Statement::Fail(failure) => Err(error(failure)),
