@@ -34,6 +34,9 @@ pub struct Config {
     pub secret_keys: Option<Arc<KeyRing>>,
     /// The limits of guests, requests and the host.
     pub limits: Limits,
+    /// Whether an upload may replace the component of a registered version: for development. Runs keep the component that
+    /// they were started with.
+    pub replace_versions: bool,
     /// How long final runs are kept. Default: for ever.
     pub retention: Retention,
     /// The folder in an object store, as for `components`, to which runs are written before retention deletes them. `None`
@@ -62,6 +65,7 @@ impl Config {
             egress: Policy::open(),
             secret_keys: None,
             limits: Limits::default(),
+            replace_versions: false,
             retention: Retention::default(),
             archive: None,
             component_cache: Some(component_cache.into()),

@@ -47,7 +47,7 @@ use forge_egress::{Policy, Tls};
 use forge_journal::{Changes, DEFAULT_TENANT, Journal, Run, RunId, TenantId};
 use forge_sandbox::{Compiler, Engine};
 use forge_scheduling::{CpuPermits, InstancePermits, ReadPermits};
-use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, Write, Writer};
+use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, VersionConflict, Write, Writer};
 
 /// The most runs that are counted for people: a probe of the health costs the same, whatever is stored.
 const MOST_COUNTED: u32 = 10_000;
@@ -92,6 +92,7 @@ struct Storage {
     store: Arc<dyn Store>,
     /// The object store for components.
     components: Option<Objects>,
+    conflict: VersionConflict,
     retention: Retention,
     archive: Option<Archive>,
 }
@@ -114,6 +115,7 @@ impl WorkflowExecutor {
             egress,
             secret_keys,
             limits,
+            replace_versions,
             retention,
             archive,
             component_cache,
@@ -123,6 +125,7 @@ impl WorkflowExecutor {
             archive: archive.as_ref().map(Objects::open).transpose()?.map(archive::archive),
             components: components.as_ref().map(Objects::open).transpose()?,
             store: forge_store::open(&database, &node).await?,
+            conflict: if replace_versions { VersionConflict::Replace } else { VersionConflict::Keep },
             retention,
         };
         let compiler = compiler.map_or(Compiler::InProcess, |program| Compiler::Child {
@@ -142,7 +145,8 @@ impl WorkflowExecutor {
         limits: Limits,
         component_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        let storage = Storage { store, components: None, retention: Retention::default(), archive: None };
+        let (conflict, retention) = (VersionConflict::Keep, Retention::default());
+        let storage = Storage { store, components: None, conflict, retention, archive: None };
         let (policy, compiler) = (Policy::open(), Compiler::InProcess);
         Self::assemble(storage, policy, None, limits, component_cache, compiler).await
     }
@@ -155,7 +159,7 @@ impl WorkflowExecutor {
         component_cache: Option<&Path>,
         compiler: Compiler,
     ) -> Result<Self, OpenError> {
-        let Storage { store, components, retention, archive } = storage;
+        let Storage { store, components, conflict, retention, archive } = storage;
         let limits = Arc::new(limits);
         let engine = Arc::new(Engine::new(limits.engine(), component_cache, compiler)?);
         let instances = InstancePermits::new(limits.live_instances);
@@ -171,8 +175,13 @@ impl WorkflowExecutor {
         let tenants = Arc::new(tenants);
         // An error in the directory is reported here, and not by the first start of a run.
         let tenant = Arc::clone(&tenants.get(DEFAULT_TENANT).await?.name);
-        let registry =
-            WorkflowRegistry::new(Arc::clone(&store), components, Arc::clone(&engine), Arc::clone(&tenants));
+        let registry = WorkflowRegistry::new(
+            Arc::clone(&store),
+            components,
+            Arc::clone(&engine),
+            Arc::clone(&tenants),
+            conflict,
+        );
         let shutdown = CancellationToken::new();
         let (feed, waiters) = (Arc::<Feed>::default(), Arc::<Waiters>::default());
         feed.subscribe(Arc::clone(&waiters) as _);

@@ -26,7 +26,7 @@ use crate::tenants::{Tenant, Tenants};
 use forge_clock as clock;
 use forge_journal::DEFAULT_TENANT;
 use forge_sandbox::{Component, Engine};
-use forge_store::{Store, StoreError, VersionRow};
+use forge_store::{Store, StoreError, VersionConflict, VersionRow};
 
 /// The workflows of a tenant (spec: *Registering and Starting Workflows*). Uploads are content-addressed and immutable,
 /// so a run keeps the component that it was started with.
@@ -42,6 +42,8 @@ struct Shared {
     components: Components,
     engine: Arc<Engine>,
     tenants: Arc<Tenants>,
+    /// What an upload does with versions that exist.
+    conflict: VersionConflict,
     known: Mutex<Known>,
 }
 
@@ -67,9 +69,10 @@ impl WorkflowRegistry {
         objects: Option<Objects>,
         engine: Arc<Engine>,
         tenants: Arc<Tenants>,
+        conflict: VersionConflict,
     ) -> Self {
         let components = Components::new(Arc::clone(&store), objects, Arc::clone(&engine));
-        let shared = Shared { store, components, engine, tenants, known: Mutex::default() };
+        let shared = Shared { store, components, engine, tenants, conflict, known: Mutex::default() };
         Self { shared: Arc::new(shared), tenant: DEFAULT_TENANT.into() }
     }
 
@@ -78,11 +81,12 @@ impl WorkflowRegistry {
         Self { shared: Arc::clone(&self.shared), tenant: Arc::clone(tenant) }
     }
 
-    /// Registers the workflows of a component. Registering the same bytes again has no effect.
+    /// Registers the workflows of a component. Registering the same bytes again has no effect. A version that is registered
+    /// with another component keeps that one, unless the host is for development.
     ///
     /// # Errors
-    /// [`RegistryError`] if the component is invalid or too large, or if one of its versions is registered with another
-    /// component. Nothing was registered then.
+    /// [`RegistryError`] if the component is invalid or too large, or if all its versions are registered with other
+    /// components. Nothing was registered then.
     pub async fn register(&self, component: &[u8]) -> Result<Registered, RegistryError> {
         let Shared { components, engine, tenants, .. } = &*self.shared;
         let tenant = tenants.get(&self.tenant).await?;
@@ -96,13 +100,17 @@ impl WorkflowRegistry {
         if !existing.is_empty() && components.bytes(&digest).await?.is_some() {
             // A commit with an unknown outcome may have registered it.
             self.forget();
-            return Ok(Registered { digest, workflows: existing, created: false });
+            return Ok(Registered { digest, workflows: existing, kept: Vec::new(), created: false });
         }
         self.check_versions(&tenant, 1).await?;
         let compiled = components.compile(&digest, component.to_vec()).await?;
         let described = engine.describe(&compiled).await?;
         description::check(&described)?;
-        self.check_versions(&tenant, described.len()).await?;
+        let known = self.shared.store.versions(&self.tenant, None).await?;
+        let is_known =
+            |name: &str, version| known.iter().any(|row| row.workflow == name && row.version == version);
+        let new = described.iter().filter(|described| !is_known(&described.name, described.version)).count();
+        self.check_versions(&tenant, new).await?;
         let created_at = clock::now();
         let versions: Vec<VersionRow> = described
             .into_iter()
@@ -135,18 +143,21 @@ impl WorkflowRegistry {
         compiled: Component,
         versions: Vec<VersionRow>,
     ) -> Result<Registered, RegistryError> {
-        let Shared { store, components, .. } = &*self.shared;
+        let Shared { store, components, conflict, .. } = &*self.shared;
         let inline = components.put(&digest, component).await?;
-        let registered = store.register(&digest, inline, &versions).await;
+        let registered = store.register(&digest, inline, &versions, *conflict).await;
         // Also after an error: the commit may be durable.
         self.forget();
-        if let Some(taken) = registered? {
+        let kept = registered?;
+        if let Some(taken) = kept.first().filter(|_| kept.len() == versions.len()) {
             let next = store.versions(&self.tenant, Some(&taken.workflow)).await?;
             let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
-            return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
+            let name = taken.workflow.clone();
+            return Err(RegistryError::VersionTaken { name, version: taken.version, next });
         }
         components.insert(&digest, compiled).await;
-        Ok(Registered { workflows: self.versions_of(&digest).await?, digest, created: true })
+        let kept = kept.iter().map(WorkflowInfo::from).collect();
+        Ok(Registered { workflows: self.versions_of(&digest).await?, kept, digest, created: true })
     }
 
     /// Returns all workflows with their versions, by name.

@@ -126,6 +126,16 @@ pub struct Due {
     pub tenant: Arc<str>,
 }
 
+/// What a registration does with versions that exist with another component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VersionConflict {
+    /// They keep their component: versions are immutable.
+    #[default]
+    Keep,
+    /// They get the new component. Runs keep the one that they were started with.
+    Replace,
+}
+
 /// A version of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRow {
@@ -301,15 +311,17 @@ pub trait Store: Send + Sync + 'static {
     /// A key that started a deleted run is free again.
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
 
-    /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
-    /// first version that exists with another component; nothing is written then. Versions that exist with the same
-    /// component are not changed. `component` is `None` if its bytes are in an object store.
+    /// Stores a component and its versions, all of one tenant. They are durable when the method returns. Returns the
+    /// versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.
+    /// Versions that exist with the same component are not changed. `component` is `None` if its bytes are in an object
+    /// store.
     async fn register(
         &self,
         digest: &str,
         component: Option<&[u8]>,
         versions: &[VersionRow],
-    ) -> Result<Option<VersionRow>, StoreError>;
+        conflict: VersionConflict,
+    ) -> Result<Vec<VersionRow>, StoreError>;
 
     /// Returns the bytes of the component with this digest; `None` if it does not exist or is in an object store.
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -12,7 +12,7 @@ use forge_postgres::Server;
 use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, UsageRow};
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::sqlite::SqliteStore;
-use forge_store::{Acquired, Due, Store, StoreError, VersionRow, Write, Writer, Written};
+use forge_store::{Acquired, Due, Store, StoreError, VersionConflict, VersionRow, Write, Writer, Written};
 use forge_store::{RecentSteps, RunFilter, StepFilter};
 use uuid::Uuid;
 
@@ -619,17 +619,25 @@ async fn keeps_versions_immutable(store: &dyn Store) {
         active: false,
         created_at: Timestamp(1_000),
     };
-    assert_eq!(store.register("d1", Some(b"one"), &[version(1, "d1")]).await.unwrap(), None);
-    assert_eq!(
-        store.register("d1", Some(b"one"), &[version(1, "d1")]).await.unwrap(),
-        None,
-        "the same again"
-    );
-    let taken = store.register("d2", Some(b"two"), &[version(2, "d2"), version(1, "d2")]).await.unwrap();
-    assert_eq!(taken, Some(version(1, "d1")));
-    assert_eq!(store.component("d2").await.unwrap(), None, "all or none");
-    assert_eq!(store.register("d2", Some(b"two"), &[version(2, "d2")]).await.unwrap(), None);
-    assert_eq!(store.component("d2").await.unwrap().as_deref(), Some(b"two".as_slice()));
+    let register = async |digest: &'static str, versions: &[VersionRow], conflict| {
+        store.register(digest, Some(digest.as_bytes()), versions, conflict).await.unwrap()
+    };
+    let (keep, none) = (VersionConflict::Keep, Vec::new());
+    assert_eq!(register("d1", &[version(1, "d1")], keep).await, none);
+    assert_eq!(register("d1", &[version(1, "d1")], keep).await, none, "the same again");
+    assert_eq!(register("d2", &[version(1, "d2")], keep).await, [version(1, "d1")]);
+    assert_eq!(store.component("d2").await.unwrap(), None, "nothing of it is new");
+    assert_eq!(register("d2", &[version(2, "d2"), version(1, "d2")], keep).await, [version(1, "d1")]);
+    assert_eq!(store.component("d2").await.unwrap().as_deref(), Some(b"d2".as_slice()));
+    let of_version = async |number: u32| {
+        let versions = store.versions("default", Some("payment")).await.unwrap();
+        versions.into_iter().find(|known| known.version == number)
+    };
+    assert_eq!(of_version(1).await, Some(version(1, "d1")), "it keeps its component");
+    let other_timeout = VersionRow { timeout_ms: 7, ..version(1, "d0") };
+    assert_eq!(register("d0", std::slice::from_ref(&other_timeout), VersionConflict::Replace).await, none);
+    assert_eq!(of_version(1).await, Some(other_timeout), "it is replaced");
+    assert_eq!(of_version(2).await, Some(version(2, "d2")));
 
     assert!(store.activate("default", "payment", 1).await.unwrap());
     assert!(!store.activate("default", "payment", 9).await.unwrap());
@@ -673,11 +681,8 @@ async fn keeps_tenants_apart(store: &dyn Store) {
         active: false,
         created_at: Timestamp(1),
     };
-    assert_eq!(
-        store.register("d3", Some(b"three"), &[version]).await.unwrap(),
-        None,
-        "another tenant has its 1"
-    );
+    let kept = store.register("d3", Some(b"three"), &[version], VersionConflict::Keep).await.unwrap();
+    assert_eq!(kept, [], "another tenant has its 1");
     assert!(store.activate("acme", "payment", 1).await.unwrap());
     assert!(!store.deprecate("umbrella", "payment", 1).await.unwrap());
     let theirs = store.versions("default", Some("payment")).await.unwrap();

@@ -7,7 +7,7 @@ mod node;
 mod secrets;
 mod stop;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,9 +37,12 @@ pub(super) struct Args {
     /// The database: sqlite:FILE or postgres://USER@HOST/NAME.
     #[arg(long, value_name = "URL", env = "FORGE_DATABASE", default_value = "sqlite:forge.db")]
     database: Database,
-    /// The address to listen on. Port 0 selects a free port.
-    #[arg(long, value_name = "ADDRESS", env = "FORGE_LISTEN", default_value_t = DEFAULT_LISTEN)]
+    /// The address to listen on, such as 127.0.0.1:7070 or localhost:7070. Port 0 selects a free port.
+    #[arg(long, value_name = "ADDRESS", env = "FORGE_LISTEN", default_value_t = DEFAULT_LISTEN, value_parser = listen_address)]
     listen: SocketAddr,
+    /// For development: a deploy may change the code of a version. Only on a loopback address and without API keys.
+    #[arg(long)]
+    dev: bool,
     /// The format of the log on standard error. RUST_LOG sets the level.
     #[arg(long, value_enum, value_name = "FORM", env = "FORGE_LOG", default_value_t)]
     log: logging::Form,
@@ -87,6 +90,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut config = Config::new(args.database);
     config.components = args.components;
     config.retention = args.retention;
+    config.replace_versions = args.dev;
     config.archive = args.archive;
     config.egress = args.egress.into_policy();
     config.secret_keys = args.secrets.into_keys()?;
@@ -94,7 +98,15 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.component_cache = args.component_cache.or(config.component_cache);
     config.compiler = Some(this_program().context("cannot find the file of this program")?);
     let database = config.database.to_string();
-    if !args.listen.ip().is_loopback() && !has_keys(&config.database).await? {
+    let is_local = args.listen.ip().is_loopback();
+    if args.dev && (!is_local || has_keys(&config.database).await?) {
+        return Err(CliError::Usage(
+            "--dev lets a deploy change the code of a version, so it needs a loopback address and a database without \
+             API keys: leave it out, or use another --listen or --database"
+                .to_owned(),
+        ));
+    }
+    if !is_local && !has_keys(&config.database).await? {
         return Err(CliError::Usage(format!(
             "without API keys, every machine that can reach {} would have full access. Create the first key \
              with `forge keys create NAME --host --role admin --database {database}`, or listen on 127.0.0.1",
@@ -111,6 +123,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     announce(address, &database, has_keys, context.json);
     serve(listener, executor, stop).await?;
     Ok(())
+}
+
+/// Reads an address: `IP:PORT`, or a name of this machine, whose first address counts.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let no_address = |why: String| format!("`{text}` is not an address, such as 127.0.0.1:7070: {why}");
+    let addresses = text.to_socket_addrs().map_err(|error| no_address(error.to_string()))?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    // 127.0.0.1 before ::1: most programs and the default of --server mean it.
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    first.copied().ok_or_else(|| no_address("the name has no address".to_owned()))
 }
 
 /// Returns whether this database, which no host uses yet, has ever had an API key.

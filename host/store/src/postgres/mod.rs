@@ -54,7 +54,7 @@ use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write, Written,
 };
-use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 use forge_scheduling::Attempts;
 
@@ -226,8 +226,17 @@ impl Store for PostgresStore {
         digest: &str,
         component: Option<&[u8]>,
         versions: &[VersionRow],
-    ) -> Result<Option<VersionRow>, StoreError> {
-        components::register(&self.shared.readers, &self.shared.notifier, digest, component, versions).await
+        conflict: VersionConflict,
+    ) -> Result<Vec<VersionRow>, StoreError> {
+        components::register(
+            &self.shared.readers,
+            &self.shared.notifier,
+            digest,
+            component,
+            versions,
+            conflict,
+        )
+        .await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -36,7 +36,7 @@ use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
+use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
@@ -177,11 +177,12 @@ impl Store for SqliteStore {
         digest: &str,
         component: Option<&[u8]>,
         versions: &[VersionRow],
-    ) -> Result<Option<VersionRow>, StoreError> {
+        conflict: VersionConflict,
+    ) -> Result<Vec<VersionRow>, StoreError> {
         let (digest, versions) = (digest.to_owned(), versions.to_vec());
         let component = component.map(<[u8]>::to_vec);
         self.write(move |connection| {
-            components::register(connection, &digest, component.as_deref(), &versions)
+            components::register(connection, &digest, component.as_deref(), &versions, conflict)
         })
         .await
     }
