@@ -25,6 +25,7 @@ mod plan;
 mod pooler;
 mod requests;
 mod runs;
+mod server;
 mod statement;
 mod text;
 mod write_connection;
