@@ -115,6 +115,14 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
+    /// 415: the body, named by `what`, has a content coding.
+    pub(super) fn unsupported_coding(what: &str, coding: &str) -> Self {
+        let message = format!(
+            "{what} has the content encoding `{coding}`, which this API does not decode: send it without a `Content-Encoding`"
+        );
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
+    }
+
     /// 500: an internal error. Its details are only logged.
     fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");

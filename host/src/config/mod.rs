@@ -3,6 +3,7 @@
 mod limits;
 mod retention;
 mod tenant;
+mod workflow_name;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machin
 pub use limits::Limits;
 pub use retention::{InvalidRetention, Retention};
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
+pub(crate) use workflow_name::{LONGEST_WORKFLOW_NAME, is_workflow_name};
 
 /// The configuration of a host.
 #[derive(Debug, Clone)]
