@@ -14,7 +14,7 @@ use url::Url;
 use forge_egress::Policy;
 use forge_egress::secrets::KeyRing;
 
-pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
+pub use forge_store::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
 pub use retention::{InvalidRetention, Retention};
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};

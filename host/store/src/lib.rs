@@ -22,12 +22,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use database::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
+pub use database::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
 pub use nodes::{
-    Epoch, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse, Resolution,
+    Epoch, MOST_COUNTED, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse,
+    Resolution,
 };
 pub use open::{migrate, open};
 pub use overview::{Overview, RecentStep, RecentSteps};

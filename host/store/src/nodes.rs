@@ -36,6 +36,9 @@ impl std::fmt::Display for Epoch {
     }
 }
 
+/// The most runs that are counted for people: the health and the list of nodes cost the same, whatever is stored.
+pub const MOST_COUNTED: u32 = 10_000;
+
 /// A node, as other nodes see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Node {
@@ -51,7 +54,7 @@ pub struct Node {
     pub lease_until: DateTime<Utc>,
     /// When the epoch ended. The node is listed for another hour, and until all its runs are claimed.
     pub ended_at: Option<DateTime<Utc>>,
-    /// The number of its runs that are neither final nor paused.
+    /// The number of its runs that are neither final nor paused. They are counted up to 10,000.
     pub runs: u64,
     /// Whether it is the node that answers.
     pub here: bool,

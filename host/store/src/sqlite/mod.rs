@@ -36,7 +36,7 @@ use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
+use crate::{LogLimits, Overview, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
@@ -63,6 +63,7 @@ struct Shared {
     trouble: RwLock<Option<StoreError>>,
     /// What the last look at the log found.
     log: Mutex<LogWatch>,
+    log_limits: LogLimits,
     /// The files, while the store is open. They are closed after the connections.
     files: Mutex<Option<Files>>,
 }
