@@ -64,6 +64,10 @@ async fn a_run_without_its_component_is_not_cancelled_and_can_be_terminated() {
             (&json!("paused"), &json!("missing_version"))
         );
         assert_eq!(record["error_kind"], Value::Null, "it is not being rolled back");
+        let (code, message) = api.resume(&run).await.refused(409);
+        assert_eq!(code, "cannot_resume");
+        assert!(message.contains("missing_version") && message.contains("deploy it again"), "{message}");
+        assert_eq!(api.record(&run).await, record, "it stays as it is");
     }
     let shown = host.cli().run(["runs", "terminate", &run]).await.ok();
     assert!(shown.contains("not compensated:\n  tea"), "{shown}");
@@ -102,6 +106,12 @@ async fn a_cancel_is_refused_if_the_code_differs_before_the_last_handler_and_cha
         assert_eq!(code, "cannot_roll_back");
         assert!(message.contains("nondeterminism") && message.contains("step `milk`"), "{message}");
     }
+    let resumes = (0..3).map(|_| api.resume(&run));
+    for resume in futures::future::join_all(resumes).await {
+        let (code, message) = resume.refused(409);
+        assert_eq!(code, "cannot_resume");
+        assert!(message.contains("nondeterminism") && message.contains("step `milk`"), "{message}");
+    }
     assert_eq!((before, steps), (api.record(&run).await, api.steps(&run).await));
 
     // The right code can go on.
@@ -112,6 +122,42 @@ async fn a_cancel_is_refused_if_the_code_differs_before_the_last_handler_and_cha
     api.resume(&run).await.ok();
     assert_eq!(api.settled(&run).await["status"], "completed");
     assert_eq!(api.terminate(&run).await.refused(409).0, "conflict");
+}
+
+#[tokio::test]
+async fn a_resume_is_refused_while_a_request_is_in_doubt_that_nobody_was_asked_about() {
+    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let api = host.api();
+    let run = api.start_program(&services, block![Statement::GateOnce("charge".to_owned())]).await;
+    services.until_asked("charge", 1).await;
+    api.pause(&run).await.ok();
+    assert_eq!(api.record(&run).await["pause_reason"], "operator");
+    let (code, message) = api.resume(&run).await.refused(409);
+    assert_eq!(code, "cannot_resume");
+    assert!(message.contains("in_doubt") && message.contains("forge runs resolve"), "{message}");
+    assert_eq!(api.record(&run).await["pause_reason"], "in_doubt");
+    // Now the person knows, and has it sent again.
+    api.resume(&run).await.ok();
+    services.until_asked("charge", 2).await;
+    services.open("charge");
+    assert_eq!(api.settled(&run).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_run_that_timed_out_while_it_was_paused_is_rolled_back_when_it_is_resumed() {
+    let (mut host, services) = (Host::with_interpreter().await, Services::start().await);
+    let run = host.api().start_program(&services, block![reversible("tea"), gate("wait")]).await;
+    services.until_asked("wait", 1).await;
+    host.api().pause(&run).await.ok();
+    host.kill();
+    change_run(&host, "deadline", "1".to_owned(), &run).await;
+    host.restart().await;
+    services.open("wait");
+    host.api().resume(&run).await.ok();
+    let record = host.api().settled(&run).await;
+    assert_eq!((&record["status"], &record["error_kind"]), (&json!("compensated"), &json!("timeout")));
+    // What was under way is finished first.
+    assert_eq!(services.performed(), ["tea", "wait", "undo-tea"]);
 }
 
 #[tokio::test]

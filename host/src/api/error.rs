@@ -199,6 +199,7 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),
             ExecutorError::Refused(ref refusal) => match refusal {
                 Refusal::CannotRollBack { .. } => (StatusCode::CONFLICT, "cannot_roll_back"),
+                Refusal::CannotResume { .. } => (StatusCode::CONFLICT, "cannot_resume"),
                 Refusal::CorruptJournal { .. } => (StatusCode::CONFLICT, "corrupt_journal"),
                 Refusal::UnknownStep { .. } => (StatusCode::NOT_FOUND, "unknown_step"),
                 Refusal::NotInDoubt { .. } => (StatusCode::CONFLICT, "not_in_doubt"),

@@ -7,6 +7,37 @@ use forge_journal::{
 };
 use forge_store::{Refusal, RemoteCommand, Resolution};
 
+/// A cancel or a resume that is applied in memory only, until the guest has shown that it can go on: its component was
+/// loaded, and its calls are those of the journal.
+#[derive(Debug)]
+pub(super) struct Trial {
+    /// What is tried: [`RemoteCommand::Cancel`] or [`RemoteCommand::Resume`].
+    pub(super) request: RemoteCommand,
+    /// The callers, who are answered when it is durable, or when it turns out to be impossible.
+    pub(super) callers: Vec<Reply>,
+    /// A person decided that effects in doubt begin again.
+    pub(super) resend_in_doubt: bool,
+}
+
+impl Trial {
+    /// Answers the callers.
+    pub(super) fn answer(self, answer: &Result<(), ExecutorError>) {
+        for caller in self.callers {
+            // The caller may be gone.
+            let _ = caller.send(answer.clone());
+        }
+    }
+
+    /// Returns the answer if the run is paused again instead.
+    pub(super) fn refusal(&self, run: RunId, reason: PauseReason, why: String) -> ExecutorError {
+        let refusal = match self.request {
+            RemoteCommand::Resume => Refusal::CannotResume { run, reason, why },
+            _ => Refusal::CannotRollBack { run, reason, why },
+        };
+        refusal.into()
+    }
+}
+
 /// A request to steer a run.
 #[derive(Debug)]
 pub(super) struct Command {
@@ -30,10 +61,13 @@ impl WorkflowExecutor {
         self.command(run, RemoteCommand::Cancel).await
     }
 
-    /// Resumes a paused run, and tries failed compensations again. Does nothing to a run that is executing.
+    /// Resumes a paused run, and tries failed compensations again. Does nothing to a run that is executing. Returns when that
+    /// is durable, which is when the run was loaded and its code has made the calls of the journal again. A run that would be
+    /// paused again before it has done anything new stays as it is.
     ///
     /// # Errors
-    /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
+    /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::Refused`] if it would be paused again at once;
+    /// [`ExecutorError::UnknownRun`].
     pub async fn resume(&self, run: RunId) -> Result<(), ExecutorError> {
         self.command(run, RemoteCommand::Resume).await
     }
@@ -88,7 +122,8 @@ impl WorkflowExecutor {
 
     /// The tenant of a run.
     pub(super) async fn tenant_of(&self, run: RunId) -> Result<TenantId, ExecutorError> {
-        Ok(self.inner.store.run(run).await?.ok_or(ExecutorError::UnknownRun(run))?.tenant)
+        let found = self.inner.store.readable(run).await?;
+        Ok(found.ok_or(ExecutorError::UnknownRun(run))?.run.tenant)
     }
 
     /// Sends a command to the run's task, if the run is executed here.

@@ -16,6 +16,7 @@ mod record;
 mod run_task;
 mod start;
 mod timer_queue;
+mod unreadable;
 mod waiters;
 
 use parking_lot::{Mutex, MutexGuard};

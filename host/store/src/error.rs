@@ -113,6 +113,14 @@ impl StoreError {
         }
     }
 
+    /// Returns what is wrong with a column that cannot be read.
+    pub(crate) fn of_column(self) -> String {
+        match self {
+            Self::Corrupt { why, .. } => why,
+            error => error.to_string(),
+        }
+    }
+
     pub(crate) fn cannot_encode(table: &str, column: &str, error: &serde_json::Error) -> Self {
         Self::Rejected(format!("{table}, column {column}: {error}"))
     }

@@ -110,6 +110,16 @@ pub enum Refusal {
         /// What happened.
         why: String,
     },
+    /// It would be paused again before it has done anything.
+    #[error("run {run} cannot be resumed and stays as it is ({reason}): {why}")]
+    CannotResume {
+        /// The run.
+        run: RunId,
+        /// The reason of the pause.
+        reason: PauseReason,
+        /// What happened, and what to do.
+        why: String,
+    },
     /// Its journal cannot be read.
     #[error(
         "run {run} cannot be executed, because its journal cannot be read ({why}): restore the database, or end the run \

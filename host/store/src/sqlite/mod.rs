@@ -36,7 +36,7 @@ use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{LogLimits, Overview, RunFilter, RunSummary, StepFilter, StepPage};
+use crate::{LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
@@ -116,6 +116,10 @@ impl Store for SqliteStore {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.read(move |connection| runs::get(connection, id)).await
+    }
+
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError> {
+        self.read(move |connection| runs::readable(connection, id)).await
     }
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
