@@ -215,7 +215,13 @@ async fn a_compensation_that_never_ends_can_be_resolved_or_terminated() {
         host.cli().run(["runs", "resolve", &resolved, "seat", "--completed"]).await.ok();
         assert_eq!(api.settled(&resolved).await["status"], "compensated");
 
-        terminated(&api.terminate(&terminated_run).await.ok(), &["tea", "seat"]);
+        let ended = api.terminate(&terminated_run).await.ok();
+        terminated(&ended, &["tea", "seat"]);
+        let error = ended["error"].as_str().unwrap();
+        for said in ["the run was terminated;", "it was being rolled back", "as planned"] {
+            assert_eq!(error.matches(said).count(), 1, "`{said}`: {error}");
+        }
+        assert!(error.contains("`seat` is not compensated: it was under way"), "{error}");
         assert_eq!(api.step(&terminated_run, "compensation", "seat").await["error_kind"], "terminated");
 
         host.cli().run(["runs", "resolve", &failed, "seat", "--failed", "the hotel is closed"]).await.ok();
@@ -247,6 +253,21 @@ async fn a_run_is_terminated_at_once_while_its_guest_computes_or_waits_for_a_req
     let record = api.terminate(&run).await.ok();
     terminated(&record, &[]);
     assert!(record["in_doubt"].to_string().contains("/gate/door may have arrived"), "{record:#}");
+
+    // The person finds out what became of the request.
+    let record = api.resolve(&run, "1", &json!({"failed": "the door was shut"})).await.ok();
+    let settled = &record["settled"][0];
+    assert_eq!(
+        (&record["in_doubt"], &settled["seq"], &settled["outcome"]),
+        (&Value::Null, &json!(1), &json!("failed: the door was shut")),
+        "{record:#}"
+    );
+    assert!(settled["effect"].as_str().unwrap().contains("/gate/door may have arrived"), "{record:#}");
+    assert!(settled["by"].is_string() && settled["at"].is_string(), "{record:#}");
+    assert!(!record["error"].as_str().unwrap().contains("may have arrived"), "{record:#}");
+    let shown = host.cli().run(["runs", "show", &run]).await.ok();
+    assert!(shown.contains("settled by") && shown.contains("failed: the door was shut"), "{shown}");
+    assert_eq!(api.resolve(&run, "1", &json!({"completed": null})).await.refused(409).0, "not_in_doubt");
 
     // A paused run, and one that has not begun.
     let run = api.start_program(&services, block![reversible("tea"), gate("door")]).await;
@@ -316,6 +337,13 @@ async fn a_request_in_doubt_gets_the_response_that_a_person_found() {
     let api = host.api();
     let (code, message) = api.resolve(&run, "1", &json!({"completed": "paid"})).await.refused(400);
     assert!(code == "invalid_result" && message.contains("it is not a response"), "{code}: {message}");
+    for (wrong, field) in [
+        (json!({"status": 42}), "`status`"),
+        (json!({"status": 200, "headers": [["a b", "c"]]}), "`headers[0]`"),
+    ] {
+        let (code, message) = api.resolve(&run, "1", &json!({"completed": wrong})).await.refused(400);
+        assert!(code == "invalid_result" && message.contains(field), "{code}: {message}");
+    }
     let response = json!({"status": 200, "headers": [], "body": "{\"paid\":true}"});
     api.resolve(&run, "1", &json!({"completed": response})).await.ok();
     services.until_asked("wait", 1).await;

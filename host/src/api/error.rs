@@ -193,7 +193,9 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
-            ExecutorError::NotCompensated { .. } => (StatusCode::CONFLICT, "not_compensated"),
+            ExecutorError::NotCompensated { .. } | ExecutorError::Terminated { .. } => {
+                (StatusCode::CONFLICT, "not_compensated")
+            }
             ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             ExecutorError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),

@@ -78,6 +78,9 @@ pub enum RemoteCommand {
         step: String,
         /// The outcome.
         resolution: Resolution,
+        /// Who found it, as the audit log names them.
+        #[serde(default)]
+        by: String,
     },
     /// Deletes the run.
     Delete,
@@ -91,6 +94,15 @@ pub enum Resolution {
     Completed(String),
     /// The call failed.
     Failed(Failure),
+}
+
+impl std::fmt::Display for Resolution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Completed(_) => f.write_str("completed"),
+            Self::Failed(failure) => write!(f, "failed: {failure}"),
+        }
+    }
 }
 
 /// Why a run cannot do what a command asks, other than because of its status.
@@ -141,8 +153,8 @@ pub enum Refusal {
     },
     /// The outcome of the step is not in doubt.
     #[error(
-        "run {run}: {why}. A person can resolve a call of a run that is paused as `in_doubt`, and a compensation of a run \
-         that is rolled back or has failed"
+        "run {run}: {why}. A person can resolve a call of a run that is paused as `in_doubt`, a compensation of a run that \
+         is rolled back or has failed, and what `in_doubt` of a final run names"
     )]
     NotInDoubt {
         /// The run.
