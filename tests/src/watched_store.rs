@@ -8,8 +8,8 @@ use forge_host::executor::{RunFilter, RunSummary};
 use forge_host::journal::{Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
-    Directory, Due, Epoch, Loaded, Overview, StepFilter, StepPage, Store, StoreError, VersionConflict,
-    VersionRow, Write, Written,
+    Directory, Due, Epoch, Loaded, Overview, Readable, StepFilter, StepPage, Store, StoreError,
+    VersionConflict, VersionRow, Write, Written,
 };
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
@@ -192,6 +192,10 @@ impl Store for WatchedStore {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.store.run(id).await
+    }
+
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError> {
+        self.store.readable(id).await
     }
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {

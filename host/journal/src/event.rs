@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Begin, Failure, Pause, Timestamp};
+use super::{Begin, Failure, Pause, Settled, Timestamp};
 
 /// The outcome of an effect or a reading of the time: its result, if it has one, or its failure.
 pub type Outcome = Result<Option<Arc<str>>, Failure>;
@@ -77,6 +77,11 @@ pub enum Event {
     InDoubt {
         /// The effects, for a person.
         effects: Vec<String>,
+    },
+    /// A person found out what had become of effects in doubt. The run is final.
+    Settled {
+        /// What they found.
+        effects: Vec<Settled>,
     },
     /// A rollback was requested. It begins when the effects under way have ended.
     RollbackRequested {

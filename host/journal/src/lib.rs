@@ -63,7 +63,7 @@ pub use document::{Document, InvalidDocument};
 pub use event::{Event, Outcome};
 pub use failure::{Failure, kind};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};
-pub use run::{NewRun, Pause, PauseReason, Run, RunId, Timestamp};
+pub use run::{NewRun, Pause, PauseReason, Run, RunId, Settled, Timestamp};
 pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
     Verdict,

@@ -1,6 +1,8 @@
 //! Request bodies, with limits and errors of this API.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, header};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
@@ -14,6 +16,9 @@ use crate::encoding;
 /// client sends, the client would see a reset and not the response.
 const DISCARDED: usize = 64 << 20;
 
+/// The time for which such bytes are read after the response: long enough for a client to see the response.
+const DISCARD_TIME: Duration = Duration::from_secs(30);
+
 /// Returns the content type in lower case, without parameters.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
@@ -21,8 +26,21 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
 }
 
-/// Reads the whole body. `what` names it in errors.
-pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>, ApiError> {
+/// Reads the whole body. `what` names it in errors. A body that says that it is larger than the limit is refused before it
+/// is read.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    what: &str,
+) -> Result<Vec<u8>, ApiError> {
+    if let Some(coding) = content_coding(headers) {
+        return Err(ApiError::unsupported_coding(what, &coding));
+    }
+    if body.size_hint().lower() > limit as u64 {
+        tokio::spawn(tokio::time::timeout(DISCARD_TIME, discard(body)));
+        return Err(ApiError::body_too_large(what, limit));
+    }
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut discarded = 0;
@@ -38,6 +56,24 @@ pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>
         }
     }
     if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes) }
+}
+
+/// Returns the content coding of the body, unless it is none.
+fn content_coding(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = values.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+}
+
+/// Reads and discards a body that is not needed: a client that sends it must see the response and not a reset.
+async fn discard(body: Body) {
+    let (mut chunks, mut discarded) = (body.into_data_stream(), 0);
+    while let Some(Ok(chunk)) = chunks.next().await {
+        discarded += chunk.len();
+        if discarded > DISCARDED {
+            break;
+        }
+    }
 }
 
 /// Reads a JSON body. An empty body is `T`'s default.
@@ -66,7 +102,7 @@ async fn json<T: DeserializeOwned>(
     body: Body,
     limit: usize,
 ) -> Result<Option<T>, ApiError> {
-    let bytes = read(body, limit, "the body").await?;
+    let bytes = read(headers, body, limit, "the body").await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -105,8 +141,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
-        assert_eq!(read(Body::from("12345"), 5, "the body").await.unwrap(), b"12345");
-        read(Body::from("123456"), 5, "the body").await.unwrap_err();
+        let none = HeaderMap::new();
+        assert_eq!(read(&none, Body::from("12345"), 5, "the body").await.unwrap(), b"12345");
+        let chunks = || futures::stream::iter(["123", "456"].map(Ok::<_, std::io::Error>));
+        for large in [Body::from("123456"), Body::from_stream(chunks())] {
+            read(&none, large, 5, "the body").await.unwrap_err();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_with_a_content_coding_is_refused_and_the_coding_is_named() {
+        let with = |coding: &'static str| {
+            HeaderMap::from_iter([(header::CONTENT_ENCODING, coding.parse().unwrap())])
+        };
+        assert_eq!(read(&with("Identity"), Body::from("1"), 5, "the body").await.unwrap(), b"1");
+        let error = read(&with("gzip"), Body::from("1"), 5, "the body").await.unwrap_err();
+        assert!(format!("{error:?}").contains("`gzip`"), "{error:?}");
     }
 
     #[tokio::test]

@@ -115,6 +115,14 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
+    /// 415: the body, named by `what`, has a content coding.
+    pub(super) fn unsupported_coding(what: &str, coding: &str) -> Self {
+        let message = format!(
+            "{what} has the content encoding `{coding}`, which this API does not decode: send it without a `Content-Encoding`"
+        );
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
+    }
+
     /// 500: an internal error. Its details are only logged.
     fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
@@ -185,12 +193,15 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
-            ExecutorError::NotCompensated { .. } => (StatusCode::CONFLICT, "not_compensated"),
+            ExecutorError::NotCompensated { .. } | ExecutorError::Terminated { .. } => {
+                (StatusCode::CONFLICT, "not_compensated")
+            }
             ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             ExecutorError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),
             ExecutorError::Refused(ref refusal) => match refusal {
                 Refusal::CannotRollBack { .. } => (StatusCode::CONFLICT, "cannot_roll_back"),
+                Refusal::CannotResume { .. } => (StatusCode::CONFLICT, "cannot_resume"),
                 Refusal::CorruptJournal { .. } => (StatusCode::CONFLICT, "corrupt_journal"),
                 Refusal::UnknownStep { .. } => (StatusCode::NOT_FOUND, "unknown_step"),
                 Refusal::NotInDoubt { .. } => (StatusCode::CONFLICT, "not_in_doubt"),

@@ -133,7 +133,7 @@ async fn resolve_step(
     };
     let detail = json!({ "step": step, "outcome": outcome });
     api.host.tenants().note(&caller, "run.resolve", &run.to_string(), Some(detail)).await?;
-    executor.resolve(run, &step, resolution).await?;
+    executor.resolve(run, &step, resolution, &caller.actor()).await?;
     Ok(Json(executor.status(run).await?))
 }
 

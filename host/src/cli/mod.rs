@@ -41,7 +41,7 @@ pub use error::{CliError, ExitStatus};
 
 use client::Client;
 
-use crate::config::{Database, NodeConfig};
+use crate::config::{Database, LogLimits, NodeConfig};
 use forge_store::{self, Store};
 
 /// The address at which `forge serve` listens by default.
@@ -162,7 +162,7 @@ impl Context {
 async fn open_store(database: &Database) -> Result<Arc<dyn Store>, CliError> {
     let name = format!("forge {}", std::process::id());
     let node = NodeConfig { name, ..NodeConfig::default() };
-    Ok(forge_store::open(database, &node).await.map_err(anyhow::Error::from)?)
+    Ok(forge_store::open(database, &node, LogLimits::default()).await.map_err(anyhow::Error::from)?)
 }
 
 impl Cli {

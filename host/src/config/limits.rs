@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::TenantLimits;
 use forge_journal::RetryPolicy;
 use forge_sandbox::EngineLimits;
+use forge_store::LogLimits;
 
 /// The limits of guests, requests and the host. `forge serve` has flags for most of them.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Limits {
     /// The bytes of journal that may wait for a commit; beyond that, runs wait. One tenant may use half of it. Default
     /// 64 MiB: far more than one commit.
     pub write_queue_bytes: usize,
+    /// The limits of SQLite's write-ahead log.
+    pub log: LogLimits,
     /// The time of a read for a caller, such as a list of runs, with the wait for its turn. Default 10 s: clients give up
     /// after about this time.
     pub read_time: Duration,
@@ -56,6 +59,7 @@ impl Default for Limits {
             compensation_retry: RetryPolicy { max_attempts: 5, backoff_ms: 1_000, max_backoff_ms: 60_000 },
             max_retry_after: Duration::from_secs(3_600),
             write_queue_bytes: 64 << 20,
+            log: LogLimits::default(),
             read_time: Duration::from_secs(10),
             store_retry: Duration::from_secs(1),
         }

@@ -3,6 +3,7 @@
 mod limits;
 mod retention;
 mod tenant;
+mod workflow_name;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,10 +14,11 @@ use url::Url;
 use forge_egress::Policy;
 use forge_egress::secrets::KeyRing;
 
-pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
+pub use forge_store::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
 pub use retention::{InvalidRetention, Retention};
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
+pub(crate) use workflow_name::{LONGEST_WORKFLOW_NAME, is_workflow_name};
 
 /// The configuration of a host.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ mod record;
 mod run_task;
 mod start;
 mod timer_queue;
+mod unreadable;
 mod waiters;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -47,10 +48,9 @@ use forge_egress::{Policy, Tls};
 use forge_journal::{Changes, DEFAULT_TENANT, Journal, Run, RunId, TenantId};
 use forge_sandbox::{Compiler, Engine};
 use forge_scheduling::{CpuPermits, InstancePermits, ReadPermits};
-use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, VersionConflict, Write, Writer};
-
-/// The most runs that are counted for people: a probe of the health costs the same, whatever is stored.
-const MOST_COUNTED: u32 = 10_000;
+use forge_store::{
+    Batch, Change, Feed, MOST_COUNTED, Nodes, RunWriter, Store, VersionConflict, Write, Writer,
+};
 
 /// Executes the workflows of one tenant durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
@@ -124,8 +124,8 @@ impl WorkflowExecutor {
         let storage = Storage {
             archive: archive.as_ref().map(Objects::open).transpose()?.map(archive::archive),
             components: components.as_ref().map(Objects::open).transpose()?,
-            store: forge_store::open(&database, &node).await?,
             conflict: if replace_versions { VersionConflict::Replace } else { VersionConflict::Keep },
+            store: forge_store::open(&database, &node, limits.log).await?,
             retention,
         };
         let compiler = compiler.map_or(Compiler::InProcess, |program| Compiler::Child {

@@ -9,7 +9,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
-use forge_journal::{Document, Journal, NewRun, Run, RunId, WorkflowStatus};
+use forge_journal::{Document, Journal, NewRun, Run, RunId, WorkflowStatus, kind};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -305,7 +305,13 @@ fn check_compensated(first: &Run) -> Result<(), ExecutorError> {
     if first.can_be_restarted() {
         return Ok(());
     }
-    Err(ExecutorError::NotCompensated { run: first.id, steps: first.uncompensated.join(", ") })
+    let (run, steps) = (first.id, first.uncompensated.join(", "));
+    // Its compensations are not tried again.
+    let is_terminated = first.failure.as_ref().is_some_and(|failure| failure.kind == kind::TERMINATED);
+    Err(match is_terminated {
+        true => ExecutorError::Terminated { run, steps },
+        false => ExecutorError::NotCompensated { run, steps },
+    })
 }
 
 /// Returns the run that the key has started before, if the request is the same.

@@ -55,7 +55,11 @@ pub struct NewKey {
     /// The name, of 1 to 100 bytes, which says what the key is for.
     pub name: String,
     /// Whether it is a key of the host, which acts for every tenant.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        default,
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "crate::encoding::null_as_absent"
+    )]
     pub host: bool,
     /// When it expires; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -22,15 +22,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use database::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
+pub use database::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
 pub use nodes::{
-    Epoch, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse, Resolution,
+    Epoch, MOST_COUNTED, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse,
+    Resolution,
 };
 pub use open::{migrate, open};
-pub use overview::{Overview, RecentStep, RecentSteps};
+pub use overview::{Overview, Readable, RecentStep, RecentSteps};
 pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
@@ -264,6 +265,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns a run without its journal. It reads committed data only.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
+
+    /// Returns what can be read of a run, even if [`Store::run`] fails with [`StoreError::Corrupt`].
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError>;
 
     /// Returns a run with its last steps. It costs the same however long the journal is.
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError>;

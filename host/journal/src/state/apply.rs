@@ -70,6 +70,7 @@ impl Journal {
             }
             Event::Abandoned { seq, doubt, result } => self.abandon(seq, doubt, result),
             Event::InDoubt { effects } => self.set_in_doubt(&effects),
+            Event::Settled { effects } => self.settle(effects),
             Event::RollbackRequested { failure } => self.request_rollback(failure),
             Event::Unwinding { failure } => self.unwind(failure, at),
             Event::Paused(pause) => self.pause(pause),

@@ -95,6 +95,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.egress = args.egress.into_policy();
     config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();
+    if config.limits.log.most < config.limits.log.truncate {
+        let message =
+            "--wal-limit is less than --wal-truncate: the log must be truncated before starts are refused";
+        return Err(CliError::Usage(message.to_owned()));
+    }
     config.component_cache = args.component_cache.or(config.component_cache);
     config.compiler = Some(this_program().context("cannot find the file of this program")?);
     let database = config.database.to_string();

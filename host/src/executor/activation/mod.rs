@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::rollback::{PendingRollback, deadline};
-use super::command::{self, Command, Reply};
+use super::command::{self, Command, Reply, Trial};
 use super::effects::{self, Beginning, Departure};
 use crate::config::{self, Limits, TenantLimits, size};
 use crate::tenants::Tenant;
@@ -54,9 +54,9 @@ pub(super) struct ActivationContext {
     pub(super) shutdown: CancellationToken,
     /// A person decided that effects in doubt begin again.
     pub(super) resend_in_doubt: bool,
-    /// The callers that cancelled the run while it was not in memory. Nothing is saved before the guest is past its replay,
-    /// so that a cancel of a run that cannot be rolled back changes nothing.
-    pub(super) cancelled_by: Vec<Reply>,
+    /// The cancel or resume that made the run need an instance. Nothing is saved before the guest is past its replay and its
+    /// effects may begin, so that one that is not possible changes nothing. `None` from then on.
+    pub(super) trial: Option<Trial>,
 }
 
 type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Outcome, StoreError>)>>;
@@ -71,8 +71,6 @@ pub(super) struct Activation {
     under_way: HashMap<u64, UnderWay>,
     /// The callers that cancelled the run, until the rollback is durable.
     cancelled_by: Vec<Reply>,
-    /// Whether the run must not be saved yet; see [`ActivationContext::cancelled_by`].
-    is_trial: bool,
     /// Commands that came while the guest computed.
     postponed: VecDeque<Command>,
     /// The rollback that waits for the effects under way.
@@ -102,8 +100,6 @@ pub(super) struct ActivationParts {
     pub(super) leave: Option<Leave>,
     /// Callers that cancelled the run and have no answer.
     pub(super) cancelled_by: Vec<Reply>,
-    /// Whether nothing of the activation may have been saved; see [`ActivationContext::cancelled_by`].
-    pub(super) is_trial: bool,
     /// Other commands that have no answer.
     pub(super) postponed: VecDeque<Command>,
 }
@@ -115,7 +111,7 @@ impl Activation {
     /// [`IllegalEvent`] if the run is in no state to be executed.
     pub(super) fn new(
         mut journal: Box<Journal>,
-        mut context: ActivationContext,
+        context: ActivationContext,
     ) -> Result<(Session, Box<Self>), Refused> {
         if let Err(error) = journal.apply(Event::Running, clock::now()) {
             return Err(Box::new((error, context)));
@@ -127,10 +123,8 @@ impl Activation {
             compensation_retry: context.limits.compensation_retry,
             max_retry_after_ms: config::milliseconds(context.limits.max_retry_after),
         };
-        let cancelled_by = std::mem::take(&mut context.cancelled_by);
         let mut activation = Self {
-            is_trial: !cancelled_by.is_empty(),
-            cancelled_by,
+            cancelled_by: Vec::new(),
             context,
             running: FuturesUnordered::new(),
             under_way: HashMap::new(),
@@ -150,9 +144,9 @@ impl Activation {
 
     /// Ends the activation.
     pub(super) fn into_parts(self) -> ActivationParts {
-        let Self { context, leave, cancelled_by, is_trial, postponed, started, .. } = self;
+        let Self { context, leave, cancelled_by, postponed, started, .. } = self;
         context.tenant.account.stayed(started.elapsed());
-        ActivationParts { context, leave, cancelled_by, is_trial, postponed }
+        ActivationParts { context, leave, cancelled_by, postponed }
     }
 
     /// Begins the effects that the guest waits for, once the journal up to them is durable.
@@ -270,7 +264,13 @@ impl Activation {
     }
 
     fn request_cancel(&mut self, session: &mut Session, reply: Reply) -> Result<(), Stop> {
-        self.cancelled_by.push(reply);
+        match &mut self.context.trial {
+            Some(trial) => {
+                trial.request = RemoteCommand::Cancel;
+                trial.callers.push(reply);
+            }
+            None => self.cancelled_by.push(reply),
+        }
         self.request_rollback(session, Failure::permanent(kind::CANCELLED, "the run was cancelled"))
     }
 
@@ -285,13 +285,34 @@ impl Activation {
         self.cancelled_by.drain(..).for_each(acknowledge);
         Ok(())
     }
+
+    /// Answers a resume of a run that is executing. If that is being tried, the answer is the same.
+    fn resume(&mut self, reply: Reply) {
+        match &mut self.context.trial {
+            Some(trial) => trial.callers.push(reply),
+            None => acknowledge(reply),
+        }
+    }
+
+    /// Answers the callers of what was tried, once that is durable: the guest has waited, and its effects may begin.
+    async fn succeed(&mut self, session: &mut Session) -> Result<(), Stop> {
+        if self.context.trial.is_none() {
+            return Ok(());
+        }
+        let changes = session.journal_mut().take_changes();
+        let durable = self.context.writer.barrier(changes).await;
+        durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
+        if let Some(trial) = self.context.trial.take() {
+            trial.answer(&Ok(()));
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Host for Activation {
     async fn wait(&mut self, session: &mut Session) -> Result<(), Stop> {
         self.acknowledge_cancel(session).await?;
-        self.is_trial = false;
         if let Some(command) = self.postponed.pop_front() {
             return Err(self.leave(session, Leave::Command(command)).await);
         }
@@ -309,6 +330,7 @@ impl Host for Activation {
         } else {
             self.save_changes(session).await?;
         }
+        self.succeed(session).await?;
         if self.tell_guest(session) {
             return Ok(());
         }
@@ -346,7 +368,7 @@ impl Host for Activation {
             () = patience => {}
             Some(command) = self.context.commands.recv() => match (&command.request, command::events(&command.request, session.journal())) {
                 (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply)?,
-                (RemoteCommand::Resume, _) => acknowledge(command.reply),
+                (RemoteCommand::Resume, _) => self.resume(command.reply),
                 (_, Err(refused)) => command.answer(Err(refused)),
                 (_, Ok(_)) => return Err(self.leave(session, Leave::Command(command)).await),
             },
@@ -362,7 +384,7 @@ impl Host for Activation {
         while let Ok(command) = self.context.commands.try_recv() {
             match command.request {
                 RemoteCommand::Cancel => self.request_cancel(session, command.reply)?,
-                RemoteCommand::Resume => acknowledge(command.reply),
+                RemoteCommand::Resume => self.resume(command.reply),
                 RemoteCommand::Terminate => return Err(self.leave_with(Leave::Command(command))),
                 // They take effect when the guest waits.
                 _ => self.postponed.push_back(command),
@@ -383,7 +405,7 @@ impl Host for Activation {
 
     fn save(&mut self, session: &mut Session) -> Option<Detached> {
         let journal = session.journal_mut();
-        if self.is_trial || !journal.has_changes() {
+        if self.context.trial.is_some() || !journal.has_changes() {
             return None;
         }
         let (writer, changes) = (self.context.writer.clone(), journal.take_changes());

@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use http::Method;
 use tokio::time::Instant;
 
-use super::{Beginning, Departure, Effect, EffectFuture};
+use super::{Beginning, Departure, Effect, EffectFuture, response};
 use crate::tenants::Tenant;
 
 /// The answers after which a request has had no effect.
@@ -93,8 +93,8 @@ impl Effect for Http {
         Ok(Some(sending.boxed()))
     }
 
-    fn check_result(&self, result: &str) -> Result<(), String> {
-        HttpResponse::from_json(result).map(|_| ())
+    fn result(&self, given: &str) -> Result<String, String> {
+        response::given(given)?.to_json()
     }
 }
 

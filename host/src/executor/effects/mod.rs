@@ -13,6 +13,7 @@
 
 mod departure;
 mod http;
+mod response;
 mod timer;
 
 use std::collections::{HashMap, HashSet};
@@ -57,13 +58,12 @@ pub(super) trait Effect: Sync {
     /// [`Stop`] if the effect must not begin.
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop>;
 
-    /// Checks a result that a person gives, a JSON document.
+    /// Returns a result that a person gives, a JSON document, as the journal keeps it.
     ///
     /// # Errors
-    /// What is wrong with it.
-    fn check_result(&self, result: &str) -> Result<(), String> {
-        let _ = result;
-        Ok(())
+    /// What is wrong with it, and with which field.
+    fn result(&self, given: &str) -> Result<String, String> {
+        Ok(given.to_owned())
     }
 }
 
@@ -123,15 +123,24 @@ fn named(journal: &Journal, row: &Row, doubt: &str) -> String {
     message.replace(['\r', '\n'], " ")
 }
 
-/// Records which effects of a final run may stand although nothing undoes them.
-pub(super) fn name_in_doubt(journal: &mut Journal) -> Result<(), IllegalEvent> {
+/// Returns the effects of a final run that may stand although nothing undoes them, with what may stand. A person has not
+/// settled them.
+pub(super) fn unsettled(journal: &Journal) -> Vec<(&Row, String)> {
     let found = journal.rows().iter().filter_map(|row| Some((row, remains(journal, row)?)));
     let mut in_doubt: Vec<(&Row, String)> = found.collect();
     if !in_doubt.is_empty() {
         let settled = settled(journal);
         in_doubt
             .retain(|(row, _)| settled.get(&identity(journal, row)).is_none_or(|later| *later <= row.seq));
+        let by_person: HashSet<u64> = journal.run().settled.iter().map(|settled| settled.seq).collect();
+        in_doubt.retain(|(row, _)| !by_person.contains(&row.seq));
     }
+    in_doubt
+}
+
+/// Records which effects of a final run may stand although nothing undoes them.
+pub(super) fn name_in_doubt(journal: &mut Journal) -> Result<(), IllegalEvent> {
+    let in_doubt = unsettled(journal);
     let more = in_doubt.len().saturating_sub(MOST_NAMED);
     let mut effects: Vec<String> = in_doubt.into_iter().take(MOST_NAMED).map(|(_, doubt)| doubt).collect();
     if more > 0 {
@@ -226,9 +235,9 @@ pub(super) fn sent(journal: &Journal) -> impl Iterator<Item = (u64, Failure)> {
     open.filter_map(|row| Some((row.seq, in_doubt(journal, row, None)?)))
 }
 
-/// Checks a result that a person gives to a call: of an effect, or of a step.
-pub(super) fn check_result(kind: Option<EffectKind>, result: &str) -> Result<(), String> {
-    effect(kind).map_or(Ok(()), |effect| effect.check_result(result))
+/// Returns a result that a person gives to a call, of an effect or of a step, as the journal keeps it.
+pub(super) fn result(kind: Option<EffectKind>, given: &str) -> Result<String, String> {
+    effect(kind).map_or_else(|| Ok(given.to_owned()), |effect| effect.result(given))
 }
 
 fn effect(kind: Option<EffectKind>) -> Option<&'static dyn Effect> {

@@ -25,6 +25,7 @@ mod plan;
 mod pooler;
 mod requests;
 mod runs;
+mod server;
 mod statement;
 mod text;
 mod write_connection;
@@ -54,7 +55,7 @@ use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write, Written,
 };
-use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
+use crate::{Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 use forge_scheduling::Attempts;
 
@@ -168,6 +169,10 @@ impl Store for PostgresStore {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         runs::get(&self.shared.readers, id).await
+    }
+
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError> {
+        runs::readable(&self.shared.readers, id).await
     }
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {

@@ -36,7 +36,7 @@ use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
+use crate::{LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
@@ -63,6 +63,7 @@ struct Shared {
     trouble: RwLock<Option<StoreError>>,
     /// What the last look at the log found.
     log: Mutex<LogWatch>,
+    log_limits: LogLimits,
     /// The files, while the store is open. They are closed after the connections.
     files: Mutex<Option<Files>>,
 }
@@ -115,6 +116,10 @@ impl Store for SqliteStore {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.read(move |connection| runs::get(connection, id)).await
+    }
+
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError> {
+        self.read(move |connection| runs::readable(connection, id)).await
     }
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
