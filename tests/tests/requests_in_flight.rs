@@ -228,3 +228,20 @@ async fn a_request_without_an_answer_in_time_is_named() {
     let [doubt] = in_doubt(&record)[..] else { panic!("{record:#}") };
     assert!(doubt.contains("may have arrived: no answer came in time"), "{doubt}");
 }
+
+#[tokio::test]
+async fn at_most_100_requests_are_named_and_the_record_says_how_many_more_there_are() {
+    let it = stage("30s").await;
+    let gates = (0..105).map(|number| block![gate(format!("g{number}"))]).collect();
+    let body = Statement::Race(vec![block![Statement::Join(gates)], block![gate("end")]]);
+    let run = it.api.start_program(&it.services, block![body]).await;
+    for number in 0..105 {
+        it.services.until_asked(&format!("g{number}"), 1).await;
+    }
+    it.services.open("end");
+    let record = it.api.settled(&run).await;
+    let doubts = in_doubt(&record);
+    assert_eq!((&record["status"], doubts.len()), (&json!("completed"), 101), "{record:#}");
+    let named = doubts.iter().filter(|doubt| doubt.contains("may have arrived")).count();
+    assert_eq!((named, doubts[100]), (100, "5 more: the run's steps show them"));
+}
