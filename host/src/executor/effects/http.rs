@@ -4,7 +4,7 @@ use std::time::Duration;
 use forge_clock as clock;
 use forge_egress::Withheld;
 use forge_journal::http::{HttpRequest, HttpResponse, is_conclusive, is_rejection};
-use forge_journal::{EffectKind, Failure, Outcome, PauseReason, Reach, Row, kind};
+use forge_journal::{EffectKind, Failure, Journal, Outcome, PauseReason, Reach, Row, WorkflowStatus, kind};
 use forge_sandbox::Stop;
 use forge_sandbox::imports::http::KIND;
 use forge_store::{RunWriter, StoreError};
@@ -93,7 +93,11 @@ impl Effect for Http {
         let request = HttpRequest::from_json(row.input.as_deref().unwrap_or_default())
             .map_err(|why| Stop::Pause(PauseReason::CorruptJournal, format!("call {}: {why}", row.seq)))?;
         if *may_have_begun && request.at_most_once && !resend_in_doubt {
-            return Err(Stop::Pause(PauseReason::InDoubt, in_doubt(&row.name)));
+            if journal.run().requested_rollback().is_some() {
+                // Its step cannot complete. The rollback names it.
+                return Ok(None);
+            }
+            return Err(Stop::Pause(PauseReason::InDoubt, in_doubt(journal, &row.name)));
         }
         let sender = Sender {
             tenant: Arc::clone(tenant),
@@ -176,10 +180,13 @@ impl Sender {
     }
 }
 
-fn in_doubt(name: &str) -> String {
+fn in_doubt(journal: &Journal, name: &str) -> String {
+    let end = match journal.run().status {
+        WorkflowStatus::Compensating => "`forge runs terminate` ends the run as it is",
+        _ => "`forge runs cancel` rolls the run back",
+    };
     format!(
         "`{name}` may or may not have arrived: it was under way when the run left memory, and it is marked at-most-once. Find out, then \
-         `forge runs resolve` gives its outcome, `forge runs resume` sends it again, and `forge runs cancel` rolls the run \
-         back"
+         `forge runs resolve` gives its outcome, `forge runs resume` sends it again, and {end}"
     )
 }

@@ -266,9 +266,10 @@ pub(super) fn unwind(journal: &mut Journal, failure: Failure) -> Result<(), Ille
     Ok(())
 }
 
-/// Returns the effects of a run without an instance that may have begun, with what may have happened.
+/// Returns the effects of a run without an instance that may have left the host, with what may have happened.
 pub(super) fn sent(journal: &Journal) -> impl Iterator<Item = (u64, Failure)> {
     let open = journal.rows().iter().filter(|row| row.is_open());
+    let open = open.filter(|row| !journal.is_withheld(row.seq));
     open.filter_map(|row| Some((row.seq, in_doubt(journal, row, None)?)))
 }
 
