@@ -28,8 +28,8 @@ use super::rules::{Denied, Policy};
 use super::traffic::Traffic;
 use crate::EgressLimits;
 use crate::secrets::Secrets;
-use forge_journal::http::{Body, HttpRequest, HttpResponse};
-use forge_journal::{Failure, Outcome, kind};
+use forge_journal::http::{Body, HttpRequest, HttpResponse, is_rejection};
+use forge_journal::{Failure, Outcome, Reach, kind};
 
 /// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one
 /// there would delay other runs; most bodies are smaller.
@@ -114,13 +114,15 @@ impl Egress {
     /// Secrets are filled in when the request is sent; neither the answer nor a failure contains them.
     pub async fn send(&self, request: HttpRequest, key: &str) -> Outcome {
         match self.send_while(request, key, &|| true).await {
-            Ok(outcome) => outcome,
-            Err(Withheld) => Err(Failure::new(kind::HTTP, "the request was not sent")),
+            Ok(answered) => answered.and_then(|response| response.outcome()),
+            Err(Withheld) => {
+                Err(Failure::new(kind::HTTP, "the request was not sent").with_reach(Reach::Nowhere))
+            }
         }
     }
 
     /// Sends a request as [`Egress::send`] does, if it may leave when a connection is open and nothing was written to it.
-    /// Asks again for each redirect.
+    /// Asks again for each redirect. A failure has a [`Reach`].
     ///
     /// # Errors
     /// [`Withheld`] if it may not leave.
@@ -129,25 +131,25 @@ impl Egress {
         mut request: HttpRequest,
         key: &str,
         may_leave: MayLeave<'_>,
-    ) -> Result<Outcome, Withheld> {
+    ) -> Result<Result<HttpResponse, Failure>, Withheld> {
         let body = std::mem::take(&mut request.body);
         let what = || format!("{} {}", request.method, request.url);
         let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
-        Ok(match tokio::time::timeout(timeout, self.exchange(&request, body, key, may_leave)).await {
-            Ok(Ok(response)) => match response.to_json() {
-                Ok(json) => Ok(Some(json.into())),
-                Err(why) => Err(Failure::permanent(kind::HTTP, format!("{}: {why}", what()))),
-            },
+        let mut reach = Reach::Nowhere;
+        let exchange = self.exchange(&request, body, key, may_leave, &mut reach);
+        let failure = match tokio::time::timeout(timeout, exchange).await {
+            Ok(Ok(response)) => return Ok(Ok(response)),
             Ok(Err(NoAnswer::Withheld)) => return Err(Withheld),
             Ok(Err(NoAnswer::Failed(mut failure))) => {
                 failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
-                Err(failure)
+                failure
             }
             Err(_) => {
                 let timeout = humantime::format_duration(timeout);
-                Err(Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what())))
+                Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what()))
             }
-        })
+        };
+        Ok(Err(failure.with_reach(reach)))
     }
 
     async fn exchange(
@@ -156,6 +158,7 @@ impl Egress {
         body: Body,
         key: &str,
         may_leave: MayLeave<'_>,
+        reach: &mut Reach,
     ) -> Result<HttpResponse, NoAnswer> {
         let invalid = |message: String| Failure::permanent(kind::HTTP, message);
         let method = Method::from_bytes(request.method.as_bytes())
@@ -188,12 +191,29 @@ impl Egress {
             let failed = |message: String| Failure::new(kind::HTTP, message);
             let request = hop.request(headers.to(&hop)?).map_err(failed)?;
             let request = request.map(|body| self.traffic.outgoing(body));
-            let sent = self.connections.send(request, at_most_once, may_leave).await;
-            let (mut connection, response) = sent.map_err(|error| match error {
-                SendError::Withheld => NoAnswer::Withheld,
-                error => not_sent(hop.url(), &error).into(),
+            let before = *reach;
+            let sent = self.connections.send(request, at_most_once, may_leave, reach).await;
+            let (mut connection, response) = sent.map_err(|error| {
+                if error.is_head_too_large() {
+                    *reach = Reach::Answered;
+                }
+                match error {
+                    SendError::Withheld => NoAnswer::Withheld,
+                    error => not_sent(hop.url(), &error, *reach).into(),
+                }
             })?;
             resent |= connection.is_resent();
+            let status = response.status();
+            let has_no_effect =
+                status.is_redirection() && !hop.is_handled(status) || is_rejection(status.as_u16());
+            // What the answer does not tell of is the request that was sent before.
+            *reach = if !has_no_effect {
+                Reach::Answered
+            } else if resent {
+                Reach::Unanswered.max(before)
+            } else {
+                before
+            };
             match hop.redirected(&response).map_err(failed)? {
                 Some(next) => {
                     self.secrets.permit_redirect(next.url())?;
@@ -312,16 +332,19 @@ async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Fail
     })
 }
 
-fn not_sent(url: &Url, error: &SendError) -> Failure {
+fn not_sent(url: &Url, error: &SendError, reach: Reach) -> Failure {
     if let Some(denied) = denied(error) {
         return not_permitted(denied);
     }
     if let SendError::ConnectTimeout(_) = error {
-        return Failure::new(kind::TIMEOUT, error.to_string());
+        // It may have been sent on a kept connection.
+        let again = if reach == Reach::Nowhere { "" } else { " again" };
+        return Failure::new(kind::TIMEOUT, format!("{error}{again}"));
     }
     if error.is_head_too_large() {
         let message = format!(
-            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes"
+            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes; the \
+             server has handled the request, and its effect stands"
         );
         return Failure::permanent(kind::LIMIT, message);
     }

@@ -13,7 +13,7 @@ use super::{Egress, Lookups, Policy, Tls, Withheld};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
-use forge_journal::{Outcome, kind};
+use forge_journal::{Outcome, Reach, kind};
 
 /// A server that counts its connections and passes each to the test.
 struct Server {
@@ -167,7 +167,7 @@ async fn a_request_that_a_new_connection_loses_is_not_sent_again() {
     });
     let failure = sent.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), (kind::HTTP, true), "{failure}");
-    assert_eq!(server.connections(), 2);
+    assert_eq!((failure.reach, server.connections()), (Some(Reach::Unanswered), 2));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use forge_journal::Reach;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::HOST;
@@ -116,11 +117,14 @@ impl Connections {
     /// A server may close a kept connection at any time, also while a request is on its way. A request of which no byte
     /// was answered on a kept connection is therefore sent once more, on a new connection. A request that must arrive
     /// at most once is sent on a new connection only.
+    ///
+    /// `reach` becomes [`Reach::Unanswered`] as soon as a byte of the request was written, also if this future is dropped.
     pub(super) async fn send(
         &self,
         mut request: Request<Outgoing>,
         at_most_once: bool,
         may_leave: MayLeave<'_>,
+        reach: &mut Reach,
     ) -> Result<(Connection, Response<Incoming>), SendError> {
         let uri = request.uri().clone();
         let server = format!("{}://{}", uri.scheme_str().unwrap_or_default(), authority(&uri));
@@ -130,7 +134,7 @@ impl Connections {
         if let Some(mut connection) = kept {
             // Notice if the server has closed it meanwhile.
             connection.update().await;
-            match connection.send(request.clone(), may_leave).await {
+            match connection.send(request.clone(), may_leave, reach).await {
                 Ok(answer) => return Ok((connection, answer)),
                 Err(SendError::Withheld) => return Err(SendError::Withheld),
                 Err(error) if connection.progress.is_answered() => return Err(error),
@@ -140,7 +144,7 @@ impl Connections {
         }
         let mut connection = self.open(&uri, server).await?;
         connection.resent = resent;
-        let answer = connection.send(request, may_leave).await?;
+        let answer = connection.send(request, may_leave, reach).await?;
         Ok((connection, answer))
     }
 
@@ -205,13 +209,22 @@ impl Connection {
         &mut self,
         request: Request<Outgoing>,
         may_leave: MayLeave<'_>,
+        reach: &mut Reach,
     ) -> Result<Response<Incoming>, SendError> {
         if !may_leave() {
             return Err(SendError::Withheld);
         }
         self.progress.reset();
-        let sending = self.sender.send_request(request);
-        let answer = self.drive(sending).await.map_err(SendError::Exchange)?;
+        let progress = self.progress.clone();
+        let mut answer = pin!(self.sender.send_request(request));
+        // Polled after each write to the connection.
+        let answer = std::future::poll_fn(|context| {
+            if progress.is_written() {
+                *reach = (*reach).max(Reach::Unanswered);
+            }
+            answer.as_mut().poll(context)
+        });
+        let answer = self.drive(answer).await.map_err(SendError::Exchange)?;
         self.keep_for = kept_for(answer.headers());
         Ok(answer)
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Begin, Failure, Pause, Settled, Timestamp};
@@ -72,6 +73,12 @@ pub enum Event {
         doubt: Option<Failure>,
         /// The result that came too late.
         result: Option<Arc<str>>,
+    },
+    /// The run leaves its instance, and these open effects have not left the host. The journal knows it until the run has an
+    /// instance again; the store does not have it.
+    Withheld {
+        /// The calls.
+        effects: BTreeSet<u64>,
     },
     /// The run is final, and these effects may stand although nothing undoes them.
     InDoubt {

@@ -177,6 +177,7 @@ pub(super) fn events(request: &RemoteCommand, journal: &Journal) -> Result<Vec<E
         && !journal.is_terminated()
         && journal.uncompensated().next().is_some();
     let rolls_back = run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
+    let in_doubt = run.pause.as_ref().filter(|pause| pause.reason == PauseReason::InDoubt);
     Ok(match (request, run.status) {
         (RemoteCommand::Delete, status) if status.is_final() => vec![],
         (RemoteCommand::Delete, status) => return Err(conflict(status)),
@@ -187,6 +188,11 @@ pub(super) fn events(request: &RemoteCommand, journal: &Journal) -> Result<Vec<E
         }
         (RemoteCommand::Cancel | RemoteCommand::Resume, _) if is_stuck => vec![Event::Reopened],
         (_, status) if status.is_final() => return Err(conflict(status)),
+        (RemoteCommand::Cancel, _) if rolls_back && let Some(pause) = in_doubt => {
+            // To go on would send a request again that must not arrive twice.
+            let (reason, why) = (pause.reason, pause.message.clone());
+            return Err(Refusal::CannotRollBack { run: run.id, reason, why }.into());
+        }
         (RemoteCommand::Terminate, _) => vec![terminated(journal)],
         (RemoteCommand::Cancel, WorkflowStatus::Compensating) => vec![],
         (RemoteCommand::Cancel, WorkflowStatus::Paused) if rolls_back => vec![Event::Resumed],
@@ -245,7 +251,7 @@ fn settled(journal: &Journal, step: &str, resolution: &Resolution, by: &str) -> 
     let in_doubt = effects::unsettled(journal).into_iter().filter(|(row, _)| is_meant(row));
     let settled = in_doubt.map(|(row, effect)| {
         let (outcome, by) = (outcome.clone(), by.to_owned());
-        Settled { seq: row.seq, effect, outcome, by, at }
+        Settled { seq: row.seq, effect: effect.what, outcome, by, at }
     });
     let effects: Vec<Settled> = settled.collect();
     (!effects.is_empty()).then_some(Event::Settled { effects })

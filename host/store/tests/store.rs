@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use forge_journal::{
-    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Row, Run, RunId, Scope,
+    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Reach, Row, Run, RunId, Scope,
     StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
@@ -542,7 +542,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         input: Some(std::sync::Arc::clone(&huge)),
         status: StepStatus::Failed,
         result: Some("{ \"b\": 1, \"a\" : 1.0, \"a\": 2 }".into()),
-        failure: Some(Box::new(failure)),
+        failure: Some(Box::new(failure.with_reach(Reach::Unanswered))),
         attempt: u32::MAX,
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),

@@ -69,6 +69,10 @@ pub(super) struct Activation {
     running: FuturesUnordered<RunningEffect>,
     /// The effects under way, by row.
     under_way: HashMap<u64, UnderWay>,
+    /// The effects that were open when the activation began: they may have begun before.
+    open_before: Vec<u64>,
+    /// The guest has waited in this activation, so every effect that it waits for has begun.
+    has_waited: bool,
     /// The callers that cancelled the run, until the rollback is durable.
     cancelled_by: Vec<Reply>,
     /// Commands that came while the guest computed.
@@ -123,11 +127,15 @@ impl Activation {
             compensation_retry: context.limits.compensation_retry,
             max_retry_after_ms: config::milliseconds(context.limits.max_retry_after),
         };
+        let open = journal.rows().iter().filter(|row| row.is_open() && row.kind.effect().is_some());
+        let open_before = open.map(|row| row.seq).collect();
         let mut activation = Self {
             cancelled_by: Vec::new(),
             context,
             running: FuturesUnordered::new(),
             under_way: HashMap::new(),
+            open_before,
+            has_waited: false,
             postponed: VecDeque::new(),
             rollback: None,
             rolls_back: false,
@@ -331,6 +339,7 @@ impl Host for Activation {
             self.save_changes(session).await?;
         }
         self.succeed(session).await?;
+        self.has_waited = true;
         if self.tell_guest(session) {
             return Ok(());
         }
@@ -391,7 +400,10 @@ impl Host for Activation {
             }
         }
         self.check_deadline(session)?;
-        self.tell_guest(session);
+        // The requests of an earlier activation are finished first.
+        if self.has_waited || self.open_before.is_empty() {
+            self.tell_guest(session);
+        }
         Ok(())
     }
 

@@ -87,6 +87,9 @@ impl RunTask {
         if fails && let Err(stop) = activation.drain(&mut session).await {
             end = End::Stopped(stop);
         }
+        if let Err(error) = activation.note_withheld(&mut session) {
+            end = End::Stopped(error.into());
+        }
         let ActivationParts { context, leave, cancelled_by, postponed } = activation.into_parts();
         self.commands = Some(context.commands);
         self.postponed.extend(postponed);

@@ -46,6 +46,13 @@ impl Interpreter {
             Statement::Step(step) => self.step(step, seen).await,
             Statement::Manual(name, body) => self.manual(name, body, seen).await,
             Statement::Effect(name) => answer(self.post(&format!("/effects/{name}"), seen)).await,
+            Statement::Large(name, bytes) => {
+                let url = self.url(&format!("/effects/{name}"));
+                answer(self.ctx.http().post(url).body(vec![b'x'; *bytes])).await
+            }
+            Statement::Keyed(name, key) => {
+                answer(self.post(&format!("/effects/{name}"), seen).idempotency_key(key)).await
+            }
             Statement::Gate(name) => answer(self.post(&format!("/gate/{name}"), seen)).await,
             Statement::GateOnce(name) => {
                 answer(self.post(&format!("/gate/{name}"), seen).at_most_once()).await
