@@ -14,6 +14,8 @@ mod headers;
 mod hop;
 mod limits;
 mod race;
+#[cfg(test)]
+mod revocation;
 mod rules;
 #[cfg(test)]
 mod secret_redaction;
@@ -22,6 +24,7 @@ pub mod secrets;
 mod ssrf;
 #[cfg(test)]
 mod tests;
+mod terms;
 mod tls;
 mod traffic;
 mod wire;
