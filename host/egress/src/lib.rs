@@ -22,9 +22,9 @@ mod secret_redaction;
 pub mod secrets;
 #[cfg(test)]
 mod ssrf;
+mod terms;
 #[cfg(test)]
 mod tests;
-mod terms;
 mod tls;
 mod traffic;
 mod wire;

@@ -70,7 +70,10 @@ async fn a_request_under_way_to_a_server_that_no_rule_names_any_more_is_aborted(
     });
     let failure = sent.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), (kind::REVOKED, false), "{failure}");
-    assert!(failure.message.contains("aborted while it was under way") && failure.message.contains("may not be reached"));
+    assert!(
+        failure.message.contains("aborted while it was under way")
+            && failure.message.contains("may not be reached")
+    );
     assert!(is_closed(&mut stream).await);
     let failure = egress.send(get(&server.url), "run:1").await.unwrap_err();
     assert_eq!((failure.kind.as_str(), server.connections()), (kind::DENIED, 1), "{failure}");
@@ -91,7 +94,9 @@ async fn a_request_under_way_that_is_still_allowed_goes_on() {
 #[tokio::test]
 async fn a_request_under_way_with_a_secret_that_is_deleted_bound_elsewhere_or_changed_is_aborted() {
     let other = "http://other.example";
-    for (after, retryable) in [(None, false), (Some(("value-0001", other)), false), (Some(("value-0002", "")), true)] {
+    for (after, retryable) in
+        [(None, false), (Some(("value-0001", other)), false), (Some(("value-0002", "")), true)]
+    {
         let mut server = Server::start().await;
         let url = Arc::clone(&server.url);
         let egress = egress(Policy::open(), secrets("value-0001", &url));
@@ -116,8 +121,13 @@ async fn a_request_that_waits_for_a_permit_has_the_secret_as_it_is_when_it_leave
     let mut server = Server::start().await;
     let url = Arc::clone(&server.url);
     let limits = EgressLimits { http_requests: 1, ..EgressLimits::default() };
-    let egress =
-        Egress::new(&Tls::new().unwrap(), Policy::open(), secrets("value-0001", &url), &limits, Lookups::default());
+    let egress = Egress::new(
+        &Tls::new().unwrap(),
+        Policy::open(),
+        secrets("value-0001", &url),
+        &limits,
+        Lookups::default(),
+    );
     let (first, second, ()) =
         tokio::join!(egress.send(get(&url), "run:0"), egress.send(with_key(&url), "run:1"), async {
             let mut stream = server.accepted.recv().await.unwrap();

@@ -76,9 +76,10 @@ impl Terms {
         match (headers.to(before, hop), headers.to(self, hop)) {
             (_, Err(denied)) => Some(denied),
             (Ok(then), Ok(now)) if then == now => None,
-            _ => {
-                Some(Failure::new(kind::DENIED, "a secret that it has was changed, or may be sent elsewhere now"))
-            }
+            _ => Some(Failure::new(
+                kind::DENIED,
+                "a secret that it has was changed, or may be sent elsewhere now",
+            )),
         }
     }
 }

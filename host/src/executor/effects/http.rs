@@ -64,6 +64,10 @@ impl Effect for Http {
         if let Some(failure) = &row.failure {
             return match failure.kind.as_str() {
                 kind::TIMEOUT => Some(format!("{} may have arrived: no answer came in time", row.name)),
+                kind::REVOKED => Some(format!(
+                    "{} may have arrived: it was aborted, because it was no longer allowed",
+                    row.name
+                )),
                 kind::LIMIT => Some(format!("{} was answered, and the answer could not be kept", row.name)),
                 _ => None,
             };
@@ -122,7 +126,7 @@ impl Sender {
     async fn send(&self, request: HttpRequest) -> Result<Outcome, StoreError> {
         self.tenant.account.requested();
         // It may have waited long for a permit or a connection.
-        let may_leave = || self.writer.holds_lease() && self.departure.leave();
+        let may_leave = || !self.tenant.is_suspended() && self.writer.holds_lease() && self.departure.leave();
         let sent = self.tenant.egress.send_while(request, &self.key, &may_leave).await;
         sent.map_err(|Withheld| StoreError::Fenced)
     }
@@ -130,7 +134,7 @@ impl Sender {
     /// Sends a request that may have arrived before. While the server answers that it is busy with the first one, the
     /// request is sent again, as long as its timeout allows: the workflow made one request, and is to get the answer to it.
     async fn send_again(&self, request: HttpRequest) -> Result<Outcome, StoreError> {
-        let default = self.tenant.limits.http_timeout_ms;
+        let default = self.tenant.limits().http_timeout_ms;
         let timeout = Duration::from_millis(request.timeout_ms.unwrap_or(default));
         let (begun, mut wait) = (Instant::now(), FIRST_WAIT);
         loop {

@@ -114,9 +114,7 @@ impl RunTask {
             self.pause(&mut journal, reason, why.clone()).await?;
         }
         if was_requested {
-            let again =
-                self.cancelled_by.drain(..).map(|reply| Command { request: RemoteCommand::Cancel, reply });
-            self.postponed.extend(again);
+            self.cancel_later();
         } else {
             self.answer_cancel(&Err(Refusal::CannotRollBack { run: self.run, reason, why }.into()));
         }
@@ -139,6 +137,13 @@ impl RunTask {
             (Ok(_), _) => Ok(()),
         };
         self.answer_cancel(&answer);
+    }
+
+    /// Applies a cancel that was applied in memory only once more, to the run as it is stored.
+    pub(super) fn cancel_later(&mut self) {
+        let again =
+            self.cancelled_by.drain(..).map(|reply| Command { request: RemoteCommand::Cancel, reply });
+        self.postponed.extend(again);
     }
 
     /// Applies a cancel again to a run that was loaded again.

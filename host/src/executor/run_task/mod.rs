@@ -226,9 +226,21 @@ impl RunTask {
         {
             self.writer.barrier(journal.take_changes()).await?;
         }
+        let tenant = if self.cancelled_by.is_empty() { None } else { Some(self.tenant().await?) };
+        let suspended = async {
+            match tenant {
+                Some(tenant) => tenant.suspended().await,
+                None => std::future::pending().await,
+            }
+        };
         Ok(tokio::select! {
             biased;
             () = self.inner.shutdown.cancelled() => None,
+            // The run gets no instance to find out whether it can be rolled back: the cancel is applied without.
+            () = suspended => {
+                self.cancel_later();
+                None
+            }
             permit = self.inner.instances.acquire(&self.tenant) => permit,
             command = recv(&mut self.commands) => {
                 self.command = command;
