@@ -17,19 +17,20 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::Tls;
-use super::connections::{Connections, HEAD_BYTES, MOST_HEADERS, SendError};
-use super::connector::connector;
+use super::connections::{HEAD_BYTES, MOST_HEADERS, SendError};
 use super::content_encoding::{self, DecodeError};
 use super::departure::{MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
-use super::headers::Headers;
+use super::headers::HeaderSource;
 use super::hop::{Hop, strip_credentials};
 use super::rules::{Denied, Policy};
+use super::terms::{GivenUp, Sent, Terms, UnderWay, requests};
 use super::traffic::Traffic;
 use crate::EgressLimits;
 use crate::secrets::Secrets;
 use forge_journal::http::{Body, HttpRequest, HttpResponse, is_rejection};
 use forge_journal::{Failure, Outcome, Reach, kind};
+use forge_scheduling::{Present, ResizablePermits};
 
 /// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one
 /// there would delay other runs; most bodies are smaller.
@@ -39,6 +40,7 @@ const SEARCHED_AT_ONCE: usize = 64 << 10;
 enum NoAnswer {
     Failed(Failure),
     Withheld,
+    GivenUp(GivenUp),
 }
 
 impl From<Failure> for NoAnswer {
@@ -50,19 +52,18 @@ impl From<Failure> for NoAnswer {
 /// need up to 32 MiB of memory besides the answer.
 const DECODERS: usize = 4;
 
-/// The HTTP client of one tenant's workflows. It shares no connections: the policy is checked when a connection is
-/// opened, so another tenant must not reuse it.
+/// The HTTP client of one tenant's workflows, for as long as the host is there. It shares no connections: the policy is
+/// checked when a connection is opened, so another tenant must not reuse it.
 pub struct Egress {
-    policy: Arc<Policy>,
-    secrets: Arc<Secrets>,
+    tls: Tls,
+    lookup: Lookup,
+    /// What requests may do now. Each request is checked against it when it leaves, and for as long as it is under way.
+    pub(super) terms: Present<Terms>,
     traffic: Traffic,
-    connections: Connections,
     /// The permits for concurrent requests.
-    permits: Semaphore,
+    permits: ResizablePermits,
     /// The permits for answers that are decoded at the same time.
     decoders: Arc<Semaphore>,
-    default_timeout: Duration,
-    response_bytes: usize,
 }
 
 impl Egress {
@@ -85,22 +86,27 @@ impl Egress {
         limits: &EgressLimits,
         lookup: Lookup,
     ) -> Self {
-        let policy = Arc::new(policy);
-        let requests = EgressLimits::size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            connections: Connections::new(
-                connector(tls, Arc::clone(&policy), lookup),
-                Duration::from_millis(limits.http_connect_timeout_ms),
-                requests,
-            ),
-            policy,
-            secrets,
+            terms: Present::new(Arc::new(Terms::new(tls, &lookup, policy, secrets, limits))),
+            tls: tls.clone(),
+            lookup,
             traffic: Traffic::default(),
-            permits: Semaphore::new(requests),
+            permits: ResizablePermits::new(requests(limits)),
             decoders: Arc::new(Semaphore::new(DECODERS)),
-            default_timeout: Duration::from_millis(limits.http_timeout_ms),
-            response_bytes: EgressLimits::size(limits.response_bytes),
         }
+    }
+
+    /// Changes what requests may do. Takes effect at once: idle connections are closed if the policy, the secrets or the
+    /// limits differ, and requests under way that are no longer allowed are aborted. The permits stay: a request under way
+    /// counts until it ends.
+    pub fn change(&self, policy: Policy, secrets: Arc<Secrets>, limits: &EgressLimits) {
+        let present = self.terms.get();
+        let terms = Terms::new(&self.tls, &self.lookup, policy, secrets, limits);
+        if present.share_connections(&terms) {
+            return;
+        }
+        self.permits.resize(requests(limits));
+        self.terms.replace(Arc::new(terms)).connections.close();
     }
 
     /// Adds the bytes of bodies sent and received to this counter, including those of requests that fail or are given
@@ -133,15 +139,20 @@ impl Egress {
         may_leave: MayLeave<'_>,
     ) -> Result<Result<HttpResponse, Failure>, Withheld> {
         let body = std::mem::take(&mut request.body);
+        let terms = self.terms.get();
         let what = || format!("{} {}", request.method, request.url);
-        let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
+        let timeout = request.timeout_ms.map_or(terms.default_timeout, Duration::from_millis);
         let mut reach = Reach::Nowhere;
         let exchange = self.exchange(&request, body, key, may_leave, &mut reach);
         let failure = match tokio::time::timeout(timeout, exchange).await {
             Ok(Ok(response)) => return Ok(Ok(response)),
-            Ok(Err(NoAnswer::Withheld)) => return Err(Withheld),
+            Ok(Err(NoAnswer::Withheld | NoAnswer::GivenUp(_))) => return Err(Withheld),
             Ok(Err(NoAnswer::Failed(mut failure))) => {
-                failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
+                failure.message = terms.secrets.redact_text(format!("{}: {}", what(), failure.message));
+                let present = self.terms.get();
+                if !Arc::ptr_eq(&present, &terms) {
+                    failure.message = present.secrets.redact_text(failure.message);
+                }
                 failure
             }
             Err(_) => {
@@ -175,61 +186,85 @@ impl Egress {
             strip_credentials(&mut url);
         }
         let mut hop = Hop::new(method, url, body.into_bytes());
-        let headers = Headers {
-            pairs: &request.headers,
-            key,
-            credentials,
-            secrets: &self.secrets,
-            may_name_host: self.policy.is_open(),
-        };
-        let at_most_once = request.at_most_once;
+        let headers = HeaderSource { pairs: &request.headers, key, credentials };
         let mut resent = false;
-        // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         loop {
-            self.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
-            let failed = |message: String| Failure::new(kind::HTTP, message);
-            let request = hop.request(headers.to(&hop)?).map_err(failed)?;
-            let request = request.map(|body| self.traffic.outgoing(body));
-            let before = *reach;
-            let sent = self.connections.send(request, at_most_once, may_leave, reach).await;
-            let (mut connection, response) = sent.map_err(|error| {
-                if error.is_head_too_large() {
-                    *reach = Reach::Answered;
-                }
-                match error {
-                    SendError::Withheld => NoAnswer::Withheld,
-                    error => not_sent(hop.url(), &error, *reach).into(),
-                }
-            })?;
-            resent |= connection.is_resent();
-            let status = response.status();
-            let has_no_effect =
-                status.is_redirection() && !hop.is_handled(status) || is_rejection(status.as_u16());
-            // What the answer does not tell of is the request that was sent before.
-            *reach = if !has_no_effect {
-                Reach::Answered
-            } else if resent {
-                Reach::Unanswered.max(before)
-            } else {
-                before
+            // As they are now, for each redirect.
+            let terms = self.terms.get();
+            let under_way = UnderWay::new(self, &terms, Sent { hop: &hop, headers: &headers });
+            let exchange = Exchange { terms: &terms, under_way: &under_way, hop: &hop, headers: &headers };
+            let stepped = tokio::select! {
+                biased;
+                stepped = self.step(exchange, request.at_most_once, may_leave, &mut resent, reach) => stepped,
+                given_up = under_way.given_up() => Err(NoAnswer::GivenUp(given_up)),
             };
-            match hop.redirected(&response).map_err(failed)? {
-                Some(next) => {
-                    self.secrets.permit_redirect(next.url())?;
+            match stepped {
+                Ok(Step::Redirected(next)) => {
                     hop = next;
                 }
-                None => {
-                    let answer = connection.drive(self.read(response)).await?;
-                    self.connections.keep(connection).await;
-                    let answer = self.decoded(answer).await?;
-                    return Ok(HttpResponse { resent, ..answer.redacted(&self.secrets).await? });
+                Ok(Step::Answered(answer)) => {
+                    let answer = self.decoded(answer, terms.response_bytes).await?;
+                    return Ok(HttpResponse { resent, ..answer.redacted(&terms.secrets).await? });
                 }
+                // Under the present terms it is built anew, or denied.
+                Err(NoAnswer::GivenUp(GivenUp::Here)) => {}
+                Err(NoAnswer::GivenUp(GivenUp::Revoked(why))) => return Err(why.into()),
+                Err(no_answer) => return Err(no_answer),
             }
         }
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
+    /// Sends a request to one server, and reads its answer unless it is a redirect. `resent` becomes true if it was sent on
+    /// two connections.
+    async fn step(
+        &self,
+        exchange: Exchange<'_>,
+        at_most_once: bool,
+        may_leave: MayLeave<'_>,
+        resent: &mut bool,
+        reach: &mut Reach,
+    ) -> Result<Step, NoAnswer> {
+        let Exchange { terms, under_way, hop, headers } = exchange;
+        terms.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
+        let failed = |message: String| Failure::new(kind::HTTP, message);
+        let request = hop.request(headers.to(terms, hop)?).map_err(failed)?;
+        let request = request.map(|body| self.traffic.outgoing(body));
+        let leave = |address| under_way.leave(address, may_leave);
+        let before = *reach;
+        let sent = terms.connections.send(request, at_most_once, &leave, reach).await;
+        let (mut connection, response) = sent.map_err(|error| {
+            if error.is_head_too_large() {
+                *reach = Reach::Answered;
+            }
+            match error {
+                SendError::Withheld => NoAnswer::Withheld,
+                SendError::GivenUp(given_up) => NoAnswer::GivenUp(given_up),
+                error => not_sent(hop.url(), &error, *reach).into(),
+            }
+        })?;
+        *resent |= connection.is_resent();
+        let status = response.status();
+        let has_no_effect =
+            status.is_redirection() && !hop.is_handled(status) || is_rejection(status.as_u16());
+        // What the answer does not tell of is the request that was sent before.
+        *reach = if !has_no_effect {
+            Reach::Answered
+        } else if *resent {
+            Reach::Unanswered.max(before)
+        } else {
+            before
+        };
+        if let Some(next) = hop.redirected(&response).map_err(failed)? {
+            terms.secrets.permit_redirect(next.url())?;
+            return Ok(Step::Redirected(next));
+        }
+        let answer = connection.drive(self.read(response, terms.response_bytes)).await?;
+        terms.connections.keep(connection).await;
+        Ok(Step::Answered(answer))
+    }
+
+    async fn read(&self, response: Response<Incoming>, most: usize) -> Result<Answer, Failure> {
         let (head, mut frames) = response.into_parts();
         let mut body = Vec::new();
         while let Some(frame) = frames.frame().await {
@@ -239,8 +274,8 @@ impl Egress {
             // Frames without data are trailers, which a workflow does not get.
             let Ok(chunk) = frame.into_data() else { continue };
             self.traffic.count(&chunk);
-            if body.len() + chunk.len() > self.response_bytes {
-                return Err(self.too_large());
+            if body.len() + chunk.len() > most {
+                return Err(too_large(most));
             }
             body.extend_from_slice(&chunk);
         }
@@ -248,14 +283,14 @@ impl Egress {
     }
 
     /// Decodes the content of an answer. A part of a content, and encodings that are unknown, stay as they are.
-    async fn decoded(&self, mut answer: Answer) -> Result<Answer, Failure> {
+    async fn decoded(&self, mut answer: Answer, most: usize) -> Result<Answer, Failure> {
         let encodings = content_encoding::encodings(&answer.headers).unwrap_or_default();
         if encodings.is_empty() || answer.body.is_empty() || answer.status == StatusCode::PARTIAL_CONTENT {
             return Ok(answer);
         }
         // The semaphore is never closed.
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
-        let (body, most) = (std::mem::take(&mut answer.body), self.response_bytes);
+        let body = std::mem::take(&mut answer.body);
         let decoding = tokio::task::spawn_blocking(move || {
             let decoded = content_encoding::decoded(&body, &encodings, most);
             // A request that is given up keeps its permit until here.
@@ -267,7 +302,7 @@ impl Egress {
             .await
             .map_err(|error| Failure::new(kind::HTTP, format!("the answer could not be decoded: {error}")))?;
         answer.body = decoded.map_err(|error| match error {
-            DecodeError::TooLarge => self.too_large(),
+            DecodeError::TooLarge => too_large(most),
             DecodeError::Invalid(_) => Failure::new(kind::HTTP, error.to_string()),
         })?;
         answer.headers.remove(CONTENT_ENCODING);
@@ -275,15 +310,28 @@ impl Egress {
         answer.headers.remove(CONTENT_LENGTH);
         Ok(answer)
     }
+}
 
-    fn too_large(&self) -> Failure {
-        let most = self.response_bytes;
-        let message = format!(
-            "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes); the server \
-             has handled the request, and its effect stands"
-        );
-        Failure::permanent(kind::LIMIT, message)
-    }
+fn too_large(most: usize) -> Failure {
+    let message = format!(
+        "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes); the server has \
+         handled the request, and its effect stands"
+    );
+    Failure::permanent(kind::LIMIT, message)
+}
+
+/// What one server has answered.
+enum Step {
+    Redirected(Hop),
+    Answered(Answer),
+}
+
+/// A request to one server, and what it may do.
+struct Exchange<'e> {
+    terms: &'e Terms,
+    under_way: &'e UnderWay<'e>,
+    hop: &'e Hop,
+    headers: &'e HeaderSource<'e>,
 }
 
 /// An answer with the secrets that it contains.
@@ -351,7 +399,7 @@ fn not_sent(url: &Url, error: &SendError, reach: Reach) -> Failure {
     Failure::new(kind::HTTP, with_causes(format!("error sending request for url ({url})"), error))
 }
 
-fn not_permitted(denied: &Denied) -> Failure {
+pub(super) fn not_permitted(denied: &Denied) -> Failure {
     Failure::permanent(kind::DENIED, denied.to_string())
 }
 

@@ -14,12 +14,15 @@ mod headers;
 mod hop;
 mod limits;
 mod race;
+#[cfg(test)]
+mod revocation;
 mod rules;
 #[cfg(test)]
 mod secret_redaction;
 pub mod secrets;
 #[cfg(test)]
 mod ssrf;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -16,6 +16,8 @@ pub mod kind {
     pub const HTTP: &str = "http";
     /// The egress policy does not allow the request.
     pub const DENIED: &str = "denied";
+    /// What allowed a request was revoked while the request was under way. It may have arrived.
+    pub const REVOKED: &str = "revoked";
     /// The workflow panicked.
     pub const PANIC: &str = "panic";
     /// The instance trapped for another reason.

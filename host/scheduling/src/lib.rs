@@ -9,6 +9,8 @@
 //! | the writer | [`FairQueue`] | the store's writer, for its backlog; both kinds of permits, for waiting runs |
 //! | reads of callers | [`ReadPermits`] | the executor, before it reads for a caller |
 //! | starts each second | [`RateLimiter`] | a tenant's account |
+//! | requests under way | [`ResizablePermits`] | egress, before it sends a request |
+//! | what a tenant may do now | [`Present`] | the directory of tenants, egress |
 //! | a server that may hang | [`Attempts`] | the directory of tenants; the PostgreSQL store |
 //!
 //! A tenant is a key of any type: the crate depends on no other crate of the host.
@@ -17,12 +19,16 @@ mod attempts;
 mod cpu_permits;
 mod fair_queue;
 mod instance_permits;
+mod present;
 mod rate_limiter;
 mod read_permits;
+mod resizable_permits;
 
 pub use attempts::Attempts;
 pub use cpu_permits::{CpuMeter, CpuPermit, CpuPermits};
 pub use fair_queue::FairQueue;
 pub use instance_permits::{Evictable, InstancePermit, InstancePermits};
+pub use present::Present;
 pub use rate_limiter::RateLimiter;
 pub use read_permits::{ReadPermit, ReadPermits};
+pub use resizable_permits::{ResizablePermit, ResizablePermits};

@@ -89,6 +89,13 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
+    /// 401: the API key of a request was revoked before the request was answered.
+    pub(super) fn key_revoked() -> Self {
+        let message = "this API key was revoked or has expired while the request was under way; what the request was to change \
+                       may have been changed";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
     /// 404: the path does not exist.
     pub(super) fn unknown_route(method: &Method, path: &str) -> Self {
         let message = format!("there is no {method} {path}; /_api/openapi.json describes the API");
@@ -239,6 +246,7 @@ impl From<TenantError> for ApiError {
             TenantError::Suspended(_) => (StatusCode::FORBIDDEN, "suspended"),
             TenantError::Role { .. } => (StatusCode::FORBIDDEN, "forbidden"),
             TenantError::Limit { .. } => (StatusCode::FORBIDDEN, "limit"),
+            TenantError::TooFast { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
         };
         Self::new(status, code, error.to_string())
     }

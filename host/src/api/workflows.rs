@@ -77,7 +77,8 @@ async fn upload_component(
         return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/wasm"));
     }
     let tenant = api.host.tenants().get(&caller.tenant).await?;
-    let component = body::read(&headers, body, size(tenant.limits.component_bytes), "the component").await?;
+    let most = size(tenant.limits().component_bytes);
+    let component = body::read(&headers, body, most, "the component").await?;
     let detail = json!({ "bytes": component.len() });
     api.host.tenants().note(&caller, "component.upload", &digest(&component), Some(detail)).await?;
     let registered = api.executor(&caller).registry().register(&component).await?;

@@ -124,6 +124,9 @@ tenant_limits! {
     start_queue: Count = 10_000,
     /// Starts each second on one host; further starts are rejected (429). Default 50,000: more than a host can do.
     start_rate: PerSecond = 50_000,
+    /// Changes of API keys and secrets by the tenant's own keys, each second on one host; further changes are rejected (429).
+    /// Each is a commit that every node reads. Default 10: a script that sets up a tenant is not held up for long.
+    directory_rate: PerSecond = 10,
     /// Secrets. Default 1,000.
     secrets: Count = 1_000,
     /// API keys that are not revoked. Default 1,000.

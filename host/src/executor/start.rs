@@ -187,11 +187,11 @@ impl WorkflowExecutor {
             limit,
             value,
         };
-        let rate = tenant.limits.start_rate;
+        let rate = tenant.limits().start_rate;
         if !tenant.account.keeps_rate(rate) {
             return Err(busy("start_rate", rate));
         }
-        let queue = tenant.limits.start_queue;
+        let queue = tenant.limits().start_queue;
         let admitted = tenant.account.admit(size(queue));
         let waiting = self.inner.instances.waiting_of(&self.tenant);
         match admitted.filter(|_| waiting < size(queue)) {
@@ -265,7 +265,7 @@ impl WorkflowExecutor {
 
     async fn new_run(&self, request: &StartRequest, tenant: &Tenant) -> Result<Run, ExecutorError> {
         let input = request.input.text();
-        let limit = size(tenant.limits.payload_bytes);
+        let limit = size(tenant.limits().payload_bytes);
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
         }

@@ -91,7 +91,7 @@ impl WorkflowRegistry {
         let Shared { components, engine, tenants, .. } = &*self.shared;
         let tenant = tenants.get(&self.tenant).await?;
         tenant.check_active()?;
-        let (size, limit) = (component.len(), config::size(tenant.limits.component_bytes));
+        let (size, limit) = (component.len(), config::size(tenant.limits().component_bytes));
         if size > limit {
             return Err(RegistryError::TooLarge { size, limit });
         }
@@ -111,6 +111,8 @@ impl WorkflowRegistry {
             |name: &str, version| known.iter().any(|row| row.workflow == name && row.version == version);
         let new = described.iter().filter(|described| !is_known(&described.name, described.version)).count();
         self.check_versions(&tenant, new).await?;
+        // Compiling takes a while.
+        tenant.check_active()?;
         let created_at = clock::now();
         let versions: Vec<VersionRow> = described
             .into_iter()
@@ -271,7 +273,7 @@ impl WorkflowRegistry {
     /// Checks that the tenant may have this many more versions.
     async fn check_versions(&self, tenant: &Tenant, more: usize) -> Result<(), RegistryError> {
         let count = self.shared.store.versions(&self.tenant, None).await?.len().saturating_add(more);
-        tenant.check_limit("versions", tenant.limits.versions, count, "request a higher limit")?;
+        tenant.check_limit("versions", tenant.limits().versions, count, "request a higher limit")?;
         Ok(())
     }
 

@@ -22,6 +22,7 @@ pub struct Account {
     /// The number of starts that wait for their commit or for an instance permit.
     starts: AtomicUsize,
     start_rate: RateLimiter,
+    directory_rate: RateLimiter,
     cpu: Arc<CpuMeter>,
     lookups: Lookups,
 }
@@ -50,6 +51,7 @@ impl Account {
             run_ms: AtomicU64::new(0),
             starts: AtomicUsize::new(0),
             start_rate: RateLimiter::default(),
+            directory_rate: RateLimiter::default(),
             cpu: Arc::default(),
             lookups: Lookups::default(),
         }
@@ -70,6 +72,11 @@ impl Account {
     /// Returns whether another start is within the rate.
     pub fn keeps_rate(&self, per_second: u64) -> bool {
         self.start_rate.try_take(per_second)
+    }
+
+    /// Returns whether another change of the directory is within the rate.
+    pub(super) fn keeps_directory_rate(&self, per_second: u64) -> bool {
+        self.directory_rate.try_take(per_second)
     }
 
     /// Adds fuel that a guest used.

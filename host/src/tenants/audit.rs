@@ -76,9 +76,13 @@ impl Tenants {
     /// Changes the directory. Returns `false` if the entry has changed since it was read.
     pub(super) async fn apply(&self, change: &Change, entry: &AuditEntry) -> Result<bool, TenantError> {
         let changed = self.store.directory().change(Some(change), entry).await;
-        // Also after an error: the change may be durable.
-        self.forget();
-        Ok(changed?)
+        // Also after an error: the change may be durable. It reaches what is under way before the caller is answered.
+        let refreshed = self.refresh().await;
+        let changed = changed?;
+        if let Err(error) = refreshed {
+            tracing::warn!(%error, "a change of the directory is durable, and could not be read: it takes effect later");
+        }
+        Ok(changed)
     }
 
     /// Returns a page of the audit log, of one tenant or of all.

@@ -38,6 +38,16 @@ pub enum TenantError {
         /// What the caller can do.
         advice: &'static str,
     },
+    /// A rate is exceeded. Nothing was changed.
+    #[error("tenant `{tenant}` is too fast: {limit} = {value} each second; try again later")]
+    TooFast {
+        /// The tenant.
+        tenant: String,
+        /// The name of the limit.
+        limit: &'static str,
+        /// Its value.
+        value: u64,
+    },
     /// A limit is invalid.
     #[error(transparent)]
     InvalidLimit(#[from] InvalidLimit),

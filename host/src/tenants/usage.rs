@@ -39,7 +39,7 @@ impl Tenants {
     /// [`StoreError`]: the usage is kept, and written by a later call.
     pub async fn write_usage(&self) -> Result<(), StoreError> {
         let hour = clock::now().0.div_euclid(HOUR_MS);
-        let accounts: Vec<Arc<Account>> = self.state().accounts.values().cloned().collect();
+        let accounts: Vec<Arc<Account>> = self.accounts();
         let (mut charged, mut rows) = (Vec::new(), Vec::new());
         for account in accounts {
             let amounts = account.take();

@@ -9,7 +9,7 @@ use forge_journal::{
     StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
-use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, UsageRow};
+use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, Update, UsageRow};
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::sqlite::SqliteStore;
 use forge_store::{Acquired, Due, Store, StoreError, VersionConflict, VersionRow, Write, Writer, Written};
@@ -159,6 +159,7 @@ async fn conforms(store: &dyn Store) {
     keeps_versions_immutable(store).await;
     keeps_tenants_apart(store).await;
     changes_an_entry_only_as_it_was_read(store).await;
+    tells_which_entries_have_changed_since_a_revision(store).await;
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
     refuses_what_would_move_a_journal_backwards(store).await;
@@ -718,13 +719,55 @@ async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
     assert!(!change(put("{1}", None)).await, "it is there");
     assert!(!change(put("{1}", Some("{2}"))).await, "somebody else has changed it");
     assert!(change(put("{1}", Some("{}"))).await);
-    assert_eq!(directory.entries().await.unwrap(), [entry("{1}")]);
+    assert_eq!(directory.update(None).await.unwrap().changed, [entry("{1}")]);
     let removal = || Change::Remove(EntryKind::Tenant, "acme".to_owned(), "acme".to_owned());
     assert!(change(removal()).await);
     assert!(!change(removal()).await);
     let entries =
         directory.audit_entries(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
     assert_eq!(entries.len(), 3, "a change that was not made is not in the log");
+}
+
+async fn tells_which_entries_have_changed_since_a_revision(store: &dyn Store) {
+    let directory = store.directory();
+    let entry = |name: &str, document: &str| Entry {
+        kind: EntryKind::Key,
+        tenant: "acme".to_owned(),
+        name: name.to_owned(),
+        document: document.to_owned(),
+    };
+    let change = async |change: Change| {
+        assert!(directory.change(Some(&change), &deed("change")).await.unwrap());
+    };
+    let put = |name: &str, document: &str, was: Option<&str>| Change::Put {
+        entry: entry(name, document),
+        was: was.map(str::to_owned),
+    };
+    let before = directory.update(None).await.unwrap();
+    assert!(before.is_whole);
+    let nothing = directory.update(Some(before.revision)).await.unwrap();
+    assert_eq!(nothing, Update { revision: before.revision, ..Update::default() });
+
+    change(put("a", "{}", None)).await;
+    change(put("b", "{}", None)).await;
+    change(put("b", "{1}", Some("{}"))).await;
+    change(put("c", "{}", None)).await;
+    change(Change::Remove(EntryKind::Key, "acme".to_owned(), "c".to_owned())).await;
+    let mut update = directory.update(Some(before.revision)).await.unwrap();
+    update.changed.sort_by(|one, other| one.name.cmp(&other.name));
+    assert_eq!((update.changed, update.is_whole), (vec![entry("a", "{}"), entry("b", "{1}")], false));
+    assert_eq!(update.removed, [entry("c", "").id()]);
+
+    let revision = update.revision;
+    let failed = directory.change(Some(&put("a", "{}", None)), &deed("change")).await.unwrap();
+    assert!(!failed, "it is there");
+    assert_eq!(directory.update(Some(revision)).await.unwrap().changed, []);
+    directory.purge(&[entry("a", "").id(), entry("unknown", "").id()]).await.unwrap();
+    let purged = directory.update(Some(revision)).await.unwrap();
+    assert_eq!((purged.removed, purged.changed), (vec![entry("a", "").id()], vec![]));
+    let all = directory.update(Some(purged.revision + 1)).await.unwrap();
+    assert!(all.is_whole && all.changed.contains(&entry("b", "{1}")), "the database is an older copy");
+    directory.purge(&[entry("b", "").id()]).await.unwrap();
 }
 
 async fn only_adds_to_the_audit_log(store: &dyn Store) {

@@ -39,6 +39,8 @@ pub(super) enum Leave {
     Store(StoreError),
     /// The host stops, or this node has lost the run.
     Shutdown,
+    /// The tenant is suspended: the run goes on when the tenant is resumed.
+    Suspended,
 }
 
 /// What an activation needs of the host.
@@ -120,10 +122,11 @@ impl Activation {
         if let Err(error) = journal.apply(Event::Running, clock::now()) {
             return Err(Box::new((error, context)));
         }
+        let limits = context.tenant.limits();
         let limits = SessionLimits {
-            max_calls: context.tenant.limits.calls_per_run.min(TenantLimits::MOST_CALLS_PER_RUN),
-            max_outstanding: size(context.tenant.limits.calls_outstanding),
-            max_bytes: context.tenant.limits.journal_bytes_per_run,
+            max_calls: limits.calls_per_run.min(TenantLimits::MOST_CALLS_PER_RUN),
+            max_outstanding: size(limits.calls_outstanding),
+            max_bytes: limits.journal_bytes_per_run,
             compensation_retry: context.limits.compensation_retry,
             max_retry_after_ms: config::milliseconds(context.limits.max_retry_after),
         };
@@ -224,8 +227,14 @@ impl Activation {
     ) -> Result<(), Stop> {
         let Ok((seq, outcome)) = ended else { return Ok(()) };
         self.under_way.remove(&seq);
-        // An effect that did not begin, because the node has lost the run.
-        let outcome = outcome.map_err(|error| self.leave_with(Leave::Store(error)))?;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            // An effect that did not begin, because the tenant is suspended, or because the node has lost the run.
+            Err(StoreError::Fenced) if self.context.tenant.is_suspended() => {
+                return Err(self.suspend(session));
+            }
+            Err(error) => return Err(self.leave_with(Leave::Store(error))),
+        };
         let journal = session.journal();
         match journal.row(seq).filter(|row| row.status == StepStatus::Skipped) {
             Some(row) => {
@@ -259,6 +268,26 @@ impl Activation {
         match session.keep_arrived(clock::now()) {
             Ok(()) => self.leave_with(leave),
             Err(error) => self.leave_instead(leave, error.into()),
+        }
+    }
+
+    /// Takes the outcomes of the effects that have ended, without waiting for others.
+    fn take_ended(&mut self, session: &mut Session) -> Result<(), Stop> {
+        while let Some(Some(ended)) = self.running.next().now_or_never() {
+            self.ended(session, ended)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the activation because the tenant is suspended. Aborts the effects under way; they begin again when the tenant is
+    /// resumed, as after a crash. Outcomes that have come are kept.
+    fn suspend(&mut self, session: &mut Session) -> Stop {
+        let aborted = std::mem::take(&mut self.running);
+        self.under_way.clear();
+        drop(aborted);
+        match session.keep_arrived(clock::now()) {
+            Ok(()) => self.leave_with(Leave::Suspended),
+            Err(error) => error.into(),
         }
     }
 
@@ -365,6 +394,7 @@ impl Host for Activation {
                 None => std::future::pending().await,
             }
         };
+        let tenant = Arc::clone(&self.context.tenant);
         tokio::select! {
             // What happened first does not matter: the order of deliveries is journaled.
             Some(ended) = self.running.next(), if !self.running.is_empty() => {
@@ -385,11 +415,19 @@ impl Host for Activation {
                 return Err(self.leave_with(Leave::Evicted(wake_at)));
             }
             () = self.context.shutdown.cancelled() => return Err(self.leave(session, Leave::Shutdown).await),
+            () = tenant.suspended() => return Err(self.suspend(session)),
         }
         Ok(())
     }
 
+    fn check(&mut self, session: &mut Session) -> Result<(), Stop> {
+        if self.context.tenant.is_suspended() { Err(self.suspend(session)) } else { Ok(()) }
+    }
+
     fn poll(&mut self, session: &mut Session) -> Result<(), Stop> {
+        self.check(session)?;
+        // A request that is no longer allowed is aborted here, too.
+        self.take_ended(session)?;
         while let Ok(command) = self.context.commands.try_recv() {
             match command.request {
                 RemoteCommand::Cancel => self.request_cancel(session, command.reply)?,

@@ -2,6 +2,7 @@
 //! doubt.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use forge_clock as clock;
@@ -90,11 +91,13 @@ impl Activation {
         if self.waits_until().is_some() {
             self.save_changes(session).await?;
         }
+        let tenant = Arc::clone(&self.context.tenant);
         while let Some(until) = self.waits_until() {
             tokio::select! {
                 Some(ended) = self.running.next() => self.ended(session, ended)?,
                 () = tokio::time::sleep_until(until.into()) => {}
                 () = self.context.shutdown.cancelled() => break,
+                () = tenant.suspended() => return Err(self.suspend(session)),
             }
         }
         session.keep_arrived(clock::now())?;

@@ -61,6 +61,9 @@ impl Effect for Http {
                 Reach::Unanswered if failure.kind == kind::TIMEOUT => {
                     "may have arrived: no answer came in time"
                 }
+                Reach::Unanswered if failure.kind == kind::REVOKED => {
+                    "may have arrived: it was aborted, because it was no longer allowed"
+                }
                 Reach::Unanswered => "may have arrived: no answer came",
                 Reach::Answered => "was answered, and the answer could not be kept",
             }));
@@ -143,7 +146,7 @@ impl Sender {
     /// egress on another connection, is sent again while the server answers that it is busy with the first one, as long as
     /// its timeout allows: the workflow made one request, and is to get the answer to it.
     async fn send(&self, request: HttpRequest, mut is_again: bool) -> Result<Outcome, StoreError> {
-        let default = self.tenant.limits.http_timeout_ms;
+        let default = self.tenant.limits().http_timeout_ms;
         let timeout = Duration::from_millis(request.timeout_ms.unwrap_or(default));
         let (begun, mut wait) = (Instant::now(), FIRST_WAIT);
         loop {
@@ -174,7 +177,7 @@ impl Sender {
     async fn send_once(&self, request: HttpRequest) -> Result<Result<HttpResponse, Failure>, StoreError> {
         self.tenant.account.requested();
         // It may have waited long for a permit or a connection.
-        let may_leave = || self.writer.holds_lease() && self.departure.leave();
+        let may_leave = || !self.tenant.is_suspended() && self.writer.holds_lease() && self.departure.leave();
         let sent = self.tenant.egress.send_while(request, &self.key, &may_leave).await;
         sent.map_err(|Withheld| StoreError::Fenced)
     }

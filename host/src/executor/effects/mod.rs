@@ -90,7 +90,7 @@ pub(super) struct Doubt {
 }
 
 /// What an effect does, and its outcome. [`StoreError::Fenced`]: the node lost its lease before anything left, and must drop
-/// the run.
+/// the run, or the tenant was suspended.
 pub(super) type EffectFuture = BoxFuture<'static, Result<Outcome, StoreError>>;
 
 /// What an effect may look at before it begins.

@@ -47,8 +47,13 @@ impl RunTask {
                 return Ok(NextAction::Continue);
             }
         };
+        if tenant.is_suspended() {
+            // Since the permit was given: loading the component may have taken long.
+            self.journal = Some(journal);
+            return Ok(NextAction::Continue);
+        }
         let compensating = journal.run().status == WorkflowStatus::Compensating;
-        let (limits, account) = (Arc::clone(&tenant.instance_limits), Arc::clone(&tenant.account));
+        let (limits, account) = (Arc::clone(&tenant.terms().instance_limits), Arc::clone(&tenant.account));
         let Some(commands) = self.commands.take() else { return Ok(NextAction::Leave) };
         let tried_resend = self.trial.as_ref().is_some_and(|trial| trial.resend_in_doubt);
         let context = ActivationContext {

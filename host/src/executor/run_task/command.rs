@@ -180,6 +180,14 @@ impl RunTask {
         trial.answer(&answer);
     }
 
+    /// Applies a cancel or a resume that was applied in memory only once more, to the run as it is stored.
+    pub(super) fn try_later(&mut self) {
+        let Some(trial) = self.trial.take() else { return };
+        let request = trial.request;
+        self.postponed
+            .extend(trial.callers.into_iter().map(|reply| Command { request: request.clone(), reply }));
+    }
+
     /// Applies what is tried again to a run that was loaded again.
     pub(super) fn try_again(&mut self, journal: &mut Journal) -> Result<(), StoreError> {
         let Some(trial) = &mut self.trial else { return Ok(()) };

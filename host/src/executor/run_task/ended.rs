@@ -44,6 +44,8 @@ impl RunTask {
                 Some(Leave::Evicted(time)) => next = NextAction::Sleep(time),
                 Some(Leave::Store(error)) => return Err(error),
                 Some(Leave::Shutdown) if self.inner.shutdown.is_cancelled() => next = NextAction::Leave,
+                // It waits for a permit until the tenant is resumed.
+                Some(Leave::Suspended) => {}
                 // Another node may have it by now.
                 Some(Leave::Shutdown) | None => next = NextAction::Reload,
             },

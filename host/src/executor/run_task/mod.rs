@@ -233,9 +233,21 @@ impl RunTask {
         {
             self.writer.barrier(journal.take_changes()).await?;
         }
+        let tenant = if self.trial.is_none() { None } else { Some(self.tenant().await?) };
+        let suspended = async {
+            match tenant {
+                Some(tenant) => tenant.suspended().await,
+                None => std::future::pending().await,
+            }
+        };
         Ok(tokio::select! {
             biased;
             () = self.inner.shutdown.cancelled() => None,
+            // The run gets no instance to find out whether it can go on: the command is applied without.
+            () = suspended => {
+                self.try_later();
+                None
+            }
             permit = self.inner.instances.acquire(&self.tenant) => permit,
             command = recv(&mut self.commands) => {
                 self.command = command;

@@ -17,7 +17,7 @@ struct Migration {
     needs: i32,
 }
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 },
     // A host without tenants would run their workflows without their limits.
     Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
@@ -26,6 +26,7 @@ const MIGRATIONS: [Migration; 7] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0005_operators.sql"), needs: 2 },
     Migration { sql: include_str!("../../../../migrations/postgres/0006_settled.sql"), needs: 2 },
     Migration { sql: include_str!("../../../../migrations/postgres/0007_reach.sql"), needs: 2 },
+    Migration { sql: include_str!("../../../../migrations/postgres/0008_directory_changes.sql"), needs: 2 },
 ];
 
 /// The time limit of a migration. Creating an index on many runs takes long.

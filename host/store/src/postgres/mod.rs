@@ -50,7 +50,7 @@ use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
+use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
 use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write, Written,
@@ -269,8 +269,12 @@ impl Store for PostgresStore {
 
 #[async_trait]
 impl Directory for PostgresStore {
-    async fn entries(&self) -> Result<Vec<Entry>, StoreError> {
-        directory::entries(&self.shared.readers).await
+    async fn update(&self, since: Option<i64>) -> Result<Update, StoreError> {
+        directory::update(&self.shared.readers, since).await
+    }
+
+    async fn purge(&self, entries: &[EntryId]) -> Result<(), StoreError> {
+        directory::purge(&self.shared.readers, &self.shared.notifier, entries).await
     }
 
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {

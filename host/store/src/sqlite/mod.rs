@@ -34,7 +34,7 @@ use self::connection::{READERS, Readers, WriteConnection};
 use self::files::Files;
 use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
+use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
 use crate::{LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
@@ -228,8 +228,13 @@ impl Store for SqliteStore {
 
 #[async_trait]
 impl Directory for SqliteStore {
-    async fn entries(&self) -> Result<Vec<Entry>, StoreError> {
-        self.read(directory::entries).await
+    async fn update(&self, since: Option<i64>) -> Result<Update, StoreError> {
+        self.read(move |connection| directory::update(connection, since)).await
+    }
+
+    async fn purge(&self, entries: &[EntryId]) -> Result<(), StoreError> {
+        let entries = entries.to_vec();
+        self.write(move |connection| directory::purge(connection, &entries)).await
     }
 
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {
