@@ -99,6 +99,9 @@ impl TestResponse {
 /// The most bytes of a response's body: the host's default.
 const RESPONSE_BYTES: usize = 4 << 20;
 
+/// The most bytes of a request: the host's default.
+const REQUEST_BYTES: u64 = 1 << 20;
+
 /// The function that responds to requests in tests.
 type Respond = Box<dyn FnMut(&TestRequest) -> TestResponse>;
 
@@ -148,7 +151,9 @@ fn retry_after(response: &http::Response, now: u64) -> Option<u64> {
 
 /// The host's interface `http`.
 pub(super) mod host {
-    use super::{Http, Identity, Outcome, RESPONSE_BYTES, TestRequest, TestResponse, retry_after};
+    use super::{
+        Http, Identity, Outcome, REQUEST_BYTES, RESPONSE_BYTES, TestRequest, TestResponse, retry_after,
+    };
     use crate::bindings::Failure as WireFailure;
     use crate::bindings::forge::workflow::http::{Answer, Request};
     use crate::error::Failure;
@@ -184,6 +189,22 @@ pub(super) mod host {
             host.effect::<Http>().respond = respond;
             host.submit(after.min(limit), Outcome { scope, resent, answer })
         })
+    }
+
+    pub(crate) fn refuse_large(scope: u64, request: &Request, bytes: u64) -> Option<u64> {
+        if bytes <= REQUEST_BYTES {
+            return None;
+        }
+        let message = format!(
+            "the request {} {} has {bytes} bytes; the most is {REQUEST_BYTES} (payload_bytes). Nothing was sent. Store \
+             large data elsewhere and pass a reference",
+            request.method, request.url
+        );
+        let answer = Err(Failure::new(Failure::LIMIT, message).not_retryable());
+        Some(with(|host| {
+            host.places.next_call(scope);
+            host.submit(0, Outcome { scope, resent: false, answer })
+        }))
     }
 
     fn too_large(line: &str) -> Failure {
