@@ -227,7 +227,8 @@ impl From<TenantError> for ApiError {
             },
             TenantError::Suspended(_) => (StatusCode::FORBIDDEN, "suspended"),
             TenantError::Role { .. } => (StatusCode::FORBIDDEN, "forbidden"),
-            TenantError::Limit { .. } => (StatusCode::FORBIDDEN, "limit"),
+            TenantError::TooFast { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            TenantError::Limit { .. } | TenantError::Storage { .. } => (StatusCode::FORBIDDEN, "limit"),
         };
         Self::new(status, code, error.to_string())
     }

@@ -18,6 +18,7 @@ pub(super) fn check(described: &[Described]) -> Result<(), InvalidComponent> {
         let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
         let fits = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter));
         if !begins || !fits || name.len() > NAME {
+            let name = &name[..name.floor_char_boundary(NAME)];
             return invalid(format!(
                 "`{name}` is not a valid name for a workflow: use 1 to {NAME} letters, digits, `_`, `-` and `.`, and \
                  begin with a letter"

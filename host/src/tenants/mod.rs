@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use account::{Account, Admitted};
+pub(crate) use audit::RETENTION;
 pub use audit::{AuditPage, AuditRecord};
 pub use caller::{Caller, Denied, Role};
 pub use error::TenantError;
@@ -323,8 +324,10 @@ impl Subscriber for Tenants {
             return;
         }
         for change in &batch.changes {
+            let account = self.account(&change.tenant);
+            account.grown(change.grown());
             if let Some(changes) = change.changes() {
-                self.account(&change.tenant).journaled(changes);
+                account.journaled(changes);
             }
         }
     }
