@@ -2,6 +2,7 @@
 
 mod limits;
 mod retention;
+mod server;
 mod tenant;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use forge_egress::secrets::KeyRing;
 pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
 pub use retention::{InvalidRetention, Retention};
+pub use server::ServerLimits;
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
 
 /// The configuration of a host.
