@@ -286,3 +286,91 @@ async fn who_did_what_and_what_was_used_can_be_read() {
     assert_eq!(other["hours"], json!([]));
     acme.get("/_api/usage?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z").await.refused(400);
 }
+
+#[tokio::test]
+async fn a_tenant_sees_in_the_audit_log_that_an_operator_acted_and_not_which() {
+    let services = Services::start().await;
+    let (host, ops) = with_tenants(&services).await;
+    let acme = ops.for_tenant("acme");
+    let token = key(&acme, "admin", false).await;
+    let own = host.api().with_token(&token);
+    own.deploy(&component("interpreter")).await;
+    acme.post("/_api/workflows/program/versions/1/activate").await.ok();
+    let keys = ops.get("/_api/keys?host=true").await.ok();
+    let operator = keys["keys"][0]["id"].as_str().unwrap().to_owned();
+    // As earlier versions wrote it.
+    let database = rusqlite::Connection::open(host.database_file()).unwrap();
+    for actor in
+        [format!("key {operator} (a admin)"), "key 0123456789ab (gone)".to_owned(), "retention".to_owned()]
+    {
+        let insert = "INSERT INTO forge_audit (at, tenant, actor, action, subject) VALUES (1, 'acme', ?, 'run.old', 'r')";
+        database.execute(insert, [actor]).unwrap();
+    }
+    let seen = async |api: &Api| -> Vec<String> {
+        let log = api.get("/_api/audit").await.ok();
+        let records = log["records"].as_array().unwrap().iter();
+        records.map(|record| record["actor"].as_str().unwrap().to_owned()).collect()
+    };
+    let own_key = format!("key {} (a admin)", token.split('_').nth(1).unwrap());
+    let theirs = seen(&own).await;
+    assert_eq!(
+        theirs,
+        ["retention", "a former key", "operator", "operator", &own_key, "operator", "operator"],
+        "the newest first"
+    );
+    let all = seen(&acme).await;
+    assert_eq!(all[3], format!("operator key {operator} (a admin)"));
+    assert_eq!(all[2], format!("key {operator} (a admin)"));
+    assert_eq!((&*all[1], &*all[4]), ("key 0123456789ab (gone)", &*own_key));
+}
+
+#[tokio::test]
+async fn the_audit_log_grows_at_a_bounded_rate_and_has_what_exists() {
+    let services = Services::start().await;
+    let (host, ops) = with_tenants(&services).await;
+    let acme = ops.for_tenant("acme");
+    let own = host.api().with_token(&key(&acme, "admin", false).await);
+    own.deploy(&component("interpreter")).await;
+    let run = own.start_program(&services, block![gate("g")]).await;
+    let lines = async || {
+        let log = ops.for_tenant("acme").get("/_api/audit?limit=500").await.ok();
+        log["records"].as_array().unwrap().clone()
+    };
+    let before = lines().await.len();
+    // What does not exist leaves no line.
+    let long = "x".repeat(60_000);
+    let (code, message) = own.post(&format!("/_api/workflows/{long}/versions/1/activate")).await.refused(400);
+    assert!(code == "invalid_parameter" && message.len() < 500, "{code}: {message}");
+    own.post(&format!("/_api/runs/{run}/steps/{long}/resolve")).await.refused(400);
+    for path in ["program/versions/9/activate", "nothing/versions/1/deprecate"] {
+        own.post(&format!("/_api/workflows/{path}")).await.refused(404);
+    }
+    assert_eq!(lines().await.len(), before);
+    // What a tenant writes into a line is bounded.
+    let reason = json!({ "failed": "y".repeat(500_000) });
+    own.resolve(&run, "1", &reason).await.refused(409);
+    let line = lines().await[0].clone();
+    assert!(line["action"] == "run.resolve" && line.to_string().len() < 8_000, "{}", line.to_string().len());
+
+    let limit = json!({ "limits": { "audit_rate": 2 } });
+    ops.send(Method::PATCH, "/_api/tenants/acme", Some(&limit)).await.ok();
+    let before = lines().await.len();
+    let mut refused = 0;
+    for _ in 0..20 {
+        let answer = own.resume(&run).await;
+        if answer.status == 429 {
+            refused += 1;
+            assert_eq!(answer.retry_after.as_deref(), Some("1"));
+            let (code, message) = answer.refused(429);
+            assert!(code == "busy" && message.contains("audit_rate = 2"), "{code}: {message}");
+        }
+    }
+    assert!(refused >= 10, "{refused}");
+    assert_eq!(lines().await.len() - before, 20 - refused, "a refused operation leaves no line");
+    // Operators are not held up by what a tenant does.
+    for _ in 0..5 {
+        acme.resume(&run).await.ok();
+    }
+    let usage = own.get("/_api/usage").await.ok();
+    assert!(usage["total"]["audit_lines"].as_u64().unwrap() >= 5, "{usage:#}");
+}

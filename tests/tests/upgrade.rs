@@ -201,6 +201,8 @@ impl Old {
         for entry in self.shown["audit"].as_array().unwrap() {
             assert!(audit["records"].as_array().unwrap().contains(entry), "{entry:#} in {audit:#}");
         }
+        let usage = ops.get("/_api/usage").await.ok();
+        assert!(usage["storage_bytes"].as_u64().unwrap() > 10_000, "what it had stored counts: {usage:#}");
         for shown in self.shown["usage"].as_array().unwrap() {
             let hour = text(&shown["hour"]);
             let usage = ops.get(&format!("/_api/usage?all=true&from={hour}")).await.ok();

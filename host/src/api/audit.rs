@@ -50,7 +50,8 @@ struct UsageQuery {
 
 /// Read the audit log
 ///
-/// Returns uploads, activations, commands for runs, and changes of tenants, keys and secrets, newest first.
+/// Returns uploads, activations, commands for runs, and changes of tenants, keys and secrets, newest first. A key of a tenant
+/// sees keys of the host as `operator`.
 #[utoipa::path(
     get, path = "/_api/audit", tag = "tenants",
     security(("key" = ["admin"])),
@@ -64,7 +65,7 @@ async fn audit(api: State<Api>, caller: Caller, Query(query): Query<AuditQuery>)
     let AuditQuery { all, limit, cursor } = query;
     let limit = page(limit)?;
     let tenant = caller.whose(all)?;
-    let read = async || Ok(api.host.tenants().audit(tenant, cursor, limit).await?);
+    let read = async || Ok(api.host.tenants().audit(&caller, tenant, cursor, limit).await?);
     Ok(Json(api.executor(&caller).reading(read).await?))
 }
 

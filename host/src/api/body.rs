@@ -8,6 +8,7 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
+use super::server::TooSlow;
 use forge_journal::{MOST_DEPTH, is_too_deep};
 
 use crate::encoding;
@@ -45,7 +46,7 @@ pub(super) async fn read(
     let mut bytes = Vec::new();
     let mut discarded = 0;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| ApiError::invalid_body(format!("{what} is incomplete")))?;
+        let chunk = chunk.map_err(|error| failed(&error, what))?;
         if discarded == 0 && bytes.len() + chunk.len() <= limit {
             bytes.extend_from_slice(&chunk);
             continue;
@@ -74,6 +75,17 @@ async fn discard(body: Body) {
             break;
         }
     }
+}
+
+fn failed(error: &axum::Error, what: &str) -> ApiError {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<TooSlow>() {
+            return ApiError::body_too_slow(what);
+        }
+        cause = error.source();
+    }
+    ApiError::invalid_body(format!("{what} is incomplete"))
 }
 
 /// Reads a JSON body. An empty body is `T`'s default.

@@ -3,6 +3,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::config::ServerLimits;
 use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
 use crate::tenants::{Denied, TenantError};
@@ -107,6 +108,27 @@ impl ApiError {
         let message =
             format!("{path} does not support {method}; the header `Allow` lists the supported methods");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    /// 408: the body, named by `what`, came too slowly.
+    pub(super) fn body_too_slow(what: &str) -> Self {
+        let message = format!(
+            "{what} did not come in time: nothing of it came for `--api-body-time`, or less than {} bytes a second",
+            ServerLimits::LEAST_RATE
+        );
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+    }
+
+    /// 503: there are too many connections.
+    pub(super) fn too_many_connections() -> Self {
+        let message = "there are too many connections, of this address or in total, and all have requests: close some, or \
+                       repeat the request later";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", message)
+    }
+
+    /// Returns the body of the response as JSON.
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(&self.body()).unwrap_or_default()
     }
 
     /// 413: the body, named by `what`, is larger than `limit` bytes.
@@ -245,8 +267,8 @@ impl From<TenantError> for ApiError {
             },
             TenantError::Suspended(_) => (StatusCode::FORBIDDEN, "suspended"),
             TenantError::Role { .. } => (StatusCode::FORBIDDEN, "forbidden"),
-            TenantError::Limit { .. } => (StatusCode::FORBIDDEN, "limit"),
             TenantError::TooFast { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            TenantError::Limit { .. } | TenantError::Storage { .. } => (StatusCode::FORBIDDEN, "limit"),
         };
         Self::new(status, code, error.to_string())
     }

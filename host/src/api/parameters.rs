@@ -3,6 +3,7 @@
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery};
 use axum::http::request::Parts;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
@@ -14,10 +15,24 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        check_names(parts.uri.path())?;
         let AxumPath(parameters) = AxumPath::from_request_parts(parts, state)
             .await
             .map_err(|rejection: PathRejection| invalid(&rejection.body_text(), "Invalid URL: "))?;
         Ok(Self(parameters))
+    }
+}
+
+/// The bytes of a name in a path. The longest are names of steps, and of their requests; these have a number, too.
+const NAME: usize = 1 << 10;
+
+/// Checks the lengths of the names in a path, before one of them is looked for, noted or logged.
+fn check_names(path: &str) -> Result<(), ApiError> {
+    match path.split('/').map(|name| percent_decode_str(name).count()).find(|bytes| *bytes > NAME) {
+        None => Ok(()),
+        Some(bytes) => Err(ApiError::invalid_parameter(format!(
+            "a name in the path has {bytes} bytes; the most is {NAME}. A step or call can be named by its `seq`"
+        ))),
     }
 }
 

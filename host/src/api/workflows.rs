@@ -132,6 +132,7 @@ async fn activate_version(
     caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
 ) -> ApiResult<WorkflowInfo> {
+    api.executor(&caller).registry().get_version(&name, version).await?;
     note(&api, &caller, "version.activate", &name, version).await?;
     Ok(Json(api.executor(&caller).registry().activate(&name, version).await?))
 }
@@ -154,6 +155,7 @@ async fn deprecate_version(
     caller: Caller,
     Path(VersionPath { name, version }): Path<VersionPath>,
 ) -> ApiResult<WorkflowInfo> {
+    api.executor(&caller).registry().get_version(&name, version).await?;
     note(&api, &caller, "version.deprecate", &name, version).await?;
     Ok(Json(api.executor(&caller).registry().deprecate(&name, version).await?))
 }

@@ -153,18 +153,20 @@ fn show(info: &TenantInfo) -> String {
         lines.push(format!("final runs are kept: {retention}"));
     }
     let rows = limits.iter().map(|limit| {
-        let value = match limit.unit {
-            Unit::Bytes => ByteSize(limit.value).to_string(),
-            Unit::Milliseconds => text::duration(limit.value),
-            Unit::PerSecond => format!("{} /s", limit.value),
-            Unit::Fuel | Unit::Count => limit.value.to_string(),
+        let amount = |value: u64| match limit.unit {
+            Unit::Bytes => ByteSize(value).to_string(),
+            Unit::Milliseconds => text::duration(value),
+            Unit::PerSecond => format!("{value} /s"),
+            Unit::BytesPerSecond => format!("{} /s", ByteSize(value)),
+            Unit::Fuel | Unit::Count => value.to_string(),
         };
+        let used = limit.used.map(amount).unwrap_or_default();
         let own = if limit.is_set { "own" } else { "" };
         let about = limit.about.split_once(". ").map_or(limit.about.as_str(), |(first, _)| first);
-        [limit.name.clone(), value, own.to_owned(), about.to_owned()]
+        [limit.name.clone(), used, amount(limit.value), own.to_owned(), about.to_owned()]
     });
     lines.push(String::new());
-    lines.push(output::table(["LIMIT", "VALUE", "", "WHAT IT BOUNDS"], rows));
+    lines.push(output::table(["LIMIT", "USED", "OF", "", "WHAT IT BOUNDS"], rows));
     lines.join("\n")
 }
 

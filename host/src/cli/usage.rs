@@ -22,7 +22,8 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Shows what a tenant used in each hour, for billing: fuel (about one unit for each instruction), runs, journaled \
-calls, HTTP requests and their bytes, bytes of journals, and the time that runs spent in memory.
+calls, HTTP requests and their bytes, bytes of journals, the time that runs spent in memory, and bytes of their logs; and what their runs take in the database \
+now.
 
 Examples:
   forge usage
@@ -35,13 +36,25 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 
 fn table(report: &UsageReport) -> String {
     let hours = report.hours.iter().map(|hour| row(text::time(hour.hour), &hour.tenant, &hour.amounts));
-    output::table(
-        ["HOUR", "TENANT", "FUEL", "RUNS", "STEPS", "REQUESTS", "HTTP BYTES", "JOURNAL", "IN MEMORY"],
+    let table = output::table(
+        [
+            "HOUR",
+            "TENANT",
+            "FUEL",
+            "RUNS",
+            "STEPS",
+            "REQUESTS",
+            "HTTP BYTES",
+            "JOURNAL",
+            "IN MEMORY",
+            "LOGGED",
+        ],
         hours.chain([row("in all".to_owned(), "", &report.total)]),
-    )
+    );
+    format!("{table}\n\nstored by runs and their journals now: {}", ByteSize(report.storage_bytes))
 }
 
-fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 9] {
+fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 10] {
     [
         hour,
         tenant.to_owned(),
@@ -52,5 +65,6 @@ fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 9] {
         ByteSize(amounts.http_bytes).to_string(),
         ByteSize(amounts.journal_bytes).to_string(),
         text::duration(amounts.run_ms),
+        ByteSize(amounts.log_bytes).to_string(),
     ]
 }

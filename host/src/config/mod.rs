@@ -2,6 +2,7 @@
 
 mod limits;
 mod retention;
+mod server;
 mod tenant;
 mod workflow_name;
 
@@ -17,6 +18,7 @@ use forge_egress::secrets::KeyRing;
 pub use forge_store::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
 pub use retention::{InvalidRetention, Retention};
+pub use server::ServerLimits;
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
 pub(crate) use workflow_name::{LONGEST_WORKFLOW_NAME, is_workflow_name};
 

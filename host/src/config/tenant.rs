@@ -21,6 +21,8 @@ pub enum Unit {
     Count,
     /// A number of things each second.
     PerSecond,
+    /// Bytes each second.
+    BytesPerSecond,
 }
 
 /// Values of limits, by name.
@@ -115,6 +117,9 @@ tenant_limits! {
     /// Size of the journal of one run: inputs, results and failures of its calls. A rollback may use the same amount again.
     /// Default 256 MiB: a replay reads all of it.
     journal_bytes_per_run: Bytes = 256 << 20,
+    /// Size of all runs with their journals in the database. Beyond it, no run starts, and a run that makes another call fails;
+    /// its rollback goes on. Default 64 GiB: what a small server's disk holds.
+    storage_bytes: Bytes = 64 << 30,
     /// Size of what one run logs while it is in memory; further lines are dropped, with one warning. Default 1 MiB.
     log_bytes_per_run: Bytes = 1 << 20,
     /// Runs with an instance in memory; further runs wait for a permit. Default 1,000: all permits of the host.
@@ -127,6 +132,9 @@ tenant_limits! {
     /// Changes of API keys and secrets by the tenant's own keys, each second on one host; further changes are rejected (429).
     /// Each is a commit that every node reads. Default 10: a script that sets up a tenant is not held up for long.
     directory_rate: PerSecond = 10,
+    /// Operations on workflows and runs that the audit log notes, each second on one host, without those of operators; further
+    /// ones are rejected (429). Default 50, faster than people and their scripts work: nobody can delete a line.
+    audit_rate: PerSecond = 50,
     /// Secrets. Default 1,000.
     secrets: Count = 1_000,
     /// API keys that are not revoked. Default 1,000.

@@ -175,6 +175,7 @@ impl WorkflowExecutor {
         let tenants = Arc::new(tenants);
         // An error in the directory is reported here, and not by the first start of a run.
         let tenant = Arc::clone(&tenants.get(DEFAULT_TENANT).await?.name);
+        tenants.read_stored().await?;
         let registry = WorkflowRegistry::new(
             Arc::clone(&store),
             components,

@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 
 use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
-use crate::tenants::{Admitted, Tenant};
+use crate::tenants::{Admitted, Tenant, TenantError};
 use forge_clock as clock;
 use forge_journal::{Document, Journal, NewRun, Run, RunId, WorkflowStatus, kind};
 use forge_store::{RunWriter, StoreError, Written};
@@ -273,6 +273,10 @@ impl WorkflowExecutor {
             Some(version) => self.registry().get_version(&request.workflow, version).await?,
             None => self.registry().get(&request.workflow).await?,
         };
+        let (stored, most) = (tenant.account.stored(), tenant.limits().storage_bytes);
+        if stored >= most {
+            return Err(TenantError::Storage { tenant: tenant.name.to_string(), stored, most }.into());
+        }
         tenant.account.started();
         let run = Run::new(NewRun {
             id: clock::new_run_id(),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Context, Task};
 use crate::config::{Retention, milliseconds};
-use crate::tenants::TenantInfo;
+use crate::tenants::{RETENTION, TenantInfo};
 
 /// Runs that are deleted in one transaction: few, so that commits of runs do not wait for long.
 const BATCH: u32 = 100;
@@ -21,9 +21,6 @@ const BATCHES: usize = 100;
 
 /// The pause between two batches, in which other writes are committed.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// Who acts in the audit log.
-const ACTOR: &str = "retention";
 
 pub(super) const TASK: Task = Task {
     name: "retention",
@@ -81,12 +78,13 @@ async fn delete_before(
         tokio::time::sleep(PAUSE).await;
     }
     if deleted > 0 {
+        context.tenants.read_stored().await?;
         tracing::info!(tenant = tenant.name, workflow, %status, runs = deleted, "old runs were deleted");
         let detail = json!({ "status": status, "ended_before": before.to_rfc3339(), "runs": deleted });
         let entry = AuditEntry {
             at: clock::now(),
             tenant: tenant.name.clone(),
-            actor: ACTOR.to_owned(),
+            actor: RETENTION.to_owned(),
             action: "run.expire".to_owned(),
             subject: workflow.to_owned(),
             detail: Some(detail.to_string()),

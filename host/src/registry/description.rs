@@ -14,6 +14,7 @@ pub(super) fn check(described: &[Described]) -> Result<(), InvalidComponent> {
     let mut seen = BTreeSet::new();
     for Described { name, version, timeout_ms, .. } in described {
         if !is_workflow_name(name) {
+            let name = &name[..name.floor_char_boundary(LONGEST_WORKFLOW_NAME)];
             return invalid(format!(
                 "`{name}` is not a valid name for a workflow: use 1 to {LONGEST_WORKFLOW_NAME} letters, digits, `_`, `-` and `.`, and \
                  begin with a letter"

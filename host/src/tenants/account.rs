@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use forge_egress::Lookups;
@@ -19,10 +19,16 @@ pub struct Account {
     http_bytes: Arc<AtomicU64>,
     journal_bytes: AtomicU64,
     run_ms: AtomicU64,
+    log_bytes: AtomicU64,
+    log_dropped: AtomicU64,
+    audit_lines: AtomicU64,
+    /// The bytes that the runs of the tenant take in the store, by the store's last answer and what was committed since.
+    stored: AtomicI64,
     /// The number of starts that wait for their commit or for an instance permit.
     starts: AtomicUsize,
     start_rate: RateLimiter,
     directory_rate: RateLimiter,
+    audit_rate: RateLimiter,
     cpu: Arc<CpuMeter>,
     lookups: Lookups,
 }
@@ -49,9 +55,14 @@ impl Account {
             http_bytes: Arc::default(),
             journal_bytes: AtomicU64::new(0),
             run_ms: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(0),
+            log_dropped: AtomicU64::new(0),
+            audit_lines: AtomicU64::new(0),
+            stored: AtomicI64::new(0),
             starts: AtomicUsize::new(0),
             start_rate: RateLimiter::default(),
             directory_rate: RateLimiter::default(),
+            audit_rate: RateLimiter::default(),
             cpu: Arc::default(),
             lookups: Lookups::default(),
         }
@@ -77,6 +88,16 @@ impl Account {
     /// Returns whether another change of the directory is within the rate.
     pub(super) fn keeps_directory_rate(&self, per_second: u64) -> bool {
         self.directory_rate.try_take(per_second)
+    }
+
+    /// Returns whether another line of the audit log is within the rate.
+    pub(super) fn keeps_audit_rate(&self, per_second: u64) -> bool {
+        self.audit_rate.try_take(per_second)
+    }
+
+    /// Counts a line of the audit log.
+    pub(super) fn audited(&self) {
+        self.audit_lines.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Adds fuel that a guest used.
@@ -112,9 +133,38 @@ impl Account {
         self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Returns the bytes that the runs of the tenant take in the store, with their journals.
+    pub fn stored(&self) -> u64 {
+        u64::try_from(self.stored.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Returns how many more bytes the runs of the tenant may take in the store.
+    pub fn storage_left(&self, limit: u64) -> u64 {
+        limit.saturating_sub(self.stored())
+    }
+
+    /// Adds to the bytes that are stored.
+    pub(super) fn grown(&self, bytes: i64) {
+        self.stored.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Sets the bytes that are stored, as the store counts them.
+    pub(super) fn set_stored(&self, bytes: u64) {
+        self.stored.store(bytes.cast_signed(), Ordering::Relaxed);
+    }
+
     /// Adds time in which a run had an instance.
     pub fn stayed(&self, time: Duration) {
         self.run_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns how much of a limit is in use; `None` if the account does not count it.
+    pub(super) fn used(&self, limit: &str) -> Option<u64> {
+        match limit {
+            "storage_bytes" => Some(self.stored()),
+            "start_queue" => Some(self.starts.load(Ordering::Relaxed) as u64),
+            _ => None,
+        }
     }
 
     /// Returns the usage and resets it.
@@ -128,12 +178,26 @@ impl Account {
             http_bytes: take(&self.http_bytes),
             journal_bytes: take(&self.journal_bytes),
             run_ms: take(&self.run_ms),
+            log_bytes: take(&self.log_bytes),
+            log_dropped: take(&self.log_dropped),
+            audit_lines: take(&self.audit_lines),
         }
     }
 
     /// Adds usage that [`Account::take`] returned and that could not be written.
     pub(super) fn give_back(&self, amounts: &Amounts) {
-        let Amounts { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms } = *amounts;
+        let Amounts {
+            fuel,
+            runs,
+            steps,
+            http_requests,
+            http_bytes,
+            journal_bytes,
+            run_ms,
+            log_bytes,
+            log_dropped,
+            audit_lines,
+        } = *amounts;
         for (counter, amount) in [
             (&self.fuel, fuel),
             (&self.runs, runs),
@@ -142,6 +206,9 @@ impl Account {
             (&*self.http_bytes, http_bytes),
             (&self.journal_bytes, journal_bytes),
             (&self.run_ms, run_ms),
+            (&self.log_bytes, log_bytes),
+            (&self.log_dropped, log_dropped),
+            (&self.audit_lines, audit_lines),
         ] {
             counter.fetch_add(amount, Ordering::Relaxed);
         }

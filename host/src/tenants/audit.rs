@@ -1,7 +1,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::directory::Directory;
 use super::{Caller, TenantError, Tenants};
 use forge_clock as clock;
 use forge_store::directory::{AuditEntry, AuditFilter, Change};
@@ -9,6 +10,18 @@ use forge_store::directory::{AuditEntry, AuditFilter, Change};
 /// The default and the largest number of entries of a page.
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 500;
+
+/// The bytes of the object of an action, and of its details, that a tenant can have noted: nobody can delete a line. Operators
+/// are not bounded.
+const SUBJECT: usize = 1 << 10;
+const DETAIL: usize = 4 << 10;
+
+/// The actor of what retention deletes.
+pub(crate) const RETENTION: &str = "retention";
+
+/// What a tenant sees instead of the operator who acted, and of a key that is no longer known.
+const OPERATOR: &str = "operator";
+const FORMER_KEY: &str = "a former key";
 
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -46,21 +59,37 @@ pub(super) fn audit_entry(
     subject: &str,
     detail: Option<Value>,
 ) -> AuditEntry {
+    let (mut subject, mut detail) = (subject.to_owned(), detail.map(|detail| detail.to_string()));
+    if !by.is_host {
+        subject.truncate(subject.floor_char_boundary(SUBJECT));
+        detail = detail.map(bounded);
+    }
     AuditEntry {
         at: clock::now(),
         tenant: tenant.to_owned(),
         actor: by.actor(),
         action: action.to_owned(),
-        subject: subject.to_owned(),
-        detail: detail.map(|detail| detail.to_string()),
+        subject,
+        detail,
     }
 }
 
+/// Returns the details, or the begin of details that are too long.
+fn bounded(detail: String) -> String {
+    if detail.len() <= DETAIL {
+        return detail;
+    }
+    // Escaped once more, it has at most twice the length.
+    let begin = &detail[..detail.floor_char_boundary(DETAIL / 2)];
+    json!({ "bytes": detail.len(), "begin": begin }).to_string()
+}
+
 impl Tenants {
-    /// Writes an entry about a workflow or run of the caller's tenant to the audit log, before the caller acts.
+    /// Writes an entry about a workflow or run of the caller's tenant to the audit log, before the caller acts. The object of
+    /// the action must exist: an entry stays for ever.
     ///
     /// # Errors
-    /// [`TenantError::Store`]. The action must not happen then.
+    /// [`TenantError::TooFast`] and [`TenantError::Store`]. The action must not happen then.
     pub async fn note(
         &self,
         by: &Caller,
@@ -68,6 +97,12 @@ impl Tenants {
         subject: &str,
         detail: Option<Value>,
     ) -> Result<(), TenantError> {
+        let tenant = self.get(&by.tenant).await?;
+        let value = tenant.limits().audit_rate;
+        if !by.is_host && !tenant.account.keeps_audit_rate(value) {
+            return Err(TenantError::TooFast { tenant: tenant.name.to_string(), limit: "audit_rate", value });
+        }
+        tenant.account.audited();
         let entry = audit_entry(by, &by.tenant, action, subject, detail);
         self.store.directory().change(None, &entry).await?;
         Ok(())
@@ -85,12 +120,14 @@ impl Tenants {
         Ok(changed)
     }
 
-    /// Returns a page of the audit log, of one tenant or of all.
+    /// Returns a page of the audit log, of one tenant or of all. A reader who does not act for the host learns that an
+    /// operator acted, and not which one.
     ///
     /// # Errors
     /// [`TenantError::Store`].
     pub async fn audit(
         &self,
+        reader: &Caller,
         tenant: Option<&str>,
         cursor: Option<i64>,
         limit: u32,
@@ -100,9 +137,32 @@ impl Tenants {
         let mut entries = self.store.directory().audit_entries(&filter).await?;
         let has_more = entries.len() > limit as usize;
         entries.truncate(limit as usize);
-        let records: Vec<AuditRecord> = entries.into_iter().map(|(seq, entry)| record(seq, entry)).collect();
+        let mut records: Vec<AuditRecord> =
+            entries.into_iter().map(|(seq, entry)| record(seq, entry)).collect();
+        if !reader.is_host {
+            let directory = self.directory().await?;
+            for record in &mut records {
+                record.actor = directory.actor_for(&reader.tenant, std::mem::take(&mut record.actor));
+            }
+        }
         let next_cursor = records.last().filter(|_| has_more).map(|last| last.seq);
         Ok(AuditPage { records, next_cursor })
+    }
+}
+
+impl Directory {
+    /// Returns the actor as the keys of a tenant see it: their own keys and jobs of the host by name, and every operator as
+    /// one. Entries of earlier versions name keys of the host as they name those of tenants.
+    fn actor_for(&self, tenant: &str, actor: String) -> String {
+        let Some(key) = actor.strip_prefix(Caller::KEY) else {
+            return if actor == RETENTION { actor } else { OPERATOR.to_owned() };
+        };
+        let id = key.split(' ').next().unwrap_or_default();
+        match self.key(id).map(|known| known.key.tenant.as_deref()) {
+            Some(Some(owner)) if owner == tenant => actor,
+            Some(_) => OPERATOR.to_owned(),
+            None => FORMER_KEY.to_owned(),
+        }
     }
 }
 

@@ -101,10 +101,14 @@ impl Caller {
         if self.role >= needed { Ok(()) } else { Err(TenantError::Role { needed, has: self.role }) }
     }
 
+    /// The begin of [`Caller::actor`] for a key of a tenant.
+    pub(super) const KEY: &'static str = "key ";
+
     /// Returns the name of the caller in the audit log.
     pub fn actor(&self) -> String {
         match &self.key {
-            Some(KeyName { id, name }) => format!("key {id} ({name})"),
+            Some(KeyName { id, name }) if self.is_host => format!("operator key {id} ({name})"),
+            Some(KeyName { id, name }) => format!("{}{id} ({name})", Self::KEY),
             None => "local".to_owned(),
         }
     }

@@ -38,8 +38,10 @@ pub enum TenantError {
         /// What the caller can do.
         advice: &'static str,
     },
-    /// A rate is exceeded. Nothing was changed.
-    #[error("tenant `{tenant}` is too fast: {limit} = {value} each second; try again later")]
+    /// A rate is exceeded. Nothing was done.
+    #[error(
+        "tenant `{tenant}` has reached its limit {limit} = {value} per second: nothing was done; send the request again later"
+    )]
     TooFast {
         /// The tenant.
         tenant: String,
@@ -47,6 +49,20 @@ pub enum TenantError {
         limit: &'static str,
         /// Its value.
         value: u64,
+    },
+    /// The runs of the tenant take all the space that they may.
+    #[error(
+        "the runs of tenant `{tenant}` and their journals have {stored} bytes in the database; the most is {most} \
+         (storage_bytes). Delete final runs (`forge runs delete`), keep them for a shorter time (retention), or ask for a \
+         higher limit"
+    )]
+    Storage {
+        /// The tenant.
+        tenant: String,
+        /// The bytes that the runs take.
+        stored: u64,
+        /// The limit.
+        most: u64,
     },
     /// A limit is invalid.
     #[error(transparent)]

@@ -23,6 +23,9 @@ pub struct EffectiveLimit {
     pub value: u64,
     /// The unit of the value.
     pub unit: Unit,
+    /// How much of it is in use, on this node or in the database; `null` if that is not counted.
+    #[serde(default)]
+    pub used: Option<u64>,
     /// Whether the limit is set for this tenant.
     pub is_set: bool,
     /// What the limit bounds.
@@ -36,6 +39,7 @@ impl From<&Tenant> for TenantInfo {
             name: name.to_owned(),
             value,
             unit,
+            used: tenant.account.used(name),
             is_set: terms.settings.limits.contains_key(name),
             about: about.to_owned(),
         };

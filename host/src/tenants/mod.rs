@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use account::{Account, Admitted};
+pub(crate) use audit::RETENTION;
 pub use audit::{AuditPage, AuditRecord};
 pub use caller::{Caller, Denied, Role};
 pub use error::TenantError;
@@ -146,8 +147,10 @@ impl Subscriber for Tenants {
             return;
         }
         for change in &batch.changes {
+            let account = self.account(&change.tenant);
+            account.grown(change.grown());
             if let Some(changes) = change.changes() {
-                self.account(&change.tenant).journaled(changes);
+                account.journaled(changes);
             }
         }
     }

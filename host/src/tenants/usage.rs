@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -30,6 +31,8 @@ pub struct UsageReport {
     pub hours: Vec<Usage>,
     /// The sum of all hours.
     pub total: Amounts,
+    /// The bytes that runs and their journals take in the database now.
+    pub storage_bytes: u64,
 }
 
 impl Tenants {
@@ -58,6 +61,22 @@ impl Tenants {
         written
     }
 
+    /// Reads what the runs of each tenant take in the store. Between two calls, the accounts count what this node commits.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn read_stored(&self) -> Result<(), StoreError> {
+        let stored = self.store.directory().stored().await?;
+        let stored: HashMap<String, u64> = stored.into_iter().collect();
+        for tenant in stored.keys() {
+            self.account(tenant);
+        }
+        for account in self.accounts() {
+            account.set_stored(stored.get(&*account.tenant).copied().unwrap_or(0));
+        }
+        Ok(())
+    }
+
     /// Returns the usage of one tenant, or of all, in the hours that overlap with `from..until`.
     ///
     /// # Errors
@@ -69,6 +88,7 @@ impl Tenants {
         until: Timestamp,
     ) -> Result<UsageReport, TenantError> {
         self.write_usage().await?;
+        self.read_stored().await?;
         // The hour that contains `until` is included.
         let hours = from.0.div_euclid(HOUR_MS)..until.0.saturating_add(HOUR_MS - 1).div_euclid(HOUR_MS);
         let rows = self.store.directory().usage(tenant, hours).await?;
@@ -78,6 +98,10 @@ impl Tenants {
             hour: Timestamp(row.hour.saturating_mul(HOUR_MS)).to_datetime(),
             amounts: row.amounts,
         };
-        Ok(UsageReport { hours: rows.into_iter().map(hour).collect(), total })
+        let storage_bytes = match tenant {
+            Some(tenant) => self.account(tenant).stored(),
+            None => self.accounts().iter().map(|account| account.stored()).sum(),
+        };
+        Ok(UsageReport { hours: rows.into_iter().map(hour).collect(), total, storage_bytes })
     }
 }

@@ -205,6 +205,9 @@ pub struct UsageRow {
     pub amounts: Amounts,
 }
 
+/// The number of [`Amounts`].
+pub(super) const AMOUNTS: usize = 10;
+
 /// Measured amounts, which can be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Amounts {
@@ -222,12 +225,29 @@ pub struct Amounts {
     pub journal_bytes: u64,
     /// Milliseconds in which runs had an instance in memory.
     pub run_ms: u64,
+    /// Bytes that workflows logged.
+    pub log_bytes: u64,
+    /// Lines of workflows that were dropped, because the tenant logged more than `log_rate`.
+    pub log_dropped: u64,
+    /// Lines of the audit log about workflows and runs.
+    pub audit_lines: u64,
 }
 
 impl Amounts {
     /// Returns the amounts with the names of their columns.
-    pub(super) fn columns(&self) -> [(&'static str, u64); 7] {
-        let Self { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms } = *self;
+    pub(super) fn columns(&self) -> [(&'static str, u64); AMOUNTS] {
+        let Self {
+            fuel,
+            runs,
+            steps,
+            http_requests,
+            http_bytes,
+            journal_bytes,
+            run_ms,
+            log_bytes,
+            log_dropped,
+            audit_lines,
+        } = *self;
         [
             ("fuel", fuel),
             ("runs", runs),
@@ -236,13 +256,38 @@ impl Amounts {
             ("http_bytes", http_bytes),
             ("journal_bytes", journal_bytes),
             ("run_ms", run_ms),
+            ("log_bytes", log_bytes),
+            ("log_dropped", log_dropped),
+            ("audit_lines", audit_lines),
         ]
     }
 
     /// Returns the amounts in the order of [`Amounts::columns`].
-    pub(super) fn from_columns(values: [u64; 7]) -> Self {
-        let [fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms] = values;
-        Self { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms }
+    pub(super) fn from_columns(values: [u64; AMOUNTS]) -> Self {
+        let [
+            fuel,
+            runs,
+            steps,
+            http_requests,
+            http_bytes,
+            journal_bytes,
+            run_ms,
+            log_bytes,
+            log_dropped,
+            audit_lines,
+        ] = values;
+        Self {
+            fuel,
+            runs,
+            steps,
+            http_requests,
+            http_bytes,
+            journal_bytes,
+            run_ms,
+            log_bytes,
+            log_dropped,
+            audit_lines,
+        }
     }
 }
 
@@ -280,6 +325,10 @@ pub trait Directory: Send + Sync {
 
     /// Adds amounts to the usage of tenants. The sums are durable when the method returns.
     async fn add_usage(&self, usage: &[UsageRow]) -> Result<(), StoreError>;
+
+    /// Returns the bytes that the runs of each tenant take, with their journals. Commits and deletions keep the numbers;
+    /// nothing is scanned.
+    async fn stored(&self) -> Result<Vec<(String, u64)>, StoreError>;
 
     /// Returns the usage in a range of hours, by tenant and hour.
     async fn usage(

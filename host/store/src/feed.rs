@@ -40,6 +40,11 @@ impl Change {
         }
     }
 
+    /// Returns the bytes by which the run and its journal have grown in the store.
+    pub fn grown(&self) -> i64 {
+        self.write.grown().1
+    }
+
     /// Returns the changes of a run that started before.
     pub fn changes(&self) -> Option<&Changes> {
         match &self.write {

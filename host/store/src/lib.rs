@@ -72,6 +72,14 @@ impl Write {
         }
     }
 
+    /// Returns the tenant whose runs take more space, and by how many bytes. A start whose key is taken takes none.
+    fn grown(&self) -> (&Arc<str>, i64) {
+        match self {
+            Self::Start(run) | Self::InsertUnowned(run) => (&run.tenant, run.stored_bytes().cast_signed()),
+            Self::Save(_, changes) => (&changes.tenant, changes.grown),
+        }
+    }
+
     /// Returns the approximate size in memory, in bytes.
     fn size(&self) -> usize {
         let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len);

@@ -168,6 +168,7 @@ async fn conforms(store: &dyn Store) {
     lets_a_start_take_the_key_of_a_failed_run_over(store).await;
     deletes_final_runs_with_their_journals(store).await;
     finds_final_runs_by_their_age(store).await;
+    counts_what_runs_take(store).await;
 }
 
 fn run(number: u128) -> Run {
@@ -288,7 +289,7 @@ async fn refuses_what_would_move_a_journal_backwards(store: &dyn Store) {
         let mut row = journal.row(seq).unwrap().clone();
         row.revision += 10;
         change(&mut row);
-        Changes { run: None, new_run: false, rows: vec![row], new_rows: 0 }
+        Changes { run: None, new_run: false, rows: vec![row], new_rows: 0, ..Changes::default() }
     };
     refused(row_of(1, &|row| row.status = StepStatus::Running), "a completed call is running").await;
     refused(row_of(1, &|row| row.status = StepStatus::Skipped), "a completed call is dropped").await;
@@ -296,7 +297,13 @@ async fn refuses_what_would_move_a_journal_backwards(store: &dyn Store) {
         .await;
     refused(row_of(3, &|row| row.attempt = 0), "an attempt before the stored one").await;
     refused(row_of(1, &|row| row.revision = 0), "an old revision").await;
-    let same = Changes { run: None, new_run: false, rows: journal.rows().to_vec(), new_rows: 3 };
+    let same = Changes {
+        run: None,
+        new_run: false,
+        rows: journal.rows().to_vec(),
+        new_rows: 3,
+        ..Changes::default()
+    };
     let again = [Write::Save(id, same)];
     assert_eq!(store.commit(store.epoch(), &again).await.unwrap(), [Written::Done], "the same once more");
 
@@ -304,7 +311,13 @@ async fn refuses_what_would_move_a_journal_backwards(store: &dyn Store) {
     save(store, &mut journal).await;
     for status in [WorkflowStatus::Running, WorkflowStatus::Compensating, WorkflowStatus::Failed] {
         let late = Run { status, completed_at: None, revision: 1_000, ..journal.run().clone() };
-        let changes = Changes { run: Some(Box::new(late)), new_run: true, rows: Vec::new(), new_rows: 0 };
+        let changes = Changes {
+            run: Some(Box::new(late)),
+            new_run: true,
+            rows: Vec::new(),
+            new_rows: 0,
+            ..Changes::default()
+        };
         let committed = store.commit(store.epoch(), &[Write::Save(id, changes)]).await;
         assert!(matches!(committed, Err(StoreError::Outdated)), "a completed run is {status}: {committed:?}");
     }
@@ -553,7 +566,8 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         step_before: Some(u32::MAX),
         revision: i64::MAX.unsigned_abs(),
     };
-    let changes = Changes { run: None, new_run: false, rows: vec![row.clone()], new_rows: 0 };
+    let changes =
+        Changes { run: None, new_run: false, rows: vec![row.clone()], new_rows: 0, ..Changes::default() };
     let batch = [Write::Start(Box::new(odd_run.clone())), Write::Start(Box::new(run(8_001)))];
     assert_eq!(store.commit(store.epoch(), &batch).await.unwrap(), [Written::Done; 2]);
     store.commit(store.epoch(), &[Write::Save(odd_run.id, changes)]).await.unwrap();
@@ -886,4 +900,68 @@ async fn reads_a_journal_in_pages(store: &dyn Store) {
     let bare: Vec<Row> =
         all[202..].iter().map(|row| Row { input: None, result: None, ..row.clone() }).collect();
     assert_eq!((without.rows.as_slice(), without.has_more), (bare.as_slice(), false));
+}
+
+async fn stored(store: &dyn Store, tenant: &str) -> u64 {
+    let stored = store.directory().stored().await.unwrap();
+    stored.into_iter().find(|(of, _)| of == tenant).map_or(0, |(_, bytes)| bytes)
+}
+
+/// What a run of the store takes, by its rows.
+async fn taken(store: &dyn Store, id: RunId) -> u64 {
+    let run = store.run(id).await.unwrap().unwrap();
+    run.stored_bytes() + rows(store, id).await.iter().map(Row::stored_bytes).sum::<u64>()
+}
+
+async fn counts_what_runs_take(store: &dyn Store) {
+    let of = |number, key: Option<&str>| Run {
+        tenant: "counted".into(),
+        key: key.map(Into::into),
+        input: "\"ünïcode\"".into(),
+        ..run(number)
+    };
+    assert_eq!(stored(store, "counted").await, 0);
+    // A start is counted once, whoever wins and however often it is committed.
+    let starts = [
+        Write::Start(Box::new(of(98_001, Some("one")))),
+        Write::Start(Box::new(of(98_002, Some("one")))),
+        Write::InsertUnowned(Box::new(of(98_003, None))),
+    ];
+    let written = store.commit(store.epoch(), &starts).await.unwrap();
+    assert_eq!(written, [Written::Done, Written::KeyTaken(of(98_001, None).id), Written::Done]);
+    let both = taken(store, of(98_001, None).id).await + taken(store, of(98_003, None).id).await;
+    assert_eq!(stored(store, "counted").await, both);
+
+    // A journal that is saved in parts, and loaded in between as after a crash.
+    let id = of(98_004, None).id;
+    let mut journal = Journal::unsaved(of(98_004, None));
+    journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+    call(&mut journal, 0, Some(r#"{"a":1}"#));
+    save(store, &mut journal).await;
+    let failure = Failure::permanent(kind::ERROR, "no\0pe \u{1a}");
+    journal.apply(Event::Delivered { seq: 2, outcome: Err(failure.clone()) }, Timestamp(3_000)).unwrap();
+    call(&mut journal, 1, None);
+    save(store, &mut journal).await;
+    assert_eq!(stored(store, "counted").await, both + taken(store, id).await);
+    let mut journal = Journal::load(store.run(id).await.unwrap().unwrap(), rows(store, id).await).unwrap();
+    journal.apply(Event::Terminated { failure, in_doubt: Vec::new() }, Timestamp(4_000)).unwrap();
+    let last = Write::Save(id, journal.take_changes());
+    store.commit(store.epoch(), std::slice::from_ref(&last)).await.unwrap();
+    let all = both + taken(store, id).await;
+    assert_eq!(stored(store, "counted").await, all);
+    assert!(all > 0);
+
+    // Deletions take away exactly what was counted.
+    assert_eq!(store.delete(&[id, of(98_001, None).id]).await.unwrap(), [id], "the other is not final");
+    assert_eq!(stored(store, "counted").await, both);
+    for number in [98_001, 98_003] {
+        let mut journal = Journal::new(of(number, None));
+        journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+        journal.apply(Event::Finished { output: "[1,2]".into() }, Timestamp(3_000)).unwrap();
+        save(store, &mut journal).await;
+    }
+    let ids = [98_001, 98_003].map(|number| of(number, None).id);
+    assert_eq!(stored(store, "counted").await, taken(store, ids[0]).await + taken(store, ids[1]).await);
+    store.delete(&ids).await.unwrap();
+    assert_eq!(stored(store, "counted").await, 0);
 }

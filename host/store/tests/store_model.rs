@@ -325,7 +325,8 @@ impl Model {
                     }
                     // Some are not new. A store must not depend on it.
                     let new_rows = written_rows.len();
-                    let changes = Changes { run, new_run: false, rows: written_rows, new_rows };
+                    let changes =
+                        Changes { run, new_run: false, rows: written_rows, new_rows, ..Changes::default() };
                     writes.push(Write::Save(id(*number), changes));
                     written.push(Written::Done);
                 }

@@ -19,6 +19,21 @@ pub struct SessionLimits {
     pub max_retry_after_ms: u64,
 }
 
+/// What the tenant's runs may still store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageRoom {
+    /// The bytes that are left.
+    pub left: u64,
+    /// The bytes that the runs may take in total.
+    pub limit: u64,
+}
+
+impl Default for StorageRoom {
+    fn default() -> Self {
+        Self { left: u64::MAX, limit: u64::MAX }
+    }
+}
+
 /// The maximum depth of nested steps. The path to a call is part of its idempotency key, and a rollback walks it.
 const MOST_NESTED: u32 = 64;
 
@@ -33,6 +48,9 @@ impl Session {
             )));
         }
         let input = begin.input.as_deref().map_or(0, str::len) as u64;
+        if self.rollback == Rollback::No {
+            self.check_storage(input)?;
+        }
         if begin.kind != Kind::Compensation {
             // Before the call does anything.
             self.check_bytes(input)?;
@@ -40,6 +58,30 @@ impl Session {
         self.bytes += input;
         self.journal.apply(Event::Begun(begin), now)?;
         Ok(self.journal.rows().len() as u64)
+    }
+
+    /// Sets what the tenant's runs may still store. It decides about calls that are not in the journal yet.
+    pub fn set_storage_room(&mut self, room: StorageRoom) {
+        self.storage = room;
+    }
+
+    /// Checks that the tenant has room for a call with this many bytes, and takes them from it. A rollback needs none, so
+    /// that a run without room can be rolled back.
+    fn check_storage(&mut self, bytes: u64) -> Result<(), SessionError> {
+        let StorageRoom { left, limit } = &mut self.storage;
+        if *left > bytes {
+            *left -= bytes;
+            return Ok(());
+        }
+        Err(SessionError::Limit(Failure::permanent(
+            kind::LIMIT,
+            format!(
+                "the runs of this tenant and their journals have {} bytes in the database, and this call needs {bytes} more; \
+                 the most is {limit} (storage_bytes). Delete final runs (`forge runs delete`), keep them for a shorter time \
+                 (retention), or ask for a higher limit",
+                limit.saturating_sub(*left)
+            ),
+        )))
     }
 
     /// Checks that the journal has room for this many bytes.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::Journal;
 use crate::{Row, Run};
 
@@ -15,6 +17,10 @@ pub struct Changes {
     pub rows: Vec<Row>,
     /// The number of rows, at the end of `rows`, that were never returned before: the store may rely on not having them.
     pub new_rows: usize,
+    /// The tenant of the run.
+    pub tenant: Arc<str>,
+    /// The bytes by which the run and its rows have grown in the store since the last changes.
+    pub grown: i64,
 }
 
 impl Changes {
@@ -36,8 +42,10 @@ impl Journal {
             self.revision += 1;
         }
         let revision = self.revision;
+        let before = self.counted.total();
         let run = std::mem::take(&mut self.run_touched).then(|| {
             self.run.revision = revision;
+            self.counted.count_run(&self.run);
             Box::new(self.run.clone())
         });
         let touched = std::mem::take(&mut self.touched);
@@ -45,13 +53,15 @@ impl Journal {
         let new_rows = rows.iter().filter(|row| row.seq > self.last_stored).count();
         self.last_stored = self.rows.len() as u64;
         let new_run = run.is_some() && !std::mem::replace(&mut self.run_stored, true);
-        Changes { run, new_run, rows, new_rows }
+        let grown = self.counted.total().cast_signed() - before.cast_signed();
+        Changes { run, new_run, rows, new_rows, tenant: Arc::clone(&self.run.tenant), grown }
     }
 
     /// Gives a row this revision and returns a copy of it.
     fn revised(&mut self, seq: u64, revision: u64) -> Option<Row> {
         let row = self.rows.get_mut(usize::try_from(seq).ok()?.checked_sub(1)?)?;
         row.revision = revision;
+        self.counted.count_row(row);
         Some(row.clone())
     }
 

@@ -1,4 +1,5 @@
 use super::Journal;
+use super::stored::Counted;
 use crate::index::Index;
 use crate::{Kind, Row, Run, RunId, Scope};
 
@@ -67,6 +68,17 @@ impl Journal {
         let revision = rows.iter().map(|row| row.revision).fold(run.revision, u64::max);
         let last_step = rows.iter().rev().find(|row| row.kind == Kind::Step).map_or(0, |row| row.seq);
         let last_stored = rows.len() as u64;
-        Ok(Self { last_stored, rows, index, last_order, last_step, latest, revision, ..Self::new(run) })
+        let counted = Counted::of(&run, &rows);
+        Ok(Self {
+            last_stored,
+            rows,
+            index,
+            last_order,
+            last_step,
+            latest,
+            revision,
+            counted,
+            ..Self::new(run)
+        })
     }
 }

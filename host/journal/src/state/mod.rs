@@ -4,6 +4,7 @@ mod keys;
 mod load;
 mod operator;
 mod rollback;
+mod stored;
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,7 @@ pub use self::apply::IllegalEvent;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
 pub use self::operator::Unresolvable;
+use self::stored::Counted;
 use super::index::Index;
 use super::{Row, Run, Scope, StepStatus, Timestamp};
 
@@ -40,6 +42,8 @@ pub struct Journal {
     run_stored: bool,
     /// The revision of the last `take_changes`.
     revision: u64,
+    /// The bytes that the store has counted, or was told to count by `take_changes`.
+    counted: Counted,
 }
 
 impl Journal {
@@ -48,6 +52,7 @@ impl Journal {
         Self {
             latest: run.started_at,
             revision: run.revision,
+            counted: Counted::of(&run, &[]),
             run,
             rows: Vec::new(),
             index: Index::default(),
@@ -63,7 +68,7 @@ impl Journal {
 
     /// Creates the empty journal of a run that is not in the store.
     pub fn unsaved(run: Run) -> Self {
-        Self { run_touched: true, run_stored: false, ..Self::new(run) }
+        Self { run_touched: true, run_stored: false, counted: Counted::default(), ..Self::new(run) }
     }
 
     /// Returns the run.

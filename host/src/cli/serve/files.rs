@@ -17,3 +17,15 @@ pub(super) fn raise_limit() {
 /// Does nothing: this system has no such limit.
 #[cfg(not(unix))]
 pub(super) fn raise_limit() {}
+
+/// Returns how many files this process may open; `None` if there is no limit.
+#[cfg(unix)]
+pub(super) fn most() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// Returns `None`: this system has no such limit.
+#[cfg(not(unix))]
+pub(super) fn most() -> Option<u64> {
+    None
+}

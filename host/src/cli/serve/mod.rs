@@ -1,3 +1,4 @@
+mod api;
 mod egress;
 mod files;
 mod limits;
@@ -19,8 +20,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{CliError, Context, output};
-use crate::api;
-use crate::config::{Config, DEFAULT_LISTEN, Database, Retention};
+use crate::config::{Config, DEFAULT_LISTEN, Database, Retention, ServerLimits};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Tenants;
 
@@ -70,6 +70,8 @@ pub(super) struct Args {
     secrets: secrets::Args,
     #[command(flatten)]
     limits: limits::Args,
+    #[command(flatten)]
+    api: api::Args,
 }
 
 const EXAMPLES: &str = "\
@@ -100,6 +102,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             "--wal-limit is less than --wal-truncate: the log must be truncated before starts are refused";
         return Err(CliError::Usage(message.to_owned()));
     }
+    let server = args.api.into_limits();
     config.component_cache = args.component_cache.or(config.component_cache);
     config.compiler = Some(this_program().context("cannot find the file of this program")?);
     let database = config.database.to_string();
@@ -126,7 +129,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
     let has_keys = executor.tenants().has_keys().await.map_err(anyhow::Error::from)?;
     announce(address, &database, has_keys, context.json);
-    serve(listener, executor, stop).await?;
+    serve(listener, executor, server, stop).await?;
     Ok(())
 }
 
@@ -175,11 +178,12 @@ fn announce(address: SocketAddr, database: &str, has_keys: bool, json: bool) {
 async fn serve(
     listener: TcpListener,
     executor: WorkflowExecutor,
+    limits: ServerLimits,
     mut stop: stop::Signals,
 ) -> anyhow::Result<()> {
     let closing = CancellationToken::new();
-    let router = api::router_until(executor.clone(), closing.clone());
-    let mut server = tokio::spawn(api::serve(listener, router, closing.clone()));
+    let router = crate::api::router_until(executor.clone(), closing.clone());
+    let mut server = tokio::spawn(crate::api::serve(listener, router, limits, closing.clone()));
     let mut outcome = Ok(());
     tokio::select! {
         ended = &mut server => return ended.context("the server ended unexpectedly"),

@@ -9,8 +9,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, StepStatus, TenantId, Timestamp,
-    kind,
+    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, StepStatus, StorageRoom,
+    TenantId, Timestamp, kind,
 };
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, Evictable, InstancePermits};
@@ -150,7 +150,16 @@ impl Activation {
             // Requests that were under way before a crash are sent again, with the same keys.
             activation.await_effects(&journal, |_| true);
         }
-        Ok((Session::new(journal, limits), Box::new(activation)))
+        let mut session = Session::new(journal, limits);
+        activation.measure_storage(&mut session);
+        Ok((session, Box::new(activation)))
+    }
+
+    /// Tells the session what the tenant's runs may still store.
+    fn measure_storage(&self, session: &mut Session) {
+        let limit = self.context.tenant.limits().storage_bytes;
+        let left = self.context.tenant.account.storage_left(limit);
+        session.set_storage_room(StorageRoom { left, limit });
     }
 
     /// Ends the activation.
@@ -344,11 +353,9 @@ impl Activation {
         }
         Ok(())
     }
-}
 
-#[async_trait]
-impl Host for Activation {
-    async fn wait(&mut self, session: &mut Session) -> Result<(), Stop> {
+    /// Begins what the guest waits for, and waits until there is something for the guest or the host.
+    async fn wait_for_change(&mut self, session: &mut Session) -> Result<(), Stop> {
         self.acknowledge_cancel(session).await?;
         if let Some(command) = self.postponed.pop_front() {
             return Err(self.leave(session, Leave::Command(command)).await);
@@ -419,12 +426,22 @@ impl Host for Activation {
         }
         Ok(())
     }
+}
+
+#[async_trait]
+impl Host for Activation {
+    async fn wait(&mut self, session: &mut Session) -> Result<(), Stop> {
+        let waited = self.wait_for_change(session).await;
+        self.measure_storage(session);
+        waited
+    }
 
     fn check(&mut self, session: &mut Session) -> Result<(), Stop> {
         if self.context.tenant.is_suspended() { Err(self.suspend(session)) } else { Ok(()) }
     }
 
     fn poll(&mut self, session: &mut Session) -> Result<(), Stop> {
+        self.measure_storage(session);
         self.check(session)?;
         // A request that is no longer allowed is aborted here, too.
         self.take_ended(session)?;

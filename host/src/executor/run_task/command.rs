@@ -67,6 +67,10 @@ impl RunTask {
     /// Deletes the run, which is final. No other command is applied to it meanwhile, here or on another node.
     async fn delete(&mut self, journal: &Journal) -> Result<NextAction, StoreError> {
         let deleted = self.inner.store.delete(&[self.run]).await?;
+        // The tenant has more room at once. If this fails, the job `usage` does it within seconds.
+        if let Err(error) = self.inner.tenants.read_stored().await {
+            tracing::debug!(%error, "the stored bytes of tenants were not read");
+        }
         let status = journal.run().status;
         self.answer(match deleted.as_slice() {
             // Another node has reopened it: this one has lost its lease.

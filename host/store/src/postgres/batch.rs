@@ -1,6 +1,6 @@
 //! A batch reduced to the last state of each run and row: one statement cannot change a row twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::Write;
@@ -44,6 +44,8 @@ pub(super) struct RowState<'w> {
 pub(super) struct Batch<'w> {
     pub(super) runs: Vec<RunState<'w>>,
     pub(super) rows: Vec<RowState<'w>>,
+    /// The bytes by which runs of each tenant grow, without the runs that [`begin`](RunState::begins).
+    pub(super) grown: BTreeMap<&'w str, i64>,
 }
 
 /// Tenant, workflow and idempotency key of a run, which are unique together.
@@ -58,6 +60,7 @@ impl<'w> Batch<'w> {
         let mut batch = Self::default();
         let mut places = Places::default();
         for write in writes {
+            batch.grow(write);
             match write {
                 Write::Start(run) => batch.begin(run, Owner::This, &mut places),
                 Write::InsertUnowned(run) => batch.begin(run, Owner::Nobody, &mut places),
@@ -75,6 +78,19 @@ impl<'w> Batch<'w> {
         // Nodes that start runs with the same keys lock them in the same order, so that they do not deadlock.
         batch.runs.sort_by(|one, other| key(one.run).cmp(&key(other.run)));
         batch
+    }
+
+    fn grow(&mut self, write: &'w Write) {
+        let (tenant, bytes) = write.grown();
+        // The statement counts these itself: another run may have the key.
+        let begins = match write {
+            Write::Start(run) => run.key.is_some(),
+            Write::InsertUnowned(_) => true,
+            Write::Save(..) => false,
+        };
+        if !begins && bytes != 0 {
+            *self.grown.entry(tenant).or_default() += bytes;
+        }
     }
 
     fn begin(&mut self, run: &'w Run, owner: Owner, places: &mut Places<'w>) {
@@ -116,7 +132,7 @@ impl<'w> Batch<'w> {
     }
 
     fn parts_of(self, most: usize) -> Vec<Self> {
-        let mut parts = vec![Self::default()];
+        let mut parts = vec![Self { grown: self.grown, ..Self::default() }];
         let mut bytes = 0;
         for state in self.runs {
             let size = length(Some(&state.run.input)) + length(state.run.output.as_ref());
@@ -174,7 +190,10 @@ mod tests {
     }
 
     fn save(run: Run, rows: Vec<Row>) -> Write {
-        Write::Save(run.id, Changes { run: Some(Box::new(run)), rows, new_run: false, new_rows: 0 })
+        Write::Save(
+            run.id,
+            Changes { run: Some(Box::new(run)), rows, new_run: false, new_rows: 0, ..Changes::default() },
+        )
     }
 
     #[test]
@@ -201,7 +220,7 @@ mod tests {
     #[test]
     fn a_row_is_new_until_the_batch_that_inserts_it_is_committed() {
         let save = |rows: Vec<Row>, new_rows| {
-            Write::Save(run(1, None).id, Changes { run: None, rows, new_run: false, new_rows })
+            Write::Save(run(1, None).id, Changes { rows, new_rows, ..Changes::default() })
         };
         let writes = [save(vec![row(1, 2), row(2, 1)], 1), save(vec![row(2, 2)], 0)];
         let batch = Batch::of(&writes);

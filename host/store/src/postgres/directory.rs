@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::connection::{Connections, End};
 use super::decode::Columns;
@@ -7,8 +8,8 @@ use super::notifications::{Message, Notifier};
 use super::text;
 use crate::StoreError;
 use crate::directory::{
-    self, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, Entry, EntryId, LISTED_CHANGES, TRIM,
-    Update, UpdateRow, UsageRow,
+    self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, Entry, EntryId,
+    LISTED_CHANGES, TRIM, Update, UpdateRow, UsageRow,
 };
 use sqlx::postgres::PgRow;
 
@@ -31,16 +32,26 @@ const AUDIT_ENTRIES: &str = "SELECT seq, at, tenant, actor, action, subject, det
 const AUDIT_ENTRIES_OF_TENANT: &str = "SELECT seq, at, tenant, actor, action, subject, detail FROM forge_audit \
      WHERE seq < $1 AND tenant = $3 ORDER BY seq DESC LIMIT $2";
 
-const ADD_USAGE: &str = "INSERT INTO forge_usage AS total \
-    (tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, hour) DO UPDATE SET \
-    fuel = total.fuel + excluded.fuel, runs = total.runs + excluded.runs, steps = total.steps + excluded.steps, \
-    http_requests = total.http_requests + excluded.http_requests, \
-    http_bytes = total.http_bytes + excluded.http_bytes, \
-    journal_bytes = total.journal_bytes + excluded.journal_bytes, run_ms = total.run_ms + excluded.run_ms";
+static ADD_USAGE: LazyLock<String> = LazyLock::new(|| {
+    let columns = Amounts::default().columns().map(|(name, _)| name);
+    let sums = columns.map(|name| format!("{name} = total.{name} + excluded.{name}")).join(", ");
+    let values = (3..3 + columns.len()).map(|place| format!(", ${place}")).collect::<String>();
+    let columns = columns.join(", ");
+    format!(
+        "INSERT INTO forge_usage AS total (tenant, hour, {columns}) VALUES ($1, $2{values}) \
+         ON CONFLICT (tenant, hour) DO UPDATE SET {sums}"
+    )
+});
 
-const USAGE: &str = "SELECT tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms \
-     FROM forge_usage WHERE ($1::TEXT IS NULL OR tenant = $1) AND hour >= $2 AND hour < $3 ORDER BY tenant, hour";
+static USAGE: LazyLock<String> = LazyLock::new(|| {
+    let columns = Amounts::default().columns().map(|(name, _)| name).join(", ");
+    format!(
+        "SELECT tenant, hour, {columns} FROM forge_usage \
+         WHERE ($1::TEXT IS NULL OR tenant = $1) AND hour >= $2 AND hour < $3 ORDER BY tenant, hour"
+    )
+});
+
+const STORED: &str = "SELECT tenant, greatest(sum(bytes), 0)::BIGINT FROM forge_storage GROUP BY tenant";
 
 pub(super) async fn update(connections: &Connections, since: Option<i64>) -> Result<Update, StoreError> {
     if let Some(since) = since {
@@ -166,7 +177,7 @@ pub(super) async fn add_usage(connections: &Connections, usage: &[UsageRow]) -> 
     let connection = lent.connection().await?;
     connection.begin("BEGIN").await?;
     for UsageRow { tenant, hour, amounts } in usage {
-        let query = sqlx::query(ADD_USAGE).bind(text::encode(tenant)).bind(hour);
+        let query = sqlx::query(&**ADD_USAGE).bind(text::encode(tenant)).bind(hour);
         let amounts = amounts.columns();
         let query = amounts.iter().fold(query, |query, (_, amount)| query.bind(amount.cast_signed()));
         connection.all(query).await?;
@@ -174,17 +185,26 @@ pub(super) async fn add_usage(connections: &Connections, usage: &[UsageRow]) -> 
     connection.finish(End::Commit).await.map_err(QueryError::of_change)
 }
 
+pub(super) async fn stored(connections: &Connections) -> Result<Vec<(String, u64)>, StoreError> {
+    let rows = connections.all(|| sqlx::query(STORED)).await?;
+    let decode = |row| {
+        let mut columns = Columns::new("forge_storage", row);
+        Ok((columns.string()?, columns.bits()?))
+    };
+    rows.iter().map(decode).collect()
+}
+
 pub(super) async fn usage(
     connections: &Connections,
     tenant: Option<&str>,
     hours: &Range<i64>,
 ) -> Result<Vec<UsageRow>, StoreError> {
-    let query = || sqlx::query(USAGE).bind(tenant.map(text::encode)).bind(hours.start).bind(hours.end);
+    let query = || sqlx::query(&**USAGE).bind(tenant.map(text::encode)).bind(hours.start).bind(hours.end);
     let rows = connections.all(query).await?;
     let decode = |row| {
         let mut columns = Columns::new("forge_usage", row);
         let (tenant, hour) = (columns.string()?, columns.number()?);
-        let mut amounts = [0; 7];
+        let mut amounts = [0; AMOUNTS];
         for amount in &mut amounts {
             *amount = columns.bits()?;
         }

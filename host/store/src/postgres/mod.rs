@@ -289,6 +289,10 @@ impl Directory for PostgresStore {
         directory::add_usage(&self.shared.readers, usage).await
     }
 
+    async fn stored(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        directory::stored(&self.shared.readers).await
+    }
+
     async fn usage(
         &self,
         tenant: Option<&str>,

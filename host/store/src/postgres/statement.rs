@@ -49,8 +49,12 @@ const PARTS: [Part; 3] = [Part::Nothing, Part::Insert, Part::Upsert];
 static STATEMENTS: LazyLock<[[String; 3]; 3]> =
     LazyLock::new(|| PARTS.map(|runs| PARTS.map(|rows| sql(runs, rows))));
 
+/// The number of parts that a tenant's total of stored bytes has. Nodes whose epochs differ by less add to different parts,
+/// and so do not wait for each other's commits.
+const STORAGE_PARTS: i64 = 16;
+
 /// Returns a statement. `$1` is the epoch, `$2` the number of the write connection, `$3` the channel, `$4` the
-/// notification for unowned runs. The statement returns no row and writes nothing if the epoch has ended or another
+/// notification for unowned runs, `$5` tenants whose runs grow, and `$6` by how many bytes. The statement returns no row and writes nothing if the epoch has ended or another
 /// connection writes in it, and fails with [`OUTDATED`](super::error::OUTDATED) if a row in the database is newer than what is written to it.
 ///
 /// `unnest` stands in the select list: in the FROM clause, PostgreSQL would copy each array first.
@@ -58,8 +62,10 @@ fn sql(runs: Part, rows: Part) -> String {
     let mut sql = "WITH fence AS MATERIALIZED ( \
          SELECT epoch FROM forge_nodes WHERE epoch = $1 AND writer = $2 AND ended_at IS NULL FOR KEY SHARE)"
         .to_owned();
-    let mut parameters = 4;
+    let mut parameters = 6;
     let mut begun = "ARRAY[]::UUID[]";
+    // What the new runs of a tenant take in the store, which is what `Run::stored_bytes` returns for them.
+    let mut of_begun = "";
     // Each is a condition with which a row was not written.
     let mut outdated = Vec::new();
     let columns = format!("id, owner, {}", names(runs::COLUMNS));
@@ -81,7 +87,7 @@ fn sql(runs: Part, rows: Part) -> String {
                      SELECT {values} FROM fence \
                  ), begun AS ( \
                      INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE begins \
-                     ON CONFLICT DO NOTHING RETURNING id \
+                     ON CONFLICT DO NOTHING RETURNING id, tenant, 256 + octet_length(input) AS bytes \
                  ), saved AS ( \
                      INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE NOT begins \
                      {on_conflict} RETURNING 1)"
@@ -90,6 +96,7 @@ fn sql(runs: Part, rows: Part) -> String {
                 "(SELECT count(*) FROM saved) < (SELECT count(*) FROM runs WHERE NOT begins)".to_owned(),
             );
             begun = "ARRAY(SELECT id FROM begun)";
+            of_begun = " UNION ALL SELECT tenant, bytes FROM begun";
         }
     }
     if rows != Part::Nothing {
@@ -109,6 +116,14 @@ fn sql(runs: Part, rows: Part) -> String {
             ", steps AS (INSERT INTO forge_steps (run_id, seq, {columns}) SELECT {values} FROM fence{on_conflict})"
         ));
     }
+    sql.push_str(&format!(
+        ", grown AS ( \
+             INSERT INTO forge_storage AS total (tenant, part, bytes) \
+             SELECT tenant, $1 % {STORAGE_PARTS}, sum(bytes) FROM ( \
+                 SELECT unnest($5::TEXT[]) AS tenant, unnest($6::BIGINT[]) AS bytes FROM fence{of_begun} \
+             ) AS sizes GROUP BY tenant ORDER BY tenant \
+             ON CONFLICT (tenant, part) DO UPDATE SET bytes = total.bytes + excluded.bytes)"
+    ));
     let outdated = if outdated.is_empty() { "FALSE".to_owned() } else { outdated.join(" OR ") };
     sql.push_str(&format!(
         " SELECT {begun}, CASE WHEN {outdated} THEN forge_outdated() END, \
@@ -141,7 +156,7 @@ pub(super) fn query(
         (false, true) => Part::Insert,
         (false, false) => Part::Upsert,
     };
-    let Batch { runs, rows } = batch;
+    let Batch { runs, rows, .. } = batch;
     let runs_part = part(runs.is_empty(), runs.iter().all(|state| state.is_new));
     let rows_part = part(rows.is_empty(), rows.iter().all(|state| state.is_new));
     let mut parameters = Parameters::default();
@@ -149,6 +164,12 @@ pub(super) fn query(
     parameters.add(token.writer)?;
     parameters.add(token.channel)?;
     parameters.add(batch.has_unowned().then_some(token.unowned))?;
+    // What was committed before was counted then.
+    let grown = batch.grown.iter().filter(|_| known == Rows::MayBeNew);
+    let (tenants, bytes): (Vec<_>, Vec<i64>) =
+        grown.map(|(tenant, bytes)| (text::encode(tenant), *bytes)).unzip();
+    parameters.add(tenants)?;
+    parameters.add(bytes)?;
     if runs_part != Part::Nothing {
         let owner = |owner| if owner == Owner::This { token.epoch.0 } else { 0 };
         parameters.array(runs, |state| state.run.id.0)?;

@@ -1,13 +1,14 @@
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rusqlite::{Connection, Params, params};
 
 use super::decode::all;
-use crate::StoreError;
 use crate::directory::{
-    self, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, EntryId, LISTED_CHANGES, TRIM, Update,
-    UpdateRow, UsageRow,
+    self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, EntryId, LISTED_CHANGES, TRIM,
+    Update, UpdateRow, UsageRow,
 };
+use crate::{StoreError, Write, Written};
 
 pub(super) fn update(connection: &Connection, since: Option<i64>) -> Result<Update, StoreError> {
     if let Some(since) = since
@@ -99,16 +100,43 @@ pub(super) fn audit_entries(
 pub(super) fn add_usage(connection: &Connection, usage: &[UsageRow]) -> Result<(), StoreError> {
     let columns = Amounts::default().columns().map(|(name, _)| name);
     let sums = columns.map(|name| format!("{name} = {name} + excluded.{name}")).join(", ");
+    let values = ", ?".repeat(columns.len());
     let columns = columns.join(", ");
     let mut statement = connection.prepare_cached(&format!(
-        "INSERT INTO forge_usage (tenant, hour, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO forge_usage (tenant, hour, {columns}) VALUES (?, ?{values}) \
          ON CONFLICT (tenant, hour) DO UPDATE SET {sums}"
     ))?;
     for UsageRow { tenant, hour, amounts } in usage {
-        let [a, b, c, d, e, f, g] = amounts.columns().map(|(_, amount)| amount.cast_signed());
-        statement.execute(params![tenant, hour, a, b, c, d, e, f, g])?;
+        statement.raw_bind_parameter(1, tenant)?;
+        statement.raw_bind_parameter(2, hour)?;
+        for (place, (_, amount)) in (3..).zip(amounts.columns()) {
+            statement.raw_bind_parameter(place, amount.cast_signed())?;
+        }
+        statement.raw_execute()?;
     }
     Ok(())
+}
+
+/// Adds what the writes of a batch store to the totals of their tenants.
+pub(super) fn grow(connection: &Connection, batch: &[Write], written: &[Written]) -> Result<(), StoreError> {
+    let done = batch.iter().zip(written).filter(|(_, written)| **written == Written::Done);
+    let mut grown: BTreeMap<&str, i64> = BTreeMap::new();
+    for (tenant, bytes) in done.map(|(write, _)| write.grown()).filter(|(_, bytes)| *bytes != 0) {
+        *grown.entry(tenant).or_default() += bytes;
+    }
+    for (tenant, bytes) in grown {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO forge_storage (tenant, bytes) VALUES (?, ?) \
+             ON CONFLICT (tenant) DO UPDATE SET bytes = bytes + excluded.bytes",
+        )?;
+        statement.execute(params![tenant, bytes])?;
+    }
+    Ok(())
+}
+
+pub(super) fn stored(connection: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT tenant, max(bytes, 0) FROM forge_storage")?;
+    all(&mut statement, (), "forge_storage", |columns| Ok((columns.string()?, columns.bits()?)))
 }
 
 pub(super) fn usage(
@@ -123,7 +151,7 @@ pub(super) fn usage(
     ))?;
     all(&mut statement, params![tenant, hours.start, hours.end], "forge_usage", |columns| {
         let (tenant, hour) = (columns.string()?, columns.number()?);
-        let mut amounts = [0; 7];
+        let mut amounts = [0; AMOUNTS];
         for amount in &mut amounts {
             *amount = columns.bits()?;
         }

@@ -252,6 +252,10 @@ impl Directory for SqliteStore {
         self.write(move |connection| directory::add_usage(connection, &usage)).await
     }
 
+    async fn stored(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read(directory::stored).await
+    }
+
     async fn usage(
         &self,
         tenant: Option<&str>,
@@ -271,6 +275,7 @@ fn apply(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, Store
     let written = runs::start(connection, batch)?;
     runs::save(connection, batch)?;
     steps::save(connection, batch)?;
+    directory::grow(connection, batch, &written)?;
     Ok(written)
 }
 

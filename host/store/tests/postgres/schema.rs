@@ -188,6 +188,7 @@ async fn reactivity_notifies_of_every_statement() {
         rows: journal.rows().to_vec(),
         new_run: false,
         new_rows: 0,
+        ..forge_journal::Changes::default()
     };
     commit(&store, &[Write::Save(run(1).id, changes)]).await.unwrap();
     let updated = serde_json::json!({ "op": "update", "ids": [id], "more": false });

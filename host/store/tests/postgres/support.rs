@@ -77,7 +77,16 @@ pub(crate) fn insert_unowned(number: u128) -> Write {
 /// Saves the run with this output, a number, as its revision.
 pub(crate) fn save(number: u128, output: &str) -> Write {
     let run = Run { output: Some(output.into()), revision: output.parse().unwrap(), ..run(number) };
-    Write::Save(run.id, Changes { run: Some(Box::new(run)), new_run: false, rows: Vec::new(), new_rows: 0 })
+    Write::Save(
+        run.id,
+        Changes {
+            run: Some(Box::new(run)),
+            new_run: false,
+            rows: Vec::new(),
+            new_rows: 0,
+            ..Changes::default()
+        },
+    )
 }
 
 pub(crate) async fn commit(store: &PostgresStore, writes: &[Write]) -> Result<Vec<Written>, StoreError> {

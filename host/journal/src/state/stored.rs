@@ -1,0 +1,70 @@
+//! The bytes that a run takes in a store, which counts them for the run's tenant.
+//!
+//! The migrations compute the same numbers in SQL, to count what is deleted.
+
+use std::sync::Arc;
+
+use crate::{Row, Run};
+
+/// The bytes of a run or a row beside its texts: its numbers, and its entries in indexes.
+const OVERHEAD: u64 = 256;
+
+impl Run {
+    /// Returns the bytes that the run takes in a store, without its journal.
+    pub fn stored_bytes(&self) -> u64 {
+        let output = self.output.as_deref().map_or(0, str::len);
+        // A failure has a column of its own, too.
+        let error = self.error().map_or(0, |error| error.len());
+        OVERHEAD + (self.input.len() + output + 2 * error) as u64
+    }
+}
+
+impl Row {
+    /// Returns the bytes that the row takes in a store.
+    pub fn stored_bytes(&self) -> u64 {
+        let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len);
+        let error = self.failure.as_deref().map_or(0, |failure| failure.message.len());
+        OVERHEAD + (self.name.len() + length(&self.input) + length(&self.result) + error) as u64
+    }
+}
+
+/// The bytes of a run that the store has counted, or was told to count.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counted {
+    run: u64,
+    /// By `seq` - 1. A row has less than 4 GiB.
+    rows: Vec<u32>,
+    total: u64,
+}
+
+impl Counted {
+    /// Returns the count of a run that is in the store with these rows.
+    pub(super) fn of(run: &Run, rows: &[Row]) -> Self {
+        let mut counted = Self { rows: Vec::with_capacity(rows.len()), ..Self::default() };
+        counted.count_run(run);
+        rows.iter().for_each(|row| counted.count_row(row));
+        counted
+    }
+
+    /// Returns the bytes of the run and its rows.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Counts the run as it is now.
+    pub(super) fn count_run(&mut self, run: &Run) {
+        let now = run.stored_bytes();
+        self.total = self.total + now - std::mem::replace(&mut self.run, now);
+    }
+
+    /// Counts a row as it is now.
+    pub(super) fn count_row(&mut self, row: &Row) {
+        let Some(place) = usize::try_from(row.seq).ok().and_then(|seq| seq.checked_sub(1)) else { return };
+        if self.rows.len() <= place {
+            self.rows.resize(place + 1, 0);
+        }
+        let now = u32::try_from(row.stored_bytes()).unwrap_or(u32::MAX);
+        let before = std::mem::replace(&mut self.rows[place], now);
+        self.total = self.total + u64::from(now) - u64::from(before);
+    }
+}
