@@ -7,7 +7,8 @@
 //! | instances in memory | [`InstancePermits`] | the executor, before it instantiates a run |
 //! | CPU time | [`CpuPermits`], [`CpuMeter`] | the executor, for each poll of a guest |
 //! | the writer | [`FairQueue`] | the store's writer, for its backlog; both kinds of permits, for waiting runs |
-//! | reads of callers | [`ReadPermits`] | the executor, before it reads for a caller |
+//! | reads of callers; compilations | [`TurnPermits`] | the executor, before it reads for a caller; the registry |
+//! | compile time in each hour | [`HourlyAllowance`] | a tenant's account |
 //! | starts each second | [`RateLimiter`] | a tenant's account |
 //! | a server that may hang | [`Attempts`] | the directory of tenants; the PostgreSQL store |
 //!
@@ -16,13 +17,15 @@
 mod attempts;
 mod cpu_permits;
 mod fair_queue;
+mod hourly_allowance;
 mod instance_permits;
 mod rate_limiter;
-mod read_permits;
+mod turn_permits;
 
 pub use attempts::Attempts;
 pub use cpu_permits::{CpuMeter, CpuPermit, CpuPermits};
 pub use fair_queue::FairQueue;
+pub use hourly_allowance::HourlyAllowance;
 pub use instance_permits::{Evictable, InstancePermit, InstancePermits};
 pub use rate_limiter::RateLimiter;
-pub use read_permits::{ReadPermit, ReadPermits};
+pub use turn_permits::{TurnPermit, TurnPermits};

@@ -1,13 +1,15 @@
 //! Request bodies, with limits and errors of this API.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
 use forge_journal::{MOST_DEPTH, is_too_deep};
 
+use crate::config::size;
 use crate::encoding;
 
 /// Bytes beyond the limit that are read and discarded before the response. If the connection were closed while the
@@ -21,10 +23,31 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
 }
 
+/// Returns the size of a body, if its head states it.
+pub(super) fn stated_size(body: &Body) -> Option<u64> {
+    body.size_hint().exact()
+}
+
 /// Reads the whole body. `what` names it in errors.
-pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>, ApiError> {
+pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Bytes, ApiError> {
+    collect(body, BytesMut::new(), limit, what).await
+}
+
+/// Reads the whole body, for which there is memory: a buffer of its stated size is allocated at once, so that it is never
+/// copied to a larger one.
+pub(super) async fn read_reserved(body: Body, limit: usize, what: &str) -> Result<Bytes, ApiError> {
+    let size = stated_size(&body).map_or(0, size).min(limit);
+    collect(body, BytesMut::with_capacity(size), limit, what).await
+}
+
+/// Reads and discards a body that is not wanted, so that the client sees the answer and not a reset connection.
+pub(super) async fn discard(body: Body) {
+    // The answer is another error in any case.
+    let _ = collect(body, BytesMut::new(), 0, "the body").await;
+}
+
+async fn collect(body: Body, mut bytes: BytesMut, limit: usize, what: &str) -> Result<Bytes, ApiError> {
     let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
     let mut discarded = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| ApiError::invalid_body(format!("{what} is incomplete")))?;
@@ -37,7 +60,7 @@ pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>
             break;
         }
     }
-    if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes) }
+    if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes.freeze()) }
 }
 
 /// Reads a JSON body. An empty body is `T`'s default.

@@ -151,6 +151,7 @@ fn show(info: &TenantInfo) -> String {
             Unit::Bytes => ByteSize(limit.value).to_string(),
             Unit::Milliseconds => text::duration(limit.value),
             Unit::PerSecond => format!("{} /s", limit.value),
+            Unit::SecondsPerHour => format!("{} s/h", limit.value),
             Unit::Fuel | Unit::Count => limit.value.to_string(),
         };
         let own = if limit.is_set { "own" } else { "" };

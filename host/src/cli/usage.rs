@@ -22,7 +22,8 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Shows what a tenant used in each hour, for billing: fuel (about one unit for each instruction), runs, journaled \
-calls, HTTP requests and their bytes, bytes of journals, and the time that runs spent in memory.
+calls, HTTP requests and their bytes, bytes of journals, the time that runs spent in memory, and the time that \
+components were compiled.
 
 Examples:
   forge usage
@@ -36,12 +37,23 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 fn table(report: &UsageReport) -> String {
     let hours = report.hours.iter().map(|hour| row(text::time(hour.hour), &hour.tenant, &hour.amounts));
     output::table(
-        ["HOUR", "TENANT", "FUEL", "RUNS", "STEPS", "REQUESTS", "HTTP BYTES", "JOURNAL", "IN MEMORY"],
+        [
+            "HOUR",
+            "TENANT",
+            "FUEL",
+            "RUNS",
+            "STEPS",
+            "REQUESTS",
+            "HTTP BYTES",
+            "JOURNAL",
+            "IN MEMORY",
+            "COMPILED",
+        ],
         hours.chain([row("in all".to_owned(), "", &report.total)]),
     )
 }
 
-fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 9] {
+fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 10] {
     [
         hour,
         tenant.to_owned(),
@@ -52,5 +64,6 @@ fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 9] {
         ByteSize(amounts.http_bytes).to_string(),
         ByteSize(amounts.journal_bytes).to_string(),
         text::duration(amounts.run_ms),
+        text::duration(amounts.compile_ms),
     ]
 }

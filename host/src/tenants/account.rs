@@ -1,11 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge_egress::Lookups;
 use forge_journal::Changes;
-use forge_scheduling::{CpuMeter, RateLimiter};
+use forge_scheduling::{CpuMeter, HourlyAllowance, RateLimiter};
 use forge_store::directory::Amounts;
+
+use super::Uploads;
 
 /// The usage of a tenant on this host since it was last written, and the state of its rate limits.
 #[derive(Debug)]
@@ -19,9 +21,14 @@ pub struct Account {
     http_bytes: Arc<AtomicU64>,
     journal_bytes: AtomicU64,
     run_ms: AtomicU64,
+    compile_ms: AtomicU64,
     /// The number of starts that wait for their commit or for an instance permit.
     starts: AtomicUsize,
     start_rate: RateLimiter,
+    /// The uploads under way, and those that wait.
+    uploads: Uploads,
+    /// The time in which the tenant's uploads were compiled.
+    compile_time: HourlyAllowance,
     cpu: Arc<CpuMeter>,
     lookups: Lookups,
 }
@@ -33,6 +40,25 @@ pub struct Admitted(Arc<Account>);
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.0.starts.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A compilation for a tenant, until it is dropped.
+#[derive(Debug)]
+pub struct Compiling {
+    account: Arc<Account>,
+    begun: Instant,
+    per_hour: Option<Duration>,
+}
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        let time = self.begun.elapsed();
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.account.compile_ms.fetch_add(milliseconds, Ordering::Relaxed);
+        if let Some(per_hour) = self.per_hour {
+            self.account.compile_time.spend(time, per_hour);
+        }
     }
 }
 
@@ -48,8 +74,11 @@ impl Account {
             http_bytes: Arc::default(),
             journal_bytes: AtomicU64::new(0),
             run_ms: AtomicU64::new(0),
+            compile_ms: AtomicU64::new(0),
             starts: AtomicUsize::new(0),
             start_rate: RateLimiter::default(),
+            uploads: Uploads::default(),
+            compile_time: HourlyAllowance::default(),
             cpu: Arc::default(),
             lookups: Lookups::default(),
         }
@@ -110,6 +139,25 @@ impl Account {
         self.run_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Returns the uploads of the tenant.
+    pub fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    /// Checks that some of the tenant's compile time is left.
+    ///
+    /// # Errors
+    /// The time after which some of it is left.
+    pub fn may_compile(&self, per_hour: Duration) -> Result<(), Duration> {
+        self.compile_time.check(per_hour)
+    }
+
+    /// Measures a compilation, from here until the returned value is dropped: a client that disconnects pays, too. With
+    /// `per_hour`, the time counts towards the limit.
+    pub fn compiling(self: &Arc<Self>, per_hour: Option<Duration>) -> Compiling {
+        Compiling { account: Arc::clone(self), begun: Instant::now(), per_hour }
+    }
+
     /// Returns the usage and resets it.
     pub(super) fn take(&self) -> Amounts {
         let take = |amount: &AtomicU64| amount.swap(0, Ordering::Relaxed);
@@ -121,12 +169,14 @@ impl Account {
             http_bytes: take(&self.http_bytes),
             journal_bytes: take(&self.journal_bytes),
             run_ms: take(&self.run_ms),
+            compile_ms: take(&self.compile_ms),
         }
     }
 
     /// Adds usage that [`Account::take`] returned and that could not be written.
     pub(super) fn give_back(&self, amounts: &Amounts) {
-        let Amounts { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms } = *amounts;
+        let Amounts { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms, compile_ms } =
+            *amounts;
         for (counter, amount) in [
             (&self.fuel, fuel),
             (&self.runs, runs),
@@ -135,6 +185,7 @@ impl Account {
             (&*self.http_bytes, http_bytes),
             (&self.journal_bytes, journal_bytes),
             (&self.run_ms, run_ms),
+            (&self.compile_ms, compile_ms),
         ] {
             counter.fetch_add(amount, Ordering::Relaxed);
         }

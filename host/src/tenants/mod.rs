@@ -13,6 +13,7 @@ mod key;
 mod name;
 mod secrets;
 mod settings;
+mod uploads;
 mod usage;
 
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use account::{Account, Admitted};
+pub use account::{Account, Admitted, Compiling};
 pub use audit::{AuditPage, AuditRecord};
 pub use caller::{Caller, Denied, Role};
 pub use error::TenantError;
@@ -29,6 +30,7 @@ pub use key::{ApiKey, CreatedKey, NewKey};
 pub use name::check as check_name;
 pub use secrets::{NewSecret, SecretInfo};
 pub use settings::{Settings, SettingsChange};
+pub use uploads::{UploadTurn, Uploads};
 pub use usage::{Usage, UsageReport};
 
 use crate::config::{Limits, TenantLimits};

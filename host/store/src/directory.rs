@@ -128,12 +128,15 @@ pub struct Amounts {
     pub journal_bytes: u64,
     /// Milliseconds in which runs had an instance in memory.
     pub run_ms: u64,
+    /// Milliseconds in which components were compiled.
+    #[serde(default)]
+    pub compile_ms: u64,
 }
 
 impl Amounts {
     /// Returns the amounts with the names of their columns.
-    pub(super) fn columns(&self) -> [(&'static str, u64); 7] {
-        let Self { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms } = *self;
+    pub(super) fn columns(&self) -> [(&'static str, u64); 8] {
+        let Self { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms, compile_ms } = *self;
         [
             ("fuel", fuel),
             ("runs", runs),
@@ -142,13 +145,14 @@ impl Amounts {
             ("http_bytes", http_bytes),
             ("journal_bytes", journal_bytes),
             ("run_ms", run_ms),
+            ("compile_ms", compile_ms),
         ]
     }
 
     /// Returns the amounts in the order of [`Amounts::columns`].
-    pub(super) fn from_columns(values: [u64; 7]) -> Self {
-        let [fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms] = values;
-        Self { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms }
+    pub(super) fn from_columns(values: [u64; 8]) -> Self {
+        let [fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms, compile_ms] = values;
+        Self { fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms, compile_ms }
     }
 }
 

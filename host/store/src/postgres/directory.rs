@@ -30,14 +30,15 @@ const AUDIT_ENTRIES_OF_TENANT: &str = "SELECT seq, at, tenant, actor, action, su
      WHERE seq < $1 AND tenant = $3 ORDER BY seq DESC LIMIT $2";
 
 const ADD_USAGE: &str = "INSERT INTO forge_usage AS total \
-    (tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, hour) DO UPDATE SET \
+    (tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms, compile_ms) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (tenant, hour) DO UPDATE SET \
     fuel = total.fuel + excluded.fuel, runs = total.runs + excluded.runs, steps = total.steps + excluded.steps, \
     http_requests = total.http_requests + excluded.http_requests, \
     http_bytes = total.http_bytes + excluded.http_bytes, \
-    journal_bytes = total.journal_bytes + excluded.journal_bytes, run_ms = total.run_ms + excluded.run_ms";
+    journal_bytes = total.journal_bytes + excluded.journal_bytes, run_ms = total.run_ms + excluded.run_ms, \
+    compile_ms = total.compile_ms + excluded.compile_ms";
 
-const USAGE: &str = "SELECT tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms \
+const USAGE: &str = "SELECT tenant, hour, fuel, runs, steps, http_requests, http_bytes, journal_bytes, run_ms, compile_ms \
      FROM forge_usage WHERE ($1::TEXT IS NULL OR tenant = $1) AND hour >= $2 AND hour < $3 ORDER BY tenant, hour";
 
 pub(super) async fn entries(connections: &Connections) -> Result<Vec<Entry>, StoreError> {
@@ -149,7 +150,7 @@ pub(super) async fn usage(
     let decode = |row| {
         let mut columns = Columns::new("forge_usage", row);
         let (tenant, hour) = (columns.string()?, columns.number()?);
-        let mut amounts = [0; 7];
+        let mut amounts = [0; 8];
         for amount in &mut amounts {
             *amount = columns.bits()?;
         }

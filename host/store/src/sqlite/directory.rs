@@ -81,12 +81,12 @@ pub(super) fn add_usage(connection: &Connection, usage: &[UsageRow]) -> Result<(
     let sums = columns.map(|name| format!("{name} = {name} + excluded.{name}")).join(", ");
     let columns = columns.join(", ");
     let mut statement = connection.prepare_cached(&format!(
-        "INSERT INTO forge_usage (tenant, hour, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO forge_usage (tenant, hour, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (tenant, hour) DO UPDATE SET {sums}"
     ))?;
     for UsageRow { tenant, hour, amounts } in usage {
-        let [a, b, c, d, e, f, g] = amounts.columns().map(|(_, amount)| amount.cast_signed());
-        statement.execute(params![tenant, hour, a, b, c, d, e, f, g])?;
+        let [a, b, c, d, e, f, g, h] = amounts.columns().map(|(_, amount)| amount.cast_signed());
+        statement.execute(params![tenant, hour, a, b, c, d, e, f, g, h])?;
     }
     Ok(())
 }
@@ -103,7 +103,7 @@ pub(super) fn usage(
     ))?;
     all(&mut statement, params![tenant, hours.start, hours.end], "forge_usage", |columns| {
         let (tenant, hour) = (columns.string()?, columns.number()?);
-        let mut amounts = [0; 7];
+        let mut amounts = [0; 8];
         for amount in &mut amounts {
             *amount = columns.bits()?;
         }

@@ -11,12 +11,13 @@ use super::{Shared, SqliteStore, log};
 use crate::StoreError;
 
 /// The migrations, in order. SQLite's `user_version` counts those that were applied to a file.
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     include_str!("../../../../migrations/sqlite/0001_workflows.sql"),
     include_str!("../../../../migrations/sqlite/0002_tenants.sql"),
     include_str!("../../../../migrations/sqlite/0003_reads.sql"),
     include_str!("../../../../migrations/sqlite/0004_in_doubt.sql"),
     include_str!("../../../../migrations/sqlite/0005_operators.sql"),
+    include_str!("../../../../migrations/sqlite/0007_compile_time.sql"),
 ];
 
 impl SqliteStore {
