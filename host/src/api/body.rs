@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
@@ -11,6 +12,7 @@ use super::ApiError;
 use super::server::TooSlow;
 use forge_journal::{MOST_DEPTH, is_too_deep};
 
+use crate::config::size;
 use crate::encoding;
 
 /// Bytes beyond the limit that are read and discarded before the response. If the connection were closed while the
@@ -27,6 +29,11 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
 }
 
+/// Returns the size of a body, if its head states it.
+pub(super) fn stated_size(body: &Body) -> Option<u64> {
+    body.size_hint().exact()
+}
+
 /// Reads the whole body. `what` names it in errors. A body that says that it is larger than the limit is refused before it
 /// is read.
 pub(super) async fn read(
@@ -34,16 +41,24 @@ pub(super) async fn read(
     body: Body,
     limit: usize,
     what: &str,
-) -> Result<Vec<u8>, ApiError> {
-    if let Some(coding) = content_coding(headers) {
-        return Err(ApiError::unsupported_coding(what, &coding));
-    }
+) -> Result<Bytes, ApiError> {
+    check_coding(headers, what)?;
     if body.size_hint().lower() > limit as u64 {
-        tokio::spawn(tokio::time::timeout(DISCARD_TIME, discard(body)));
+        discard(body);
         return Err(ApiError::body_too_large(what, limit));
     }
+    collect(body, BytesMut::new(), limit, what).await
+}
+
+/// Reads the whole body, for which there is memory: a buffer of its stated size is allocated at once, so that it is never
+/// copied to a larger one.
+pub(super) async fn read_reserved(body: Body, limit: usize, what: &str) -> Result<Bytes, ApiError> {
+    let size = stated_size(&body).map_or(0, size).min(limit);
+    collect(body, BytesMut::with_capacity(size), limit, what).await
+}
+
+async fn collect(body: Body, mut bytes: BytesMut, limit: usize, what: &str) -> Result<Bytes, ApiError> {
     let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
     let mut discarded = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| failed(&error, what))?;
@@ -56,7 +71,15 @@ pub(super) async fn read(
             break;
         }
     }
-    if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes) }
+    if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes.freeze()) }
+}
+
+/// Refuses a body with a content coding, which is not decoded.
+pub(super) fn check_coding(headers: &HeaderMap, what: &str) -> Result<(), ApiError> {
+    match content_coding(headers) {
+        Some(coding) => Err(ApiError::unsupported_coding(what, &coding)),
+        None => Ok(()),
+    }
 }
 
 /// Returns the content coding of the body, unless it is none.
@@ -66,15 +89,18 @@ fn content_coding(headers: &HeaderMap) -> Option<String> {
     codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
 }
 
-/// Reads and discards a body that is not needed: a client that sends it must see the response and not a reset.
-async fn discard(body: Body) {
-    let (mut chunks, mut discarded) = (body.into_data_stream(), 0);
-    while let Some(Ok(chunk)) = chunks.next().await {
-        discarded += chunk.len();
-        if discarded > DISCARDED {
-            break;
+/// Reads and discards a body that is not needed, in the background: a client that sends it must see the response and not a
+/// reset.
+pub(super) fn discard(body: Body) {
+    tokio::spawn(tokio::time::timeout(DISCARD_TIME, async {
+        let (mut chunks, mut discarded) = (body.into_data_stream(), 0);
+        while let Some(Ok(chunk)) = chunks.next().await {
+            discarded += chunk.len();
+            if discarded > DISCARDED {
+                break;
+            }
         }
-    }
+    }));
 }
 
 fn failed(error: &axum::Error, what: &str) -> ApiError {
@@ -154,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
         let none = HeaderMap::new();
-        assert_eq!(read(&none, Body::from("12345"), 5, "the body").await.unwrap(), b"12345");
+        assert_eq!(read(&none, Body::from("12345"), 5, "the body").await.unwrap(), &b"12345"[..]);
         let chunks = || futures::stream::iter(["123", "456"].map(Ok::<_, std::io::Error>));
         for large in [Body::from("123456"), Body::from_stream(chunks())] {
             read(&none, large, 5, "the body").await.unwrap_err();
@@ -166,7 +192,7 @@ mod tests {
         let with = |coding: &'static str| {
             HeaderMap::from_iter([(header::CONTENT_ENCODING, coding.parse().unwrap())])
         };
-        assert_eq!(read(&with("Identity"), Body::from("1"), 5, "the body").await.unwrap(), b"1");
+        assert_eq!(read(&with("Identity"), Body::from("1"), 5, "the body").await.unwrap(), &b"1"[..]);
         let error = read(&with("gzip"), Body::from("1"), 5, "the body").await.unwrap_err();
         assert!(format!("{error:?}").contains("`gzip`"), "{error:?}");
     }

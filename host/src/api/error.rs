@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +24,8 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// When a client should try again, if that is known.
+    retry_after: Option<Duration>,
 }
 
 /// The body of an error.
@@ -44,7 +48,7 @@ pub struct ErrorDetail {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after: None }
     }
 
     /// 400: a parameter of the path or the query is invalid.
@@ -117,6 +121,16 @@ impl ApiError {
             ServerLimits::LEAST_RATE
         );
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+    }
+
+    /// 408: the body, named by `what`, does not arrive within `limit`.
+    pub(super) fn upload_too_slow(what: &str, limit: Duration) -> Self {
+        let limit = humantime::format_duration(limit);
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            format!("{what} does not arrive within {limit}"),
+        )
     }
 
     /// 503: there are too many connections.
@@ -196,6 +210,7 @@ impl From<StoreError> for ApiError {
 
 impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
+        let mut retry_after = None;
         let (status, code) = match error {
             RegistryError::Store(error) => return error.into(),
             RegistryError::Tenant(error) => return error.into(),
@@ -206,8 +221,13 @@ impl From<RegistryError> for ApiError {
             RegistryError::UnknownWorkflow { .. } => (StatusCode::NOT_FOUND, "unknown_workflow"),
             RegistryError::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
             RegistryError::AllDeprecated { .. } => (StatusCode::CONFLICT, "all_deprecated"),
+            RegistryError::UploadsWait { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            RegistryError::CompileTime { retry_after: time, .. } => {
+                retry_after = Some(time);
+                (StatusCode::TOO_MANY_REQUESTS, "busy")
+            }
         };
-        Self::new(status, code, error.to_string())
+        Self { retry_after, ..Self::new(status, code, error.to_string()) }
     }
 }
 
@@ -289,7 +309,8 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
         if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status) {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+            let seconds = self.retry_after.map(|time| HeaderValue::from(time.as_secs().max(1)));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.unwrap_or(RETRY_AFTER));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);

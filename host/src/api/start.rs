@@ -114,7 +114,8 @@ async fn start_run(
     let at_most = query.duration()?;
     let tenant = api.host.tenants().get(&caller.tenant).await?;
     let limit = size(tenant.limits().payload_bytes).saturating_add(BESIDE_INPUT);
-    let StartBody { input, version, key, on_failed } = body::read_json(&headers, body, limit).await?;
+    let StartBody { input, version, key, on_failed } =
+        body::need_json(&headers, body, limit, "at least `{}`").await?;
     let trace_id = trace::trace_id(&headers);
     let request = StartRequest { workflow, input, version, key, on_failed, auth: caller.auth(), trace_id };
     let executor = &api.executor(&caller);

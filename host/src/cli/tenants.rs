@@ -158,6 +158,7 @@ fn show(info: &TenantInfo) -> String {
             Unit::Milliseconds => text::duration(value),
             Unit::PerSecond => format!("{value} /s"),
             Unit::BytesPerSecond => format!("{} /s", ByteSize(value)),
+            Unit::SecondsPerHour => format!("{value} s/h"),
             Unit::Fuel | Unit::Count => value.to_string(),
         };
         let used = limit.used.map(amount).unwrap_or_default();

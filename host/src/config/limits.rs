@@ -12,11 +12,17 @@ pub struct Limits {
     pub tenant: TenantLimits,
     /// The fuel for `describe` at upload. Default 50 million: it only builds a list.
     pub fuel_for_describe: u64,
-    /// The time to compile a component. Default 60 s: a Rust workflow takes one second.
+    /// The CPU time to compile a component, in whole seconds. Default 10 s: a Rust workflow takes one second, and other uploads
+    /// wait meanwhile. By the clock it is six times that.
     pub compile_time: Duration,
     /// The memory to compile a component in a child process, in bytes. Default 2 GiB. In the host's own process, only the
     /// component's size bounds it.
     pub compile_memory: u64,
+    /// The bytes of uploads' bodies in memory at once; further uploads wait before their bodies are read. Default 64 MiB: four
+    /// of the largest components.
+    pub upload_memory: u64,
+    /// The time for the body of an upload to arrive. Default 60 s: 16 MiB at 2 Mbit/s.
+    pub upload_time: Duration,
     /// The number of instance permits: instances in memory at once. If all are taken, the run that has waited for a timer
     /// for the longest time is evicted, and further runs wait for a permit. Default 1,000: about 60 MB of parked instances.
     pub live_instances: u32,
@@ -50,8 +56,10 @@ impl Default for Limits {
         Self {
             tenant: TenantLimits::default(),
             fuel_for_describe: 50_000_000,
-            compile_time: Duration::from_secs(60),
+            compile_time: Duration::from_secs(10),
             compile_memory: 2 << 30,
+            upload_memory: 64 << 20,
+            upload_time: Duration::from_secs(60),
             live_instances: 1_000,
             evict_after: Duration::from_secs(10),
             leave_patience: Duration::from_secs(3),

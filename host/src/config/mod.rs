@@ -14,6 +14,7 @@ use url::Url;
 
 use forge_egress::Policy;
 use forge_egress::secrets::KeyRing;
+use forge_sandbox::CompilerUser;
 
 pub use forge_store::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
@@ -49,9 +50,14 @@ pub struct Config {
     /// The folder for compiled components. `None` compiles them again after a restart. Only the host may be able to write to
     /// it, because the host executes its contents.
     pub component_cache: Option<PathBuf>,
+    /// The file with the key that authenticates the compiled components, which is created if it does not exist. `None`: the
+    /// name of the folder followed by `.key`.
+    pub component_cache_key: Option<PathBuf>,
     /// The program that compiles components in a child process: a `forge` of this version. `None` compiles in this process.
     /// `forge serve` uses itself, so that a compilation cannot exhaust the host's memory or time.
     pub compiler: Option<PathBuf>,
+    /// The user as which that program compiles. `None`: `nobody`, if this process runs as root, and its own user otherwise.
+    pub compiler_user: Option<CompilerUser>,
 }
 
 impl Config {
@@ -72,8 +78,10 @@ impl Config {
             replace_versions: false,
             retention: Retention::default(),
             archive: None,
+            component_cache_key: Some(format!("{component_cache}.key").into()),
             component_cache: Some(component_cache.into()),
             compiler: None,
+            compiler_user: None,
         }
     }
 }

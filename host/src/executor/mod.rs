@@ -46,8 +46,8 @@ use crate::tenants::Tenants;
 use forge_egress::secrets::KeyRing;
 use forge_egress::{Policy, Tls};
 use forge_journal::{Changes, DEFAULT_TENANT, Journal, Run, RunId, TenantId};
-use forge_sandbox::{Compiler, Engine};
-use forge_scheduling::{CpuPermits, InstancePermits, ReadPermits};
+use forge_sandbox::{CacheFolder, Child, Compiler, CompilerUser, Engine};
+use forge_scheduling::{CpuPermits, InstancePermits, TurnPermits};
 use forge_store::{
     Batch, Change, Feed, MOST_COUNTED, Nodes, RunWriter, Store, VersionConflict, Write, Writer,
 };
@@ -70,7 +70,7 @@ struct Inner {
     /// The permits for instances in memory.
     instances: Arc<InstancePermits<TenantId>>,
     /// The permits of reads for callers: they leave half of the store's connections to the host.
-    reads: Arc<ReadPermits<TenantId>>,
+    reads: Arc<TurnPermits<TenantId>>,
     /// The permits of guests that compute a lot.
     cpu: Arc<CpuPermits<TenantId>>,
     feed: Arc<Feed>,
@@ -119,7 +119,9 @@ impl WorkflowExecutor {
             retention,
             archive,
             component_cache,
+            component_cache_key,
             compiler,
+            compiler_user,
         } = config;
         let storage = Storage {
             archive: archive.as_ref().map(Objects::open).transpose()?.map(archive::archive),
@@ -128,12 +130,15 @@ impl WorkflowExecutor {
             store: forge_store::open(&database, &node, limits.log).await?,
             retention,
         };
-        let compiler = compiler.map_or(Compiler::InProcess, |program| Compiler::Child {
-            program,
-            time: limits.compile_time,
-            memory: limits.compile_memory,
+        let compiler = compiler.map_or(Compiler::InProcess, |program| {
+            let user = compiler_user.or_else(CompilerUser::default_for_this_process);
+            Compiler::Child(Child { program, time: limits.compile_time, memory: limits.compile_memory, user })
         });
-        Self::assemble(storage, egress, secret_keys, limits, component_cache.as_deref(), compiler).await
+        let component_cache = component_cache.map(|folder| match component_cache_key {
+            Some(key) => CacheFolder { folder, key },
+            None => CacheFolder::new(folder),
+        });
+        Self::assemble(storage, egress, secret_keys, limits, component_cache, compiler).await
     }
 
     /// Opens an executor on a store, with a folder for compiled components.
@@ -148,6 +153,7 @@ impl WorkflowExecutor {
         let (conflict, retention) = (VersionConflict::Keep, Retention::default());
         let storage = Storage { store, components: None, conflict, retention, archive: None };
         let (policy, compiler) = (Policy::open(), Compiler::InProcess);
+        let component_cache = component_cache.map(CacheFolder::new);
         Self::assemble(storage, policy, None, limits, component_cache, compiler).await
     }
 
@@ -156,12 +162,12 @@ impl WorkflowExecutor {
         egress: Policy,
         secret_keys: Option<Arc<KeyRing>>,
         limits: Limits,
-        component_cache: Option<&Path>,
+        component_cache: Option<CacheFolder>,
         compiler: Compiler,
     ) -> Result<Self, OpenError> {
         let Storage { store, components, conflict, retention, archive } = storage;
         let limits = Arc::new(limits);
-        let engine = Arc::new(Engine::new(limits.engine(), component_cache, compiler)?);
+        let engine = Arc::new(Engine::new(limits.engine(), component_cache.as_ref(), compiler)?);
         let instances = InstancePermits::new(limits.live_instances);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let tenants = Tenants::new(
@@ -182,6 +188,7 @@ impl WorkflowExecutor {
             Arc::clone(&engine),
             Arc::clone(&tenants),
             conflict,
+            limits.upload_memory,
         );
         let shutdown = CancellationToken::new();
         let (feed, waiters) = (Arc::<Feed>::default(), Arc::<Waiters>::default());
@@ -192,7 +199,7 @@ impl WorkflowExecutor {
             writer: Writer::new(Arc::clone(&store), Arc::clone(&feed), limits.write_queue_bytes),
             loader: Loader::new(Arc::clone(&store)),
             instances,
-            reads: ReadPermits::new(store.concurrent_reads() / 2),
+            reads: TurnPermits::new(store.concurrent_reads() / 2),
             cpu: CpuPermits::new(threads),
             feed,
             store,
@@ -219,6 +226,8 @@ impl WorkflowExecutor {
         let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
         inner.maintenance.start(&inner.tasks, &inner.shutdown);
+        let engine = Arc::clone(&inner.engine);
+        inner.tasks.spawn(async move { engine.log_missing_confinement().await });
         if let Some(notices) = inner.store.nodes().and_then(Nodes::listen) {
             inner.tasks.spawn(cluster::follow(Arc::downgrade(inner), notices, inner.shutdown.clone()));
         }

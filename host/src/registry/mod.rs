@@ -9,6 +9,7 @@ mod objects;
 #[cfg(not(feature = "object-store"))]
 #[path = "no_objects.rs"]
 mod objects;
+mod upload;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,14 +20,14 @@ pub(crate) use components::digest;
 pub use error::RegistryError;
 pub use info::{Registered, WorkflowInfo, WorkflowVersions};
 pub use objects::Objects;
+pub(crate) use upload::{Prepared, UploadPlace};
 
 use self::components::Components;
-use crate::config;
+use self::upload::Bodies;
 use crate::tenants::{Tenant, Tenants};
-use forge_clock as clock;
 use forge_journal::DEFAULT_TENANT;
 use forge_sandbox::{Component, Engine};
-use forge_store::{Store, StoreError, VersionConflict, VersionRow};
+use forge_store::{Store, StoreError, VersionConflict};
 
 /// The workflows of a tenant (spec: *Registering and Starting Workflows*). Uploads are content-addressed and immutable,
 /// so a run keeps the component that it was started with.
@@ -44,6 +45,8 @@ struct Shared {
     tenants: Arc<Tenants>,
     /// What an upload does with versions that exist.
     conflict: VersionConflict,
+    /// The memory for the bodies of uploads.
+    bodies: Bodies,
     known: Mutex<Known>,
 }
 
@@ -70,96 +73,17 @@ impl WorkflowRegistry {
         engine: Arc<Engine>,
         tenants: Arc<Tenants>,
         conflict: VersionConflict,
+        upload_memory: u64,
     ) -> Self {
         let components = Components::new(Arc::clone(&store), objects, Arc::clone(&engine));
-        let shared = Shared { store, components, engine, tenants, conflict, known: Mutex::default() };
+        let bodies = Bodies::new(upload_memory);
+        let shared = Shared { store, components, engine, tenants, conflict, bodies, known: Mutex::default() };
         Self { shared: Arc::new(shared), tenant: DEFAULT_TENANT.into() }
     }
 
     /// Returns the registry of another tenant.
     pub fn for_tenant(&self, tenant: &Arc<str>) -> Self {
         Self { shared: Arc::clone(&self.shared), tenant: Arc::clone(tenant) }
-    }
-
-    /// Registers the workflows of a component. Registering the same bytes again has no effect. A version that is registered
-    /// with another component keeps that one, unless the host is for development.
-    ///
-    /// # Errors
-    /// [`RegistryError`] if the component is invalid or too large, or if all its versions are registered with other
-    /// components. Nothing was registered then.
-    pub async fn register(&self, component: &[u8]) -> Result<Registered, RegistryError> {
-        let Shared { components, engine, tenants, .. } = &*self.shared;
-        let tenant = tenants.get(&self.tenant).await?;
-        tenant.check_active()?;
-        let (size, limit) = (component.len(), config::size(tenant.limits().component_bytes));
-        if size > limit {
-            return Err(RegistryError::TooLarge { size, limit });
-        }
-        let digest = digest(component);
-        let existing = self.versions_of(&digest).await?;
-        if !existing.is_empty() && components.bytes(&digest).await?.is_some() {
-            // A commit with an unknown outcome may have registered it.
-            self.forget();
-            return Ok(Registered { digest, workflows: existing, kept: Vec::new(), created: false });
-        }
-        self.check_versions(&tenant, 1).await?;
-        let compiled = components.compile(&digest, component.to_vec()).await?;
-        let described = engine.describe(&compiled).await?;
-        description::check(&described)?;
-        let known = self.shared.store.versions(&self.tenant, None).await?;
-        let is_known =
-            |name: &str, version| known.iter().any(|row| row.workflow == name && row.version == version);
-        let new = described.iter().filter(|described| !is_known(&described.name, described.version)).count();
-        self.check_versions(&tenant, new).await?;
-        // Compiling takes a while.
-        tenant.check_active()?;
-        let created_at = clock::now();
-        let versions: Vec<VersionRow> = described
-            .into_iter()
-            .map(|described| VersionRow {
-                tenant: self.tenant.to_string(),
-                workflow: described.name,
-                version: described.version,
-                digest: digest.clone(),
-                timeout_ms: described.timeout_ms,
-                deprecated: described.deprecated,
-                active: false,
-                created_at,
-            })
-            .collect();
-        // Runs to completion even if the caller disconnects, so that the cache is cleared after the commit.
-        let (registry, component) = (self.clone(), component.to_vec());
-        let published =
-            tokio::spawn(async move { registry.publish(digest, &component, compiled, versions).await });
-        published.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the registration of a component was aborted");
-            Err(StoreError::Closed.into())
-        })
-    }
-
-    /// Stores a component that was checked, with its versions.
-    async fn publish(
-        &self,
-        digest: String,
-        component: &[u8],
-        compiled: Component,
-        versions: Vec<VersionRow>,
-    ) -> Result<Registered, RegistryError> {
-        let Shared { store, components, conflict, .. } = &*self.shared;
-        let inline = components.put(&digest, component).await?;
-        let registered = store.register(&digest, inline, &versions, *conflict).await;
-        // Also after an error: the commit may be durable.
-        self.forget();
-        let kept = registered?;
-        if let Some(taken) = kept.first().filter(|_| kept.len() == versions.len()) {
-            let next = store.versions(&self.tenant, Some(&taken.workflow)).await?;
-            let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
-            let name = taken.workflow.clone();
-            return Err(RegistryError::VersionTaken { name, version: taken.version, next });
-        }
-        components.insert(&digest, compiled).await;
-        let kept = kept.iter().map(WorkflowInfo::from).collect();
-        Ok(Registered { workflows: self.versions_of(&digest).await?, kept, digest, created: true })
     }
 
     /// Returns all workflows with their versions, by name.
@@ -260,9 +184,10 @@ impl WorkflowRegistry {
         self.shared.components.cached(digest)
     }
 
-    /// Returns the component with this digest, and compiles it if necessary.
+    /// Returns the component with this digest for a run of the tenant, and compiles it if necessary.
     pub(crate) async fn component(&self, digest: &str) -> Result<Component, RegistryError> {
-        self.shared.components.get(digest).await
+        let account = self.shared.tenants.account(&self.tenant);
+        self.shared.components.get(digest, &account).await
     }
 
     /// Clears the cached workflows, because they have changed here or on another node.

@@ -1,11 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge_egress::Lookups;
 use forge_journal::Changes;
-use forge_scheduling::{CpuMeter, RateLimiter};
+use forge_scheduling::{CpuMeter, HourlyAllowance, RateLimiter};
 use forge_store::directory::Amounts;
+
+use super::Uploads;
 
 /// The usage of a tenant on this host since it was last written, and the state of its rate limits.
 #[derive(Debug)]
@@ -29,6 +31,11 @@ pub struct Account {
     start_rate: RateLimiter,
     directory_rate: RateLimiter,
     audit_rate: RateLimiter,
+    compile_ms: AtomicU64,
+    /// The uploads under way, and those that wait.
+    uploads: Uploads,
+    /// The time in which the tenant's uploads were compiled.
+    compile_time: HourlyAllowance,
     cpu: Arc<CpuMeter>,
     lookups: Lookups,
 }
@@ -40,6 +47,25 @@ pub struct Admitted(Arc<Account>);
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.0.starts.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A compilation for a tenant, until it is dropped.
+#[derive(Debug)]
+pub struct Compiling {
+    account: Arc<Account>,
+    begun: Instant,
+    per_hour: Option<Duration>,
+}
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        let time = self.begun.elapsed();
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.account.compile_ms.fetch_add(milliseconds, Ordering::Relaxed);
+        if let Some(per_hour) = self.per_hour {
+            self.account.compile_time.spend(time, per_hour);
+        }
     }
 }
 
@@ -63,6 +89,9 @@ impl Account {
             start_rate: RateLimiter::default(),
             directory_rate: RateLimiter::default(),
             audit_rate: RateLimiter::default(),
+            compile_ms: AtomicU64::new(0),
+            uploads: Uploads::default(),
+            compile_time: HourlyAllowance::default(),
             cpu: Arc::default(),
             lookups: Lookups::default(),
         }
@@ -167,6 +196,25 @@ impl Account {
         }
     }
 
+    /// Returns the uploads of the tenant.
+    pub fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    /// Checks that some of the tenant's compile time is left.
+    ///
+    /// # Errors
+    /// The time after which some of it is left.
+    pub fn may_compile(&self, per_hour: Duration) -> Result<(), Duration> {
+        self.compile_time.check(per_hour)
+    }
+
+    /// Measures a compilation, from here until the returned value is dropped: a client that disconnects pays, too. With
+    /// `per_hour`, the time counts towards the limit.
+    pub fn compiling(self: &Arc<Self>, per_hour: Option<Duration>) -> Compiling {
+        Compiling { account: Arc::clone(self), begun: Instant::now(), per_hour }
+    }
+
     /// Returns the usage and resets it.
     pub(super) fn take(&self) -> Amounts {
         let take = |amount: &AtomicU64| amount.swap(0, Ordering::Relaxed);
@@ -181,6 +229,7 @@ impl Account {
             log_bytes: take(&self.log_bytes),
             log_dropped: take(&self.log_dropped),
             audit_lines: take(&self.audit_lines),
+            compile_ms: take(&self.compile_ms),
         }
     }
 
@@ -197,6 +246,7 @@ impl Account {
             log_bytes,
             log_dropped,
             audit_lines,
+            compile_ms,
         } = *amounts;
         for (counter, amount) in [
             (&self.fuel, fuel),
@@ -209,6 +259,7 @@ impl Account {
             (&self.log_bytes, log_bytes),
             (&self.log_dropped, log_dropped),
             (&self.audit_lines, audit_lines),
+            (&self.compile_ms, compile_ms),
         ] {
             counter.fetch_add(amount, Ordering::Relaxed);
         }

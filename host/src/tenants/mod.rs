@@ -16,6 +16,7 @@ mod name;
 mod secrets;
 mod settings;
 mod tenant;
+mod uploads;
 mod usage;
 
 use parking_lot::{Mutex, RwLock};
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use account::{Account, Admitted};
+pub use account::{Account, Admitted, Compiling};
 pub(crate) use audit::RETENTION;
 pub use audit::{AuditPage, AuditRecord};
 pub use caller::{Caller, Denied, Role};
@@ -35,6 +36,7 @@ pub use name::check as check_name;
 pub use secrets::{NewSecret, SecretInfo};
 pub use settings::{Settings, SettingsChange};
 pub use tenant::{Tenant, Terms};
+pub use uploads::{UploadTurn, Uploads};
 pub use usage::{Usage, UsageReport};
 
 use self::directory::Directory;

@@ -206,7 +206,7 @@ pub struct UsageRow {
 }
 
 /// The number of [`Amounts`].
-pub(super) const AMOUNTS: usize = 10;
+pub(super) const AMOUNTS: usize = 11;
 
 /// Measured amounts, which can be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -231,6 +231,9 @@ pub struct Amounts {
     pub log_dropped: u64,
     /// Lines of the audit log about workflows and runs.
     pub audit_lines: u64,
+    /// Milliseconds in which components were compiled.
+    #[serde(default)]
+    pub compile_ms: u64,
 }
 
 impl Amounts {
@@ -247,6 +250,7 @@ impl Amounts {
             log_bytes,
             log_dropped,
             audit_lines,
+            compile_ms,
         } = *self;
         [
             ("fuel", fuel),
@@ -259,6 +263,7 @@ impl Amounts {
             ("log_bytes", log_bytes),
             ("log_dropped", log_dropped),
             ("audit_lines", audit_lines),
+            ("compile_ms", compile_ms),
         ]
     }
 
@@ -275,6 +280,7 @@ impl Amounts {
             log_bytes,
             log_dropped,
             audit_lines,
+            compile_ms,
         ] = values;
         Self {
             fuel,
@@ -287,6 +293,7 @@ impl Amounts {
             log_bytes,
             log_dropped,
             audit_lines,
+            compile_ms,
         }
     }
 }

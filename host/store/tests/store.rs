@@ -806,13 +806,14 @@ async fn adds_up_what_was_used(store: &dyn Store) {
     let used = |tenant: &str, hour, fuel| UsageRow {
         tenant: tenant.to_owned(),
         hour,
-        amounts: Amounts { fuel, run_ms: 1, ..Amounts::default() },
+        amounts: Amounts { fuel, run_ms: 1, compile_ms: 2, ..Amounts::default() },
     };
     directory.add_usage(&[used("acme", 7, 5), used("umbrella", 7, 1)]).await.unwrap();
     directory.add_usage(&[used("acme", 7, 6), used("acme", 8, 1)]).await.unwrap();
     let of_acme = directory.usage(Some("acme"), 7..8).await.unwrap();
     assert_eq!(of_acme.len(), 1);
-    assert_eq!((of_acme[0].amounts.fuel, of_acme[0].amounts.run_ms), (11, 2));
+    let Amounts { fuel, run_ms, compile_ms, .. } = of_acme[0].amounts;
+    assert_eq!((fuel, run_ms, compile_ms), (11, 2, 4));
     assert_eq!(directory.usage(None, 0..9).await.unwrap().len(), 3);
     directory.add_usage(&[]).await.unwrap();
 }

@@ -22,12 +22,21 @@ pub(super) struct Args {
     /// Size of an uploaded component [default: 16MiB].
     #[arg(long, alias = "module-size", value_name = "SIZE", env = "FORGE_COMPONENT_SIZE", value_parser = parse::bytes)]
     component_size: Option<u64>,
-    /// Time to compile a component [default: 1m].
+    /// CPU time to compile a component, in whole seconds [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = parse::some_time)]
     compile_time: Option<Duration>,
     /// Memory to compile a component [default: 2GiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_COMPILE_MEMORY", value_parser = parse::bytes)]
     compile_memory: Option<u64>,
+    /// Compile time of a tenant's uploads in each hour, in seconds [default: 600].
+    #[arg(long, value_name = "COUNT", env = "FORGE_COMPILE_SECONDS", value_parser = parse::count)]
+    compile_seconds: Option<u64>,
+    /// Memory for the bodies of uploads; further uploads wait before their bodies are read [default: 64MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_UPLOAD_MEMORY", value_parser = parse::bytes)]
+    upload_memory: Option<u64>,
+    /// Time for the body of an upload to arrive [default: 1m].
+    #[arg(long, value_name = "DURATION", env = "FORGE_UPLOAD_TIME", value_parser = parse::some_time)]
+    upload_time: Option<Duration>,
     /// Size of an input, an output or the result of a step [default: 1MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_PAYLOAD_SIZE", value_parser = parse::bytes)]
     payload_size: Option<u64>,
@@ -106,6 +115,9 @@ impl Args {
         set(&mut limits.evict_after, self.evict_after);
         set(&mut limits.compile_time, self.compile_time);
         set(&mut limits.compile_memory, self.compile_memory);
+        set(&mut tenant.compile_seconds, self.compile_seconds);
+        set(&mut limits.upload_memory, self.upload_memory);
+        set(&mut limits.upload_time, self.upload_time);
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
         set(&mut limits.log.truncate, self.wal_truncate);

@@ -23,6 +23,7 @@ use super::{CliError, Context, output};
 use crate::config::{Config, DEFAULT_LISTEN, Database, Retention, ServerLimits};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Tenants;
+use forge_sandbox::CompilerUser;
 
 /// The time for requests to finish after a signal to stop. Requests that wait for a run are answered at once.
 const REQUEST_GRACE: Duration = Duration::from_secs(1);
@@ -50,6 +51,13 @@ pub(super) struct Args {
     /// [default: the name of the SQLite file followed by `.cache`; `forge.cache` with PostgreSQL].
     #[arg(long, alias = "module-cache", value_name = "FOLDER", env = "FORGE_COMPONENT_CACHE")]
     component_cache: Option<PathBuf>,
+    /// The file with the key that authenticates the compiled components, which is created if it does not exist
+    /// [default: the name of the SQLite file followed by `.cache.key`; `forge.cache.key` with PostgreSQL].
+    #[arg(long, value_name = "FILE", env = "FORGE_COMPONENT_CACHE_KEY")]
+    component_cache_key: Option<PathBuf>,
+    /// The user as which components are compiled, by name or as UID:GID, if the host runs as root [default: nobody].
+    #[arg(long, value_name = "USER", env = "FORGE_COMPILE_USER")]
+    compile_user: Option<CompilerUser>,
     /// An object store for components, such as s3://BUCKET/FOLDER or file:///FOLDER. Credentials come from the
     /// environment [default: components are stored in the database].
     #[arg(long, value_name = "URL", env = "FORGE_COMPONENTS")]
@@ -88,6 +96,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     // Dropped last: the reason for an end is among the last lines.
     let _last_lines = logging::init(args.log)?;
     files::raise_limit();
+    hide_memory();
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
     config.components = args.components;
@@ -104,6 +113,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     let server = args.api.into_limits();
     config.component_cache = args.component_cache.or(config.component_cache);
+    config.component_cache_key = args.component_cache_key.or(config.component_cache_key);
+    config.compiler_user = args.compile_user;
     config.compiler = Some(this_program().context("cannot find the file of this program")?);
     let database = config.database.to_string();
     let is_local = args.listen.ip().is_loopback();
@@ -151,6 +162,19 @@ async fn has_keys(database: &Database) -> Result<bool, CliError> {
     store.close().await;
     Ok(has_keys.map_err(anyhow::Error::from)?)
 }
+
+/// Keeps other processes of this user from reading the memory of this one, which has keys and secrets, and from core dumps.
+#[cfg(target_os = "linux")]
+fn hide_memory() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user can read the host's memory");
+    }
+}
+
+/// Does nothing: this system has no such setting.
+#[cfg(not(target_os = "linux"))]
+fn hide_memory() {}
 
 /// Returns the program that compiles components: this one, even if its file was replaced by another version.
 fn this_program() -> std::io::Result<PathBuf> {

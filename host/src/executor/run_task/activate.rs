@@ -137,7 +137,7 @@ impl RunTask {
         if self.trial.is_none() {
             self.writer.save(journal.take_changes()).await?;
         }
-        match self.inner.registry.component(&digest).await {
+        match self.inner.registry.for_tenant(&self.tenant).component(&digest).await {
             Err(RegistryError::Store(error)) => Err(error),
             found => Ok(found),
         }
