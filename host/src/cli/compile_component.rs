@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::output;
 use forge_sandbox as engine;
 
 /// The arguments of `forge compile-component`.
@@ -21,7 +22,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     match engine::compile_as_child(Duration::from_millis(args.time_ms), args.memory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            output::note(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }

@@ -20,6 +20,7 @@ mod new;
 mod nodes;
 mod output;
 mod parse;
+mod printable;
 mod project;
 mod runs;
 mod secrets;

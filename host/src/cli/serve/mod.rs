@@ -1,6 +1,7 @@
 mod egress;
 mod files;
 mod limits;
+mod log_fields;
 mod log_writer;
 mod logging;
 mod node;

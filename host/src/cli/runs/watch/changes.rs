@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::cli::text::{duration, printable};
+use crate::cli::printable::Printable;
+use crate::cli::text::duration;
 use crate::executor::{StepRecord, WorkflowRecord};
 use forge_journal::{Kind, StepStatus, WorkflowStatus};
 
@@ -52,18 +53,24 @@ impl fmt::Display for Change<'_> {
         match self {
             Self::Step(step) => {
                 let what = if step.kind == Kind::Compensation { "compensation of " } else { "" };
-                write!(f, "{what}{}: {}", printable(&step.step_name), step.status)?;
+                write!(f, "{what}{}: {}", Printable::line(&step.step_name), step.status)?;
                 if step.attempt > 1 {
                     write!(f, ", attempt {}", step.attempt)?;
                 }
                 if let Some(took) = step.duration_ms {
                     write!(f, " ({})", duration(took))?;
                 }
-                step.error.iter().try_for_each(|error| write!(f, ": {}", printable(error)))
+                step.error.iter().try_for_each(|error| write!(f, ": {}", Printable::line(error)))
             }
             Self::Run(record) => {
-                write!(f, "{} v{}: {}", printable(&record.workflow_name), record.version, record.status)?;
-                record.error.iter().try_for_each(|error| write!(f, ": {}", printable(error)))
+                write!(
+                    f,
+                    "{} v{}: {}",
+                    Printable::line(&record.workflow_name),
+                    record.version,
+                    record.status
+                )?;
+                record.error.iter().try_for_each(|error| write!(f, ": {}", Printable::line(error)))
             }
         }
     }
