@@ -2,6 +2,7 @@ mod api;
 mod egress;
 mod files;
 mod limits;
+mod log_fields;
 mod log_writer;
 mod logging;
 mod node;

@@ -12,6 +12,7 @@ mod connection;
 mod decode;
 mod directory;
 mod error;
+mod exposure;
 mod journals;
 mod lease;
 mod lists;
