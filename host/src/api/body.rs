@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
-        assert_eq!(read(Body::from("12345"), 5, "the body").await.unwrap(), b"12345");
+        assert_eq!(read(Body::from("12345"), 5, "the body").await.unwrap(), "12345");
         read(Body::from("123456"), 5, "the body").await.unwrap_err();
     }
 

@@ -81,7 +81,8 @@ impl WorkflowRegistry {
         Ok(UploadPlace { _turn: turn, _body: body, limit: config::size(limit) })
     }
 
-    /// Registers the workflows of a component. Registering the same bytes again has no effect.
+    /// Registers the workflows of a component. Registering the same bytes again has no effect. A component that the host has
+    /// compiled before, also for another tenant, is not compiled again: unlike an upload, whose sender must not learn that.
     ///
     /// # Errors
     /// [`RegistryError`] if the component is invalid or too large, or if one of its versions is registered with another
@@ -89,15 +90,21 @@ impl WorkflowRegistry {
     pub async fn register(&self, component: impl Into<Bytes>) -> Result<Registered, RegistryError> {
         let component = component.into();
         let _place = self.admit(Some(component.len() as u64)).await?;
-        let prepared = self.prepare(component).await?;
+        let account = self.shared.tenants.account(&self.tenant);
+        let compiled = self.shared.components.find(&digest(&component), &account).await;
+        let prepared = self.prepare(component, compiled).await?;
         self.publish(prepared).await
     }
 
-    /// Checks and compiles an upload. Registers nothing, so the returned future may be dropped.
+    /// Checks and compiles an upload, unless it comes compiled. Registers nothing, so the returned future may be dropped.
     ///
     /// # Errors
     /// As [`WorkflowRegistry::register`].
-    pub(crate) async fn prepare(&self, bytes: Bytes) -> Result<Prepared, RegistryError> {
+    pub(crate) async fn prepare(
+        &self,
+        bytes: Bytes,
+        compiled: Option<Component>,
+    ) -> Result<Prepared, RegistryError> {
         let super::Shared { components, engine, tenants, .. } = &*self.shared;
         let tenant = tenants.get(&self.tenant).await?;
         let digest = digest(&bytes);
@@ -109,7 +116,10 @@ impl WorkflowRegistry {
         }
         self.check_versions(&tenant, 1).await?;
         let compile_seconds = tenant.limits.compile_seconds;
-        let compiled = components.compile_upload(bytes.clone(), &tenant.account, compile_seconds).await?;
+        let compiled = match compiled {
+            Some(compiled) => compiled,
+            None => components.compile_upload(bytes.clone(), &tenant.account, compile_seconds).await?,
+        };
         let described = engine.describe(&compiled).await?;
         description::check(&described)?;
         self.check_versions(&tenant, described.len()).await?;
@@ -150,7 +160,7 @@ impl WorkflowRegistry {
     async fn store(&self, new: New) -> Result<Registered, RegistryError> {
         let super::Shared { store, components, .. } = &*self.shared;
         let New { digest, bytes, compiled, versions } = new;
-        let inline = components.put(&digest, &bytes).await?;
+        let inline = components.put(&digest, bytes).await?;
         let registered = store.register(&digest, inline, &versions).await;
         // Also after an error: the commit may be durable.
         self.forget();

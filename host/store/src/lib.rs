@@ -21,6 +21,7 @@ mod writer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 pub use database::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
 pub use directory::Directory;
@@ -307,7 +308,7 @@ pub trait Store: Send + Sync + 'static {
     async fn register(
         &self,
         digest: &str,
-        component: Option<&[u8]>,
+        component: Option<Bytes>,
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError>;
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use forge_journal::{
     Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Row, Run, RunId, Scope,
     StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
@@ -619,16 +620,25 @@ async fn keeps_versions_immutable(store: &dyn Store) {
         active: false,
         created_at: Timestamp(1_000),
     };
-    assert_eq!(store.register("d1", Some(b"one"), &[version(1, "d1")]).await.unwrap(), None);
     assert_eq!(
-        store.register("d1", Some(b"one"), &[version(1, "d1")]).await.unwrap(),
+        store.register("d1", Some(Bytes::from_static(b"one")), &[version(1, "d1")]).await.unwrap(),
+        None
+    );
+    assert_eq!(
+        store.register("d1", Some(Bytes::from_static(b"one")), &[version(1, "d1")]).await.unwrap(),
         None,
         "the same again"
     );
-    let taken = store.register("d2", Some(b"two"), &[version(2, "d2"), version(1, "d2")]).await.unwrap();
+    let taken = store
+        .register("d2", Some(Bytes::from_static(b"two")), &[version(2, "d2"), version(1, "d2")])
+        .await
+        .unwrap();
     assert_eq!(taken, Some(version(1, "d1")));
     assert_eq!(store.component("d2").await.unwrap(), None, "all or none");
-    assert_eq!(store.register("d2", Some(b"two"), &[version(2, "d2")]).await.unwrap(), None);
+    assert_eq!(
+        store.register("d2", Some(Bytes::from_static(b"two")), &[version(2, "d2")]).await.unwrap(),
+        None
+    );
     assert_eq!(store.component("d2").await.unwrap().as_deref(), Some(b"two".as_slice()));
 
     assert!(store.activate("default", "payment", 1).await.unwrap());
@@ -674,7 +684,7 @@ async fn keeps_tenants_apart(store: &dyn Store) {
         created_at: Timestamp(1),
     };
     assert_eq!(
-        store.register("d3", Some(b"three"), &[version]).await.unwrap(),
+        store.register("d3", Some(Bytes::from_static(b"three")), &[version]).await.unwrap(),
         None,
         "another tenant has its 1"
     );

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use sqlx::postgres::PgRow;
 
 use super::connection::{Connection, Connections, End};
@@ -59,7 +60,7 @@ pub(super) async fn register(
     connections: &Connections,
     notifier: &Notifier,
     digest: &str,
-    component: Option<&[u8]>,
+    component: Option<Bytes>,
     versions: &[VersionRow],
 ) -> Result<Option<VersionRow>, StoreError> {
     let mut lent = connections.take().await?;
@@ -70,7 +71,9 @@ pub(super) async fn register(
         return Ok(Some(taken));
     }
     let uploaded_at = versions.first().map_or(0, |version| version.created_at.0);
-    connection.all(sqlx::query(INSERT_COMPONENT).bind(digest).bind(component).bind(uploaded_at)).await?;
+    connection
+        .all(sqlx::query(INSERT_COMPONENT).bind(digest).bind(component.as_deref()).bind(uploaded_at))
+        .await?;
     for version in versions {
         let insert = sqlx::query(INSERT_VERSION)
             .bind(text::encode(&version.workflow))

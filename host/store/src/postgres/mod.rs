@@ -36,6 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
@@ -224,7 +225,7 @@ impl Store for PostgresStore {
     async fn register(
         &self,
         digest: &str,
-        component: Option<&[u8]>,
+        component: Option<Bytes>,
         versions: &[VersionRow],
     ) -> Result<Option<VersionRow>, StoreError> {
         components::register(&self.shared.readers, &self.shared.notifier, digest, component, versions).await
