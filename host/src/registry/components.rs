@@ -73,6 +73,14 @@ impl Components {
         compiled.await.cloned()
     }
 
+    /// Returns a component that was compiled before, from memory or the cache.
+    pub(super) async fn find(&self, digest: &str, account: &Account) -> Option<Component> {
+        match self.cached(digest) {
+            Some(compiled) => Some(compiled),
+            None => self.load(digest, account).await,
+        }
+    }
+
     /// Reads a compiled component from the cache.
     async fn load(&self, digest: &str, account: &Account) -> Option<Component> {
         let _permit = self.loads.acquire(&account.tenant).await;
@@ -111,11 +119,7 @@ impl Components {
 
     /// Stores the bytes of a component in the object store, if there is one. Returns the bytes that the database has to
     /// store otherwise.
-    pub(super) async fn put<'a>(
-        &self,
-        digest: &str,
-        bytes: &'a Bytes,
-    ) -> Result<Option<&'a [u8]>, StoreError> {
+    pub(super) async fn put(&self, digest: &str, bytes: Bytes) -> Result<Option<Bytes>, StoreError> {
         let Some(objects) = &self.objects else { return Ok(Some(bytes)) };
         objects.put(digest, bytes).await?;
         Ok(None)

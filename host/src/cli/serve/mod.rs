@@ -97,7 +97,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     // Dropped last: the reason for an end is among the last lines.
     let _last_lines = logging::init(args.log)?;
     files::raise_limit();
-    hide_memory();
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
     config.components = args.components;
@@ -139,6 +138,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let address = listener.local_addr().context("cannot read the address of the listener")?;
     config.node = args.node.into_config(address);
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
+    // After the engine is set up: it opens `/proc/self/pagemap`, which belongs to root from here on.
+    hide_memory();
     let has_keys = executor.tenants().has_keys().await.map_err(anyhow::Error::from)?;
     announce(address, &database, has_keys, context.json);
     serve(listener, executor, server, stop).await?;

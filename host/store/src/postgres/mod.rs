@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
@@ -230,7 +231,7 @@ impl Store for PostgresStore {
     async fn register(
         &self,
         digest: &str,
-        component: Option<&[u8]>,
+        component: Option<Bytes>,
         versions: &[VersionRow],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
