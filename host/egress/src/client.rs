@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -24,6 +24,7 @@ use super::departure::{MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::Headers;
 use super::hop::{Hop, strip_credentials};
+use super::responses::{Reservation, Responses, UNRESERVED};
 use super::rules::{Denied, Policy};
 use super::traffic::Traffic;
 use crate::EgressLimits;
@@ -63,6 +64,8 @@ pub struct Egress {
     decoders: Arc<Semaphore>,
     default_timeout: Duration,
     response_bytes: usize,
+    responses: Responses,
+    response_bytes_in_flight: u64,
 }
 
 impl Egress {
@@ -100,6 +103,8 @@ impl Egress {
             decoders: Arc::new(Semaphore::new(DECODERS)),
             default_timeout: Duration::from_millis(limits.http_timeout_ms),
             response_bytes: EgressLimits::size(limits.response_bytes),
+            responses: Responses::default(),
+            response_bytes_in_flight: limits.response_bytes_in_flight,
         }
     }
 
@@ -108,6 +113,12 @@ impl Egress {
     #[must_use]
     pub fn counting(self, bytes: Arc<AtomicU64>) -> Self {
         Self { traffic: Traffic::new(bytes), ..self }
+    }
+
+    /// Keeps the bodies of answers within these budgets.
+    #[must_use]
+    pub fn within(self, responses: Responses) -> Self {
+        Self { responses, ..self }
     }
 
     /// Sends a request and returns its answer. `key` becomes the `Idempotency-Key`, unless the workflow has set one.
@@ -134,7 +145,8 @@ impl Egress {
         let what = || format!("{} {}", request.method, request.url);
         let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
         Ok(match tokio::time::timeout(timeout, self.exchange(&request, body, key, may_leave)).await {
-            Ok(Ok(response)) => match response.to_json() {
+            // What the body has reserved is given back when the answer is part of the run.
+            Ok(Ok((response, _reserved))) => match response.to_json() {
                 Ok(json) => Ok(Some(json.into())),
                 Err(why) => Err(Failure::permanent(kind::HTTP, format!("{}: {why}", what()))),
             },
@@ -156,7 +168,7 @@ impl Egress {
         body: Body,
         key: &str,
         may_leave: MayLeave<'_>,
-    ) -> Result<HttpResponse, NoAnswer> {
+    ) -> Result<(HttpResponse, Option<Reservation>), NoAnswer> {
         let invalid = |message: String| Failure::permanent(kind::HTTP, message);
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| invalid(format!("`{}` is no HTTP method", request.method)))?;
@@ -202,16 +214,28 @@ impl Egress {
                 None => {
                     let answer = connection.drive(self.read(response)).await?;
                     self.connections.keep(connection).await;
-                    let answer = self.decoded(answer).await?;
-                    return Ok(HttpResponse { resent, ..answer.redacted(&self.secrets).await? });
+                    let mut answer = self.decoded(answer).await?;
+                    let reserved = answer.reserved.take();
+                    let response = HttpResponse { resent, ..answer.redacted(&self.secrets).await? };
+                    return Ok((response, reserved));
                 }
             }
         }
     }
 
+    /// Reads an answer. A body that is larger than [`UNRESERVED`] waits for its turn: at once if that is known, so that nothing
+    /// of it is in memory meanwhile, or else with its begin.
     async fn read(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
         let (head, mut frames) = response.into_parts();
         let mut body = Vec::new();
+        let length = frames.size_hint().exact();
+        let is_encoded = head.headers.contains_key(CONTENT_ENCODING);
+        // Decoded, a body may have any length. What it needs is reserved together.
+        let most = length.filter(|_| !is_encoded).unwrap_or(u64::MAX);
+        let mut reserved = None;
+        if length.is_some_and(|length| length > UNRESERVED as u64) {
+            reserved = Some(self.reserve(most).await);
+        }
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| {
                 Failure::new(kind::HTTP, with_causes("error decoding response body".to_owned(), &error))
@@ -222,9 +246,20 @@ impl Egress {
             if body.len() + chunk.len() > self.response_bytes {
                 return Err(self.too_large());
             }
+            if reserved.is_none() && body.len() + chunk.len() > UNRESERVED {
+                reserved = Some(self.reserve(most).await);
+            }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        if let Some(reserved) = reserved.as_mut().filter(|_| !is_encoded) {
+            reserved.shrink(body.len());
+        }
+        Ok(Answer { status: head.status, headers: head.headers, body, reserved })
+    }
+
+    /// Reserves memory for a body, at most for the largest that a workflow may receive.
+    async fn reserve(&self, bytes: u64) -> Reservation {
+        self.responses.reserve(bytes.min(self.response_bytes as u64), self.response_bytes_in_flight).await
     }
 
     /// Decodes the content of an answer. A part of a content, and encodings that are unknown, stay as they are.
@@ -232,6 +267,10 @@ impl Egress {
         let encodings = content_encoding::encodings(&answer.headers).unwrap_or_default();
         if encodings.is_empty() || answer.body.is_empty() || answer.status == StatusCode::PARTIAL_CONTENT {
             return Ok(answer);
+        }
+        // Before the permit: who has one must not wait for those who wait for one.
+        if answer.reserved.is_none() {
+            answer.reserved = Some(self.reserve(u64::MAX).await);
         }
         // The semaphore is never closed.
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
@@ -250,6 +289,9 @@ impl Egress {
             DecodeError::TooLarge => self.too_large(),
             DecodeError::Invalid(_) => Failure::new(kind::HTTP, error.to_string()),
         })?;
+        if let Some(reserved) = &mut answer.reserved {
+            reserved.shrink(answer.body.len());
+        }
         answer.headers.remove(CONTENT_ENCODING);
         // It is the length of what was sent.
         answer.headers.remove(CONTENT_LENGTH);
@@ -271,12 +313,14 @@ struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// The memory for the body, unless it is small.
+    reserved: Option<Reservation>,
 }
 
 impl Answer {
     /// Returns the answer for the workflow and the journal, without secrets.
     async fn redacted(self, secrets: &Arc<Secrets>) -> Result<HttpResponse, Failure> {
-        let Self { status, headers, mut body } = self;
+        let Self { status, headers, mut body, .. } = self;
         let headers = headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
         let mut headers: Vec<(String, String)> = headers.collect();
         if !secrets.is_empty() {

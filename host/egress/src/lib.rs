@@ -14,6 +14,7 @@ mod headers;
 mod hop;
 mod limits;
 mod race;
+mod responses;
 mod rules;
 #[cfg(test)]
 mod secret_redaction;
@@ -30,5 +31,6 @@ pub use client::Egress;
 pub use departure::{MayLeave, Withheld};
 pub use guard::Lookups;
 pub use limits::EgressLimits;
+pub use responses::Responses;
 pub use rules::{Denied, InvalidNetwork, InvalidRule, Network, Policy, Rule};
 pub use tls::{EgressError, Tls};

@@ -8,12 +8,14 @@
 //! | CPU time | [`CpuPermits`], [`CpuMeter`] | the executor, for each poll of a guest |
 //! | the writer | [`FairQueue`] | the store's writer, for its backlog; both kinds of permits, for waiting runs |
 //! | reads of callers | [`ReadPermits`] | the executor, before it reads for a caller |
-//! | starts each second | [`RateLimiter`] | a tenant's account |
+//! | starts, lines of logs each second | [`RateLimiter`] | a tenant's account |
+//! | bytes in memory | [`ByteBudget`] | egress, for responses |
 //! | a server that may hang | [`Attempts`] | the directory of tenants; the PostgreSQL store |
 //!
 //! A tenant is a key of any type: the crate depends on no other crate of the host.
 
 mod attempts;
+mod byte_budget;
 mod cpu_permits;
 mod fair_queue;
 mod instance_permits;
@@ -21,6 +23,7 @@ mod rate_limiter;
 mod read_permits;
 
 pub use attempts::Attempts;
+pub use byte_budget::{ByteBudget, ReservedBytes};
 pub use cpu_permits::{CpuMeter, CpuPermit, CpuPermits};
 pub use fair_queue::FairQueue;
 pub use instance_permits::{Evictable, InstancePermit, InstancePermits};

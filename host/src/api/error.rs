@@ -112,6 +112,13 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
     }
 
+    /// 429: the clients of the tenant do not read their answers.
+    pub(super) fn too_many_answers() -> Self {
+        let message = "there is no room for another answer until earlier ones are read (`--api-answers`), and nothing was \
+                       done: read them, ask for smaller pages, or send the request again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message)
+    }
+
     /// 503: there are too many connections.
     pub(super) fn too_many_connections() -> Self {
         let message = "there are too many connections, of this address or in total, and all have requests: close some, or \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use forge_egress::Lookups;
 use forge_journal::Changes;
-use forge_scheduling::{CpuMeter, RateLimiter};
+use forge_scheduling::{ByteBudget, CpuMeter, RateLimiter};
 use forge_store::directory::Amounts;
 
 /// The usage of a tenant on this host since it was last written, and the state of its rate limits.
@@ -28,6 +28,11 @@ pub struct Account {
     starts: AtomicUsize,
     start_rate: RateLimiter,
     audit_rate: RateLimiter,
+    log_rate: RateLimiter,
+    /// The lines that were dropped and that the log does not tell of yet.
+    dropped: AtomicU64,
+    responses: Arc<ByteBudget>,
+    answers: Arc<ByteBudget>,
     cpu: Arc<CpuMeter>,
     lookups: Lookups,
 }
@@ -61,6 +66,10 @@ impl Account {
             starts: AtomicUsize::new(0),
             start_rate: RateLimiter::default(),
             audit_rate: RateLimiter::default(),
+            log_rate: RateLimiter::default(),
+            dropped: AtomicU64::new(0),
+            responses: Arc::default(),
+            answers: Arc::default(),
             cpu: Arc::default(),
             lookups: Lookups::default(),
         }
@@ -69,6 +78,42 @@ impl Account {
     /// Returns the permits of the tenant for DNS lookups.
     pub fn lookups(&self) -> Lookups {
         self.lookups.clone()
+    }
+
+    /// Returns the budget of the bodies of responses.
+    pub(super) fn responses(&self) -> Arc<ByteBudget> {
+        Arc::clone(&self.responses)
+    }
+
+    /// Returns the budget of the answers that the tenant's clients have not read.
+    pub(crate) fn answers(&self) -> &Arc<ByteBudget> {
+        &self.answers
+    }
+
+    /// Returns whether workflows may log a line of this many bytes now, and counts it. A line that they may not log is
+    /// dropped.
+    pub fn may_log(&self, bytes: u64, per_second: u64) -> bool {
+        let may = self.log_rate.try_take_many(bytes, per_second);
+        if may {
+            self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
+        } else {
+            self.log_dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// Tells the log how many lines were dropped since the last call.
+    pub(super) fn report_dropped(&self) {
+        let lines = self.dropped.swap(0, Ordering::Relaxed);
+        if lines > 0 {
+            let tenant = &*self.tenant;
+            tracing::warn!(
+                tenant,
+                lines,
+                "the workflows of tenant `{tenant}` logged more than its limit `log_rate`: {lines} lines were dropped"
+            );
+        }
     }
 
     /// Adds a waiting start. Returns `None` if `queue` starts wait already.
@@ -155,6 +200,7 @@ impl Account {
     pub(super) fn used(&self, limit: &str) -> Option<u64> {
         match limit {
             "storage_bytes" => Some(self.stored()),
+            "response_bytes_in_flight" => Some(self.responses.used()),
             "start_queue" => Some(self.starts.load(Ordering::Relaxed) as u64),
             _ => None,
         }

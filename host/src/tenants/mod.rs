@@ -34,10 +34,10 @@ pub use usage::{Usage, UsageReport};
 
 use crate::config::{Limits, TenantLimits};
 use forge_egress::secrets::KeyRing;
-use forge_egress::{Egress, EgressError, Policy, Tls};
+use forge_egress::{Egress, EgressError, Policy, Responses, Tls};
 use forge_journal::DEFAULT_TENANT;
 use forge_sandbox::InstanceLimits;
-use forge_scheduling::{Attempts, InstancePermits};
+use forge_scheduling::{Attempts, ByteBudget, InstancePermits};
 use forge_store::directory::{Entry, EntryKind};
 use forge_store::{Batch, Store, Subscriber};
 
@@ -71,6 +71,8 @@ pub struct Tenants {
     policy: Policy,
     secret_keys: Option<Arc<KeyRing>>,
     tls: Tls,
+    /// The budget of the responses that the runs of all tenants receive.
+    responses: Arc<ByteBudget>,
     instances: Arc<InstancePermits<Arc<str>>>,
     state: Mutex<State>,
     /// Reads of the directory. Concurrent callers share one.
@@ -112,6 +114,7 @@ impl Tenants {
             policy,
             secret_keys,
             tls,
+            responses: Arc::default(),
             instances,
             state: Mutex::default(),
             reading: Attempts::default(),
@@ -241,7 +244,9 @@ impl Tenants {
         let secrets = Arc::new(secrets::open(self.secret_keys.as_deref(), secrets));
         let account = self.account(&entry.name);
         let egress = Egress::new(&self.tls, policy, secrets, &limits.egress(), account.lookups());
-        let egress = egress.counting(account.http_bytes());
+        let most = self.limits.response_bytes_in_flight;
+        let responses = Responses::new(account.responses(), Arc::clone(&self.responses), most);
+        let egress = egress.counting(account.http_bytes()).within(responses);
         Ok(Tenant {
             name: Arc::clone(&account.tenant),
             settings,

@@ -416,6 +416,11 @@ impl Host for Activation {
         }))
     }
 
+    fn may_log(&mut self, bytes: u64) -> bool {
+        let tenant = &self.context.tenant;
+        tenant.account.may_log(bytes, tenant.limits.log_rate)
+    }
+
     fn used_fuel(&mut self, fuel: u64) {
         self.context.tenant.account.computed(fuel);
     }
