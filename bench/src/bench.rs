@@ -1,11 +1,9 @@
-//! The state that all workloads share, and their order.
+//! The state that all workloads share.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use clap::ValueEnum as _;
 use tempfile::TempDir;
 
 use crate::database::{Kind, PostgresServer};
@@ -14,7 +12,6 @@ use crate::host::Host;
 use crate::http::EffectServer;
 use crate::machine;
 use crate::settings::Settings;
-use crate::workloads::{Workload, ageing, comparison, neighbour, recovery, replay, sleepers, throughput};
 
 /// The hosts that share a PostgreSQL database.
 pub(crate) const NODES: usize = 2;
@@ -26,7 +23,6 @@ pub(crate) struct Bench {
     pub(crate) database: Kind,
     pub(crate) component: Vec<u8>,
     quick: bool,
-    selected: BTreeSet<Workload>,
     began: Instant,
     forge: PathBuf,
     /// The hosts' databases; `None`: each host has a file.
@@ -38,8 +34,6 @@ impl Bench {
     /// Prepares the benchmark, and starts PostgreSQL if it is asked for.
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         let Settings { forge, component, folder, database, .. } = settings;
-        let all = Workload::value_variants();
-        let selected = if settings.workloads.is_empty() { all } else { &settings.workloads };
         let server = match database {
             Kind::Sqlite => None,
             Kind::Postgres => Some(PostgresServer::start(folder)?.with_log()?),
@@ -51,7 +45,6 @@ impl Bench {
             component: std::fs::read(component)
                 .with_context(|| format!("cannot read {}", component.display()))?,
             quick: settings.quick,
-            selected: selected.iter().copied().collect(),
             began: Instant::now(),
             forge: forge.canonicalize().with_context(|| format!("there is no {}", forge.display()))?,
             server,
@@ -89,34 +82,5 @@ impl Bench {
     /// Reports progress.
     pub(crate) fn say(&self, text: &str) {
         eprintln!("bench: {:>3} s  {text}", self.began.elapsed().as_secs());
-    }
-
-    pub(crate) fn has(&self, workload: Workload) -> bool {
-        self.selected.contains(&workload)
-    }
-
-    /// Measures all workloads that are selected.
-    pub(crate) async fn run(&mut self) -> Result<()> {
-        if [Workload::W1, Workload::W2, Workload::W3].into_iter().any(|workload| self.has(workload)) {
-            let rounds = self.full_or_quick(3, 1);
-            for round in 1..=rounds {
-                self.say(&format!("W1, W2, W3: round {round} of {rounds}"));
-                comparison::measure(self).await.context("W1, W2, W3")?;
-                for workload in [Workload::W1, Workload::W2] {
-                    throughput::measure(self, workload).await.context("W1, W2")?;
-                }
-            }
-        }
-        for workload in self.selected.clone() {
-            match workload {
-                Workload::W1 | Workload::W2 | Workload::W3 => Ok(()),
-                Workload::W4 => recovery::measure(self).await.context("W4"),
-                Workload::W5 => sleepers::measure(self).await.context("W5"),
-                Workload::W6 => replay::measure(self).await.context("W6"),
-                Workload::W9 => neighbour::measure(self).await.context("W9"),
-                Workload::Ageing => ageing::measure(self).await.context("ageing"),
-            }?;
-        }
-        Ok(())
     }
 }

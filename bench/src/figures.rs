@@ -1,7 +1,7 @@
 //! Figures, their limits and their targets.
 
 use crate::stats;
-use crate::workloads::Workload;
+use crate::workload::Workload;
 
 /// A figure: one row of the table.
 #[derive(Debug, Clone)]

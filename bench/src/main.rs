@@ -13,8 +13,10 @@ mod load;
 mod machine;
 mod raw;
 mod settings;
+mod starts;
 mod stats;
 mod table;
+mod workload;
 mod workloads;
 
 use std::process::ExitCode;
@@ -41,7 +43,7 @@ fn run(settings: &Settings) -> Result<()> {
     let description = bench.describe()?;
     // One thread: the host needs the other cores.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let measured = runtime.block_on(bench.run());
+    let measured = runtime.block_on(workloads::run(&mut bench, &settings.selected()));
     // The figures that were measured before a workload failed are printed, too.
     let figures = bench.figures.sorted();
     println!("\n{description}\n\n{}", table::markdown(&figures));

@@ -1,9 +1,12 @@
 //! The command line.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use clap::ValueEnum as _;
+
 use crate::database::Kind;
-use crate::workloads::Workload;
+use crate::workload::Workload;
 
 /// Measures the host and compares it with the limits of the machine. `cargo xtask bench` builds and runs it.
 #[derive(Debug, clap::Parser)]
@@ -28,4 +31,13 @@ pub(crate) struct Settings {
     /// The component with the workflows.
     #[arg(long, hide = true)]
     pub(crate) component: PathBuf,
+}
+
+impl Settings {
+    /// Returns the workloads to measure.
+    pub(crate) fn selected(&self) -> BTreeSet<Workload> {
+        let all = Workload::value_variants();
+        let selected = if self.workloads.is_empty() { all } else { &self.workloads };
+        selected.iter().copied().collect()
+    }
 }

@@ -59,7 +59,7 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workloads::Workload;
+    use crate::workload::Workload;
 
     fn rows() -> Figure {
         let rows = Figure::new(Workload::W1, "journal rows", 120_000.0, "rows/s").in_flight(64);

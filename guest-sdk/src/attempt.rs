@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::future::Future;
 
 use crate::host;
-use crate::random::{Place, Stream};
 use crate::runtime::{self, Phase};
 use crate::scope::{self, Scope};
+use crate::streams::{Place, Stream};
 
 /// What an attempt executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     pub(crate) fn new(kind: Kind, scope: u64, place: Place) -> Self {
         let compensating = kind == Kind::Compensation || scope::is_compensating();
-        Attempt { kind, scope, stream: place.stream(), compensating, ended: Cell::new(false) }
+        Attempt { kind, scope, stream: runtime::derive_stream(place), compensating, ended: Cell::new(false) }
     }
 
     /// Runs `future` in the attempt's scope.

@@ -15,6 +15,7 @@ use crate::error::{Error, Failure, Result};
 use crate::host;
 use crate::http::HttpClient;
 use crate::step::StepRunner;
+use crate::timestamp::from_timestamp;
 use crate::{low_level, random, saga, scope, time};
 
 /// The run that a workflow executes: its identity, its steps, its time and its effects. (Specification:
@@ -60,7 +61,7 @@ impl WorkflowContext {
             run_id: Uuid::parse_str(&info.run_id)?,
             workflow_name: info.workflow,
             version: info.version,
-            started_at: time::from_timestamp(info.started_at),
+            started_at: from_timestamp(info.started_at),
             auth: serde_json::from_str(&info.auth)?,
             db: Db::default(),
             http: HttpClient::default(),

@@ -2,7 +2,7 @@
 //!
 //! `getrandom` compiles for wasm32-unknown-unknown only with `--cfg getrandom_backend="custom"`, which
 //! `forge build` sets, and then calls the function below. Versions 0.3 and 0.4 use the same symbol and
-//! the same representation of errors.
+//! the same representation of errors. Version 0.2, which `rand` 0.8 uses, has a feature and a macro instead.
 #![allow(unsafe_code)]
 
 use getrandom::Error;
@@ -24,3 +24,10 @@ unsafe extern "Rust" fn __getrandom_v03_custom(dest: *mut u8, len: usize) -> Res
     }
     Ok(())
 }
+
+fn fill_02(dest: &mut [u8]) -> Result<(), getrandom_02::Error> {
+    crate::random::fill(dest);
+    Ok(())
+}
+
+getrandom_02::register_custom_getrandom!(fill_02);

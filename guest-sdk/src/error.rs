@@ -1,11 +1,11 @@
 //! Errors: authors return `anyhow` errors, the journal keeps a [`Failure`].
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::bindings::Failure as WireFailure;
-use crate::time::Elapsed;
+use crate::bindings::Failure as WireFailure;
 
 /// The error of workflows, steps and compensation handlers.
 pub type Error = anyhow::Error;
@@ -125,6 +125,24 @@ impl From<Failure> for WireFailure {
         WireFailure { kind, message, retryable }
     }
 }
+
+/// The error of [`forge::time::timeout`](crate::time::timeout): the time ended before the future did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elapsed(Duration);
+
+impl Elapsed {
+    pub(crate) fn after(duration: Duration) -> Self {
+        Elapsed(duration)
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "timed out after {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Elapsed {}
 
 /// Returns the name of a type without the paths of its modules, also in its generic arguments.
 pub(crate) fn short_type_name<T: ?Sized>() -> String {

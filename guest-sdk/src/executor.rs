@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::host;
 use crate::runtime::{self, Phase};
+use crate::saga;
 use crate::scope::{self, Scope};
 
 /// Runs the workflow's body. Returns `None` if the host asked to unwind; the future is dropped then.
@@ -17,7 +18,7 @@ pub(crate) fn run_body<F: Future>(future: F) -> Option<F::Output> {
     let output = block_on(future);
     // If the run unwinds, compensations under way begin again: the host has forgotten their calls.
     runtime::set_phase(Phase::Unwinding);
-    runtime::forget_rollback();
+    saga::forget_rollback();
     runtime::set_phase(Phase::Compensating);
     output
 }

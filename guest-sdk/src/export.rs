@@ -2,9 +2,11 @@
 
 use serde_json::to_string;
 
+use crate::context::WorkflowContext;
 use crate::error::{Failure, short_type_name};
-use crate::workflow::{ForgeWorkflow, WorkflowInfo};
-use crate::{WorkflowContext, executor, host, runtime, saga};
+use crate::workflow::ForgeWorkflow;
+use crate::workflow_info::WorkflowInfo;
+use crate::{executor, host, runtime, saga};
 
 /// Exports workflows from a component. Use it once per crate, in the crate's root:
 ///
@@ -107,6 +109,7 @@ pub(crate) type Outcome<W> = Result<(<W as ForgeWorkflow>::Output, String), Fail
 pub(crate) fn execute<W: ForgeWorkflow>(input: &str) -> Outcome<W> {
     let info = host::run::info();
     runtime::reset(info.seed);
+    saga::reset();
     let _guard = saga::RollbackGuard;
     let input = read_input(input).map_err(|error| invalid_input::<W>(&error))?;
     let ctx = WorkflowContext::new(info).map_err(|error| Failure::from_error(&error).not_retryable())?;
@@ -158,10 +161,13 @@ fn unwritable_output<W: ForgeWorkflow>(error: &serde_json::Error) -> Failure {
 mod component {
     use std::sync::Once;
 
-    use crate::host::bindings;
+    use crate::bindings;
+    use crate::error::Failure;
+    use crate::host;
     use crate::log::HostLog;
-    use crate::time::millis;
-    use crate::{ForgeWorkflow, WorkflowInfo, host};
+    use crate::timestamp::millis;
+    use crate::workflow::ForgeWorkflow;
+    use crate::workflow_info::WorkflowInfo;
 
     /// The `describe` export.
     pub fn describe(workflows: &[WorkflowInfo]) -> Vec<bindings::WorkflowInfo> {
@@ -188,8 +194,7 @@ mod component {
 
     /// The `run` export for a workflow that the component does not have.
     pub fn unknown(name: &str, version: u32) -> Result<String, bindings::Failure> {
-        Err(crate::Failure::permanent(format!("this component has no workflow `{name}` version {version}"))
-            .into())
+        Err(Failure::permanent(format!("this component has no workflow `{name}` version {version}")).into())
     }
 
     /// Sends panic messages and log lines to the host.

@@ -12,7 +12,7 @@
 //!
 //! ```text
 //! #[cfg(target_arch = "wasm32")]
-//! use crate::host::bindings::forge::workflow::echo as host;
+//! use crate::bindings::forge::workflow::echo as host;
 //!
 //! /// The function for authors: submits the effect, waits for its completion, fetches its outcome.
 //! pub async fn echo(text: &str) -> Result<String> {
@@ -23,40 +23,26 @@
 //! /// The interface in tests: `submit` gives a call the time after which it completes and its outcome.
 //! #[cfg(not(target_arch = "wasm32"))]
 //! mod host {
-//!     use crate::testing::host::with;
+//!     use crate::test_host::with;
 //!
 //!     pub(super) fn send(_scope: u64, text: &str) -> u64 {
 //!         with(|host| host.submit(0, text.to_owned()))
 //!     }
 //!
-//!     pub(super) fn take(call: u64) -> Result<String, crate::host::bindings::Failure> {
+//!     pub(super) fn take(call: u64) -> Result<String, crate::bindings::Failure> {
 //!         Ok(with(|host| host.take(call)))
 //!     }
 //! }
 //! ```
 //!
 //! [`call::perform`](crate::call::perform) takes care of replays, rollbacks and dropped futures. An effect
-//! that tests can configure has a field in `TestHost` and a method in an `impl TestRun` of its own file, as
-//! `http/testing.rs` has.
+//! that tests can configure has a state of its own type, `host.effect::<Echo>()`, and a method of `TestRun` that
+//! sets it, as `http/testing.rs` has.
 
-pub(crate) use bindings::forge::workflow::types::Flow;
+pub(crate) use crate::bindings::forge::workflow::types::Flow;
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use bindings::forge::workflow::{calls, compensate, run, step};
+pub(crate) use crate::bindings::forge::workflow::{calls, compensate, run, step};
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use crate::testing::host::{calls, compensate, run, step};
-
-/// The bindings that wit-bindgen generates from `wit/workflow.wit`. Both builds use the types.
-///
-/// Public and hidden, because [`crate::export!`] makes the exports in the author's crate.
-#[allow(missing_docs, unsafe_code, clippy::all)]
-#[doc(hidden)]
-pub mod bindings {
-    wit_bindgen::generate!({
-        path: "../wit",
-        world: "workflow",
-        pub_export_macro: true,
-        default_bindings_module: "forge::__private::bindings",
-    });
-}
+pub(crate) use crate::test_host::{calls, compensate, run, step};

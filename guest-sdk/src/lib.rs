@@ -77,8 +77,8 @@
 //!
 //! - **`HashMap`**: its order of iteration may differ between the first execution and a replay. Where the
 //!   order determines calls, use `BTreeMap`, sort, or use a fixed hasher.
-//! - **`select!`**: use the prelude's `futures::select!`, which polls its branches in order of appearance.
-//!   The original polls them in random order.
+//! - **`select!`**: use [`select!`] of the prelude, which polls its branches in order of appearance.
+//!   `futures::select!` polls them in random order.
 //! - **Time**: use [`WorkflowContext::workflow_time`] and [`sleep`]. `std::time` panics in a component, and
 //!   chrono's `Utc::now` needs chrono's feature `clock`, which the SDK leaves off.
 //! - **Changes of a workflow**: raise `#[version]`. A run stays with the component that it started with.
@@ -101,7 +101,10 @@ extern crate self as forge;
 
 mod attempt;
 mod auth;
+#[doc(hidden)]
+pub mod bindings;
 mod call;
+mod compensation;
 mod context;
 mod db;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
@@ -120,11 +123,18 @@ mod round_trip;
 mod runtime;
 mod saga;
 mod scope;
+mod select;
 mod step;
+mod streams;
+#[cfg(not(target_arch = "wasm32"))]
+mod test_host;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod time;
+mod timestamp;
+pub mod tokio;
 mod workflow;
+mod workflow_info;
 
 /// The standard library's allocator in a version that first uses the initial heap of an instance, for which
 /// `forge build` reserves 256 KiB. The version in Rust 1.95 grows the memory instead: instantiation and
@@ -133,6 +143,8 @@ mod workflow;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+pub use ::{futures, serde_json, tracing, uuid};
+
 pub use auth::AuthContext;
 pub use context::WorkflowContext;
 pub use db::Db;
@@ -140,7 +152,8 @@ pub use error::{Error, Failure, Result};
 pub use retry::RetryPolicy;
 pub use step::{Mode, Optional, Required, StepRunner};
 pub use time::sleep;
-pub use workflow::{ForgeWorkflow, WorkflowInfo};
+pub use workflow::ForgeWorkflow;
+pub use workflow_info::WorkflowInfo;
 
 /// Turns an async function into a workflow.
 ///
@@ -172,8 +185,9 @@ pub use workflow::{ForgeWorkflow, WorkflowInfo};
 /// assert_eq!(UserOnboardingWorkflow::INFO.version, 2);
 /// ```
 ///
-/// This generates `UserOnboardingWorkflow`, which implements [`ForgeWorkflow`]. The function itself does not
-/// change and can be called from other workflows. `Workflow` is not appended twice: `payment_workflow`
+/// This generates `UserOnboardingWorkflow`, which implements [`ForgeWorkflow`]. The function itself can be called from
+/// other workflows. In its body, `tokio` is [`forge::tokio`](crate::tokio), and `serde_json` and `tracing` are the
+/// crates that the SDK uses. `Workflow` is not appended twice: `payment_workflow`
 /// generates `PaymentWorkflow`.
 ///
 /// Further attributes:
@@ -196,8 +210,10 @@ pub mod __private {
     pub use std::time::Duration;
 
     pub use futures::future::LocalBoxFuture;
+    pub use futures::select_biased;
 
+    pub use crate::bindings;
     pub use crate::export::*;
-    pub use crate::host::bindings;
+    pub use crate::select::fused;
     pub use crate::workflow::WorkflowResult;
 }

@@ -1,4 +1,4 @@
-//! Logging with `tracing`. The prelude has the crate, this module has its macros.
+//! Logging with `tracing`. The prelude and this module have its macros.
 //!
 //! The host's log gets the lines of a workflow with their run and step. A replay writes no line again.
 //!
@@ -7,7 +7,7 @@
 //!
 //! #[forge::workflow]
 //! async fn polite(_ctx: &WorkflowContext, name: String) -> Result<()> {
-//!     tracing::info!(guests = 1, "hello {name}");
+//!     info!(guests = 1, "hello {name}");
 //!     Ok(())
 //! }
 //! # let run = forge::testing::TestRun::new(PoliteWorkflow).run("mia");

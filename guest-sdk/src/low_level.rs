@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Failure;
 use crate::host;
 use crate::host::step::{self, Status};
-use crate::random::Stream;
+use crate::streams::Stream;
 use crate::{runtime, scope};
 
 pub(crate) fn is_completed(name: &str) -> bool {

@@ -1,11 +1,15 @@
 //! The items that most workflows use: `use forge::prelude::*;`.
+//!
+//! No item has the name of a crate, so a workflow crate may depend on any version of `futures`, `uuid` and others. The
+//! crates that the SDK uses are `forge::futures`, `forge::serde_json`, `forge::tracing` and `forge::uuid`.
 
 pub use anyhow::{Context, anyhow, bail, ensure};
 pub use chrono::{DateTime, Utc};
-pub use serde_json::{self, json};
+pub use futures::{FutureExt, StreamExt, join, try_join};
+pub use serde_json::json;
 pub use std::time::Duration;
-pub use tracing;
-pub use uuid::{self, Uuid};
+pub use tracing::{debug, error, info, trace, warn};
+pub use uuid::Uuid;
 
 pub use crate::auth::AuthContext;
 pub use crate::context::WorkflowContext;
@@ -13,35 +17,6 @@ pub use crate::db::Db;
 pub use crate::error::{Error, Failure, Result};
 pub use crate::http::{Response, StatusCode};
 pub use crate::retry::RetryPolicy;
-pub use crate::workflow::{ForgeWorkflow, WorkflowInfo};
-
-/// The `futures` crate, with one change: `select!` is `select_biased!`.
-///
-/// `futures::select!` polls its branches in an order that a random generator of the thread gives. A replay
-/// skips completed steps and the `select!`s in them, so the generator would give another order.
-/// `select_biased!` polls in order of appearance.
-///
-/// A crate that also depends on `futures` selects this one with `use forge::prelude::futures;`.
-pub mod futures {
-    pub use ::futures::select_biased as select;
-    pub use ::futures::*;
-}
-
-/// The part of tokio's interface that workflows can use.
-///
-/// `tokio::time::sleep` is a durable timer here: it survives restarts.
-pub mod tokio {
-    pub use ::futures::{join, try_join};
-
-    /// Timers.
-    pub mod time {
-        pub use std::time::Duration;
-
-        pub use crate::time::{sleep, timeout};
-
-        /// Errors of timers.
-        pub mod error {
-            pub use crate::time::Elapsed;
-        }
-    }
-}
+pub use crate::select;
+pub use crate::workflow::ForgeWorkflow;
+pub use crate::workflow_info::WorkflowInfo;

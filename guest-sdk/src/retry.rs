@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::host::step;
-use crate::time::millis;
+use crate::timestamp::millis;
 
 /// The number of attempts of a step and the waits between them. The wait doubles each time.
 ///

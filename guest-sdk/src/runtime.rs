@@ -1,4 +1,4 @@
-//! The state of the run that executes: its phase, the calls under way, the registered compensations.
+//! The state of the run that executes: its phase, the calls under way, the random streams.
 //!
 //! The state is a thread-local variable: a component has one thread and executes one run, and in a native
 //! build each test has a thread. The variable is never borrowed while code of the author runs.
@@ -6,12 +6,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future;
-use std::rc::Rc;
 use std::task::Waker;
 
 use crate::host::Flow;
-use crate::random::{Place, Stream, Streams};
-use crate::saga::{Handler, Rollback};
+use crate::streams::{Place, Stream, Streams};
 
 /// The phase of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +34,6 @@ enum CallState {
 struct Runtime {
     phase: Phase,
     calls: BTreeMap<u64, CallState>,
-    /// The compensations, by the order in which their steps completed.
-    handlers: BTreeMap<u64, Rc<Handler>>,
-    /// The rollback under way.
-    rollback: Option<Rollback>,
     streams: Streams,
 }
 
@@ -49,13 +43,7 @@ thread_local! {
 
 impl Runtime {
     fn new(seed: (u64, u64)) -> Self {
-        Runtime {
-            phase: Phase::Body,
-            calls: BTreeMap::new(),
-            handlers: BTreeMap::new(),
-            rollback: None,
-            streams: Streams::new(seed),
-        }
+        Runtime { phase: Phase::Body, calls: BTreeMap::new(), streams: Streams::new(seed) }
     }
 }
 
@@ -131,46 +119,6 @@ pub(crate) fn deliver(call: u64) {
     if let Some(waker) = waker {
         waker.wake();
     }
-}
-
-/// Registers the compensation of a step. `order` is the step's place among the run's completions.
-pub(crate) fn register(order: u64, handler: Handler) {
-    with(|runtime| runtime.handlers.insert(order, Rc::new(handler)));
-}
-
-/// Returns the registered compensation whose step completed last. It remains registered until
-/// [`unregister`], so that it begins again if an unwinding interrupts it.
-pub(crate) fn last_handler() -> Option<(u64, Rc<Handler>)> {
-    with(|runtime| runtime.handlers.last_key_value().map(|(order, handler)| (*order, handler.clone())))
-}
-
-/// Removes the compensation with this order.
-pub(crate) fn unregister(order: u64) {
-    let handler = with(|runtime| runtime.handlers.remove(&order));
-    drop(handler);
-}
-
-/// Returns the rollback under way, or begins one. The run owns it, because the futures that wait for it may
-/// be dropped, for example by a timeout, and compensations run to their end.
-pub(crate) fn rollback(begin: impl FnOnce() -> Rollback) -> Rollback {
-    with(|runtime| runtime.rollback.get_or_insert_with(begin).clone())
-}
-
-/// Returns the rollback under way, if there is one.
-pub(crate) fn rollback_under_way() -> Option<Rollback> {
-    with(|runtime| runtime.rollback.clone())
-}
-
-/// Removes the rollback if it has ended.
-pub(crate) fn rollback_ended() {
-    let ended = with(|runtime| runtime.rollback.take_if(|rollback| rollback.peek().is_some()));
-    drop(ended);
-}
-
-/// Removes the rollback, which begins again after the run has unwound.
-pub(crate) fn forget_rollback() {
-    let forgotten = with(|runtime| runtime.rollback.take());
-    drop(forgotten);
 }
 
 /// Fills `dest` from a random stream.

@@ -1,108 +1,79 @@
-//! Compensations: registered when a step completes, run in reverse order of completion.
+//! The compensations of the run: registered when a step completes, run in reverse order of completion.
+//!
+//! As [`runtime`], the state is a thread-local variable that is never borrowed while code of the author runs.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use futures::future::{FutureExt as _, LocalBoxFuture, Shared};
-use serde::de::DeserializeOwned;
 
-use crate::attempt::{Attempt, Kind};
-use crate::call::Call;
-use crate::error::{Failure, Result, short_type_name};
-use crate::host::compensate;
-use crate::host::step::{Entry, Verdict};
-use crate::random::Place;
+use crate::compensation::Handler;
+use crate::error::Failure;
 use crate::runtime::{self, Phase};
 
-/// The closure that the author passed to `.compensate(..)`, behind a function that takes the step's result
-/// as JSON.
-pub(crate) type Compensation = Box<dyn Fn(&str) -> Result<LocalBoxFuture<'static, Result<()>>>>;
-
-/// Erases the types of a handler. Each attempt deserialises the result again, because the handler takes it
-/// by value.
-pub(crate) fn erase<T, C, Fut, O>(step: &str, handler: C) -> Compensation
-where
-    T: DeserializeOwned,
-    C: Fn(T) -> Fut + 'static,
-    Fut: Future<Output = Result<O>> + 'static,
-{
-    let step = step.to_owned();
-    Box::new(move |json| {
-        let result = decode(&step, json)?;
-        let future = handler(result);
-        Ok(Box::pin(async move { future.await.map(drop) }))
-    })
+#[derive(Default)]
+struct Saga {
+    /// The compensations, by the order in which their steps completed.
+    handlers: BTreeMap<u64, Rc<Handler>>,
+    /// The rollback under way. The run owns it, because the futures that wait for it may be dropped, for
+    /// example by a timeout, and compensations run to their end.
+    rollback: Option<Rollback>,
 }
 
-/// Deserialises the recorded result of a step.
-pub(crate) fn decode<T: DeserializeOwned>(step: &str, json: &str) -> Result<T, Failure> {
-    serde_json::from_str(json).map_err(|error| {
-        Failure::invalid_output(format!(
-            "the recorded result of step `{step}` is not a `{}`: {error}; if the type of a step's result \
-             changes, raise the workflow's #[version]",
-            short_type_name::<T>(),
-        ))
-    })
+thread_local! {
+    static SAGA: RefCell<Saga> = RefCell::default();
 }
 
-/// A registered compensation.
-pub(crate) struct Handler {
-    /// The id of the completed step.
-    pub(crate) step: u64,
-    /// The place of the step.
-    pub(crate) place: Place,
-    /// The step's result as JSON.
-    pub(crate) result: String,
-    pub(crate) compensation: Compensation,
+fn with<R>(f: impl FnOnce(&mut Saga) -> R) -> R {
+    SAGA.with_borrow_mut(f)
 }
 
-impl Handler {
-    /// Runs the compensation until it succeeds or no attempt is left.
-    async fn run(&self) -> Result<(), Failure> {
-        let mut entry = compensate::begin(self.step);
-        loop {
-            let call = match entry {
-                Entry::Completed(_) => return Ok(()),
-                Entry::Failed(failure) => return Err(failure.into()),
-                Entry::Parked(call) => call,
-                Entry::Execute(scope) => match self.attempt(scope).await {
-                    None => return Ok(()),
-                    Some(Verdict::Final(failure)) => return Err(failure.into()),
-                    Some(Verdict::Retry(call)) => call,
-                },
-            };
-            Call::new(call).await;
-            entry = compensate::resume(call);
-        }
-    }
+/// Forgets the compensations of the run before.
+pub(crate) fn reset() {
+    let old = with(std::mem::take);
+    drop(old);
+}
 
-    /// Runs one attempt. Returns `None` if it succeeded, otherwise the host's verdict.
-    async fn attempt(&self, scope: u64) -> Option<Verdict> {
-        let attempt = Attempt::new(Kind::Compensation, scope, self.place.compensation());
-        let outcome = attempt.run(async { (self.compensation)(&self.result)?.await }).await;
-        attempt.end();
-        match outcome {
-            Ok(()) => {
-                compensate::complete(scope);
-                None
-            }
-            Err(error) => Some(compensate::fail(scope, &Failure::from_error(&error).into())),
-        }
-    }
+/// Registers the compensation of a step. `order` is the step's place among the run's completions.
+pub(crate) fn register(order: u64, handler: Handler) {
+    with(|saga| saga.handlers.insert(order, Rc::new(handler)));
+}
+
+/// Returns the registered compensation whose step completed last. It remains registered until
+/// [`unregister`], so that it begins again if an unwinding interrupts it.
+fn last_handler() -> Option<(u64, Rc<Handler>)> {
+    with(|saga| saga.handlers.last_key_value().map(|(order, handler)| (*order, handler.clone())))
+}
+
+/// Removes the compensation with this order.
+fn unregister(order: u64) {
+    let handler = with(|saga| saga.handlers.remove(&order));
+    drop(handler);
+}
+
+/// Removes the rollback, which begins again after the run has unwound.
+pub(crate) fn forget_rollback() {
+    let forgotten = with(|saga| saga.rollback.take());
+    drop(forgotten);
 }
 
 /// The compensations under way, as a future that several callers can await.
-pub(crate) type Rollback = Shared<LocalBoxFuture<'static, Result<(), Failure>>>;
+type Rollback = Shared<LocalBoxFuture<'static, Result<(), Failure>>>;
 
 /// Runs all registered compensations, or waits for the rollback under way.
 pub(crate) async fn run_handlers() -> Result<(), Failure> {
-    let outcome = runtime::rollback(|| run_all().boxed_local().shared()).await;
-    runtime::rollback_ended();
+    let rollback = with(|saga| saga.rollback.get_or_insert_with(|| run_all().boxed_local().shared()).clone());
+    let outcome = rollback.await;
+    let ended = with(|saga| saga.rollback.take_if(|rollback| rollback.peek().is_some()));
+    drop(ended);
     outcome
 }
 
 /// Waits for the rollback under way, if there is one: a workflow does not end before it.
 pub(crate) async fn finish() {
-    if let Some(rollback) = runtime::rollback_under_way() {
+    let under_way = with(|saga| saga.rollback.clone());
+    if let Some(rollback) = under_way {
         // `run_compensation` returned the outcome, unless its future was dropped.
         let _ = rollback.await;
     }
@@ -115,7 +86,7 @@ pub(crate) struct RollbackGuard;
 impl Drop for RollbackGuard {
     fn drop(&mut self) {
         runtime::set_phase(Phase::Unwinding);
-        runtime::forget_rollback();
+        forget_rollback();
     }
 }
 
@@ -123,10 +94,10 @@ impl Drop for RollbackGuard {
 /// nevertheless; the first failure is the result.
 async fn run_all() -> Result<(), Failure> {
     let mut outcome = Ok(());
-    while let Some((order, handler)) = runtime::last_handler() {
+    while let Some((order, handler)) = last_handler() {
         runtime::stop_if_unwinding().await;
         let result = handler.run().await;
-        runtime::unregister(order);
+        unregister(order);
         outcome = outcome.and(result);
     }
     outcome

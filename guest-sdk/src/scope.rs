@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 
-use crate::random::{Place, Stream};
+use crate::streams::{Place, Stream};
 
 /// The scope of the workflow's body.
 const BODY: u64 = 0;

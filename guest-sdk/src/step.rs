@@ -10,14 +10,15 @@ use serde::de::DeserializeOwned;
 
 use crate::attempt::{Attempt, Kind};
 use crate::call::Call;
+use crate::compensation::{self, Compensation, Handler};
 use crate::error::{Error, Failure, Result, short_type_name};
 use crate::host::step::{self, Completed, Entry, Options, Receipt, Verdict};
-use crate::random::Place;
 use crate::retry::RetryPolicy;
 use crate::round_trip::{Lost, round_trip};
-use crate::saga::{self, Compensation, Handler};
-use crate::time::{millis, race};
-use crate::{runtime, scope, time};
+use crate::streams::Place;
+use crate::time::race;
+use crate::timestamp::millis;
+use crate::{runtime, saga, scope, time};
 
 /// A builder of a step, returned by [`WorkflowContext::step`]. [`run`] runs the step.
 ///
@@ -167,7 +168,7 @@ where
         C: Fn(T) -> CFut + 'static,
         CFut: Future<Output = Result<O>> + 'static,
     {
-        self.compensation = Some(saga::erase(&self.name, handler));
+        self.compensation = Some(compensation::erase(&self.name, handler));
         self
     }
 
@@ -218,7 +219,7 @@ where
 
     /// Returns a result from the journal.
     async fn recorded(&mut self, place: Place, completed: Completed) -> Result<T, Failure> {
-        let value = saga::decode(&self.name, &completed.result);
+        let value = compensation::decode(&self.name, &completed.result);
         self.complete(place, completed).await;
         value
     }
@@ -267,7 +268,7 @@ where
     async fn complete(&mut self, place: Place, Completed { step, result, order, flow }: Completed) {
         let compensation = self.compensation.take().filter(|_| !scope::is_compensating());
         if let Some(compensation) = compensation {
-            runtime::register(order, Handler { step, place, result, compensation });
+            saga::register(order, Handler { step, place, result, compensation });
         }
         runtime::apply(flow);
         runtime::stop_if_unwinding().await;

@@ -1,6 +1,5 @@
 //! Journaled time and durable timers.
 
-use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -8,10 +7,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::call::{self, Call};
 #[cfg(target_arch = "wasm32")]
-use crate::host::bindings::forge::workflow::time as host;
+use crate::bindings::forge::workflow::time as host;
+use crate::call::{self, Call};
+use crate::timestamp::{from_timestamp, millis};
 use crate::{runtime, scope};
+
+pub use crate::error::Elapsed;
 
 /// Returns the current time, the same on every replay. See [`WorkflowContext::workflow_time`].
 ///
@@ -23,7 +25,7 @@ pub fn workflow_time() -> DateTime<Utc> {
 /// Waits for `duration` with a durable timer, which ends `duration` after it was first started, regardless
 /// of restarts. A run that waits for long does not stay in memory.
 ///
-/// The prelude has the same function as `tokio::time::sleep`.
+/// [`forge::tokio`](crate::tokio) has the same function as `tokio::time::sleep`.
 pub async fn sleep(duration: Duration) {
     call::perform(|scope| host::sleep(scope, millis(duration))).await;
 }
@@ -47,7 +49,7 @@ pub async fn sleep(duration: Duration) {
 /// ```
 pub async fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
     let timer = || host::sleep(scope::current(), millis(duration));
-    race(future.into_future(), Some(timer)).await.ok_or(Elapsed(duration))
+    race(future.into_future(), Some(timer)).await.ok_or(Elapsed::after(duration))
 }
 
 /// Submits the timer that ends an attempt of a step, and returns its call.
@@ -79,34 +81,10 @@ pub(crate) async fn race<F: Future>(future: F, timer: Option<impl FnOnce() -> u6
     .await
 }
 
-/// The error of [`timeout`]: the time ended before the future did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Elapsed(Duration);
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "timed out after {:?}", self.0)
-    }
-}
-
-impl std::error::Error for Elapsed {}
-
-/// Converts to milliseconds, rounded up: a wait is never shorter than asked for.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    let millis = duration.as_nanos().div_ceil(1_000_000);
-    u64::try_from(millis).unwrap_or(u64::MAX)
-}
-
-/// Converts a timestamp of the host. A time after chrono's last, some 260,000 years from now, becomes that.
-pub(crate) fn from_timestamp(millis: u64) -> DateTime<Utc> {
-    let time = i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis);
-    time.unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
-
 /// The host's interface `time`, in tests.
 #[cfg(not(target_arch = "wasm32"))]
 mod host {
-    use crate::testing::host::with;
+    use crate::test_host::with;
 
     pub(super) fn workflow_time(scope: u64) -> u64 {
         with(|host| {
@@ -124,17 +102,5 @@ mod host {
 
     pub(super) fn deadline(_scope: u64, duration: u64) -> u64 {
         with(|host| host.submit(duration, ()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_round_up_to_milliseconds() {
-        assert_eq!(millis(Duration::from_nanos(1)), 1);
-        assert_eq!(millis(Duration::from_millis(30)), 30);
-        assert_eq!(millis(Duration::MAX), u64::MAX);
     }
 }

@@ -1,25 +1,12 @@
 //! The trait that `#[forge::workflow]` implements.
 
-use std::time::Duration;
-
 use futures::future::LocalBoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Result, WorkflowContext};
-
-/// The description of a workflow. (Specification: "WorkflowInfo".)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WorkflowInfo {
-    /// The name under which the workflow is started.
-    pub name: &'static str,
-    /// The version, at least 1.
-    pub version: u32,
-    /// The longest duration of a run, in wall-clock time.
-    pub timeout: Duration,
-    /// A deprecated version is used only by runs that are started with this version number.
-    pub deprecated: bool,
-}
+use crate::context::WorkflowContext;
+use crate::error::{Error, Result};
+use crate::workflow_info::WorkflowInfo;
 
 /// A workflow. [`#[forge::workflow]`](macro@crate::workflow) implements this trait, and
 /// [`forge::export!`](crate::export!) exports its implementations.

@@ -1,7 +1,7 @@
 //! Numbers beyond 64 bits, and decimals: they reach the workflow, the journal and the output as they are.
 
-use forge::prelude::serde_json::value::RawValue;
 use forge::prelude::*;
+use forge::serde_json::value::RawValue;
 use forge::testing::{TestResponse, TestRun};
 use serde::{Deserialize, Serialize};
 

@@ -2,9 +2,9 @@
 
 use forge::prelude::*;
 // This crate also depends on `futures`. Authors' crates usually do not and need no such line.
-use forge::prelude::futures;
+use forge::futures;
 use forge::testing::{StepStatus, TestResponse, TestRun};
-use futures::{FutureExt, StreamExt};
+use futures::future::ready;
 
 async fn helper(path: &str) -> Result<String> {
     forge::http::get(format!("http://x/{path}/1")).send().await?;
@@ -45,10 +45,10 @@ fn the_first_failure_of_a_try_join_drops_the_others() {
 
 #[forge::workflow]
 async fn race(ctx: &WorkflowContext, _input: ()) -> Result<String> {
-    let quick = ctx.step("quick", || async { helper("quick").await }).run().fuse();
-    let slow = ctx.step("slow", || async { helper("slow").await }).run().fuse();
-    futures::pin_mut!(quick, slow);
-    let winner = futures::select! { text = slow => text?, text = quick => text? };
+    let winner = select! {
+        text = ctx.step("slow", || async { helper("slow").await }).run() => text?,
+        text = ctx.step("quick", || async { helper("quick").await }).run() => text?
+    };
     ctx.sleep(Duration::from_secs(60)).await;
     Ok(winner)
 }
@@ -97,11 +97,8 @@ fn futures_unordered_yields_in_order_of_completion() {
 async fn ties(ctx: &WorkflowContext, _input: ()) -> Result<u32> {
     let mut first = 0;
     for _ in 0..50 {
-        let (a, b) = (ctx.sleep(Duration::ZERO).map(|()| 1), futures::future::ready(2));
-        let (mut a, mut b) = (Box::pin(a.fuse()), b.fuse());
-        let (c, d) = (futures::future::ready(3), futures::future::ready(4));
-        let (mut c, mut d) = (c.fuse(), d.fuse());
-        first += futures::select! { n = a => n, n = b => n, n = c => n, n = d => n };
+        let (a, b) = (ctx.sleep(Duration::ZERO).map(|()| 1), ready(2));
+        first += select! { n = a => n, n = b => { n } n = ready(3) => n, n = async { 4 } => n };
     }
     Ok(first)
 }

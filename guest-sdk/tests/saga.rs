@@ -2,7 +2,7 @@
 
 use forge::prelude::*;
 // This crate also depends on `futures`. Authors' crates usually do not and need no such line.
-use forge::prelude::futures;
+use forge::futures;
 use forge::testing::{StepStatus, TestResponse, TestRun};
 use serde::{Deserialize, Serialize};
 

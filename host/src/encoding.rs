@@ -1,4 +1,6 @@
-//! The encoding of text that comes from outside: UTF-8, with or without a byte order mark.
+//! The encoding of text that comes from outside: UTF-8, with or without a byte order mark; and of absent fields.
+
+use serde::{Deserialize, Deserializer};
 
 /// The byte order mark of UTF-8. Editors and tools of Windows write it.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -25,6 +27,15 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, WrongEncoding> {
     }
     str::from_utf8(text)
         .map_err(|error| WrongEncoding::Invalid(error.valid_up_to() + bytes.len() - text.len() + 1))
+}
+
+/// Reads an optional field of a body, for which `null` is the same as its absence.
+pub(crate) fn null_as_absent<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// Returns the name of another encoding of Unicode, by its byte order mark, or by the zeros in its first character. Text

@@ -23,7 +23,7 @@
 //!
 //! # async fn embed(component: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
 //! let executor = WorkflowExecutor::open(Config::new(Database::Sqlite("forge.db".into()))).await?;
-//! executor.registry().register(&component).await?;
+//! executor.registry().register(component).await?;
 //! let run = executor.start("user_onboarding", serde_json::json!({"user_id": "123"})).await?;
 //! println!("{:?}", executor.status(run).await?.status);
 //! # Ok(())

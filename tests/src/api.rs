@@ -68,6 +68,11 @@ impl Api {
         Self { tenant: Some(tenant.to_owned()), ..self.clone() }
     }
 
+    /// Returns a client of this host with the API key and the tenant of another client.
+    pub fn like(&self, other: &Self) -> Self {
+        Self { token: other.token.clone(), tenant: other.tenant.clone(), ..self.clone() }
+    }
+
     /// Creates a request to the process that serves now.
     pub async fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.url.clone();

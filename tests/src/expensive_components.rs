@@ -18,6 +18,61 @@ pub fn of_one_function() -> Vec<u8> {
     component(&[function(50_000)])
 }
 
+/// Returns a component within the bounds of what is compiled, which takes seconds to compile. It has no workflows. Another
+/// `number` gives another component.
+pub fn of_seconds(number: i64) -> Vec<u8> {
+    with_start(&vec![nested(250); 6], number)
+}
+
+/// Returns a component that takes far longer to compile than its bounds suggest.
+pub fn of_minutes() -> Vec<u8> {
+    component(&vec![nested(250); 60])
+}
+
+/// Returns a component within the bounds of what is compiled, which takes hundreds of mebibytes to compile.
+pub fn of_memory() -> Vec<u8> {
+    let (tables, cases) = (8, 1_000);
+    let mut body = Function::new([(LOCALS, ValType::I64)]);
+    set_locals(&mut body);
+    for table in 0..tables {
+        let local = |step: u32| (table * 7 + step) % LOCALS;
+        for _ in 0..cases {
+            body.instruction(&Instruction::Block(BlockType::Empty));
+        }
+        body.instruction(&Instruction::LocalGet(local(1)));
+        body.instruction(&Instruction::I32WrapI64);
+        body.instruction(&Instruction::BrTable((0..cases - 1).collect::<Vec<_>>().into(), cases - 1));
+        for case in 0..cases {
+            body.instruction(&Instruction::End);
+            body.instruction(&Instruction::LocalGet(local(1)));
+            body.instruction(&Instruction::LocalGet(local(case)));
+            body.instruction(&Instruction::I64Add);
+            body.instruction(&Instruction::LocalSet(local(60 + case)));
+        }
+    }
+    store_locals(&mut body);
+    component(&[body])
+}
+
+/// Returns a function with this many nested branches, each of which assigns one of many locals.
+fn nested(depth: u32) -> Function {
+    let mut body = Function::new([(LOCALS, ValType::I64)]);
+    set_locals(&mut body);
+    for level in 0..depth {
+        let local = |step: u32| (level * 7 + step) % LOCALS;
+        body.instruction(&Instruction::LocalGet(local(1)));
+        body.instruction(&Instruction::I64Eqz);
+        body.instruction(&Instruction::If(BlockType::Empty));
+        body.instruction(&Instruction::LocalGet(local(33)));
+        body.instruction(&Instruction::LocalSet(local(1)));
+    }
+    for _ in 0..depth {
+        body.instruction(&Instruction::End);
+    }
+    store_locals(&mut body);
+    body
+}
+
 /// Returns a function with this many jumps, and computations of locals between them.
 fn function(jumps: u32) -> Function {
     let mut body = Function::new([(LOCALS, ValType::I64)]);
@@ -33,6 +88,22 @@ fn function(jumps: u32) -> Function {
         body.instruction(&Instruction::LocalSet(local(1)));
         body.instruction(&Instruction::End);
     }
+    store_locals(&mut body);
+    body
+}
+
+/// Sets all locals to values that the compiler does not know.
+fn set_locals(body: &mut Function) {
+    for local in 0..LOCALS {
+        body.instruction(&Instruction::GlobalGet(0));
+        body.instruction(&Instruction::I64Const(i64::from(local)));
+        body.instruction(&Instruction::I64Add);
+        body.instruction(&Instruction::LocalSet(local));
+    }
+}
+
+/// Uses all locals, and ends the function.
+fn store_locals(body: &mut Function) {
     for local in 0..LOCALS {
         body.instruction(&Instruction::LocalGet(local));
         body.instruction(&Instruction::GlobalGet(0));
@@ -40,10 +111,14 @@ fn function(jumps: u32) -> Function {
         body.instruction(&Instruction::GlobalSet(0));
     }
     body.instruction(&Instruction::End);
-    body
 }
 
 fn component(functions: &[Function]) -> Vec<u8> {
+    with_start(functions, 1)
+}
+
+/// Returns a component of these functions, whose global starts with this number.
+fn with_start(functions: &[Function], start: i64) -> Vec<u8> {
     let (mut types, mut declared, mut code) =
         (TypeSection::new(), FunctionSection::new(), CodeSection::new());
     types.ty().function([], []);
@@ -54,7 +129,7 @@ fn component(functions: &[Function]) -> Vec<u8> {
     let mut globals = GlobalSection::new();
     globals.global(
         GlobalType { val_type: ValType::I64, mutable: true, shared: false },
-        &ConstExpr::i64_const(1),
+        &ConstExpr::i64_const(start),
     );
     let mut module = Module::new();
     module.section(&types).section(&declared).section(&globals).section(&code);

@@ -265,7 +265,9 @@ impl Host {
         if !self.flags.iter().any(|flag| flag == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.arg("--component-cache").arg(self.component_cache());
+        if !self.flags.iter().any(|flag| flag == "--component-cache") {
+            command.arg("--component-cache").arg(self.component_cache());
+        }
         command.args(&self.flags);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

@@ -31,6 +31,7 @@ pub mod payments;
 mod process;
 mod proxy;
 pub mod random;
+pub mod raw_service;
 mod services;
 mod shim;
 mod stepped_clock;

@@ -46,6 +46,8 @@ struct Stage {
     /// The headers of requests to `/headers`.
     echoed: Arc<Mutex<Vec<Value>>>,
     open_gates: watch::Sender<BTreeSet<String>>,
+    /// How many requests to each path were aborted by their client.
+    aborted: watch::Sender<BTreeMap<String, usize>>,
     /// Paths whose requests are held, and how many are.
     held: watch::Sender<BTreeMap<String, usize>>,
     /// What looks at every request before anything else, by its key.
@@ -93,6 +95,13 @@ impl Services {
     /// Returns the interpreter's input for a program that calls these services.
     pub fn program(&self, body: Block) -> Value {
         json!(Program { services: self.url.clone(), body })
+    }
+
+    /// Returns whether this many requests to a path are aborted by their client within this time.
+    pub async fn are_aborted(&self, path: &str, times: usize, at_most: Duration) -> bool {
+        let mut aborted = self.stage.aborted.subscribe();
+        let enough = aborted.wait_for(|aborted| aborted.get(path).is_some_and(|requests| *requests >= times));
+        tokio::time::timeout(at_most, enough).await.is_ok()
     }
 
     /// Returns the headers of the requests to `/headers`, in order.
@@ -230,6 +239,7 @@ async fn hold(State(stage): State<Stage>, request: Request, next: Next) -> Respo
         observe(key.to_str().unwrap_or_default());
     }
     let path = request.uri().path();
+    let mut unanswered = Unanswered { stage: stage.clone(), path: Some(path.to_owned()) };
     let is_held = stage.held.send_if_modified(|held| {
         let Some(requests) = held.get_mut(path) else { return false };
         *requests += 1;
@@ -239,7 +249,9 @@ async fn hold(State(stage): State<Stage>, request: Request, next: Next) -> Respo
         // The sender is in `stage`, so the path is released or the request is dropped.
         _ = stage.held.subscribe().wait_for(|held| !held.contains_key(path)).await;
     }
-    next.run(request).await
+    let response = next.run(request).await;
+    unanswered.path = None;
+    response
 }
 
 async fn gate(Extension(stage): Extension<Stage>, Path(name): Path<String>) -> Json<Value> {
@@ -247,6 +259,20 @@ async fn gate(Extension(stage): Extension<Stage>, Path(name): Path<String>) -> J
     // The sender is in `stage`, so a change comes or the future is dropped.
     _ = open_gates.wait_for(|gates| gates.contains(&name)).await;
     Json(json!({ "passed": name }))
+}
+
+/// A request until it is answered. It is dropped when its client goes away.
+struct Unanswered {
+    stage: Stage,
+    path: Option<String>,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            self.stage.aborted.send_modify(|aborted| *aborted.entry(path).or_default() += 1);
+        }
+    }
 }
 
 /// Records a request to a service that remembers keys. Returns whether it is the first with its key.

@@ -8,8 +8,8 @@ use forge_host::executor::{RunFilter, RunSummary};
 use forge_host::journal::{Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
-    Directory, Due, Epoch, Loaded, Overview, StepFilter, StepPage, Store, StoreError, VersionRow, Write,
-    Written,
+    Directory, Due, Epoch, Loaded, Overview, Readable, StepFilter, StepPage, Store, StoreError,
+    VersionConflict, VersionRow, Write, Written,
 };
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
@@ -194,6 +194,10 @@ impl Store for WatchedStore {
         self.store.run(id).await
     }
 
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError> {
+        self.store.readable(id).await
+    }
+
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
         self.store.overview(id).await
     }
@@ -254,8 +258,9 @@ impl Store for WatchedStore {
         digest: &str,
         component: Option<&[u8]>,
         versions: &[VersionRow],
-    ) -> Result<Option<VersionRow>, StoreError> {
-        self.store.register(digest, component, versions).await
+        conflict: VersionConflict,
+    ) -> Result<Vec<VersionRow>, StoreError> {
+        self.store.register(digest, component, versions, conflict).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {

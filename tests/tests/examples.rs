@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use forge_tests::{Host, Services, binary, example};
+use forge_tests::{Host, Services, binary, component, example};
 use serde_json::{Value, json};
 
 /// The input that lies beside an example, for services that are elsewhere.
@@ -139,4 +139,18 @@ async fn verification_makes_the_same_token_after_a_kill() {
     let record = api.settled(&run).await;
     assert_eq!(record["output"]["token"], token, "{record:#}");
     assert_eq!(services.asked("store_token").len(), 1);
+}
+
+#[tokio::test]
+async fn a_workflow_uses_the_crates_that_people_use() {
+    let host = Host::start().await;
+    let api = host.api();
+    api.deploy(&component("popular")).await;
+    let run = api.start("popular", json!("sku,count\nlamp,2\nchair,1\nX-9,4\n")).await;
+    let output = api.settled(&run).await["output"].take();
+    assert_eq!((&output["total"], &output["articles"]), (&json!("7"), &json!("chair+lamp")), "{output:#}");
+    assert_eq!(output["numbers"], json!([1, 2, 3, 4]));
+    let random: std::collections::BTreeSet<&str> =
+        output["random"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(random.len(), 3, "{output:#}");
 }

@@ -31,8 +31,8 @@ async fn embedded_with(change: impl FnOnce(&mut Limits)) -> Embedded {
     tokio::spawn(serve(listener, Services::default()));
     let directory = tempfile::tempdir().unwrap();
     let executor = open_with(&directory, change).await;
-    executor.registry().register(&example("payment")).await.unwrap();
-    executor.registry().register(&example("onboarding")).await.unwrap();
+    executor.registry().register(example("payment").to_vec()).await.unwrap();
+    executor.registry().register(example("onboarding").to_vec()).await.unwrap();
     Embedded { executor, services, directory }
 }
 

@@ -64,6 +64,10 @@ async fn a_run_without_its_component_is_not_cancelled_and_can_be_terminated() {
             (&json!("paused"), &json!("missing_version"))
         );
         assert_eq!(record["error_kind"], Value::Null, "it is not being rolled back");
+        let (code, message) = api.resume(&run).await.refused(409);
+        assert_eq!(code, "cannot_resume");
+        assert!(message.contains("missing_version") && message.contains("deploy it again"), "{message}");
+        assert_eq!(api.record(&run).await, record, "it stays as it is");
     }
     let shown = host.cli().run(["runs", "terminate", &run]).await.ok();
     assert!(shown.contains("not compensated:\n  tea"), "{shown}");
@@ -102,6 +106,12 @@ async fn a_cancel_is_refused_if_the_code_differs_before_the_last_handler_and_cha
         assert_eq!(code, "cannot_roll_back");
         assert!(message.contains("nondeterminism") && message.contains("step `milk`"), "{message}");
     }
+    let resumes = (0..3).map(|_| api.resume(&run));
+    for resume in futures::future::join_all(resumes).await {
+        let (code, message) = resume.refused(409);
+        assert_eq!(code, "cannot_resume");
+        assert!(message.contains("nondeterminism") && message.contains("step `milk`"), "{message}");
+    }
     assert_eq!((before, steps), (api.record(&run).await, api.steps(&run).await));
 
     // The right code can go on.
@@ -112,6 +122,42 @@ async fn a_cancel_is_refused_if_the_code_differs_before_the_last_handler_and_cha
     api.resume(&run).await.ok();
     assert_eq!(api.settled(&run).await["status"], "completed");
     assert_eq!(api.terminate(&run).await.refused(409).0, "conflict");
+}
+
+#[tokio::test]
+async fn a_resume_is_refused_while_a_request_is_in_doubt_that_nobody_was_asked_about() {
+    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let api = host.api();
+    let run = api.start_program(&services, block![Statement::GateOnce("charge".to_owned())]).await;
+    services.until_asked("charge", 1).await;
+    api.pause(&run).await.ok();
+    assert_eq!(api.record(&run).await["pause_reason"], "operator");
+    let (code, message) = api.resume(&run).await.refused(409);
+    assert_eq!(code, "cannot_resume");
+    assert!(message.contains("in_doubt") && message.contains("forge runs resolve"), "{message}");
+    assert_eq!(api.record(&run).await["pause_reason"], "in_doubt");
+    // Now the person knows, and has it sent again.
+    api.resume(&run).await.ok();
+    services.until_asked("charge", 2).await;
+    services.open("charge");
+    assert_eq!(api.settled(&run).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_run_that_timed_out_while_it_was_paused_is_rolled_back_when_it_is_resumed() {
+    let (mut host, services) = (Host::with_interpreter().await, Services::start().await);
+    let run = host.api().start_program(&services, block![reversible("tea"), gate("wait")]).await;
+    services.until_asked("wait", 1).await;
+    host.api().pause(&run).await.ok();
+    host.kill();
+    change_run(&host, "deadline", "1".to_owned(), &run).await;
+    host.restart().await;
+    services.open("wait");
+    host.api().resume(&run).await.ok();
+    let record = host.api().settled(&run).await;
+    assert_eq!((&record["status"], &record["error_kind"]), (&json!("compensated"), &json!("timeout")));
+    // What was under way is finished first.
+    assert_eq!(services.performed(), ["tea", "wait", "undo-tea"]);
 }
 
 #[tokio::test]
@@ -169,7 +215,13 @@ async fn a_compensation_that_never_ends_can_be_resolved_or_terminated() {
         host.cli().run(["runs", "resolve", &resolved, "seat", "--completed"]).await.ok();
         assert_eq!(api.settled(&resolved).await["status"], "compensated");
 
-        terminated(&api.terminate(&terminated_run).await.ok(), &["tea", "seat"]);
+        let ended = api.terminate(&terminated_run).await.ok();
+        terminated(&ended, &["tea", "seat"]);
+        let error = ended["error"].as_str().unwrap();
+        for said in ["the run was terminated;", "it was being rolled back", "as planned"] {
+            assert_eq!(error.matches(said).count(), 1, "`{said}`: {error}");
+        }
+        assert!(error.contains("`seat` is not compensated: it was under way"), "{error}");
         assert_eq!(api.step(&terminated_run, "compensation", "seat").await["error_kind"], "terminated");
 
         host.cli().run(["runs", "resolve", &failed, "seat", "--failed", "the hotel is closed"]).await.ok();
@@ -201,6 +253,21 @@ async fn a_run_is_terminated_at_once_while_its_guest_computes_or_waits_for_a_req
     let record = api.terminate(&run).await.ok();
     terminated(&record, &[]);
     assert!(record["in_doubt"].to_string().contains("/gate/door may have arrived"), "{record:#}");
+
+    // The person finds out what became of the request.
+    let record = api.resolve(&run, "1", &json!({"failed": "the door was shut"})).await.ok();
+    let settled = &record["settled"][0];
+    assert_eq!(
+        (&record["in_doubt"], &settled["seq"], &settled["outcome"]),
+        (&Value::Null, &json!(1), &json!("failed: the door was shut")),
+        "{record:#}"
+    );
+    assert!(settled["effect"].as_str().unwrap().contains("/gate/door may have arrived"), "{record:#}");
+    assert!(settled["by"].is_string() && settled["at"].is_string(), "{record:#}");
+    assert!(!record["error"].as_str().unwrap().contains("may have arrived"), "{record:#}");
+    let shown = host.cli().run(["runs", "show", &run]).await.ok();
+    assert!(shown.contains("settled by") && shown.contains("failed: the door was shut"), "{shown}");
+    assert_eq!(api.resolve(&run, "1", &json!({"completed": null})).await.refused(409).0, "not_in_doubt");
 
     // A paused run, and one that has not begun.
     let run = api.start_program(&services, block![reversible("tea"), gate("door")]).await;
@@ -270,6 +337,13 @@ async fn a_request_in_doubt_gets_the_response_that_a_person_found() {
     let api = host.api();
     let (code, message) = api.resolve(&run, "1", &json!({"completed": "paid"})).await.refused(400);
     assert!(code == "invalid_result" && message.contains("it is not a response"), "{code}: {message}");
+    for (wrong, field) in [
+        (json!({"status": 42}), "`status`"),
+        (json!({"status": 200, "headers": [["a b", "c"]]}), "`headers[0]`"),
+    ] {
+        let (code, message) = api.resolve(&run, "1", &json!({"completed": wrong})).await.refused(400);
+        assert!(code == "invalid_result" && message.contains(field), "{code}: {message}");
+    }
     let response = json!({"status": 200, "headers": [], "body": "{\"paid\":true}"});
     api.resolve(&run, "1", &json!({"completed": response})).await.ok();
     services.until_asked("wait", 1).await;

@@ -51,7 +51,7 @@ impl Watched {
         // Compiled once for all tests, which the cache is for.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
         let executor = WorkflowExecutor::with_store(store, limits, Some(&cache)).await.unwrap();
-        executor.registry().register(&component("interpreter")).await.unwrap();
+        executor.registry().register(component("interpreter").to_vec()).await.unwrap();
         Self { executor, watch }
     }
 

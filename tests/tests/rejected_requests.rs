@@ -7,6 +7,7 @@ use forge_tests::{Answer, Api, Host, Services, component, components, example};
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Uploads what is no workflow, and then uses the host as if nothing had happened.
 async fn is_refused(bytes: &[u8], status: u16, words: &[&str]) {
@@ -103,6 +104,50 @@ async fn a_body_that_is_no_wasm_by_its_own_account() {
     let upload = host.api().post_json("/_api/workflows", &json!({})).await;
     let (_, message) = upload.refused(415);
     assert!(message.contains("application/wasm"), "{message}");
+    is_unharmed(&host).await;
+}
+
+/// The endpoints that read a body, with its content type.
+const BODIES: [(&str, &str, &str); 6] = [
+    ("POST", "/_api/workflows", "application/wasm"),
+    ("POST", "/_api/workflows/greeting/start", "application/json"),
+    ("POST", "/_api/tenants", "application/json"),
+    ("PATCH", "/_api/tenants/default", "application/json"),
+    ("POST", "/_api/keys", "application/json"),
+    ("PUT", "/_api/secrets/token", "application/json"),
+];
+
+#[tokio::test]
+async fn a_body_that_is_too_large_by_its_own_account_is_refused_before_it_is_sent() {
+    let host = Host::start().await;
+    let url: reqwest::Url = host.url().parse().unwrap();
+    let address = (url.host_str().unwrap(), url.port().unwrap());
+    for (method, path, media_type) in BODIES {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {media_type}\r\n\
+             content-length: 2000000000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 413", "{method} {path}");
+    }
+    is_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_by_its_name() {
+    let host = Host::start().await;
+    for (method, path, media_type) in BODIES {
+        let request = host.api().request(method.parse().unwrap(), path).await;
+        let request = request.header("content-type", media_type).header("content-encoding", "zstd");
+        let answer = request.body("whatever").send().await.unwrap();
+        assert_eq!(answer.status(), 415, "{method} {path}");
+        let body: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["code"], "unsupported_encoding");
+        assert!(body["error"]["message"].as_str().unwrap().contains("`zstd`"), "{body}");
+    }
     is_unharmed(&host).await;
 }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use forge_tests::program::{Block, Statement, block, effect, fail, gate, step};
-use forge_tests::{Api, Host, Services, eventually};
+use forge_tests::{Api, Host, HostBuilder, Services, eventually};
 use serde_json::{Value, json};
 
 /// A host with the default patience, or with this one, its services, and a client.
@@ -15,9 +15,11 @@ struct Stage {
 }
 
 async fn stage(patience: &str) -> Stage {
-    let host =
-        Host::builder().flag(["--rollback-patience", patience]).flag(["--compensation-backoff", "20ms"]);
-    let host = host.start().await;
+    staged(Host::builder().flag(["--rollback-patience", patience])).await
+}
+
+async fn staged(host: HostBuilder) -> Stage {
+    let host = host.flag(["--compensation-backoff", "20ms"]).start().await;
     host.api().deploy(&forge_tests::component("interpreter")).await;
     Stage { api: host.api(), host, services: Services::start().await }
 }
@@ -227,4 +229,162 @@ async fn a_request_without_an_answer_in_time_is_named() {
     let record = it.api.settled(&run).await;
     let [doubt] = in_doubt(&record)[..] else { panic!("{record:#}") };
     assert!(doubt.contains("may have arrived: no answer came in time"), "{doubt}");
+}
+
+/// A step whose request must arrive at most once.
+fn pack_once() -> Statement {
+    step("pack", block![Statement::GateOnce("pack".to_owned())]).undo(block![effect("unpack")]).into()
+}
+
+#[tokio::test]
+async fn an_acknowledged_cancel_holds_after_a_kill_also_if_a_request_must_arrive_at_most_once() {
+    let mut it = stage("30s").await;
+    let order = step("order", block![effect("order")]).undo(block![effect("undo-order")]);
+    let run = it.start(block![order, pack_once(), effect("ship")]).await;
+    it.api.cancel(&run).await.ok();
+    it.host.kill();
+    it.host.restart().await;
+    it.api = it.host.api();
+    let record = it.api.settled(&run).await;
+    assert_eq!((&record["status"], &record["error_kind"]), (&json!("compensated"), &json!("cancelled")));
+    let [doubt] = in_doubt(&record)[..] else { panic!("{record:#}") };
+    assert!(doubt.starts_with("`pack`: POST http://") && doubt.contains("may have arrived"), "{doubt}");
+    assert_eq!((it.services.asked("pack").len(), it.services.asked("undo-order").len()), (1, 1));
+    assert!(it.services.asked("ship").is_empty());
+}
+
+#[tokio::test]
+async fn a_timeout_of_the_run_holds_after_a_kill_also_if_a_request_must_arrive_at_most_once() {
+    let mut it = stage("30s").await;
+    let run = it.api.start("hasty_program", it.services.program(block![pack_once()])).await;
+    it.services.until_asked("pack", 1).await;
+    eventually("it has timed out", async || it.api.record(&run).await["error_kind"] == "timeout").await;
+    it.host.kill();
+    it.host.restart().await;
+    it.api = it.host.api();
+    let record = it.api.settled(&run).await;
+    assert_eq!((&record["status"], in_doubt(&record).len()), (&json!("failed"), 1), "{record:#}");
+    assert_eq!(it.services.asked("pack").len(), 1);
+}
+
+#[tokio::test]
+async fn other_requests_are_finished_before_a_cancelled_run_with_a_lost_request_is_rolled_back() {
+    let mut it = stage("30s").await;
+    let label = step("label", block![gate("label")]).undo(block![effect("remove-label")]);
+    let body = block![Statement::Join(vec![block![pack_once()], block![label]])];
+    let run = it.start(body).await;
+    it.services.until_asked("label", 1).await;
+    it.api.cancel(&run).await.ok();
+    it.host.kill();
+    it.host.restart().await;
+    it.api = it.host.api();
+    it.services.until_asked("label", 2).await;
+    it.services.open("label");
+    let record = it.api.settled(&run).await;
+    assert_eq!((&record["status"], in_doubt(&record).len()), (&json!("compensated"), 1), "{record:#}");
+    assert_eq!((it.services.asked("remove-label").len(), it.services.asked("pack").len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_long_pause_with_a_request_that_must_arrive_at_most_once_ends_with_one_cancel() {
+    let it = stage("30s").await;
+    let run = it.start(block![pack_once()]).await;
+    it.api.pause(&run).await.ok();
+    it.api.cancel(&run).await.ok();
+    let record = it.api.settled(&run).await;
+    assert_eq!((&record["status"], in_doubt(&record).len()), (&json!("compensated"), 1), "{record:#}");
+    assert_eq!(it.services.asked("pack").len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_turn_is_not_named_by_a_termination_or_a_panic() {
+    let panics = || block![Statement::Sleep(500), Statement::Panic("lost".to_owned())];
+    let bodies = [block![pack()], block![Statement::Join(vec![block![pack()], panics()])]];
+    for (body, terminates) in bodies.into_iter().zip([true, false]) {
+        let it = staged(Host::builder().flag(["--http-requests", "1"])).await;
+        let first = it.api.start_program(&it.services, block![step("label", block![gate("label")])]).await;
+        it.services.until_asked("label", 1).await;
+        let second = it.api.start_program(&it.services, body).await;
+        it.api.until_step(&second, "step", "pack", "running").await;
+        eventually("its request is journaled", async || {
+            it.api.record(&second).await["calls"].as_u64() > Some(1)
+        })
+        .await;
+        if terminates {
+            it.api.terminate(&second).await.ok();
+            it.api.terminate(&first).await.ok();
+            let record = it.api.settled(&first).await;
+            assert_eq!(in_doubt(&record).len(), 1, "this one has left: {record:#}");
+        }
+        let record = it.api.settled(&second).await;
+        assert_eq!((&record["status"], in_doubt(&record).len()), (&json!("failed"), 0), "{record:#}");
+        assert!(it.services.asked("pack").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn at_most_100_requests_are_named_and_the_record_says_how_many_more_there_are() {
+    let it = stage("30s").await;
+    let gates = (0..105).map(|number| block![gate(format!("g{number}"))]).collect();
+    let body = Statement::Race(vec![block![Statement::Join(gates)], block![gate("end")]]);
+    let run = it.api.start_program(&it.services, block![body]).await;
+    for number in 0..105 {
+        it.services.until_asked(&format!("g{number}"), 1).await;
+    }
+    it.services.open("end");
+    let record = it.api.settled(&run).await;
+    let doubts = in_doubt(&record);
+    assert_eq!((&record["status"], doubts.len()), (&json!("completed"), 101), "{record:#}");
+    let named = doubts.iter().filter(|doubt| doubt.contains("may have arrived")).count();
+    assert_eq!((named, doubts[100]), (100, "5 more: the run's steps show them"));
+}
+
+#[tokio::test]
+async fn a_request_is_finished_after_a_kill_also_if_the_replay_before_it_takes_long() {
+    let mut it = stage("30s").await;
+    let many = Statement::Repeat(2_000, block![step("many", block![]).undo(block![])]);
+    let run = it.start(block![many, pack()]).await;
+    it.api.cancel(&run).await.ok();
+    it.host.kill();
+    it.host.restart().await;
+    it.api = it.host.api();
+    it.services.until_asked("pack", 2).await;
+    it.services.open("pack");
+    it.is_undone(&run).await;
+}
+
+#[tokio::test]
+async fn a_second_kill_during_the_rollback_changes_nothing_of_what_is_in_doubt() {
+    let mut it = stage("30s").await;
+    let order = step("order", block![effect("order")]).undo(block![gate("undo-order")]);
+    let run = it.start(block![order, pack_once()]).await;
+    it.api.cancel(&run).await.ok();
+    for kills in 1..3 {
+        it.host.kill();
+        it.host.restart().await;
+        it.api = it.host.api();
+        it.services.until_asked("undo-order", kills).await;
+    }
+    it.services.open("undo-order");
+    let record = it.api.settled(&run).await;
+    assert_eq!((&record["status"], in_doubt(&record).len()), (&json!("compensated"), 1), "{record:#}");
+    assert_eq!(it.services.asked("pack").len(), 1);
+}
+
+#[tokio::test]
+async fn a_cancel_does_not_send_a_request_of_a_compensation_again_that_must_arrive_at_most_once() {
+    let mut it = stage("30s").await;
+    let order = step("order", block![effect("order")]).undo(block![Statement::GateOnce("pack".to_owned())]);
+    let run = it.start(block![order, fail("no")]).await;
+    it.host.kill();
+    it.host.restart().await;
+    it.api = it.host.api();
+    let record = it.api.settled(&run).await;
+    assert_eq!((&record["status"], &record["pause_reason"]), (&json!("paused"), &json!("in_doubt")));
+    let (code, why) = it.api.cancel(&run).await.refused(409);
+    assert!(code == "cannot_roll_back" && why.contains("may or may not have arrived"), "{code}: {why}");
+    assert_eq!(it.services.asked("pack").len(), 1);
+    it.api.resolve(&run, "order", &json!({ "completed": null })).await.ok();
+    let record = it.api.settled(&run).await;
+    assert_eq!(record["status"], "compensated", "{record:#}");
 }

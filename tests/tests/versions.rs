@@ -63,6 +63,40 @@ async fn other_bytes_with_the_same_version_are_a_conflict_and_say_to_raise_it() 
 }
 
 #[tokio::test]
+async fn a_deploy_adds_the_versions_that_are_new_and_says_which_keep_their_code() {
+    let host = Host::start().await;
+    let api = host.api();
+    let first = api.deploy(&component("greeting")).await;
+    let answer = api.upload(&component("greeting-next")).await;
+    assert_eq!(answer.status, 201);
+    let registered = answer.ok();
+    let versions = |field: &str| -> Vec<u64> {
+        let listed = registered[field].as_array().unwrap();
+        listed.iter().map(|version| version["version"].as_u64().unwrap()).collect()
+    };
+    assert_eq!((versions("workflows"), versions("kept")), (vec![4], vec![3]));
+    assert_eq!(registered["kept"][0]["digest"], first["digest"]);
+    assert_eq!(greeting(&api, None).await, "4: ahoy Ada");
+    assert_eq!(greeting(&api, Some(3)).await, "3: welcome Ada", "it keeps its code");
+    assert_eq!(api.upload(&component("greeting-next")).await.status, 200, "the same again");
+}
+
+#[tokio::test]
+async fn a_host_for_development_takes_changed_code_for_a_version_and_runs_keep_theirs() {
+    let host = Host::builder().flag(["--dev"]).start().await;
+    let services = Services::start().await;
+    let api = host.api();
+    api.deploy(&component("tally")).await;
+    let run = api.start("tally", json!(services.url())).await;
+    services.until_asked("cups", 1).await;
+    assert_eq!(api.deploy(&component("tally-changed")).await["kept"], json!([]));
+    services.open("tally");
+    assert_eq!(api.settled(&run).await["output"], "cups, then saucers", "it goes on with its code");
+    let run = api.start("tally", json!(services.url())).await;
+    assert_eq!(api.settled(&run).await["output"], "saucers, then cups");
+}
+
+#[tokio::test]
 async fn new_runs_take_the_highest_version_or_the_one_that_is_asked_for() {
     let host = Host::start().await;
     let api = host.api();

@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use super::throughput::rate;
-use super::{MANY, STEPS, Workload, pure_steps};
 use crate::bench::Bench;
 use crate::figures::Figure;
 use crate::load::{Until, load};
+use crate::starts::{MANY, STEPS, pure_steps};
+use crate::workload::Workload;
 
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let (start, runs) = (pure_steps(STEPS), bench.full_or_quick(100_000, 10_000));

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::json;
 
-use super::{MANY, STEPS, Workload, pure_steps, requests};
 use crate::bench::Bench;
 use crate::database::{Kind, Reader};
 use crate::figures::Figure;
@@ -14,7 +13,9 @@ use crate::host::Host;
 use crate::http::{Connection, post_json};
 use crate::load::{Until, WARM_UP, load};
 use crate::raw::Journal;
+use crate::starts::{MANY, STEPS, pure_steps, requests};
 use crate::stats;
+use crate::workload::Workload;
 
 /// The rows of a raw commit that W1 is compared with. With 64 runs in flight, a commit of the host has some hundreds.
 const BATCH: usize = 256;
@@ -36,7 +37,7 @@ struct Sides {
     effects: Connection,
 }
 
-pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
+pub(crate) async fn measure(bench: &mut Bench, selected: &[Workload]) -> Result<()> {
     let mut ended = bench.host(&[]).await?;
     load(ended.alone(), &pure_steps(STEPS), MANY, Until::Count(JOURNAL_RUNS)).await?;
     ended.kill()?;
@@ -49,12 +50,10 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
         host,
     };
     for _ in 0..bench.full_or_quick(8, 6) {
-        for workload in [Workload::W1, Workload::W2, Workload::W3] {
-            if bench.has(workload) {
-                sides.one_in_flight(bench, workload).await?;
-            }
+        for workload in selected {
+            sides.one_in_flight(bench, *workload).await?;
         }
-        if bench.has(Workload::W1) {
+        if selected.contains(&Workload::W1) {
             sides.rows(bench).await?;
         }
     }

@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Workload, pure_steps};
 use crate::bench::Bench;
 use crate::figures::Figure;
 use crate::host::Host;
 use crate::http::{post, post_json};
 use crate::load::{Start, WARM_UP};
+use crate::starts::pure_steps;
 use crate::stats::percentile;
+use crate::workload::Workload;
 
 /// Connections of the noisy tenant for each of its workflows.
 const CONNECTIONS: usize = 64;

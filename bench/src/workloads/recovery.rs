@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{MANY, STEPS, Workload, requests, wait_for};
 use crate::bench::{Bench, NODES};
 use crate::database::Kind;
 use crate::figures::Figure;
 use crate::load::start_all;
+use crate::starts::{MANY, STEPS, requests, wait_for};
+use crate::workload::Workload;
 
 /// The step whose request is held.
 const HELD_STEP: u32 = STEPS / 2;

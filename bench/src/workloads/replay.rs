@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Workload, sleep, wait_for};
 use crate::bench::Bench;
 use crate::database::{Kind, Reader};
 use crate::figures::Figure;
 use crate::host::Host;
+use crate::starts::{sleep, wait_for};
 use crate::stats;
+use crate::workload::Workload;
 
 /// Steps in the journal, and the names of the figures. The others are compared with the first.
 const LENGTHS: [(u32, &str); 4] = [

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{MANY, STEPS, Workload, pure_steps, sleep, wait_for};
 use crate::bench::Bench;
 use crate::figures::Figure;
 use crate::host::Host;
 use crate::load::{Start, Until, load, start_all};
+use crate::starts::{MANY, STEPS, pure_steps, sleep, wait_for};
 use crate::stats::percentile;
+use crate::workload::Workload;
 
 /// Runs before memory is measured, so that caches and buffers have their final size.
 const RUNS_BEFORE: u64 = 2_000;

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{MANY, STEPS, Workload, pure_steps, requests};
 use crate::bench::{Bench, NODES};
 use crate::database::Kind;
 use crate::figures::Figure;
 use crate::host::Host;
 use crate::load::{Start, Until, WARM_UP, load};
+use crate::starts::{MANY, STEPS, pure_steps, requests};
+use crate::workload::Workload;
 
 /// The numbers of runs in flight at which throughput is measured.
 const IN_FLIGHT: [u32; 4] = [1, 16, 64, 256];
@@ -18,9 +19,6 @@ const IN_FLIGHT: [u32; 4] = [1, 16, 64, 256];
 const REQUESTS_TARGET: f64 = 1_500.0;
 
 pub(crate) async fn measure(bench: &mut Bench, workload: Workload) -> Result<()> {
-    if !bench.has(workload) {
-        return Ok(());
-    }
     let start = if workload == Workload::W1 { pure_steps(STEPS) } else { requests(&bench.effects, STEPS) };
     let host = bench.host(&[]).await?;
     let mut of_one = Vec::new();

@@ -25,6 +25,15 @@ pub(crate) fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
         .and(attributes)
         .and_then(|attributes| implementation(&function, &attributes))
         .unwrap_or_else(Error::into_compile_error);
+    // The specification's workflows use these names without a dependency on the crates. In the block, they shadow
+    // no name of the module.
+    function.block.stmts.insert(
+        0,
+        syn::parse_quote! {
+            #[allow(unused_imports)]
+            use ::forge::{serde_json, tokio, tracing};
+        },
+    );
     quote! { #function #generated }
 }
 

@@ -40,7 +40,7 @@ pub(crate) mod testing;
 
 /// The interface `http` of the host.
 #[cfg(target_arch = "wasm32")]
-use crate::host::bindings::forge::workflow::http as host;
+use crate::bindings::forge::workflow::http as host;
 #[cfg(not(target_arch = "wasm32"))]
 use testing::host;
 

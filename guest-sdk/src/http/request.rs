@@ -9,13 +9,19 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Response, host};
+use crate::bindings::forge::workflow::http::Request;
 use crate::error::{Error, Failure, Result};
-use crate::host::bindings::forge::workflow::http::Request;
-use crate::time::millis;
+use crate::timestamp::millis;
 use crate::{call, runtime};
 
 /// The characters that are percent-encoded in a query: all but RFC 3986's unreserved ones.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The bytes of a request that every host reads, whatever its limits.
+const TAKEN: usize = 1 << 20;
+
+/// The characters of a URL that a host is shown when it is asked about a large request.
+const SHOWN: usize = 1 << 10;
 
 /// A builder of a request. [`send`](RequestBuilder::send) sends the request, or returns the first error
 /// that a method of the builder found.
@@ -123,7 +129,7 @@ impl RequestBuilder {
         if let Some(error) = error {
             return Err(Failure::permanent(format!("{line}: {error}")).into());
         }
-        let call = call::perform(|scope| host::send(scope, &request)).await;
+        let call = call::perform(|scope| submit(scope, &request)).await;
         let answer = host::receive(call).map_err(|failure| Error::new(Failure::from(failure)))?;
         Response::new(line, answer)
     }
@@ -131,6 +137,23 @@ impl RequestBuilder {
     fn fail(&mut self, error: impl Display) {
         self.error.get_or_insert_with(|| error.to_string());
     }
+}
+
+/// Submits a request, and returns its call.
+fn submit(scope: u64, request: &Request) -> u64 {
+    let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let bytes = request.method.len() + request.url.len() + headers + request.body.len();
+    let refused =
+        if bytes > TAKEN { host::refuse_large(scope, &excerpt(request), bytes as u64) } else { None };
+    refused.unwrap_or_else(|| host::send(scope, request))
+}
+
+/// Returns a request without what may be large.
+fn excerpt(request: &Request) -> Request {
+    let start = |text: &str| text.chars().take(SHOWN).collect();
+    let (method, url) = (start(&request.method), start(&request.url));
+    let (timeout, at_most_once) = (request.timeout, request.at_most_once);
+    Request { method, url, headers: Vec::new(), body: Vec::new(), timeout, at_most_once }
 }
 
 /// Makes `.await` the same as `.send().await`.

@@ -3,11 +3,14 @@
 use serde::de::DeserializeOwned;
 
 use super::StatusCode;
-use crate::error::{Failure, Result, short_type_name};
-use crate::host::bindings::forge::workflow::http;
+use crate::bindings::forge::workflow::http;
+use crate::error::{Error, Failure, Result, short_type_name};
 
 /// The number of characters of a body that an error message shows: enough for most error documents.
 const EXCERPT: usize = 200;
+
+/// U+FEFF in UTF-8, which programs on Windows write before a text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A response with any status and its complete body.
 #[derive(Debug, Clone)]
@@ -78,13 +81,14 @@ impl Response {
         Err(if retryable { failure } else { failure.not_retryable() }.into())
     }
 
-    /// Returns the body, deserialised from JSON.
+    /// Returns the body, deserialised from JSON. A UTF-8 byte order mark at its beginning is skipped.
     ///
     /// # Errors
     /// Returns a [`Failure`] of kind `http` that names the request and shows the start of the body. It is
     /// not retryable, because the request has arrived.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|error| {
+        let document = self.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.body);
+        serde_json::from_slice(document).map_err(|error| {
             let body = if self.body.is_empty() {
                 "it is empty".into()
             } else {
@@ -108,7 +112,7 @@ impl Response {
         &self.body
     }
 
-    fn unreadable(&self, why: std::fmt::Arguments<'_>) -> crate::Error {
+    fn unreadable(&self, why: std::fmt::Arguments<'_>) -> Error {
         let message = format!("the body of the response to {} {why}", self.request);
         Failure::new(Failure::HTTP, message).not_retryable().into()
     }
@@ -135,7 +139,7 @@ mod tests {
         Response::new("POST http://pay/charges".into(), http::Answer { response, in_progress }).unwrap()
     }
 
-    fn failure(error: crate::Error) -> Failure {
+    fn failure(error: Error) -> Failure {
         error.downcast().expect("a failure")
     }
 
@@ -173,6 +177,13 @@ mod tests {
             let failure = failure(response.error_for_status().unwrap_err());
             assert_eq!((failure.message.as_str(), failure.retryable), (message, in_progress));
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_a_document_is_skipped() {
+        assert_eq!(response(200, "\u{feff}[1]").json::<Vec<u8>>().unwrap(), [1]);
+        assert_eq!(response(200, "\u{feff}1").text().unwrap(), "\u{feff}1");
+        assert!(response(200, "\u{feff}\u{feff}1").json::<u8>().is_err(), "only one");
     }
 
     #[test]

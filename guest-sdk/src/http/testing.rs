@@ -6,10 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bindings::forge::workflow::http;
 use crate::error::Failure;
-use crate::host::bindings::forge::workflow::http;
-use crate::testing::{TestRun, json};
-use crate::time::millis;
+use crate::test_host::json;
+use crate::timestamp::millis;
 
 /// A request that the workflow sent.
 #[derive(Debug, Clone)]
@@ -96,24 +96,19 @@ impl TestResponse {
     }
 }
 
-impl<W> TestRun<W> {
-    /// Sets the function that responds to the workflow's HTTP requests.
-    pub fn http(mut self, respond: impl FnMut(&TestRequest) -> TestResponse + 'static) -> Self {
-        self.host.http.respond = Some(Box::new(respond));
-        self
-    }
-}
-
 /// The most bytes of a response's body: the host's default.
 const RESPONSE_BYTES: usize = 4 << 20;
+
+/// The most bytes of a request: the host's default.
+const REQUEST_BYTES: u64 = 1 << 20;
 
 /// The function that responds to requests in tests.
 type Respond = Box<dyn FnMut(&TestRequest) -> TestResponse>;
 
-/// The part of the `TestHost` for requests.
+/// The state of the test host for requests.
 #[derive(Default)]
 pub(crate) struct Http {
-    respond: Option<Respond>,
+    pub(crate) respond: Option<Respond>,
     pub(crate) requests: Vec<TestRequest>,
     /// What identifies the requests that were sent to their servers.
     sent: BTreeSet<Identity>,
@@ -156,24 +151,26 @@ fn retry_after(response: &http::Response, now: u64) -> Option<u64> {
 
 /// The host's interface `http`.
 pub(super) mod host {
-    use super::{Identity, Outcome, RESPONSE_BYTES, TestRequest, TestResponse, retry_after};
+    use super::{
+        Http, Identity, Outcome, REQUEST_BYTES, RESPONSE_BYTES, TestRequest, TestResponse, retry_after,
+    };
+    use crate::bindings::Failure as WireFailure;
+    use crate::bindings::forge::workflow::http::{Answer, Request};
     use crate::error::Failure;
-    use crate::host::bindings::Failure as WireFailure;
-    use crate::host::bindings::forge::workflow::http::{Answer, Request};
-    use crate::testing::host::with;
-    use crate::time::millis;
+    use crate::test_host::with;
+    use crate::timestamp::millis;
 
     pub(crate) fn send(scope: u64, request: &Request) -> u64 {
         let Request { method, url, headers, body, timeout, .. } = request.clone();
         let line = format!("{method} {url}");
         let (mut respond, request, resent) = with(|host| {
             let request = TestRequest { step: host.step_name(scope), method, url, headers, body };
-            host.http.requests.push(request.clone());
+            host.effect::<Http>().requests.push(request.clone());
             let path = Identity::Path(host.places.next_call(scope));
             let key = request.header("idempotency-key");
             let identity = key.map_or(path, |key| Identity::Key(key.to_owned(), line.clone()));
-            let resent = !host.http.sent.insert(identity);
-            (host.http.respond.take(), request, resent)
+            let resent = !host.effect::<Http>().sent.insert(identity);
+            (host.effect::<Http>().respond.take(), request, resent)
         });
         // The test's function may log, which borrows the test host: here it is not borrowed.
         let TestResponse { outcome, after } = match &mut respond {
@@ -189,9 +186,25 @@ pub(super) mod host {
             outcome => outcome,
         };
         with(|host| {
-            host.http.respond = respond;
+            host.effect::<Http>().respond = respond;
             host.submit(after.min(limit), Outcome { scope, resent, answer })
         })
+    }
+
+    pub(crate) fn refuse_large(scope: u64, request: &Request, bytes: u64) -> Option<u64> {
+        if bytes <= REQUEST_BYTES {
+            return None;
+        }
+        let message = format!(
+            "the request {} {} has {bytes} bytes; the most is {REQUEST_BYTES} (payload_bytes). Nothing was sent. Store \
+             large data elsewhere and pass a reference",
+            request.method, request.url
+        );
+        let answer = Err(Failure::new(Failure::LIMIT, message).not_retryable());
+        Some(with(|host| {
+            host.places.next_call(scope);
+            host.submit(0, Outcome { scope, resent: false, answer })
+        }))
     }
 
     fn too_large(line: &str) -> Failure {

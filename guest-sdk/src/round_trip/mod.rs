@@ -6,7 +6,7 @@
 //! `Some(None)` as `None`, and is not read deeper than 127 levels.
 //!
 //! Without `PartialEq`, two values are compared by what serde is told of them (see [`exact`]). A field that
-//! serde is not told of (`#[serde(skip)]`) is lost unnoticed, but the workflow sees the loss live, too.
+//! serde is never told of (`skip`, `skip_serializing`) is lost unnoticed, but the workflow sees the loss live, too.
 
 mod compare;
 mod exact;
@@ -164,6 +164,8 @@ mod tests {
         number: u8,
         #[serde(skip)]
         cache: u8,
+        #[serde(default = "seven", skip_serializing)]
+        secret: u8,
     }
 
     fn seven() -> u8 {
@@ -176,10 +178,13 @@ mod tests {
 
     #[test]
     fn a_skipped_field_that_comes_back_with_another_value_is_found() {
-        assert_eq!(lost(Skips { number: 0, cache: 0 }), ("$.number".to_owned(), "it appears".to_owned()));
+        assert_eq!(
+            lost(Skips { number: 0, cache: 0, secret: 7 }),
+            ("$.number".to_owned(), "it appears".to_owned())
+        );
         // A field that serde is not told of is lost live, too.
-        let (read, _) = round_trip(Skips { number: 1, cache: 1 }).unwrap();
-        assert_eq!(read, Skips { number: 1, cache: 0 });
+        let (read, _) = round_trip(Skips { number: 1, cache: 1, secret: 1 }).unwrap();
+        assert_eq!(read, Skips { number: 1, cache: 0, secret: 7 });
     }
 
     #[derive(Debug, Serialize, Deserialize)]

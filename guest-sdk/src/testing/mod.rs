@@ -39,7 +39,6 @@
 //!
 //! [`WorkflowContext::uuid`]: crate::WorkflowContext::uuid
 
-pub(crate) mod host;
 mod report;
 
 use std::marker::PhantomData;
@@ -50,21 +49,23 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use crate::http::testing::{TestRequest, TestResponse};
-pub use report::{StepStatus, TestLog, TestReport, TestStep};
+pub use crate::test_host::{StepStatus, TestLog, TestStep};
+pub use report::TestReport;
 
 use crate::auth::AuthContext;
 use crate::error::Failure;
 use crate::export::execute;
+use crate::http::testing::Http;
 use crate::log::HostLog;
-use crate::time::millis;
+use crate::test_host::{self, TestHost, json};
+use crate::timestamp::millis;
 use crate::workflow::ForgeWorkflow;
-use host::TestHost;
 
 /// A builder of a run.
 #[must_use = "nothing happens until `.run(input)`"]
 pub struct TestRun<W> {
     workflow: PhantomData<W>,
-    pub(crate) host: TestHost,
+    host: TestHost,
 }
 
 impl<W: ForgeWorkflow> TestRun<W> {
@@ -77,6 +78,12 @@ impl<W: ForgeWorkflow> TestRun<W> {
     /// Sets the caller that starts the run.
     pub fn auth(mut self, auth: AuthContext) -> Self {
         self.host.auth = auth;
+        self
+    }
+
+    /// Sets the function that responds to the workflow's HTTP requests.
+    pub fn http(mut self, respond: impl FnMut(&TestRequest) -> TestResponse + 'static) -> Self {
+        self.host.effect::<Http>().respond = Some(Box::new(respond));
         self
     }
 
@@ -138,12 +145,7 @@ impl<W: ForgeWorkflow> TestRun<W> {
         let input = json(input);
         let log = HostLog::default();
         let run = || tracing::subscriber::with_default(log, || execute::<W>(&input));
-        let (outcome, host) = host::install(self.host, run);
+        let (outcome, host) = test_host::install(self.host, run);
         TestReport::new(outcome.map(|(output, _)| output), host)
     }
-}
-
-/// Returns a value as JSON. A text, because a `Value` has no numbers beyond 64 bits.
-pub(crate) fn json(value: impl Serialize) -> String {
-    serde_json::to_string(&value).expect("inputs and results of steps can be written as JSON")
 }

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::TestRequest;
-use super::host::TestHost;
 use crate::error::Failure;
+use crate::http::testing::{Http, TestRequest};
+use crate::test_host::{TestHost, TestLog, TestStep};
 
 /// The outcome of a run.
 #[derive(Debug)]
@@ -26,57 +24,10 @@ pub struct TestReport<T> {
     pub elapsed: Duration,
 }
 
-/// A step of a run.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct TestStep {
-    /// The name; `charge#2` is the second `charge`.
-    pub name: String,
-    /// The status.
-    pub status: StepStatus,
-    /// The result of a completed step. A `Value` has no integers beyond 64 bits: it shows them as floating-point
-    /// numbers, although the step and the workflow have them as they were.
-    pub result: Option<Value>,
-    /// The failure of the last attempt, if it failed.
-    pub error: Option<Failure>,
-    /// The number of attempts.
-    pub attempts: u32,
-    /// The failure of the compensation, once no attempt of it is left.
-    pub compensation_error: Option<Failure>,
-}
-
-/// The status of a step. (Specification: "StepStatus Enum".)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepStatus {
-    /// The step waits for its next attempt.
-    Pending,
-    /// An attempt is under way.
-    Running,
-    /// The step has a result.
-    Completed,
-    /// The step failed, and no attempt is left.
-    Failed,
-    /// The step completed and was compensated.
-    Compensated,
-    /// The step was dropped before its end, for example because another branch of a `select!` won.
-    Skipped,
-}
-
-/// A line that a workflow logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TestLog {
-    /// The step that logged the line. `None` for the workflow's body.
-    pub step: Option<String>,
-    /// `trace`, `debug`, `info`, `warn` or `error`.
-    pub level: &'static str,
-    /// The line.
-    pub message: String,
-}
-
 impl<T> TestReport<T> {
-    pub(super) fn new(result: Result<T, Failure>, host: TestHost) -> Self {
+    pub(super) fn new(result: Result<T, Failure>, mut host: TestHost) -> Self {
         let elapsed = Duration::from_millis(host.elapsed());
+        let requests = std::mem::take(&mut host.effect::<Http>().requests);
         TestReport {
             // If the host ended the run, it has the reason, which the workflow is not told.
             result: match host.unwound {
@@ -84,7 +35,7 @@ impl<T> TestReport<T> {
                 None => result,
             },
             steps: host.steps.into_iter().map(|row| row.step).collect(),
-            requests: host.http.requests,
+            requests,
             compensations: host.compensations,
             logs: host.logs,
             elapsed,

@@ -17,20 +17,21 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::Tls;
-use super::connections::{Connections, HEAD_BYTES, MOST_HEADERS, SendError};
-use super::connector::connector;
+use super::connections::{HEAD_BYTES, MOST_HEADERS, SendError};
 use super::content_encoding::{self, DecodeError};
 use super::departure::{MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
-use super::headers::Headers;
+use super::headers::HeaderSource;
 use super::hop::{Hop, strip_credentials};
 use super::responses::{Reservation, Responses, UNRESERVED};
 use super::rules::{Denied, Policy};
+use super::terms::{GivenUp, Sent, Terms, UnderWay, requests};
 use super::traffic::Traffic;
 use crate::EgressLimits;
 use crate::secrets::Secrets;
-use forge_journal::http::{Body, HttpRequest, HttpResponse};
-use forge_journal::{Failure, Outcome, kind};
+use forge_journal::http::{Body, HttpRequest, HttpResponse, is_rejection};
+use forge_journal::{Failure, Outcome, Reach, kind};
+use forge_scheduling::{Present, ResizablePermits};
 
 /// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one
 /// there would delay other runs; most bodies are smaller.
@@ -40,6 +41,7 @@ const SEARCHED_AT_ONCE: usize = 64 << 10;
 enum NoAnswer {
     Failed(Failure),
     Withheld,
+    GivenUp(GivenUp),
 }
 
 impl From<Failure> for NoAnswer {
@@ -51,21 +53,19 @@ impl From<Failure> for NoAnswer {
 /// need up to 32 MiB of memory besides the answer.
 const DECODERS: usize = 4;
 
-/// The HTTP client of one tenant's workflows. It shares no connections: the policy is checked when a connection is
-/// opened, so another tenant must not reuse it.
+/// The HTTP client of one tenant's workflows, for as long as the host is there. It shares no connections: the policy is
+/// checked when a connection is opened, so another tenant must not reuse it.
 pub struct Egress {
-    policy: Arc<Policy>,
-    secrets: Arc<Secrets>,
+    tls: Tls,
+    lookup: Lookup,
+    /// What requests may do now. Each request is checked against it when it leaves, and for as long as it is under way.
+    pub(super) terms: Present<Terms>,
     traffic: Traffic,
-    connections: Connections,
     /// The permits for concurrent requests.
-    permits: Semaphore,
+    permits: ResizablePermits,
     /// The permits for answers that are decoded at the same time.
     decoders: Arc<Semaphore>,
-    default_timeout: Duration,
-    response_bytes: usize,
     responses: Responses,
-    response_bytes_in_flight: u64,
 }
 
 impl Egress {
@@ -88,24 +88,28 @@ impl Egress {
         limits: &EgressLimits,
         lookup: Lookup,
     ) -> Self {
-        let policy = Arc::new(policy);
-        let requests = EgressLimits::size(limits.http_requests).clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            connections: Connections::new(
-                connector(tls, Arc::clone(&policy), lookup),
-                Duration::from_millis(limits.http_connect_timeout_ms),
-                requests,
-            ),
-            policy,
-            secrets,
+            terms: Present::new(Arc::new(Terms::new(tls, &lookup, policy, secrets, limits))),
+            tls: tls.clone(),
+            lookup,
             traffic: Traffic::default(),
-            permits: Semaphore::new(requests),
+            permits: ResizablePermits::new(requests(limits)),
             decoders: Arc::new(Semaphore::new(DECODERS)),
-            default_timeout: Duration::from_millis(limits.http_timeout_ms),
-            response_bytes: EgressLimits::size(limits.response_bytes),
             responses: Responses::default(),
-            response_bytes_in_flight: limits.response_bytes_in_flight,
         }
+    }
+
+    /// Changes what requests may do. Takes effect at once: idle connections are closed if the policy, the secrets or the
+    /// limits differ, and requests under way that are no longer allowed are aborted. The permits stay: a request under way
+    /// counts until it ends.
+    pub fn change(&self, policy: Policy, secrets: Arc<Secrets>, limits: &EgressLimits) {
+        let present = self.terms.get();
+        let terms = Terms::new(&self.tls, &self.lookup, policy, secrets, limits);
+        if present.share_connections(&terms) {
+            return;
+        }
+        self.permits.resize(requests(limits));
+        self.terms.replace(Arc::new(terms)).connections.close();
     }
 
     /// Adds the bytes of bodies sent and received to this counter, including those of requests that fail or are given
@@ -125,13 +129,15 @@ impl Egress {
     /// Secrets are filled in when the request is sent; neither the answer nor a failure contains them.
     pub async fn send(&self, request: HttpRequest, key: &str) -> Outcome {
         match self.send_while(request, key, &|| true).await {
-            Ok(outcome) => outcome,
-            Err(Withheld) => Err(Failure::new(kind::HTTP, "the request was not sent")),
+            Ok(answered) => answered.and_then(|response| response.outcome()),
+            Err(Withheld) => {
+                Err(Failure::new(kind::HTTP, "the request was not sent").with_reach(Reach::Nowhere))
+            }
         }
     }
 
     /// Sends a request as [`Egress::send`] does, if it may leave when a connection is open and nothing was written to it.
-    /// Asks again for each redirect.
+    /// Asks again for each redirect. A failure has a [`Reach`].
     ///
     /// # Errors
     /// [`Withheld`] if it may not leave.
@@ -140,26 +146,30 @@ impl Egress {
         mut request: HttpRequest,
         key: &str,
         may_leave: MayLeave<'_>,
-    ) -> Result<Outcome, Withheld> {
+    ) -> Result<Result<HttpResponse, Failure>, Withheld> {
         let body = std::mem::take(&mut request.body);
+        let terms = self.terms.get();
         let what = || format!("{} {}", request.method, request.url);
-        let timeout = request.timeout_ms.map_or(self.default_timeout, Duration::from_millis);
-        Ok(match tokio::time::timeout(timeout, self.exchange(&request, body, key, may_leave)).await {
-            // What the body has reserved is given back when the answer is part of the run.
-            Ok(Ok((response, _reserved))) => match response.to_json() {
-                Ok(json) => Ok(Some(json.into())),
-                Err(why) => Err(Failure::permanent(kind::HTTP, format!("{}: {why}", what()))),
-            },
-            Ok(Err(NoAnswer::Withheld)) => return Err(Withheld),
+        let timeout = request.timeout_ms.map_or(terms.default_timeout, Duration::from_millis);
+        let mut reach = Reach::Nowhere;
+        let exchange = self.exchange(&request, body, key, may_leave, &mut reach);
+        let failure = match tokio::time::timeout(timeout, exchange).await {
+            Ok(Ok(response)) => return Ok(Ok(response)),
+            Ok(Err(NoAnswer::Withheld | NoAnswer::GivenUp(_))) => return Err(Withheld),
             Ok(Err(NoAnswer::Failed(mut failure))) => {
-                failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
-                Err(failure)
+                failure.message = terms.secrets.redact_text(format!("{}: {}", what(), failure.message));
+                let present = self.terms.get();
+                if !Arc::ptr_eq(&present, &terms) {
+                    failure.message = present.secrets.redact_text(failure.message);
+                }
+                failure
             }
             Err(_) => {
                 let timeout = humantime::format_duration(timeout);
-                Err(Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what())))
+                Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what()))
             }
-        })
+        };
+        Ok(Err(failure.with_reach(reach)))
     }
 
     async fn exchange(
@@ -168,7 +178,8 @@ impl Egress {
         body: Body,
         key: &str,
         may_leave: MayLeave<'_>,
-    ) -> Result<(HttpResponse, Option<Reservation>), NoAnswer> {
+        reach: &mut Reach,
+    ) -> Result<HttpResponse, NoAnswer> {
         let invalid = |message: String| Failure::permanent(kind::HTTP, message);
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| invalid(format!("`{}` is no HTTP method", request.method)))?;
@@ -184,57 +195,99 @@ impl Egress {
             strip_credentials(&mut url);
         }
         let mut hop = Hop::new(method, url, body.into_bytes());
-        let headers = Headers {
-            pairs: &request.headers,
-            key,
-            credentials,
-            secrets: &self.secrets,
-            may_name_host: self.policy.is_open(),
-        };
-        let at_most_once = request.at_most_once;
+        let headers = HeaderSource { pairs: &request.headers, key, credentials };
         let mut resent = false;
-        // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         loop {
-            self.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
-            let failed = |message: String| Failure::new(kind::HTTP, message);
-            let request = hop.request(headers.to(&hop)?).map_err(failed)?;
-            let request = request.map(|body| self.traffic.outgoing(body));
-            let sent = self.connections.send(request, at_most_once, may_leave).await;
-            let (mut connection, response) = sent.map_err(|error| match error {
-                SendError::Withheld => NoAnswer::Withheld,
-                error => not_sent(hop.url(), &error).into(),
-            })?;
-            resent |= connection.is_resent();
-            match hop.redirected(&response).map_err(failed)? {
-                Some(next) => {
-                    self.secrets.permit_redirect(next.url())?;
+            // As they are now, for each redirect.
+            let terms = self.terms.get();
+            let under_way = UnderWay::new(self, &terms, Sent { hop: &hop, headers: &headers });
+            let exchange = Exchange { terms: &terms, under_way: &under_way, hop: &hop, headers: &headers };
+            let stepped = tokio::select! {
+                biased;
+                stepped = self.step(exchange, request.at_most_once, may_leave, &mut resent, reach) => stepped,
+                given_up = under_way.given_up() => Err(NoAnswer::GivenUp(given_up)),
+            };
+            match stepped {
+                Ok(Step::Redirected(next)) => {
                     hop = next;
                 }
-                None => {
-                    let answer = connection.drive(self.read(response)).await?;
-                    self.connections.keep(connection).await;
-                    let mut answer = self.decoded(answer).await?;
-                    let reserved = answer.reserved.take();
-                    let response = HttpResponse { resent, ..answer.redacted(&self.secrets).await? };
-                    return Ok((response, reserved));
+                Ok(Step::Answered(answer)) => {
+                    let mut answer = self.decoded(answer, &terms).await?;
+                    // Given back when the answer is what the workflow gets.
+                    let _reserved = answer.reserved.take();
+                    return Ok(HttpResponse { resent, ..answer.redacted(&terms.secrets).await? });
                 }
+                // Under the present terms it is built anew, or denied.
+                Err(NoAnswer::GivenUp(GivenUp::Here)) => {}
+                Err(NoAnswer::GivenUp(GivenUp::Revoked(why))) => return Err(why.into()),
+                Err(no_answer) => return Err(no_answer),
             }
         }
     }
 
+    /// Sends a request to one server, and reads its answer unless it is a redirect. `resent` becomes true if it was sent on
+    /// two connections.
+    async fn step(
+        &self,
+        exchange: Exchange<'_>,
+        at_most_once: bool,
+        may_leave: MayLeave<'_>,
+        resent: &mut bool,
+        reach: &mut Reach,
+    ) -> Result<Step, NoAnswer> {
+        let Exchange { terms, under_way, hop, headers } = exchange;
+        terms.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
+        let failed = |message: String| Failure::new(kind::HTTP, message);
+        let request = hop.request(headers.to(terms, hop)?).map_err(failed)?;
+        let request = request.map(|body| self.traffic.outgoing(body));
+        let leave = |address| under_way.leave(address, may_leave);
+        let before = *reach;
+        let sent = terms.connections.send(request, at_most_once, &leave, reach).await;
+        let (mut connection, response) = sent.map_err(|error| {
+            if error.is_head_too_large() {
+                *reach = Reach::Answered;
+            }
+            match error {
+                SendError::Withheld => NoAnswer::Withheld,
+                SendError::GivenUp(given_up) => NoAnswer::GivenUp(given_up),
+                error => not_sent(hop.url(), &error, *reach).into(),
+            }
+        })?;
+        *resent |= connection.is_resent();
+        let status = response.status();
+        let has_no_effect =
+            status.is_redirection() && !hop.is_handled(status) || is_rejection(status.as_u16());
+        // What the answer does not tell of is the request that was sent before.
+        *reach = if !has_no_effect {
+            Reach::Answered
+        } else if *resent {
+            Reach::Unanswered.max(before)
+        } else {
+            before
+        };
+        if let Some(next) = hop.redirected(&response).map_err(failed)? {
+            terms.secrets.permit_redirect(next.url())?;
+            return Ok(Step::Redirected(next));
+        }
+        let answer = connection.drive(self.read(response, terms)).await?;
+        terms.connections.keep(connection).await;
+        Ok(Step::Answered(answer))
+    }
+
     /// Reads an answer. A body that is larger than [`UNRESERVED`] waits for its turn: at once if that is known, so that nothing
     /// of it is in memory meanwhile, or else with its begin.
-    async fn read(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
+    async fn read(&self, response: Response<Incoming>, terms: &Terms) -> Result<Answer, Failure> {
+        let most = terms.response_bytes;
         let (head, mut frames) = response.into_parts();
         let mut body = Vec::new();
         let length = frames.size_hint().exact();
         let is_encoded = head.headers.contains_key(CONTENT_ENCODING);
         // Decoded, a body may have any length. What it needs is reserved together.
-        let most = length.filter(|_| !is_encoded).unwrap_or(u64::MAX);
+        let needed = length.filter(|_| !is_encoded).unwrap_or(u64::MAX);
         let mut reserved = None;
         if length.is_some_and(|length| length > UNRESERVED as u64) {
-            reserved = Some(self.reserve(most).await);
+            reserved = Some(self.reserve(needed, terms).await);
         }
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| {
@@ -243,11 +296,11 @@ impl Egress {
             // Frames without data are trailers, which a workflow does not get.
             let Ok(chunk) = frame.into_data() else { continue };
             self.traffic.count(&chunk);
-            if body.len() + chunk.len() > self.response_bytes {
-                return Err(self.too_large());
+            if body.len() + chunk.len() > most {
+                return Err(too_large(most));
             }
             if reserved.is_none() && body.len() + chunk.len() > UNRESERVED {
-                reserved = Some(self.reserve(most).await);
+                reserved = Some(self.reserve(needed, terms).await);
             }
             body.extend_from_slice(&chunk);
         }
@@ -258,23 +311,24 @@ impl Egress {
     }
 
     /// Reserves memory for a body, at most for the largest that a workflow may receive.
-    async fn reserve(&self, bytes: u64) -> Reservation {
-        self.responses.reserve(bytes.min(self.response_bytes as u64), self.response_bytes_in_flight).await
+    async fn reserve(&self, bytes: u64, terms: &Terms) -> Reservation {
+        self.responses.reserve(bytes.min(terms.response_bytes as u64), terms.response_bytes_in_flight).await
     }
 
     /// Decodes the content of an answer. A part of a content, and encodings that are unknown, stay as they are.
-    async fn decoded(&self, mut answer: Answer) -> Result<Answer, Failure> {
+    async fn decoded(&self, mut answer: Answer, terms: &Terms) -> Result<Answer, Failure> {
+        let most = terms.response_bytes;
         let encodings = content_encoding::encodings(&answer.headers).unwrap_or_default();
         if encodings.is_empty() || answer.body.is_empty() || answer.status == StatusCode::PARTIAL_CONTENT {
             return Ok(answer);
         }
         // Before the permit: who has one must not wait for those who wait for one.
         if answer.reserved.is_none() {
-            answer.reserved = Some(self.reserve(u64::MAX).await);
+            answer.reserved = Some(self.reserve(u64::MAX, terms).await);
         }
         // The semaphore is never closed.
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
-        let (body, most) = (std::mem::take(&mut answer.body), self.response_bytes);
+        let body = std::mem::take(&mut answer.body);
         let decoding = tokio::task::spawn_blocking(move || {
             let decoded = content_encoding::decoded(&body, &encodings, most);
             // A request that is given up keeps its permit until here.
@@ -286,7 +340,7 @@ impl Egress {
             .await
             .map_err(|error| Failure::new(kind::HTTP, format!("the answer could not be decoded: {error}")))?;
         answer.body = decoded.map_err(|error| match error {
-            DecodeError::TooLarge => self.too_large(),
+            DecodeError::TooLarge => too_large(most),
             DecodeError::Invalid(_) => Failure::new(kind::HTTP, error.to_string()),
         })?;
         if let Some(reserved) = &mut answer.reserved {
@@ -297,15 +351,28 @@ impl Egress {
         answer.headers.remove(CONTENT_LENGTH);
         Ok(answer)
     }
+}
 
-    fn too_large(&self) -> Failure {
-        let most = self.response_bytes;
-        let message = format!(
-            "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes); the server \
-             has handled the request, and its effect stands"
-        );
-        Failure::permanent(kind::LIMIT, message)
-    }
+fn too_large(most: usize) -> Failure {
+    let message = format!(
+        "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes); the server has \
+         handled the request, and its effect stands"
+    );
+    Failure::permanent(kind::LIMIT, message)
+}
+
+/// What one server has answered.
+enum Step {
+    Redirected(Hop),
+    Answered(Answer),
+}
+
+/// A request to one server, and what it may do.
+struct Exchange<'e> {
+    terms: &'e Terms,
+    under_way: &'e UnderWay<'e>,
+    hop: &'e Hop,
+    headers: &'e HeaderSource<'e>,
 }
 
 /// An answer with the secrets that it contains.
@@ -356,23 +423,26 @@ async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Fail
     })
 }
 
-fn not_sent(url: &Url, error: &SendError) -> Failure {
+fn not_sent(url: &Url, error: &SendError, reach: Reach) -> Failure {
     if let Some(denied) = denied(error) {
         return not_permitted(denied);
     }
     if let SendError::ConnectTimeout(_) = error {
-        return Failure::new(kind::TIMEOUT, error.to_string());
+        // It may have been sent on a kept connection.
+        let again = if reach == Reach::Nowhere { "" } else { " again" };
+        return Failure::new(kind::TIMEOUT, format!("{error}{again}"));
     }
     if error.is_head_too_large() {
         let message = format!(
-            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes"
+            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes; the \
+             server has handled the request, and its effect stands"
         );
         return Failure::permanent(kind::LIMIT, message);
     }
     Failure::new(kind::HTTP, with_causes(format!("error sending request for url ({url})"), error))
 }
 
-fn not_permitted(denied: &Denied) -> Failure {
+pub(super) fn not_permitted(denied: &Denied) -> Failure {
     Failure::permanent(kind::DENIED, denied.to_string())
 }
 

@@ -13,18 +13,18 @@ use super::{Egress, Lookups, Policy, Tls, Withheld};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
-use forge_journal::{Outcome, kind};
+use forge_journal::{Outcome, Reach, kind};
 
 /// A server that counts its connections and passes each to the test.
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
-    url: Arc<str>,
+    pub(super) url: Arc<str>,
     connections: Arc<AtomicUsize>,
-    accepted: mpsc::UnboundedReceiver<TcpStream>,
+    pub(super) accepted: mpsc::UnboundedReceiver<TcpStream>,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}/").into();
@@ -40,26 +40,26 @@ impl Server {
         Self { address, url, connections, accepted }
     }
 
-    fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
 /// Reads a request and writes an answer.
-async fn answer(stream: &mut TcpStream, answer: &str) {
+pub(super) async fn answer(stream: &mut TcpStream, answer: &str) {
     let count = stream.read(&mut [0; 4_096]).await.unwrap();
     assert!(count > 0, "the connection was closed");
     stream.write_all(answer.as_bytes()).await.unwrap();
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn egress(requests: u64) -> Egress {
     let limits = EgressLimits { http_requests: requests, ..EgressLimits::default() };
     Egress::new(&Tls::new().unwrap(), Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default())
 }
 
-fn get(url: &str) -> HttpRequest {
+pub(super) fn get(url: &str) -> HttpRequest {
     HttpRequest { timeout_ms: Some(10_000), ..request("GET", url.to_owned()) }
 }
 
@@ -167,7 +167,7 @@ async fn a_request_that_a_new_connection_loses_is_not_sent_again() {
     });
     let failure = sent.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), (kind::HTTP, true), "{failure}");
-    assert_eq!(server.connections(), 2);
+    assert_eq!((failure.reach, server.connections()), (Some(Reach::Unanswered), 2));
 }
 
 #[tokio::test]

@@ -7,10 +7,12 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use forge_journal::Reach;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::HOST;
@@ -18,14 +20,15 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_rustls::HttpsConnector;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
-use super::departure::MayLeave;
 use super::guard::Guard;
+use super::terms::GivenUp;
 use super::traffic::Outgoing;
 use super::wire::{Progress, Wire};
 
@@ -61,7 +64,13 @@ pub(super) enum SendError {
     /// Nothing was sent, because the request may not leave any more.
     #[error("the request was not sent")]
     Withheld,
+    /// The tenant's terms no longer allow the request.
+    #[error("the request is no longer allowed")]
+    GivenUp(GivenUp),
 }
+
+/// Asked before a request is written to a connection to this address.
+pub(super) type Leave<'a> = &'a (dyn Fn(SocketAddr) -> Result<(), SendError> + Send + Sync);
 
 impl SendError {
     /// Returns whether the answer began and its head is too large to be read.
@@ -70,7 +79,7 @@ impl SendError {
     }
 }
 
-/// The connections of one tenant under one policy.
+/// The connections of one tenant under one policy, with one set of secrets.
 pub(super) struct Connections {
     connector: HttpsConnector<Guard>,
     connect_timeout: Duration,
@@ -80,6 +89,8 @@ pub(super) struct Connections {
 /// A connection, idle or with one request in flight.
 pub(super) struct Connection {
     server: Server,
+    /// The address of the server.
+    address: SocketAddr,
     sender: SendRequest<Outgoing>,
     progress: Progress,
     /// The request was sent before, on a connection that the server closed.
@@ -98,6 +109,7 @@ struct Kept {
     /// The connections to each server with the time until which they can be used, the latest last.
     by_server: HashMap<Server, Vec<(Instant, Connection)>>,
     count: usize,
+    /// The maximum number of connections that are kept: none once the policy or the secrets have changed.
     most: usize,
     /// Whether a task removes connections that were idle for too long.
     swept: bool,
@@ -110,17 +122,30 @@ impl Connections {
         Self { connector, connect_timeout, kept: Arc::new(Mutex::new(kept)) }
     }
 
+    /// Closes the idle connections, and keeps no more: the policy or the secrets have changed.
+    pub(super) fn close(&self) {
+        let mut kept = self.kept.lock();
+        kept.most = 0;
+        kept.count = 0;
+        let idle = std::mem::take(&mut kept.by_server);
+        drop(kept);
+        drop(idle);
+    }
+
     /// Sends a request to the server of its URL and returns the head of the answer. Its body arrives while the
     /// connection is [driven](Connection::drive).
     ///
     /// A server may close a kept connection at any time, also while a request is on its way. A request of which no byte
     /// was answered on a kept connection is therefore sent once more, on a new connection. A request that must arrive
     /// at most once is sent on a new connection only.
+    ///
+    /// `reach` becomes [`Reach::Unanswered`] as soon as a byte of the request was written, also if this future is dropped.
     pub(super) async fn send(
         &self,
         mut request: Request<Outgoing>,
         at_most_once: bool,
-        may_leave: MayLeave<'_>,
+        leave: Leave<'_>,
+        reach: &mut Reach,
     ) -> Result<(Connection, Response<Incoming>), SendError> {
         let uri = request.uri().clone();
         let server = format!("{}://{}", uri.scheme_str().unwrap_or_default(), authority(&uri));
@@ -130,9 +155,9 @@ impl Connections {
         if let Some(mut connection) = kept {
             // Notice if the server has closed it meanwhile.
             connection.update().await;
-            match connection.send(request.clone(), may_leave).await {
+            match connection.send(request.clone(), leave, reach).await {
                 Ok(answer) => return Ok((connection, answer)),
-                Err(SendError::Withheld) => return Err(SendError::Withheld),
+                Err(stays @ (SendError::Withheld | SendError::GivenUp(_))) => return Err(stays),
                 Err(error) if connection.progress.is_answered() => return Err(error),
                 Err(error) => tracing::debug!(%error, server, "a kept connection was closed"),
             }
@@ -140,7 +165,7 @@ impl Connections {
         }
         let mut connection = self.open(&uri, server).await?;
         connection.resent = resent;
-        let answer = connection.send(request, may_leave).await?;
+        let answer = connection.send(request, leave, reach).await?;
         Ok((connection, answer))
     }
 
@@ -167,6 +192,7 @@ impl Connections {
         let stream = connected
             .map_err(|_| SendError::ConnectTimeout(self.connect_timeout))?
             .map_err(SendError::Connect)?;
+        let address = peer(&stream).map_err(|error| SendError::Connect(error.into()))?;
         let progress = Progress::default();
         let wire = TokioIo::new(Wire::new(TokioIo::new(stream), progress.clone()));
         let mut http = http1::Builder::new();
@@ -177,7 +203,7 @@ impl Connections {
             .await
             .map_err(SendError::Exchange)?;
         let driver = Some(driver.boxed());
-        Ok(Connection { server, sender, progress, resent: false, keep_for: IDLE, driver })
+        Ok(Connection { server, address, sender, progress, resent: false, keep_for: IDLE, driver })
     }
 }
 
@@ -204,14 +230,21 @@ impl Connection {
     async fn send(
         &mut self,
         request: Request<Outgoing>,
-        may_leave: MayLeave<'_>,
+        leave: Leave<'_>,
+        reach: &mut Reach,
     ) -> Result<Response<Incoming>, SendError> {
-        if !may_leave() {
-            return Err(SendError::Withheld);
-        }
+        leave(self.address)?;
         self.progress.reset();
-        let sending = self.sender.send_request(request);
-        let answer = self.drive(sending).await.map_err(SendError::Exchange)?;
+        let progress = self.progress.clone();
+        let mut answer = pin!(self.sender.send_request(request));
+        // Polled after each write to the connection.
+        let answer = std::future::poll_fn(|context| {
+            if progress.is_written() {
+                *reach = (*reach).max(Reach::Unanswered);
+            }
+            answer.as_mut().poll(context)
+        });
+        let answer = self.drive(answer).await.map_err(SendError::Exchange)?;
         self.keep_for = kept_for(answer.headers());
         Ok(answer)
     }
@@ -279,6 +312,14 @@ fn kept_for(headers: &HeaderMap) -> Duration {
     match timeout.and_then(|(_, seconds)| seconds.trim().trim_matches('"').parse().ok()) {
         Some(seconds) => Duration::from_secs(seconds).saturating_sub(KEEP_ALIVE_MARGIN).min(IDLE),
         None => IDLE,
+    }
+}
+
+/// Returns the address that a connection goes to.
+fn peer(stream: &MaybeHttpsStream<TokioIo<TcpStream>>) -> std::io::Result<SocketAddr> {
+    match stream {
+        MaybeHttpsStream::Http(tcp) => tcp.inner().peer_addr(),
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner().peer_addr(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Egress, Policy, Tls};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
 use forge_journal::http::HttpRequest;
-use forge_journal::{Failure, kind};
+use forge_journal::{Failure, Reach, kind};
 
 /// An address of this machine at which a listener's queue is full: the kernel answers no SYN.
 struct Dead {
@@ -74,6 +74,6 @@ async fn a_connection_has_a_timeout_of_its_own() {
     let message = format!(
         "GET http://two.example:{free}/: no connection within 50ms (http_connect_timeout_ms): the request was not sent"
     );
-    assert_eq!(failed, Failure::new(kind::TIMEOUT, message));
+    assert_eq!(failed, Failure::new(kind::TIMEOUT, message).with_reach(Reach::Nowhere));
     assert!(begun.elapsed() < Duration::from_secs(30), "long before the timeout of the request");
 }

@@ -81,9 +81,10 @@ impl Guard {
     /// Returns the permitted addresses of a URL.
     async fn permitted(&self, uri: &Uri) -> Result<Vec<IpAddr>, BoxError> {
         let host = uri.host().unwrap_or_default();
-        let (name, addresses) = match literal(host) {
-            Some(address) => (address.to_string(), vec![address]),
-            None => (host.to_owned(), (self.lookup)(host.to_owned()).await?),
+        let name = host_name(host);
+        let addresses = match literal(host) {
+            Some(address) => vec![address],
+            None => (self.lookup)(host.to_owned()).await?,
         };
         let (mut denied, mut permitted) = (None, Vec::new());
         for address in addresses {
@@ -144,6 +145,11 @@ impl Service<Name> for NoNames {
     fn call(&mut self, name: Name) -> Self::Future {
         std::future::ready(Err(io::Error::other(format!("`{name}` was not resolved and checked"))))
     }
+}
+
+/// Returns a URL's host as a policy checks it: an address without brackets.
+pub(super) fn host_name(host: &str) -> String {
+    literal(host).map_or_else(|| host.to_owned(), |address| address.to_string())
 }
 
 /// Returns the address that is written as a URL's host.

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::content_encoding::ACCEPTED;
 use super::hop::Hop;
+use super::terms::Terms;
 use crate::secrets::Secrets;
 use forge_journal::{Failure, kind};
 
@@ -37,24 +38,21 @@ const MAX_HEADERS: usize = 256;
 const FILLED_BYTES: usize = 256 << 10;
 
 /// The source of a request's headers, for each server that redirects lead to.
-pub(super) struct Headers<'r> {
+pub(super) struct HeaderSource<'r> {
     /// The headers of the workflow.
     pub(super) pairs: &'r [(String, String)],
     /// The `Idempotency-Key`, unless the workflow set one.
     pub(super) key: &'r str,
     /// The header that stands for `user:password@` in the URL.
     pub(super) credentials: Option<HeaderValue>,
-    pub(super) secrets: &'r Secrets,
-    /// Whether the workflow may set `Host`. A server with several sites selects one by that header, so with rules or
-    /// secrets it must be the host of the URL.
-    pub(super) may_name_host: bool,
 }
 
-impl Headers<'_> {
-    /// Returns the headers for the server of a hop.
-    pub(super) fn to(&self, hop: &Hop) -> Result<HeaderMap, Failure> {
+impl HeaderSource<'_> {
+    /// Returns the headers for the server of a hop, with the secrets of these terms.
+    pub(super) fn to(&self, terms: &Terms, hop: &Hop) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::new();
-        let (mut may_name_host, mut room) = (self.may_name_host, FILLED_BYTES);
+        // A server with several sites selects one by `Host`, so with rules or secrets it must be the host of the URL.
+        let (mut may_name_host, mut room) = (terms.policy.is_open(), FILLED_BYTES);
         if self.pairs.len() > MAX_HEADERS {
             let message = format!("a request has {} headers; the most is {MAX_HEADERS}", self.pairs.len());
             return Err(Failure::permanent(kind::LIMIT, message));
@@ -66,7 +64,7 @@ impl Headers<'_> {
             if !hop.carries(&header) || HOP_BY_HOP.contains(&header) {
                 continue;
             }
-            let filled = self.filled(hop.url(), value, &mut room)?;
+            let filled = filled(&terms.secrets, hop.url(), value, &mut room)?;
             let mut text = HeaderValue::from_str(filled.as_deref().unwrap_or(value))
                 .map_err(|_| invalid(name, "has a value that no header can have"))?;
             if filled.is_some() {
@@ -94,12 +92,12 @@ impl Headers<'_> {
         }
         Ok(headers)
     }
+}
 
-    fn filled(&self, url: &Url, value: &str, room: &mut usize) -> Result<Option<String>, Failure> {
-        let filled = self.secrets.fill(url, value, *room)?;
-        *room -= filled.as_ref().map_or(0, String::len).min(*room);
-        Ok(filled)
-    }
+fn filled(secrets: &Secrets, url: &Url, value: &str, room: &mut usize) -> Result<Option<String>, Failure> {
+    let filled = secrets.fill(url, value, *room)?;
+    *room -= filled.as_ref().map_or(0, String::len).min(*room);
+    Ok(filled)
 }
 
 fn invalid(name: &str, why: &str) -> Failure {

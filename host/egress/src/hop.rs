@@ -71,18 +71,27 @@ impl Hop {
         Ok(request)
     }
 
+    /// Returns whether a redirect with this status says that the request was handled: its answer is elsewhere.
+    pub(super) fn is_handled(&self, status: StatusCode) -> bool {
+        self.becomes_get(status) == Some(true)
+    }
+
+    /// Returns whether the request after a redirect with this status is a `GET` without a body. `None`: it is no redirect.
+    fn becomes_get(&self, status: StatusCode) -> Option<bool> {
+        match status {
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => Some(self.method == Method::POST),
+            StatusCode::SEE_OTHER => Some(true),
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => Some(false),
+            _ => None,
+        }
+    }
+
     /// Returns the request that follows a redirect, or `None` if the response is none.
     ///
     /// # Errors
     /// The reason why the redirect is not followed.
     pub(super) fn redirected<B>(&self, response: &Response<B>) -> Result<Option<Self>, String> {
-        let status = response.status();
-        let to_get = match status {
-            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
-            StatusCode::SEE_OTHER => true,
-            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
-            _ => return Ok(None),
-        };
+        let Some(to_get) = self.becomes_get(response.status()) else { return Ok(None) };
         let location =
             response.headers().get(LOCATION).and_then(|value| str::from_utf8(value.as_bytes()).ok());
         let Some(mut url) = location.and_then(|location| self.url.join(location).ok()) else {

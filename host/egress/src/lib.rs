@@ -15,12 +15,15 @@ mod hop;
 mod limits;
 mod race;
 mod responses;
+#[cfg(test)]
+mod revocation;
 mod rules;
 #[cfg(test)]
 mod secret_redaction;
 pub mod secrets;
 #[cfg(test)]
 mod ssrf;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod tls;

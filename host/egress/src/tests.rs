@@ -18,7 +18,7 @@ use super::{Egress, Lookups, Policy, Tls};
 use crate::EgressLimits;
 use crate::secrets::Secrets;
 use forge_journal::http::{Body, HttpRequest};
-use forge_journal::{Failure, kind};
+use forge_journal::{Failure, Reach, kind};
 
 /// The limit on an answer's body in these tests, in bytes.
 const MOST: usize = 1_000;
@@ -201,11 +201,13 @@ async fn redirects_that_lead_nowhere_are_given_up() {
     let url = format!("http://127.0.0.1:{port}/loop");
     let failed = failure(request("GET", url.clone())).await;
     let message = format!("GET {url}: error following redirect for url ({url}): too many redirects");
-    assert_eq!(failed, Failure::new(kind::HTTP, message));
+    assert_eq!(failed, Failure::new(kind::HTTP, message).with_reach(Reach::Nowhere));
     let url = format!("http://127.0.0.1:{port}/elsewhere");
     let failed = failure(request("GET", url.clone())).await;
     let message = format!("GET {url}: builder error for url (ftp://example.com/): URL scheme is not allowed");
-    assert_eq!(failed, Failure::new(kind::HTTP, message));
+    assert_eq!(failed, Failure::new(kind::HTTP, message).with_reach(Reach::Nowhere));
+    let failed = failure(request("POST", url)).await;
+    assert_eq!(failed.reach, Some(Reach::Answered), "a POST that leads to a GET was handled");
 }
 
 #[tokio::test]
@@ -218,14 +220,19 @@ async fn what_goes_wrong_is_said_with_its_cause() {
         "GET {url}: error sending request for url ({url}): client error (Connect): tcp connect error: Connection \
          refused (os error 111)"
     );
-    assert_eq!(failed, Failure::new(kind::HTTP, message));
+    assert_eq!(failed, Failure::new(kind::HTTP, message).with_reach(Reach::Nowhere));
 
     let failed = failure(request("GET", format!("http://127.0.0.1:{port}/large"))).await;
     assert_eq!((failed.kind.as_str(), failed.retryable), (kind::LIMIT, false));
+    assert_eq!(failed.reach, Some(Reach::Answered));
 
     let url = format!("http://127.0.0.1:{port}/never");
     let failed = failure(HttpRequest { timeout_ms: Some(20), ..request("GET", url.clone()) }).await;
-    assert_eq!(failed, Failure::new(kind::TIMEOUT, format!("GET {url}: no answer within 20ms")));
+    assert_eq!(
+        failed,
+        Failure::new(kind::TIMEOUT, format!("GET {url}: no answer within 20ms"))
+            .with_reach(Reach::Unanswered)
+    );
 
     for (method, url, message) in [
         ("G T", "http://a/", "`G T` is no HTTP method"),
@@ -233,7 +240,10 @@ async fn what_goes_wrong_is_said_with_its_cause() {
         ("GET", "/a", "not an absolute URL (relative URL without a base); write http://HOST/PATH"),
     ] {
         let failed = failure(request(method, url.to_owned())).await;
-        assert_eq!(failed, Failure::permanent(kind::HTTP, format!("{method} {url}: {message}")));
+        assert_eq!(
+            failed,
+            Failure::permanent(kind::HTTP, format!("{method} {url}: {message}")).with_reach(Reach::Nowhere)
+        );
     }
 }
 
@@ -253,13 +263,13 @@ async fn an_answer_that_breaks_off_is_no_answer() {
         "POST {url}: error sending request for url ({url}): client error (SendRequest): connection closed before \
          message completed"
     );
-    assert_eq!(failed, Failure::new(kind::HTTP, message));
+    assert_eq!(failed, Failure::new(kind::HTTP, message).with_reach(Reach::Unanswered));
     let failed = failure(request("POST", url.clone())).await;
     let message = format!(
         "POST {url}: error decoding response body: error reading a body from \
          connection: end of file before message length reached"
     );
-    assert_eq!(failed, Failure::new(kind::HTTP, message));
+    assert_eq!(failed, Failure::new(kind::HTTP, message).with_reach(Reach::Answered));
 }
 
 /// Returns a server's URL that answers each request with the next of these answers, on a connection of its own.

@@ -1,6 +1,7 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Begin, Failure, Pause, Timestamp};
+use super::{Begin, Failure, Pause, Settled, Timestamp};
 
 /// The outcome of an effect or a reading of the time: its result, if it has one, or its failure.
 pub type Outcome = Result<Option<Arc<str>>, Failure>;
@@ -73,10 +74,21 @@ pub enum Event {
         /// The result that came too late.
         result: Option<Arc<str>>,
     },
+    /// The run leaves its instance, and these open effects have not left the host. The journal knows it until the run has an
+    /// instance again; the store does not have it.
+    Withheld {
+        /// The calls.
+        effects: BTreeSet<u64>,
+    },
     /// The run is final, and these effects may stand although nothing undoes them.
     InDoubt {
         /// The effects, for a person.
         effects: Vec<String>,
+    },
+    /// A person found out what had become of effects in doubt. The run is final.
+    Settled {
+        /// What they found.
+        effects: Vec<Settled>,
     },
     /// A rollback was requested. It begins when the effects under way have ended.
     RollbackRequested {

@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 /// The values of [`Failure::kind`]. Guests may use others.
@@ -14,6 +16,8 @@ pub mod kind {
     pub const HTTP: &str = "http";
     /// The egress policy does not allow the request.
     pub const DENIED: &str = "denied";
+    /// What allowed a request was revoked while the request was under way. It may have arrived.
+    pub const REVOKED: &str = "revoked";
     /// The workflow panicked.
     pub const PANIC: &str = "panic";
     /// The instance trapped for another reason.
@@ -42,16 +46,57 @@ pub struct Failure {
     pub message: String,
     /// Whether a retry policy may retry.
     pub retryable: bool,
+    /// How far the effect came that failed. `None`: the failure is not that of an effect, or an earlier version of Forge
+    /// recorded it.
+    #[serde(skip)]
+    pub reach: Option<Reach>,
+}
+
+/// How far an effect came that failed: whether what it does may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// It has done nothing: nothing has left the host, or the server rejected it.
+    Nowhere,
+    /// It may have arrived, and there is no answer.
+    Unanswered,
+    /// It was answered, and the answer could not be kept.
+    Answered,
+}
+
+impl Reach {
+    /// Returns the word that the store keeps.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nowhere => "nowhere",
+            Self::Unanswered => "unanswered",
+            Self::Answered => "answered",
+        }
+    }
+}
+
+impl FromStr for Reach {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Self::Nowhere, Self::Unanswered, Self::Answered];
+        all.into_iter().find(|reach| reach.as_str() == word).ok_or_else(|| format!("unknown reach `{word}`"))
+    }
 }
 
 impl Failure {
     /// Creates a failure that a retry policy may retry.
     pub fn new(kind: &str, message: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), message: message.into(), retryable: true }
+        Self { kind: kind.to_owned(), message: message.into(), retryable: true, reach: None }
     }
 
     /// Creates a failure that is not retried.
     pub fn permanent(kind: &str, message: impl Into<String>) -> Self {
         Self { retryable: false, ..Self::new(kind, message) }
+    }
+
+    /// Returns the same failure, of an effect that came this far.
+    #[must_use]
+    pub fn with_reach(self, reach: Reach) -> Self {
+        Self { reach: Some(reach), ..self }
     }
 }

@@ -1,12 +1,13 @@
 //! The JSON documents that the journal stores for an HTTP request and its response.
 
+use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{Failure, Outcome, Reach, Timestamp, kind};
 
 /// A request, as the journal stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +126,24 @@ impl Body {
     }
 }
 
+/// The answers after which a request has had no effect.
+const REJECTIONS: Range<u16> = 400..500;
+
+/// The answers among them that may be about an earlier request with the same key, or come from a proxy: timeout, conflict,
+/// too early, too many requests.
+const UNCLEAR: [u16; 4] = [408, 409, 425, 429];
+
+/// Returns whether a request had no effect, by the status of its answer.
+pub fn is_rejection(status: u16) -> bool {
+    REJECTIONS.contains(&status) && !UNCLEAR.contains(&status)
+}
+
+/// Returns whether the status of an answer tells what became of the request, and of earlier ones with the same key and
+/// content. A server error and an unclear rejection do not.
+pub fn is_conclusive(status: u16) -> bool {
+    status < REJECTIONS.start || is_rejection(status)
+}
+
 impl HttpRequest {
     /// Returns the idempotency key that the workflow set, if it set one.
     pub fn idempotency_key(&self) -> Option<&str> {
@@ -176,6 +195,14 @@ impl HttpResponse {
     /// The reason why the response has no JSON form.
     pub fn to_json(&self) -> Result<String, String> {
         serde_json::to_string(self).map_err(|error| format!("cannot encode the response: {error}"))
+    }
+
+    /// Returns the outcome of the request that the journal stores.
+    pub fn outcome(&self) -> Outcome {
+        match self.to_json() {
+            Ok(document) => Ok(Some(document.into())),
+            Err(why) => Err(Failure::permanent(kind::HTTP, why).with_reach(Reach::Answered)),
+        }
     }
 
     /// Reads the JSON document that the journal stores.

@@ -61,9 +61,9 @@ pub use call_kind::{EffectKind, Kind};
 pub use depth::{MOST_DEPTH, is_too_deep};
 pub use document::{Document, InvalidDocument};
 pub use event::{Event, Outcome};
-pub use failure::{Failure, kind};
+pub use failure::{Failure, Reach, kind};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};
-pub use run::{NewRun, Pause, PauseReason, Run, RunId, Timestamp};
+pub use run::{NewRun, Pause, PauseReason, Run, RunId, Settled, Timestamp};
 pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
     StorageRoom, Verdict,

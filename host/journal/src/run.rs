@@ -137,6 +137,21 @@ impl Pause {
     }
 }
 
+/// What a person found of an effect in doubt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Settled {
+    /// The position of the effect's call in the run.
+    pub seq: u64,
+    /// What was in doubt.
+    pub effect: String,
+    /// The outcome: `completed`, or `failed` and the reason.
+    pub outcome: String,
+    /// Who found it, as the audit log names them.
+    pub by: String,
+    /// When that was recorded.
+    pub at: DateTime<Utc>,
+}
+
 /// A run, without its journal rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -172,6 +187,8 @@ pub struct Run {
     pub uncompensated: Vec<Arc<str>>,
     /// The effects that may have happened and that nothing undoes, one in each line. Known when the run is final.
     pub in_doubt: Option<Arc<str>>,
+    /// What a person found of effects that were in doubt when the run had ended.
+    pub settled: Vec<Settled>,
     /// The pause, if the run is paused.
     pub pause: Option<Pause>,
     /// The idempotency key of the start.
@@ -232,6 +249,7 @@ impl Run {
             failed_compensations: None,
             uncompensated: Vec::new(),
             in_doubt: None,
+            settled: Vec::new(),
             pause: None,
             key: None,
             restart_of: None,

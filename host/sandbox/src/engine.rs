@@ -1,23 +1,25 @@
 //! The wasmtime engine: compiles, describes and runs components.
 
 use std::any::Any;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use bytes::Bytes;
 use forge_journal::{Failure, PauseReason, Session};
 use tokio::sync::Semaphore;
 use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Store, UpdateDeadline, component};
 
 use super::bindings::WorkflowPre;
-use super::cache::Cache;
+use super::cache::{Cache, CacheFolder, OpenError};
 use super::compiler::blocking;
 use super::execution::Execution;
 use super::failure::classify;
 use super::settings::{EPOCHS, SPARE_INSTANCES, new_engine, start_ticker};
 use super::state::{InstanceState, settle};
-use super::{Compiler, EngineLimits, Host, InstanceLimits, InvalidComponent, Stop, imports, inspect};
+use super::{
+    Compiler, EngineLimits, Host, InstanceLimits, InvalidComponent, Stop, check_work, imports, inspect,
+};
 
 /// The maximum number of workflows in one component. A large application has some dozen.
 const WORKFLOWS: usize = 1_000;
@@ -27,8 +29,14 @@ const WORKFLOW_NAME: usize = 255;
 
 /// The error of an engine that cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up the WebAssembly engine: {0}")]
-pub struct EngineError(String);
+pub enum EngineError {
+    /// This machine cannot run WebAssembly with these limits.
+    #[error("cannot set up the WebAssembly engine: {0}")]
+    Machine(String),
+    /// The folder for compiled components is not safe to use, or belongs to something else.
+    #[error("{0}")]
+    Cache(String),
+}
 
 /// A compiled component, ready to be instantiated.
 #[derive(Clone)]
@@ -75,45 +83,72 @@ impl Engine {
     /// Creates an engine that keeps compiled components in the folder `cache`. Without a folder it keeps none.
     ///
     /// # Errors
-    /// [`EngineError`] if this machine cannot run WebAssembly with these limits.
-    pub fn new(limits: EngineLimits, cache: Option<&Path>, compiler: Compiler) -> Result<Self, EngineError> {
-        let error = |error: wasmtime::Error| EngineError(format!("{error:#}"));
+    /// [`EngineError`] if this machine cannot run WebAssembly with these limits, or if others could write to the cache.
+    pub fn new(
+        limits: EngineLimits,
+        cache: Option<&CacheFolder>,
+        compiler: Compiler,
+    ) -> Result<Self, EngineError> {
+        let error = |error: wasmtime::Error| EngineError::Machine(format!("{error:#}"));
         let engine = new_engine(&limits).map_err(error)?;
         let mut linker = Linker::new(&engine);
         imports::add_to_linker(&mut linker).map_err(error)?;
-        let ticker = start_ticker(&engine).map_err(|error| EngineError(error.to_string()))?;
-        let cache = cache.and_then(|folder| {
-            let opened = Cache::open(folder, &engine);
-            let unusable = |error: &std::io::Error| {
-                tracing::warn!(folder = %folder.display(), %error, "compiled components cannot be kept there: every start compiles them again");
-            };
-            opened.inspect_err(unusable).ok()
-        });
+        let ticker = start_ticker(&engine).map_err(|error| EngineError::Machine(error.to_string()))?;
+        let cache = match cache.map(|place| (place, Cache::open(place, &engine))) {
+            None => None,
+            Some((_, Ok(cache))) => Some(cache),
+            Some((_, Err(OpenError::Refused(refused)))) => {
+                return Err(EngineError::Cache(refused.to_string()));
+            }
+            Some((place, Err(OpenError::Io(error)))) => {
+                tracing::warn!(folder = %place.folder.display(), %error, "compiled components cannot be kept there: every start compiles them again");
+                None
+            }
+        };
         let describing = Semaphore::new(SPARE_INSTANCES as usize);
         Ok(Self { engine, linker, limits, cache, compiler, describing, _ticker: ticker })
     }
 
-    /// Checks and compiles the component with this digest, or loads it from the cache. Compiling does not add the
-    /// component to the cache: [`Engine::keep`] does. A future that is dropped ends the compiling child.
+    /// Logs the measures that confine the compiler process and that this machine lacks, if there are any.
+    pub async fn log_missing_confinement(&self) {
+        match self.compiler.missing_confinement().await {
+            Ok(missing) if missing.is_empty() => {}
+            Ok(missing) => {
+                let missing = missing.join(", ");
+                tracing::warn!(missing, "the process that compiles components is not fully confined");
+            }
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// Returns the compiled component with this digest from the cache.
+    pub async fn load(self: &Arc<Self>, digest: &str) -> Option<Component> {
+        let (engine, digest) = (Arc::clone(self), digest.to_owned());
+        let found =
+            blocking(move || Ok(engine.cache.as_ref().and_then(|cache| cache.get(&engine.engine, &digest))))
+                .await
+                .ok()??;
+        self.link(&found).ok()
+    }
+
+    /// Checks an upload, before it is compiled: that it is a component for this host, and that compiling it is bounded.
+    /// Components of the database were checked when they were uploaded, maybe by a version with other bounds.
+    ///
+    /// # Errors
+    /// [`InvalidComponent`] that names the first problem.
+    pub async fn check_upload(&self, bytes: Bytes) -> Result<(), InvalidComponent> {
+        blocking(move || inspect(&bytes).and_then(|()| check_work(&bytes))).await
+    }
+
+    /// Compiles a component. Compiling does not add the component to the cache: [`Engine::keep`] does. A future that is
+    /// dropped ends the compiling child.
     ///
     /// # Errors
     /// [`InvalidComponent`] if the bytes are no component that this host can run.
-    pub async fn compile(
-        self: &Arc<Self>,
-        digest: &str,
-        bytes: Vec<u8>,
-    ) -> Result<Component, InvalidComponent> {
-        let (engine, digest) = (Arc::clone(self), digest.to_owned());
-        let found = blocking(move || {
-            match engine.cache.as_ref().and_then(|cache| cache.get(&engine.engine, &digest)) {
-                Some(compiled) => Ok((Some(compiled), bytes)),
-                None => inspect(&bytes).map(|()| (None, bytes)),
-            }
-        });
-        let compiled = match found.await? {
-            (Some(compiled), _) => compiled,
-            (None, bytes) => self.compiler.compile(&self.engine, bytes).await?,
-        };
+    pub async fn compile(&self, bytes: Bytes) -> Result<Component, InvalidComponent> {
+        let inspected = bytes.clone();
+        blocking(move || inspect(&inspected)).await?;
+        let compiled = self.compiler.compile(&self.engine, bytes).await?;
         self.link(&compiled)
     }
 

@@ -97,6 +97,7 @@ impl Execution {
     /// Waits for the next call that completes, and returns it. Returns `None` if the guest must unwind.
     pub(crate) async fn next(&mut self) -> Result<Option<CallId>, Stop> {
         loop {
+            self.host.check(&mut self.session)?;
             match self.session.next(clock::now())? {
                 Next::Deliver(call) => {
                     if self.session.journal().run().wake_at.is_some() {

@@ -15,6 +15,12 @@ pub trait Host: Any + Send {
     /// Waits until the session may have a completion to deliver. It is called when the guest waits and there is none.
     async fn wait(&mut self, session: &mut Session) -> Result<(), Stop>;
 
+    /// Checks that the guest may go on. It is called each time that the guest asks for a completion, also in a replay.
+    ///
+    /// # Errors
+    /// [`Stop`] if the guest must stop at once.
+    fn check(&mut self, session: &mut Session) -> Result<(), Stop>;
+
     /// Passes pending requests to stop on to the session, for a guest that computes without ever waiting.
     ///
     /// # Errors

@@ -20,12 +20,14 @@ mod host;
 pub mod imports;
 mod limits;
 mod log;
+mod mac;
 mod memory;
 mod settings;
 mod state;
 
-pub use compiler::{COMMAND, ChildFailed, Compiler, compile_as_child};
-pub use component::{InvalidComponent, inspect};
+pub use cache::CacheFolder;
+pub use compiler::{COMMAND, Child, ChildFailed, Compiler, CompilerUser, check_as_child, compile_as_child};
+pub use component::{InvalidComponent, check_work, inspect};
 pub use engine::{Component, Described, End, Engine, EngineError};
 pub use host::{Detached, Host, Stop};
 

@@ -28,7 +28,7 @@ pub struct EngineLimits {
     pub instance: InstanceLimits,
     /// The fuel for `describe` at upload.
     pub fuel_for_describe: u64,
-    /// The time limit for compiling a component.
+    /// The limit on the CPU time for compiling a component.
     pub compile_time: Duration,
     /// The memory limit for compiling a component, in bytes.
     pub compile_memory: u64,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -27,6 +28,10 @@ const SCHEME: &str = "key";
 
 /// The scope of endpoints that require a key of the host.
 const HOST: &str = "host";
+
+/// The time in which a request that changes something is answered after its API key was revoked: such as the one that has
+/// revoked it. What waits for longer, such as for a run, a body or a compilation, is closed.
+const CHANGE_GRACE: Duration = Duration::from_millis(500);
 
 /// What an endpoint requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +96,22 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Returns the response, unless the caller's API key is revoked before.
+    async fn answer(&self, caller: &Caller, request: Request, next: Next) -> Response {
+        let grace = if request.method().is_safe() { Duration::ZERO } else { CHANGE_GRACE };
+        let revoked = async {
+            self.executor.tenants().revoked(caller).await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::select! {
+            biased;
+            response = next.run(request) => response,
+            () = revoked => ApiError::key_revoked().into_response(),
+        }
+    }
+}
+
 /// Checks the name by which a caller without a key addresses the host: a web page can use a DNS name of its own.
 fn check_name(caller: &Caller, headers: &HeaderMap) -> Result<(), ApiError> {
     if caller.key.is_none() { browser::check_host(headers) } else { Ok(()) }
@@ -105,8 +126,8 @@ pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
     match caller {
         Ok(Some(caller)) => {
             let account = gate.executor.tenants().account(&caller.tenant);
-            request.extensions_mut().insert(caller);
-            gate.answers.bounded(Some(account.answers()), changes, next.run(request)).await
+            request.extensions_mut().insert(caller.clone());
+            gate.answers.bounded(Some(account.answers()), changes, gate.answer(&caller, request, next)).await
         }
         Ok(None) => gate.answers.bounded(None, changes, next.run(request)).await,
         Err(error) => error.into_response(),

@@ -1,7 +1,10 @@
 //! Request bodies, with limits and errors of this API.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
@@ -9,11 +12,15 @@ use super::ApiError;
 use super::server::TooSlow;
 use forge_journal::{MOST_DEPTH, is_too_deep};
 
+use crate::config::size;
 use crate::encoding;
 
 /// Bytes beyond the limit that are read and discarded before the response. If the connection were closed while the
 /// client sends, the client would see a reset and not the response.
 const DISCARDED: usize = 64 << 20;
+
+/// The time for which such bytes are read after the response: long enough for a client to see the response.
+const DISCARD_TIME: Duration = Duration::from_secs(30);
 
 /// Returns the content type in lower case, without parameters.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
@@ -22,10 +29,36 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
 }
 
-/// Reads the whole body. `what` names it in errors.
-pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>, ApiError> {
+/// Returns the size of a body, if its head states it.
+pub(super) fn stated_size(body: &Body) -> Option<u64> {
+    body.size_hint().exact()
+}
+
+/// Reads the whole body. `what` names it in errors. A body that says that it is larger than the limit is refused before it
+/// is read.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    what: &str,
+) -> Result<Bytes, ApiError> {
+    check_coding(headers, what)?;
+    if body.size_hint().lower() > limit as u64 {
+        discard(body);
+        return Err(ApiError::body_too_large(what, limit));
+    }
+    collect(body, BytesMut::new(), limit, what).await
+}
+
+/// Reads the whole body, for which there is memory: a buffer of its stated size is allocated at once, so that it is never
+/// copied to a larger one.
+pub(super) async fn read_reserved(body: Body, limit: usize, what: &str) -> Result<Bytes, ApiError> {
+    let size = stated_size(&body).map_or(0, size).min(limit);
+    collect(body, BytesMut::with_capacity(size), limit, what).await
+}
+
+async fn collect(body: Body, mut bytes: BytesMut, limit: usize, what: &str) -> Result<Bytes, ApiError> {
     let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
     let mut discarded = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| failed(&error, what))?;
@@ -38,7 +71,36 @@ pub(super) async fn read(body: Body, limit: usize, what: &str) -> Result<Vec<u8>
             break;
         }
     }
-    if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes) }
+    if discarded > 0 { Err(ApiError::body_too_large(what, limit)) } else { Ok(bytes.freeze()) }
+}
+
+/// Refuses a body with a content coding, which is not decoded.
+pub(super) fn check_coding(headers: &HeaderMap, what: &str) -> Result<(), ApiError> {
+    match content_coding(headers) {
+        Some(coding) => Err(ApiError::unsupported_coding(what, &coding)),
+        None => Ok(()),
+    }
+}
+
+/// Returns the content coding of the body, unless it is none.
+fn content_coding(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = values.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+}
+
+/// Reads and discards a body that is not needed, in the background: a client that sends it must see the response and not a
+/// reset.
+pub(super) fn discard(body: Body) {
+    tokio::spawn(tokio::time::timeout(DISCARD_TIME, async {
+        let (mut chunks, mut discarded) = (body.into_data_stream(), 0);
+        while let Some(Ok(chunk)) = chunks.next().await {
+            discarded += chunk.len();
+            if discarded > DISCARDED {
+                break;
+            }
+        }
+    }));
 }
 
 fn failed(error: &axum::Error, what: &str) -> ApiError {
@@ -78,7 +140,7 @@ async fn json<T: DeserializeOwned>(
     body: Body,
     limit: usize,
 ) -> Result<Option<T>, ApiError> {
-    let bytes = read(body, limit, "the body").await?;
+    let bytes = read(headers, body, limit, "the body").await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -117,8 +179,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
-        assert_eq!(read(Body::from("12345"), 5, "the body").await.unwrap(), b"12345");
-        read(Body::from("123456"), 5, "the body").await.unwrap_err();
+        let none = HeaderMap::new();
+        assert_eq!(read(&none, Body::from("12345"), 5, "the body").await.unwrap(), &b"12345"[..]);
+        let chunks = || futures::stream::iter(["123", "456"].map(Ok::<_, std::io::Error>));
+        for large in [Body::from("123456"), Body::from_stream(chunks())] {
+            read(&none, large, 5, "the body").await.unwrap_err();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_with_a_content_coding_is_refused_and_the_coding_is_named() {
+        let with = |coding: &'static str| {
+            HeaderMap::from_iter([(header::CONTENT_ENCODING, coding.parse().unwrap())])
+        };
+        assert_eq!(read(&with("Identity"), Body::from("1"), 5, "the body").await.unwrap(), &b"1"[..]);
+        let error = read(&with("gzip"), Body::from("1"), 5, "the body").await.unwrap_err();
+        assert!(format!("{error:?}").contains("`gzip`"), "{error:?}");
     }
 
     #[tokio::test]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +24,8 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// When a client should try again, if that is known.
+    retry_after: Option<Duration>,
 }
 
 /// The body of an error.
@@ -44,7 +48,7 @@ pub struct ErrorDetail {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after: None }
     }
 
     /// 400: a parameter of the path or the query is invalid.
@@ -90,6 +94,13 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
+    /// 401: the API key of a request was revoked before the request was answered.
+    pub(super) fn key_revoked() -> Self {
+        let message = "this API key was revoked or has expired while the request was under way; what the request was to change \
+                       may have been changed";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
     /// 404: the path does not exist.
     pub(super) fn unknown_route(method: &Method, path: &str) -> Self {
         let message = format!("there is no {method} {path}; /_api/openapi.json describes the API");
@@ -119,6 +130,16 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message)
     }
 
+    /// 408: the body, named by `what`, does not arrive within `limit`.
+    pub(super) fn upload_too_slow(what: &str, limit: Duration) -> Self {
+        let limit = humantime::format_duration(limit);
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            format!("{what} does not arrive within {limit}"),
+        )
+    }
+
     /// 503: there are too many connections.
     pub(super) fn too_many_connections() -> Self {
         let message = "there are too many connections, of this address or in total, and all have requests: close some, or \
@@ -142,6 +163,14 @@ impl ApiError {
         let found = found.map_or("none".to_owned(), |found| format!("`{found}`"));
         let message = format!("the content type must be {wanted}; this request has {found}");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    /// 415: the body, named by `what`, has a content coding.
+    pub(super) fn unsupported_coding(what: &str, coding: &str) -> Self {
+        let message = format!(
+            "{what} has the content encoding `{coding}`, which this API does not decode: send it without a `Content-Encoding`"
+        );
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
     }
 
     /// 500: an internal error. Its details are only logged.
@@ -188,6 +217,7 @@ impl From<StoreError> for ApiError {
 
 impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
+        let mut retry_after = None;
         let (status, code) = match error {
             RegistryError::Store(error) => return error.into(),
             RegistryError::Tenant(error) => return error.into(),
@@ -198,8 +228,13 @@ impl From<RegistryError> for ApiError {
             RegistryError::UnknownWorkflow { .. } => (StatusCode::NOT_FOUND, "unknown_workflow"),
             RegistryError::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
             RegistryError::AllDeprecated { .. } => (StatusCode::CONFLICT, "all_deprecated"),
+            RegistryError::UploadsWait { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            RegistryError::CompileTime { retry_after: time, .. } => {
+                retry_after = Some(time);
+                (StatusCode::TOO_MANY_REQUESTS, "busy")
+            }
         };
-        Self::new(status, code, error.to_string())
+        Self { retry_after, ..Self::new(status, code, error.to_string()) }
     }
 }
 
@@ -214,12 +249,15 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
-            ExecutorError::NotCompensated { .. } => (StatusCode::CONFLICT, "not_compensated"),
+            ExecutorError::NotCompensated { .. } | ExecutorError::Terminated { .. } => {
+                (StatusCode::CONFLICT, "not_compensated")
+            }
             ExecutorError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             ExecutorError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             ExecutorError::ReadTimedOut(_) => (StatusCode::SERVICE_UNAVAILABLE, "read_timeout"),
             ExecutorError::Refused(ref refusal) => match refusal {
                 Refusal::CannotRollBack { .. } => (StatusCode::CONFLICT, "cannot_roll_back"),
+                Refusal::CannotResume { .. } => (StatusCode::CONFLICT, "cannot_resume"),
                 Refusal::CorruptJournal { .. } => (StatusCode::CONFLICT, "corrupt_journal"),
                 Refusal::UnknownStep { .. } => (StatusCode::NOT_FOUND, "unknown_step"),
                 Refusal::NotInDoubt { .. } => (StatusCode::CONFLICT, "not_in_doubt"),
@@ -278,7 +316,8 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
         if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status) {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+            let seconds = self.retry_after.map(|time| HeaderValue::from(time.as_secs().max(1)));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.unwrap_or(RETRY_AFTER));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);

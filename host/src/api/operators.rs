@@ -123,7 +123,7 @@ async fn resolve_step(
 ) -> ApiResult<WorkflowRecord> {
     let (executor, run) = (api.executor(&caller), RunId(id));
     let tenant = api.host.tenants().get(&caller.tenant).await?;
-    let limit = size(tenant.limits.payload_bytes).saturating_add(BESIDE_RESULT);
+    let limit = size(tenant.limits().payload_bytes).saturating_add(BESIDE_RESULT);
     let body: ResolveBody = body::read_json(&headers, body, limit).await?;
     let resolution = Resolution::try_from(body)?;
     executor.check(run).await?;
@@ -133,7 +133,7 @@ async fn resolve_step(
     };
     let detail = json!({ "step": step, "outcome": outcome });
     api.host.tenants().note(&caller, "run.resolve", &run.to_string(), Some(detail)).await?;
-    executor.resolve(run, &step, resolution).await?;
+    executor.resolve(run, &step, resolution, &caller.actor()).await?;
     Ok(Json(executor.status(run).await?))
 }
 

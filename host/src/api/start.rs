@@ -14,6 +14,7 @@ use super::parameters::{Path, Query};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ErrorBody, body, trace};
 use crate::config::size;
+use crate::encoding::null_as_absent;
 use crate::executor::{self, Existing, OnFailed, StartRequest, WorkflowRecord};
 use crate::tenants::Caller;
 use forge_journal::Document;
@@ -43,7 +44,7 @@ pub struct StartBody {
     pub key: Option<String>,
     /// What happens if the run that the key has started before has failed or was rolled back. With `restart`, another run
     /// starts and takes the key over; its input and version may differ.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "null_as_absent")]
     pub on_failed: OnFailed,
 }
 
@@ -112,8 +113,9 @@ async fn start_run(
 ) -> Result<Response, ApiError> {
     let at_most = query.duration()?;
     let tenant = api.host.tenants().get(&caller.tenant).await?;
-    let limit = size(tenant.limits.payload_bytes).saturating_add(BESIDE_INPUT);
-    let StartBody { input, version, key, on_failed } = body::read_json(&headers, body, limit).await?;
+    let limit = size(tenant.limits().payload_bytes).saturating_add(BESIDE_INPUT);
+    let StartBody { input, version, key, on_failed } =
+        body::need_json(&headers, body, limit, "at least `{}`").await?;
     let trace_id = trace::trace_id(&headers);
     let request = StartRequest { workflow, input, version, key, on_failed, auth: caller.auth(), trace_id };
     let executor = &api.executor(&caller);
@@ -134,6 +136,13 @@ mod tests {
     fn a_start_without_input_has_an_empty_object() {
         assert_eq!(serde_json::from_str::<StartBody>("{}").unwrap(), StartBody::default());
         assert_eq!(StartBody::default().input.to_string(), "{}");
+    }
+
+    #[test]
+    fn an_optional_field_may_be_null_and_so_may_the_input() {
+        let body: StartBody =
+            serde_json::from_str(r#"{"input":null,"version":null,"key":null,"on_failed":null}"#).unwrap();
+        assert_eq!(body, StartBody { input: serde_json::Value::Null.into(), ..StartBody::default() });
     }
 
     #[test]

@@ -4,16 +4,19 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Path;
 use super::{Api, ApiError, ApiResult, ErrorBody, body};
-use crate::config::size;
-use crate::registry::{Registered, WorkflowInfo, WorkflowVersions, digest};
+use crate::executor::ExecutorError;
+use crate::registry::{
+    Prepared, Registered, UploadPlace, WorkflowInfo, WorkflowRegistry, WorkflowVersions, digest,
+};
 use crate::tenants::Caller;
 
-/// The upload and the list. An upload waits in a queue, with its body in memory, and is dropped if the client disconnects.
+/// The upload and the list. An upload waits for its turn, and is dropped if the client disconnects before it is registered.
 pub(super) fn uploads() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(upload_component, list_workflows))
 }
@@ -60,9 +63,11 @@ struct VersionPath {
         (status = 201, description = "The workflows of the component are registered.", body = Registered),
         (status = 200, description = "The same component was uploaded before.", body = Registered),
         (status = 409, description = "A version is registered with another component.", body = ErrorBody),
+        (status = 408, description = "The component does not arrive in time.", body = ErrorBody),
         (status = 413, description = "The component is too large.", body = ErrorBody),
-        (status = 415, description = "The content type is not `application/wasm`.", body = ErrorBody),
+        (status = 415, description = "The content type is neither `application/wasm` nor `application/octet-stream`.", body = ErrorBody),
         (status = 422, description = "The body is not a workflow component.", body = ErrorBody),
+        (status = 429, description = "The tenant has an upload that waits, or has used its compile time. `Retry-After` says when to try again.", body = ErrorBody),
         (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
@@ -74,15 +79,41 @@ async fn upload_component(
 ) -> Result<(StatusCode, Json<Registered>), ApiError> {
     let media_type = body::media_type(&headers);
     if !matches!(media_type.as_deref(), Some("application/wasm" | "application/octet-stream")) {
-        return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/wasm"));
+        let wanted = "application/wasm or application/octet-stream";
+        return Err(ApiError::unsupported_media_type(media_type.as_deref(), wanted));
     }
-    let tenant = api.host.tenants().get(&caller.tenant).await?;
-    let component = body::read(body, size(tenant.limits.component_bytes), "the component").await?;
-    let detail = json!({ "bytes": component.len() });
-    api.host.tenants().note(&caller, "component.upload", &digest(&component), Some(detail)).await?;
-    let registered = api.executor(&caller).registry().register(&component).await?;
+    body::check_coding(&headers, "the component")?;
+    let registry = api.executor(&caller).registry();
+    let (_place, prepared) = tokio::select! {
+        prepared = prepare(&api, &caller, &registry, body) => prepared?,
+        () = api.closing.cancelled() => return Err(ExecutorError::ShuttingDown.into()),
+    };
+    let registered = registry.publish(prepared).await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(registered)))
+}
+
+/// Reads and checks an upload. The body is read once the upload has its turn and memory for it, which it keeps to its end.
+async fn prepare(
+    api: &Api,
+    caller: &Caller,
+    registry: &WorkflowRegistry,
+    body: Body,
+) -> Result<(UploadPlace, Prepared), ApiError> {
+    let time = api.host.limits().upload_time;
+    let place = match registry.admit(body::stated_size(&body)).await {
+        Ok(place) => place,
+        Err(error) => {
+            body::discard(body);
+            return Err(error.into());
+        }
+    };
+    let reading = timeout(time, body::read_reserved(body, place.limit, "the component"));
+    let component = reading.await.map_err(|_| ApiError::upload_too_slow("the component", time))??;
+    let detail = json!({ "bytes": component.len() });
+    api.host.tenants().note(caller, "component.upload", &digest(&component), Some(detail)).await?;
+    let prepared = registry.prepare(component).await?;
+    Ok((place, prepared))
 }
 
 /// List the workflows

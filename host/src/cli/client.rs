@@ -44,7 +44,9 @@ impl Client {
     pub(super) fn new(address: &str, token: Option<&str>, tenant: Option<&str>) -> Result<Self, CliError> {
         let wrong =
             || CliError::Usage(format!("`{address}` is not a server address, such as http://127.0.0.1:7070"));
-        let server = Url::parse(address).map_err(|_| wrong())?;
+        // `127.0.0.1:7070` and `localhost:7070`, as `forge serve --listen` takes them.
+        let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let server = Url::parse(&url).map_err(|_| wrong())?;
         if !matches!(server.scheme(), "http" | "https") || !server.has_host() {
             return Err(wrong());
         }

@@ -15,8 +15,8 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "\
-Versions are immutable: changed code needs a higher version (`#[version = 2]`). Runs keep the version that \
-they started with.
+Versions are immutable: a workflow with changed code needs a higher version (`#[version = 2]`). Versions that exist \
+keep the code that they have; a deploy without a new version fails. Runs keep the version that they started with.
 
 Examples:
   forge deploy                              the project in this folder
@@ -39,6 +39,14 @@ fn describe(registered: &Registered) -> String {
     for workflow in &registered.workflows {
         let mark = if workflow.deprecated { ", deprecated" } else { "" };
         lines.push(format!("{} v{} (timeout {}{mark})", workflow.name, workflow.version, workflow.timeout));
+    }
+    for workflow in &registered.kept {
+        lines.push(format!(
+            "{} v{} keeps the code it has ({}); to change it, raise its #[version]",
+            workflow.name,
+            workflow.version,
+            text::short_digest(&workflow.digest)
+        ));
     }
     let what = if registered.created { "deployed" } else { "was deployed before, nothing changed" };
     lines.push(format!("{what}: {}", text::short_digest(&registered.digest)));

@@ -103,8 +103,17 @@ pub enum CliError {
     #[error("the output is closed")]
     OutputClosed,
     /// Any other error.
-    #[error("{0:#}")]
+    #[error("{}", chain(.0))]
     Other(#[from] anyhow::Error),
+}
+
+/// Returns the messages of an error and its causes. Many errors name their cause themselves; it is not written twice.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| match cause.to_string() {
+        cause if text.contains(&cause) => text,
+        cause if text.is_empty() => cause,
+        cause => format!("{text}: {cause}"),
+    })
 }
 
 fn suffix(reason: &Option<String>) -> String {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use super::text::printable;
 use super::{CliError, output};
 use crate::executor::WorkflowRecord;
 use forge_journal::{RunId, WorkflowStatus};
@@ -76,6 +77,18 @@ pub(super) async fn until_settled(
             return Ok(record);
         }
     }
+}
+
+/// Says which effects of a completed run are in doubt. The error of another run names them.
+pub(super) fn note_in_doubt(record: &WorkflowRecord) {
+    if record.status == WorkflowStatus::Completed {
+        record.in_doubt.iter().for_each(|effect| output::note(&in_doubt(effect)));
+    }
+}
+
+/// Returns an effect in doubt as text.
+pub(super) fn in_doubt(effect: &str) -> String {
+    format!("in doubt: {}", printable(effect))
 }
 
 /// Returns the result of waiting for this run.

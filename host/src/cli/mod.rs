@@ -11,6 +11,7 @@ mod compile_component;
 mod confirm;
 mod deploy;
 mod deprecate;
+mod environment;
 mod error;
 mod follow;
 mod input;
@@ -41,7 +42,7 @@ pub use error::{CliError, ExitStatus};
 
 use client::Client;
 
-use crate::config::{Database, NodeConfig};
+use crate::config::{Database, LogLimits, NodeConfig};
 use forge_store::{self, Store};
 
 /// The address at which `forge serve` listens by default.
@@ -162,16 +163,19 @@ impl Context {
 async fn open_store(database: &Database) -> Result<Arc<dyn Store>, CliError> {
     let name = format!("forge {}", std::process::id());
     let node = NodeConfig { name, ..NodeConfig::default() };
-    Ok(forge_store::open(database, &node).await.map_err(anyhow::Error::from)?)
+    Ok(forge_store::open(database, &node, LogLimits::default()).await.map_err(anyhow::Error::from)?)
 }
 
 impl Cli {
-    /// Parses the command line of this process.
+    /// Parses the command line of this process, and wipes secrets from its environment. Call it before the process has other
+    /// threads.
     ///
     /// # Errors
     /// Returns the exit code of the process, after the help or the error was printed.
     pub fn from_command_line() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| {
+        let parsed = Self::try_parse();
+        environment::wipe();
+        parsed.map_err(|error| {
             let json = std::env::args_os().any(|argument| argument == "--json");
             if error.use_stderr() && json {
                 let text = error.render().to_string();

@@ -1,5 +1,5 @@
 use super::{CliError, Context, output, text};
-use forge_store::Node;
+use forge_store::{MOST_COUNTED, Node};
 
 /// The arguments of `forge nodes`.
 #[derive(Debug, clap::Args)]
@@ -7,6 +7,7 @@ use forge_store::Node;
 pub(super) struct Args {}
 
 const EXAMPLES: &str = "\
+RUNS counts the runs of a node that are neither final nor paused, up to 10,000.
 A node whose lease expires counts as dead, and the other nodes take over its runs. It is listed for about \
 another hour, or until none of its runs waits for a timer.
 
@@ -28,12 +29,16 @@ fn table(nodes: &[Node]) -> String {
             node.name.clone(),
             state(node).to_owned(),
             node.epoch.to_string(),
-            node.runs.to_string(),
+            runs(node.runs),
             node.version.clone(),
             text::time(node.ended_at.unwrap_or(node.started_at)),
         ]
     });
     output::table(["NODE", "STATE", "EPOCH", "RUNS", "VERSION", "SINCE"], rows)
+}
+
+fn runs(counted: u64) -> String {
+    if counted < MOST_COUNTED.into() { counted.to_string() } else { format!("{counted}+") }
 }
 
 fn state(node: &Node) -> &'static str {

@@ -66,6 +66,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         output::print_json(&record)?;
     } else if let Some(output) = &record.output {
         output::print(&format!("{output:#}"))?;
+        follow::note_in_doubt(&record);
     } else {
         output::hint(&format!("see what happened: forge runs show {run}"));
     }

@@ -86,25 +86,31 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             return context.print(&client.tenants().await?, |list| table(&list.tenants));
         }
         Command::Create { name, settings } => {
-            client.create_tenant(&NewTenant { name, settings: settings.into_change() }).await?
+            client.create_tenant(&NewTenant { name, settings: settings.into_change()? }).await?
         }
         Command::Show { name: Some(name) } => client.tenant(&name).await?,
         Command::Show { name: None } => client.tenant(&client.caller().await?.tenant).await?,
-        Command::Set { name, settings } => client.change_tenant(&name, &settings.into_change()).await?,
+        Command::Set { name, settings } => client.change_tenant(&name, &settings.into_change()?).await?,
     };
     context.print(&info, show)
 }
 
 impl Settings {
-    fn into_change(self) -> SettingsChange {
+    fn into_change(self) -> Result<SettingsChange, CliError> {
         let Self { limits, egress, egress_private, no_egress, retention, suspend, resume } = self;
-        SettingsChange {
+        let mut by_name = BTreeMap::new();
+        for (name, value) in limits {
+            if by_name.insert(name.clone(), value).is_some() {
+                return Err(CliError::Usage(format!("--limit sets `{name}` twice: leave one of them out")));
+            }
+        }
+        Ok(SettingsChange {
             egress: (no_egress || !egress.is_empty()).then_some(egress),
             egress_private: (no_egress || !egress_private.is_empty()).then_some(egress_private),
-            limits: limits.into_iter().collect::<BTreeMap<_, _>>(),
+            limits: by_name,
             retention,
             suspended: (suspend || resume).then_some(suspend),
-        }
+        })
     }
 }
 
@@ -153,6 +159,7 @@ fn show(info: &TenantInfo) -> String {
             Unit::Milliseconds => text::duration(value),
             Unit::PerSecond => format!("{value} /s"),
             Unit::BytesPerSecond => format!("{} /s", ByteSize(value)),
+            Unit::SecondsPerHour => format!("{value} s/h"),
             Unit::Fuel | Unit::Count => value.to_string(),
         };
         let used = limit.used.map(amount).unwrap_or_default();

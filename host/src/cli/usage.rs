@@ -22,8 +22,8 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Shows what a tenant used in each hour, for billing: fuel (about one unit for each instruction), runs, journaled \
-calls, HTTP requests and their bytes, bytes of journals, the time that runs spent in memory, and bytes of their logs; and what their runs take in the database \
-now.
+calls, HTTP requests and their bytes, bytes of journals, the time that runs spent in memory, bytes of their logs, and the \
+time that components were compiled; and what their runs take in the database now.
 
 Examples:
   forge usage
@@ -48,13 +48,14 @@ fn table(report: &UsageReport) -> String {
             "JOURNAL",
             "IN MEMORY",
             "LOGGED",
+            "COMPILED",
         ],
         hours.chain([row("in all".to_owned(), "", &report.total)]),
     );
     format!("{table}\n\nstored by runs and their journals now: {}", ByteSize(report.storage_bytes))
 }
 
-fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 10] {
+fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 11] {
     [
         hour,
         tenant.to_owned(),
@@ -66,5 +67,6 @@ fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 10] {
         ByteSize(amounts.journal_bytes).to_string(),
         text::duration(amounts.run_ms),
         ByteSize(amounts.log_bytes).to_string(),
+        text::duration(amounts.compile_ms),
     ]
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::TenantLimits;
 use forge_journal::RetryPolicy;
 use forge_sandbox::EngineLimits;
+use forge_store::LogLimits;
 
 /// The limits of guests, requests and the host. `forge serve` has flags for most of them.
 #[derive(Debug, Clone)]
@@ -11,11 +12,17 @@ pub struct Limits {
     pub tenant: TenantLimits,
     /// The fuel for `describe` at upload. Default 50 million: it only builds a list.
     pub fuel_for_describe: u64,
-    /// The time to compile a component. Default 60 s: a Rust workflow takes one second.
+    /// The CPU time to compile a component, in whole seconds. Default 10 s: a Rust workflow takes one second, and other uploads
+    /// wait meanwhile. By the clock it is six times that.
     pub compile_time: Duration,
     /// The memory to compile a component in a child process, in bytes. Default 2 GiB. In the host's own process, only the
     /// component's size bounds it.
     pub compile_memory: u64,
+    /// The bytes of uploads' bodies in memory at once; further uploads wait before their bodies are read. Default 64 MiB: four
+    /// of the largest components.
+    pub upload_memory: u64,
+    /// The time for the body of an upload to arrive. Default 60 s: 16 MiB at 2 Mbit/s.
+    pub upload_time: Duration,
     /// The number of instance permits: instances in memory at once. If all are taken, the run that has waited for a timer
     /// for the longest time is evicted, and further runs wait for a permit. Default 1,000: about 60 MB of parked instances.
     pub live_instances: u32,
@@ -41,6 +48,8 @@ pub struct Limits {
     /// The bytes of answers of the API that wait for their clients to read them. One tenant may use a quarter of it. Default
     /// 256 MiB: 37 of the largest answers.
     pub api_answers: u64,
+    /// The limits of SQLite's write-ahead log.
+    pub log: LogLimits,
     /// The time of a read for a caller, such as a list of runs, with the wait for its turn. Default 10 s: clients give up
     /// after about this time.
     pub read_time: Duration,
@@ -53,8 +62,10 @@ impl Default for Limits {
         Self {
             tenant: TenantLimits::default(),
             fuel_for_describe: 50_000_000,
-            compile_time: Duration::from_secs(60),
+            compile_time: Duration::from_secs(10),
             compile_memory: 2 << 30,
+            upload_memory: 64 << 20,
+            upload_time: Duration::from_secs(60),
             live_instances: 1_000,
             evict_after: Duration::from_secs(10),
             leave_patience: Duration::from_secs(3),
@@ -64,6 +75,7 @@ impl Default for Limits {
             write_queue_bytes: 64 << 20,
             response_bytes_in_flight: 1 << 30,
             api_answers: 256 << 20,
+            log: LogLimits::default(),
             read_time: Duration::from_secs(10),
             store_retry: Duration::from_secs(1),
         }

@@ -4,6 +4,7 @@ mod limits;
 mod retention;
 mod server;
 mod tenant;
+mod workflow_name;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,12 +14,14 @@ use url::Url;
 
 use forge_egress::Policy;
 use forge_egress::secrets::KeyRing;
+use forge_sandbox::CompilerUser;
 
-pub use forge_store::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
+pub use forge_store::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
 pub use retention::{InvalidRetention, Retention};
 pub use server::ServerLimits;
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
+pub(crate) use workflow_name::{LONGEST_WORKFLOW_NAME, is_workflow_name};
 
 /// The configuration of a host.
 #[derive(Debug, Clone)]
@@ -36,6 +39,9 @@ pub struct Config {
     pub secret_keys: Option<Arc<KeyRing>>,
     /// The limits of guests, requests and the host.
     pub limits: Limits,
+    /// Whether an upload may replace the component of a registered version: for development. Runs keep the component that
+    /// they were started with.
+    pub replace_versions: bool,
     /// How long final runs are kept. Default: for ever.
     pub retention: Retention,
     /// The folder in an object store, as for `components`, to which runs are written before retention deletes them. `None`
@@ -44,9 +50,14 @@ pub struct Config {
     /// The folder for compiled components. `None` compiles them again after a restart. Only the host may be able to write to
     /// it, because the host executes its contents.
     pub component_cache: Option<PathBuf>,
+    /// The file with the key that authenticates the compiled components, which is created if it does not exist. `None`: the
+    /// name of the folder followed by `.key`.
+    pub component_cache_key: Option<PathBuf>,
     /// The program that compiles components in a child process: a `forge` of this version. `None` compiles in this process.
     /// `forge serve` uses itself, so that a compilation cannot exhaust the host's memory or time.
     pub compiler: Option<PathBuf>,
+    /// The user as which that program compiles. `None`: `nobody`, if this process runs as root, and its own user otherwise.
+    pub compiler_user: Option<CompilerUser>,
 }
 
 impl Config {
@@ -64,10 +75,13 @@ impl Config {
             egress: Policy::open(),
             secret_keys: None,
             limits: Limits::default(),
+            replace_versions: false,
             retention: Retention::default(),
             archive: None,
+            component_cache_key: Some(format!("{component_cache}.key").into()),
             component_cache: Some(component_cache.into()),
             compiler: None,
+            compiler_user: None,
         }
     }
 }

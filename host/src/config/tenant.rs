@@ -23,6 +23,8 @@ pub enum Unit {
     PerSecond,
     /// Bytes each second.
     BytesPerSecond,
+    /// Seconds of work in each hour.
+    SecondsPerHour,
 }
 
 /// Values of limits, by name.
@@ -97,6 +99,9 @@ tenant_limits! {
     table_elements: Count = 100_000,
     /// Size of a component at upload. Default 16 MiB: a Rust workflow has about 100 KiB.
     component_bytes: Bytes = 16 << 20,
+    /// Compile time of uploads in each hour on one host, in seconds; beyond it, uploads are rejected (429). Default 600: some
+    /// hundred deployments, and a sixth of one core.
+    compile_seconds: SecondsPerHour = 600,
     /// Versions of workflows. Default 1,000: some years of weekly deployments of a few workflows.
     versions: Count = 1_000,
     /// Size of an input, an output, a step's result or a request. Default 1 MiB: pass larger data by reference.
@@ -136,6 +141,9 @@ tenant_limits! {
     start_queue: Count = 10_000,
     /// Starts each second on one host; further starts are rejected (429). Default 50,000: more than a host can do.
     start_rate: PerSecond = 50_000,
+    /// Changes of API keys and secrets by the tenant's own keys, each second on one host; further changes are rejected (429).
+    /// Each is a commit that every node reads. Default 10: a script that sets up a tenant is not held up for long.
+    directory_rate: PerSecond = 10,
     /// Operations on workflows and runs that the audit log notes, each second on one host, without those of operators; further
     /// ones are rejected (429). Default 50, faster than people and their scripts work: nobody can delete a line.
     audit_rate: PerSecond = 50,

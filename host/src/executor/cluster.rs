@@ -1,6 +1,6 @@
 //! Several nodes with one store: notifications, and commands for runs that another node executes.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use forge_journal::{DEFAULT_TENANT, RunId, TenantId};
@@ -103,10 +103,17 @@ impl WorkflowExecutor {
         }
     }
 
-    /// Drops the caches of workflows and tenants.
+    /// Drops the cache of workflows, and reads what has changed in the directory, for everything that is under way.
     fn forget(&self) {
         self.inner.registry.forget();
         self.inner.tenants.forget();
+        let tenants = Arc::clone(&self.inner.tenants);
+        self.inner.tasks.spawn(async move {
+            // It is tried again in a few seconds.
+            if let Err(error) = tenants.refresh().await {
+                tracing::debug!(%error, "the changes of the directory cannot be read");
+            }
+        });
     }
 
     /// Drops the runs in memory, because this node has a new epoch and other nodes may own them now.

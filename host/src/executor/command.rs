@@ -1,11 +1,45 @@
+use forge_clock as clock;
 use tokio::sync::oneshot;
 
-use super::activation::Reply;
 use super::{ExecutorError, WorkflowExecutor, effects};
 use forge_journal::{
-    Event, Failure, Journal, Outcome, Pause, PauseReason, RunId, TenantId, Unresolvable, WorkflowStatus, kind,
+    Event, Failure, Journal, Outcome, Pause, PauseReason, Row, RunId, Settled, TenantId, Unresolvable,
+    WorkflowStatus, kind,
 };
 use forge_store::{Refusal, RemoteCommand, Resolution};
+
+/// Where the answer to a [`Command`] goes.
+pub(super) type Reply = oneshot::Sender<Result<(), ExecutorError>>;
+/// A cancel or a resume that is applied in memory only, until the guest has shown that it can go on: its component was
+/// loaded, and its calls are those of the journal.
+#[derive(Debug)]
+pub(super) struct Trial {
+    /// What is tried: [`RemoteCommand::Cancel`] or [`RemoteCommand::Resume`].
+    pub(super) request: RemoteCommand,
+    /// The callers, who are answered when it is durable, or when it turns out to be impossible.
+    pub(super) callers: Vec<Reply>,
+    /// A person decided that effects in doubt begin again.
+    pub(super) resend_in_doubt: bool,
+}
+
+impl Trial {
+    /// Answers the callers.
+    pub(super) fn answer(self, answer: &Result<(), ExecutorError>) {
+        for caller in self.callers {
+            // The caller may be gone.
+            let _ = caller.send(answer.clone());
+        }
+    }
+
+    /// Returns the answer if the run is paused again instead.
+    pub(super) fn refusal(&self, run: RunId, reason: PauseReason, why: String) -> ExecutorError {
+        let refusal = match self.request {
+            RemoteCommand::Resume => Refusal::CannotResume { run, reason, why },
+            _ => Refusal::CannotRollBack { run, reason, why },
+        };
+        refusal.into()
+    }
+}
 
 /// A request to steer a run.
 #[derive(Debug)]
@@ -30,10 +64,13 @@ impl WorkflowExecutor {
         self.command(run, RemoteCommand::Cancel).await
     }
 
-    /// Resumes a paused run, and tries failed compensations again. Does nothing to a run that is executing.
+    /// Resumes a paused run, and tries failed compensations again. Does nothing to a run that is executing. Returns when that
+    /// is durable, which is when the run was loaded and its code has made the calls of the journal again. A run that would be
+    /// paused again before it has done anything new stays as it is.
     ///
     /// # Errors
-    /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::UnknownRun`].
+    /// [`ExecutorError::Conflict`] if the run is over; [`ExecutorError::Refused`] if it would be paused again at once;
+    /// [`ExecutorError::UnknownRun`].
     pub async fn resume(&self, run: RunId) -> Result<(), ExecutorError> {
         self.command(run, RemoteCommand::Resume).await
     }
@@ -56,12 +93,20 @@ impl WorkflowExecutor {
     }
 
     /// Gives the outcome of a call in doubt, or of a compensation that has not succeeded. `step` is the name of the step or
-    /// call, or its position. Returns when that is durable. A run that was paused for the call in doubt continues.
+    /// call, or its position; `by` is who found the outcome. Returns when that is durable. A run that was paused for the call
+    /// in doubt continues. A final run no longer names the call as in doubt.
     ///
     /// # Errors
     /// [`ExecutorError::Refused`] if there is no such step, or its outcome is not in doubt; [`ExecutorError::UnknownRun`].
-    pub async fn resolve(&self, run: RunId, step: &str, resolution: Resolution) -> Result<(), ExecutorError> {
-        self.command(run, RemoteCommand::Resolve { step: step.to_owned(), resolution }).await
+    pub async fn resolve(
+        &self,
+        run: RunId,
+        step: &str,
+        resolution: Resolution,
+        by: &str,
+    ) -> Result<(), ExecutorError> {
+        let (step, by) = (step.to_owned(), by.to_owned());
+        self.command(run, RemoteCommand::Resolve { step, resolution, by }).await
     }
 
     /// Deletes a final run with its journal. Returns when that is durable. A key that started it is free again.
@@ -88,7 +133,8 @@ impl WorkflowExecutor {
 
     /// The tenant of a run.
     pub(super) async fn tenant_of(&self, run: RunId) -> Result<TenantId, ExecutorError> {
-        Ok(self.inner.store.run(run).await?.ok_or(ExecutorError::UnknownRun(run))?.tenant)
+        let found = self.inner.store.readable(run).await?;
+        Ok(found.ok_or(ExecutorError::UnknownRun(run))?.run.tenant)
     }
 
     /// Sends a command to the run's task, if the run is executed here.
@@ -131,13 +177,22 @@ pub(super) fn events(request: &RemoteCommand, journal: &Journal) -> Result<Vec<E
         && !journal.is_terminated()
         && journal.uncompensated().next().is_some();
     let rolls_back = run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
+    let in_doubt = run.pause.as_ref().filter(|pause| pause.reason == PauseReason::InDoubt);
     Ok(match (request, run.status) {
         (RemoteCommand::Delete, status) if status.is_final() => vec![],
         (RemoteCommand::Delete, status) => return Err(conflict(status)),
         (RemoteCommand::Terminate, _) if journal.is_terminated() => vec![],
-        (RemoteCommand::Resolve { step, resolution }, _) => vec![resolved(journal, step, resolution)?],
+        (RemoteCommand::Resolve { step, resolution, by }, _) => {
+            let settled = settled(journal, step, resolution, by);
+            vec![settled.map_or_else(|| resolved(journal, step, resolution), Ok)?]
+        }
         (RemoteCommand::Cancel | RemoteCommand::Resume, _) if is_stuck => vec![Event::Reopened],
         (_, status) if status.is_final() => return Err(conflict(status)),
+        (RemoteCommand::Cancel, _) if rolls_back && let Some(pause) = in_doubt => {
+            // To go on would send a request again that must not arrive twice.
+            let (reason, why) = (pause.reason, pause.message.clone());
+            return Err(Refusal::CannotRollBack { run: run.id, reason, why }.into());
+        }
         (RemoteCommand::Terminate, _) => vec![terminated(journal)],
         (RemoteCommand::Cancel, WorkflowStatus::Compensating) => vec![],
         (RemoteCommand::Cancel, WorkflowStatus::Paused) if rolls_back => vec![Event::Resumed],
@@ -168,14 +223,38 @@ fn cancelled(journal: &Journal, is_paused: bool) -> Vec<Event> {
 fn terminated(journal: &Journal) -> Event {
     let run = journal.run();
     let mut message = "the run was terminated".to_owned();
+    let rolls_back = run.status == WorkflowStatus::Compensating
+        || run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
     if let Some(pause) = &run.pause {
         message.push_str(&format!("; it was paused ({}): {}", pause.reason, pause.message));
     }
     if let Some(failure) = &run.failure {
-        message.push_str(&format!("; it was to be rolled back: {failure}"));
+        let doing = if rolls_back { "it was being rolled back" } else { "it was to be rolled back" };
+        message.push_str(&format!("; {doing}: {failure}"));
     }
     let in_doubt = effects::sent(journal).collect();
     Event::Terminated { failure: Failure::permanent(kind::TERMINATED, message), in_doubt }
+}
+
+/// Returns the event that records what a person found of the effects in doubt of a final run, in a step or of one call.
+/// `None`: there are none, or the step has a compensation to resolve.
+fn settled(journal: &Journal, step: &str, resolution: &Resolution, by: &str) -> Option<Event> {
+    if !journal.run().status.is_final() || journal.resolvable(step).is_ok() {
+        return None;
+    }
+    let position = step.parse().ok();
+    let is_it = |row: &Row| Some(row.seq) == position || *row.name == *step;
+    let is_meant = |row: &Row| {
+        is_it(row) || effects::steps_around(journal, row).any(|step| journal.row(step).is_some_and(is_it))
+    };
+    let (outcome, at) = (resolution.to_string(), clock::now().to_datetime());
+    let in_doubt = effects::unsettled(journal).into_iter().filter(|(row, _)| is_meant(row));
+    let settled = in_doubt.map(|(row, effect)| {
+        let (outcome, by) = (outcome.clone(), by.to_owned());
+        Settled { seq: row.seq, effect: effect.what, outcome, by, at }
+    });
+    let effects: Vec<Settled> = settled.collect();
+    (!effects.is_empty()).then_some(Event::Settled { effects })
 }
 
 /// Returns the event that gives a call the outcome that a person found.
@@ -189,8 +268,7 @@ fn resolved(journal: &Journal, step: &str, resolution: &Resolution) -> Result<Ev
         Resolution::Completed(result) => {
             let invalid = |why| Refusal::InvalidResult { run, step: step.to_owned(), why };
             let effect = journal.row(seq).and_then(|row| row.kind.effect());
-            effects::check_result(effect, result).map_err(invalid)?;
-            Ok(Some(result.as_str().into()))
+            Ok(Some(effects::result(effect, result).map_err(invalid)?.into()))
         }
         Resolution::Failed(failure) => Err(failure.clone()),
     };

@@ -54,6 +54,18 @@ pub enum ExecutorError {
         /// The names of the steps.
         steps: String,
     },
+    /// A run that a person has terminated cannot be restarted: effects of it are still there.
+    #[error(
+        "run {run} was terminated and left steps that are not compensated ({steps}): its key cannot start another run, which \
+         would do them again. Undo each step by hand and record it with `forge runs resolve {run} STEP --completed`, or use a \
+         new key"
+    )]
+    Terminated {
+        /// The run.
+        run: RunId,
+        /// The names of the steps.
+        steps: String,
+    },
     /// The run's status does not allow it.
     #[error("run {run} is {status} and cannot be {action}")]
     Conflict {

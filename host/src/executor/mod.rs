@@ -16,6 +16,7 @@ mod record;
 mod run_task;
 mod start;
 mod timer_queue;
+mod unreadable;
 mod waiters;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -45,12 +46,11 @@ use crate::tenants::Tenants;
 use forge_egress::secrets::KeyRing;
 use forge_egress::{Policy, Tls};
 use forge_journal::{Changes, DEFAULT_TENANT, Journal, Run, RunId, TenantId};
-use forge_sandbox::{Compiler, Engine};
-use forge_scheduling::{CpuPermits, InstancePermits, ReadPermits};
-use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, Write, Writer};
-
-/// The most runs that are counted for people: a probe of the health costs the same, whatever is stored.
-const MOST_COUNTED: u32 = 10_000;
+use forge_sandbox::{CacheFolder, Child, Compiler, CompilerUser, Engine};
+use forge_scheduling::{CpuPermits, InstancePermits, TurnPermits};
+use forge_store::{
+    Batch, Change, Feed, MOST_COUNTED, Nodes, RunWriter, Store, VersionConflict, Write, Writer,
+};
 
 /// Executes the workflows of one tenant durably. Cheap to clone; all clones are the same executor.
 #[derive(Clone)]
@@ -70,7 +70,7 @@ struct Inner {
     /// The permits for instances in memory.
     instances: Arc<InstancePermits<TenantId>>,
     /// The permits of reads for callers: they leave half of the store's connections to the host.
-    reads: Arc<ReadPermits<TenantId>>,
+    reads: Arc<TurnPermits<TenantId>>,
     /// The permits of guests that compute a lot.
     cpu: Arc<CpuPermits<TenantId>>,
     feed: Arc<Feed>,
@@ -92,6 +92,7 @@ struct Storage {
     store: Arc<dyn Store>,
     /// The object store for components.
     components: Option<Objects>,
+    conflict: VersionConflict,
     retention: Retention,
     archive: Option<Archive>,
 }
@@ -114,23 +115,30 @@ impl WorkflowExecutor {
             egress,
             secret_keys,
             limits,
+            replace_versions,
             retention,
             archive,
             component_cache,
+            component_cache_key,
             compiler,
+            compiler_user,
         } = config;
         let storage = Storage {
             archive: archive.as_ref().map(Objects::open).transpose()?.map(archive::archive),
             components: components.as_ref().map(Objects::open).transpose()?,
-            store: forge_store::open(&database, &node).await?,
+            conflict: if replace_versions { VersionConflict::Replace } else { VersionConflict::Keep },
+            store: forge_store::open(&database, &node, limits.log).await?,
             retention,
         };
-        let compiler = compiler.map_or(Compiler::InProcess, |program| Compiler::Child {
-            program,
-            time: limits.compile_time,
-            memory: limits.compile_memory,
+        let compiler = compiler.map_or(Compiler::InProcess, |program| {
+            let user = compiler_user.or_else(CompilerUser::default_for_this_process);
+            Compiler::Child(Child { program, time: limits.compile_time, memory: limits.compile_memory, user })
         });
-        Self::assemble(storage, egress, secret_keys, limits, component_cache.as_deref(), compiler).await
+        let component_cache = component_cache.map(|folder| match component_cache_key {
+            Some(key) => CacheFolder { folder, key },
+            None => CacheFolder::new(folder),
+        });
+        Self::assemble(storage, egress, secret_keys, limits, component_cache, compiler).await
     }
 
     /// Opens an executor on a store, with a folder for compiled components.
@@ -142,8 +150,10 @@ impl WorkflowExecutor {
         limits: Limits,
         component_cache: Option<&Path>,
     ) -> Result<Self, OpenError> {
-        let storage = Storage { store, components: None, retention: Retention::default(), archive: None };
+        let (conflict, retention) = (VersionConflict::Keep, Retention::default());
+        let storage = Storage { store, components: None, conflict, retention, archive: None };
         let (policy, compiler) = (Policy::open(), Compiler::InProcess);
+        let component_cache = component_cache.map(CacheFolder::new);
         Self::assemble(storage, policy, None, limits, component_cache, compiler).await
     }
 
@@ -152,12 +162,12 @@ impl WorkflowExecutor {
         egress: Policy,
         secret_keys: Option<Arc<KeyRing>>,
         limits: Limits,
-        component_cache: Option<&Path>,
+        component_cache: Option<CacheFolder>,
         compiler: Compiler,
     ) -> Result<Self, OpenError> {
-        let Storage { store, components, retention, archive } = storage;
+        let Storage { store, components, conflict, retention, archive } = storage;
         let limits = Arc::new(limits);
-        let engine = Arc::new(Engine::new(limits.engine(), component_cache, compiler)?);
+        let engine = Arc::new(Engine::new(limits.engine(), component_cache.as_ref(), compiler)?);
         let instances = InstancePermits::new(limits.live_instances);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let tenants = Tenants::new(
@@ -172,8 +182,14 @@ impl WorkflowExecutor {
         // An error in the directory is reported here, and not by the first start of a run.
         let tenant = Arc::clone(&tenants.get(DEFAULT_TENANT).await?.name);
         tenants.read_stored().await?;
-        let registry =
-            WorkflowRegistry::new(Arc::clone(&store), components, Arc::clone(&engine), Arc::clone(&tenants));
+        let registry = WorkflowRegistry::new(
+            Arc::clone(&store),
+            components,
+            Arc::clone(&engine),
+            Arc::clone(&tenants),
+            conflict,
+            limits.upload_memory,
+        );
         let shutdown = CancellationToken::new();
         let (feed, waiters) = (Arc::<Feed>::default(), Arc::<Waiters>::default());
         feed.subscribe(Arc::clone(&waiters) as _);
@@ -183,7 +199,7 @@ impl WorkflowExecutor {
             writer: Writer::new(Arc::clone(&store), Arc::clone(&feed), limits.write_queue_bytes),
             loader: Loader::new(Arc::clone(&store)),
             instances,
-            reads: ReadPermits::new(store.concurrent_reads() / 2),
+            reads: TurnPermits::new(store.concurrent_reads() / 2),
             cpu: CpuPermits::new(threads),
             feed,
             store,
@@ -210,6 +226,8 @@ impl WorkflowExecutor {
         let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
         inner.maintenance.start(&inner.tasks, &inner.shutdown);
+        let engine = Arc::clone(&inner.engine);
+        inner.tasks.spawn(async move { engine.log_missing_confinement().await });
         if let Some(notices) = inner.store.nodes().and_then(Nodes::listen) {
             inner.tasks.spawn(cluster::follow(Arc::downgrade(inner), notices, inner.shutdown.clone()));
         }

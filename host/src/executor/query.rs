@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use super::record::{record, step_record};
 use super::waiters::Waiter;
-use super::{ExecutorError, RunFilter, RunPage, StepRecord, Steps, WorkflowExecutor, WorkflowRecord};
-use forge_journal::{Run, RunId};
+use super::{
+    ExecutorError, RunFilter, RunPage, StepRecord, Steps, WorkflowExecutor, WorkflowRecord, unreadable,
+};
+use forge_journal::RunId;
 use forge_store::{Overview, RecentSteps, StepFilter, StepPage, StoreError};
 
 /// Runs in a page by default.
@@ -38,20 +40,34 @@ impl WorkflowExecutor {
     /// # Errors
     /// [`ExecutorError::UnknownRun`].
     pub async fn status(&self, run: RunId) -> Result<WorkflowRecord, ExecutorError> {
-        self.reading(async || {
-            let found = match self.inner.store.overview(run).await {
-                // The run itself says that its journal cannot be read: it is paused or was terminated.
-                Err(error @ StoreError::Corrupt { .. }) => {
-                    let found = self.inner.store.run(run).await?.filter(Run::is_at_rest).ok_or(error)?;
-                    Some(Overview { run: found, recent: RecentSteps::default() })
-                }
-                found => found?,
-            };
-            let found = found.filter(|found| found.run.tenant == self.tenant);
-            let Overview { run, recent } = found.ok_or(ExecutorError::UnknownRun(run))?;
-            Ok(record(&run, &recent))
+        self.reading(async || match self.inner.store.overview(run).await {
+            Err(error @ StoreError::Corrupt { .. }) => self.what_can_be_read(run, error).await,
+            found => {
+                let found = found?.filter(|found| found.run.tenant == self.tenant);
+                let Overview { run, recent } = found.ok_or(ExecutorError::UnknownRun(run))?;
+                Ok(record(&run, &recent))
+            }
         })
         .await
+    }
+
+    /// Returns a run whose row or journal cannot be read completely. Its record says so: the run is paused or was terminated,
+    /// or its own row cannot be read.
+    async fn what_can_be_read(&self, run: RunId, error: StoreError) -> Result<WorkflowRecord, ExecutorError> {
+        let found = self.inner.store.readable(run).await?;
+        let found = found.filter(|found| found.run.tenant == self.tenant);
+        let found = found.ok_or(ExecutorError::UnknownRun(run))?;
+        let problems = found.problems.join("; ");
+        let run = unreadable::run(found);
+        if !run.is_at_rest() {
+            return Err(error.into());
+        }
+        let mut record = record(&run, &RecentSteps::default());
+        if run.status.is_final() && !problems.is_empty() {
+            let note = format!("parts of the run cannot be read: {problems}");
+            record.error = Some(record.error.map_or(note.clone(), |error| format!("{error}; {note}")));
+        }
+        Ok(record)
     }
 
     /// Returns a run when it is final or paused, or as it is after `at_most`.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::RunSummary;
 use crate::maintenance::TaskReport;
-use forge_journal::{Document, Kind, PauseReason, Row, Run, StepStatus, WorkflowStatus};
+use forge_journal::{Document, Kind, PauseReason, Row, Run, Settled, StepStatus, WorkflowStatus};
 use forge_store::RecentSteps;
 
 /// A run (spec: *WorkflowRecord*, and what Forge adds).
@@ -52,6 +52,9 @@ pub struct WorkflowRecord {
     /// Effects that may have happened and that nothing undoes. Known when the run is final.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub in_doubt: Vec<String>,
+    /// What a person found of effects that were in doubt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<Settled>,
     /// What kind of failure it was: `error`, `timeout`, `cancelled`, `panic`, `out-of-fuel`, ...
     pub error_kind: Option<String>,
     /// The names of the completed steps that are not compensated, if it failed while it was rolled back or was terminated.
@@ -200,6 +203,7 @@ pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
         completed_at: run.completed_at.map(|time| time.to_datetime()),
         error: run.error(),
         in_doubt: run.in_doubt.iter().flat_map(|effects| effects.lines()).map(str::to_owned).collect(),
+        settled: run.settled.clone(),
         trace_id: run.trace_id.as_deref().map(str::to_owned),
         error_kind: run.failure.as_ref().map(|failure| failure.kind.clone()),
         not_compensated: run.uncompensated.iter().map(ToString::to_string).collect(),

@@ -9,7 +9,7 @@ use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant, TenantError};
 use forge_clock as clock;
-use forge_journal::{Document, Journal, NewRun, Run, RunId, WorkflowStatus};
+use forge_journal::{Document, Journal, NewRun, Run, RunId, WorkflowStatus, kind};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -187,11 +187,11 @@ impl WorkflowExecutor {
             limit,
             value,
         };
-        let rate = tenant.limits.start_rate;
+        let rate = tenant.limits().start_rate;
         if !tenant.account.keeps_rate(rate) {
             return Err(busy("start_rate", rate));
         }
-        let queue = tenant.limits.start_queue;
+        let queue = tenant.limits().start_queue;
         let admitted = tenant.account.admit(size(queue));
         let waiting = self.inner.instances.waiting_of(&self.tenant);
         match admitted.filter(|_| waiting < size(queue)) {
@@ -265,7 +265,7 @@ impl WorkflowExecutor {
 
     async fn new_run(&self, request: &StartRequest, tenant: &Tenant) -> Result<Run, ExecutorError> {
         let input = request.input.text();
-        let limit = size(tenant.limits.payload_bytes);
+        let limit = size(tenant.limits().payload_bytes);
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
         }
@@ -273,7 +273,7 @@ impl WorkflowExecutor {
             Some(version) => self.registry().get_version(&request.workflow, version).await?,
             None => self.registry().get(&request.workflow).await?,
         };
-        let (stored, most) = (tenant.account.stored(), tenant.limits.storage_bytes);
+        let (stored, most) = (tenant.account.stored(), tenant.limits().storage_bytes);
         if stored >= most {
             return Err(TenantError::Storage { tenant: tenant.name.to_string(), stored, most }.into());
         }
@@ -309,7 +309,13 @@ fn check_compensated(first: &Run) -> Result<(), ExecutorError> {
     if first.can_be_restarted() {
         return Ok(());
     }
-    Err(ExecutorError::NotCompensated { run: first.id, steps: first.uncompensated.join(", ") })
+    let (run, steps) = (first.id, first.uncompensated.join(", "));
+    // Its compensations are not tried again.
+    let is_terminated = first.failure.as_ref().is_some_and(|failure| failure.kind == kind::TERMINATED);
+    Err(match is_terminated {
+        true => ExecutorError::Terminated { run, steps },
+        false => ExecutorError::NotCompensated { run, steps },
+    })
 }
 
 /// Returns the run that the key has started before, if the request is the same.

@@ -9,6 +9,8 @@
 //! the renewal of a node's lease, which has a PostgreSQL connection of its own.
 
 mod database_files;
+mod directory;
+mod ended_keys;
 mod ended_nodes;
 mod retention;
 mod runner;
@@ -24,10 +26,17 @@ pub(crate) use runner::Maintenance;
 pub use runner::TaskReport;
 
 use crate::config::Retention;
-use crate::tenants::Tenants;
+use crate::tenants::{TenantError, Tenants};
 
 /// All recurring jobs.
-const TASKS: &[Task] = &[usage::TASK, ended_nodes::TASK, database_files::TASK, retention::TASK];
+const TASKS: &[Task] = &[
+    usage::TASK,
+    directory::TASK,
+    ended_keys::TASK,
+    ended_nodes::TASK,
+    database_files::TASK,
+    retention::TASK,
+];
 
 /// A recurring job.
 struct Task {
@@ -54,3 +63,11 @@ struct Context {
 
 /// Writes a run with its journal to an archive. A run that is in the archive is replaced.
 pub(crate) type Archive = Box<dyn Fn(Loaded) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
+
+/// Returns the error of a read of the directory.
+fn store_error(error: TenantError) -> StoreError {
+    match error {
+        TenantError::Store(error) => error,
+        error => StoreError::Corrupt { table: "forge_directory", why: error.to_string() },
+    }
+}

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Context, Task};
 use crate::config::{Retention, milliseconds};
-use crate::tenants::{RETENTION, TenantError, TenantInfo};
+use crate::tenants::{RETENTION, TenantInfo};
 
 /// Runs that are deleted in one transaction: few, so that commits of runs do not wait for long.
 const BATCH: u32 = 100;
@@ -31,10 +31,7 @@ pub(super) const TASK: Task = Task {
 };
 
 async fn delete_expired(context: &Context) -> Result<(), StoreError> {
-    let tenants = context.tenants.list().await.map_err(|error| match error {
-        TenantError::Store(error) => error,
-        error => StoreError::Corrupt { table: "forge_directory", why: error.to_string() },
-    })?;
+    let tenants = context.tenants.list().await.map_err(super::store_error)?;
     for tenant in tenants {
         let rules = tenant.settings.retention.clone().unwrap_or_default();
         if rules.is_empty() && context.retention.is_empty() {

@@ -3,16 +3,27 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
 use super::{Objects, RegistryError};
+use crate::tenants::Account;
 use forge_sandbox::{Component, Engine};
+use forge_scheduling::TurnPermits;
 use forge_store::{Store, StoreError};
 
+/// The compiled components that are read from the cache at once: enough to keep a disk busy, and few beside the threads for
+/// blocking work.
+const LOADS: usize = 8;
+
 /// The components of all tenants.
+///
+/// Tenants take turns in three kinds of work, none of which waits for another: reading compiled components, compiling for
+/// runs, and compiling uploads. So a run never waits for an upload. Compiling has one permit each, because it takes a core.
 pub(super) struct Components {
     store: Arc<dyn Store>,
     /// Where components are stored, if not in the store.
@@ -20,13 +31,22 @@ pub(super) struct Components {
     engine: Arc<Engine>,
     /// Compiled components by digest. Never iterated.
     compiled: Mutex<HashMap<Arc<str>, Arc<OnceCell<Component>>>>,
-    /// Lets one component compile at a time, so that the other cores are left to runs.
-    compiling: Arc<Semaphore>,
+    loads: Arc<TurnPermits<Arc<str>>>,
+    compiles_for_runs: Arc<TurnPermits<Arc<str>>>,
+    compiles_of_uploads: Arc<TurnPermits<Arc<str>>>,
 }
 
 impl Components {
     pub(super) fn new(store: Arc<dyn Store>, objects: Option<Objects>, engine: Arc<Engine>) -> Self {
-        Self { store, objects, engine, compiled: Mutex::default(), compiling: Arc::new(Semaphore::new(1)) }
+        Self {
+            store,
+            objects,
+            engine,
+            compiled: Mutex::default(),
+            loads: TurnPermits::new(LOADS),
+            compiles_for_runs: TurnPermits::new(1),
+            compiles_of_uploads: TurnPermits::new(1),
+        }
     }
 
     /// Returns a component that is compiled and in memory.
@@ -34,17 +54,52 @@ impl Components {
         self.cell(digest).get().cloned()
     }
 
-    /// Returns a component, and compiles it if necessary.
-    pub(super) async fn get(&self, digest: &str) -> Result<Component, RegistryError> {
+    /// Returns a component for a run of this tenant: from memory, from the cache, or compiled.
+    pub(super) async fn get(&self, digest: &str, account: &Arc<Account>) -> Result<Component, RegistryError> {
         let cell = self.cell(digest);
         let compiled = cell.get_or_try_init(|| async {
+            if let Some(loaded) = self.load(digest, account).await {
+                return Ok(loaded);
+            }
             let missing = || RegistryError::MissingComponent(digest.to_owned());
             let bytes = self.bytes(digest).await?.ok_or_else(missing)?;
-            let compiled = self.compile(digest, bytes).await?;
+            let permit = self.compiles_for_runs.acquire(&account.tenant).await;
+            let compiling = account.compiling(None);
+            let compiled = self.engine.compile(bytes).await?;
+            drop((compiling, permit));
             self.write_cache(digest, &compiled).await;
             Ok::<_, RegistryError>(compiled)
         });
         compiled.await.cloned()
+    }
+
+    /// Reads a compiled component from the cache.
+    async fn load(&self, digest: &str, account: &Account) -> Option<Component> {
+        let _permit = self.loads.acquire(&account.tenant).await;
+        self.engine.load(digest).await
+    }
+
+    /// Checks and compiles an upload. It is compiled also if another tenant has the same component: otherwise the time of
+    /// the answer would tell the tenant so.
+    ///
+    /// # Errors
+    /// [`RegistryError::InvalidComponent`]; [`RegistryError::CompileTime`] if the tenant has used up its compile time.
+    pub(super) async fn compile_upload(
+        &self,
+        bytes: Bytes,
+        account: &Arc<Account>,
+        compile_seconds: u64,
+    ) -> Result<Component, RegistryError> {
+        let per_hour = Duration::from_secs(compile_seconds);
+        account.may_compile(per_hour).map_err(|retry_after| RegistryError::CompileTime {
+            tenant: account.tenant.to_string(),
+            limit: compile_seconds,
+            retry_after,
+        })?;
+        self.engine.check_upload(bytes.clone()).await?;
+        let _permit = self.compiles_of_uploads.acquire(&account.tenant).await;
+        let _compiling = account.compiling(Some(per_hour));
+        Ok(self.engine.compile(bytes).await?)
     }
 
     /// Adds a compiled component, so that the first run and the next start of the host do not compile it again.
@@ -59,7 +114,7 @@ impl Components {
     pub(super) async fn put<'a>(
         &self,
         digest: &str,
-        bytes: &'a [u8],
+        bytes: &'a Bytes,
     ) -> Result<Option<&'a [u8]>, StoreError> {
         let Some(objects) = &self.objects else { return Ok(Some(bytes)) };
         objects.put(digest, bytes).await?;
@@ -67,31 +122,16 @@ impl Components {
     }
 
     /// Returns the bytes of a component. A component that was moved can be in the database or in the object store.
-    pub(super) async fn bytes(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) async fn bytes(&self, digest: &str) -> Result<Option<Bytes>, StoreError> {
         let found = match (self.store.component(digest).await?, &self.objects) {
             (None, Some(objects)) => objects.get(digest).await?,
-            (found, _) => found,
+            (found, _) => found.map(Bytes::from),
         };
-        let matches = |found: &Vec<u8>| self::digest(found) == digest;
+        let matches = |found: &Bytes| self::digest(found) == digest;
         if found.as_ref().is_some_and(|found| !matches(found)) {
             tracing::error!(digest, "a stored component does not match its digest");
         }
         Ok(found.filter(matches))
-    }
-
-    /// Compiles a component where that does not delay runs.
-    pub(super) async fn compile(&self, digest: &str, bytes: Vec<u8>) -> Result<Component, RegistryError> {
-        // The semaphore is never closed.
-        let permit = Arc::clone(&self.compiling).acquire_owned().await;
-        let (engine, digest) = (Arc::clone(&self.engine), digest.to_owned());
-        let compiled = tokio::spawn(async move {
-            let compiled = engine.compile(&digest, bytes).await;
-            // The permit is held to the end of the compilation, even if no caller waits for it.
-            drop(permit);
-            compiled
-        });
-        let failed = |error| RegistryError::InvalidComponent(format!("compiling failed: {error}"));
-        Ok(compiled.await.map_err(failed)??)
     }
 
     /// Writes a compiled component to the cache on disk. A failure costs only time after a restart.

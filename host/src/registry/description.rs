@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::{LONGEST_WORKFLOW_NAME, is_workflow_name};
 use forge_sandbox::{Described, InvalidComponent};
-
-/// The length of the longest workflow name in bytes: the size of the specification's column.
-const NAME: usize = 255;
 
 /// Checks the names, versions and timeouts of a component's workflows.
 pub(super) fn check(described: &[Described]) -> Result<(), InvalidComponent> {
@@ -15,12 +13,10 @@ pub(super) fn check(described: &[Described]) -> Result<(), InvalidComponent> {
     }
     let mut seen = BTreeSet::new();
     for Described { name, version, timeout_ms, .. } in described {
-        let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
-        let fits = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter));
-        if !begins || !fits || name.len() > NAME {
-            let name = &name[..name.floor_char_boundary(NAME)];
+        if !is_workflow_name(name) {
+            let name = &name[..name.floor_char_boundary(LONGEST_WORKFLOW_NAME)];
             return invalid(format!(
-                "`{name}` is not a valid name for a workflow: use 1 to {NAME} letters, digits, `_`, `-` and `.`, and \
+                "`{name}` is not a valid name for a workflow: use 1 to {LONGEST_WORKFLOW_NAME} letters, digits, `_`, `-` and `.`, and \
                  begin with a letter"
             ));
         }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::tenants::TenantError;
 use forge_sandbox::InvalidComponent;
 use forge_store::StoreError;
@@ -20,6 +22,28 @@ pub enum RegistryError {
         size: usize,
         /// The limit in bytes.
         limit: usize,
+    },
+    /// The tenant has an upload under way and one that waits.
+    #[error(
+        "tenant `{tenant}` has an upload under way and one that waits for it: try again when they have ended"
+    )]
+    UploadsWait {
+        /// The tenant.
+        tenant: String,
+    },
+    /// The tenant has used the compile time of this hour.
+    #[error(
+        "tenant `{tenant}` has used its limit compile_seconds = {limit} of this hour: try again in {}, or request a \
+         higher limit",
+        humantime::format_duration(Duration::from_secs(.retry_after.as_secs()))
+    )]
+    CompileTime {
+        /// The tenant.
+        tenant: String,
+        /// The limit, in seconds for each hour.
+        limit: u64,
+        /// The time after which some of it is left.
+        retry_after: Duration,
     },
     /// The version is registered with another component.
     #[error(

@@ -28,8 +28,10 @@ pub struct WorkflowInfo {
 pub struct Registered {
     /// The SHA-256 of the component.
     pub digest: String,
-    /// The workflows of the component.
+    /// The workflows that run the component.
     pub workflows: Vec<WorkflowInfo>,
+    /// The workflows of the component whose versions were registered before and keep their component.
+    pub kept: Vec<WorkflowInfo>,
     /// Whether the component is new; `false` if the same bytes were registered before.
     pub created: bool,
 }

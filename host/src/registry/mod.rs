@@ -9,6 +9,7 @@ mod objects;
 #[cfg(not(feature = "object-store"))]
 #[path = "no_objects.rs"]
 mod objects;
+mod upload;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,14 +20,14 @@ pub(crate) use components::digest;
 pub use error::RegistryError;
 pub use info::{Registered, WorkflowInfo, WorkflowVersions};
 pub use objects::Objects;
+pub(crate) use upload::{Prepared, UploadPlace};
 
 use self::components::Components;
-use crate::config;
+use self::upload::Bodies;
 use crate::tenants::{Tenant, Tenants};
-use forge_clock as clock;
 use forge_journal::DEFAULT_TENANT;
 use forge_sandbox::{Component, Engine};
-use forge_store::{Store, StoreError, VersionRow};
+use forge_store::{Store, StoreError, VersionConflict};
 
 /// The workflows of a tenant (spec: *Registering and Starting Workflows*). Uploads are content-addressed and immutable,
 /// so a run keeps the component that it was started with.
@@ -42,6 +43,10 @@ struct Shared {
     components: Components,
     engine: Arc<Engine>,
     tenants: Arc<Tenants>,
+    /// What an upload does with versions that exist.
+    conflict: VersionConflict,
+    /// The memory for the bodies of uploads.
+    bodies: Bodies,
     known: Mutex<Known>,
 }
 
@@ -67,86 +72,18 @@ impl WorkflowRegistry {
         objects: Option<Objects>,
         engine: Arc<Engine>,
         tenants: Arc<Tenants>,
+        conflict: VersionConflict,
+        upload_memory: u64,
     ) -> Self {
         let components = Components::new(Arc::clone(&store), objects, Arc::clone(&engine));
-        let shared = Shared { store, components, engine, tenants, known: Mutex::default() };
+        let bodies = Bodies::new(upload_memory);
+        let shared = Shared { store, components, engine, tenants, conflict, bodies, known: Mutex::default() };
         Self { shared: Arc::new(shared), tenant: DEFAULT_TENANT.into() }
     }
 
     /// Returns the registry of another tenant.
     pub fn for_tenant(&self, tenant: &Arc<str>) -> Self {
         Self { shared: Arc::clone(&self.shared), tenant: Arc::clone(tenant) }
-    }
-
-    /// Registers the workflows of a component. Registering the same bytes again has no effect.
-    ///
-    /// # Errors
-    /// [`RegistryError`] if the component is invalid or too large, or if one of its versions is registered with another
-    /// component. Nothing was registered then.
-    pub async fn register(&self, component: &[u8]) -> Result<Registered, RegistryError> {
-        let Shared { components, engine, tenants, .. } = &*self.shared;
-        let tenant = tenants.get(&self.tenant).await?;
-        tenant.check_active()?;
-        let (size, limit) = (component.len(), config::size(tenant.limits.component_bytes));
-        if size > limit {
-            return Err(RegistryError::TooLarge { size, limit });
-        }
-        let digest = digest(component);
-        let existing = self.versions_of(&digest).await?;
-        if !existing.is_empty() && components.bytes(&digest).await?.is_some() {
-            // A commit with an unknown outcome may have registered it.
-            self.forget();
-            return Ok(Registered { digest, workflows: existing, created: false });
-        }
-        self.check_versions(&tenant, 1).await?;
-        let compiled = components.compile(&digest, component.to_vec()).await?;
-        let described = engine.describe(&compiled).await?;
-        description::check(&described)?;
-        self.check_versions(&tenant, described.len()).await?;
-        let created_at = clock::now();
-        let versions: Vec<VersionRow> = described
-            .into_iter()
-            .map(|described| VersionRow {
-                tenant: self.tenant.to_string(),
-                workflow: described.name,
-                version: described.version,
-                digest: digest.clone(),
-                timeout_ms: described.timeout_ms,
-                deprecated: described.deprecated,
-                active: false,
-                created_at,
-            })
-            .collect();
-        // Runs to completion even if the caller disconnects, so that the cache is cleared after the commit.
-        let (registry, component) = (self.clone(), component.to_vec());
-        let published =
-            tokio::spawn(async move { registry.publish(digest, &component, compiled, versions).await });
-        published.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the registration of a component was aborted");
-            Err(StoreError::Closed.into())
-        })
-    }
-
-    /// Stores a component that was checked, with its versions.
-    async fn publish(
-        &self,
-        digest: String,
-        component: &[u8],
-        compiled: Component,
-        versions: Vec<VersionRow>,
-    ) -> Result<Registered, RegistryError> {
-        let Shared { store, components, .. } = &*self.shared;
-        let inline = components.put(&digest, component).await?;
-        let registered = store.register(&digest, inline, &versions).await;
-        // Also after an error: the commit may be durable.
-        self.forget();
-        if let Some(taken) = registered? {
-            let next = store.versions(&self.tenant, Some(&taken.workflow)).await?;
-            let next = next.first().map_or(taken.version, |highest| highest.version).saturating_add(1);
-            return Err(RegistryError::VersionTaken { name: taken.workflow, version: taken.version, next });
-        }
-        components.insert(&digest, compiled).await;
-        Ok(Registered { workflows: self.versions_of(&digest).await?, digest, created: true })
     }
 
     /// Returns all workflows with their versions, by name.
@@ -247,9 +184,10 @@ impl WorkflowRegistry {
         self.shared.components.cached(digest)
     }
 
-    /// Returns the component with this digest, and compiles it if necessary.
+    /// Returns the component with this digest for a run of the tenant, and compiles it if necessary.
     pub(crate) async fn component(&self, digest: &str) -> Result<Component, RegistryError> {
-        self.shared.components.get(digest).await
+        let account = self.shared.tenants.account(&self.tenant);
+        self.shared.components.get(digest, &account).await
     }
 
     /// Clears the cached workflows, because they have changed here or on another node.
@@ -260,7 +198,7 @@ impl WorkflowRegistry {
     /// Checks that the tenant may have this many more versions.
     async fn check_versions(&self, tenant: &Tenant, more: usize) -> Result<(), RegistryError> {
         let count = self.shared.store.versions(&self.tenant, None).await?.len().saturating_add(more);
-        tenant.check_limit("versions", tenant.limits.versions, count, "request a higher limit")?;
+        tenant.check_limit("versions", tenant.limits().versions, count, "request a higher limit")?;
         Ok(())
     }
 

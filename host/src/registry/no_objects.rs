@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 
+use bytes::Bytes;
 use forge_store::StoreError;
 use url::Url;
 
@@ -17,7 +18,7 @@ impl Objects {
         Err(StoreError::CannotOpen { database: url.to_string(), why })
     }
 
-    pub(crate) async fn put(&self, _: &str, _: &[u8]) -> Result<(), StoreError> {
+    pub(crate) async fn put(&self, _: &str, _: &Bytes) -> Result<(), StoreError> {
         match self.0 {}
     }
 
@@ -25,7 +26,7 @@ impl Objects {
         match self.0 {}
     }
 
-    pub(crate) async fn get(&self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) async fn get(&self, _: &str) -> Result<Option<Bytes>, StoreError> {
         match self.0 {}
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, parse_url_opts};
 use url::Url;
@@ -37,8 +38,8 @@ impl Objects {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn put(&self, digest: &str, component: &[u8]) -> Result<(), StoreError> {
-        let stored = self.store.put(&self.path(digest), PutPayload::from(component.to_vec())).await;
+    pub async fn put(&self, digest: &str, component: &Bytes) -> Result<(), StoreError> {
+        let stored = self.store.put(&self.path(digest), PutPayload::from(component.clone())).await;
         stored.map(|_| ()).map_err(|error| self.unavailable(error))
     }
 
@@ -56,11 +57,11 @@ impl Objects {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn get(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn get(&self, digest: &str) -> Result<Option<Bytes>, StoreError> {
         match self.store.get(&self.path(digest)).await {
             Ok(found) => {
                 let component = found.bytes().await.map_err(|error| self.unavailable(error))?;
-                Ok(Some(component.into()))
+                Ok(Some(component))
             }
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.unavailable(error)),

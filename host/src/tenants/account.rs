@@ -1,11 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge_egress::Lookups;
 use forge_journal::Changes;
-use forge_scheduling::{ByteBudget, CpuMeter, RateLimiter};
+use forge_scheduling::{ByteBudget, CpuMeter, HourlyAllowance, RateLimiter};
 use forge_store::directory::Amounts;
+
+use super::Uploads;
 
 /// The usage of a tenant on this host since it was last written, and the state of its rate limits.
 #[derive(Debug)]
@@ -27,12 +29,18 @@ pub struct Account {
     /// The number of starts that wait for their commit or for an instance permit.
     starts: AtomicUsize,
     start_rate: RateLimiter,
+    directory_rate: RateLimiter,
     audit_rate: RateLimiter,
     log_rate: RateLimiter,
     /// The lines that were dropped and that the log does not tell of yet.
     dropped: AtomicU64,
     responses: Arc<ByteBudget>,
     answers: Arc<ByteBudget>,
+    compile_ms: AtomicU64,
+    /// The uploads under way, and those that wait.
+    uploads: Uploads,
+    /// The time in which the tenant's uploads were compiled.
+    compile_time: HourlyAllowance,
     cpu: Arc<CpuMeter>,
     lookups: Lookups,
 }
@@ -44,6 +52,25 @@ pub struct Admitted(Arc<Account>);
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.0.starts.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A compilation for a tenant, until it is dropped.
+#[derive(Debug)]
+pub struct Compiling {
+    account: Arc<Account>,
+    begun: Instant,
+    per_hour: Option<Duration>,
+}
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        let time = self.begun.elapsed();
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.account.compile_ms.fetch_add(milliseconds, Ordering::Relaxed);
+        if let Some(per_hour) = self.per_hour {
+            self.account.compile_time.spend(time, per_hour);
+        }
     }
 }
 
@@ -65,11 +92,15 @@ impl Account {
             stored: AtomicI64::new(0),
             starts: AtomicUsize::new(0),
             start_rate: RateLimiter::default(),
+            directory_rate: RateLimiter::default(),
             audit_rate: RateLimiter::default(),
             log_rate: RateLimiter::default(),
             dropped: AtomicU64::new(0),
             responses: Arc::default(),
             answers: Arc::default(),
+            compile_ms: AtomicU64::new(0),
+            uploads: Uploads::default(),
+            compile_time: HourlyAllowance::default(),
             cpu: Arc::default(),
             lookups: Lookups::default(),
         }
@@ -126,6 +157,11 @@ impl Account {
     /// Returns whether another start is within the rate.
     pub fn keeps_rate(&self, per_second: u64) -> bool {
         self.start_rate.try_take(per_second)
+    }
+
+    /// Returns whether another change of the directory is within the rate.
+    pub(super) fn keeps_directory_rate(&self, per_second: u64) -> bool {
+        self.directory_rate.try_take(per_second)
     }
 
     /// Returns whether another line of the audit log is within the rate.
@@ -206,6 +242,25 @@ impl Account {
         }
     }
 
+    /// Returns the uploads of the tenant.
+    pub fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    /// Checks that some of the tenant's compile time is left.
+    ///
+    /// # Errors
+    /// The time after which some of it is left.
+    pub fn may_compile(&self, per_hour: Duration) -> Result<(), Duration> {
+        self.compile_time.check(per_hour)
+    }
+
+    /// Measures a compilation, from here until the returned value is dropped: a client that disconnects pays, too. With
+    /// `per_hour`, the time counts towards the limit.
+    pub fn compiling(self: &Arc<Self>, per_hour: Option<Duration>) -> Compiling {
+        Compiling { account: Arc::clone(self), begun: Instant::now(), per_hour }
+    }
+
     /// Returns the usage and resets it.
     pub(super) fn take(&self) -> Amounts {
         let take = |amount: &AtomicU64| amount.swap(0, Ordering::Relaxed);
@@ -220,6 +275,7 @@ impl Account {
             log_bytes: take(&self.log_bytes),
             log_dropped: take(&self.log_dropped),
             audit_lines: take(&self.audit_lines),
+            compile_ms: take(&self.compile_ms),
         }
     }
 
@@ -236,6 +292,7 @@ impl Account {
             log_bytes,
             log_dropped,
             audit_lines,
+            compile_ms,
         } = *amounts;
         for (counter, amount) in [
             (&self.fuel, fuel),
@@ -248,6 +305,7 @@ impl Account {
             (&self.log_bytes, log_bytes),
             (&self.log_dropped, log_dropped),
             (&self.audit_lines, audit_lines),
+            (&self.compile_ms, compile_ms),
         ] {
             counter.fetch_add(amount, Ordering::Relaxed);
         }

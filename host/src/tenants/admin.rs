@@ -1,13 +1,20 @@
 //! Changes of tenants and their API keys. A change and its audit entry are written together.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::audit::audit_entry;
 use super::{
-    ApiKey, Caller, CreatedKey, NewKey, Role, Settings, SettingsChange, TenantError, TenantInfo, Tenants,
+    ApiKey, Caller, CreatedKey, NewKey, Role, Settings, SettingsChange, Tenant, TenantError, TenantInfo,
+    Tenants, key,
 };
 use forge_clock as clock;
 use forge_store::directory::{Change, EntryKind};
+
+/// How long a tenant's API keys are listed after they were revoked or have expired. The audit log has them for ever.
+const ENDED_KEYS_AGE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Attempts of a change while other changes get in the way.
 pub(super) const TRIES: u32 = 5;
@@ -18,7 +25,7 @@ impl Tenants {
     /// # Errors
     /// [`TenantError::Store`].
     pub async fn list(&self) -> Result<Vec<TenantInfo>, TenantError> {
-        Ok(self.directory().await?.tenants.values().map(|tenant| TenantInfo::from(&**tenant)).collect())
+        Ok(self.directory().await?.tenants().map(|tenant| TenantInfo::from(&**tenant)).collect())
     }
 
     /// Returns a tenant.
@@ -40,7 +47,7 @@ impl Tenants {
         by: &Caller,
     ) -> Result<TenantInfo, TenantError> {
         super::check_name(name)?;
-        if self.directory().await?.tenants.contains_key(name) {
+        if self.directory().await?.get(name).is_ok() {
             return Err(TenantError::Exists(name.to_owned()));
         }
         let settings = Settings::default().changed(settings, &self.limits.tenant)?;
@@ -63,9 +70,14 @@ impl Tenants {
         by: &Caller,
     ) -> Result<TenantInfo, TenantError> {
         for _ in 0..TRIES {
-            let directory = self.directory().await?;
-            let settings = directory.get(name)?.settings.changed(change, &self.limits.tenant)?;
-            let was = directory.document(EntryKind::Tenant, name, name);
+            let (settings, was) = {
+                let directory = self.directory().await?;
+                let settings = &directory.get(name)?.terms().settings;
+                (
+                    settings.changed(change, &self.limits.tenant)?,
+                    directory.document(EntryKind::Tenant, name, name),
+                )
+            };
             let put = Change::Put { entry: settings.encode(name)?, was };
             let detail = serde_json::to_value(change)?;
             if self.apply(&put, &audit_entry(by, name, "tenant.change", name, Some(detail))).await? {
@@ -75,14 +87,28 @@ impl Tenants {
         Err(TenantError::Changed(name.to_owned()))
     }
 
+    /// Admits a change of API keys or secrets by a tenant's own key within the tenant's rate. Operators have none.
+    ///
+    /// # Errors
+    /// [`TenantError::TooFast`].
+    pub(super) async fn admit_change(&self, by: &Caller) -> Result<(), TenantError> {
+        if by.is_host {
+            return Ok(());
+        }
+        let tenant = self.get(&by.tenant).await?;
+        let value = tenant.limits().directory_rate;
+        if tenant.account.keeps_directory_rate(value) {
+            return Ok(());
+        }
+        Err(TenantError::TooFast { tenant: tenant.name.to_string(), limit: "directory_rate", value })
+    }
+
     /// Returns the API keys of a tenant, or of the host, oldest first.
     ///
     /// # Errors
     /// [`TenantError::Store`].
     pub async fn keys(&self, tenant: Option<&str>) -> Result<Vec<ApiKey>, TenantError> {
-        let directory = self.directory().await?;
-        let theirs = directory.keys.values().filter(|key| key.tenant.as_deref() == tenant);
-        let mut keys: Vec<ApiKey> = theirs.cloned().collect();
+        let mut keys: Vec<ApiKey> = self.directory().await?.keys_of(tenant).cloned().collect();
         keys.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
         Ok(keys)
     }
@@ -97,6 +123,7 @@ impl Tenants {
         new: NewKey,
         by: &Caller,
     ) -> Result<CreatedKey, TenantError> {
+        self.admit_change(by).await?;
         if new.expires_at.is_some_and(|end| end <= clock::now().to_datetime()) {
             let why = "`expires_at` must be in the future";
             return Err(TenantError::InvalidKey(why.to_owned()));
@@ -107,9 +134,10 @@ impl Tenants {
             return Err(TenantError::InvalidKey(why.to_owned()));
         }
         if let Some(tenant) = tenant {
-            let valid = self.keys(Some(tenant)).await?.iter().filter(|key| key.is_valid()).count();
-            let tenant = self.get(tenant).await?;
-            tenant.check_limit("keys", tenant.limits.keys, valid + 1, "revoke a key that is not in use")?;
+            let directory = self.directory().await?;
+            let valid = directory.keys_of(Some(tenant)).filter(|key| key.is_valid()).count();
+            let (tenant, advice) = (directory.get(tenant)?, "revoke a key that is not in use");
+            tenant.check_limit("keys", tenant.limits().keys, valid + 1, advice)?;
         }
         let created = ApiKey::create(tenant, new)?;
         let put = Change::Put { entry: created.key.encode()?, was: None };
@@ -131,15 +159,19 @@ impl Tenants {
         id: &str,
         by: &Caller,
     ) -> Result<ApiKey, TenantError> {
+        self.admit_change(by).await?;
         for _ in 0..TRIES {
-            let directory = self.directory().await?;
-            let key = directory.keys.get(id).filter(|key| key.tenant.as_deref() == tenant);
+            let owner = tenant.unwrap_or_default();
+            let (key, was) = {
+                let directory = self.directory().await?;
+                let known = directory.key(id).map(|known| known.key.clone());
+                let key = known.filter(|key| key.tenant.as_deref() == tenant);
+                (key, directory.document(EntryKind::Key, owner, id))
+            };
             let key = key.ok_or_else(|| TenantError::UnknownKey(id.to_owned()))?;
             if key.revoked_at.is_some() {
-                return Ok(key.clone());
+                return Ok(key);
             }
-            let owner = tenant.unwrap_or_default();
-            let was = directory.document(EntryKind::Key, owner, id);
             let revoked = key.revoked();
             let put = Change::Put { entry: revoked.encode()?, was };
             let entry = audit_entry(by, owner, "key.revoke", id, None);
@@ -148,5 +180,24 @@ impl Tenants {
             }
         }
         Err(TenantError::Changed(id.to_owned()))
+    }
+
+    /// Removes API keys of tenants that were revoked or expired a while ago, and the oldest of them if there are many. Keys of
+    /// the host stay: as long as there is one, every caller needs a key.
+    ///
+    /// # Errors
+    /// [`TenantError::Store`].
+    pub(crate) async fn purge_keys(&self) -> Result<(), TenantError> {
+        let before = clock::now().to_datetime() - ENDED_KEYS_AGE;
+        let ended = {
+            let directory = self.directory().await?;
+            let of = |tenant: &Arc<Tenant>| key::ended(directory.keys_of(Some(&tenant.name)), before);
+            directory.tenants().flat_map(of).collect::<Vec<_>>()
+        };
+        self.store.directory().purge(&ended).await?;
+        if !ended.is_empty() {
+            self.refresh().await?;
+        }
+        Ok(())
     }
 }

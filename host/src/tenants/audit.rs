@@ -2,7 +2,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Caller, Snapshot, TenantError, Tenants};
+use super::directory::Directory;
+use super::{Caller, TenantError, Tenants};
 use forge_clock as clock;
 use forge_store::directory::{AuditEntry, AuditFilter, Change};
 
@@ -97,7 +98,7 @@ impl Tenants {
         detail: Option<Value>,
     ) -> Result<(), TenantError> {
         let tenant = self.get(&by.tenant).await?;
-        let value = tenant.limits.audit_rate;
+        let value = tenant.limits().audit_rate;
         if !by.is_host && !tenant.account.keeps_audit_rate(value) {
             return Err(TenantError::TooFast { tenant: tenant.name.to_string(), limit: "audit_rate", value });
         }
@@ -110,9 +111,13 @@ impl Tenants {
     /// Changes the directory. Returns `false` if the entry has changed since it was read.
     pub(super) async fn apply(&self, change: &Change, entry: &AuditEntry) -> Result<bool, TenantError> {
         let changed = self.store.directory().change(Some(change), entry).await;
-        // Also after an error: the change may be durable.
-        self.forget();
-        Ok(changed?)
+        // Also after an error: the change may be durable. It reaches what is under way before the caller is answered.
+        let refreshed = self.refresh().await;
+        let changed = changed?;
+        if let Err(error) = refreshed {
+            tracing::warn!(%error, "a change of the directory is durable, and could not be read: it takes effect later");
+        }
+        Ok(changed)
     }
 
     /// Returns a page of the audit log, of one tenant or of all. A reader who does not act for the host learns that an
@@ -145,7 +150,7 @@ impl Tenants {
     }
 }
 
-impl Snapshot {
+impl Directory {
     /// Returns the actor as the keys of a tenant see it: their own keys and jobs of the host by name, and every operator as
     /// one. Entries of earlier versions name keys of the host as they name those of tenants.
     fn actor_for(&self, tenant: &str, actor: String) -> String {
@@ -153,7 +158,7 @@ impl Snapshot {
             return if actor == RETENTION { actor } else { OPERATOR.to_owned() };
         };
         let id = key.split(' ').next().unwrap_or_default();
-        match self.keys.get(id).map(|key| key.tenant.as_deref()) {
+        match self.key(id).map(|known| known.key.tenant.as_deref()) {
             Some(Some(owner)) if owner == tenant => actor,
             Some(_) => OPERATOR.to_owned(),
             None => FORMER_KEY.to_owned(),

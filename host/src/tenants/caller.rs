@@ -3,8 +3,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ApiKey, DEFAULT_TENANT, Snapshot, TenantError, Tenants};
-use forge_journal::UnknownWord;
+use super::directory::Directory;
+use super::{ApiKey, TenantError, Tenants};
+use forge_clock as clock;
+use forge_journal::{DEFAULT_TENANT, Timestamp, UnknownWord};
 
 /// The permissions of an API key. Each role includes those before it.
 #[derive(
@@ -139,21 +141,41 @@ impl Tenants {
     /// # Errors
     /// [`Denied`].
     pub async fn recognize(&self, token: Option<&str>) -> Result<Caller, Denied> {
-        let directory = match self.directory().await {
-            Ok(directory) => directory,
-            Err(error) => self.state().directory.clone().ok_or(error)?,
-        };
-        directory.authenticate(token, None)
+        match self.directory().await {
+            Ok(directory) => directory.authenticate(token, None),
+            Err(error) => self.last_known(error)?.authenticate(token, None),
+        }
     }
 }
 
-impl Snapshot {
+impl Tenants {
+    /// Completes when the API key of a caller is no longer valid: what was opened with it must be closed.
+    pub(crate) async fn revoked(&self, caller: &Caller) {
+        let Some(KeyName { id, .. }) = &caller.key else { return std::future::pending().await };
+        // A key that is unknown by now was removed.
+        let known = self.directory.read().key(id).cloned();
+        let Some(known) = known else { return };
+        let expired = async {
+            match known.key.expires_at {
+                Some(end) => clock::reach(Timestamp(end.timestamp_millis())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = known.revoked.cancelled() => {}
+            () = expired => {}
+        }
+    }
+}
+
+impl Directory {
     fn authenticate(&self, token: Option<&str>, tenant: Option<&str>) -> Result<Caller, Denied> {
-        if self.keys.is_empty() && token.is_none() {
+        if !self.has_keys() && token.is_none() {
             return Ok(Caller::local(self.named(tenant.unwrap_or(DEFAULT_TENANT))?));
         }
         let (id, secret) = ApiKey::parse(token.ok_or(Denied::NoKey)?).ok_or(Denied::InvalidKey)?;
-        let key = self.keys.get(id).filter(|key| key.admits(secret)).ok_or(Denied::InvalidKey)?;
+        let key = self.key(id).map(|known| &known.key);
+        let key = key.filter(|key| key.admits(secret)).ok_or(Denied::InvalidKey)?;
         let named = match (&key.tenant, tenant) {
             (Some(own), Some(wanted)) if own != wanted => {
                 return Err(Denied::OtherTenant { has: own.clone(), wanted: wanted.to_owned() });

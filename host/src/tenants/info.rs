@@ -34,18 +34,19 @@ pub struct EffectiveLimit {
 
 impl From<&Tenant> for TenantInfo {
     fn from(tenant: &Tenant) -> Self {
+        let terms = tenant.terms();
         let limit = |(name, unit, value, about): (&str, Unit, u64, &str)| EffectiveLimit {
             name: name.to_owned(),
             value,
             unit,
             used: tenant.account.used(name),
-            is_set: tenant.settings.limits.contains_key(name),
+            is_set: terms.settings.limits.contains_key(name),
             about: about.to_owned(),
         };
         Self {
             name: tenant.name.to_string(),
-            settings: tenant.settings.clone(),
-            limits: tenant.limits.all().into_iter().map(limit).collect(),
+            settings: terms.settings.clone(),
+            limits: terms.limits.all().into_iter().map(limit).collect(),
         }
     }
 }

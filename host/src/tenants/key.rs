@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{Role, TenantError};
 use forge_clock as clock;
 use forge_store::StoreError;
-use forge_store::directory::{Entry, EntryKind};
+use forge_store::directory::{Entry, EntryId, EntryKind};
 
 /// The prefix of every API key, by which people and scanners for leaked keys recognise it.
 const PREFIX: &str = "forge_";
@@ -20,6 +20,9 @@ const SECRET: usize = 32;
 
 /// The length of a key's name in bytes.
 const NAME: std::ops::RangeInclusive<usize> = 1..=100;
+
+/// The keys of a tenant that are kept after they were revoked or have expired: as many as a tenant has valid ones.
+const MOST_ENDED: usize = 1_000;
 
 /// An API key. Of its token, only a hash is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -55,7 +58,11 @@ pub struct NewKey {
     /// The name, of 1 to 100 bytes, which says what the key is for.
     pub name: String,
     /// Whether it is a key of the host, which acts for every tenant.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        default,
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "crate::encoding::null_as_absent"
+    )]
     pub host: bool,
     /// When it expires; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +140,12 @@ impl ApiKey {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| clock::now().to_datetime() < end)
     }
 
+    /// Returns when the key was revoked or has expired.
+    fn ended_at(&self) -> Option<DateTime<Utc>> {
+        let expired_at = self.expires_at.filter(|_| !self.is_valid());
+        self.revoked_at.into_iter().chain(expired_at).min()
+    }
+
     pub(super) fn decode(entry: &Entry) -> Result<Self, TenantError> {
         let Document { key, hash } = serde_json::from_str(&entry.document)
             .map_err(|error| TenantError::corrupt("key", &entry.name, error))?;
@@ -148,6 +161,20 @@ impl ApiKey {
             document: serde_json::to_string(&document)?,
         })
     }
+}
+
+/// Returns those of a tenant's keys that ended before this time, and the oldest of the others that have ended beyond
+/// [`MOST_ENDED`].
+pub(super) fn ended<'k>(keys: impl Iterator<Item = &'k ApiKey>, before: DateTime<Utc>) -> Vec<EntryId> {
+    let mut ended: Vec<_> = keys.filter_map(|key| Some((key.ended_at()?, key))).collect();
+    ended.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let kept = ended.iter().take(MOST_ENDED).take_while(|(at, _)| *at >= before).count();
+    let id = |(_, key): (DateTime<Utc>, &ApiKey)| EntryId {
+        kind: EntryKind::Key,
+        tenant: key.tenant.clone().unwrap_or_default(),
+        name: key.id.clone(),
+    };
+    ended.into_iter().skip(kept).map(id).collect()
 }
 
 /// Hashes a secret. A fast hash is enough, because the secret has 256 random bits.
@@ -193,6 +220,23 @@ mod tests {
         assert!(!entry.document.contains(secret) && entry.document.contains(&key.hash));
         assert_eq!(ApiKey::decode(&entry).unwrap(), key);
         assert!(!serde_json::to_string(&key).unwrap().contains(&key.hash));
+    }
+
+    #[test]
+    fn keys_that_ended_long_ago_or_are_too_many_are_removed() {
+        let now = clock::now().to_datetime();
+        let second = std::time::Duration::from_secs(1);
+        let revoked = |seconds: u32| ApiKey { revoked_at: Some(now - second * seconds), ..created(None).key };
+        let expired = ApiKey { expires_at: Some(now - second * 9), ..created(None).key };
+        let keys = [created(None).key, revoked(1), expired.clone(), revoked(20), revoked(3)];
+        let names = |keys: &[ApiKey], seconds: u32| {
+            let ended = ended(keys.iter(), now - second * seconds);
+            ended.into_iter().map(|id| id.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&keys, 30), Vec::<String>::new());
+        assert_eq!(names(&keys, 5), [expired.id, keys[3].id.clone()]);
+        let many: Vec<ApiKey> = (0..MOST_ENDED as u32 + 2).map(revoked).collect();
+        assert_eq!(names(&many, 1_000_000), [many[MOST_ENDED].id.clone(), many[MOST_ENDED + 1].id.clone()]);
     }
 
     #[test]

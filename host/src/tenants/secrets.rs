@@ -73,7 +73,7 @@ impl Document {
 }
 
 /// Decrypts the secrets of a tenant. A secret that cannot be decrypted is omitted; requests that name it are denied.
-pub(super) fn open(keys: Option<&KeyRing>, entries: &[&Entry]) -> Secrets {
+pub(super) fn open(keys: Option<&KeyRing>, entries: &[Entry]) -> Secrets {
     let mut secrets = BTreeMap::new();
     for entry in entries {
         match open_one(keys, entry) {
@@ -105,9 +105,8 @@ impl Tenants {
     /// # Errors
     /// [`TenantError::Store`].
     pub async fn secrets(&self, tenant: &str) -> Result<Vec<SecretInfo>, TenantError> {
-        let directory = self.directory().await?;
-        let theirs = directory.secrets_of(tenant);
-        theirs.into_iter().map(|entry| Ok(Document::decode(entry)?.info(&entry.name))).collect()
+        let theirs = self.directory().await?.secrets_of(tenant);
+        theirs.iter().map(|entry| Ok(Document::decode(entry)?.info(&entry.name))).collect()
     }
 
     /// Sets a secret of a tenant, and replaces a secret with the same name.
@@ -122,6 +121,7 @@ impl Tenants {
         new: NewSecret,
         by: &Caller,
     ) -> Result<SecretInfo, TenantError> {
+        self.admit_change(by).await?;
         check_name(name)?;
         let NewSecret { value, servers } = new;
         let value = SecretValue::new(value)?;
@@ -131,13 +131,16 @@ impl Tenants {
         let document = Document { sealed, servers, updated_at: clock::now().to_datetime() };
         let entry = document.encode(tenant, name)?;
         for _ in 0..TRIES {
-            let directory = self.directory().await?;
-            let theirs = directory.secrets_of(tenant);
-            let was = directory.document(EntryKind::Secret, tenant, name);
-            if was.is_none() {
-                let (tenant, advice) = (directory.get(tenant)?, "remove a secret that is not in use");
-                tenant.check_limit("secrets", tenant.limits.secrets, theirs.len() + 1, advice)?;
-            }
+            let (theirs, was) = {
+                let directory = self.directory().await?;
+                let theirs = directory.secrets_of(tenant);
+                let was = directory.document(EntryKind::Secret, tenant, name);
+                if was.is_none() {
+                    let (tenant, advice) = (directory.get(tenant)?, "remove a secret that is not in use");
+                    tenant.check_limit("secrets", tenant.limits().secrets, theirs.len() + 1, advice)?;
+                }
+                (theirs, was)
+            };
             self.check_together(&theirs, name, &value, &rules)?;
             let detail = serde_json::to_value(&document.servers)?;
             let audited = audit_entry(by, tenant, "secret.set", name, Some(detail));
@@ -151,7 +154,7 @@ impl Tenants {
     /// Checks that the secrets of a tenant do not conflict with each other.
     fn check_together(
         &self,
-        theirs: &[&Entry],
+        theirs: &[Entry],
         name: &str,
         value: &SecretValue,
         hosts: &[Rule],
@@ -171,6 +174,7 @@ impl Tenants {
     /// # Errors
     /// [`TenantError::UnknownSecret`].
     pub async fn remove_secret(&self, tenant: &str, name: &str, by: &Caller) -> Result<(), TenantError> {
+        self.admit_change(by).await?;
         let removal = Change::Remove(EntryKind::Secret, tenant.to_owned(), name.to_owned());
         if self.apply(&removal, &audit_entry(by, tenant, "secret.remove", name, None)).await? {
             return Ok(());
@@ -184,9 +188,9 @@ impl Tenants {
     /// [`TenantError`] if a secret cannot be decrypted. The secrets before it are encrypted with the newest key then.
     pub async fn reseal(&self, by: &Caller) -> Result<u64, TenantError> {
         let keys = self.secret_keys.as_ref().ok_or(SecretError::NoKey)?;
-        let directory = self.directory().await?;
+        let secrets = self.directory().await?.secrets();
         let mut sealed = 0;
-        for entry in directory.entries.iter().filter(|entry| entry.kind == EntryKind::Secret) {
+        for entry in &secrets {
             let document = Document::decode(entry)?;
             if keys.is_current(&document.sealed) {
                 continue;

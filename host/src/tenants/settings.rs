@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TenantError;
 use crate::config::{LimitValues, Retention, TenantLimits};
+use crate::encoding::null_as_absent;
 use forge_egress::{Network, Policy, Rule};
 use forge_store::directory::{Entry, EntryKind};
 
@@ -23,7 +24,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "LimitValues::is_empty")]
     pub limits: LimitValues,
     /// How long final runs are kept, such as `completed=30d,payment:failed=1y`. The host's rules apply where there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Retention::stored")]
     #[schema(value_type = Option<String>)]
     pub retention: Option<Retention>,
     /// Whether the tenant is suspended. A suspended tenant is read-only, and its runs get no instance in memory. A run
@@ -43,7 +44,10 @@ pub struct SettingsChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress_private: Option<Vec<String>>,
     /// Limits by name; `null` resets a limit to the host's value.
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "std::collections::BTreeMap::is_empty",
+        deserialize_with = "null_as_absent"
+    )]
     pub limits: std::collections::BTreeMap<String, Option<u64>>,
     /// How long final runs are kept; an empty text removes the tenant's rules.
     #[serde(skip_serializing_if = "Option::is_none")]

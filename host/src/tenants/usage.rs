@@ -42,7 +42,7 @@ impl Tenants {
     /// [`StoreError`]: the usage is kept, and written by a later call.
     pub async fn write_usage(&self) -> Result<(), StoreError> {
         let hour = clock::now().0.div_euclid(HOUR_MS);
-        let accounts: Vec<Arc<Account>> = self.state().accounts.values().cloned().collect();
+        let accounts: Vec<Arc<Account>> = self.accounts();
         let (mut charged, mut rows) = (Vec::new(), Vec::new());
         for account in accounts {
             account.report_dropped();
@@ -72,8 +72,7 @@ impl Tenants {
         for tenant in stored.keys() {
             self.account(tenant);
         }
-        let accounts: Vec<Arc<Account>> = self.state().accounts.values().cloned().collect();
-        for account in accounts {
+        for account in self.accounts() {
             account.set_stored(stored.get(&*account.tenant).copied().unwrap_or(0));
         }
         Ok(())
@@ -102,7 +101,7 @@ impl Tenants {
         };
         let storage_bytes = match tenant {
             Some(tenant) => self.account(tenant).stored(),
-            None => self.state().accounts.values().map(|account| account.stored()).sum(),
+            None => self.accounts().iter().map(|account| account.stored()).sum(),
         };
         Ok(UsageReport { hours: rows.into_iter().map(hour).collect(), total, storage_bytes })
     }

@@ -109,6 +109,29 @@ impl Default for NodeConfig {
     }
 }
 
+/// The limits of SQLite's write-ahead log, in bytes. SQLite reuses the log at 23 MB, unless a transaction of another program
+/// keeps pages in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// The length from which on the host truncates the log as soon as nothing keeps pages in it, and warns until then.
+    /// Default 64 MiB: the log reaches the length at which it is reused several times only if it cannot be reused.
+    pub truncate: u64,
+    /// The length from which on no run is started, so that runs under way can end before the disk is full. Default 8 GiB:
+    /// the log of a backup that takes an hour, on a host that writes 2 MiB per second.
+    pub most: u64,
+}
+
+impl LogLimits {
+    /// The least of both: above the length at which the log is reused.
+    pub const LEAST: u64 = 32 << 20;
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { truncate: 64 << 20, most: 8 << 30 }
+    }
+}
+
 /// Returns the name of this machine; `node` if it has none.
 pub fn machine_name() -> String {
     let name = hostname::get().ok().and_then(|name| name.into_string().ok());

@@ -58,6 +58,100 @@ pub struct Entry {
     pub document: String,
 }
 
+/// What identifies an entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryId {
+    /// The kind.
+    pub kind: EntryKind,
+    /// The tenant; empty for the host itself.
+    pub tenant: String,
+    /// The name.
+    pub name: String,
+}
+
+impl Entry {
+    /// Returns what identifies the entry.
+    pub fn id(&self) -> EntryId {
+        EntryId { kind: self.kind, tenant: self.tenant.clone(), name: self.name.clone() }
+    }
+}
+
+/// The entries that have changed since a revision of the directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Update {
+    /// The revision of the directory now.
+    pub revision: i64,
+    /// Whether `changed` has all entries of the directory.
+    pub is_whole: bool,
+    /// The entries as they are now.
+    pub changed: Vec<Entry>,
+    /// The entries that were removed.
+    pub removed: Vec<EntryId>,
+}
+
+/// The number of changes that a store lists. A host that has missed more reads the directory as a whole.
+pub(crate) const LISTED_CHANGES: i64 = 10_000;
+
+/// Returns the entries that have changed after revision `$1`, as they are now, with the revision of the directory. There is
+/// at least one row.
+pub(crate) const CHANGES: &str = "SELECT s.revision, s.trimmed, c.kind, c.tenant, c.name, d.document \
+     FROM forge_directory_state s \
+     LEFT JOIN (SELECT DISTINCT kind, tenant, name FROM forge_directory_changes WHERE revision > $1) c ON TRUE \
+     LEFT JOIN forge_directory d ON d.kind = c.kind AND d.tenant = c.tenant AND d.name = c.name";
+
+/// Returns all entries, as [`CHANGES`] does.
+pub(crate) const ENTRIES: &str = "SELECT s.revision, s.trimmed, d.kind, d.tenant, d.name, d.document \
+     FROM forge_directory_state s LEFT JOIN forge_directory d ON TRUE ORDER BY d.kind, d.tenant, d.name";
+
+/// Removes the oldest changes of the list.
+pub(crate) const TRIM: [&str; 2] = [
+    "UPDATE forge_directory_state SET trimmed = revision - $1 WHERE revision - $1 > trimmed",
+    "DELETE FROM forge_directory_changes WHERE revision <= (SELECT trimmed FROM forge_directory_state)",
+];
+
+/// A row of [`CHANGES`] or [`ENTRIES`]. Without an entry, nothing has changed. Without a document, the entry was removed.
+pub(crate) struct UpdateRow {
+    pub(crate) revision: i64,
+    pub(crate) trimmed: i64,
+    pub(crate) entry: Option<(EntryId, Option<String>)>,
+}
+
+impl UpdateRow {
+    /// Reads the columns of a row.
+    pub(crate) fn new(
+        revision: i64,
+        trimmed: i64,
+        id: [Option<String>; 3],
+        document: Option<String>,
+    ) -> Result<Self, StoreError> {
+        let corrupt =
+            |error: UnknownWord| StoreError::Corrupt { table: "forge_directory", why: error.to_string() };
+        let entry = match id {
+            [Some(kind), Some(tenant), Some(name)] => {
+                Some((EntryId { kind: kind.parse().map_err(corrupt)?, tenant, name }, document))
+            }
+            _ => None,
+        };
+        Ok(Self { revision, trimmed, entry })
+    }
+}
+
+/// Returns the update that rows describe. `None`: changes since that revision are not listed any more.
+pub(crate) fn update(since: Option<i64>, rows: Vec<UpdateRow>) -> Option<Update> {
+    let first = rows.first()?;
+    if since.is_some_and(|since| since < first.trimmed || since > first.revision) {
+        return None;
+    }
+    let mut update = Update { revision: first.revision, is_whole: since.is_none(), ..Update::default() };
+    for (EntryId { kind, tenant, name }, document) in rows.into_iter().filter_map(|row| row.entry) {
+        match document {
+            Some(document) => update.changed.push(Entry { kind, tenant, name, document }),
+            None => update.removed.push(EntryId { kind, tenant, name }),
+        }
+    }
+    Some(update)
+}
+
 /// A change of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -112,7 +206,7 @@ pub struct UsageRow {
 }
 
 /// The number of [`Amounts`].
-pub(super) const AMOUNTS: usize = 10;
+pub(super) const AMOUNTS: usize = 11;
 
 /// Measured amounts, which can be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -137,6 +231,9 @@ pub struct Amounts {
     pub log_dropped: u64,
     /// Lines of the audit log about workflows and runs.
     pub audit_lines: u64,
+    /// Milliseconds in which components were compiled.
+    #[serde(default)]
+    pub compile_ms: u64,
 }
 
 impl Amounts {
@@ -153,6 +250,7 @@ impl Amounts {
             log_bytes,
             log_dropped,
             audit_lines,
+            compile_ms,
         } = *self;
         [
             ("fuel", fuel),
@@ -165,6 +263,7 @@ impl Amounts {
             ("log_bytes", log_bytes),
             ("log_dropped", log_dropped),
             ("audit_lines", audit_lines),
+            ("compile_ms", compile_ms),
         ]
     }
 
@@ -181,6 +280,7 @@ impl Amounts {
             log_bytes,
             log_dropped,
             audit_lines,
+            compile_ms,
         ] = values;
         Self {
             fuel,
@@ -193,6 +293,7 @@ impl Amounts {
             log_bytes,
             log_dropped,
             audit_lines,
+            compile_ms,
         }
     }
 }
@@ -213,8 +314,13 @@ impl std::ops::Add for Amounts {
 /// The directory of a store. As in [`Store`](super::Store), each method is atomic, and can return the errors listed there.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// Returns all entries.
-    async fn entries(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Returns the entries that have changed since a revision, or all, in one snapshot of committed data. No change is missed:
+    /// revisions are committed in their order.
+    async fn update(&self, since: Option<i64>) -> Result<Update, StoreError>;
+
+    /// Removes entries that are no longer needed, and what is too old in the list of changes. Writes nothing to the audit log:
+    /// what made the entries useless was a change, and is there. Durable when the method returns.
+    async fn purge(&self, entries: &[EntryId]) -> Result<(), StoreError>;
 
     /// Changes an entry, if there is a change, and adds a line to the audit log, in one transaction. Both are durable when
     /// the method returns `true`. Returns `false`, and writes nothing, if the entry does not exist or is not as expected.
@@ -237,4 +343,32 @@ pub trait Directory: Send + Sync {
         tenant: Option<&str>,
         hours: std::ops::Range<i64>,
     ) -> Result<Vec<UsageRow>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(revision: i64, trimmed: i64, name: Option<&str>, document: Option<&str>) -> UpdateRow {
+        let id = [name.map(|_| "key"), name.map(|_| "acme"), name].map(|word| word.map(str::to_owned));
+        UpdateRow::new(revision, trimmed, id, document.map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn an_update_has_what_was_changed_and_what_was_removed() {
+        let rows = vec![row(7, 0, Some("a"), Some("{}")), row(7, 0, Some("b"), None)];
+        let found = update(Some(3), rows).unwrap();
+        assert_eq!((found.revision, found.is_whole), (7, false));
+        assert_eq!((found.changed[0].name.as_str(), found.removed[0].name.as_str()), ("a", "b"));
+        let nothing = update(Some(7), vec![row(7, 0, None, None)]).unwrap();
+        assert_eq!(nothing, Update { revision: 7, ..Update::default() });
+        assert!(update(None, vec![row(7, 0, None, None)]).unwrap().is_whole);
+    }
+
+    #[test]
+    fn a_host_that_has_missed_more_changes_than_are_listed_reads_all() {
+        assert!(update(Some(5), vec![row(9, 5, None, None)]).is_some());
+        assert!(update(Some(4), vec![row(9, 5, None, None)]).is_none());
+        assert!(update(Some(10), vec![row(9, 5, None, None)]).is_none(), "the database is an older copy");
+    }
 }

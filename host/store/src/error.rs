@@ -52,7 +52,7 @@ pub enum StoreError {
     /// The write-ahead log of SQLite has reached its limit.
     #[error(
         "the write-ahead log has {bytes} bytes, and the most is {most}: no run is started. A transaction that another \
-         program has open keeps it from being reused: end that transaction"
+         program has open keeps it from being reused: end that transaction, or raise --wal-limit"
     )]
     LogTooLarge {
         /// Its size.
@@ -110,6 +110,14 @@ impl StoreError {
         match self {
             Self::OutcomeUnknown(why) => Self::Unavailable(why.clone()),
             error => error.clone(),
+        }
+    }
+
+    /// Returns what is wrong with a column that cannot be read.
+    pub(crate) fn of_column(self) -> String {
+        match self {
+            Self::Corrupt { why, .. } => why,
+            error => error.to_string(),
         }
     }
 

@@ -22,15 +22,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use database::{Database, InvalidDatabase, NodeConfig, PostgresUrl, machine_name};
+pub use database::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
 pub use nodes::{
-    Epoch, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse, Resolution,
+    Epoch, MOST_COUNTED, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse,
+    Resolution,
 };
 pub use open::{migrate, open};
-pub use overview::{Overview, RecentStep, RecentSteps};
+pub use overview::{Overview, Readable, RecentStep, RecentSteps};
 pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
@@ -132,6 +133,16 @@ pub struct Due {
     pub run: RunId,
     /// The tenant of the run.
     pub tenant: Arc<str>,
+}
+
+/// What a registration does with versions that exist with another component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VersionConflict {
+    /// They keep their component: versions are immutable.
+    #[default]
+    Keep,
+    /// They get the new component. Runs keep the one that they were started with.
+    Replace,
 }
 
 /// A version of a workflow.
@@ -263,6 +274,9 @@ pub trait Store: Send + Sync + 'static {
     /// Returns a run without its journal. It reads committed data only.
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
 
+    /// Returns what can be read of a run, even if [`Store::run`] fails with [`StoreError::Corrupt`].
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError>;
+
     /// Returns a run with its last steps. It costs the same however long the journal is.
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError>;
 
@@ -309,15 +323,17 @@ pub trait Store: Send + Sync + 'static {
     /// A key that started a deleted run is free again.
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
 
-    /// Stores a component and its versions, all of one tenant. They are durable when the method returns `None`. Returns the
-    /// first version that exists with another component; nothing is written then. Versions that exist with the same
-    /// component are not changed. `component` is `None` if its bytes are in an object store.
+    /// Stores a component and its versions, all of one tenant. They are durable when the method returns. Returns the
+    /// versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.
+    /// Versions that exist with the same component are not changed. `component` is `None` if its bytes are in an object
+    /// store.
     async fn register(
         &self,
         digest: &str,
         component: Option<&[u8]>,
         versions: &[VersionRow],
-    ) -> Result<Option<VersionRow>, StoreError>;
+        conflict: VersionConflict,
+    ) -> Result<Vec<VersionRow>, StoreError>;
 
     /// Returns the bytes of the component with this digest; `None` if it does not exist or is in an object store.
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -36,6 +36,9 @@ impl std::fmt::Display for Epoch {
     }
 }
 
+/// The most runs that are counted for people: the health and the list of nodes cost the same, whatever is stored.
+pub const MOST_COUNTED: u32 = 10_000;
+
 /// A node, as other nodes see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Node {
@@ -51,7 +54,7 @@ pub struct Node {
     pub lease_until: DateTime<Utc>,
     /// When the epoch ended. The node is listed for another hour, and until all its runs are claimed.
     pub ended_at: Option<DateTime<Utc>>,
-    /// The number of its runs that are neither final nor paused.
+    /// The number of its runs that are neither final nor paused. They are counted up to 10,000.
     pub runs: u64,
     /// Whether it is the node that answers.
     pub here: bool,
@@ -75,6 +78,9 @@ pub enum RemoteCommand {
         step: String,
         /// The outcome.
         resolution: Resolution,
+        /// Who found it, as the audit log names them.
+        #[serde(default)]
+        by: String,
     },
     /// Deletes the run.
     Delete,
@@ -88,6 +94,15 @@ pub enum Resolution {
     Completed(String),
     /// The call failed.
     Failed(Failure),
+}
+
+impl std::fmt::Display for Resolution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Completed(_) => f.write_str("completed"),
+            Self::Failed(failure) => write!(f, "failed: {failure}"),
+        }
+    }
 }
 
 /// Why a run cannot do what a command asks, other than because of its status.
@@ -105,6 +120,16 @@ pub enum Refusal {
         /// The reason of the pause.
         reason: PauseReason,
         /// What happened.
+        why: String,
+    },
+    /// It would be paused again before it has done anything.
+    #[error("run {run} cannot be resumed and stays as it is ({reason}): {why}")]
+    CannotResume {
+        /// The run.
+        run: RunId,
+        /// The reason of the pause.
+        reason: PauseReason,
+        /// What happened, and what to do.
         why: String,
     },
     /// Its journal cannot be read.
@@ -128,8 +153,8 @@ pub enum Refusal {
     },
     /// The outcome of the step is not in doubt.
     #[error(
-        "run {run}: {why}. A person can resolve a call of a run that is paused as `in_doubt`, and a compensation of a run \
-         that is rolled back or has failed"
+        "run {run}: {why}. A person can resolve a call of a run that is paused as `in_doubt`, a compensation of a run that \
+         is rolled back or has failed, and what `in_doubt` of a final run names"
     )]
     NotInDoubt {
         /// The run.

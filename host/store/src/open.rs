@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::database::{Database, NodeConfig};
+use super::database::{Database, LogLimits, NodeConfig};
 use super::postgres::{PostgresOptions, PostgresStore};
 use super::sqlite::SqliteStore;
 use super::{Store, StoreError};
@@ -9,9 +9,13 @@ use super::{Store, StoreError};
 ///
 /// # Errors
 /// [`StoreError`] if the database cannot be opened.
-pub async fn open(database: &Database, node: &NodeConfig) -> Result<Arc<dyn Store>, StoreError> {
+pub async fn open(
+    database: &Database,
+    node: &NodeConfig,
+    log: LogLimits,
+) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match database {
-        Database::Sqlite(path) => Arc::new(SqliteStore::open(path).await?),
+        Database::Sqlite(path) => Arc::new(SqliteStore::open_with(path, log).await?),
         Database::Postgres(url) => {
             let NodeConfig { name, lease, connections, timeout } = node.clone();
             let options = PostgresOptions { url: url.clone(), node: name, lease, connections, timeout };
@@ -27,7 +31,7 @@ pub async fn open(database: &Database, node: &NodeConfig) -> Result<Arc<dyn Stor
 pub async fn migrate(database: &Database) -> Result<Vec<i32>, StoreError> {
     match database {
         Database::Sqlite(path) => {
-            let (store, applied) = SqliteStore::open_and_migrate(path).await?;
+            let (store, applied) = SqliteStore::open_and_migrate(path, LogLimits::default()).await?;
             store.close().await;
             Ok(applied)
         }

@@ -19,6 +19,15 @@ pub struct Overview {
     pub recent: RecentSteps,
 }
 
+/// What can be read of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Readable {
+    /// The run. A field whose column cannot be read is empty.
+    pub run: Run,
+    /// Why the other columns cannot be read; empty if all were.
+    pub problems: Vec<String>,
+}
+
 /// The last steps of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecentSteps {

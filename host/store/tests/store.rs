@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use forge_journal::{
-    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Row, Run, RunId, Scope,
+    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Reach, Row, Run, RunId, Scope,
     StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
-use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, UsageRow};
+use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, Update, UsageRow};
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::sqlite::SqliteStore;
-use forge_store::{Acquired, Due, Store, StoreError, VersionRow, Write, Writer, Written};
+use forge_store::{Acquired, Due, Store, StoreError, VersionConflict, VersionRow, Write, Writer, Written};
 use forge_store::{RecentSteps, RunFilter, StepFilter};
 use uuid::Uuid;
 
@@ -159,6 +159,7 @@ async fn conforms(store: &dyn Store) {
     keeps_versions_immutable(store).await;
     keeps_tenants_apart(store).await;
     changes_an_entry_only_as_it_was_read(store).await;
+    tells_which_entries_have_changed_since_a_revision(store).await;
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
     refuses_what_would_move_a_journal_backwards(store).await;
@@ -555,7 +556,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         input: Some(std::sync::Arc::clone(&huge)),
         status: StepStatus::Failed,
         result: Some("{ \"b\": 1, \"a\" : 1.0, \"a\": 2 }".into()),
-        failure: Some(Box::new(failure)),
+        failure: Some(Box::new(failure.with_reach(Reach::Unanswered))),
         attempt: u32::MAX,
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
@@ -633,17 +634,25 @@ async fn keeps_versions_immutable(store: &dyn Store) {
         active: false,
         created_at: Timestamp(1_000),
     };
-    assert_eq!(store.register("d1", Some(b"one"), &[version(1, "d1")]).await.unwrap(), None);
-    assert_eq!(
-        store.register("d1", Some(b"one"), &[version(1, "d1")]).await.unwrap(),
-        None,
-        "the same again"
-    );
-    let taken = store.register("d2", Some(b"two"), &[version(2, "d2"), version(1, "d2")]).await.unwrap();
-    assert_eq!(taken, Some(version(1, "d1")));
-    assert_eq!(store.component("d2").await.unwrap(), None, "all or none");
-    assert_eq!(store.register("d2", Some(b"two"), &[version(2, "d2")]).await.unwrap(), None);
-    assert_eq!(store.component("d2").await.unwrap().as_deref(), Some(b"two".as_slice()));
+    let register = async |digest: &'static str, versions: &[VersionRow], conflict| {
+        store.register(digest, Some(digest.as_bytes()), versions, conflict).await.unwrap()
+    };
+    let (keep, none) = (VersionConflict::Keep, Vec::new());
+    assert_eq!(register("d1", &[version(1, "d1")], keep).await, none);
+    assert_eq!(register("d1", &[version(1, "d1")], keep).await, none, "the same again");
+    assert_eq!(register("d2", &[version(1, "d2")], keep).await, [version(1, "d1")]);
+    assert_eq!(store.component("d2").await.unwrap(), None, "nothing of it is new");
+    assert_eq!(register("d2", &[version(2, "d2"), version(1, "d2")], keep).await, [version(1, "d1")]);
+    assert_eq!(store.component("d2").await.unwrap().as_deref(), Some(b"d2".as_slice()));
+    let of_version = async |number: u32| {
+        let versions = store.versions("default", Some("payment")).await.unwrap();
+        versions.into_iter().find(|known| known.version == number)
+    };
+    assert_eq!(of_version(1).await, Some(version(1, "d1")), "it keeps its component");
+    let other_timeout = VersionRow { timeout_ms: 7, ..version(1, "d0") };
+    assert_eq!(register("d0", std::slice::from_ref(&other_timeout), VersionConflict::Replace).await, none);
+    assert_eq!(of_version(1).await, Some(other_timeout), "it is replaced");
+    assert_eq!(of_version(2).await, Some(version(2, "d2")));
 
     assert!(store.activate("default", "payment", 1).await.unwrap());
     assert!(!store.activate("default", "payment", 9).await.unwrap());
@@ -687,11 +696,8 @@ async fn keeps_tenants_apart(store: &dyn Store) {
         active: false,
         created_at: Timestamp(1),
     };
-    assert_eq!(
-        store.register("d3", Some(b"three"), &[version]).await.unwrap(),
-        None,
-        "another tenant has its 1"
-    );
+    let kept = store.register("d3", Some(b"three"), &[version], VersionConflict::Keep).await.unwrap();
+    assert_eq!(kept, [], "another tenant has its 1");
     assert!(store.activate("acme", "payment", 1).await.unwrap());
     assert!(!store.deprecate("umbrella", "payment", 1).await.unwrap());
     let theirs = store.versions("default", Some("payment")).await.unwrap();
@@ -727,13 +733,55 @@ async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
     assert!(!change(put("{1}", None)).await, "it is there");
     assert!(!change(put("{1}", Some("{2}"))).await, "somebody else has changed it");
     assert!(change(put("{1}", Some("{}"))).await);
-    assert_eq!(directory.entries().await.unwrap(), [entry("{1}")]);
+    assert_eq!(directory.update(None).await.unwrap().changed, [entry("{1}")]);
     let removal = || Change::Remove(EntryKind::Tenant, "acme".to_owned(), "acme".to_owned());
     assert!(change(removal()).await);
     assert!(!change(removal()).await);
     let entries =
         directory.audit_entries(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
     assert_eq!(entries.len(), 3, "a change that was not made is not in the log");
+}
+
+async fn tells_which_entries_have_changed_since_a_revision(store: &dyn Store) {
+    let directory = store.directory();
+    let entry = |name: &str, document: &str| Entry {
+        kind: EntryKind::Key,
+        tenant: "acme".to_owned(),
+        name: name.to_owned(),
+        document: document.to_owned(),
+    };
+    let change = async |change: Change| {
+        assert!(directory.change(Some(&change), &deed("change")).await.unwrap());
+    };
+    let put = |name: &str, document: &str, was: Option<&str>| Change::Put {
+        entry: entry(name, document),
+        was: was.map(str::to_owned),
+    };
+    let before = directory.update(None).await.unwrap();
+    assert!(before.is_whole);
+    let nothing = directory.update(Some(before.revision)).await.unwrap();
+    assert_eq!(nothing, Update { revision: before.revision, ..Update::default() });
+
+    change(put("a", "{}", None)).await;
+    change(put("b", "{}", None)).await;
+    change(put("b", "{1}", Some("{}"))).await;
+    change(put("c", "{}", None)).await;
+    change(Change::Remove(EntryKind::Key, "acme".to_owned(), "c".to_owned())).await;
+    let mut update = directory.update(Some(before.revision)).await.unwrap();
+    update.changed.sort_by(|one, other| one.name.cmp(&other.name));
+    assert_eq!((update.changed, update.is_whole), (vec![entry("a", "{}"), entry("b", "{1}")], false));
+    assert_eq!(update.removed, [entry("c", "").id()]);
+
+    let revision = update.revision;
+    let failed = directory.change(Some(&put("a", "{}", None)), &deed("change")).await.unwrap();
+    assert!(!failed, "it is there");
+    assert_eq!(directory.update(Some(revision)).await.unwrap().changed, []);
+    directory.purge(&[entry("a", "").id(), entry("unknown", "").id()]).await.unwrap();
+    let purged = directory.update(Some(revision)).await.unwrap();
+    assert_eq!((purged.removed, purged.changed), (vec![entry("a", "").id()], vec![]));
+    let all = directory.update(Some(purged.revision + 1)).await.unwrap();
+    assert!(all.is_whole && all.changed.contains(&entry("b", "{1}")), "the database is an older copy");
+    directory.purge(&[entry("b", "").id()]).await.unwrap();
 }
 
 async fn only_adds_to_the_audit_log(store: &dyn Store) {
@@ -758,13 +806,14 @@ async fn adds_up_what_was_used(store: &dyn Store) {
     let used = |tenant: &str, hour, fuel| UsageRow {
         tenant: tenant.to_owned(),
         hour,
-        amounts: Amounts { fuel, run_ms: 1, ..Amounts::default() },
+        amounts: Amounts { fuel, run_ms: 1, compile_ms: 2, ..Amounts::default() },
     };
     directory.add_usage(&[used("acme", 7, 5), used("umbrella", 7, 1)]).await.unwrap();
     directory.add_usage(&[used("acme", 7, 6), used("acme", 8, 1)]).await.unwrap();
     let of_acme = directory.usage(Some("acme"), 7..8).await.unwrap();
     assert_eq!(of_acme.len(), 1);
-    assert_eq!((of_acme[0].amounts.fuel, of_acme[0].amounts.run_ms), (11, 2));
+    let Amounts { fuel, run_ms, compile_ms, .. } = of_acme[0].amounts;
+    assert_eq!((fuel, run_ms, compile_ms), (11, 2, 4));
     assert_eq!(directory.usage(None, 0..9).await.unwrap().len(), 3);
     directory.add_usage(&[]).await.unwrap();
 }

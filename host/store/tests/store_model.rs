@@ -14,7 +14,7 @@ use forge_postgres::Server;
 use forge_store::RunFilter;
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::sqlite::SqliteStore;
-use forge_store::{Acquired, Due, Store, VersionRow, Write, Written};
+use forge_store::{Acquired, Due, Store, VersionConflict, VersionRow, Write, Written};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -358,16 +358,17 @@ impl Model {
         ))
     }
 
-    fn register(&mut self, digest: &str, versions: &[((Name, u32), VersionRow)]) -> Option<VersionRow> {
-        let mut existing = versions.iter().filter_map(|(place, _)| self.versions.get(place));
-        if let Some(taken) = existing.find(|existing| existing.digest != digest) {
-            return Some(taken.clone());
+    fn register(&mut self, digest: &str, versions: &[((Name, u32), VersionRow)]) -> Vec<VersionRow> {
+        let known = versions.iter().filter_map(|(place, _)| self.versions.get(place));
+        let kept: Vec<VersionRow> = known.filter(|known| known.digest != digest).cloned().collect();
+        if !versions.is_empty() && kept.len() == versions.len() {
+            return kept;
         }
         self.components.insert(digest.to_owned());
         for (place, version) in versions {
             self.versions.entry(*place).or_insert_with(|| version.clone());
         }
-        None
+        kept
     }
 }
 
@@ -483,7 +484,8 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
             let placed: Vec<_> = versions.iter().map(|place| (*place, version(*place))).collect();
             let expected = model.register(digest, &placed);
             let versions: Vec<_> = placed.into_iter().map(|(_, version)| version).collect();
-            assert_eq!(store.register(digest, Some(digest.as_bytes()), &versions).await.unwrap(), expected);
+            let (bytes, conflict) = (Some(digest.as_bytes()), VersionConflict::Keep);
+            assert_eq!(store.register(digest, bytes, &versions, conflict).await.unwrap(), expected);
             let component = store.component(digest).await.unwrap();
             let expected = model.components.contains(*digest).then(|| digest.as_bytes().to_vec());
             assert_eq!(component, expected);

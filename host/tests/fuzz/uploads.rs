@@ -106,7 +106,7 @@ fn a_mutant_of_a_component_is_refused_or_compiled_and_asked() {
     fuzz(400, vec(change(), 1..4), |changes| {
         let mutant = changed(original.clone(), &changes);
         runtime.block_on(async {
-            if let Ok(component) = engine.compile("", mutant).await {
+            if let Ok(component) = engine.compile(mutant.into()).await {
                 let _ = engine.describe(&component).await;
             }
         });

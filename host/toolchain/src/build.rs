@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::component::componentize;
+use crate::dependencies;
 use crate::error::BuildError;
 use crate::package::{self, Package};
 use crate::process::{self, CommandError};
@@ -46,6 +47,7 @@ pub struct BuiltComponent {
 pub fn build(toolchain: &Toolchain, project: &Path, options: &Options) -> Result<BuiltComponent, BuildError> {
     let manifest = manifest_of(project)?;
     let package = select(toolchain, &manifest)?;
+    check_dependencies(toolchain, &manifest, &package)?;
     let module = compile(toolchain, &manifest, &package, options)?;
     let bytes = std::fs::read(&module).map_err(|source| BuildError::Read { path: module, source })?;
     match componentize(&bytes) {
@@ -66,6 +68,20 @@ fn select(toolchain: &Toolchain, manifest: &Path) -> Result<Package, BuildError>
     let metadata = process::output(&mut cargo)
         .map_err(|source| BuildError::Metadata { manifest: manifest.to_owned(), source })?;
     package::select(&metadata, manifest)
+}
+
+/// Refuses dependencies that would fail after minutes of compiling, or in the component.
+fn check_dependencies(toolchain: &Toolchain, manifest: &Path, package: &Package) -> Result<(), BuildError> {
+    let mut cargo = cargo_for(toolchain, manifest);
+    cargo
+        .args(dependencies::TREE)
+        .args(["--target", TARGET, "--package", &package.id, "--manifest-path"])
+        .arg(manifest);
+    let found = dependencies::unsuitable(&process::output(&mut cargo)?);
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(BuildError::Dependencies { package: package.name.clone(), dependencies: found }),
+    }
 }
 
 /// Runs `cargo build` and returns the module's file.

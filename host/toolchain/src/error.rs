@@ -2,6 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::component::ComponentError;
+use crate::dependencies::UnsuitableDependency;
 use crate::process::CommandError;
 
 /// The reason why a crate was not built. The display says what to do about it.
@@ -38,6 +39,14 @@ pub enum BuildError {
     SeveralCdylibs {
         /// Their names and folders.
         packages: Vec<(String, PathBuf)>,
+    },
+    /// Dependencies of the crate cannot work in a component.
+    #[error("`{package}` cannot become a component:{}", dependencies.iter().map(ToString::to_string).collect::<String>())]
+    Dependencies {
+        /// The package's name.
+        package: String,
+        /// The dependencies, each with the line that declares it.
+        dependencies: Vec<UnsuitableDependency>,
     },
     /// Cargo could not be started.
     #[error(transparent)]

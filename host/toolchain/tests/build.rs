@@ -108,3 +108,16 @@ fn an_import_of_wasi_is_named() {
         "{error}"
     );
 }
+
+#[test]
+fn a_dependency_that_cannot_work_is_named_before_anything_is_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let dependencies = "[dependencies]\nchrono = \"0.4\"\ntokio = { version = \"1\", features = [\"full\"] }";
+    let manifest = manifest("clocks", &format!("{CDYLIB}\n{dependencies}\n{OWN_WORKSPACE}"));
+    write_crate(folder.path(), &manifest, "");
+    let error = build_error(folder.path()).to_string();
+    assert!(error.starts_with("`clocks` cannot become a component:"), "{error}");
+    assert!(error.contains("Cargo.toml:8: chrono = \"0.4\""), "{error}");
+    assert!(error.contains("Cargo.toml:9: tokio = {"), "{error}");
+    assert!(!folder.path().join("target").exists(), "nothing is compiled");
+}

@@ -37,6 +37,10 @@ pub enum Statement {
     /// `POST /effects/{name}`. The body has a digest of all earlier observations of the branch, so that a
     /// replay with other observations is nondeterministic.
     Effect(String),
+    /// `POST /effects/{name}` with a body of this many bytes.
+    Large(String, usize),
+    /// `POST /effects/{name}` with this `Idempotency-Key`.
+    Keyed(String, String),
     /// `POST /gate/{name}`, which the services answer after the test has opened the gate.
     Gate(String),
     /// The same at most once: a request that was under way in a crash is not sent again.

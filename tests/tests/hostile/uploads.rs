@@ -154,19 +154,22 @@ async fn a_component_whose_parts_are_too_large_or_too_many_is_refused_before_it_
 
 #[tokio::test]
 async fn a_component_that_is_slow_to_compile_is_given_up_in_time() {
-    let host = LimitedHost::with(LimitedHost::builder().flag(["--compile-time", "6s"])).await;
+    let host = LimitedHost::with(LimitedHost::builder().flag(["--compile-time", "3s"])).await;
     let refused: Vec<(&str, Vec<u8>, &[&str])> = vec![
-        ("many functions", expensive_components::of_many_functions(), &["more than 6s", "`compile_time`"]),
-        ("one function", expensive_components::of_one_function(), &["more than 6s", "`compile_time`"]),
+        // Before it is compiled.
+        ("many functions", expensive_components::of_many_functions(), &["by estimate", "the most is 10 s"]),
+        ("one function", expensive_components::of_one_function(), &["by estimate", "50000 branches"]),
+        // More than its estimate.
+        ("nested branches", expensive_components::of_minutes(), &["more than 3s", "`compile_time`"]),
     ];
     are_refused(&host, refused).await;
 }
 
 #[tokio::test]
 async fn a_component_that_is_hungry_to_compile_is_given_up_before_it_takes_the_hosts_memory() {
-    let host = LimitedHost::with(LimitedHost::builder().flag(["--compile-memory", "384MiB"])).await;
+    let host = LimitedHost::with(LimitedHost::builder().flag(["--compile-memory", "192MiB"])).await;
     let refused: Vec<(&str, Vec<u8>, &[&str])> =
-        vec![("one function", expensive_components::of_one_function(), &["384 MiB", "`compile_memory`"])];
+        vec![("locals", expensive_components::of_memory(), &["192 MiB", "`compile_memory`"])];
     are_refused(&host, refused).await;
 }
 

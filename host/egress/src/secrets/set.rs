@@ -19,7 +19,7 @@ const END: &str = "}}";
 const SHOWN: usize = 64;
 
 /// A secret of a tenant.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret {
     /// The value that replaces `{{secret:NAME}}`.
     pub value: SecretValue,
@@ -62,6 +62,11 @@ impl Secrets {
     /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.redactor.is_none()
+    }
+
+    /// Returns whether both sets have the same secrets, with the same values, for the same servers.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.by_name == other.by_name
     }
 
     /// Returns the names of the secrets.

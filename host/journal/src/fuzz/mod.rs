@@ -70,7 +70,7 @@ fn step_options() -> impl Strategy<Value = StepOptions> {
 }
 
 fn failure() -> impl Strategy<Value = Failure> {
-    any::<bool>().prop_map(|retryable| Failure { kind: "error".into(), message: "why".into(), retryable })
+    any::<bool>().prop_map(|retryable| Failure { retryable, ..Failure::new("error", "why") })
 }
 
 fn kind() -> impl Strategy<Value = Kind> {

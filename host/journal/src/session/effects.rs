@@ -6,7 +6,9 @@ use super::limits::failure_bytes;
 use super::rollback::Rollback;
 use super::schedule::{Item, What};
 use super::{CallId, GuestError, Next, Ready, Session, SessionError};
-use crate::{Begin, EffectKind, Event, Failure, Kind, Outcome, Row, Scope, StepStatus, Timestamp};
+use crate::{
+    Begin, EffectKind, Event, Failure, Kind, Outcome, Row, Scope, StepStatus, Timestamp, fingerprint,
+};
 
 /// An effect that the guest begins.
 #[derive(Debug)]
@@ -44,6 +46,43 @@ impl Session {
         let Some(index) = self.take_index(scope)? else { return Ok(self.call_that_never_completes()) };
         let seq = self.find_or_record(scope, Some(index), effect.into(), now)?;
         self.call_for_effect(seq)
+    }
+
+    /// Records an effect that the host refuses, with its failure; or finds the effect in the journal, where it has been
+    /// refused or not. `kept` is the input that the journal keeps. Replay compares the input of `effect`.
+    ///
+    /// # Errors
+    /// As [`Session::submit`].
+    pub fn refuse(
+        &mut self,
+        scope: Scope,
+        effect: NewEffect,
+        kept: &str,
+        failure: Failure,
+        now: Timestamp,
+    ) -> Result<CallId, SessionError> {
+        let Some(index) = self.take_index(scope)? else { return Ok(self.call_that_never_completes()) };
+        if self.journal.call(scope, index).is_some() {
+            let seq = self.find_or_record(scope, Some(index), effect.into(), now)?;
+            return self.call_for_effect(seq);
+        }
+        let NewEffect { kind, name, input, .. } = effect;
+        let fingerprint = fingerprint(Kind::Effect(kind), &name, Some(&input));
+        let begin =
+            Begin { fingerprint, ..Begin::new(scope, Some(index), Kind::Effect(kind), name, Some(kept)) };
+        let seq = self.record(begin, now)?;
+        self.bytes += failure_bytes(&failure);
+        self.journal.apply(Event::Arrived { seq, outcome: Err(failure) }, now)?;
+        self.call_for_effect(seq)
+    }
+
+    /// Returns the recorded call that the guest makes next in a scope. `None`: it makes a new one.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the scope is not open.
+    pub fn recorded(&mut self, scope: Scope) -> Result<Option<&Row>, SessionError> {
+        let index = self.scope(scope)?.map(|open| open.next_index);
+        Ok(index.and_then(|index| self.journal.call(scope, index)))
     }
 
     /// Begins the one effect of a scope that has no index, or finds it in the journal. The timer of a step's timeout is

@@ -1,6 +1,6 @@
 use super::rollback::Rollback;
 use super::{Session, SessionError};
-use crate::{Begin, Event, Failure, Kind, Outcome, RetryPolicy, Row, Timestamp, kind};
+use crate::{Begin, Event, Failure, Kind, Outcome, Reach, RetryPolicy, Row, Timestamp, kind};
 use std::sync::Arc;
 
 /// The limits of a session.
@@ -111,14 +111,15 @@ impl Session {
             return outcome;
         }
         let what = self.journal.row(seq).map(Row::describe).unwrap_or_default();
-        Err(Failure::permanent(
+        let failure = Failure::permanent(
             kind::LIMIT,
             format!(
                 "the outcome of {what} has {bytes} bytes and is not kept: the run's journal has {} bytes; the most is {most} \
                  (journal_bytes_per_run). What the call did stands. Keep large data elsewhere and pass references",
                 self.bytes
             ),
-        ))
+        );
+        Err(failure.with_reach(Reach::Answered))
     }
 
     /// Returns the most bytes that the journal may have. A rollback may add as many again.

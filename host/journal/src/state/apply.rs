@@ -69,7 +69,12 @@ impl Journal {
                 Ok(())
             }
             Event::Abandoned { seq, doubt, result } => self.abandon(seq, doubt, result),
+            Event::Withheld { effects } => {
+                self.withheld = effects;
+                Ok(())
+            }
             Event::InDoubt { effects } => self.set_in_doubt(&effects),
+            Event::Settled { effects } => self.settle(effects),
             Event::RollbackRequested { failure } => self.request_rollback(failure),
             Event::Unwinding { failure } => self.unwind(failure, at),
             Event::Paused(pause) => self.pause(pause),
@@ -158,6 +163,7 @@ impl Journal {
         self.check_status("running", |status| matches!(status, Created | Running | Waiting | Compensating))?;
         // A run that is rolled back is `compensating` while it waits, too.
         let status = if self.run.status == Compensating { Compensating } else { Running };
+        self.withheld.clear();
         self.change_status(status, None);
         Ok(())
     }

@@ -30,6 +30,8 @@ pub struct Journal {
     latest: Timestamp,
     /// The last step that began; 0 if there is none.
     last_step: u64,
+    /// The open effects that have not left the host, while the run has no instance. The store does not have it.
+    withheld: BTreeSet<u64>,
     /// The rows changed since the last [`Journal::take_changes`].
     touched: BTreeSet<u64>,
     /// The last row that the store has, or that `take_changes` returned.
@@ -56,6 +58,7 @@ impl Journal {
             index: Index::default(),
             last_order: 0,
             last_step: 0,
+            withheld: BTreeSet::new(),
             touched: BTreeSet::new(),
             last_stored: 0,
             run_touched: false,
@@ -112,6 +115,11 @@ impl Journal {
     /// Returns the completed steps with a handler whose compensation has not succeeded.
     pub fn uncompensated(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.is_compensable() && row.status != StepStatus::Compensated)
+    }
+
+    /// Returns whether an open effect of a run without an instance has certainly not left the host.
+    pub fn is_withheld(&self, seq: u64) -> bool {
+        self.withheld.contains(&seq)
     }
 
     /// Returns the last delivery number that was given; 0 if there is none.

@@ -6,6 +6,9 @@ use crate::{
     Begin, Failure, Kind, Outcome, PauseReason, Row, Scope, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 
+/// The failure of a step or compensation of a run that is terminated.
+const UNDER_WAY: &str = "it was under way when a person ended the run";
+
 /// Why a call cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unresolvable {
@@ -27,8 +30,9 @@ impl Journal {
         for seq in open {
             self.end(seq, at, |row| {
                 if row.kind.has_scope() {
+                    // The run says why it was terminated.
                     row.status = StepStatus::Failed;
-                    row.failure = Some(Box::new(failure.clone()));
+                    row.failure = Some(Box::new(Failure::permanent(kind::TERMINATED, UNDER_WAY)));
                 } else {
                     row.status = StepStatus::Skipped;
                 }

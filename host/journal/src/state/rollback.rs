@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::Journal;
 use super::apply::IllegalEvent;
-use crate::{Failure, Kind, Row, StepStatus, Timestamp, WorkflowStatus, kind};
+use crate::{Failure, Kind, Row, Settled, StepStatus, Timestamp, WorkflowStatus, kind};
 
 impl Journal {
     pub(super) fn request_rollback(&mut self, failure: Failure) -> Result<(), IllegalEvent> {
@@ -45,6 +45,14 @@ impl Journal {
             self.run.in_doubt = in_doubt;
             self.run_touched = true;
         }
+        Ok(())
+    }
+
+    /// Records what a person found of effects in doubt of a run that is final.
+    pub(super) fn settle(&mut self, effects: Vec<Settled>) -> Result<(), IllegalEvent> {
+        self.check_status("settled", WorkflowStatus::is_final)?;
+        self.run_touched |= !effects.is_empty();
+        self.run.settled.extend(effects);
         Ok(())
     }
 

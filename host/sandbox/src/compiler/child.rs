@@ -1,9 +1,10 @@
-//! The child's side: limits first, input second.
+//! The child's side: limits and confinement first, input second.
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use super::{compiling_engine, invalid};
+use super::{CompilerUser, compiling_engine, confinement, invalid};
+use crate::mac::{self, MacKey};
 
 /// The maximum number of open files of the child: three streams, and the files that detecting the processor opens.
 #[cfg(target_os = "linux")]
@@ -41,22 +42,46 @@ pub(super) mod exit {
     pub(crate) const OTHER: u8 = 67;
 }
 
-/// Compiles the component on standard input and writes its native code to standard output. It first sets resource
-/// limits for the rest of this process, so call it in a process of its own, before that starts threads.
+/// Compiles the component on standard input and writes its native code to standard output. Before the component is a key,
+/// and after the code is its authentication code under this key: so the parent knows that the code is complete, and from the
+/// child that it has started.
+///
+/// It first limits and confines this process, so call it in a process of its own, before that starts threads.
 ///
 /// # Errors
 /// [`ChildFailed`] if the component is not valid, a limit was reached, or input or output failed.
-pub fn compile_as_child(time: Duration, memory: u64) -> Result<(), ChildFailed> {
+pub fn compile_as_child(time: Duration, memory: u64, user: Option<CompilerUser>) -> Result<(), ChildFailed> {
     bound(time, memory).map_err(ChildFailed::other)?;
+    // Opens files, to detect the processor.
+    let engine = compiling_engine().map_err(|error| refused(&error, |error| ChildFailed::other(error)))?;
+    // What is missing, the parent has logged when it started.
+    let _ = confinement::confine(user);
+    let mut key = [0; mac::SIZE];
+    std::io::stdin().lock().read_exact(&mut key)?;
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component)?;
-    let engine = compiling_engine().map_err(|error| refused(&error, |error| ChildFailed::other(error)))?;
     let code = engine
         .precompile_component(&component)
         .map_err(|error| refused(&error, |error| ChildFailed::Invalid(invalid(error).to_string())))?;
     let mut output = std::io::stdout().lock();
     output.write_all(&code)?;
+    output.write_all(&MacKey(key).tag("", &code))?;
     Ok(output.flush()?)
+}
+
+/// Limits and confines this process as [`compile_as_child`] does, and returns the measures that are missing.
+///
+/// # Errors
+/// [`ChildFailed`] if a limit cannot be set.
+pub fn check_as_child(
+    time: Duration,
+    memory: u64,
+    user: Option<CompilerUser>,
+) -> Result<Vec<String>, ChildFailed> {
+    bound(time, memory).map_err(ChildFailed::other)?;
+    let mut missing = confinement::confine(user);
+    missing.extend(confinement::attempts());
+    Ok(missing)
 }
 
 impl ChildFailed {
@@ -80,20 +105,22 @@ fn refused(error: &wasmtime::Error, otherwise: impl FnOnce(&wasmtime::Error) -> 
     otherwise(error)
 }
 
-/// Sets the resource limits. The parent's clock enforces `time`; the limit on CPU time is for a parent that has died.
+/// Sets the resource limits. `time` is CPU time, in whole seconds: what compiles in time does so on a busy machine, too.
 #[cfg(target_os = "linux")]
 fn bound(time: Duration, memory: u64) -> Result<(), rustix::io::Errno> {
     use rustix::process::{Resource, Rlimit, setrlimit};
 
-    let seconds = time.as_secs().saturating_add(2);
+    let seconds = u64::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1);
     let limits = [
-        (Resource::Cpu, seconds),
         (Resource::As, memory.saturating_add(size_now())),
         (Resource::Core, 0),
         (Resource::Nofile, FILES),
         (Resource::Fsize, 0),
         (Resource::Nproc, 0),
     ];
+    // The signal at the lower limit says what happened, and the one at the higher limit does not.
+    let cpu = Rlimit { current: Some(seconds), maximum: Some(seconds.saturating_add(1)) };
+    setrlimit(Resource::Cpu, cpu)?;
     for (resource, limit) in limits {
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
     }

@@ -2,18 +2,22 @@
 //! to compile.
 
 mod child;
+mod confinement;
 mod parent;
+mod user;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use wasmtime::component::Component;
 use wasmtime::{Engine, InstanceAllocationStrategy};
 
 use super::InvalidComponent;
 use super::settings::config;
 
-pub use child::{ChildFailed, compile_as_child};
+pub use child::{ChildFailed, check_as_child, compile_as_child};
+pub use user::CompilerUser;
 
 /// The command of `forge` that compiles the component on its standard input.
 pub const COMMAND: &str = "compile-component";
@@ -24,14 +28,20 @@ pub enum Compiler {
     /// In this process, without limits: for embedders that trust their components.
     InProcess,
     /// In one child process for each component.
-    Child {
-        /// A `forge` program of this version.
-        program: PathBuf,
-        /// The time limit.
-        time: Duration,
-        /// The limit on address space, in bytes.
-        memory: u64,
-    },
+    Child(Child),
+}
+
+/// How child processes compile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// A `forge` program of this version.
+    pub program: PathBuf,
+    /// The limit on CPU time, in whole seconds.
+    pub time: Duration,
+    /// The limit on address space, in bytes.
+    pub memory: u64,
+    /// The user as which the child runs. `None`: as this process.
+    pub user: Option<CompilerUser>,
 }
 
 impl Compiler {
@@ -39,23 +49,19 @@ impl Compiler {
     ///
     /// # Errors
     /// [`InvalidComponent`] if the component is not valid, or a limit was reached.
-    pub(super) async fn compile(
-        &self,
-        engine: &Engine,
-        bytes: Vec<u8>,
-    ) -> Result<Component, InvalidComponent> {
+    pub(super) async fn compile(&self, engine: &Engine, bytes: Bytes) -> Result<Component, InvalidComponent> {
         let engine = engine.clone();
         match self {
             Self::InProcess => {
                 blocking(move || Component::from_binary(&engine, &bytes).map_err(|error| invalid(&error)))
                     .await
             }
-            Self::Child { program, time, memory } => {
-                let code = parent::compile(program, *time, *memory, &bytes).await?;
+            Self::Child(child) => {
+                let code = parent::compile(child, &bytes).await?;
                 blocking(move || {
                     #[expect(
                         unsafe_code,
-                        reason = "the bytes are unchanged output of this program's own child"
+                        reason = "the authentication code shows that this program's own child wrote the bytes"
                     )]
                     let component = unsafe { Component::deserialize(&engine, code) };
                     // wasmtime compares the sizes of memories and tables with the pool only here.
@@ -65,6 +71,17 @@ impl Compiler {
                 })
                 .await
             }
+        }
+    }
+
+    /// Returns the measures that confine the child and that this machine lacks.
+    ///
+    /// # Errors
+    /// The reason why the child cannot be started.
+    pub(super) async fn missing_confinement(&self) -> Result<Vec<String>, InvalidComponent> {
+        match self {
+            Self::InProcess => Ok(Vec::new()),
+            Self::Child(child) => parent::check(child).await,
         }
     }
 }

@@ -1,22 +1,25 @@
 //! The parent's side: feeds the child, ends it when its time is over, and explains a failure.
 
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::{Child as Process, Command};
 use tokio::time::timeout;
 
-use super::COMMAND;
 use super::child::exit;
+use super::{COMMAND, Child};
 use crate::InvalidComponent;
+use crate::mac::{self, MacKey};
 
 /// The maximum bytes of native code for each byte of WebAssembly. Ordinary components need a fifth of it.
 const CODE_FACTOR: u64 = 32;
 
 /// The bytes of native code that a component of any size may have.
 const LEAST_CODE: u64 = 16 << 20;
+
+/// How many times the limit on CPU time the child may take by the clock: a busy machine does not let it compute all the time.
+const CLOCK_FACTOR: u32 = 6;
 
 /// The bytes that are read of the child's standard error: one error message.
 const MESSAGE: u64 = 4 << 10;
@@ -27,49 +30,80 @@ const SIMPLER: &str = "make its largest functions smaller and remove unused code
 /// How a child ended.
 struct Ended {
     status: ExitStatus,
-    /// The native code, cut one byte after the maximum.
-    code: Vec<u8>,
+    /// The output, cut one byte after the maximum.
+    output: Vec<u8>,
     /// The text on the child's standard error.
     message: String,
 }
 
 /// Compiles a component in a child process, which is killed when the returned future is dropped.
-pub(super) async fn compile(
-    program: &Path,
-    time: Duration,
-    memory: u64,
-    component: &[u8],
-) -> Result<Vec<u8>, InvalidComponent> {
+pub(super) async fn compile(child: &Child, component: &[u8]) -> Result<Vec<u8>, InvalidComponent> {
     let most = LEAST_CODE.max(CODE_FACTOR.saturating_mul(component.len() as u64));
-    let failed = |error: std::io::Error| {
-        let program = program.display();
-        InvalidComponent(format!(
-            "this host cannot compile components (`{program}`: {error}): tell its operator"
-        ))
+    let key = MacKey::new().map_err(|error| cannot(child, &error))?;
+    let ended = run(child, &[], &[&key.0, component], most.saturating_add(mac::SIZE as u64)).await?;
+    if !ended.status.success() {
+        return Err(explain(&ended, child));
+    }
+    authenticated(ended.output, &key)
+        .ok_or_else(|| InvalidComponent(broken("its output is not what this host's compiler wrote")))
+}
+
+/// Returns the measures that confine the child and that this machine lacks.
+pub(super) async fn check(child: &Child) -> Result<Vec<String>, InvalidComponent> {
+    let ended = run(child, &["--check"], &[], MESSAGE).await?;
+    if !ended.status.success() {
+        return Err(explain(&ended, child));
+    }
+    Ok(String::from_utf8_lossy(&ended.output).lines().map(str::to_owned).collect())
+}
+
+/// Runs a child to its end, or to the limits of its time and output.
+async fn run(child: &Child, flags: &[&str], input: &[&[u8]], most: u64) -> Result<Ended, InvalidComponent> {
+    let mut process = spawn(child, flags).map_err(|error| cannot(child, &error))?;
+    let Ok(ended) =
+        timeout(child.time.saturating_mul(CLOCK_FACTOR), exchange(&mut process, most, input)).await
+    else {
+        process.kill().await.map_err(|error| cannot(child, &error))?;
+        return Err(InvalidComponent(too_slow(child.time)));
     };
-    let mut child = spawn(program, time, memory).map_err(failed)?;
-    let Ok(ended) = timeout(time, exchange(&mut child, most, component)).await else {
-        child.kill().await.map_err(failed)?;
-        return Err(InvalidComponent(too_slow(time)));
-    };
-    let ended = ended.map_err(failed)?;
-    if ended.code.len() as u64 > most {
+    let ended = ended.map_err(|error| cannot(child, &error))?;
+    if ended.output.len() as u64 > most {
         return Err(InvalidComponent(format!(
             "the component has more than {most} bytes of native code, the maximum for its size: {SIMPLER}"
         )));
     }
-    if ended.status.success() { Ok(ended.code) } else { Err(explain(&ended, time, memory)) }
+    Ok(ended)
 }
 
-/// Starts the child. It gets nothing of this process's environment.
-fn spawn(program: &Path, time: Duration, memory: u64) -> std::io::Result<Child> {
-    let mut command = Command::new(program);
+/// Returns the code without its authentication code, if this is right.
+fn authenticated(mut output: Vec<u8>, key: &MacKey) -> Option<Vec<u8>> {
+    let size = output.len().checked_sub(mac::SIZE)?;
+    let tag = output.split_off(size);
+    key.verifies(&tag, "", &output).then_some(output)
+}
+
+fn cannot(child: &Child, error: &std::io::Error) -> InvalidComponent {
+    let program = child.program.display();
+    InvalidComponent(format!("this host cannot compile components (`{program}`: {error}): tell its operator"))
+}
+
+/// Starts the child. It gets nothing of this process's environment. It has a process group of its own, so that Ctrl-C in the
+/// host's terminal does not reach it: the host ends it.
+fn spawn(child: &Child, flags: &[&str]) -> std::io::Result<Process> {
+    let mut command = Command::new(&child.program);
     // `program` may be a link such as `/proc/self/exe`.
     #[cfg(unix)]
-    command.arg0("forge");
+    command.arg0("forge").process_group(0);
+    command.arg(COMMAND).args(flags).args([
+        "--time-ms",
+        &child.time.as_millis().to_string(),
+        "--memory",
+        &child.memory.to_string(),
+    ]);
+    if let Some(user) = child.user {
+        command.args(["--user", &user.to_string()]);
+    }
     command
-        .arg(COMMAND)
-        .args(["--time-ms", &time.as_millis().to_string(), "--memory", &memory.to_string()])
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -80,18 +114,20 @@ fn spawn(program: &Path, time: Duration, memory: u64) -> std::io::Result<Child> 
 }
 
 /// Feeds the child, reads its output and waits for its end.
-async fn exchange(child: &mut Child, most: u64, component: &[u8]) -> std::io::Result<Ended> {
+async fn exchange(child: &mut Process, most: u64, input: &[&[u8]]) -> std::io::Result<Ended> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // The child may end without reading all of its input.
-            let _ = stdin.write_all(component).await;
+            for part in input {
+                // The child may end without reading all of its input.
+                let _ = stdin.write_all(part).await;
+            }
         }
     };
-    let ((), code, message, status) =
+    let ((), output, message, status) =
         tokio::join!(feed, read(stdout, most.saturating_add(1)), read(stderr, MESSAGE), child.wait());
     let message = String::from_utf8_lossy(&message).trim().to_owned();
-    Ok(Ended { status: status?, code, message })
+    Ok(Ended { status: status?, output, message })
 }
 
 /// Reads up to `most` bytes and closes the stream, so that a child that writes more ends.
@@ -105,7 +141,8 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
 }
 
 /// Returns the reason for the author of the component why there is no code.
-fn explain(ended: &Ended, time: Duration, memory: u64) -> InvalidComponent {
+fn explain(ended: &Ended, child: &Child) -> InvalidComponent {
+    let Child { time, memory, .. } = *child;
     let code = ended.status.code().and_then(|code| u8::try_from(code).ok());
     InvalidComponent(match code {
         Some(exit::INVALID) => ended.message.clone(),
@@ -136,7 +173,9 @@ fn killed(ended: &Ended, time: Duration, memory: u64) -> String {
 
 fn too_slow(time: Duration) -> String {
     let time = humantime::format_duration(time);
-    format!("the component takes more than {time} to compile, which is the limit `compile_time`: {SIMPLER}")
+    format!(
+        "the component takes more than {time} of CPU time to compile, which is the limit `compile_time`: {SIMPLER}"
+    )
 }
 
 fn too_hungry(memory: u64) -> String {
@@ -165,19 +204,45 @@ mod tests {
     /// the open file.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-    /// Compiles with a shell script as the compiler.
+    /// Runs a shell script as the compiler, and returns its output.
     async fn compiled_by(script: &str) -> Result<Vec<u8>, String> {
         compiled_within(Duration::from_millis(500), script).await
     }
 
     async fn compiled_within(time: Duration, script: &str) -> Result<Vec<u8>, String> {
+        with_compiler(time, script, async |child| {
+            let component = vec![7; 1 << 20];
+            let ended = run(child, &[], &[&component], LEAST_CODE).await?;
+            if ended.status.success() { Ok(ended.output) } else { Err(explain(&ended, child)) }
+        })
+        .await
+    }
+
+    async fn with_compiler(
+        time: Duration,
+        script: &str,
+        compile: impl AsyncFnOnce(&Child) -> Result<Vec<u8>, InvalidComponent>,
+    ) -> Result<Vec<u8>, String> {
         let _turn = ONE_AT_A_TIME.lock().await;
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("compiler");
         std::fs::write(&program, format!("#!/bin/sh\n{script}")).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        let component = vec![7; 1 << 20];
-        compile(&program, time, 64 << 20, &component).await.map_err(|error| error.0)
+        let child = Child { program, time, memory: 64 << 20, user: None };
+        compile(&child).await.map_err(|error| error.0)
+    }
+
+    #[tokio::test]
+    async fn code_without_the_authentication_code_is_refused() {
+        for script in ["printf code", "cat", "exit 0"] {
+            let compiled =
+                with_compiler(Duration::from_secs(60), script, async |child| compile(child, b"c").await);
+            let refused = compiled.await.unwrap_err();
+            assert!(refused.contains("not what this host's compiler wrote"), "{script}: {refused}");
+        }
+        let key = MacKey::new().unwrap();
+        let output = [b"code".as_slice(), &key.tag("", b"code")].concat();
+        assert_eq!(authenticated(output, &key).unwrap(), b"code");
     }
 
     #[tokio::test]
@@ -220,8 +285,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_without_a_compiler_says_so() {
-        let refused =
-            compile(Path::new("/nowhere/forge"), Duration::from_secs(1), 1, b"").await.unwrap_err().0;
+        let program = "/nowhere/forge".into();
+        let child = Child { program, time: Duration::from_secs(1), memory: 1, user: None };
+        let refused = compile(&child, b"").await.unwrap_err().0;
         assert!(refused.contains("/nowhere/forge") && refused.contains("operator"), "{refused}");
     }
 }

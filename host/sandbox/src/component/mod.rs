@@ -4,11 +4,14 @@ mod bounds;
 mod instances;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
 
 use self::bounds::Bounds;
 use self::instances::Instances;
+
+pub use work::check_work;
 
 /// The package from which a component may import.
 const PACKAGE: &str = "forge:workflow/";

@@ -1,4 +1,4 @@
-use super::inspect;
+use super::{check_work, inspect};
 
 /// What is said of a component in text form.
 fn inspected(text: &str) -> Result<(), String> {
@@ -78,4 +78,23 @@ fn parts_have_a_size() {
     let deep = "(component ".repeat(9) + &")".repeat(9);
     is_refused(&deep, "nested more than 8 deep");
     inspected(&("(component ".repeat(8) + &")".repeat(8))).unwrap();
+}
+
+#[test]
+fn the_work_of_compiling_is_bounded_and_the_function_that_has_most_of_it_is_named() {
+    let checked = |text: &str| check_work(&wat::parse_str(text).unwrap()).map_err(|error| error.0);
+    let branching = |branches: usize| {
+        let branches = "(br_if 0 (local.get 0))".repeat(branches);
+        format!("(component (core module (func) (func (param i32) (local i64) (block {branches}))))")
+    };
+    checked(&branching(3_000)).unwrap();
+    let refused = checked(&branching(6_000)).unwrap_err();
+    assert!(refused.contains("by estimate, and the most is 10 s. Its function 2 takes longest"), "{refused}");
+    assert!(refused.contains("6000 branches and 2 locals"), "{refused}");
+    let ordinary = "(local.set 0 (i64.add (local.get 0) (i64.const 7)))".repeat(10_000);
+    let functions = |count: usize| {
+        format!("(component (core module {}))", format!("(func (local i64) {ordinary})").repeat(count))
+    };
+    checked(&functions(50)).unwrap();
+    assert!(checked(&functions(100)).unwrap_err().contains("12 s by estimate"));
 }

@@ -9,7 +9,7 @@ use crate::state::InstanceState;
 use forge_clock as clock;
 use forge_journal as journal;
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
-use forge_journal::{EffectKind, Journal, Kind, NewEffect, PauseReason, Row, Scope, Timestamp, kind};
+use forge_journal::{EffectKind, Journal, Kind, NewEffect, PauseReason, Reach, Row, Scope, Timestamp, kind};
 
 /// The kind of effect that is an HTTP request.
 pub const KIND: EffectKind = EffectKind::new("http");
@@ -17,9 +17,22 @@ pub const KIND: EffectKind = EffectKind::new("http");
 /// The maximum size of a request's name in the journal, in bytes: the width of the column in the spec.
 const NAME: usize = 255;
 
+/// The bytes that are kept of the URL of a request that is too large: enough to recognise it.
+const URL: usize = 1 << 10;
+
 impl Host for InstanceState {
     fn send(&mut self, scope: Handle, request: Request) -> wasmtime::Result<CallId> {
         let call = send(self.execution_for(size(&request))?, scope, request);
+        self.or_stop(call)
+    }
+
+    fn refuse_large(
+        &mut self,
+        scope: Handle,
+        request: Request,
+        bytes: u64,
+    ) -> wasmtime::Result<Option<CallId>> {
+        let call = refuse_large(self.execution_for(size(&request))?, scope, request, bytes);
         self.or_stop(call)
     }
 
@@ -47,20 +60,73 @@ fn size(request: &Request) -> usize {
 }
 
 fn send(execution: &mut Execution, scope: Handle, request: Request) -> Result<CallId, Stop> {
-    let name = cut(format!("{} {}", request.method, request.url), NAME);
-    let input = HttpRequest {
-        method: request.method,
-        url: request.url,
-        headers: request.headers,
-        body: Body::from(request.body),
-        timeout_ms: request.timeout,
-        at_most_once: request.at_most_once,
+    let name = name(&request);
+    let request = HttpRequest::from(request);
+    let input = request.to_json().map_err(unwritable)?;
+    let (scope, bytes) = (Scope::from_handle(scope), input.len() as u64);
+    if bytes <= execution.limits.payload_bytes {
+        let effect = NewEffect { kind: KIND, name, input, wake_at: None };
+        return Ok(execution.session.submit(scope, effect, clock::now())?);
     }
-    .to_json()
-    .map_err(|why| Stop::Failed(journal::Failure::permanent(kind::HTTP, why)))?;
-    execution.check_size(input.len(), |_| format!("the request {name}"))?;
+    let failure = too_large(execution, &name, bytes);
+    let kept = excerpt(request)?;
     let effect = NewEffect { kind: KIND, name, input, wake_at: None };
-    Ok(execution.session.submit(Scope::from_handle(scope), effect, clock::now())?)
+    Ok(execution.session.refuse(scope, effect, &kept, failure, clock::now())?)
+}
+
+/// Refuses a request that the guest has not passed, because it is too large. What the journal has does not depend on the
+/// limit of today.
+fn refuse_large(
+    execution: &mut Execution,
+    scope: Handle,
+    request: Request,
+    bytes: u64,
+) -> Result<Option<CallId>, Stop> {
+    let name = name(&request);
+    let kept = excerpt(request.into())?;
+    let input = format!("{kept} {bytes}");
+    let scope = Scope::from_handle(scope);
+    let is_refused = match execution.session.recorded(scope)? {
+        Some(row) => row.is_call(Kind::Effect(KIND), &name, Some(&input)),
+        None => bytes > execution.limits.payload_bytes,
+    };
+    if !is_refused {
+        return Ok(None);
+    }
+    let failure = too_large(execution, &name, bytes);
+    let effect = NewEffect { kind: KIND, name, input, wake_at: None };
+    Ok(Some(execution.session.refuse(scope, effect, &kept, failure, clock::now())?))
+}
+
+impl From<Request> for HttpRequest {
+    fn from(request: Request) -> Self {
+        let Request { method, url, headers, body, timeout, at_most_once } = request;
+        Self { method, url, headers, body: Body::from(body), timeout_ms: timeout, at_most_once }
+    }
+}
+
+fn name(request: &Request) -> String {
+    cut(format!("{} {}", request.method, request.url), NAME)
+}
+
+/// Returns what the journal keeps of a request that is too large for it.
+fn excerpt(request: HttpRequest) -> Result<String, Stop> {
+    let (method, url) = (cut(request.method, NAME), cut(request.url, URL));
+    let excerpt = HttpRequest { method, url, headers: Vec::new(), body: Body::default(), ..request };
+    excerpt.to_json().map_err(unwritable)
+}
+
+fn too_large(execution: &Execution, name: &str, bytes: u64) -> journal::Failure {
+    let most = execution.limits.payload_bytes;
+    let message = format!(
+        "the request {name} has {bytes} bytes; the most is {most} (payload_bytes). Nothing was sent. Store large data \
+         elsewhere and pass a reference"
+    );
+    journal::Failure::permanent(kind::LIMIT, message).with_reach(Reach::Nowhere)
+}
+
+fn unwritable(why: String) -> Stop {
+    Stop::Failed(journal::Failure::permanent(kind::HTTP, why))
 }
 
 /// Returns the outcome of a request. `searched` is the number of bytes that were searched for earlier requests.

@@ -51,11 +51,9 @@ fn cut(mut text: String, most: usize) -> String {
 /// Cuts a failure that is too long: rejecting it would hide why the workflow failed.
 impl From<interfaces::types::Failure> for Failure {
     fn from(failure: interfaces::types::Failure) -> Self {
-        Self {
-            kind: cut(failure.kind, FAILURE_KIND),
-            message: cut(failure.message, FAILURE_MESSAGE),
-            retryable: failure.retryable,
-        }
+        let kind = cut(failure.kind, FAILURE_KIND);
+        let message = cut(failure.message, FAILURE_MESSAGE);
+        Self { retryable: failure.retryable, ..Self::new(&kind, message) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::parse;
-use crate::config::{Limits, milliseconds};
+use crate::config::{Limits, LogLimits, milliseconds};
 
 /// Flags that change [`Limits::default`].
 #[derive(Debug, clap::Args)]
@@ -22,12 +22,21 @@ pub(super) struct Args {
     /// Size of an uploaded component [default: 16MiB].
     #[arg(long, alias = "module-size", value_name = "SIZE", env = "FORGE_COMPONENT_SIZE", value_parser = parse::bytes)]
     component_size: Option<u64>,
-    /// Time to compile a component [default: 1m].
+    /// CPU time to compile a component, in whole seconds [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = parse::some_time)]
     compile_time: Option<Duration>,
     /// Memory to compile a component [default: 2GiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_COMPILE_MEMORY", value_parser = parse::bytes)]
     compile_memory: Option<u64>,
+    /// Compile time of a tenant's uploads in each hour, in seconds [default: 600].
+    #[arg(long, value_name = "COUNT", env = "FORGE_COMPILE_SECONDS", value_parser = parse::count)]
+    compile_seconds: Option<u64>,
+    /// Memory for the bodies of uploads; further uploads wait before their bodies are read [default: 64MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_UPLOAD_MEMORY", value_parser = parse::bytes)]
+    upload_memory: Option<u64>,
+    /// Time for the body of an upload to arrive [default: 1m].
+    #[arg(long, value_name = "DURATION", env = "FORGE_UPLOAD_TIME", value_parser = parse::some_time)]
+    upload_time: Option<Duration>,
     /// Size of an input, an output or the result of a step [default: 1MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_PAYLOAD_SIZE", value_parser = parse::bytes)]
     payload_size: Option<u64>,
@@ -85,6 +94,12 @@ pub(super) struct Args {
     /// Wait before a failed database is tried again [default: 1s].
     #[arg(long, value_name = "DURATION", env = "FORGE_STORE_RETRY", value_parser = parse::some_time)]
     store_retry: Option<Duration>,
+    /// Length from which on SQLite's write-ahead log is truncated as soon as no other program keeps pages in it [default: 64MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_WAL_TRUNCATE", value_parser = log_length)]
+    wal_truncate: Option<u64>,
+    /// Length of SQLite's write-ahead log from which on no run is started [default: 8GiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_WAL_LIMIT", value_parser = log_length)]
+    wal_limit: Option<u64>,
 }
 
 impl Args {
@@ -111,9 +126,14 @@ impl Args {
         set(&mut limits.evict_after, self.evict_after);
         set(&mut limits.compile_time, self.compile_time);
         set(&mut limits.compile_memory, self.compile_memory);
+        set(&mut tenant.compile_seconds, self.compile_seconds);
+        set(&mut limits.upload_memory, self.upload_memory);
+        set(&mut limits.upload_time, self.upload_time);
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
         set(&mut limits.api_answers, self.api_answers);
+        set(&mut limits.log.truncate, self.wal_truncate);
+        set(&mut limits.log.most, self.wal_limit);
         set(&mut limits.read_time, self.read_time);
         set(&mut limits.store_retry, self.store_retry);
         set(&mut limits.rollback_patience, self.rollback_patience);
@@ -123,6 +143,16 @@ impl Args {
         set(&mut retry.backoff_ms, self.compensation_backoff.map(milliseconds));
         retry.max_backoff_ms = retry.max_backoff_ms.max(retry.backoff_ms);
         limits
+    }
+}
+
+/// Parses a length of the write-ahead log.
+fn log_length(text: &str) -> Result<u64, String> {
+    match parse::bytes(text)? {
+        bytes if bytes < LogLimits::LEAST => {
+            Err(format!("it must be at least {} bytes: the log is reused at 23 MB", LogLimits::LEAST))
+        }
+        bytes => Ok(bytes),
     }
 }
 
@@ -156,6 +186,14 @@ mod tests {
         }
         let from_help = Serve::try_parse_from(arguments).unwrap().limits.into_limits();
         assert_eq!(format!("{from_help:?}"), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn a_log_is_not_truncated_before_it_is_reused() {
+        assert!(Serve::try_parse_from(["serve", "--wal-truncate", "16MiB"]).is_err());
+        let limits =
+            Serve::try_parse_from(["serve", "--wal-truncate", "32MiB", "--wal-limit", "1GiB"]).unwrap();
+        assert_eq!(limits.limits.into_limits().log, LogLimits { truncate: 32 << 20, most: 1 << 30 });
     }
 
     #[test]

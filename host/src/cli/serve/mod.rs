@@ -8,7 +8,7 @@ mod node;
 mod secrets;
 mod stop;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use super::{CliError, Context, output};
 use crate::config::{Config, DEFAULT_LISTEN, Database, Retention, ServerLimits};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Tenants;
+use forge_sandbox::CompilerUser;
 
 /// The time for requests to finish after a signal to stop. Requests that wait for a run are answered at once.
 const REQUEST_GRACE: Duration = Duration::from_secs(1);
@@ -37,9 +38,12 @@ pub(super) struct Args {
     /// The database: sqlite:FILE or postgres://USER@HOST/NAME.
     #[arg(long, value_name = "URL", env = "FORGE_DATABASE", default_value = "sqlite:forge.db")]
     database: Database,
-    /// The address to listen on. Port 0 selects a free port.
-    #[arg(long, value_name = "ADDRESS", env = "FORGE_LISTEN", default_value_t = DEFAULT_LISTEN)]
+    /// The address to listen on, such as 127.0.0.1:7070 or localhost:7070. Port 0 selects a free port.
+    #[arg(long, value_name = "ADDRESS", env = "FORGE_LISTEN", default_value_t = DEFAULT_LISTEN, value_parser = listen_address)]
     listen: SocketAddr,
+    /// For development: a deploy may change the code of a version. Only on a loopback address and without API keys.
+    #[arg(long)]
+    dev: bool,
     /// The format of the log on standard error. RUST_LOG sets the level.
     #[arg(long, value_enum, value_name = "FORM", env = "FORGE_LOG", default_value_t)]
     log: logging::Form,
@@ -47,6 +51,13 @@ pub(super) struct Args {
     /// [default: the name of the SQLite file followed by `.cache`; `forge.cache` with PostgreSQL].
     #[arg(long, alias = "module-cache", value_name = "FOLDER", env = "FORGE_COMPONENT_CACHE")]
     component_cache: Option<PathBuf>,
+    /// The file with the key that authenticates the compiled components, which is created if it does not exist
+    /// [default: the name of the SQLite file followed by `.cache.key`; `forge.cache.key` with PostgreSQL].
+    #[arg(long, value_name = "FILE", env = "FORGE_COMPONENT_CACHE_KEY")]
+    component_cache_key: Option<PathBuf>,
+    /// The user as which components are compiled, by name or as UID:GID, if the host runs as root [default: nobody].
+    #[arg(long, value_name = "USER", env = "FORGE_COMPILE_USER")]
+    compile_user: Option<CompilerUser>,
     /// An object store for components, such as s3://BUCKET/FOLDER or file:///FOLDER. Credentials come from the
     /// environment [default: components are stored in the database].
     #[arg(long, value_name = "URL", env = "FORGE_COMPONENTS")]
@@ -85,19 +96,36 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     // Dropped last: the reason for an end is among the last lines.
     let _last_lines = logging::init(args.log)?;
     files::raise_limit();
+    hide_memory();
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
     config.components = args.components;
     config.retention = args.retention;
+    config.replace_versions = args.dev;
     config.archive = args.archive;
     config.egress = args.egress.into_policy();
     config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();
+    if config.limits.log.most < config.limits.log.truncate {
+        let message =
+            "--wal-limit is less than --wal-truncate: the log must be truncated before starts are refused";
+        return Err(CliError::Usage(message.to_owned()));
+    }
     let server = args.api.into_limits();
     config.component_cache = args.component_cache.or(config.component_cache);
+    config.component_cache_key = args.component_cache_key.or(config.component_cache_key);
+    config.compiler_user = args.compile_user;
     config.compiler = Some(this_program().context("cannot find the file of this program")?);
     let database = config.database.to_string();
-    if !args.listen.ip().is_loopback() && !has_keys(&config.database).await? {
+    let is_local = args.listen.ip().is_loopback();
+    if args.dev && (!is_local || has_keys(&config.database).await?) {
+        return Err(CliError::Usage(
+            "--dev lets a deploy change the code of a version, so it needs a loopback address and a database without \
+             API keys: leave it out, or use another --listen or --database"
+                .to_owned(),
+        ));
+    }
+    if !is_local && !has_keys(&config.database).await? {
         return Err(CliError::Usage(format!(
             "without API keys, every machine that can reach {} would have full access. Create the first key \
              with `forge keys create NAME --host --role admin --database {database}`, or listen on 127.0.0.1",
@@ -116,6 +144,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Reads an address: `IP:PORT`, or a name of this machine, whose first address counts.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let no_address = |why: String| format!("`{text}` is not an address, such as 127.0.0.1:7070: {why}");
+    let addresses = text.to_socket_addrs().map_err(|error| no_address(error.to_string()))?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    // 127.0.0.1 before ::1: most programs and the default of --server mean it.
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    first.copied().ok_or_else(|| no_address("the name has no address".to_owned()))
+}
+
 /// Returns whether this database, which no host uses yet, has ever had an API key.
 async fn has_keys(database: &Database) -> Result<bool, CliError> {
     let store = super::open_store(database).await?;
@@ -124,6 +162,19 @@ async fn has_keys(database: &Database) -> Result<bool, CliError> {
     store.close().await;
     Ok(has_keys.map_err(anyhow::Error::from)?)
 }
+
+/// Keeps other processes of this user from reading the memory of this one, which has keys and secrets, and from core dumps.
+#[cfg(target_os = "linux")]
+fn hide_memory() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user can read the host's memory");
+    }
+}
+
+/// Does nothing: this system has no such setting.
+#[cfg(not(target_os = "linux"))]
+fn hide_memory() {}
 
 /// Returns the program that compiles components: this one, even if its file was replaced by another version.
 fn this_program() -> std::io::Result<PathBuf> {

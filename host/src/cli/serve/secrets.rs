@@ -35,9 +35,9 @@ impl Args {
                 };
                 let bytes = Zeroizing::new(std::fs::read(file).map_err(|error| unreadable(&error))?);
                 let text = encoding::utf8(&bytes).map_err(|why| unreadable(&format!("it {why}")))?;
-                (text.to_owned(), origin)
+                (Zeroizing::new(text.to_owned()), origin)
             }
-            (None, Some(text)) => (text, "FORGE_SECRETS_KEY".to_owned()),
+            (None, Some(text)) => (Zeroizing::new(text), "FORGE_SECRETS_KEY".to_owned()),
             (None, None) => return Ok(None),
         };
         let keys = text.parse().map_err(|error| CliError::Usage(format!("{origin}: {error}")))?;

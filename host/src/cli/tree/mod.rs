@@ -14,10 +14,11 @@ pub(super) mod samples;
 mod tests;
 
 use crate::executor::{StepRecord, WorkflowRecord};
-use forge_journal::{Document, Kind, StepStatus, WorkflowStatus};
+use forge_journal::{Document, Kind, Settled, StepStatus, WorkflowStatus};
 
 pub use style::Style;
 
+use super::follow::in_doubt;
 use super::text::{between, count, duration, printable, time};
 
 /// The maximum number of characters of an output that is shown on one line.
@@ -34,6 +35,12 @@ pub fn render(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> S
     if let Some(end) = end(record, steps, style) {
         text.push_str("\n\n");
         text.push_str(&end);
+    }
+    for settled in &record.settled {
+        let Settled { effect, outcome, by, at, .. } = settled;
+        let line = format!("settled by {} at {}: {outcome}: {effect}", by, time(*at));
+        text.push('\n');
+        text.push_str(&style.paint(tone::FAINT, &printable(&line)));
     }
     text
 }
@@ -67,10 +74,7 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
     let (tone, text) = match record.status {
         WorkflowStatus::Completed => {
             let output = record.output.as_ref().map(|output| format!("output: {}", json(output)));
-            let in_doubt = record
-                .in_doubt
-                .iter()
-                .map(|effect| style.paint(tone::WARN, &format!("in doubt: {}", printable(effect))));
+            let in_doubt = record.in_doubt.iter().map(|effect| style.paint(tone::WARN, &in_doubt(effect)));
             let lines: Vec<String> = output.into_iter().chain(in_doubt).collect();
             return (!lines.is_empty()).then(|| lines.join("\n"));
         }

@@ -31,6 +31,7 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         completed_at: status.is_final().then(|| start() + TimeDelta::milliseconds(1_240)),
         error: None,
         in_doubt: Vec::new(),
+        settled: Vec::new(),
         trace_id: None,
         error_kind: None,
         not_compensated: Vec::new(),

@@ -1,6 +1,7 @@
 //! One activation of a run: the time for which it has an instance in memory, and what it waits for meanwhile.
 
 mod rollback;
+mod wait;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,24 +14,20 @@ use forge_journal::{
     TenantId, Timestamp, kind,
 };
 use forge_sandbox::{Detached, Host, Stop};
-use forge_scheduling::{CpuPermit, CpuPermits, Evictable, InstancePermits};
+use forge_scheduling::{CpuPermit, CpuPermits, InstancePermits};
 use forge_store::{RemoteCommand, RunWriter, StoreError};
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::rollback::{PendingRollback, deadline};
-use super::command::{self, Command};
+use self::rollback::PendingRollback;
+use super::command::{Command, Reply, Trial};
 use super::effects::{self, Beginning, Departure};
-use super::error::ExecutorError;
 use crate::config::{self, Limits, TenantLimits, size};
 use crate::tenants::Tenant;
-
-/// Where the answer to a [`Command`] goes.
-pub(super) type Reply = oneshot::Sender<Result<(), ExecutorError>>;
 
 /// Why the executor ends an activation.
 #[derive(Debug)]
@@ -43,6 +40,8 @@ pub(super) enum Leave {
     Store(StoreError),
     /// The host stops, or this node has lost the run.
     Shutdown,
+    /// The tenant is suspended: the run goes on when the tenant is resumed.
+    Suspended,
 }
 
 /// What an activation needs of the host.
@@ -58,9 +57,9 @@ pub(super) struct ActivationContext {
     pub(super) shutdown: CancellationToken,
     /// A person decided that effects in doubt begin again.
     pub(super) resend_in_doubt: bool,
-    /// The callers that cancelled the run while it was not in memory. Nothing is saved before the guest is past its replay,
-    /// so that a cancel of a run that cannot be rolled back changes nothing.
-    pub(super) cancelled_by: Vec<Reply>,
+    /// The cancel or resume that made the run need an instance. Nothing is saved before the guest is past its replay and its
+    /// effects may begin, so that one that is not possible changes nothing. `None` from then on.
+    pub(super) trial: Option<Trial>,
 }
 
 type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Outcome, StoreError>)>>;
@@ -73,10 +72,12 @@ pub(super) struct Activation {
     running: FuturesUnordered<RunningEffect>,
     /// The effects under way, by row.
     under_way: HashMap<u64, UnderWay>,
+    /// The effects that were open when the activation began: they may have begun before.
+    open_before: Vec<u64>,
+    /// The guest has waited in this activation, so every effect that it waits for has begun.
+    has_waited: bool,
     /// The callers that cancelled the run, until the rollback is durable.
     cancelled_by: Vec<Reply>,
-    /// Whether the run must not be saved yet; see [`ActivationContext::cancelled_by`].
-    is_trial: bool,
     /// Commands that came while the guest computed.
     postponed: VecDeque<Command>,
     /// The rollback that waits for the effects under way.
@@ -106,8 +107,6 @@ pub(super) struct ActivationParts {
     pub(super) leave: Option<Leave>,
     /// Callers that cancelled the run and have no answer.
     pub(super) cancelled_by: Vec<Reply>,
-    /// Whether nothing of the activation may have been saved; see [`ActivationContext::cancelled_by`].
-    pub(super) is_trial: bool,
     /// Other commands that have no answer.
     pub(super) postponed: VecDeque<Command>,
 }
@@ -119,25 +118,28 @@ impl Activation {
     /// [`IllegalEvent`] if the run is in no state to be executed.
     pub(super) fn new(
         mut journal: Box<Journal>,
-        mut context: ActivationContext,
+        context: ActivationContext,
     ) -> Result<(Session, Box<Self>), Refused> {
         if let Err(error) = journal.apply(Event::Running, clock::now()) {
             return Err(Box::new((error, context)));
         }
+        let limits = context.tenant.limits();
         let limits = SessionLimits {
-            max_calls: context.tenant.limits.calls_per_run.min(TenantLimits::MOST_CALLS_PER_RUN),
-            max_outstanding: size(context.tenant.limits.calls_outstanding),
-            max_bytes: context.tenant.limits.journal_bytes_per_run,
+            max_calls: limits.calls_per_run.min(TenantLimits::MOST_CALLS_PER_RUN),
+            max_outstanding: size(limits.calls_outstanding),
+            max_bytes: limits.journal_bytes_per_run,
             compensation_retry: context.limits.compensation_retry,
             max_retry_after_ms: config::milliseconds(context.limits.max_retry_after),
         };
-        let cancelled_by = std::mem::take(&mut context.cancelled_by);
+        let open = journal.rows().iter().filter(|row| row.is_open() && row.kind.effect().is_some());
+        let open_before = open.map(|row| row.seq).collect();
         let mut activation = Self {
-            is_trial: !cancelled_by.is_empty(),
-            cancelled_by,
+            cancelled_by: Vec::new(),
             context,
             running: FuturesUnordered::new(),
             under_way: HashMap::new(),
+            open_before,
+            has_waited: false,
             postponed: VecDeque::new(),
             rollback: None,
             rolls_back: false,
@@ -156,16 +158,16 @@ impl Activation {
 
     /// Tells the session what the tenant's runs may still store.
     fn measure_storage(&self, session: &mut Session) {
-        let limit = self.context.tenant.limits.storage_bytes;
+        let limit = self.context.tenant.limits().storage_bytes;
         let left = self.context.tenant.account.storage_left(limit);
         session.set_storage_room(StorageRoom { left, limit });
     }
 
     /// Ends the activation.
     pub(super) fn into_parts(self) -> ActivationParts {
-        let Self { context, leave, cancelled_by, is_trial, postponed, started, .. } = self;
+        let Self { context, leave, cancelled_by, postponed, started, .. } = self;
         context.tenant.account.stayed(started.elapsed());
-        ActivationParts { context, leave, cancelled_by, is_trial, postponed }
+        ActivationParts { context, leave, cancelled_by, postponed }
     }
 
     /// Begins the effects that the guest waits for, once the journal up to them is durable.
@@ -235,8 +237,14 @@ impl Activation {
     ) -> Result<(), Stop> {
         let Ok((seq, outcome)) = ended else { return Ok(()) };
         self.under_way.remove(&seq);
-        // An effect that did not begin, because the node has lost the run.
-        let outcome = outcome.map_err(|error| self.leave_with(Leave::Store(error)))?;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            // An effect that did not begin, because the tenant is suspended, or because the node has lost the run.
+            Err(StoreError::Fenced) if self.context.tenant.is_suspended() => {
+                return Err(self.suspend(session));
+            }
+            Err(error) => return Err(self.leave_with(Leave::Store(error))),
+        };
         let journal = session.journal();
         match journal.row(seq).filter(|row| row.status == StepStatus::Skipped) {
             Some(row) => {
@@ -273,6 +281,26 @@ impl Activation {
         }
     }
 
+    /// Takes the outcomes of the effects that have ended, without waiting for others.
+    fn take_ended(&mut self, session: &mut Session) -> Result<(), Stop> {
+        while let Some(Some(ended)) = self.running.next().now_or_never() {
+            self.ended(session, ended)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the activation because the tenant is suspended. Aborts the effects under way; they begin again when the tenant is
+    /// resumed, as after a crash. Outcomes that have come are kept.
+    fn suspend(&mut self, session: &mut Session) -> Stop {
+        let aborted = std::mem::take(&mut self.running);
+        self.under_way.clear();
+        drop(aborted);
+        match session.keep_arrived(clock::now()) {
+            Ok(()) => self.leave_with(Leave::Suspended),
+            Err(error) => error.into(),
+        }
+    }
+
     /// Ends the activation for another reason than the one for which it was to end.
     fn leave_instead(&mut self, leave: Leave, stop: Stop) -> Stop {
         // The command is answered later.
@@ -283,7 +311,13 @@ impl Activation {
     }
 
     fn request_cancel(&mut self, session: &mut Session, reply: Reply) -> Result<(), Stop> {
-        self.cancelled_by.push(reply);
+        match &mut self.context.trial {
+            Some(trial) => {
+                trial.request = RemoteCommand::Cancel;
+                trial.callers.push(reply);
+            }
+            None => self.cancelled_by.push(reply),
+        }
         self.request_rollback(session, Failure::permanent(kind::CANCELLED, "the run was cancelled"))
     }
 
@@ -299,72 +333,24 @@ impl Activation {
         Ok(())
     }
 
-    /// Begins what the guest waits for, and waits until there is something for the guest or the host.
-    async fn wait_for_change(&mut self, session: &mut Session) -> Result<(), Stop> {
-        self.acknowledge_cancel(session).await?;
-        self.is_trial = false;
-        if let Some(command) = self.postponed.pop_front() {
-            return Err(self.leave(session, Leave::Command(command)).await);
+    /// Answers a resume of a run that is executing. If that is being tried, the answer is the same.
+    fn resume(&mut self, reply: Reply) {
+        match &mut self.context.trial {
+            Some(trial) => trial.callers.push(reply),
+            None => acknowledge(reply),
         }
-        if session.is_unwinding() && !self.rolls_back {
-            // The guest has begun to roll back.
-            self.await_effects(session.journal(), |_| false);
-            if self.waits_until().is_none() {
-                self.abandon_effects(session)?;
-            }
-        }
-        let wake_at = [session.next_timer(), deadline(session)].into_iter().flatten().min();
-        // The effects of handlers begin after those of the workflow.
-        if self.rolls_back || !session.is_unwinding() {
-            self.begin_effects(session, wake_at).await?;
-        } else {
-            self.save_changes(session).await?;
-        }
-        if self.tell_guest(session) {
+    }
+
+    /// Answers the callers of what was tried, once that is durable: the guest has waited, and its effects may begin.
+    async fn succeed(&mut self, session: &mut Session) -> Result<(), Stop> {
+        if self.context.trial.is_none() {
             return Ok(());
         }
-        let waits_until = self.waits_until();
-        let sleeps = self.running.is_empty() && session.waits_only_for(effects::may_leave_memory);
-        let sleeps_until = wake_at.filter(|_| sleeps);
-        if let Some(wake_at) = sleeps_until
-            && u128::from(wake_at.since(clock::now())) > self.context.limits.evict_after.as_millis()
-        {
-            return Err(self.leave_with(Leave::Evicted(wake_at)));
-        }
-        let mut evictable = sleeps_until
-            .map(|wake_at| (self.context.instances.evictable(&self.context.tenant.name), wake_at));
-        let timer = async {
-            match wake_at {
-                Some(wake_at) => clock::reach(wake_at).await,
-                None => std::future::pending().await,
-            }
-        };
-        let patience = async {
-            match waits_until {
-                Some(until) => tokio::time::sleep_until(until.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            // What happened first does not matter: the order of deliveries is journaled.
-            Some(ended) = self.running.next(), if !self.running.is_empty() => {
-                self.ended(session, ended)?;
-            }
-            () = timer => {
-                session.fire(clock::now());
-                self.check_deadline(session)?;
-            }
-            () = patience => {}
-            Some(command) = self.context.commands.recv() => match (&command.request, command::events(&command.request, session.journal())) {
-                (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply)?,
-                (RemoteCommand::Resume, _) => acknowledge(command.reply),
-                (_, Err(refused)) => command.answer(Err(refused)),
-                (_, Ok(_)) => return Err(self.leave(session, Leave::Command(command)).await),
-            },
-            Some(wake_at) = asked_to_leave(&mut evictable) => {
-                return Err(self.leave_with(Leave::Evicted(wake_at)));
-            }
-            () = self.context.shutdown.cancelled() => return Err(self.leave(session, Leave::Shutdown).await),
+        let changes = session.journal_mut().take_changes();
+        let durable = self.context.writer.barrier(changes).await;
+        durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
+        if let Some(trial) = self.context.trial.take() {
+            trial.answer(&Ok(()));
         }
         Ok(())
     }
@@ -378,19 +364,29 @@ impl Host for Activation {
         waited
     }
 
+    fn check(&mut self, session: &mut Session) -> Result<(), Stop> {
+        if self.context.tenant.is_suspended() { Err(self.suspend(session)) } else { Ok(()) }
+    }
+
     fn poll(&mut self, session: &mut Session) -> Result<(), Stop> {
         self.measure_storage(session);
+        self.check(session)?;
+        // A request that is no longer allowed is aborted here, too.
+        self.take_ended(session)?;
         while let Ok(command) = self.context.commands.try_recv() {
             match command.request {
                 RemoteCommand::Cancel => self.request_cancel(session, command.reply)?,
-                RemoteCommand::Resume => acknowledge(command.reply),
+                RemoteCommand::Resume => self.resume(command.reply),
                 RemoteCommand::Terminate => return Err(self.leave_with(Leave::Command(command))),
                 // They take effect when the guest waits.
                 _ => self.postponed.push_back(command),
             }
         }
         self.check_deadline(session)?;
-        self.tell_guest(session);
+        // The requests of an earlier activation are finished first.
+        if self.has_waited || self.open_before.is_empty() {
+            self.tell_guest(session);
+        }
         Ok(())
     }
 
@@ -404,7 +400,7 @@ impl Host for Activation {
 
     fn save(&mut self, session: &mut Session) -> Option<Detached> {
         let journal = session.journal_mut();
-        if self.is_trial || !journal.has_changes() {
+        if self.context.trial.is_some() || !journal.has_changes() {
             return None;
         }
         let (writer, changes) = (self.context.writer.clone(), journal.take_changes());
@@ -418,7 +414,7 @@ impl Host for Activation {
 
     fn may_log(&mut self, bytes: u64) -> bool {
         let tenant = &self.context.tenant;
-        tenant.account.may_log(bytes, tenant.limits.log_rate)
+        tenant.account.may_log(bytes, tenant.limits().log_rate)
     }
 
     fn used_fuel(&mut self, fuel: u64) {
@@ -440,13 +436,6 @@ impl Host for Activation {
         let permit = self.permit.lock().take();
         drop(permit);
     }
-}
-
-/// Completes with the time until which a run can leave memory, when its permit is needed.
-async fn asked_to_leave(evictable: &mut Option<(Evictable<TenantId>, Timestamp)>) -> Option<Timestamp> {
-    let (evictable, wake_at) = evictable.as_mut()?;
-    evictable.asked_to_leave().await;
-    Some(*wake_at)
 }
 
 fn acknowledge(reply: Reply) {

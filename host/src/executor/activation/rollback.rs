@@ -1,11 +1,12 @@
 //! Rolling back while effects are under way: what was sent is finished first, within a bound. What is still unknown then is in
 //! doubt.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use forge_clock as clock;
-use forge_journal::{DueEffect, Event, Failure, Journal, Row, Session, StepStatus, Timestamp};
+use forge_journal::{DueEffect, Event, Failure, IllegalEvent, Journal, Row, Session, StepStatus, Timestamp};
 use forge_sandbox::Stop;
 use futures::StreamExt as _;
 
@@ -90,14 +91,27 @@ impl Activation {
         if self.waits_until().is_some() {
             self.save_changes(session).await?;
         }
+        let tenant = Arc::clone(&self.context.tenant);
         while let Some(until) = self.waits_until() {
             tokio::select! {
                 Some(ended) = self.running.next() => self.ended(session, ended)?,
                 () = tokio::time::sleep_until(until.into()) => {}
                 () = self.context.shutdown.cancelled() => break,
+                () = tenant.suspended() => return Err(self.suspend(session)),
             }
         }
-        Ok(session.keep_arrived(clock::now())?)
+        session.keep_arrived(clock::now())?;
+        if session.is_unwinding() {
+            self.abandon_effects(session)?;
+        }
+        Ok(())
+    }
+
+    /// Notes in the journal which open effects have not left the host, before the instance is gone.
+    pub(in crate::executor) fn note_withheld(&mut self, session: &mut Session) -> Result<(), IllegalEvent> {
+        let open = session.journal().rows().iter().filter(|row| row.is_open() && row.kind.effect().is_some());
+        let effects = open.map(|row| row.seq).filter(|seq| !self.may_have_left(session, *seq)).collect();
+        session.journal_mut().apply(Event::Withheld { effects }, clock::now())
     }
 
     /// Abandons an effect that the guest has dropped. One that may have happened goes on: its outcome is recorded if it comes
@@ -106,13 +120,10 @@ impl Activation {
         let journal = session.journal();
         let dropped = journal.row(seq).filter(|row| row.status == StepStatus::Skipped);
         let doubt = dropped.and_then(|row| effects::in_doubt(journal, row, None));
-        // An effect that is not under way may have left before a crash.
-        let has_left = match self.under_way.get(&seq) {
-            Some(effect) => !effect.departure.withhold(),
-            None => session.may_have_begun(seq),
-        };
         match doubt {
-            Some(doubt) if has_left => session.abandon(seq, Some(doubt), None, clock::now())?,
+            Some(doubt) if self.may_have_left(session, seq) => {
+                session.abandon(seq, Some(doubt), None, clock::now())?
+            }
             _ => {
                 if let Some(effect) = self.under_way.remove(&seq) {
                     effect.handle.abort();
@@ -122,22 +133,34 @@ impl Activation {
         Ok(())
     }
 
+    /// Withholds an effect. Returns whether it may have left the host all the same: in this activation, or before it.
+    fn may_have_left(&self, session: &Session, seq: u64) -> bool {
+        match self.under_way.get(&seq) {
+            Some(effect) => !effect.departure.withhold(),
+            None => session.may_have_begun(seq),
+        }
+    }
+
     /// Abandons all effects under way: the handlers of a rollback begin theirs now.
     pub(super) fn abandon_effects(&mut self, session: &mut Session) -> Result<(), Stop> {
         if std::mem::replace(&mut self.rolls_back, true) {
             return Ok(());
         }
-        let under_way = self.under_way.drain().filter(|(_, effect)| !effect.departure.withhold());
-        let mut left: Vec<u64> = under_way.map(|(seq, _)| seq).collect();
-        left.sort_unstable();
-        self.running.clear();
-        for seq in left {
+        // The effects that do not begin again in this activation may have left before it.
+        let effects: BTreeSet<u64> = self.under_way.keys().chain(&self.open_before).copied().collect();
+        for seq in effects {
             let journal = session.journal();
-            let interrupted = journal.row(seq).filter(|row| row.status == StepStatus::Skipped);
-            if let Some(doubt) = interrupted.and_then(|row| effects::in_doubt(journal, row, None)) {
-                session.abandon(seq, Some(doubt), None, clock::now())?;
+            let failure = journal.run().failure.as_ref();
+            let is_interrupted =
+                |row: &&Row| row.status == StepStatus::Skipped && row.failure.as_deref() == failure;
+            let interrupted = journal.row(seq).filter(is_interrupted);
+            let doubt = interrupted.and_then(|row| effects::in_doubt(journal, row, None));
+            if doubt.is_some() && self.may_have_left(session, seq) {
+                session.abandon(seq, doubt, None, clock::now())?;
             }
         }
+        self.under_way.clear();
+        self.running.clear();
         Ok(())
     }
 }

@@ -1,11 +1,10 @@
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forge_clock as clock;
 use forge_egress::Withheld;
-use forge_journal::http::{HttpRequest, HttpResponse};
-use forge_journal::{EffectKind, Failure, Outcome, PauseReason, Row, kind};
+use forge_journal::http::{HttpRequest, HttpResponse, is_conclusive, is_rejection};
+use forge_journal::{EffectKind, Failure, Journal, Outcome, PauseReason, Reach, Row, WorkflowStatus, kind};
 use forge_sandbox::Stop;
 use forge_sandbox::imports::http::KIND;
 use forge_store::{RunWriter, StoreError};
@@ -13,15 +12,8 @@ use futures::FutureExt as _;
 use http::Method;
 use tokio::time::Instant;
 
-use super::{Beginning, Departure, Effect, EffectFuture};
+use super::{Beginning, Departure, Doubt, Effect, EffectFuture, response};
 use crate::tenants::Tenant;
-
-/// The answers after which a request has had no effect.
-const REJECTIONS: Range<u16> = 400..500;
-
-/// The answers among them that may be about an earlier request with the same key, or come from a proxy: timeout, conflict,
-/// too early, too many requests.
-const UNCLEAR: [u16; 4] = [408, 409, 425, 429];
 
 /// The wait before a request that the server says is in progress is sent again. It doubles each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -40,11 +32,12 @@ impl Effect for Http {
     }
 
     fn in_doubt(&self, row: &Row, late: Option<&Outcome>) -> Option<String> {
-        if is_safe(row) {
+        let is_nowhere = |failure: &Failure| failure.reach == Some(Reach::Nowhere);
+        if is_safe(row) || row.failure.as_deref().is_some_and(is_nowhere) {
             return None;
         }
         let answered = match late {
-            Some(Err(failure)) if failure.kind == kind::DENIED => return None,
+            Some(Err(failure)) if is_nowhere(failure) => return None,
             Some(Ok(Some(response))) => {
                 HttpResponse::from_json(response).ok().map(|response| response.status)
             }
@@ -57,20 +50,44 @@ impl Effect for Http {
         }
     }
 
-    fn unsettled(&self, row: &Row) -> Option<String> {
+    fn unsettled(&self, row: &Row, was_interrupted: bool) -> Option<Doubt> {
         if is_safe(row) {
             return None;
         }
+        let doubt = |why: &str| Doubt { what: format!("{} {why}", row.name), if_sent_before: false };
         if let Some(failure) = &row.failure {
-            return match failure.kind.as_str() {
-                kind::TIMEOUT => Some(format!("{} may have arrived: no answer came in time", row.name)),
-                kind::LIMIT => Some(format!("{} was answered, and the answer could not be kept", row.name)),
-                _ => None,
-            };
+            return Some(doubt(match reach(failure)? {
+                Reach::Nowhere => return None,
+                Reach::Unanswered if failure.kind == kind::TIMEOUT => {
+                    "may have arrived: no answer came in time"
+                }
+                Reach::Unanswered if failure.kind == kind::REVOKED => {
+                    "may have arrived: it was aborted, because it was no longer allowed"
+                }
+                Reach::Unanswered => "may have arrived: no answer came",
+                Reach::Answered => "was answered, and the answer could not be kept",
+            }));
         }
-        let status = HttpResponse::from_json(row.result.as_deref()?).ok()?.status;
-        let stands = !is_rejection(status);
-        stands.then(|| format!("{} was answered with {status}, and its step did not complete", row.name))
+        let response = HttpResponse::from_json(row.result.as_deref()?).ok()?;
+        let status = response.status;
+        if was_interrupted {
+            let why = format!("was answered with {status}, and its step did not complete");
+            return (!is_rejection(status)).then(|| doubt(&why));
+        }
+        // The code of the step has seen the answer, which says nothing of the request that was sent before.
+        let is_about_another = if response.resent { !is_conclusive(status) } else { response.is_conflict() };
+        let why = format!("may have arrived: it was sent before, and the last answer is {status}");
+        is_about_another.then(|| Doubt { if_sent_before: !response.resent, ..doubt(&why) })
+    }
+
+    fn own_key(&self, row: &Row) -> Option<String> {
+        let request = HttpRequest::from_json(row.input.as_deref()?).ok()?;
+        request.idempotency_key().map(str::to_owned)
+    }
+
+    fn is_conclusive(&self, row: &Row) -> bool {
+        let response = row.result.as_deref().map(HttpResponse::from_json).and_then(Result::ok);
+        response.is_some_and(|response| is_conclusive(response.status))
     }
 
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
@@ -79,22 +96,24 @@ impl Effect for Http {
         let request = HttpRequest::from_json(row.input.as_deref().unwrap_or_default())
             .map_err(|why| Stop::Pause(PauseReason::CorruptJournal, format!("call {}: {why}", row.seq)))?;
         if *may_have_begun && request.at_most_once && !resend_in_doubt {
-            return Err(Stop::Pause(PauseReason::InDoubt, in_doubt(&row.name)));
+            if journal.run().requested_rollback().is_some() {
+                // Its step cannot complete. The rollback names it.
+                return Ok(None);
+            }
+            return Err(Stop::Pause(PauseReason::InDoubt, in_doubt(journal, &row.name)));
         }
-        let again = *may_have_begun;
         let sender = Sender {
             tenant: Arc::clone(tenant),
             writer: RunWriter::clone(writer),
             departure: Arc::clone(departure),
             key: journal.idempotency_key(row),
         };
-        let sending =
-            async move { if again { sender.send_again(request).await } else { sender.send(request).await } };
-        Ok(Some(sending.boxed()))
+        let again = *may_have_begun;
+        Ok(Some(async move { sender.send(request, again).await }.boxed()))
     }
 
-    fn check_result(&self, result: &str) -> Result<(), String> {
-        HttpResponse::from_json(result).map(|_| ())
+    fn result(&self, given: &str) -> Result<String, String> {
+        response::given(given)?.to_json()
     }
 }
 
@@ -105,9 +124,13 @@ fn is_safe(row: &Row) -> bool {
     method.is_some_and(|method| method.is_safe())
 }
 
-/// Returns whether a request had no effect, by its answer.
-fn is_rejection(status: u16) -> bool {
-    REJECTIONS.contains(&status) && !UNCLEAR.contains(&status)
+/// Returns how far a request came that failed. Earlier versions of Forge recorded only the failure.
+fn reach(failure: &Failure) -> Option<Reach> {
+    failure.reach.or(match failure.kind.as_str() {
+        kind::TIMEOUT => Some(Reach::Unanswered),
+        kind::LIMIT => Some(Reach::Answered),
+        _ => None,
+    })
 }
 
 /// Sends one request of a run.
@@ -119,48 +142,54 @@ struct Sender {
 }
 
 impl Sender {
-    async fn send(&self, request: HttpRequest) -> Result<Outcome, StoreError> {
-        self.tenant.account.requested();
-        // It may have waited long for a permit or a connection.
-        let may_leave = || self.writer.holds_lease() && self.departure.leave();
-        let sent = self.tenant.egress.send_while(request, &self.key, &may_leave).await;
-        sent.map_err(|Withheld| StoreError::Fenced)
-    }
-
-    /// Sends a request that may have arrived before. While the server answers that it is busy with the first one, the
-    /// request is sent again, as long as its timeout allows: the workflow made one request, and is to get the answer to it.
-    async fn send_again(&self, request: HttpRequest) -> Result<Outcome, StoreError> {
-        let default = self.tenant.limits.http_timeout_ms;
+    /// Sends a request; `is_again` says that it may have arrived before. A request that was sent more than once, also by
+    /// egress on another connection, is sent again while the server answers that it is busy with the first one, as long as
+    /// its timeout allows: the workflow made one request, and is to get the answer to it.
+    async fn send(&self, request: HttpRequest, mut is_again: bool) -> Result<Outcome, StoreError> {
+        let default = self.tenant.limits().http_timeout_ms;
         let timeout = Duration::from_millis(request.timeout_ms.unwrap_or(default));
         let (begun, mut wait) = (Instant::now(), FIRST_WAIT);
         loop {
-            let document = match self.send(request.clone()).await? {
-                Ok(Some(document)) => document,
-                ended => return Ok(ended),
-            };
-            let mut response = match HttpResponse::from_json(&document) {
+            let mut response = match self.send_once(request.clone()).await? {
                 Ok(response) => response,
-                Err(why) => return Ok(Err(Failure::permanent(kind::HTTP, why))),
+                Err(mut failure) => {
+                    if is_again {
+                        // The request that was sent before may have arrived.
+                        failure.reach = failure.reach.max(Some(Reach::Unanswered));
+                    }
+                    return Ok(Err(failure));
+                }
             };
-            response.resent = true;
+            is_again |= response.resent;
+            response.resent = is_again;
             let arrived = clock::now();
             let asked = response.retry_after(arrived).map_or(0, |until| until.since(arrived));
             let pause = Duration::from_millis(asked).max(wait);
             let in_time = begun.elapsed().saturating_add(pause) < timeout;
-            if !response.is_conflict() || request.at_most_once || !in_time {
-                let document = response.to_json().map_err(|why| Failure::permanent(kind::HTTP, why));
-                return Ok(document.map(|document| Some(document.into())));
+            if !(is_again && response.is_conflict()) || request.at_most_once || !in_time {
+                return Ok(response.outcome());
             }
             tokio::time::sleep(pause).await;
             wait = wait.saturating_mul(2);
         }
     }
+
+    async fn send_once(&self, request: HttpRequest) -> Result<Result<HttpResponse, Failure>, StoreError> {
+        self.tenant.account.requested();
+        // It may have waited long for a permit or a connection.
+        let may_leave = || !self.tenant.is_suspended() && self.writer.holds_lease() && self.departure.leave();
+        let sent = self.tenant.egress.send_while(request, &self.key, &may_leave).await;
+        sent.map_err(|Withheld| StoreError::Fenced)
+    }
 }
 
-fn in_doubt(name: &str) -> String {
+fn in_doubt(journal: &Journal, name: &str) -> String {
+    let end = match journal.run().status {
+        WorkflowStatus::Compensating => "`forge runs terminate` ends the run as it is",
+        _ => "`forge runs cancel` rolls the run back",
+    };
     format!(
         "`{name}` may or may not have arrived: it was under way when the run left memory, and it is marked at-most-once. Find out, then \
-         `forge runs resolve` gives its outcome, `forge runs resume` sends it again, and `forge runs cancel` rolls the run \
-         back"
+         `forge runs resolve` gives its outcome, `forge runs resume` sends it again, and {end}"
     )
 }

@@ -13,8 +13,10 @@
 
 mod departure;
 mod http;
+mod response;
 mod timer;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -48,7 +50,20 @@ pub(super) trait Effect: Sync {
     fn in_doubt(&self, row: &Row, late: Option<&Outcome>) -> Option<String>;
 
     /// Returns what may stand of an effect that has ended in a step that did not complete. `None`: nothing that matters.
-    fn unsettled(&self, row: &Row) -> Option<String>;
+    /// `was_interrupted`: the code of the step has not seen how it ended.
+    fn unsettled(&self, row: &Row, was_interrupted: bool) -> Option<Doubt>;
+
+    /// Returns the idempotency key that the workflow gave to an effect, if it gave one.
+    fn own_key(&self, row: &Row) -> Option<String> {
+        let _ = row;
+        None
+    }
+
+    /// Returns whether the result of an effect tells what became of earlier attempts at it.
+    fn is_conclusive(&self, row: &Row) -> bool {
+        let _ = row;
+        true
+    }
 
     /// Returns what begins once the row is durable, and completes with the outcome. `None`: nothing does, and the outcome
     /// comes from elsewhere.
@@ -57,18 +72,25 @@ pub(super) trait Effect: Sync {
     /// [`Stop`] if the effect must not begin.
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop>;
 
-    /// Checks a result that a person gives, a JSON document.
+    /// Returns a result that a person gives, a JSON document, as the journal keeps it.
     ///
     /// # Errors
-    /// What is wrong with it.
-    fn check_result(&self, result: &str) -> Result<(), String> {
-        let _ = result;
-        Ok(())
+    /// What is wrong with it, and with which field.
+    fn result(&self, given: &str) -> Result<String, String> {
+        Ok(given.to_owned())
     }
 }
 
+/// What may stand of an effect.
+pub(super) struct Doubt {
+    /// What may stand, for a person.
+    pub(super) what: String,
+    /// It counts only if there was an earlier attempt at the effect.
+    pub(super) if_sent_before: bool,
+}
+
 /// What an effect does, and its outcome. [`StoreError::Fenced`]: the node lost its lease before anything left, and must drop
-/// the run.
+/// the run, or the tenant was suspended.
 pub(super) type EffectFuture = BoxFuture<'static, Result<Outcome, StoreError>>;
 
 /// What an effect may look at before it begins.
@@ -123,53 +145,85 @@ fn named(journal: &Journal, row: &Row, doubt: &str) -> String {
     message.replace(['\r', '\n'], " ")
 }
 
+/// Returns the effects of a final run that may stand although nothing undoes them, with what may stand, and that no person
+/// has settled. One that was tried more than once is named once, as its last attempt left it.
+pub(super) fn unsettled(journal: &Journal) -> Vec<(&Row, Doubt)> {
+    let found = journal.rows().iter().filter_map(|row| Some((row, remains(journal, row)?)));
+    let mut in_doubt: Vec<(&Row, Doubt)> = found.collect();
+    if !in_doubt.is_empty() {
+        let attempts = attempts(journal);
+        let by_person: HashSet<u64> = journal.run().settled.iter().map(|settled| settled.seq).collect();
+        let mut named = HashSet::new();
+        in_doubt.reverse();
+        in_doubt.retain(|(row, doubt)| {
+            let is_unsettled = !by_person.contains(&row.seq);
+            let identity = identity(journal, row);
+            let Some(attempts) = attempts.get(&identity) else { return is_unsettled };
+            let is_open = attempts.settled <= row.seq && (!doubt.if_sent_before || attempts.first < row.seq);
+            is_open && named.insert(identity) && is_unsettled
+        });
+        in_doubt.reverse();
+    }
+    in_doubt
+}
+
 /// Records which effects of a final run may stand although nothing undoes them.
 pub(super) fn name_in_doubt(journal: &mut Journal) -> Result<(), IllegalEvent> {
-    let found = journal.rows().iter().filter_map(|row| Some((row, remains(journal, row)?)));
-    let mut in_doubt: Vec<(&Row, String)> = found.collect();
-    if !in_doubt.is_empty() {
-        let settled = settled(journal);
-        in_doubt
-            .retain(|(row, _)| settled.get(&identity(journal, row)).is_none_or(|later| *later <= row.seq));
-    }
+    let in_doubt = unsettled(journal);
     let more = in_doubt.len().saturating_sub(MOST_NAMED);
-    let mut effects: Vec<String> = in_doubt.into_iter().take(MOST_NAMED).map(|(_, doubt)| doubt).collect();
+    let mut effects: Vec<String> =
+        in_doubt.into_iter().take(MOST_NAMED).map(|(_, doubt)| doubt.what).collect();
     if more > 0 {
         effects.push(format!("{more} more: the run's steps show them"));
     }
     journal.apply(Event::InDoubt { effects }, clock::now())
 }
 
-/// What the attempts at one effect have in common: the idempotency key and the input.
-type Identity<'j> = (String, Option<&'j str>);
+/// What the attempts at one effect have in common: the key and the input, or the key that the workflow gave it and the name.
+type Identity<'j> = (Cow<'j, str>, Option<&'j str>);
 
 fn identity<'j>(journal: &Journal, row: &'j Row) -> Identity<'j> {
-    (journal.idempotency_key(row), row.input.as_deref())
+    match effect(row.kind.effect()).and_then(|effect| effect.own_key(row)) {
+        Some(key) => (key.into(), Some(&row.name)),
+        None => (journal.idempotency_key(row).into(), row.input.as_deref()),
+    }
 }
 
-/// Returns the last completed attempt at each effect. It tells what an earlier attempt has done.
-fn settled(journal: &Journal) -> HashMap<Identity<'_>, u64> {
-    let effects = journal.rows().iter().filter(|row| row.kind.effect().is_some());
-    let completed = effects.filter(|row| row.status == StepStatus::Completed);
-    completed.map(|row| (identity(journal, row), row.seq)).collect()
+/// The attempts at one effect.
+struct Attempts {
+    /// The first.
+    first: u64,
+    /// The last whose result tells what the earlier ones have done; 0 if there is none.
+    settled: u64,
+}
+
+/// Returns the attempts at each effect.
+fn attempts(journal: &Journal) -> HashMap<Identity<'_>, Attempts> {
+    let mut found = HashMap::new();
+    for row in journal.rows() {
+        let Some(effect) = effect(row.kind.effect()) else { continue };
+        let attempts = found.entry(identity(journal, row)).or_insert(Attempts { first: row.seq, settled: 0 });
+        if row.status == StepStatus::Completed && effect.is_conclusive(row) {
+            attempts.settled = row.seq;
+        }
+    }
+    found
 }
 
 /// Returns what may stand of an effect of a final run.
-fn remains(journal: &Journal, row: &Row) -> Option<String> {
+fn remains(journal: &Journal, row: &Row) -> Option<Doubt> {
     let effect = effect(row.kind.effect())?;
     let step = journal.row(row.scope.step);
     match row.status {
         // What was given up.
         StepStatus::Skipped => {
             let doubt = row.failure.as_deref().filter(|failure| failure.kind == kind::IN_DOUBT)?;
-            Some(doubt.message.clone())
+            Some(Doubt { what: doubt.message.clone(), if_sent_before: false })
         }
-        // The step was interrupted or given up, so its handler is not registered.
-        StepStatus::Completed if step.is_some_and(was_interrupted) => {
-            Some(named(journal, row, &effect.unsettled(row)?))
-        }
-        StepStatus::Failed if !step.is_some_and(has_completed) => {
-            Some(named(journal, row, &effect.unsettled(row)?))
+        // The step has no handler that could undo it.
+        StepStatus::Completed | StepStatus::Failed if !step.is_some_and(has_completed) => {
+            let doubt = effect.unsettled(row, step.is_some_and(was_interrupted))?;
+            Some(Doubt { what: named(journal, row, &doubt.what), ..doubt })
         }
         _ => None,
     }
@@ -220,15 +274,16 @@ pub(super) fn unwind(journal: &mut Journal, failure: Failure) -> Result<(), Ille
     Ok(())
 }
 
-/// Returns the effects of a run without an instance that may have begun, with what may have happened.
+/// Returns the effects of a run without an instance that may have left the host, with what may have happened.
 pub(super) fn sent(journal: &Journal) -> impl Iterator<Item = (u64, Failure)> {
     let open = journal.rows().iter().filter(|row| row.is_open());
+    let open = open.filter(|row| !journal.is_withheld(row.seq));
     open.filter_map(|row| Some((row.seq, in_doubt(journal, row, None)?)))
 }
 
-/// Checks a result that a person gives to a call: of an effect, or of a step.
-pub(super) fn check_result(kind: Option<EffectKind>, result: &str) -> Result<(), String> {
-    effect(kind).map_or(Ok(()), |effect| effect.check_result(result))
+/// Returns a result that a person gives to a call, of an effect or of a step, as the journal keeps it.
+pub(super) fn result(kind: Option<EffectKind>, given: &str) -> Result<String, String> {
+    effect(kind).map_or_else(|| Ok(given.to_owned()), |effect| effect.result(given))
 }
 
 fn effect(kind: Option<EffectKind>) -> Option<&'static dyn Effect> {

@@ -1,7 +1,7 @@
 use forge_journal::{EffectKind, Outcome, Row};
 use forge_sandbox::{Stop, imports::time};
 
-use super::{Beginning, Effect, EffectFuture};
+use super::{Beginning, Doubt, Effect, EffectFuture};
 
 /// A durable timer. Its end is in its row, and the activation watches the clock for all rows that have one.
 pub(super) struct Timer(EffectKind);
@@ -27,7 +27,7 @@ impl Effect for Timer {
         None
     }
 
-    fn unsettled(&self, _: &Row) -> Option<String> {
+    fn unsettled(&self, _: &Row, _: bool) -> Option<Doubt> {
         None
     }
 

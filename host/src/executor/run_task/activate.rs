@@ -4,11 +4,12 @@ use std::time::Duration;
 use forge_journal::{Journal, PauseReason, Session, TenantId, WorkflowStatus};
 use forge_sandbox::{Component, End, Stop};
 use forge_scheduling::InstancePermit;
-use forge_store::StoreError;
+use forge_store::{RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, corrupt};
 use crate::executor::Inner;
 use crate::executor::activation::{Activation, ActivationContext, ActivationParts};
+use crate::executor::command::Trial;
 use crate::registry::RegistryError;
 use crate::tenants::{Tenant, TenantError};
 
@@ -26,7 +27,7 @@ impl RunTask {
             Ok((Ok(component), tenant)) => (component, tenant),
             Err(error) => {
                 // The run is loaded again. If it began in memory, its start would be lost.
-                if self.cancelled_by.is_empty() {
+                if self.trial.is_none() {
                     self.writer.barrier(journal.take_changes()).await?;
                 }
                 return Err(error);
@@ -37,20 +38,24 @@ impl RunTask {
                      terminate it",
                     journal.run().version
                 );
-                if !self.cancelled_by.is_empty() {
-                    let cancelled_by = std::mem::take(&mut self.cancelled_by);
+                if let Some(trial) = self.trial.take() {
                     let requested = journal.run().requested_rollback().is_some();
-                    let reason = PauseReason::MissingVersion;
-                    return self.refuse_cancel(cancelled_by, requested, reason, message).await;
+                    return self.refuse(trial, requested, PauseReason::MissingVersion, message).await;
                 }
                 self.pause(&mut journal, PauseReason::MissingVersion, message).await?;
                 self.journal = Some(journal);
                 return Ok(NextAction::Continue);
             }
         };
+        if tenant.is_suspended() {
+            // Since the permit was given: loading the component may have taken long.
+            self.journal = Some(journal);
+            return Ok(NextAction::Continue);
+        }
         let compensating = journal.run().status == WorkflowStatus::Compensating;
-        let (limits, account) = (Arc::clone(&tenant.instance_limits), Arc::clone(&tenant.account));
+        let (limits, account) = (Arc::clone(&tenant.terms().instance_limits), Arc::clone(&tenant.account));
         let Some(commands) = self.commands.take() else { return Ok(NextAction::Leave) };
+        let tried_resend = self.trial.as_ref().is_some_and(|trial| trial.resend_in_doubt);
         let context = ActivationContext {
             limits: Arc::clone(&self.inner.limits),
             tenant,
@@ -59,14 +64,15 @@ impl RunTask {
             writer: self.writer.clone(),
             commands,
             shutdown: self.tenure.clone(),
-            resend_in_doubt: std::mem::take(&mut self.resend_in_doubt),
-            cancelled_by: std::mem::take(&mut self.cancelled_by),
+            resend_in_doubt: std::mem::take(&mut self.resend_in_doubt) || tried_resend,
+            trial: self.trial.take(),
         };
         let (session, activation) = match Activation::new(journal, context) {
             Ok(prepared) => prepared,
             Err(refused) => {
                 let (error, context) = *refused;
                 self.commands = Some(context.commands);
+                self.trial = context.trial;
                 return Err(corrupt(&error));
             }
         };
@@ -86,20 +92,22 @@ impl RunTask {
         if fails && let Err(stop) = activation.drain(&mut session).await {
             end = End::Stopped(stop);
         }
-        let ActivationParts { context, leave, cancelled_by, is_trial, postponed } = activation.into_parts();
+        if let Err(error) = activation.note_withheld(&mut session) {
+            end = End::Stopped(error.into());
+        }
+        let ActivationParts { context, leave, cancelled_by, postponed } = activation.into_parts();
         self.commands = Some(context.commands);
         self.postponed.extend(postponed);
-        if is_trial && let Some((reason, why)) = paused(&end, &session) {
-            let requested = session.journal().run().requested_rollback().is_some();
-            return self.refuse_cancel(cancelled_by, requested, reason, why).await;
+        if let Some(trial) = context.trial {
+            if let Some((reason, why)) = paused(&trial, &end, &session) {
+                let requested = session.journal().run().requested_rollback().is_some();
+                return self.refuse(trial, requested, reason, why).await;
+            }
+            self.trial = Some(trial);
         }
         let next = self.ended(session.into_journal(), end, leave, compensating).await;
-        if is_trial {
-            self.cancelled_by = cancelled_by;
-            self.answer_trial(&next);
-        } else {
-            self.acknowledge(cancelled_by, &next);
-        }
+        self.end_trial(&next);
+        self.acknowledge(cancelled_by, &next);
         next
     }
 
@@ -126,21 +134,24 @@ impl RunTask {
         if let Some(component) = self.inner.registry.compiled(&digest) {
             return Ok(Ok(component));
         }
-        if self.cancelled_by.is_empty() {
+        if self.trial.is_none() {
             self.writer.save(journal.take_changes()).await?;
         }
-        match self.inner.registry.component(&digest).await {
+        match self.inner.registry.for_tenant(&self.tenant).component(&digest).await {
             Err(RegistryError::Store(error)) => Err(error),
             found => Ok(found),
         }
     }
 }
 
-/// Returns why a run must be paused whose guest has not reached its handlers.
-fn paused(end: &End, session: &Session) -> Option<(PauseReason, String)> {
+/// Returns why what was tried is not possible, if the guest has shown that.
+fn paused(trial: &Trial, end: &End, session: &Session) -> Option<(PauseReason, String)> {
+    let rolls_back = trial.request == RemoteCommand::Cancel;
     match end {
         End::Stopped(Stop::Pause(reason, message)) => Some((*reason, message.clone())),
-        End::Trapped(failure) | End::Stopped(Stop::Failed(failure)) if !session.is_unwinding() => {
+        End::Trapped(failure) | End::Stopped(Stop::Failed(failure))
+            if rolls_back && !session.is_unwinding() =>
+        {
             let message = format!("the workflow trapped while it was prepared for rolling back: {failure}");
             Some((PauseReason::Nondeterminism, message))
         }

@@ -4,16 +4,19 @@ use forge_journal::{Event, Journal, Pause, PauseReason, Run, WorkflowStatus};
 use forge_store::{Refusal, RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, apply};
-use crate::executor::activation::Reply;
-use crate::executor::command::Command;
-use crate::executor::{ExecutorError, command};
+use crate::executor::command::{Command, Trial};
+use crate::executor::{ExecutorError, command, unreadable};
 
 impl RunTask {
     /// Applies the pending command to a run that has no instance.
     pub(super) async fn apply_command(&mut self) -> Result<NextAction, StoreError> {
+        let is_loaded_again = self.journal.is_none();
         let Some(mut journal) = self.load().await? else { return Ok(NextAction::Leave) };
+        if is_loaded_again {
+            self.try_again(&mut journal)?;
+        }
         let Some(command) = self.command.take() else { return Ok(NextAction::Continue) };
-        let is_cancel = command.request == RemoteCommand::Cancel;
+        let is_tried = matches!(command.request, RemoteCommand::Cancel | RemoteCommand::Resume);
         let events = match command::events(&command.request, &journal) {
             Ok(events) => events,
             Err(refused) => {
@@ -26,15 +29,16 @@ impl RunTask {
             self.command = Some(command);
             return self.delete(&journal).await;
         }
-        if is_cancel && events.is_empty() && !self.cancelled_by.is_empty() {
-            // The first cancel has no answer yet.
-            self.cancelled_by.push(command.reply);
+        if is_tried
+            && events.is_empty()
+            && let Some(trial) = &mut self.trial
+        {
+            // What is tried has no answer yet.
+            trial.callers.push(command.reply);
             self.journal = Some(journal);
             return Ok(NextAction::Continue);
         }
-        let in_doubt = |pause: &Pause| pause.reason == PauseReason::InDoubt;
-        let resumed = events.contains(&Event::Resumed);
-        self.resend_in_doubt |= resumed && journal.run().pause.as_ref().is_some_and(in_doubt);
+        let resends = resends(&journal, &events);
         tracing::info!(run = %self.run, "the run is {}", command.request.participle());
         // From here on, an error of the store answers it.
         self.command = Some(command);
@@ -42,21 +46,20 @@ impl RunTask {
         for event in events {
             apply(&mut journal, event)?;
         }
-        if is_cancel && changes && self.needs_its_handlers(&journal).await? {
-            self.cancelled_by.extend(self.command.take().map(|command| command.reply));
+        if is_tried && changes && self.needs_its_code(&journal).await? {
+            self.begin_trial(resends);
             self.journal = Some(journal);
             return Ok(NextAction::Continue);
         }
+        self.resend_in_doubt |= resends;
         self.writer.barrier(journal.take_changes()).await?;
         self.answer(Ok(()));
         let status = journal.run().status;
-        let cancelled = match status {
-            status if status.is_final() => {
-                Err(ExecutorError::Conflict { run: self.run, status, action: "cancelled" })
-            }
-            _ => Ok(()),
-        };
-        self.answer_cancel(&cancelled);
+        if let Some(trial) = self.trial.take() {
+            let action = trial.request.participle();
+            let conflict = || Err(ExecutorError::Conflict { run: self.run, status, action });
+            trial.answer(&if status.is_final() { conflict() } else { Ok(()) });
+        }
         self.journal = Some(journal);
         Ok(NextAction::Continue)
     }
@@ -77,13 +80,25 @@ impl RunTask {
         Ok(NextAction::Leave)
     }
 
-    /// Returns whether the run can be rolled back only by its own code, which may be unable to: its component is gone, or
-    /// it does something else than the journal says. A suspended tenant's runs get no instance to find out.
-    async fn needs_its_handlers(&self, journal: &Journal) -> Result<bool, StoreError> {
-        let run = journal.run();
-        let rolls_back =
-            run.status == WorkflowStatus::Compensating && journal.uncompensated().next().is_some();
-        let needs_its_code = rolls_back || run.requested_rollback().is_some();
+    /// Makes the pending command the trial. Callers of an earlier one get the same answer.
+    fn begin_trial(&mut self, resend_in_doubt: bool) {
+        let Some(Command { request, reply }) = self.command.take() else { return };
+        let earlier = self.trial.take();
+        let resend_in_doubt =
+            resend_in_doubt || earlier.as_ref().is_some_and(|earlier| earlier.resend_in_doubt);
+        let mut callers = earlier.map(|earlier| earlier.callers).unwrap_or_default();
+        callers.push(reply);
+        self.trial = Some(Trial { request, callers, resend_in_doubt });
+    }
+
+    /// Returns whether the run goes on only by its own code, which may be unable to: its component is gone, or it does
+    /// something else than the journal says. A suspended tenant's runs get no instance to find out.
+    async fn needs_its_code(&self, journal: &Journal) -> Result<bool, StoreError> {
+        let needs_its_code = match journal.run().status {
+            status if status.is_at_rest() => false,
+            WorkflowStatus::Compensating => journal.uncompensated().next().is_some(),
+            _ => true,
+        };
         Ok(needs_its_code && self.tenant().await?.check_active().is_ok())
     }
 
@@ -94,21 +109,35 @@ impl RunTask {
         if matches!(request, Some(RemoteCommand::Terminate | RemoteCommand::Delete)) {
             return Some(Box::new(journal));
         }
-        let refusal = Refusal::CorruptJournal { run: self.run, why: error.to_string() };
-        self.answer(Err(refusal.into()));
+        let refusal = ExecutorError::from(Refusal::CorruptJournal { run: self.run, why: error.to_string() });
+        self.answer_trial(&Err(refusal.clone()));
+        self.answer(Err(refusal));
         None
     }
 
-    /// The run cannot be rolled back. It stays as it was before the cancel, and is paused with the reason. One that was to
-    /// complete its requests first may still be rolled back without that: the cancel is applied again.
-    pub(super) async fn refuse_cancel(
+    /// Returns what can be read of the run, whose own row cannot be read, for a command that needs no more.
+    pub(super) async fn unreadable(
         &mut self,
-        cancelled_by: Vec<Reply>,
+        error: &StoreError,
+    ) -> Result<Option<Box<Journal>>, StoreError> {
+        let Some(found) = self.inner.store.readable(self.run).await? else {
+            self.answer(Err(ExecutorError::UnknownRun(self.run)));
+            return Ok(None);
+        };
+        let journal = unreadable::journal(&*self.inner.store, found).await?;
+        Ok(self.without_rows(journal, error))
+    }
+
+    /// What was tried is not possible. The run stays as it was before, and is paused with the reason. One that was to complete
+    /// its requests before it is rolled back may still be rolled back without that: the cancel is applied again.
+    pub(super) async fn refuse(
+        &mut self,
+        trial: Trial,
         was_requested: bool,
         reason: PauseReason,
         why: String,
     ) -> Result<NextAction, StoreError> {
-        self.cancelled_by = cancelled_by;
+        self.trial = Some(trial);
         self.journal = None;
         let Some(mut journal) = self.load().await? else { return Ok(NextAction::Leave) };
         if journal.run().pause.is_some() {
@@ -117,44 +146,64 @@ impl RunTask {
         if !journal.run().status.is_final() {
             self.pause(&mut journal, reason, why.clone()).await?;
         }
-        if was_requested {
-            let again =
-                self.cancelled_by.drain(..).map(|reply| Command { request: RemoteCommand::Cancel, reply });
-            self.postponed.extend(again);
-        } else {
-            self.answer_cancel(&Err(Refusal::CannotRollBack { run: self.run, reason, why }.into()));
+        if let Some(trial) = self.trial.take() {
+            if was_requested && trial.request == RemoteCommand::Cancel {
+                let again =
+                    trial.callers.into_iter().map(|reply| Command { request: RemoteCommand::Cancel, reply });
+                self.postponed.extend(again);
+            } else {
+                let refusal = trial.refusal(self.run, reason, why);
+                trial.answer(&Err(refusal));
+            }
         }
         self.journal = Some(journal);
         Ok(NextAction::Continue)
     }
 
-    /// Answers the callers of a cancel whose activation ended before the guest waited.
-    pub(super) fn answer_trial(&mut self, next: &Result<NextAction, StoreError>) {
+    /// Answers the callers of what was tried in an activation that ended before the guest waited.
+    pub(super) fn end_trial(&mut self, next: &Result<NextAction, StoreError>) {
+        let Some(trial) = self.trial.take() else { return };
         let run = self.journal.as_ref().map(|journal| journal.run());
         let answer = match (next, run) {
+            // The database has the run as it was, and does not take what the run does next.
+            (Err(error @ StoreError::Rejected(_)), _) => {
+                Err(trial.refusal(self.run, PauseReason::RejectedWrite, error.to_string()))
+            }
             (Err(error), _) => Err(ExecutorError::Store(error.clone())),
             (Ok(NextAction::Leave), _) => Err(ExecutorError::ShuttingDown),
-            // The run is loaded again, and the cancel is applied again.
-            (Ok(NextAction::Reload), _) => return,
+            // The run is loaded again, and what is tried is applied again.
+            (Ok(NextAction::Reload), _) => {
+                self.trial = Some(trial);
+                return;
+            }
             (Ok(_), Some(Run { pause: Some(pause), .. })) => {
-                let why = pause.message.clone();
-                Err(Refusal::CannotRollBack { run: self.run, reason: pause.reason, why }.into())
+                Err(trial.refusal(self.run, pause.reason, pause.message.clone()))
             }
             (Ok(_), _) => Ok(()),
         };
-        self.answer_cancel(&answer);
+        trial.answer(&answer);
     }
 
-    /// Applies a cancel again to a run that was loaded again.
-    pub(super) fn cancel_again(&mut self, journal: &mut Journal) -> Result<(), StoreError> {
-        match command::events(&RemoteCommand::Cancel, journal) {
-            Ok(events) if events.is_empty() => self.answer_cancel(&Ok(())),
+    /// Applies a cancel or a resume that was applied in memory only once more, to the run as it is stored.
+    pub(super) fn try_later(&mut self) {
+        let Some(trial) = self.trial.take() else { return };
+        let request = trial.request;
+        self.postponed
+            .extend(trial.callers.into_iter().map(|reply| Command { request: request.clone(), reply }));
+    }
+
+    /// Applies what is tried again to a run that was loaded again.
+    pub(super) fn try_again(&mut self, journal: &mut Journal) -> Result<(), StoreError> {
+        let Some(trial) = &mut self.trial else { return Ok(()) };
+        match command::events(&trial.request, journal) {
+            Ok(events) if events.is_empty() => self.answer_trial(&Ok(())),
             Ok(events) => {
+                trial.resend_in_doubt |= resends(journal, &events);
                 for event in events {
                     apply(journal, event)?;
                 }
             }
-            Err(refused) => self.answer_cancel(&Err(refused)),
+            Err(refused) => self.answer_trial(&Err(refused)),
         }
         Ok(())
     }
@@ -166,11 +215,16 @@ impl RunTask {
         }
     }
 
-    /// Answers the callers of a cancel that was applied in memory only.
-    pub(super) fn answer_cancel(&mut self, answer: &Result<(), ExecutorError>) {
-        for reply in self.cancelled_by.drain(..) {
-            // The caller may be gone.
-            let _ = reply.send(answer.clone());
+    /// Answers the callers of what is tried.
+    pub(super) fn answer_trial(&mut self, answer: &Result<(), ExecutorError>) {
+        if let Some(trial) = self.trial.take() {
+            trial.answer(answer);
         }
     }
+}
+
+/// Returns whether the events resume a run that is paused for a request in doubt, which is sent again then.
+fn resends(journal: &Journal, events: &[Event]) -> bool {
+    let in_doubt = |pause: &Pause| pause.reason == PauseReason::InDoubt;
+    events.contains(&Event::Resumed) && journal.run().pause.as_ref().is_some_and(in_doubt)
 }

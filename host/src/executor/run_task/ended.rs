@@ -4,8 +4,8 @@ use forge_sandbox::{End, Stop};
 use forge_store::{RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, apply, corrupt};
-use crate::executor::activation::{Leave, Reply};
-use crate::executor::command::Command;
+use crate::executor::activation::Leave;
+use crate::executor::command::{Command, Reply};
 use crate::executor::{ExecutorError, effects};
 
 impl RunTask {
@@ -44,6 +44,8 @@ impl RunTask {
                 Some(Leave::Evicted(time)) => next = NextAction::Sleep(time),
                 Some(Leave::Store(error)) => return Err(error),
                 Some(Leave::Shutdown) if self.inner.shutdown.is_cancelled() => next = NextAction::Leave,
+                // It waits for a permit until the tenant is resumed.
+                Some(Leave::Suspended) => {}
                 // Another node may have it by now.
                 Some(Leave::Shutdown) | None => next = NextAction::Reload,
             },

@@ -18,8 +18,7 @@ use forge_journal::{
 use forge_scheduling::InstancePermit;
 use forge_store::{Acquired, Loaded, RunWriter, StoreError};
 
-use super::activation::Reply;
-use super::command::Command;
+use super::command::{Command, Trial};
 use super::{ExecutorError, Inner, effects, snapshot};
 
 /// What a task does next.
@@ -51,8 +50,8 @@ pub(super) struct RunTask {
     command: Option<Command>,
     /// The commands to apply after that: an activation ended without applying them.
     postponed: VecDeque<Command>,
-    /// The callers of a cancel that is applied in memory only, until the guest has reached its handlers.
-    cancelled_by: Vec<Reply>,
+    /// The cancel or resume that is applied in memory only.
+    trial: Option<Trial>,
     /// A person decided that effects in doubt begin again.
     resend_in_doubt: bool,
     /// Why the run must be paused when it is loaded again: the database cannot store a change of it.
@@ -83,7 +82,7 @@ impl RunTask {
             commands: Some(commands),
             command: None,
             postponed: VecDeque::new(),
-            cancelled_by: Vec::new(),
+            trial: None,
             resend_in_doubt: false,
             rejected: None,
         }
@@ -141,7 +140,7 @@ impl RunTask {
     /// Acts on an error of the store. Nothing that the store lost was acknowledged.
     fn store_failed(&mut self, error: &StoreError) -> NextAction {
         self.answer(Err(ExecutorError::Store(error.clone())));
-        self.answer_cancel(&Err(ExecutorError::Store(error.clone())));
+        self.answer_trial(&Err(ExecutorError::Store(error.clone())));
         match error {
             StoreError::Rejected(_) if self.rejected.is_none() => {
                 // The changes in memory are dropped. The run is loaded as it was before them, and paused.
@@ -181,8 +180,8 @@ impl RunTask {
         let Some(permit) = self.permit().await? else { return Ok(ControlFlow::Break(NextAction::Continue)) };
         let is_loaded_again = self.journal.is_none();
         let Some(mut journal) = self.load().await? else { return Ok(ControlFlow::Break(NextAction::Leave)) };
-        if is_loaded_again && !self.cancelled_by.is_empty() {
-            self.cancel_again(&mut journal)?;
+        if is_loaded_again {
+            self.try_again(&mut journal)?;
         }
         Ok(self.settle(journal).await?.map_continue(|journal| (journal, permit)))
     }
@@ -195,6 +194,11 @@ impl RunTask {
         let run = journal.run();
         let event = match run.status {
             status if status.is_at_rest() => {
+                if self.trial.is_some() {
+                    // It came to rest without its code.
+                    self.writer.barrier(journal.take_changes()).await?;
+                    self.answer_trial(&Ok(()));
+                }
                 return Ok(ControlFlow::Break(self.at_rest(&journal)));
             }
             WorkflowStatus::Compensating if journal.uncompensated().next().is_none() => Event::RolledBack,
@@ -210,7 +214,10 @@ impl RunTask {
             }
             _ => return Ok(ControlFlow::Continue(journal)),
         };
-        self.record(&mut journal, event).await?;
+        apply(&mut journal, event)?;
+        if self.trial.is_none() {
+            self.writer.barrier(journal.take_changes()).await?;
+        }
         self.journal = Some(journal);
         Ok(ControlFlow::Break(NextAction::Continue))
     }
@@ -222,13 +229,25 @@ impl RunTask {
         }
         // A run that waits for a permit does not keep its journal in memory.
         if let Some(mut journal) = self.journal.take()
-            && self.cancelled_by.is_empty()
+            && self.trial.is_none()
         {
             self.writer.barrier(journal.take_changes()).await?;
         }
+        let tenant = if self.trial.is_none() { None } else { Some(self.tenant().await?) };
+        let suspended = async {
+            match tenant {
+                Some(tenant) => tenant.suspended().await,
+                None => std::future::pending().await,
+            }
+        };
         Ok(tokio::select! {
             biased;
             () = self.inner.shutdown.cancelled() => None,
+            // The run gets no instance to find out whether it can go on: the command is applied without.
+            () = suspended => {
+                self.try_later();
+                None
+            }
             permit = self.inner.instances.acquire(&self.tenant) => permit,
             command = recv(&mut self.commands) => {
                 self.command = command;
@@ -242,16 +261,22 @@ impl RunTask {
         if let Some(journal) = self.journal.take() {
             return Ok(Some(journal));
         }
-        let Loaded { run, rows } = match self.inner.loader.load(self.writer.epoch(), self.run).await? {
+        let acquired = match self.inner.loader.load(self.writer.epoch(), self.run).await {
+            Err(error @ StoreError::Corrupt { .. }) if self.command.is_some() => {
+                return self.unreadable(&error).await;
+            }
+            acquired => acquired?,
+        };
+        let Loaded { run, rows } = match acquired {
             Acquired::Here(loaded) => *loaded,
             Acquired::Elsewhere => {
                 self.answer(Err(ExecutorError::Elsewhere(self.run)));
-                self.answer_cancel(&Err(ExecutorError::Elsewhere(self.run)));
+                self.answer_trial(&Err(ExecutorError::Elsewhere(self.run)));
                 return Ok(None);
             }
             Acquired::Unknown => {
                 self.answer(Err(ExecutorError::UnknownRun(self.run)));
-                self.answer_cancel(&Err(ExecutorError::UnknownRun(self.run)));
+                self.answer_trial(&Err(ExecutorError::UnknownRun(self.run)));
                 return Ok(None);
             }
         };

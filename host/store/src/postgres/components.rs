@@ -5,7 +5,7 @@ use super::decode::Columns;
 use super::error::QueryError;
 use super::notifications::{Message, Notifier};
 use super::text;
-use crate::{StoreError, VersionRow};
+use crate::{StoreError, VersionConflict, VersionRow};
 
 const TABLE: &str = "forge_workflow_versions";
 
@@ -20,6 +20,12 @@ const INSERT_COMPONENT: &str = "INSERT INTO forge_workflow_modules (digest, comp
 const INSERT_VERSION: &str = "INSERT INTO forge_workflow_versions \
      (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+
+const REPLACE_VERSION: &str = "INSERT INTO forge_workflow_versions AS known \
+     (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, workflow_name, version) DO UPDATE SET \
+     digest = excluded.digest, timeout_ms = excluded.timeout_ms, deprecated = excluded.deprecated, \
+     created_at = excluded.created_at WHERE known.digest <> excluded.digest";
 
 /// The columns that [`decode`] reads.
 macro_rules! columns {
@@ -53,26 +59,31 @@ const DEPRECATE: &str = "WITH changed AS ( \
      WHERE tenant = $5 AND workflow_name = $1 AND version = $2 RETURNING version \
 ) SELECT pg_notify($3, $4) FROM changed";
 
-/// Inserts a component and its versions. Returns the first version that exists with another component; nothing is
-/// written then.
+/// Inserts a component and its versions. Returns the versions that exist with another component and keep it; if all do,
+/// nothing is written.
 pub(super) async fn register(
     connections: &Connections,
     notifier: &Notifier,
     digest: &str,
     component: Option<&[u8]>,
     versions: &[VersionRow],
-) -> Result<Option<VersionRow>, StoreError> {
+    conflict: VersionConflict,
+) -> Result<Vec<VersionRow>, StoreError> {
     let mut lent = connections.take().await?;
     let connection = lent.connection().await?;
     connection.begin(BEGIN).await?;
-    if let Some(taken) = taken(connection, digest, versions).await? {
+    let (kept, insert) = match conflict {
+        VersionConflict::Keep => (with_other_component(connection, digest, versions).await?, INSERT_VERSION),
+        VersionConflict::Replace => (Vec::new(), REPLACE_VERSION),
+    };
+    if !versions.is_empty() && kept.len() == versions.len() {
         connection.finish(End::Rollback).await?;
-        return Ok(Some(taken));
+        return Ok(kept);
     }
     let uploaded_at = versions.first().map_or(0, |version| version.created_at.0);
     connection.all(sqlx::query(INSERT_COMPONENT).bind(digest).bind(component).bind(uploaded_at)).await?;
     for version in versions {
-        let insert = sqlx::query(INSERT_VERSION)
+        let insert = sqlx::query(insert)
             .bind(text::encode(&version.workflow))
             .bind(i64::from(version.version))
             .bind(digest)
@@ -87,27 +98,26 @@ pub(super) async fn register(
         .all(sqlx::query(NOTIFY).bind(notifier.channel()).bind(notifier.payload(Message::DirectoryChanged)))
         .await?;
     connection.finish(End::Commit).await.map_err(QueryError::of_change)?;
-    Ok(None)
+    Ok(kept)
 }
 
-/// Returns the first of these versions that exists with another component.
-async fn taken(
+/// Returns these versions as they are, of those that exist with another component.
+async fn with_other_component(
     connection: &mut Connection,
     digest: &str,
     versions: &[VersionRow],
-) -> Result<Option<VersionRow>, StoreError> {
+) -> Result<Vec<VersionRow>, StoreError> {
+    let mut found = Vec::new();
     for version in versions {
         let workflow = text::encode(&version.workflow);
         let query = sqlx::query(VERSION)
             .bind(workflow)
             .bind(i64::from(version.version))
             .bind(text::encode(&version.tenant));
-        let existing = connection.all(query).await?.first().map(decode).transpose()?;
-        if let Some(existing) = existing.filter(|existing| existing.digest != digest) {
-            return Ok(Some(existing));
-        }
+        let known = connection.all(query).await?.first().map(decode).transpose()?;
+        found.extend(known.filter(|known| known.digest != digest));
     }
-    Ok(None)
+    Ok(found)
 }
 
 pub(super) async fn component(

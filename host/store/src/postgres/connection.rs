@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::error::QueryError;
+use super::server::{IDENTIFY, Newest, Server};
 use crate::StoreError;
 
 pub(super) type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
@@ -53,11 +54,12 @@ pub(super) struct Endpoint {
     /// Counts the errors after which another server may answer. A connection is used only if there was none since it was
     /// opened, because only opening one checks the server.
     doubts: Arc<AtomicU64>,
+    newest: Arc<Newest>,
 }
 
 impl Endpoint {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, doubts: Arc::default() }
+        Self { options, doubts: Arc::default(), newest: Arc::default() }
     }
 
     pub(super) fn options(&self) -> &PgConnectOptions {
@@ -82,7 +84,8 @@ pub(super) struct Connection {
 const CANCEL: &str = "SELECT pg_cancel_backend($1)";
 
 impl Connection {
-    /// Opens a connection. A standby is refused, because it may lag behind the primary, and so is a read-only server.
+    /// Opens a connection. A standby is refused, because it may lag behind the primary, and so are a read-only server and a
+    /// primary from before a failover.
     pub(super) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Self, QueryError> {
         let doubts = Arc::clone(&endpoint.doubts);
         let opened_at = doubts.load(Ordering::Acquire);
@@ -100,7 +103,34 @@ impl Connection {
             return Err(QueryError::ReadOnly);
         }
         connection.process = server.try_get("process")?;
+        if let Some(server) = connection.identify().await?
+            && endpoint.newest.check(server)?
+        {
+            connection.doubt_others();
+        }
         Ok(connection)
+    }
+
+    /// Returns the server; `None` if it does not tell.
+    async fn identify(&mut self) -> Result<Option<Server>, QueryError> {
+        let row = match self.first(sqlx::query(IDENTIFY)).await {
+            Err(error) if error.is_answer() => {
+                // The role may not ask, or the server has no timelines.
+                tracing::debug!(%error, "the server does not tell its timeline");
+                self.state = State::Done;
+                return Ok(None);
+            }
+            row => row?.ok_or(sqlx::Error::RowNotFound)?,
+        };
+        Ok(Some(Server { system: row.try_get("system")?, timeline: row.try_get("timeline")? }))
+    }
+
+    /// Has all other connections opened again: they may lead to an older server.
+    fn doubt_others(&mut self) {
+        let before = self.doubts.fetch_add(1, Ordering::AcqRel);
+        if before == self.opened_at {
+            self.opened_at += 1;
+        }
     }
 
     /// Whether the connection can be used for another statement.

@@ -36,21 +36,40 @@ impl<'r> Columns<'r> {
         mut groups: Groups,
         item: &mut T,
     ) -> Result<(), StoreError> {
-        for column in columns.iter().filter(|column| column.is_read()) {
-            let group = &mut groups[column.access.sql_type()];
-            self.next = *group;
-            *group += 1;
-            let done = match &column.access {
-                Access::Text { set, .. } => set(item, self.value::<&str>()?.map(text::decode).as_deref()),
-                Access::Integer { set, .. } => set(item, self.value()?),
-                Access::Flag { set, .. } => set(item, self.value()?),
-            };
-            done.map_err(|why| {
-                let table = self.table;
-                StoreError::Corrupt { table, why: format!("column {}: {why}", column.name) }
-            })?;
-        }
-        Ok(())
+        let mut read = columns.iter().filter(|column| column.is_read());
+        read.try_for_each(|column| self.fill_one(column, &mut groups, item))
+    }
+
+    /// Reads those columns of a list into `item` that can be read. Returns why the others cannot.
+    pub(super) fn fill_readable<T>(
+        &mut self,
+        columns: &[Column<T>],
+        mut groups: Groups,
+        item: &mut T,
+    ) -> Vec<String> {
+        let read = columns.iter().filter(|column| column.is_read());
+        read.filter_map(|column| self.fill_one(column, &mut groups, item).err().map(StoreError::of_column))
+            .collect()
+    }
+
+    fn fill_one<T>(
+        &mut self,
+        column: &Column<T>,
+        groups: &mut Groups,
+        item: &mut T,
+    ) -> Result<(), StoreError> {
+        let group = &mut groups[column.access.sql_type()];
+        self.next = *group;
+        *group += 1;
+        let done = match &column.access {
+            Access::Text { set, .. } => set(item, self.value::<&str>()?.map(text::decode).as_deref()),
+            Access::Integer { set, .. } => set(item, self.value()?),
+            Access::Flag { set, .. } => set(item, self.value()?),
+        };
+        done.map_err(|why| {
+            let table = self.table;
+            StoreError::Corrupt { table, why: format!("column {}: {why}", column.name) }
+        })
     }
 
     pub(super) fn text(&mut self) -> Result<Arc<str>, StoreError> {

@@ -7,9 +7,11 @@ use super::error::QueryError;
 use super::notifications::{Message, Notifier};
 use super::text;
 use crate::StoreError;
-use crate::directory::{AMOUNTS, Amounts, AuditEntry, AuditFilter, Change, Entry, UsageRow};
-
-const ENTRIES: &str = "SELECT kind, tenant, name, document FROM forge_directory ORDER BY kind, tenant, name";
+use crate::directory::{
+    self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, Entry, EntryId,
+    LISTED_CHANGES, TRIM, Update, UpdateRow, UsageRow,
+};
+use sqlx::postgres::PgRow;
 
 const INSERT: &str = "INSERT INTO forge_directory (kind, tenant, name, document) VALUES ($1, $2, $3, $4) \
      ON CONFLICT DO NOTHING RETURNING 1";
@@ -51,18 +53,51 @@ static USAGE: LazyLock<String> = LazyLock::new(|| {
 
 const STORED: &str = "SELECT tenant, greatest(sum(bytes), 0)::BIGINT FROM forge_storage GROUP BY tenant";
 
-pub(super) async fn entries(connections: &Connections) -> Result<Vec<Entry>, StoreError> {
+pub(super) async fn update(connections: &Connections, since: Option<i64>) -> Result<Update, StoreError> {
+    if let Some(since) = since {
+        let rows = connections.all(|| sqlx::query(CHANGES).bind(since)).await?;
+        if let Some(update) = directory::update(Some(since), decoded(&rows)?) {
+            return Ok(update);
+        }
+    }
     let rows = connections.all(|| sqlx::query(ENTRIES)).await?;
+    let state = || StoreError::Corrupt { table: "forge_directory_state", why: "it is empty".to_owned() };
+    directory::update(None, decoded(&rows)?).ok_or_else(state)
+}
+
+fn decoded(rows: &[PgRow]) -> Result<Vec<UpdateRow>, StoreError> {
     let decode = |row| {
         let mut columns = Columns::new("forge_directory", row);
-        Ok(Entry {
-            kind: columns.parsed()?,
-            tenant: columns.string()?,
-            name: columns.string()?,
-            document: columns.string()?,
-        })
+        let (revision, trimmed) = (columns.number()?, columns.number()?);
+        let id = [columns.optional_string()?, columns.optional_string()?, columns.optional_string()?];
+        UpdateRow::new(revision, trimmed, id, columns.optional_string()?)
     };
     rows.iter().map(decode).collect()
+}
+
+/// Removes entries, and what is too old in the list of changes.
+pub(super) async fn purge(
+    connections: &Connections,
+    notifier: &Notifier,
+    entries: &[EntryId],
+) -> Result<(), StoreError> {
+    let mut lent = connections.take().await?;
+    let connection = lent.connection().await?;
+    connection.begin("BEGIN").await?;
+    for EntryId { kind, tenant, name } in entries {
+        let query = sqlx::query(REMOVE).bind(kind.as_str());
+        connection.all(query.bind(text::encode(tenant)).bind(text::encode(name))).await?;
+    }
+    let [mark, trim] = TRIM;
+    connection.all(sqlx::query(mark).bind(LISTED_CHANGES)).await?;
+    connection.all(sqlx::query(trim)).await?;
+    if !entries.is_empty() {
+        let payload = notifier.payload(Message::DirectoryChanged);
+        connection
+            .all(sqlx::query("SELECT pg_notify($1, $2)").bind(notifier.channel()).bind(payload))
+            .await?;
+    }
+    connection.finish(End::Commit).await.map_err(QueryError::of_change)
 }
 
 /// Changes an entry and adds a line to the audit log. Returns whether the entry was as expected.

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use sqlx::postgres::PgDatabaseError;
 
-use super::statement::OUTDATED;
 use crate::StoreError;
+
+/// The SQLSTATE of a statement that would write a row over a newer one.
+pub(super) const OUTDATED: &str = "FG001";
 
 /// Why a statement failed.
 #[derive(Debug)]
@@ -14,6 +16,20 @@ pub(super) enum QueryError {
     Standby,
     /// The server is read-only.
     ReadOnly,
+    /// The server has a lower timeline than one that has answered before.
+    OlderServer {
+        /// Its timeline.
+        found: i64,
+        /// The timeline of the other one.
+        known: i64,
+    },
+    /// The server is not a copy of the one that has answered before.
+    OtherServer {
+        /// Its identifier.
+        found: i64,
+        /// The identifier of the other one.
+        known: i64,
+    },
     /// A pooler gives connections sessions of the server for one transaction at a time.
     Pooler,
     /// PostgreSQL or the connection reported an error.
@@ -31,12 +47,21 @@ impl QueryError {
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::TimedOut(_) => true,
-            Self::Standby | Self::ReadOnly | Self::Pooler => false,
+            Self::Standby
+            | Self::ReadOnly
+            | Self::OlderServer { .. }
+            | Self::OtherServer { .. }
+            | Self::Pooler => false,
             Self::Failed(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => true,
             Self::Failed(_) => {
                 self.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
             }
         }
+    }
+
+    /// Whether the server has answered that it does not execute the statement, and goes on.
+    pub(super) fn is_answer(&self) -> bool {
+        self.code().is_some() && !self.casts_doubt()
     }
 
     /// Whether another server may answer from now on, or the server has become read-only.
@@ -101,6 +126,20 @@ impl std::fmt::Display for QueryError {
             Self::ReadOnly => {
                 return f.write_str(
                     "the server is read-only: connect to the primary, or set default_transaction_read_only = off",
+                );
+            }
+            Self::OlderServer { found, known } => {
+                return write!(
+                    f,
+                    "the server is a primary from before a failover: its timeline is {found}, and this node has used timeline \
+                     {known}. Stop that server, and let the address of the database lead to the new primary"
+                );
+            }
+            Self::OtherServer { found, known } => {
+                return write!(
+                    f,
+                    "the server is another one than before: its system identifier is {found}, and was {known}. Let the address \
+                     of the database lead to the server from before, or restart this node if the database was moved"
                 );
             }
             Self::Pooler => return f.write_str(POOLER),

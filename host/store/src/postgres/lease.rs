@@ -15,7 +15,7 @@ use super::error::QueryError;
 use super::notifications::Message;
 use super::options::PostgresOptions;
 use super::text;
-use crate::{Epoch, Node, Notification, StoreError};
+use crate::{Epoch, MOST_COUNTED, Node, Notification, StoreError};
 use forge_clock::{self as clock, Monotonic};
 use forge_journal::Timestamp;
 
@@ -96,7 +96,8 @@ const END: &str = "WITH mine AS MATERIALIZED ( \
 const LIST: &str = "SELECT name, epoch, version, (extract(epoch FROM started_at) * 1000)::BIGINT, \
     (extract(epoch FROM lease_until) * 1000)::BIGINT, (extract(epoch FROM ended_at) * 1000)::BIGINT, runs \
     FROM forge_nodes node CROSS JOIN LATERAL ( \
-        SELECT count(*) AS runs FROM forge_runs WHERE owner = node.epoch AND due_at IS NOT NULL) AS waiting \
+        SELECT count(*) AS runs FROM ( \
+            SELECT FROM forge_runs WHERE owner = node.epoch AND due_at IS NOT NULL LIMIT $1) AS counted) AS unfinished \
     ORDER BY name, epoch";
 
 /// The name and the lease with which a node registers.
@@ -312,7 +313,7 @@ pub(super) async fn sweep(shared: &Shared) -> Result<(), StoreError> {
 /// Returns all nodes, by name.
 pub(super) async fn list(shared: &Shared) -> Result<Vec<Node>, StoreError> {
     let here = shared.notifier.epoch();
-    let rows = shared.readers.all(|| sqlx::query(LIST)).await?;
+    let rows = shared.readers.all(|| sqlx::query(LIST).bind(i64::from(MOST_COUNTED))).await?;
     let node = |row| {
         let mut columns = Columns::new(TABLE, row);
         let name = columns.string()?;

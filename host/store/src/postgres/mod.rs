@@ -25,6 +25,7 @@ mod plan;
 mod pooler;
 mod requests;
 mod runs;
+mod server;
 mod statement;
 mod text;
 mod write_connection;
@@ -49,12 +50,12 @@ use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
+use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
 use super::{
     Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write, Written,
 };
-use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
+use crate::{Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 use forge_scheduling::Attempts;
 
@@ -170,6 +171,10 @@ impl Store for PostgresStore {
         runs::get(&self.shared.readers, id).await
     }
 
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError> {
+        runs::readable(&self.shared.readers, id).await
+    }
+
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
         overview::overview(&self.shared.readers, id).await
     }
@@ -226,8 +231,17 @@ impl Store for PostgresStore {
         digest: &str,
         component: Option<&[u8]>,
         versions: &[VersionRow],
-    ) -> Result<Option<VersionRow>, StoreError> {
-        components::register(&self.shared.readers, &self.shared.notifier, digest, component, versions).await
+        conflict: VersionConflict,
+    ) -> Result<Vec<VersionRow>, StoreError> {
+        components::register(
+            &self.shared.readers,
+            &self.shared.notifier,
+            digest,
+            component,
+            versions,
+            conflict,
+        )
+        .await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -255,8 +269,12 @@ impl Store for PostgresStore {
 
 #[async_trait]
 impl Directory for PostgresStore {
-    async fn entries(&self) -> Result<Vec<Entry>, StoreError> {
-        directory::entries(&self.shared.readers).await
+    async fn update(&self, since: Option<i64>) -> Result<Update, StoreError> {
+        directory::update(&self.shared.readers, since).await
+    }
+
+    async fn purge(&self, entries: &[EntryId]) -> Result<(), StoreError> {
+        directory::purge(&self.shared.readers, &self.shared.notifier, entries).await
     }
 
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {

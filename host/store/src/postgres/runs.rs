@@ -8,7 +8,7 @@ use super::journals::{groups, select_list, widths};
 use super::text;
 use crate::query::first_id_at;
 use crate::schema::runs::{COLUMNS, TABLE, blank};
-use crate::{Due, Epoch, StoreError};
+use crate::{Due, Epoch, Readable, StoreError};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 static SELECT: LazyLock<String> =
@@ -32,6 +32,15 @@ const UNFINISHED: &str =
 pub(super) async fn get(readers: &Connections, id: RunId) -> Result<Option<Run>, StoreError> {
     let row = readers.first(|| sqlx::query(&**GET).bind(id.0)).await?;
     row.map(|row| decode(&row)).transpose()
+}
+
+/// Returns what can be read of a run.
+pub(super) async fn readable(readers: &Connections, id: RunId) -> Result<Option<Readable>, StoreError> {
+    let Some(row) = readers.first(|| sqlx::query(&**GET).bind(id.0)).await? else { return Ok(None) };
+    let mut columns = Columns::new(TABLE, &row);
+    let mut run = blank(columns.run_id()?);
+    let problems = columns.fill_readable(COLUMNS, *GROUPS, &mut run);
+    Ok(Some(Readable { run, problems }))
 }
 
 pub(super) async fn with_key(

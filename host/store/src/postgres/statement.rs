@@ -53,12 +53,9 @@ static STATEMENTS: LazyLock<[[String; 3]; 3]> =
 /// and so do not wait for each other's commits.
 const STORAGE_PARTS: i64 = 16;
 
-/// The SQLSTATE of a statement that would write a row over a newer one.
-pub(super) const OUTDATED: &str = "FG001";
-
 /// Returns a statement. `$1` is the epoch, `$2` the number of the write connection, `$3` the channel, `$4` the
 /// notification for unowned runs, `$5` tenants whose runs grow, and `$6` by how many bytes. The statement returns no row and writes nothing if the epoch has ended or another
-/// connection writes in it, and fails with [`OUTDATED`] if a row in the database is newer than what is written to it.
+/// connection writes in it, and fails with [`OUTDATED`](super::error::OUTDATED) if a row in the database is newer than what is written to it.
 ///
 /// `unnest` stands in the select list: in the FROM clause, PostgreSQL would copy each array first.
 fn sql(runs: Part, rows: Part) -> String {

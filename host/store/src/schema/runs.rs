@@ -25,6 +25,7 @@ columns! {
     stuck           Text    Mutable: optional(&run.failed_compensations)    => run.failed_compensations = value.map(Into::into);
     uncompensated   Text    Mutable: names(&run.uncompensated)?             => run.uncompensated = with_names(value)?;
     in_doubt        Text    Mutable: optional(&run.in_doubt)                => run.in_doubt = value.map(Into::into);
+    settled         Text    Mutable: settled(run)?                          => run.settled = from_json(value)?.unwrap_or_default();
     pause_reason    Text    Mutable: of_pause(run, |it| it.reason.as_str()) => run.pause = with_reason(value)?;
     pause_message   Text    Mutable: of_pause(run, |it| &it.message)        => set_message(run, value);
     pause_from      Text    Mutable: of_pause(run, |it| it.from.as_str())   => set_from(run, value)?;
@@ -69,6 +70,7 @@ pub(crate) fn blank(id: RunId) -> Run {
         failed_compensations: None,
         uncompensated: Vec::new(),
         in_doubt: None,
+        settled: Vec::new(),
         pause: None,
         key: None,
         restart_of: None,
@@ -89,6 +91,11 @@ fn names(names: &[Arc<str>]) -> Encoded<Cow<'static, str>> {
 fn with_names(names: Option<&str>) -> Decoded<Vec<Arc<str>>> {
     let names: Vec<String> = from_json(names)?.unwrap_or_default();
     Ok(names.into_iter().map(Into::into).collect())
+}
+
+/// What a person found of effects in doubt; NULL for none.
+fn settled(run: &Run) -> Encoded<Cow<'static, str>> {
+    to_json((!run.settled.is_empty()).then_some(&run.settled))
 }
 
 fn id(run: Option<RunId>) -> Option<Cow<'static, str>> {

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forge_journal::{Failure, Kind, Row, Scope, StepStatus, Timestamp};
+use forge_journal::{Failure, Kind, Reach, Row, Scope, StepStatus, Timestamp};
 
 use super::{
-    Access, Column, Role, borrowed, columns, from_json, number, optional, parsed, required, time, to_json,
+    Access, Column, Decoded, Role, borrowed, columns, from_json, number, optional, parsed, required, time,
+    to_json,
 };
 
 pub(crate) const TABLE: &str = "forge_steps";
@@ -21,6 +22,7 @@ columns! {
     result          Text    Mutable: optional(&row.result)                       => row.result = value.map(Into::into);
     error           Text    Mutable: of_failure(row, |it| &it.message)           => row.failure = value.map(with_message);
     error_kind      Text    Mutable: of_failure(row, |it| &it.kind)              => set_kind(row, value);
+    error_reach     Text    Mutable: reach(row)                                  => set_reach(row, value)?;
     options         Text    Fixed:   to_json(row.options.as_deref())?            => row.options = from_json(value)?;
     attempt_orders  Text    Mutable: to_json(attempt_orders(row))?               => row.attempt_orders = from_json(value)?.unwrap_or_default();
     fingerprint     Integer Fixed:   Some(row.fingerprint.cast_signed())         => row.fingerprint = required(value)?.cast_unsigned();
@@ -81,7 +83,18 @@ fn of_failure<'r>(row: &'r Row, part: fn(&'r Failure) -> &'r str) -> Option<Cow<
 }
 
 fn with_message(message: &str) -> Box<Failure> {
-    Box::new(Failure { kind: String::new(), message: message.to_owned(), retryable: true })
+    Box::new(Failure::new("", message))
+}
+
+fn reach(row: &Row) -> Option<Cow<'_, str>> {
+    row.failure.as_ref()?.reach.map(Reach::as_str).map(Cow::Borrowed)
+}
+
+fn set_reach(row: &mut Row, reach: Option<&str>) -> Decoded {
+    if let Some(failure) = &mut row.failure {
+        failure.reach = reach.map(parsed).transpose()?;
+    }
+    Ok(())
 }
 
 fn set_kind(row: &mut Row, kind: Option<&str>) {

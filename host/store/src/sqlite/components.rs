@@ -2,42 +2,46 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::decode::{Columns, all, first};
-use crate::{StoreError, VersionRow};
+use crate::{StoreError, VersionConflict, VersionRow};
 use forge_journal::Timestamp;
 
 const TABLE: &str = "forge_workflow_versions";
 
 const COLUMNS: &str = "tenant, workflow_name, version, digest, timeout_ms, deprecated, active, created_at";
 
-/// Inserts a component and its versions. Returns the first version that exists with another component; nothing is
-/// written then.
+/// Inserts a component and its versions. Returns the versions that exist with another component and keep it; if all do,
+/// nothing is written.
 pub(super) fn register(
     connection: &Connection,
     digest: &str,
     component: Option<&[u8]>,
     versions: &[VersionRow],
-) -> Result<Option<VersionRow>, StoreError> {
-    let taken = taken(connection, digest, versions)?;
-    if taken.is_none() {
-        insert(connection, digest, component, versions)?;
+    conflict: VersionConflict,
+) -> Result<Vec<VersionRow>, StoreError> {
+    let kept = match conflict {
+        VersionConflict::Keep => with_other_component(connection, digest, versions)?,
+        VersionConflict::Replace => Vec::new(),
+    };
+    if versions.is_empty() || kept.len() < versions.len() {
+        insert(connection, digest, component, versions, conflict)?;
     }
-    Ok(taken)
+    Ok(kept)
 }
 
-/// Returns the first of these versions that exists with another component.
-fn taken(
+/// Returns these versions as they are, of those that exist with another component.
+fn with_other_component(
     connection: &Connection,
     digest: &str,
     versions: &[VersionRow],
-) -> Result<Option<VersionRow>, StoreError> {
+) -> Result<Vec<VersionRow>, StoreError> {
+    let mut found = Vec::new();
     for version in versions {
-        let existing = self::versions(connection, &version.tenant, Some(&version.workflow))?;
-        let existing = existing.into_iter().find(|existing| existing.version == version.version);
-        if let Some(existing) = existing.filter(|existing| existing.digest != digest) {
-            return Ok(Some(existing));
-        }
+        let known = self::versions(connection, &version.tenant, Some(&version.workflow))?;
+        found.extend(
+            known.into_iter().filter(|known| known.version == version.version && known.digest != digest),
+        );
     }
-    Ok(None)
+    Ok(found)
 }
 
 fn insert(
@@ -45,6 +49,7 @@ fn insert(
     digest: &str,
     component: Option<&[u8]>,
     versions: &[VersionRow],
+    conflict: VersionConflict,
 ) -> Result<(), StoreError> {
     let uploaded_at = versions.first().map(|version| version.created_at.to_rfc3339()).unwrap_or_default();
     connection.execute(
@@ -52,22 +57,28 @@ fn insert(
          ON CONFLICT (digest) DO UPDATE SET component = coalesce(component, excluded.component)",
         params![digest, component, uploaded_at],
     )?;
+    let on_conflict = match conflict {
+        VersionConflict::Keep => "DO NOTHING",
+        VersionConflict::Replace => {
+            "DO UPDATE SET digest = excluded.digest, timeout_ms = excluded.timeout_ms, \
+             deprecated = excluded.deprecated, created_at = excluded.created_at WHERE digest <> excluded.digest"
+        }
+    };
+    let mut statement = connection.prepare(&format!(
+        "INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (tenant, workflow_name, version) {on_conflict}"
+    ))?;
     for version in versions {
-        connection.execute(
-            &format!(
-                "INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-            ),
-            params![
-                version.tenant,
-                version.workflow,
-                version.version,
-                version.digest,
-                version.timeout_ms.cast_signed(),
-                version.deprecated,
-                version.active,
-                version.created_at.to_rfc3339(),
-            ],
-        )?;
+        statement.execute(params![
+            version.tenant,
+            version.workflow,
+            version.version,
+            version.digest,
+            version.timeout_ms.cast_signed(),
+            version.deprecated,
+            version.active,
+            version.created_at.to_rfc3339(),
+        ])?;
     }
     Ok(())
 }

@@ -64,15 +64,22 @@ pub(super) struct Columns<'r> {
 impl<'r> Columns<'r> {
     /// Reads the columns of a list into `item`.
     pub(super) fn fill<T>(&mut self, columns: &[Column<T>], item: &mut T) -> Result<(), StoreError> {
-        for column in columns.iter().filter(|column| column.is_read()) {
-            let done = match &column.access {
-                Access::Text { set, .. } => set(item, self.optional_str()?),
-                Access::Integer { set, .. } => set(item, self.optional_number()?),
-                Access::Flag { set, .. } => set(item, self.optional_number()?.map(|flag: i64| flag != 0)),
-            };
-            done.map_err(|why| self.corrupt(why))?;
-        }
-        Ok(())
+        columns.iter().filter(|column| column.is_read()).try_for_each(|column| self.fill_one(column, item))
+    }
+
+    /// Reads those columns of a list into `item` that can be read. Returns why the others cannot.
+    pub(super) fn fill_readable<T>(&mut self, columns: &[Column<T>], item: &mut T) -> Vec<String> {
+        let read = columns.iter().filter(|column| column.is_read());
+        read.filter_map(|column| self.fill_one(column, item).err().map(StoreError::of_column)).collect()
+    }
+
+    fn fill_one<T>(&mut self, column: &Column<T>, item: &mut T) -> Result<(), StoreError> {
+        let done = match &column.access {
+            Access::Text { set, .. } => set(item, self.optional_str()?),
+            Access::Integer { set, .. } => set(item, self.optional_number()?),
+            Access::Flag { set, .. } => set(item, self.optional_number()?.map(|flag: i64| flag != 0)),
+        };
+        done.map_err(|why| self.corrupt(why))
     }
 
     pub(super) fn text(&mut self) -> Result<Arc<str>, StoreError> {

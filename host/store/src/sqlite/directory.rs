@@ -1,24 +1,44 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 
 use super::decode::all;
-use crate::directory::{AMOUNTS, Amounts, AuditEntry, AuditFilter, Change, Entry, UsageRow};
+use crate::directory::{
+    self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, EntryId, LISTED_CHANGES, TRIM,
+    Update, UpdateRow, UsageRow,
+};
 use crate::{StoreError, Write, Written};
 
-pub(super) fn entries(connection: &Connection) -> Result<Vec<Entry>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT kind, tenant, name, document FROM forge_directory ORDER BY kind, tenant, name",
-    )?;
-    all(&mut statement, (), "forge_directory", |columns| {
-        Ok(Entry {
-            kind: columns.parsed()?,
-            tenant: columns.string()?,
-            name: columns.string()?,
-            document: columns.string()?,
-        })
+pub(super) fn update(connection: &Connection, since: Option<i64>) -> Result<Update, StoreError> {
+    if let Some(since) = since
+        && let Some(update) = directory::update(Some(since), rows(connection, CHANGES, params![since])?)
+    {
+        return Ok(update);
+    }
+    let state = || StoreError::Corrupt { table: "forge_directory_state", why: "it is empty".to_owned() };
+    directory::update(None, rows(connection, ENTRIES, params![])?).ok_or_else(state)
+}
+
+fn rows(connection: &Connection, sql: &str, values: impl Params) -> Result<Vec<UpdateRow>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    all(&mut statement, values, "forge_directory", |columns| {
+        let (revision, trimmed) = (columns.number()?, columns.number()?);
+        let id = [columns.optional_string()?, columns.optional_string()?, columns.optional_string()?];
+        UpdateRow::new(revision, trimmed, id, columns.optional_string()?)
     })
+}
+
+pub(super) fn purge(connection: &Connection, entries: &[EntryId]) -> Result<(), StoreError> {
+    let mut remove = connection
+        .prepare_cached("DELETE FROM forge_directory WHERE kind = ? AND tenant = ? AND name = ?")?;
+    for EntryId { kind, tenant, name } in entries {
+        remove.execute(params![kind.as_str(), tenant, name])?;
+    }
+    let [mark, trim] = TRIM;
+    connection.execute(mark, [LISTED_CHANGES])?;
+    connection.execute(trim, ())?;
+    Ok(())
 }
 
 /// Changes an entry and adds a line to the audit log. Returns whether the entry was as expected.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Shared, checkpoint, log};
-use crate::StoreError;
+use crate::{LogLimits, StoreError};
 
 /// What is known of a log that is longer than it should be.
 #[derive(Default)]
@@ -36,19 +36,20 @@ impl Shared {
 
     fn check_log(&self) -> Result<(), StoreError> {
         let length = || log::path(&self.path).metadata().map_or(0, |metadata| metadata.len());
+        let LogLimits { truncate, most } = self.log_limits;
         let mut bytes = length();
         let mut watch = self.log.lock();
         // The next commits cut a log that is shorter, or can be reused. If there are none, it is cut here. Most is copied
         // without holding commits up.
-        if bytes >= log::WARN && checkpoint::copy_all(&self.path) {
+        if bytes >= truncate && checkpoint::copy_all(&self.path) {
             self.writer.lock().truncate_log();
             bytes = length();
         }
-        if bytes < log::WARN {
+        if bytes < truncate {
             if let Some(since) = watch.since.take() {
                 tracing::info!("the write-ahead log is short again, after {}", age(since));
             }
-            watch.warn_at = log::WARN;
+            watch.warn_at = truncate;
             return Ok(());
         }
         let since = *watch.since.get_or_insert_with(Instant::now);
@@ -63,7 +64,7 @@ impl Shared {
             );
             watch.warn_at = bytes.saturating_mul(2);
         }
-        if bytes >= log::MOST { Err(StoreError::LogTooLarge { bytes, most: log::MOST }) } else { Ok(()) }
+        if bytes >= most { Err(StoreError::LogTooLarge { bytes, most }) } else { Ok(()) }
     }
 }
 

@@ -17,13 +17,6 @@ const MARGIN: u64 = 6 << 20;
 /// The length of the log while it is reused, in bytes: 23 MB. SQLite cuts a longer one when it begins anew.
 pub(super) const LENGTH: u64 = CHECKPOINT_PAGES as u64 * FRAME + MARGIN;
 
-/// The length at which the host warns, and warns again each time it has doubled. It reaches the checkpoint's length several
-/// times only while a reader keeps pages in it.
-pub(super) const WARN: u64 = 64 << 20;
-
-/// The most bytes of the log: no run is started then, so that runs under way can end before the disk is full.
-pub(super) const MOST: u64 = 8 << 30;
-
 /// Returns the path of the log of a database.
 pub(super) fn path(database: &Path) -> PathBuf {
     super::files::beside(database, "-wal")

@@ -34,9 +34,9 @@ use self::connection::{READERS, Readers, WriteConnection};
 use self::files::Files;
 use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, Entry, UsageRow};
+use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
 use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{Overview, RunFilter, RunSummary, StepFilter, StepPage};
+use crate::{LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
@@ -63,6 +63,7 @@ struct Shared {
     trouble: RwLock<Option<StoreError>>,
     /// What the last look at the log found.
     log: Mutex<LogWatch>,
+    log_limits: LogLimits,
     /// The files, while the store is open. They are closed after the connections.
     files: Mutex<Option<Files>>,
 }
@@ -115,6 +116,10 @@ impl Store for SqliteStore {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.read(move |connection| runs::get(connection, id)).await
+    }
+
+    async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError> {
+        self.read(move |connection| runs::readable(connection, id)).await
     }
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
@@ -177,11 +182,12 @@ impl Store for SqliteStore {
         digest: &str,
         component: Option<&[u8]>,
         versions: &[VersionRow],
-    ) -> Result<Option<VersionRow>, StoreError> {
+        conflict: VersionConflict,
+    ) -> Result<Vec<VersionRow>, StoreError> {
         let (digest, versions) = (digest.to_owned(), versions.to_vec());
         let component = component.map(<[u8]>::to_vec);
         self.write(move |connection| {
-            components::register(connection, &digest, component.as_deref(), &versions)
+            components::register(connection, &digest, component.as_deref(), &versions, conflict)
         })
         .await
     }
@@ -222,8 +228,13 @@ impl Store for SqliteStore {
 
 #[async_trait]
 impl Directory for SqliteStore {
-    async fn entries(&self) -> Result<Vec<Entry>, StoreError> {
-        self.read(directory::entries).await
+    async fn update(&self, since: Option<i64>) -> Result<Update, StoreError> {
+        self.read(move |connection| directory::update(connection, since)).await
+    }
+
+    async fn purge(&self, entries: &[EntryId]) -> Result<(), StoreError> {
+        let entries = entries.to_vec();
+        self.write(move |connection| directory::purge(connection, &entries)).await
     }
 
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {

@@ -8,16 +8,20 @@ use rusqlite::Connection;
 use super::connection::{self, Readers, WriteConnection};
 use super::files::Files;
 use super::{Shared, SqliteStore, log};
-use crate::StoreError;
+use crate::{LogLimits, StoreError};
 
 /// The migrations, in order. SQLite's `user_version` counts those that were applied to a file.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 10] = [
     include_str!("../../../../migrations/sqlite/0001_workflows.sql"),
     include_str!("../../../../migrations/sqlite/0002_tenants.sql"),
     include_str!("../../../../migrations/sqlite/0003_reads.sql"),
     include_str!("../../../../migrations/sqlite/0004_in_doubt.sql"),
     include_str!("../../../../migrations/sqlite/0005_operators.sql"),
-    include_str!("../../../../migrations/sqlite/0008_totals.sql"),
+    include_str!("../../../../migrations/sqlite/0006_settled.sql"),
+    include_str!("../../../../migrations/sqlite/0007_reach.sql"),
+    include_str!("../../../../migrations/sqlite/0008_directory_changes.sql"),
+    include_str!("../../../../migrations/sqlite/0009_totals.sql"),
+    include_str!("../../../../migrations/sqlite/0010_compile_time.sql"),
 ];
 
 impl SqliteStore {
@@ -26,20 +30,31 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] if another process uses the file, a newer version has written it, or it cannot be opened.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_and_migrate(path).await.map(|(store, _)| store)
+        Self::open_with(path, LogLimits::default()).await
+    }
+
+    /// The same as [`SqliteStore::open`], with limits of the write-ahead log.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_with(path: &Path, log: LogLimits) -> Result<Self, StoreError> {
+        Self::open_and_migrate(path, log).await.map(|(store, _)| store)
     }
 
     /// The same as [`SqliteStore::open`]; also returns the migrations that were applied.
-    pub(crate) async fn open_and_migrate(path: &Path) -> Result<(Self, Vec<i32>), StoreError> {
+    pub(crate) async fn open_and_migrate(
+        path: &Path,
+        log: LogLimits,
+    ) -> Result<(Self, Vec<i32>), StoreError> {
         let path = path.to_owned();
-        match tokio::task::spawn_blocking(move || open(&path)).await {
+        match tokio::task::spawn_blocking(move || open(&path, log)).await {
             Ok(opened) => opened.map(|(shared, migrated)| (Self { shared: Arc::new(shared) }, migrated)),
             Err(error) => Err(StoreError::Unavailable(error.to_string())),
         }
     }
 }
 
-fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
+fn open(path: &Path, log_limits: LogLimits) -> Result<(Shared, Vec<i32>), StoreError> {
     // All names of a file lead to the same lock.
     let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let path = canonical.as_path();
@@ -65,6 +80,7 @@ fn open(path: &Path) -> Result<(Shared, Vec<i32>), StoreError> {
         readers: Readers::new(path),
         trouble: RwLock::default(),
         log: Mutex::default(),
+        log_limits,
         files: Mutex::new(Some(files)),
     };
     Ok((shared, migrated))

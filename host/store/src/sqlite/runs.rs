@@ -7,7 +7,7 @@ use super::decode::{Columns, all, first};
 use crate::query::first_id_at;
 use crate::schema::runs::{BACKWARDS, COLUMNS, TABLE, blank};
 use crate::schema::{names, on_conflict, read_names};
-use crate::{Due, StoreError, Write, Written};
+use crate::{Due, Readable, StoreError, Write, Written};
 use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
@@ -104,6 +104,15 @@ fn put(statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreErr
 
 pub(super) fn get(connection: &Connection, id: RunId) -> Result<Option<Run>, StoreError> {
     first(&mut *connection.prepare_cached(&GET)?, [id.to_string()], TABLE, decode)
+}
+
+/// Returns what can be read of a run.
+pub(super) fn readable(connection: &Connection, id: RunId) -> Result<Option<Readable>, StoreError> {
+    first(&mut *connection.prepare_cached(&GET)?, [id.to_string()], TABLE, |columns| {
+        let mut run = blank(columns.parsed()?);
+        let problems = columns.fill_readable(COLUMNS, &mut run);
+        Ok(Readable { run, problems })
+    })
 }
 
 pub(super) fn with_key(

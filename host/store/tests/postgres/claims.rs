@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use forge_journal::{Run, Timestamp};
 use forge_store::postgres::PostgresStore;
-use forge_store::{Acquired, Due, Store as _, StoreError, VersionRow, Write, Written};
+use forge_store::{Acquired, Due, Store as _, StoreError, VersionConflict, VersionRow, Write, Written};
 
 use crate::support::{claim, commit, database, insert_unowned, open, run, start};
 
@@ -123,15 +123,15 @@ async fn two_nodes_that_upload_the_same_version_agree_on_one() {
         let (one, two) = (format!("a{number}"), format!("b{number}"));
         let (of_a, of_b) = (version(&one), version(&two));
         let answers = tokio::join!(
-            a.register(&one, Some(b"one"), std::slice::from_ref(&of_a)),
-            b.register(&two, Some(b"two"), std::slice::from_ref(&of_b)),
+            a.register(&one, Some(b"one"), std::slice::from_ref(&of_a), VersionConflict::Keep),
+            b.register(&two, Some(b"two"), std::slice::from_ref(&of_b), VersionConflict::Keep),
         );
         let answers = (answers.0.unwrap(), answers.1.unwrap());
         assert!(
-            answers == (None, Some(of_a.clone())) || answers == (Some(of_b.clone()), None),
+            answers == (vec![], vec![of_a.clone()]) || answers == (vec![of_b.clone()], vec![]),
             "each gets the version of the other: {answers:?}"
         );
-        let lost = if answers.0.is_none() { &two } else { &one };
+        let lost = if answers.0.is_empty() { &two } else { &one };
         assert_eq!(a.component(lost).await.unwrap(), None, "all or none");
     }
 }

@@ -68,6 +68,68 @@ async fn a_standby_that_lags_behind_is_not_read_and_is_used_once_it_is_promoted(
     commit(&store, &[start(3)]).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_does_not_go_back_to_a_primary_from_before_a_failover() {
+    let primary = Server::start(&[]).unwrap();
+    let url = primary.create_database().unwrap();
+    let proxy = Proxy::before(primary.port()).await;
+    let options = PostgresOptions { lease: LEASE, ..PostgresOptions::new(proxy.url(&url), "a") };
+    let store = PostgresStore::open(&options).await.unwrap();
+    commit(&store, &[start(1)]).await.unwrap();
+    let standby = primary.standby().unwrap();
+    let at_primary = text(&mut connect(&url).await, LSN).await;
+    let mut at_standby =
+        connect(&url.replace(&primary.port().to_string(), &standby.port().to_string())).await;
+    let caught_up: &'static str = format!("SELECT (pg_last_wal_replay_lsn() >= '{at_primary}')::TEXT").leak();
+    eventually(&mut at_standby, caught_up, "true").await;
+
+    primary.stop(Shutdown::Immediate).unwrap();
+    standby.promote().unwrap();
+    proxy.lead_to(standby.port());
+    // The connections from before are lost.
+    while commit(&store, &[start(2)]).await.is_err() {}
+    assert!(store.run(run(2).id).await.unwrap().is_some());
+
+    // The old primary comes back, and takes writes.
+    primary.go().unwrap();
+    proxy.lead_to(primary.port());
+    standby.stop(Shutdown::Immediate).unwrap();
+    let why = "its timeline is 1, and this node has used timeline 2";
+    for _ in 0..TIMES {
+        while let Err(StoreError::Unavailable(lost)) = store.run(run(2).id).await
+            && !lost.contains("timeline")
+        {}
+        is_refused(store.run(run(2).id).await, why);
+        is_refused(store.load(&[run(1).id]).await.map(|_| ()), why);
+        is_refused(commit(&store, &[start(3)]).await, why);
+    }
+
+    // So is a server that is no copy of it.
+    let other = Server::start(&[]).unwrap();
+    let name = url.rsplit_once('/').unwrap().1.split_once('?').unwrap().0;
+    other.sql(&other.url("postgres"), &format!("CREATE DATABASE {name}")).unwrap_or_default();
+    proxy.lead_to(other.port());
+    is_refused(store.run(run(2).id).await, "its system identifier is");
+
+    standby.go().unwrap();
+    proxy.lead_to(standby.port());
+    assert!(store.run(run(2).id).await.unwrap().is_some());
+    commit(&store, &[start(3)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_ask_for_the_timeline_can_use_the_server() {
+    let server = Server::start(&[]).unwrap();
+    let url = server.create_database().unwrap();
+    server.sql(&url, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC").unwrap();
+    server.sql(&url, "CREATE ROLE plain LOGIN; GRANT CREATE ON SCHEMA public TO plain").unwrap();
+    let (_, rest) = url.split_once('@').unwrap();
+    let options = PostgresOptions::new(format!("postgres://plain@{rest}"), "a");
+    let store = PostgresStore::open(&options).await.unwrap();
+    commit(&store, &[start(1)]).await.unwrap();
+    assert!(store.run(run(1).id).await.unwrap().is_some());
+}
+
 const LSN: &str = "SELECT pg_current_wal_flush_lsn()::TEXT";
 
 #[tokio::test(flavor = "multi_thread")]

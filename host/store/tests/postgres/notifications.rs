@@ -1,7 +1,7 @@
 //! Notifications between nodes.
 
 use forge_journal::Timestamp;
-use forge_store::{Nodes, Notification, Store as _, VersionRow};
+use forge_store::{Nodes, Notification, Store as _, VersionConflict, VersionRow};
 
 use crate::support::{commit, connect, database, execute, insert_unowned, open, receives, run};
 
@@ -28,7 +28,7 @@ async fn other_nodes_receive_a_notification() {
         active: false,
         created_at: Timestamp(1),
     };
-    a.register("d", Some(b"component"), &[version]).await.unwrap();
+    a.register("d", Some(b"component"), &[version], VersionConflict::Keep).await.unwrap();
     receives(&mut notifications, Notification::DirectoryChanged).await;
     assert!(a.activate("default", "payment", 1).await.unwrap());
     receives(&mut notifications, Notification::DirectoryChanged).await;

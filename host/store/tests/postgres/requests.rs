@@ -26,6 +26,7 @@ async fn a_response_reaches_the_node_that_sent_the_request() {
             RemoteCommand::Resolve {
                 step: "odd \0".to_owned(),
                 resolution: Resolution::Completed("null".to_owned()),
+                by: "ops".to_owned(),
             },
             RemoteResponse::Refused(Refusal::UnknownStep { run: run(1).id, step: "odd \0".to_owned() }),
         ),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use forge::prelude::serde_json::Value;
+use forge::serde_json::Value;
 
 /// FNV-1a over the observations of a branch, in order.
 #[derive(Clone, Copy)]

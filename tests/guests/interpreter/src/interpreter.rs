@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::rc::Rc;
 
+use forge::futures::future::{LocalBoxFuture, join_all, select_all};
 use forge::http::RequestBuilder;
-use forge::prelude::futures::future::{LocalBoxFuture, join_all, select_all};
-use forge::prelude::serde_json::Value;
 use forge::prelude::*;
+use forge::serde_json::Value;
 use program::{Block, Statement, Step};
 
 use crate::digest::Digest;
@@ -46,6 +46,13 @@ impl Interpreter {
             Statement::Step(step) => self.step(step, seen).await,
             Statement::Manual(name, body) => self.manual(name, body, seen).await,
             Statement::Effect(name) => answer(self.post(&format!("/effects/{name}"), seen)).await,
+            Statement::Large(name, bytes) => {
+                let url = self.url(&format!("/effects/{name}"));
+                answer(self.ctx.http().post(url).body(vec![b'x'; *bytes])).await
+            }
+            Statement::Keyed(name, key) => {
+                answer(self.post(&format!("/effects/{name}"), seen).idempotency_key(key)).await
+            }
             Statement::Gate(name) => answer(self.post(&format!("/gate/{name}"), seen)).await,
             Statement::GateOnce(name) => {
                 answer(self.post(&format!("/gate/{name}"), seen).at_most_once()).await
@@ -75,7 +82,7 @@ impl Interpreter {
             Statement::Repeat(times, body) => self.repeat(*times, body, seen).await,
             Statement::Try(body) => Ok(self.block(body, seen).await.unwrap_or_else(|error| observed(&error))),
             Statement::Log(line) => {
-                tracing::info!("{line}");
+                info!("{line}");
                 Ok(json!("logged"))
             }
             Statement::Fail(failure) => Err(error(failure)),

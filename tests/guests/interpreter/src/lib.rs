@@ -3,8 +3,8 @@
 mod digest;
 mod interpreter;
 
-use forge::prelude::serde_json::Value;
 use forge::prelude::*;
+use forge::serde_json::Value;
 use program::Program;
 
 use interpreter::Interpreter;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::cli::follow;
 use crate::cli::text::{duration, printable};
 use crate::executor::{StepRecord, WorkflowRecord};
 use forge_journal::{Kind, StepStatus, WorkflowStatus};
@@ -63,7 +64,10 @@ impl fmt::Display for Change<'_> {
             }
             Self::Run(record) => {
                 write!(f, "{} v{}: {}", printable(&record.workflow_name), record.version, record.status)?;
-                record.error.iter().try_for_each(|error| write!(f, ": {}", printable(error)))
+                record.error.iter().try_for_each(|error| write!(f, ": {}", printable(error)))?;
+                // The error of a run that did not complete names them.
+                let in_doubt = record.in_doubt.iter().filter(|_| record.status == WorkflowStatus::Completed);
+                in_doubt.map(|effect| follow::in_doubt(effect)).try_for_each(|effect| write!(f, "\n{effect}"))
             }
         }
     }
@@ -94,9 +98,13 @@ mod tests {
         steps[0].status = StepStatus::Completed;
         steps[0].duration_ms = Some(410);
         run.status = WorkflowStatus::Completed;
+        run.in_doubt = vec!["`mail`: POST https://mail.example may have arrived".to_owned()];
         assert_eq!(
             seen(&mut memory, &run, &steps),
-            ["charge_card: completed, attempt 2 (410 ms)", "payment v1: completed"]
+            [
+                "charge_card: completed, attempt 2 (410 ms)",
+                "payment v1: completed\nin doubt: `mail`: POST https://mail.example may have arrived"
+            ]
         );
     }
 }

@@ -4,22 +4,23 @@
 //! signatures that wit-bindgen gives them. Those of effects are in the files of the effects.
 
 mod places;
+mod record;
 mod steps;
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::report::{StepStatus, TestLog};
 use crate::auth::AuthContext;
 use crate::error::Failure;
-use crate::http::testing::Http;
-use crate::time::millis;
-use crate::workflow::WorkflowInfo;
+use crate::timestamp::millis;
+use crate::workflow_info::WorkflowInfo;
 use places::Places;
-use steps::{Attempt, Row};
+pub use record::{StepStatus, TestLog, TestStep};
+use steps::{Attempt, Kind, Row};
 pub(crate) use steps::{compensate, step};
 
 /// 2025-01-01T00:00:00Z.
@@ -32,13 +33,13 @@ thread_local! {
 /// The host of one run. Times are in milliseconds.
 pub(crate) struct TestHost {
     workflow: WorkflowInfo,
-    pub(super) run_id: Uuid,
-    pub(super) auth: AuthContext,
-    pub(super) seed: (u64, u64),
+    pub(crate) run_id: Uuid,
+    pub(crate) auth: AuthContext,
+    pub(crate) seed: (u64, u64),
     /// The number of completed steps after which the run is cancelled.
-    pub(super) cancel_after: Option<u64>,
+    pub(crate) cancel_after: Option<u64>,
     /// The time since the start after which the run is cancelled.
-    pub(super) cancel_at: Option<u64>,
+    pub(crate) cancel_at: Option<u64>,
 
     started_at: u64,
     now: u64,
@@ -57,15 +58,16 @@ pub(crate) struct TestHost {
     completions: u64,
 
     /// The reason why the host ended the run, if it did.
-    pub(super) unwound: Option<Failure>,
-    pub(super) steps: Vec<Row>,
-    pub(super) compensations: Vec<String>,
-    pub(super) logs: Vec<TestLog>,
-    pub(crate) http: Http,
+    pub(crate) unwound: Option<Failure>,
+    pub(crate) steps: Vec<Row>,
+    pub(crate) compensations: Vec<String>,
+    pub(crate) logs: Vec<TestLog>,
+    /// The state of effects, by type.
+    effects: BTreeMap<TypeId, Box<dyn Any>>,
 }
 
 /// Makes `host` the host of this thread until `f` returns or panics. Returns it afterwards.
-pub(super) fn install<R>(host: TestHost, f: impl FnOnce() -> R) -> (R, TestHost) {
+pub(crate) fn install<R>(host: TestHost, f: impl FnOnce() -> R) -> (R, TestHost) {
     struct Uninstall;
     impl Drop for Uninstall {
         fn drop(&mut self) {
@@ -88,9 +90,14 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut TestHost) -> R) -> R {
     })
 }
 
+/// Returns a value as JSON. A text, because a `Value` has no numbers beyond 64 bits.
+pub(crate) fn json(value: impl Serialize) -> String {
+    serde_json::to_string(&value).expect("inputs and results of steps can be written as JSON")
+}
+
 /// Setup.
 impl TestHost {
-    pub(super) fn new(workflow: WorkflowInfo) -> Self {
+    pub(crate) fn new(workflow: WorkflowInfo) -> Self {
         TestHost {
             workflow,
             run_id: Uuid::from_u128(0x0194_1f29_7c00_7000_8000_0000_0000_0001),
@@ -112,22 +119,28 @@ impl TestHost {
             steps: Vec::new(),
             compensations: Vec::new(),
             logs: Vec::new(),
-            http: Http::default(),
+            effects: BTreeMap::new(),
         }
     }
 
-    pub(super) fn start_at(&mut self, time: u64) {
+    pub(crate) fn start_at(&mut self, time: u64) {
         self.started_at = time;
         self.now = time;
     }
 
-    pub(super) fn complete_before(&mut self, name: &str, result: String) {
+    pub(crate) fn complete_before(&mut self, name: &str, result: String) {
         let row = self.row(name, None);
         self.completions += 1;
         self.steps[row].complete(self.completions, result);
     }
 
-    pub(super) fn inject(&mut self, name: &str, attempts: u32, failure: Failure) {
+    /// Returns the state of an effect, which the file of the effect defines.
+    pub(crate) fn effect<T: Default + 'static>(&mut self) -> &mut T {
+        let state = self.effects.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
+        state.downcast_mut().expect("the key is the type of the state")
+    }
+
+    pub(crate) fn inject(&mut self, name: &str, attempts: u32, failure: Failure) {
         self.injected.insert(name.to_owned(), (attempts, failure));
     }
 }
@@ -138,7 +151,7 @@ impl TestHost {
         self.now
     }
 
-    pub(super) fn elapsed(&self) -> u64 {
+    pub(crate) fn elapsed(&self) -> u64 {
         self.now - self.started_at
     }
 
@@ -186,9 +199,8 @@ impl TestHost {
 
 /// The host's interface `run`.
 pub(crate) mod run {
-    use super::super::{TestLog, json};
-    use super::with;
-    pub(crate) use crate::host::bindings::forge::workflow::run::{LogLevel, RunInfo};
+    use super::{TestLog, json, with};
+    pub(crate) use crate::bindings::forge::workflow::run::{LogLevel, RunInfo};
 
     pub(crate) fn info() -> RunInfo {
         with(|host| RunInfo {
@@ -218,8 +230,7 @@ pub(crate) mod run {
 
 /// The host's interface `calls`.
 pub(crate) mod calls {
-    use super::{Attempt, StepStatus, with};
-    use crate::attempt::Kind;
+    use super::{Attempt, Kind, StepStatus, with};
 
     /// Jumps to the next call that is due, unless the run ends earlier.
     pub(crate) fn next() -> Option<u64> {

@@ -1,4 +1,4 @@
-//! Permits for reads of the database that callers ask for.
+//! Permits that tenants take in turn, for work of which a host does a few at a time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 
 use super::FairQueue;
 
-/// The permits for reads of a host: each lets one read of one tenant use the database. A tenant may hold half of them, so
-/// that its slow reads leave room for others, and tenants that wait take turns.
-pub struct ReadPermits<K: Ord + Clone> {
+/// The permits for one kind of work of a host: reads for callers, or compilations. Each lets one tenant do one piece of it.
+/// A tenant may hold half of them, so that its slow work leaves room for others, and tenants that wait take turns.
+pub struct TurnPermits<K: Ord + Clone> {
     /// The most permits that a tenant holds.
     per_tenant: usize,
     state: Mutex<State<K>>,
@@ -20,16 +20,16 @@ struct State<K: Ord + Clone> {
     free: usize,
     /// The permits that each tenant holds; none is 0.
     held: BTreeMap<K, usize>,
-    waiting: FairQueue<K, oneshot::Sender<ReadPermit<K>>>,
+    waiting: FairQueue<K, oneshot::Sender<TurnPermit<K>>>,
 }
 
-/// The permit of a read, until it is dropped.
-pub struct ReadPermit<K: Ord + Clone> {
-    permits: Arc<ReadPermits<K>>,
+/// The permit for one piece of work, until it is dropped.
+pub struct TurnPermit<K: Ord + Clone> {
+    permits: Arc<TurnPermits<K>>,
     tenant: K,
 }
 
-impl<K: Ord + Clone> ReadPermits<K> {
+impl<K: Ord + Clone> TurnPermits<K> {
     /// Creates this number of permits; at least one.
     pub fn new(permits: usize) -> Arc<Self> {
         let free = permits.max(1);
@@ -37,8 +37,8 @@ impl<K: Ord + Clone> ReadPermits<K> {
         Arc::new(Self { per_tenant: free.div_ceil(2), state: Mutex::new(state) })
     }
 
-    /// Waits until the tenant may read.
-    pub async fn acquire(self: &Arc<Self>, tenant: &K) -> ReadPermit<K> {
+    /// Waits until the tenant has a permit.
+    pub async fn acquire(self: &Arc<Self>, tenant: &K) -> TurnPermit<K> {
         loop {
             let (sender, permit) = oneshot::channel();
             self.state.lock().waiting.push(tenant, sender);
@@ -50,7 +50,7 @@ impl<K: Ord + Clone> ReadPermits<K> {
         }
     }
 
-    /// Gives free permits to waiting reads. They are sent without the lock, because a receiver that is gone drops its permit
+    /// Gives free permits to waiting work. They are sent without the lock, because a receiver that is gone drops its permit
     /// at once.
     fn grant(self: &Arc<Self>) {
         loop {
@@ -59,19 +59,19 @@ impl<K: Ord + Clone> ReadPermits<K> {
             if *free == 0 {
                 return;
             }
-            let may_read = |tenant: &K| held.get(tenant).is_none_or(|held| *held < self.per_tenant);
-            let Some((tenant, sender)) = waiting.pop_if(may_read, |sender| !sender.is_closed()) else {
+            let may_work = |tenant: &K| held.get(tenant).is_none_or(|held| *held < self.per_tenant);
+            let Some((tenant, sender)) = waiting.pop_if(may_work, |sender| !sender.is_closed()) else {
                 return;
             };
             *free -= 1;
             *held.entry(tenant.clone()).or_default() += 1;
             drop(state);
-            let _ = sender.send(ReadPermit { permits: Arc::clone(self), tenant });
+            let _ = sender.send(TurnPermit { permits: Arc::clone(self), tenant });
         }
     }
 }
 
-impl<K: Ord + Clone> Drop for ReadPermit<K> {
+impl<K: Ord + Clone> Drop for TurnPermit<K> {
     fn drop(&mut self) {
         let mut state = self.permits.state.lock();
         state.free += 1;
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_tenant_holds_at_most_half_of_the_permits() {
-        let permits = ReadPermits::new(4);
+        let permits = TurnPermits::new(4);
         let mut many: Vec<_> = (0..5).map(|_| Box::pin(permits.acquire(&"many"))).collect();
         let granted: Vec<_> = many.iter_mut().map(|read| read.as_mut().now_or_never()).collect();
         let is_granted: Vec<bool> = granted.iter().map(Option::is_some).collect();
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_read_that_nobody_waits_for_takes_no_permit() {
-        let permits = ReadPermits::new(1);
+        let permits = TurnPermits::new(1);
         let held = permits.acquire(&"a").now_or_never().unwrap();
         let mut gone = Box::pin(permits.acquire(&"a"));
         let mut next = Box::pin(permits.acquire(&"a"));

@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-use super::{TestHost, with};
-use crate::attempt::Kind;
+use super::{StepStatus, TestHost, TestStep, with};
+use crate::bindings::forge::workflow::step::{Entry, RetryPolicy, Verdict};
 use crate::error::Failure;
-use crate::host::bindings::forge::workflow::step::{Entry, RetryPolicy, Verdict};
-use crate::testing::report::{StepStatus, TestStep};
 
 /// The retry policy of compensations, which is the host's and not the workflow's.
 const COMPENSATION_RETRY: RetryPolicy = RetryPolicy { max_attempts: 5, backoff: 1_000, max_backoff: 60_000 };
@@ -18,8 +16,8 @@ const PAYLOAD_BYTES: u64 = 1 << 20;
 const MAX_RETRY_AFTER: u64 = 3_600_000;
 
 /// A step. Its id is its position.
-pub(in crate::testing) struct Row {
-    pub(in crate::testing) step: TestStep,
+pub(crate) struct Row {
+    pub(crate) step: TestStep,
     retry: Option<RetryPolicy>,
     /// The scope in which the step began, and its path.
     parent: u64,
@@ -42,6 +40,13 @@ impl Row {
     }
 }
 
+/// What an attempt executes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Step,
+    Compensation,
+}
+
 /// An attempt of the step in a row, or of its compensation. It is what a scope stands for, and the outcome
 /// of the call that ends the wait for a retry.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +58,9 @@ pub(super) struct Attempt {
 /// The host's interface `step`.
 pub(crate) mod step {
     use super::{Attempt, Kind, PAYLOAD_BYTES, Row, StepStatus, TestStep, with};
+    pub(crate) use crate::bindings::forge::workflow::step::*;
+    use crate::bindings::forge::workflow::types::Flow;
     use crate::error::Failure as OwnFailure;
-    use crate::host::Flow;
-    pub(crate) use crate::host::bindings::forge::workflow::step::*;
 
     pub(crate) fn begin(scope: Scope, name: &str, options: Options) -> Entry {
         with(|host| {
@@ -156,7 +161,7 @@ pub(crate) mod step {
 pub(crate) mod compensate {
     pub(crate) use super::step::{fail, resume};
     use super::{Attempt, Entry, Kind, StepStatus, with};
-    use crate::host::bindings::Failure;
+    use crate::bindings::Failure;
 
     pub(crate) fn unwind(_: &Failure) {}
 

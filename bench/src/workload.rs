@@ -1,0 +1,25 @@
+//! The names of the workloads.
+
+use clap::ValueEnum;
+
+/// A workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "verbatim")]
+pub(crate) enum Workload {
+    /// Runs of 10 steps without effects.
+    W1,
+    /// Runs of 10 steps with one request each.
+    W2,
+    /// Runs of one step without effects, one at a time.
+    W3,
+    /// Recovery of 10,000 unfinished runs after SIGKILL.
+    W4,
+    /// 100,000 runs that sleep.
+    W5,
+    /// Replay of long journals.
+    W6,
+    /// The latency of a tenant's runs while another tenant saturates the host.
+    W9,
+    /// W1 in a database with 100,000 finished runs.
+    Ageing,
+}
