@@ -28,6 +28,7 @@ pub(super) struct Terms {
     pub(super) connections: Arc<Connections>,
     pub(super) default_timeout: Duration,
     pub(super) response_bytes: usize,
+    pub(super) response_bytes_in_flight: u64,
     limits: EgressLimits,
 }
 
@@ -52,6 +53,7 @@ impl Terms {
             connections,
             default_timeout: Duration::from_millis(limits.http_timeout_ms),
             response_bytes: EgressLimits::size(limits.response_bytes),
+            response_bytes_in_flight: limits.response_bytes_in_flight,
             limits: limits.clone(),
         }
     }

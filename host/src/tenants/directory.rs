@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tenant::Definition;
 use super::{ApiKey, FRESH, Settings, Tenant, TenantError, Tenants, secrets};
-use forge_egress::Policy;
+use forge_egress::{Policy, Responses};
 use forge_journal::DEFAULT_TENANT;
 use forge_store::directory::{Entry, EntryId, EntryKind, Update};
 
@@ -226,7 +226,10 @@ impl Tenants {
         match known {
             Some(tenant) => self.set(&tenant, definition),
             None => {
-                let tenant = Arc::new(Tenant::new(self.account(name), &self.tls, definition));
+                let account = self.account(name);
+                let most = self.limits.response_bytes_in_flight;
+                let responses = Responses::new(account.responses(), Arc::clone(&self.responses), most);
+                let tenant = Arc::new(Tenant::new(account, &self.tls, responses, definition));
                 self.instances.set_limit(&tenant.name, tenant.terms().permits());
                 self.directory.write().tenants.insert(Arc::clone(&tenant.name), tenant);
             }
