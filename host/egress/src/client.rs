@@ -19,12 +19,12 @@ use url::Url;
 use super::Tls;
 use super::connections::{HEAD_BYTES, MOST_HEADERS, SendError};
 use super::content_encoding::{self, DecodeError};
-use super::departure::{MayLeave, Withheld};
+use super::departure::{GivenUp, MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::HeaderSource;
 use super::hop::{Hop, strip_credentials};
-use super::rules::{Denied, Policy};
-use super::terms::{GivenUp, Sent, Terms, UnderWay, requests};
+use super::rules::Policy;
+use super::terms::{Sent, Terms, UnderWay, not_permitted, requests};
 use super::traffic::Traffic;
 use crate::EgressLimits;
 use crate::secrets::Secrets;
@@ -58,7 +58,7 @@ pub struct Egress {
     tls: Tls,
     lookup: Lookup,
     /// What requests may do now. Each request is checked against it when it leaves, and for as long as it is under way.
-    pub(super) terms: Present<Terms>,
+    terms: Present<Terms>,
     traffic: Traffic,
     /// The permits for concurrent requests.
     permits: ResizablePermits,
@@ -189,7 +189,7 @@ impl Egress {
         loop {
             // As they are now, for each redirect.
             let terms = self.terms.get();
-            let under_way = UnderWay::new(self, &terms, Sent { hop: &hop, headers: &headers });
+            let under_way = UnderWay::new(&self.terms, &terms, Sent { hop: &hop, headers: &headers });
             let step = self.step(&terms, &under_way, &hop, &headers, request.at_most_once, may_leave);
             let stepped = tokio::select! {
                 biased;
@@ -226,7 +226,7 @@ impl Egress {
     ) -> Result<Step, NoAnswer> {
         terms.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
         let failed = |message: String| Failure::new(kind::HTTP, message);
-        let request = hop.request(headers.to(terms, hop)?).map_err(failed)?;
+        let request = hop.request(terms.headers(&Sent { hop, headers })?).map_err(failed)?;
         let request = request.map(|body| self.traffic.outgoing(body));
         let leave = |address| under_way.leave(address, may_leave);
         let sent = terms.connections.send(request, at_most_once, &leave).await;
@@ -367,10 +367,6 @@ fn not_sent(url: &Url, error: &SendError) -> Failure {
         return Failure::permanent(kind::LIMIT, message);
     }
     Failure::new(kind::HTTP, with_causes(format!("error sending request for url ({url})"), error))
-}
-
-pub(super) fn not_permitted(denied: &Denied) -> Failure {
-    Failure::permanent(kind::DENIED, denied.to_string())
 }
 
 /// Returns the header that stands for `user:password@` in a URL.

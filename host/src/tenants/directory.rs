@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLockReadGuard;
 use tokio_util::sync::CancellationToken;
@@ -14,11 +14,21 @@ use forge_egress::Policy;
 use forge_journal::DEFAULT_TENANT;
 use forge_store::directory::{Entry, EntryId, EntryKind, Update};
 
+/// The age from which on the directory is read again although nothing acts: with the interval of that job, less than the five
+/// seconds that operators are promised, and more than the time between two renewals of a lease of 10 s, which also tell
+/// whether there is a change.
+const FOLLOWED: Duration = Duration::from_millis(3_500);
+
+/// The number of changes after which the store's list of changes is shortened again.
+const SHORTEN_EVERY: i64 = 1_000;
+
 /// All tenants, API keys and secrets, as they were last read.
 #[derive(Default)]
 pub(super) struct Directory {
     /// `None` until it was read as a whole.
     revision: Option<i64>,
+    /// The revision at which the store's list of changes was last shortened.
+    shortened_at: i64,
     /// When it was read, and the number of changes that were known then.
     read: Option<(Instant, u64)>,
     tenants: BTreeMap<Arc<str>, Arc<Tenant>>,
@@ -153,7 +163,7 @@ fn entry((id, document): (&EntryId, &Arc<str>)) -> Entry {
 impl Tenants {
     /// Returns the directory, after the changes that are known to be there were read.
     pub(super) async fn directory(&self) -> Result<RwLockReadGuard<'_, Directory>, TenantError> {
-        if !self.is_fresh() {
+        if !self.is_fresh(FRESH) {
             self.reading.make(self.read_changes()).await?;
         }
         Ok(self.directory.read())
@@ -181,15 +191,44 @@ impl Tenants {
         self.directory().await.map(drop)
     }
 
-    fn is_fresh(&self) -> bool {
-        let Some((at, changes)) = self.directory.read().read else { return false };
-        let is_shared = self.store.nodes().is_some();
-        changes == self.changes() && (!is_shared || at.elapsed() < FRESH)
+    /// Returns whether the list of changes may have become long since it was last shortened by this host.
+    pub(super) fn is_list_long(&self) -> bool {
+        let mut directory = self.directory.write();
+        let revision = directory.revision.unwrap_or_default();
+        let is_long = revision >= directory.shortened_at + SHORTEN_EVERY;
+        if is_long {
+            directory.shortened_at = revision;
+        }
+        is_long
+    }
+
+    /// Reads what other nodes have changed, unless there is certainly nothing: their notifications can be lost.
+    ///
+    /// # Errors
+    /// [`TenantError::Store`].
+    pub(crate) async fn follow(&self) -> Result<(), TenantError> {
+        if self.is_fresh(FOLLOWED) { Ok(()) } else { self.refresh().await }
+    }
+
+    /// Returns whether the directory has no change that is known, and none that is older than `age`.
+    fn is_fresh(&self, age: Duration) -> bool {
+        let directory = self.directory.read();
+        let Some((mut at, changes)) = directory.read else { return false };
+        let Some(nodes) = self.store.nodes() else { return changes == self.changes() };
+        if let Some((revision, seen_at)) = nodes.directory_revision()
+            && seen_at > at
+        {
+            if directory.revision != Some(revision) {
+                return false;
+            }
+            at = seen_at;
+        }
+        changes == self.changes() && at.elapsed() < age
     }
 
     /// Reads and applies the changes since the directory was last read. One caller at a time.
     async fn read_changes(&self) -> Result<(), TenantError> {
-        if self.is_fresh() {
+        if self.is_fresh(FRESH) {
             return Ok(());
         }
         let read = (Instant::now(), self.changes());
@@ -264,4 +303,81 @@ impl Tenants {
 fn entry_of_a_removed(name: &str) -> Entry {
     let document = r#"{"suspended":true}"#.to_owned();
     Entry { kind: EntryKind::Tenant, tenant: name.to_owned(), name: name.to_owned(), document }
+}
+
+#[cfg(test)]
+mod tests {
+    use forge_store::directory::Change;
+    use forge_store::sqlite::SqliteStore;
+
+    use super::super::{Caller, NewKey, Role, SettingsChange};
+    use super::*;
+    use forge_store::Store;
+
+    fn new(role: Role, host: bool) -> NewKey {
+        NewKey { role, name: "a key".to_owned(), host, expires_at: None }
+    }
+
+    async fn tenants(folder: &std::path::Path) -> (Arc<dyn Store>, Tenants, Caller) {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.join("forge.db")).await.unwrap());
+        let tenants = Tenants::for_store(Arc::clone(&store)).unwrap();
+        let by = Caller::local("default".into());
+        tenants.create_key(None, new(Role::Admin, true), &by).await.unwrap();
+        tenants.create("acme", &SettingsChange::default(), &by).await.unwrap();
+        (store, tenants, by)
+    }
+
+    #[tokio::test]
+    async fn a_tenant_stays_the_same_object_and_its_settings_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, tenants, by) = tenants(folder.path()).await;
+        let (acme, default) = (tenants.get("acme").await.unwrap(), tenants.get("default").await.unwrap());
+        let others = default.terms();
+        for suspended in [true, false] {
+            let change = SettingsChange { suspended: Some(suspended), ..SettingsChange::default() };
+            tenants.change("acme", &change, &by).await.unwrap();
+            assert_eq!(acme.is_suspended(), suspended);
+        }
+        assert!(Arc::ptr_eq(&acme, &tenants.get("acme").await.unwrap()));
+        assert!(Arc::ptr_eq(&others, &default.terms()), "a change applies to its tenant alone");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_revoked_by_another_process_ends_what_was_opened_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, tenants, by) = tenants(folder.path()).await;
+        let created = tenants.create_key(Some("acme"), new(Role::Read, false), &by).await.unwrap();
+        let caller = tenants.authenticate(Some(&created.token), None).await.unwrap();
+        let was = tenants.directory().await.unwrap().document(EntryKind::Key, "acme", &created.key.id);
+        let put = Change::Put { entry: created.key.revoked().encode().unwrap(), was };
+        let entry = super::super::audit::audit_entry(&by, "acme", "key.revoke", &created.key.id, None);
+        let revoked = tenants.revoked(&caller);
+        let change = async {
+            assert!(store.directory().change(Some(&put), &entry).await.unwrap());
+            tenants.refresh().await.unwrap();
+        };
+        tokio::join!(revoked, change);
+        assert!(tenants.authenticate(Some(&created.token), None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn ended_keys_of_tenants_are_removed_after_a_while_and_those_of_the_host_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, tenants, by) = tenants(folder.path()).await;
+        let valid = tenants.create_key(Some("acme"), new(Role::Read, false), &by).await.unwrap();
+        for tenant in [None, Some("acme")] {
+            let mut key = ApiKey::create(tenant, new(Role::Admin, tenant.is_none())).unwrap().key;
+            key.revoked_at = Some(chrono::DateTime::UNIX_EPOCH);
+            let put = Change::Put { entry: key.encode().unwrap(), was: None };
+            let entry = super::super::audit::audit_entry(&by, "", "key.create", &key.id, None);
+            assert!(store.directory().change(Some(&put), &entry).await.unwrap());
+        }
+        tenants.refresh().await.unwrap();
+        assert_eq!(tenants.keys(Some("acme")).await.unwrap().len(), 2);
+        tenants.purge_keys().await.unwrap();
+        let left = tenants.keys(Some("acme")).await.unwrap();
+        assert_eq!(left.iter().map(|key| &key.id).collect::<Vec<_>>(), [&valid.key.id]);
+        assert_eq!(tenants.keys(None).await.unwrap().len(), 2);
+        assert!(tenants.has_keys().await.unwrap());
+    }
 }
