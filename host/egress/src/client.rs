@@ -96,6 +96,11 @@ impl Egress {
         }
     }
 
+    /// Returns the secrets as they are now.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.terms.get().secrets)
+    }
+
     /// Changes what requests may do. Takes effect at once: idle connections are closed if the policy, the secrets or the
     /// limits differ, and requests under way that are no longer allowed are aborted. The permits stay: a request under way
     /// counts until it ends.

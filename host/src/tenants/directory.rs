@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::tenant::Definition;
 use super::{ApiKey, FRESH, Settings, Tenant, TenantError, Tenants, secrets};
 use forge_egress::Policy;
+use forge_egress::secrets::Secrets;
 use forge_journal::DEFAULT_TENANT;
+use forge_store::StoreError;
 use forge_store::directory::{Entry, EntryId, EntryKind, Update};
 
 /// The age from which on the directory is read again although nothing acts: with the interval of that job, less than the five
@@ -33,8 +35,8 @@ pub(super) struct Directory {
     read: Option<(Instant, u64)>,
     tenants: BTreeMap<Arc<str>, Arc<Tenant>>,
     documents: BTreeMap<EntryId, Arc<str>>,
-    /// The tenants whose documents have changed, until they are defined again.
-    changed: BTreeSet<String>,
+    /// The tenants whose documents have changed, until they are defined again, and whether those of their secrets have.
+    changed: BTreeMap<String, bool>,
     /// By id. Never iterated.
     keys: HashMap<String, Arc<KnownKey>>,
 }
@@ -99,7 +101,7 @@ impl Directory {
     }
 
     /// Applies changes of entries. API keys change at once; returns the tenants that are to be defined again.
-    fn apply(&mut self, update: Update) -> Result<Vec<String>, TenantError> {
+    fn apply(&mut self, update: Update) -> Result<Vec<(String, bool)>, TenantError> {
         let Update { is_whole, changed, mut removed, .. } = update;
         let keys = changed.iter().filter(|entry| entry.kind == EntryKind::Key);
         let keys = keys.map(ApiKey::decode).collect::<Result<Vec<_>, _>>()?;
@@ -109,10 +111,8 @@ impl Directory {
         }
         for entry in changed {
             let (id, document) = (entry.id(), Arc::from(entry.document));
-            if self.documents.insert(id, Arc::clone(&document)).as_ref() != Some(&document)
-                && entry.kind != EntryKind::Key
-            {
-                self.changed.insert(entry.tenant);
+            if self.documents.insert(id, Arc::clone(&document)).as_ref() != Some(&document) {
+                self.touch(entry.kind, entry.tenant);
             }
         }
         for key in keys {
@@ -120,21 +120,24 @@ impl Directory {
         }
         for id in removed {
             self.documents.remove(&id);
-            match id.kind {
-                EntryKind::Key => {
-                    if let Some(gone) = self.keys.remove(&id.name) {
-                        gone.revoked.cancel();
-                    }
-                }
-                EntryKind::Tenant | EntryKind::Secret => {
-                    self.changed.insert(id.tenant);
-                }
+            if id.kind == EntryKind::Key
+                && let Some(gone) = self.keys.remove(&id.name)
+            {
+                gone.revoked.cancel();
             }
+            self.touch(id.kind, id.tenant);
         }
         if !self.tenants.contains_key(DEFAULT_TENANT) {
-            self.changed.insert(DEFAULT_TENANT.to_owned());
+            self.touch(EntryKind::Tenant, DEFAULT_TENANT.to_owned());
         }
-        Ok(self.changed.iter().cloned().collect())
+        Ok(self.changed.iter().map(|(tenant, secrets)| (tenant.clone(), *secrets)).collect())
+    }
+
+    /// Notes that a document of a tenant has changed. Those of keys do not define a tenant.
+    fn touch(&mut self, kind: EntryKind, tenant: String) {
+        if kind != EntryKind::Key {
+            *self.changed.entry(tenant).or_default() |= kind == EntryKind::Secret;
+        }
     }
 
     fn put_key(&mut self, key: ApiKey) {
@@ -236,8 +239,8 @@ impl Tenants {
         let update = self.store.directory().update(since).await?;
         let revision = update.revision;
         let changed = self.directory.write().apply(update)?;
-        for name in &changed {
-            self.define(name)?;
+        for (name, with_secrets) in &changed {
+            self.define(name, *with_secrets).await?;
             self.directory.write().changed.remove(name);
         }
         // After an error, the changes are read again.
@@ -247,21 +250,26 @@ impl Tenants {
         Ok(())
     }
 
-    /// Gives a tenant the settings, rules and secrets that the directory has for it now.
-    fn define(&self, name: &str) -> Result<(), TenantError> {
+    /// Gives a tenant the settings, rules and secrets that the directory has for it now. Secrets that have not changed are
+    /// not opened again.
+    async fn define(&self, name: &str, with_secrets: bool) -> Result<(), TenantError> {
         let (known, source) = {
             let directory = self.directory.read();
             (directory.tenants.get(name).cloned(), directory.source(name))
         };
-        let Some((entry, secrets)) = source else {
+        let Some((entry, entries)) = source else {
             // The entry was removed from the database by hand: what is under way stops.
             if let Some(tenant) = known {
-                self.set(&tenant, self.definition(&entry_of_a_removed(name), &[])?);
+                self.set(&tenant, self.definition(&entry_of_a_removed(name), Arc::new(Secrets::none()))?);
                 self.directory.write().tenants.remove(name);
             }
             return Ok(());
         };
-        let definition = self.definition(&entry, &secrets)?;
+        let secrets = match &known {
+            Some(tenant) if !with_secrets => tenant.egress.secrets(),
+            _ => self.open(entries).await?,
+        };
+        let definition = self.definition(&entry, secrets)?;
         match known {
             Some(tenant) => self.set(&tenant, definition),
             None => {
@@ -271,6 +279,19 @@ impl Tenants {
             }
         }
         Ok(())
+    }
+
+    /// Opens the secrets of a tenant, and prepares the search for them. With many, that takes some time, which no run waits
+    /// for.
+    async fn open(&self, entries: Vec<Entry>) -> Result<Arc<Secrets>, TenantError> {
+        if entries.is_empty() {
+            return Ok(Arc::new(Secrets::none()));
+        }
+        let keys = self.secret_keys.clone();
+        let opening = tokio::task::spawn_blocking(move || secrets::open(keys.as_deref(), &entries));
+        // The task fails only when the host stops.
+        let opened = opening.await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Arc::new(opened))
     }
 
     /// Changes a tenant, and how many permits for instances it may have.
@@ -283,19 +304,14 @@ impl Tenants {
         self.instances.set_limit(&tenant.name, tenant.terms().permits());
     }
 
-    fn definition(&self, entry: &Entry, secrets: &[Entry]) -> Result<Definition, TenantError> {
+    fn definition(&self, entry: &Entry, secrets: Arc<Secrets>) -> Result<Definition, TenantError> {
         let settings = Settings::decode(entry)?;
         let policy = match settings.policy()? {
             Some(policy) => policy,
             None if entry.name == DEFAULT_TENANT => self.policy.clone(),
             None => Policy::only(Vec::new(), Vec::new()),
         };
-        Ok(Definition {
-            limits: settings.limits_within(&self.limits.tenant),
-            secrets: Arc::new(secrets::open(self.secret_keys.as_deref(), secrets)),
-            settings,
-            policy,
-        })
+        Ok(Definition { limits: settings.limits_within(&self.limits.tenant), settings, policy, secrets })
     }
 }
 
