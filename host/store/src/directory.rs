@@ -128,7 +128,7 @@ pub struct Amounts {
     pub journal_bytes: u64,
     /// Milliseconds in which runs had an instance in memory.
     pub run_ms: u64,
-    /// Milliseconds in which components were compiled.
+    /// Milliseconds in which components were checked and compiled.
     #[serde(default)]
     pub compile_ms: u64,
 }
