@@ -139,8 +139,18 @@ async fn only_what_this_host_has_compiled_is_run() {
     greets(&host).await;
     assert_eq!(host.log().matches("another host has written it").count(), warnings + 1);
 
-    // A key that others can read is none.
+    // A host that compiles what another has written replaces it: the restart after that finds its own.
     host.terminate().await;
+    fs::remove_file(&key).unwrap();
+    let mut other = with_cache(&cache).start().await;
+    other.api().deploy(&component("greeting")).await;
+    other.terminate().await;
+    other.restart().await;
+    greets(&other).await;
+    assert!(!other.log().contains("another host has written it"), "{}", other.log());
+    other.terminate().await;
+
+    // A key that others can read is none.
     set_mode(&key, 0o644);
     let refused = host.try_restart().await.unwrap_err();
     assert!(refused.log.contains("cache.key") && refused.log.contains("chmod go-rwx"), "{}", refused.log);

@@ -169,7 +169,7 @@ impl Engine {
         self.link(&compiled)
     }
 
-    /// Writes a compiled component to the cache, unless it is there. Only registered components should be kept:
+    /// Writes a compiled component to the cache, unless an authentic one is there. Only registered components should be kept:
     /// rejected uploads would fill the disk. This function blocks.
     pub fn keep(&self, digest: &str, component: &Component) {
         if let Some(cache) = self.cache.as_ref().filter(|cache| !cache.has(digest)) {

@@ -98,9 +98,10 @@ impl Cache {
         component.inspect_err(unusable).ok()
     }
 
-    /// Returns whether there is a file for this digest, authentic or not.
+    /// Returns whether there is an authentic file for this digest.
     pub(super) fn has(&self, digest: &str) -> bool {
-        self.path(digest).exists()
+        let bytes = fs::read(self.path(digest));
+        bytes.is_ok_and(|bytes| file::authentic(&bytes, &self.key, digest).is_some())
     }
 
     /// Writes a compiled component. A failure is only logged: it costs no more than compiling again after a restart.
