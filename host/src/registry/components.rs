@@ -65,7 +65,7 @@ impl Components {
             let bytes = self.bytes(digest).await?.ok_or_else(missing)?;
             let permit = self.compiles_for_runs.acquire(&account.tenant).await;
             let compiling = account.compiling(None);
-            let compiled = self.engine.compile(bytes).await?;
+            let compiled = self.engine.recompile(bytes).await?;
             drop((compiling, permit));
             self.write_cache(digest, &compiled).await;
             Ok::<_, RegistryError>(compiled)
@@ -104,7 +104,9 @@ impl Components {
             limit: compile_seconds,
             retry_after,
         })?;
+        let checking = account.compiling(Some(per_hour));
         self.engine.check_upload(bytes.clone()).await?;
+        drop(checking);
         let _permit = self.compiles_of_uploads.acquire(&account.tenant).await;
         let _compiling = account.compiling(Some(per_hour));
         Ok(self.engine.compile(bytes).await?)
