@@ -1,6 +1,5 @@
 //! The HTTP client of one tenant.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -8,8 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -19,21 +17,18 @@ use url::Url;
 use super::Tls;
 use super::connections::{Connections, HEAD_BYTES, MOST_HEADERS, SendError};
 use super::connector::connector;
-use super::content_encoding::{self, DecodeError};
 use super::departure::{MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::Headers;
 use super::hop::{Hop, strip_credentials};
+use super::inspection::{Answer, Inspection, SEARCHED_AT_ONCE, too_large};
 use super::rules::{Denied, Policy};
 use super::traffic::Traffic;
+use super::workers::Workers;
 use crate::EgressLimits;
-use crate::secrets::Secrets;
+use crate::secrets::{Known, Secrets};
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
 use forge_journal::{Failure, Outcome, kind};
-
-/// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one
-/// there would delay other runs; most bodies are smaller.
-const SEARCHED_AT_ONCE: usize = 64 << 10;
 
 /// Why there is no answer.
 enum NoAnswer {
@@ -46,9 +41,6 @@ impl From<Failure> for NoAnswer {
         Self::Failed(failure)
     }
 }
-/// The maximum number of a tenant's answers that are decoded at the same time. A decoder occupies a thread, and its windows
-/// need up to 32 MiB of memory besides the answer.
-const DECODERS: usize = 4;
 
 /// The HTTP client of one tenant's workflows. It shares no connections: the policy is checked when a connection is
 /// opened, so another tenant must not reuse it.
@@ -59,14 +51,17 @@ pub struct Egress {
     connections: Connections,
     /// The permits for concurrent requests.
     permits: Semaphore,
-    /// The permits for answers that are decoded at the same time.
-    decoders: Arc<Semaphore>,
+    /// The threads on which answers are decoded and searched.
+    workers: Workers,
+    /// The tenant, which takes turns there.
+    tenant: Arc<str>,
     default_timeout: Duration,
     response_bytes: usize,
 }
 
 impl Egress {
-    /// Returns a client that reaches what the policy permits, with these secrets.
+    /// Returns a client that reaches what the policy permits, with these secrets. Its answers are searched on threads of its
+    /// own, unless [`Egress::working`] shares them.
     pub fn new(
         tls: &Tls,
         policy: Policy,
@@ -97,7 +92,8 @@ impl Egress {
             secrets,
             traffic: Traffic::default(),
             permits: Semaphore::new(requests),
-            decoders: Arc::new(Semaphore::new(DECODERS)),
+            workers: Workers::default(),
+            tenant: "".into(),
             default_timeout: Duration::from_millis(limits.http_timeout_ms),
             response_bytes: EgressLimits::size(limits.response_bytes),
         }
@@ -108,6 +104,12 @@ impl Egress {
     #[must_use]
     pub fn counting(self, bytes: Arc<AtomicU64>) -> Self {
         Self { traffic: Traffic::new(bytes), ..self }
+    }
+
+    /// Decodes and searches answers on these threads, in turn with other tenants.
+    #[must_use]
+    pub fn working(self, workers: Workers, tenant: Arc<str>) -> Self {
+        Self { workers, tenant, ..self }
     }
 
     /// Sends a request and returns its answer. `key` becomes the `Idempotency-Key`, unless the workflow has set one.
@@ -140,7 +142,7 @@ impl Egress {
             },
             Ok(Err(NoAnswer::Withheld)) => return Err(Withheld),
             Ok(Err(NoAnswer::Failed(mut failure))) => {
-                failure.message = self.secrets.redact_text(format!("{}: {}", what(), failure.message));
+                failure.message = self.redacted(format!("{}: {}", what(), failure.message)).await;
                 Err(failure)
             }
             Err(_) => {
@@ -181,10 +183,12 @@ impl Egress {
         };
         let at_most_once = request.at_most_once;
         let mut resent = false;
+        let mut known = Known::default();
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         loop {
             self.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
+            known.add(self.secrets.known_to(hop.url()));
             let failed = |message: String| Failure::new(kind::HTTP, message);
             let request = hop.request(headers.to(&hop)?).map_err(failed)?;
             let request = request.map(|body| self.traffic.outgoing(body));
@@ -202,8 +206,8 @@ impl Egress {
                 None => {
                     let answer = connection.drive(self.read(response)).await?;
                     self.connections.keep(connection).await;
-                    let answer = self.decoded(answer).await?;
-                    return Ok(HttpResponse { resent, ..answer.redacted(&self.secrets).await? });
+                    let answer = self.inspected(answer, &known).await?;
+                    return Ok(HttpResponse { resent, ..answer });
                 }
             }
         }
@@ -220,96 +224,38 @@ impl Egress {
             let Ok(chunk) = frame.into_data() else { continue };
             self.traffic.count(&chunk);
             if body.len() + chunk.len() > self.response_bytes {
-                return Err(self.too_large());
+                return Err(too_large(self.response_bytes));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
-    /// Decodes the content of an answer. A part of a content, and encodings that are unknown, stay as they are.
-    async fn decoded(&self, mut answer: Answer) -> Result<Answer, Failure> {
-        let encodings = content_encoding::encodings(&answer.headers).unwrap_or_default();
-        if encodings.is_empty() || answer.body.is_empty() || answer.status == StatusCode::PARTIAL_CONTENT {
-            return Ok(answer);
+    /// Returns a message without secrets. It may have the URL of a redirect, which a server has made.
+    async fn redacted(&self, message: String) -> String {
+        if message.len() <= SEARCHED_AT_ONCE || self.secrets.is_empty() {
+            return self.secrets.redact_text(message);
         }
-        // The semaphore is never closed.
-        let permit = Arc::clone(&self.decoders).acquire_owned().await;
-        let (body, most) = (std::mem::take(&mut answer.body), self.response_bytes);
-        let decoding = tokio::task::spawn_blocking(move || {
-            let decoded = content_encoding::decoded(&body, &encodings, most);
-            // A request that is given up keeps its permit until here.
-            drop(permit);
-            decoded
-        });
-        // The task fails only when the host stops.
-        let decoded = decoding
-            .await
-            .map_err(|error| Failure::new(kind::HTTP, format!("the answer could not be decoded: {error}")))?;
-        answer.body = decoded.map_err(|error| match error {
-            DecodeError::TooLarge => self.too_large(),
-            DecodeError::Invalid(_) => Failure::new(kind::HTTP, error.to_string()),
+        let secrets = Arc::clone(&self.secrets);
+        let redacted = self.workers.call(&self.tenant, move || secrets.redact_text(message)).await;
+        // The call fails only when the host stops.
+        redacted.unwrap_or_else(|error| format!("the request failed, and its error is not known: {error}"))
+    }
+
+    /// Decodes an answer and redacts the secrets that its servers know.
+    async fn inspected(&self, answer: Answer, known: &Known) -> Result<HttpResponse, Failure> {
+        let search = self.secrets.search(known).map_err(|error| {
+            Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
         })?;
-        answer.headers.remove(CONTENT_ENCODING);
-        // It is the length of what was sent.
-        answer.headers.remove(CONTENT_LENGTH);
-        Ok(answer)
-    }
-
-    fn too_large(&self) -> Failure {
-        let most = self.response_bytes;
-        let message = format!(
-            "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes); the server \
-             has handled the request, and its effect stands"
-        );
-        Failure::permanent(kind::LIMIT, message)
-    }
-}
-
-/// An answer with the secrets that it contains.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    /// Returns the answer for the workflow and the journal, without secrets.
-    async fn redacted(self, secrets: &Arc<Secrets>) -> Result<HttpResponse, Failure> {
-        let Self { status, headers, mut body } = self;
-        let headers = headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
-        let mut headers: Vec<(String, String)> = headers.collect();
-        if !secrets.is_empty() {
-            let redact = |text| secrets.redact_text(text);
-            headers = headers.into_iter().map(|(name, value)| (redact(name), redact(value))).collect();
-            body = redacted(secrets, body).await?;
+        let inspection = Inspection::new(answer, search, self.response_bytes)?;
+        if inspection.is_short() {
+            return inspection.carry_out();
         }
-        Ok(HttpResponse { status: status.as_u16(), headers, body: Body::from(body), resent: false })
+        // The call fails only when the host stops.
+        self.workers.call(&self.tenant, || inspection.carry_out()).await.map_err(|error| {
+            Failure::new(kind::HTTP, format!("the answer could not be decoded and searched: {error}"))
+        })?
     }
-}
-
-/// Returns the text of a header's value. HTTP leaves its encoding open: it is UTF-8, or else Latin-1, in which each byte
-/// is a character.
-fn text(value: &HeaderValue) -> String {
-    match str::from_utf8(value.as_bytes()) {
-        Ok(text) => text.to_owned(),
-        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
-    }
-}
-
-async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    let redact = |secrets: &Secrets, body: Vec<u8>| match secrets.redact(&body) {
-        Cow::Borrowed(_) => body,
-        Cow::Owned(redacted) => redacted,
-    };
-    if body.len() <= SEARCHED_AT_ONCE {
-        return Ok(redact(secrets, body));
-    }
-    let secrets = Arc::clone(secrets);
-    // The task fails only when the host stops.
-    tokio::task::spawn_blocking(move || redact(&secrets, body)).await.map_err(|error| {
-        Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
-    })
 }
 
 fn not_sent(url: &Url, error: &SendError) -> Failure {
@@ -321,7 +267,8 @@ fn not_sent(url: &Url, error: &SendError) -> Failure {
     }
     if error.is_head_too_large() {
         let message = format!(
-            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes"
+            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes, or more \
+             interim answers than that"
         );
         return Failure::permanent(kind::LIMIT, message);
     }

@@ -12,6 +12,7 @@ mod departure;
 mod guard;
 mod headers;
 mod hop;
+mod inspection;
 mod limits;
 mod race;
 mod rules;
@@ -23,8 +24,11 @@ mod ssrf;
 #[cfg(test)]
 mod tests;
 mod tls;
+#[cfg(test)]
+mod tls_servers;
 mod traffic;
 mod wire;
+mod workers;
 
 pub use client::Egress;
 pub use departure::{MayLeave, Withheld};
@@ -32,3 +36,4 @@ pub use guard::Lookups;
 pub use limits::EgressLimits;
 pub use rules::{Denied, InvalidNetwork, InvalidRule, Network, Policy, Rule};
 pub use tls::{EgressError, Tls};
+pub use workers::Workers;

@@ -7,7 +7,7 @@
 //! | instances in memory | [`InstancePermits`] | the executor, before it instantiates a run |
 //! | CPU time | [`CpuPermits`], [`CpuMeter`] | the executor, for each poll of a guest |
 //! | the writer | [`FairQueue`] | the store's writer, for its backlog; both kinds of permits, for waiting runs |
-//! | reads of callers | [`ReadPermits`] | the executor, before it reads for a caller |
+//! | reads of callers, threads that search answers | [`SharedPermits`] | the executor, before it reads for a caller; egress |
 //! | starts each second | [`RateLimiter`] | a tenant's account |
 //! | a server that may hang | [`Attempts`] | the directory of tenants; the PostgreSQL store |
 //!
@@ -18,11 +18,11 @@ mod cpu_permits;
 mod fair_queue;
 mod instance_permits;
 mod rate_limiter;
-mod read_permits;
+mod shared_permits;
 
 pub use attempts::Attempts;
 pub use cpu_permits::{CpuMeter, CpuPermit, CpuPermits};
 pub use fair_queue::FairQueue;
 pub use instance_permits::{Evictable, InstancePermit, InstancePermits};
 pub use rate_limiter::RateLimiter;
-pub use read_permits::{ReadPermit, ReadPermits};
+pub use shared_permits::{SharedPermit, SharedPermits};

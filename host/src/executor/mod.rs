@@ -46,7 +46,7 @@ use forge_egress::secrets::KeyRing;
 use forge_egress::{Policy, Tls};
 use forge_journal::{Changes, DEFAULT_TENANT, Journal, Run, RunId, TenantId};
 use forge_sandbox::{Compiler, Engine};
-use forge_scheduling::{CpuPermits, InstancePermits, ReadPermits};
+use forge_scheduling::{CpuPermits, InstancePermits, SharedPermits};
 use forge_store::{Batch, Change, Feed, Nodes, RunWriter, Store, Write, Writer};
 
 /// The most runs that are counted for people: a probe of the health costs the same, whatever is stored.
@@ -70,7 +70,7 @@ struct Inner {
     /// The permits for instances in memory.
     instances: Arc<InstancePermits<TenantId>>,
     /// The permits of reads for callers: they leave half of the store's connections to the host.
-    reads: Arc<ReadPermits<TenantId>>,
+    reads: Arc<SharedPermits<TenantId>>,
     /// The permits of guests that compute a lot.
     cpu: Arc<CpuPermits<TenantId>>,
     feed: Arc<Feed>,
@@ -182,7 +182,7 @@ impl WorkflowExecutor {
             writer: Writer::new(Arc::clone(&store), Arc::clone(&feed), limits.write_queue_bytes),
             loader: Loader::new(Arc::clone(&store)),
             instances,
-            reads: ReadPermits::new(store.concurrent_reads() / 2),
+            reads: SharedPermits::new(store.concurrent_reads() / 2),
             cpu: CpuPermits::new(threads),
             feed,
             store,

@@ -33,7 +33,7 @@ pub use usage::{Usage, UsageReport};
 
 use crate::config::{Limits, TenantLimits};
 use forge_egress::secrets::KeyRing;
-use forge_egress::{Egress, EgressError, Policy, Tls};
+use forge_egress::{Egress, EgressError, Policy, Tls, Workers};
 use forge_journal::DEFAULT_TENANT;
 use forge_sandbox::InstanceLimits;
 use forge_scheduling::{Attempts, InstancePermits};
@@ -70,6 +70,8 @@ pub struct Tenants {
     policy: Policy,
     secret_keys: Option<Arc<KeyRing>>,
     tls: Tls,
+    /// The threads on which all tenants' answers are searched.
+    workers: Workers,
     instances: Arc<InstancePermits<Arc<str>>>,
     state: Mutex<State>,
     /// Reads of the directory. Concurrent callers share one.
@@ -111,6 +113,7 @@ impl Tenants {
             policy,
             secret_keys,
             tls,
+            workers: Workers::default(),
             instances,
             state: Mutex::default(),
             reading: Attempts::default(),
@@ -241,6 +244,7 @@ impl Tenants {
         let account = self.account(&entry.name);
         let egress = Egress::new(&self.tls, policy, secrets, &limits.egress(), account.lookups());
         let egress = egress.counting(account.http_bytes());
+        let egress = egress.working(self.workers.clone(), Arc::clone(&account.tenant));
         Ok(Tenant {
             name: Arc::clone(&account.tenant),
             settings,

@@ -1,4 +1,4 @@
-//! Permits for reads of the database that callers ask for.
+//! Permits for a resource of the host that no tenant may have alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 
 use super::FairQueue;
 
-/// The permits for reads of a host: each lets one read of one tenant use the database. A tenant may hold half of them, so
-/// that its slow reads leave room for others, and tenants that wait take turns.
-pub struct ReadPermits<K: Ord + Clone> {
+/// The permits for a resource of a host: reads of the database, or threads that search answers. A tenant may hold half of
+/// them, so that its slow work leaves room for others, and tenants that wait take turns.
+pub struct SharedPermits<K: Ord + Clone> {
     /// The most permits that a tenant holds.
     per_tenant: usize,
     state: Mutex<State<K>>,
@@ -20,16 +20,16 @@ struct State<K: Ord + Clone> {
     free: usize,
     /// The permits that each tenant holds; none is 0.
     held: BTreeMap<K, usize>,
-    waiting: FairQueue<K, oneshot::Sender<ReadPermit<K>>>,
+    waiting: FairQueue<K, oneshot::Sender<SharedPermit<K>>>,
 }
 
-/// The permit of a read, until it is dropped.
-pub struct ReadPermit<K: Ord + Clone> {
-    permits: Arc<ReadPermits<K>>,
+/// A permit of a tenant, until it is dropped.
+pub struct SharedPermit<K: Ord + Clone> {
+    permits: Arc<SharedPermits<K>>,
     tenant: K,
 }
 
-impl<K: Ord + Clone> ReadPermits<K> {
+impl<K: Ord + Clone> SharedPermits<K> {
     /// Creates this number of permits; at least one.
     pub fn new(permits: usize) -> Arc<Self> {
         let free = permits.max(1);
@@ -37,8 +37,8 @@ impl<K: Ord + Clone> ReadPermits<K> {
         Arc::new(Self { per_tenant: free.div_ceil(2), state: Mutex::new(state) })
     }
 
-    /// Waits until the tenant may read.
-    pub async fn acquire(self: &Arc<Self>, tenant: &K) -> ReadPermit<K> {
+    /// Waits for a permit of the tenant.
+    pub async fn acquire(self: &Arc<Self>, tenant: &K) -> SharedPermit<K> {
         loop {
             let (sender, permit) = oneshot::channel();
             self.state.lock().waiting.push(tenant, sender);
@@ -50,7 +50,7 @@ impl<K: Ord + Clone> ReadPermits<K> {
         }
     }
 
-    /// Gives free permits to waiting reads. They are sent without the lock, because a receiver that is gone drops its permit
+    /// Gives free permits to those that wait. They are sent without the lock, because a receiver that is gone drops its permit
     /// at once.
     fn grant(self: &Arc<Self>) {
         loop {
@@ -59,19 +59,19 @@ impl<K: Ord + Clone> ReadPermits<K> {
             if *free == 0 {
                 return;
             }
-            let may_read = |tenant: &K| held.get(tenant).is_none_or(|held| *held < self.per_tenant);
-            let Some((tenant, sender)) = waiting.pop_if(may_read, |sender| !sender.is_closed()) else {
+            let may_have = |tenant: &K| held.get(tenant).is_none_or(|held| *held < self.per_tenant);
+            let Some((tenant, sender)) = waiting.pop_if(may_have, |sender| !sender.is_closed()) else {
                 return;
             };
             *free -= 1;
             *held.entry(tenant.clone()).or_default() += 1;
             drop(state);
-            let _ = sender.send(ReadPermit { permits: Arc::clone(self), tenant });
+            let _ = sender.send(SharedPermit { permits: Arc::clone(self), tenant });
         }
     }
 }
 
-impl<K: Ord + Clone> Drop for ReadPermit<K> {
+impl<K: Ord + Clone> Drop for SharedPermit<K> {
     fn drop(&mut self) {
         let mut state = self.permits.state.lock();
         state.free += 1;
@@ -94,9 +94,9 @@ mod tests {
 
     #[test]
     fn a_tenant_holds_at_most_half_of_the_permits() {
-        let permits = ReadPermits::new(4);
+        let permits = SharedPermits::new(4);
         let mut many: Vec<_> = (0..5).map(|_| Box::pin(permits.acquire(&"many"))).collect();
-        let granted: Vec<_> = many.iter_mut().map(|read| read.as_mut().now_or_never()).collect();
+        let granted: Vec<_> = many.iter_mut().map(|permit| permit.as_mut().now_or_never()).collect();
         let is_granted: Vec<bool> = granted.iter().map(Option::is_some).collect();
         assert_eq!(is_granted, [true, true, false, false, false]);
         let few = permits.acquire(&"few").now_or_never();
@@ -108,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_nobody_waits_for_takes_no_permit() {
-        let permits = ReadPermits::new(1);
+    fn a_permit_that_nobody_waits_for_is_not_taken() {
+        let permits = SharedPermits::new(1);
         let held = permits.acquire(&"a").now_or_never().unwrap();
         let mut gone = Box::pin(permits.acquire(&"a"));
         let mut next = Box::pin(permits.acquire(&"a"));
