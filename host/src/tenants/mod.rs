@@ -42,7 +42,7 @@ pub use usage::{Usage, UsageReport};
 use self::directory::Directory;
 use crate::config::Limits;
 use forge_egress::secrets::KeyRing;
-use forge_egress::{EgressError, Policy, Tls};
+use forge_egress::{EgressError, Policy, Tls, Workers};
 use forge_scheduling::{Attempts, ByteBudget, InstancePermits};
 use forge_store::{Batch, Store, Subscriber};
 
@@ -60,6 +60,8 @@ pub struct Tenants {
     tls: Tls,
     /// The budget of the responses that the runs of all tenants receive.
     responses: Arc<ByteBudget>,
+    /// The threads on which all tenants' responses are decoded and searched.
+    workers: Workers,
     instances: Arc<InstancePermits<Arc<str>>>,
     directory: RwLock<Directory>,
     /// The number of changes of the directory that this node has heard of. What was read before a change is not current after
@@ -87,6 +89,7 @@ impl Tenants {
             secret_keys,
             tls,
             responses: Arc::default(),
+            workers: Workers::default(),
             instances,
             directory: RwLock::default(),
             changes: AtomicU64::new(0),
