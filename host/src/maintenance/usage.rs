@@ -12,7 +12,7 @@ pub(super) const TASK: Task = Task {
     run: |context| {
         Box::pin(async {
             context.tenants.write_usage().await?;
-            context.tenants.read_stored().await
+            context.tenants.read_stored_if_busy().await
         })
     },
 };
