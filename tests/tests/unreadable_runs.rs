@@ -69,6 +69,9 @@ async fn a_run_whose_row_cannot_be_read_can_be_terminated_and_deleted() {
     let error = record["error"].as_str().unwrap();
     assert!(error.contains("column version") && error.contains("column deadline"), "{error}");
     host.cli().run(["runs", "show", &final_run]).await.ok();
+    let listed = host.api().get("/_api/runs?status=completed").await.ok();
+    let error = listed["runs"][0]["error"].as_str().unwrap();
+    assert!(error.contains("column version"), "{listed:#}");
     assert_eq!(host.api().delete(&final_run).await.status, 204);
 }
 

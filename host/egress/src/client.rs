@@ -19,13 +19,13 @@ use url::Url;
 use super::Tls;
 use super::connections::{HEAD_BYTES, MOST_HEADERS, SendError};
 use super::content_encoding::{self, DecodeError};
-use super::departure::{MayLeave, Withheld};
+use super::departure::{GivenUp, MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::HeaderSource;
 use super::hop::{Hop, strip_credentials};
 use super::responses::{Reservation, Responses, UNRESERVED};
-use super::rules::{Denied, Policy};
-use super::terms::{GivenUp, Sent, Terms, UnderWay, requests};
+use super::rules::Policy;
+use super::terms::{Sent, Terms, UnderWay, not_permitted, requests};
 use super::traffic::Traffic;
 use crate::EgressLimits;
 use crate::secrets::Secrets;
@@ -59,7 +59,7 @@ pub struct Egress {
     tls: Tls,
     lookup: Lookup,
     /// What requests may do now. Each request is checked against it when it leaves, and for as long as it is under way.
-    pub(super) terms: Present<Terms>,
+    terms: Present<Terms>,
     traffic: Traffic,
     /// The permits for concurrent requests.
     permits: ResizablePermits,
@@ -97,6 +97,11 @@ impl Egress {
             decoders: Arc::new(Semaphore::new(DECODERS)),
             responses: Responses::default(),
         }
+    }
+
+    /// Returns the secrets as they are now.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.terms.get().secrets)
     }
 
     /// Changes what requests may do. Takes effect at once: idle connections are closed if the policy, the secrets or the
@@ -201,7 +206,7 @@ impl Egress {
         loop {
             // As they are now, for each redirect.
             let terms = self.terms.get();
-            let under_way = UnderWay::new(self, &terms, Sent { hop: &hop, headers: &headers });
+            let under_way = UnderWay::new(&self.terms, &terms, Sent { hop: &hop, headers: &headers });
             let exchange = Exchange { terms: &terms, under_way: &under_way, hop: &hop, headers: &headers };
             let stepped = tokio::select! {
                 biased;
@@ -239,7 +244,7 @@ impl Egress {
         let Exchange { terms, under_way, hop, headers } = exchange;
         terms.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
         let failed = |message: String| Failure::new(kind::HTTP, message);
-        let request = hop.request(headers.to(terms, hop)?).map_err(failed)?;
+        let request = hop.request(terms.headers(&Sent { hop, headers })?).map_err(failed)?;
         let request = request.map(|body| self.traffic.outgoing(body));
         let leave = |address| under_way.leave(address, may_leave);
         let before = *reach;
@@ -440,10 +445,6 @@ fn not_sent(url: &Url, error: &SendError, reach: Reach) -> Failure {
         return Failure::permanent(kind::LIMIT, message);
     }
     Failure::new(kind::HTTP, with_causes(format!("error sending request for url ({url})"), error))
-}
-
-pub(super) fn not_permitted(denied: &Denied) -> Failure {
-    Failure::permanent(kind::DENIED, denied.to_string())
 }
 
 /// Returns the header that stands for `user:password@` in a URL.

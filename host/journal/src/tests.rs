@@ -292,6 +292,23 @@ fn a_dropped_request_is_not_delivered_and_not_awaited() {
 }
 
 #[test]
+fn a_completion_costs_the_same_with_many_calls_under_way() {
+    const MANY: u64 = 20_000;
+    let limits = SessionLimits { max_calls: MANY, max_outstanding: 20_000, ..LIMITS };
+    let mut session = Session::new(Journal::new(run()), limits);
+    let calls: Vec<CallId> = (0..MANY).map(|_| send(&mut session, Scope::BODY, "a")).collect();
+    assert_eq!(session.effects_due().unwrap().len(), calls.len());
+    let begun = std::time::Instant::now();
+    for (seq, call) in (1..).zip(calls) {
+        assert_eq!(answer(&mut session, seq), call);
+        assert_eq!(session.effects_due().unwrap(), []);
+        assert!(session.next_timer().is_none() && session.waits_only_for(|_| true));
+    }
+    // Each of them looked at every call: 10^9 looks.
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn foreign_scopes_and_calls_are_refused() {
     let mut session = fresh();
     let foreign = Scope { step: 9, attempt: 1 };

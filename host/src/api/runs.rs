@@ -151,7 +151,7 @@ enum Commanded {
     /// The run does not exist.
     #[response(status = 404)]
     Unknown(ErrorBody),
-    /// The status of the run does not allow the command.
+    /// The status of the run does not allow the command, or the run would be paused again at once.
     #[response(status = 409)]
     Conflict(ErrorBody),
     /// The host cannot do it now. After `outcome_unknown` and `node_silent`, the command may take effect: repeat it.
@@ -174,7 +174,8 @@ async fn cancel_run(api: State<Api>, caller: Caller, id: Path<Uuid>) -> Result<A
 
 /// Resume a run
 ///
-/// Continues a paused run. If compensations of the run failed, they are retried.
+/// Continues a paused run. If compensations of the run failed, they are retried. The response is sent when the run was loaded
+/// and replayed.
 #[utoipa::path(
     post, path = "/_api/runs/{id}/resume", tag = "runs",
     security(("key" = ["start"])),

@@ -1,3 +1,4 @@
+use super::printable::Printable;
 use super::{CliError, Context};
 
 /// The arguments of `forge activate`.
@@ -18,5 +19,7 @@ Examples:
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let info = context.client()?.change_version(&args.name, args.version, "activate").await?;
-    context.print(&info, |info| format!("new runs of {} take version {}", info.name, info.version))
+    context.print(&info, |info| {
+        format!("new runs of {} take version {}", Printable::line(&info.name), info.version)
+    })
 }

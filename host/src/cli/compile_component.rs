@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::output;
 use forge_sandbox::{self as engine, ChildFailed, CompilerUser};
 
 /// The arguments of `forge compile-component`.
@@ -27,7 +28,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     match compile(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            output::note(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }
@@ -39,7 +40,8 @@ fn compile(args: &Args) -> Result<(), ChildFailed> {
         return engine::compile_as_child(time, args.memory, args.user);
     }
     for missing in engine::check_as_child(time, args.memory, args.user)? {
-        println!("{missing}");
+        // A host that is gone needs no answer.
+        let _ = output::print(&missing.to_string());
     }
     Ok(())
 }

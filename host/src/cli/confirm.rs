@@ -4,7 +4,7 @@ use super::{CliError, output};
 
 /// Asks the person at the terminal whether to go on. Without a terminal, or with `yes`, the answer is yes.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
-    if yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if yes || !io::stdin().is_terminal() || !output::notes_on_terminal() {
         return Ok(());
     }
     output::note(&format!("{question} [y/N]"));

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::printable::Printable;
 use super::{CliError, Context, project, text};
 use crate::registry::Registered;
 
@@ -38,7 +39,8 @@ fn describe(registered: &Registered) -> String {
     let mut lines: Vec<String> = Vec::new();
     for workflow in &registered.workflows {
         let mark = if workflow.deprecated { ", deprecated" } else { "" };
-        lines.push(format!("{} v{} (timeout {}{mark})", workflow.name, workflow.version, workflow.timeout));
+        let (name, timeout) = (Printable::line(&workflow.name), Printable::line(&workflow.timeout));
+        lines.push(format!("{name} v{} (timeout {timeout}{mark})", workflow.version));
     }
     for workflow in &registered.kept {
         lines.push(format!(
@@ -49,6 +51,6 @@ fn describe(registered: &Registered) -> String {
         ));
     }
     let what = if registered.created { "deployed" } else { "was deployed before, nothing changed" };
-    lines.push(format!("{what}: {}", text::short_digest(&registered.digest)));
+    lines.push(format!("{what}: {}", Printable::line(text::short_digest(&registered.digest))));
     lines.join("\n")
 }

@@ -1,3 +1,4 @@
+use super::printable::Printable;
 use super::{CliError, Context, output};
 
 /// The arguments of `forge deprecate`.
@@ -26,5 +27,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Some(version) => format!("new runs take version {version}"),
         None => "no version is left that new runs take by themselves".to_owned(),
     };
-    output::print(&format!("version {} of {} is deprecated; {current}", info.version, info.name))
+    let name = Printable::line(&info.name);
+    output::print(&format!("version {} of {name} is deprecated; {current}", info.version))
 }

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::text::printable;
+use super::printable::Printable;
 use crate::api::ErrorDetail;
 use forge_journal::{RunId, WorkflowStatus};
 
@@ -175,9 +175,9 @@ impl CliError {
             Self::OutputClosed => {}
             _ if json => {
                 let error = json!({ "error": { "code": self.code(), "message": message } });
-                super::output::note(&error.to_string());
+                super::output::note_document(&error.to_string());
             }
-            _ => super::output::note(&format!("error: {}", printable(&message))),
+            _ => super::output::note(&format!("error: {}", Printable::lines(&message))),
         }
         ExitCode::from(self.exit_status() as u8)
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::client::Client;
-use super::text::printable;
+use super::printable::Printable;
 use super::{CliError, output};
 use crate::executor::WorkflowRecord;
 use forge_journal::{RunId, WorkflowStatus};
@@ -88,7 +88,7 @@ pub(super) fn note_in_doubt(record: &WorkflowRecord) {
 
 /// Returns an effect in doubt as text.
 pub(super) fn in_doubt(effect: &str) -> String {
-    format!("in doubt: {}", printable(effect))
+    format!("in doubt: {}", Printable::line(effect))
 }
 
 /// Returns the result of waiting for this run.

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
+use super::printable::Printable;
 use super::{CliError, Context, output, text};
 use crate::config::Database;
 use crate::tenants::{ApiKey, Caller, CreatedKey, NewKey, Role, Tenants};
@@ -75,11 +76,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Create(create) => {
             let created = self::create(create, context).await?;
             context.hint("this is the only time that the key is shown; FORGE_TOKEN makes `forge` use it");
-            context.print(&created, |created| created.token.clone())
+            context.print(&created, |created| Printable::line(&created.token).to_string())
         }
         Command::Revoke { id, host } => {
             let key = context.client()?.revoke_key(&id, host).await?;
-            context.print(&key, |key| format!("key {} ({}) is revoked", key.id, key.name))
+            context.print(&key, |key| {
+                format!("key {} ({}) is revoked", Printable::line(&key.id), Printable::line(&key.name))
+            })
         }
     }
 }

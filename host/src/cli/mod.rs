@@ -21,6 +21,7 @@ mod new;
 mod nodes;
 mod output;
 mod parse;
+mod printable;
 mod project;
 mod runs;
 mod secrets;

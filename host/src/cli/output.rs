@@ -1,5 +1,8 @@
-//! Writes results to standard output, messages to standard error, and files.
+//! Writes results to standard output, messages to standard error, and files. Nothing else in the program prints.
 
+#![allow(clippy::disallowed_methods, reason = "the output streams, which other files do not use")]
+
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -8,30 +11,60 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::CliError;
-use super::text::printable;
+use super::printable::Printable;
 
 /// Prints a result and a line break.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
+    write(Printable::composed(text))
+}
+
+/// Prints a tree, or what replaces it on a terminal. It has codes for the terminal, so it is printed as it is: the texts in
+/// it were escaped when it was rendered.
+pub(super) fn print_rendered(text: &str) -> Result<(), CliError> {
+    write(text)
+}
+
+/// Prints a result as JSON on one line.
+pub(super) fn print_json(value: &impl Serialize) -> Result<(), CliError> {
+    print_document(&serde_json::to_string(value).context("cannot encode the result as JSON")?)
+}
+
+/// Prints a JSON document.
+pub(super) fn print_document(json: &str) -> Result<(), CliError> {
+    write(Printable::json(json))
+}
+
+fn write(text: impl Display) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
     Ok(stdout.flush()?)
 }
 
-/// Prints a result as JSON on one line.
-pub(super) fn print_json(value: &impl Serialize) -> Result<(), CliError> {
-    print(&serde_json::to_string(value).context("cannot encode the result as JSON")?)
-}
-
 /// Prints a message to standard error. An error is ignored: there is no other place to report it.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", Printable::composed(text));
+}
+
+/// Prints a JSON document to standard error, as [`note`] prints a message.
+pub(super) fn note_document(json: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", Printable::json(json));
 }
 
 /// Prints a message to standard error if that is a terminal.
 pub(super) fn hint(text: &str) {
-    if io::stderr().is_terminal() {
+    if notes_on_terminal() {
         note(text);
     }
+}
+
+/// Returns whether standard output is a terminal.
+pub(super) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Returns whether standard error is a terminal.
+pub(super) fn notes_on_terminal() -> bool {
+    io::stderr().is_terminal()
 }
 
 /// Returns whether standard output shows colours.
@@ -47,7 +80,7 @@ pub(super) fn table<const N: usize>(
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headings);
     for row in rows {
-        table.add_row(row.map(|cell| printable(&cell).replace('\n', " ")));
+        table.add_row(row.map(|cell| Printable::line(&cell).to_string()));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -69,7 +102,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["größer", "12"], ["表\n", ""]].map(|row| row.map(str::to_owned));
+        let rows = [["größer", "12"], ["表", ""]].map(|row| row.map(str::to_owned));
         assert_eq!(table(["NAME", "V"], rows), "NAME    V\ngrößer  12\n表");
     }
 }

@@ -3,6 +3,7 @@ use std::io::{IsTerminal as _, Read as _};
 use anyhow::Context as _;
 use clap::Subcommand;
 
+use super::printable::Printable;
 use super::{CliError, Context, output, text};
 use crate::encoding;
 use crate::tenants::{NewSecret, SecretInfo};
@@ -64,8 +65,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Set { name, servers } => {
             let new = NewSecret { value: value()?, servers };
             let info = context.client()?.set_secret(&name, &new).await?;
-            context
-                .print(&info, |info| format!("secret {} is set, for {}", info.name, info.servers.join(", ")))
+            context.print(&info, |info| {
+                let servers = info.servers.join(", ");
+                format!("secret {} is set, for {}", Printable::line(&info.name), Printable::line(&servers))
+            })
         }
         Command::Remove { name } => {
             context.client()?.remove_secret(&name).await?;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use super::text::{self, printable};
-use super::{CliError, Context, follow, input, output};
+use super::printable::Printable;
+use super::{CliError, Context, follow, input, output, text};
 use crate::api::StartBody;
 use crate::executor::{Existing, OnFailed};
 use forge_journal::{RunId, WorkflowStatus};
@@ -65,7 +65,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if context.json {
         output::print_json(&record)?;
     } else if let Some(output) = &record.output {
-        output::print(&format!("{output:#}"))?;
+        output::print_document(&format!("{output:#}"))?;
         follow::note_in_doubt(&record);
     } else {
         output::hint(&format!("see what happened: forge runs show {run}"));
@@ -76,7 +76,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 /// Says that the key has started this run before, and how it ended.
 fn found(run: RunId, existing: &Existing) -> String {
     let started = text::time(existing.started_at);
-    let error = existing.error.as_deref().map(|error| format!(": {}", printable(error))).unwrap_or_default();
+    let error =
+        existing.error.as_deref().map(|error| format!(": {}", Printable::line(error))).unwrap_or_default();
     let (ended, hint) = match existing.status {
         WorkflowStatus::Failed => ("it has failed", "; --restart-failed starts another run"),
         WorkflowStatus::Compensated => {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use bytesize::ByteSize;
 use clap::Subcommand;
 
+use super::printable::Printable;
 use super::{CliError, Context, output, parse, text};
 use crate::api::NewTenant;
 use crate::config::{Retention, Unit};
@@ -145,13 +146,15 @@ fn servers(settings: &crate::tenants::Settings) -> String {
 
 fn show(info: &TenantInfo) -> String {
     let TenantInfo { name, settings, limits } = info;
-    let mut lines = vec![format!("tenant {name}{}", if settings.suspended { " (suspended)" } else { "" })];
-    lines.push(format!("servers that workflows may reach: {}", servers(settings)));
+    let suspended = if settings.suspended { " (suspended)" } else { "" };
+    let mut lines = vec![format!("tenant {}{suspended}", Printable::line(name))];
+    lines.push(format!("servers that workflows may reach: {}", Printable::line(&servers(settings))));
     if !settings.egress_private.is_empty() {
-        lines.push(format!("also in the networks {}", settings.egress_private.join(", ")));
+        let networks = settings.egress_private.join(", ");
+        lines.push(format!("also in the networks {}", Printable::line(&networks)));
     }
     if let Some(retention) = &settings.retention {
-        lines.push(format!("final runs are kept: {retention}"));
+        lines.push(format!("final runs are kept: {}", Printable::line(&retention.to_string())));
     }
     let rows = limits.iter().map(|limit| {
         let amount = |value: u64| match limit.unit {

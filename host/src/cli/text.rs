@@ -1,20 +1,6 @@
-//! Formats numbers, times and untrusted text for people.
+//! Formats numbers and times for people.
 
 use chrono::{DateTime, Utc};
-
-/// Returns text from a guest or a service with visible escapes in place of what would control the terminal.
-/// Line breaks stay.
-pub(super) fn printable(text: &str) -> String {
-    let shown = |character: char| match character {
-        '\n' => "\n".to_owned(),
-        '\t' => "    ".to_owned(),
-        // These change the direction of the text.
-        '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "\u{fffd}".to_owned(),
-        _ if character.is_control() => character.escape_unicode().to_string(),
-        _ => character.to_string(),
-    };
-    text.chars().map(shown).collect()
-}
 
 /// Formats milliseconds: `132 ms`, `1.24 s`, `2 min 5 s`, `3 h 12 min`, `2 d 3 h`.
 pub(super) fn duration(milliseconds: u64) -> String {
@@ -53,12 +39,6 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn untrusted_text_cannot_control_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\r\nc\u{7}\u{9b}"), "a\\u{1b}[2Jb\\u{d}\nc\\u{7}\\u{9b}");
-        assert_eq!(printable("grün \u{202e}txt"), "grün \u{fffd}txt");
-    }
 
     #[test]
     fn durations_have_the_precision_that_matters() {

@@ -13,7 +13,7 @@ pub struct Limits {
     /// The fuel for `describe` at upload. Default 50 million: it only builds a list.
     pub fuel_for_describe: u64,
     /// The CPU time to compile a component, in whole seconds. Default 10 s: a Rust workflow takes one second, and other uploads
-    /// wait meanwhile. By the clock it is six times that.
+    /// wait meanwhile. By the clock it is six times that, and also for a component that is registered already.
     pub compile_time: Duration,
     /// The memory to compile a component in a child process, in bytes. Default 2 GiB. In the host's own process, only the
     /// component's size bounds it.

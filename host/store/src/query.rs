@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 use uuid::Uuid;
 
+use crate::StoreError;
+
 /// Returns the lowest id of a run that is started at this time. A run that ended before it has a lower id.
 pub(crate) fn first_id_at(time: Timestamp) -> Uuid {
     // The first 48 bits of a UUIDv7 are its time in milliseconds.
@@ -41,6 +43,27 @@ pub struct RunSummary {
     pub completed_at: Option<DateTime<Utc>>,
     /// What went wrong, as text; the first 1,000 characters.
     pub error: Option<String>,
+}
+
+/// What of a run in a list cannot be read. One such run must not make the list unreadable.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<String>);
+
+impl Problems {
+    /// Returns a part of a run; an empty one if it cannot be read, which is noted.
+    pub(crate) fn or_empty<T: Default>(&mut self, part: Result<T, StoreError>) -> T {
+        part.unwrap_or_else(|error| {
+            self.0.push(error.of_column());
+            T::default()
+        })
+    }
+
+    /// Returns the error of the run with what cannot be read of it.
+    pub(crate) fn with(self, error: Option<String>) -> Option<String> {
+        let problems = self.0.into_iter().map(|problem| format!("it cannot be read completely: {problem}"));
+        let all: Vec<String> = error.into_iter().chain(problems).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
 }
 
 /// A page of a run's journal.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use forge_journal::{Changes, NewRun, Run, RunId, Timestamp};
 use forge_store::sqlite::SqliteStore;
-use forge_store::{Store, StoreError, Write, Written};
+use forge_store::{LogLimits, Store, StoreError, Write, Written};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -121,6 +121,30 @@ async fn the_log_is_cut_when_the_reader_that_needed_it_is_gone() {
     for number in 1..=number + 1 {
         assert!(store.run(RunId(Uuid::from_u128(number))).await.unwrap().is_some(), "{number}");
     }
+}
+
+#[tokio::test]
+async fn a_log_at_its_limit_is_reported_and_runs_under_way_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forge.db");
+    let limits = LogLimits { truncate: LogLimits::LEAST, most: 40 << 20 };
+    let store = SqliteStore::open_with(&path, limits).await.unwrap();
+    let length = || std::fs::metadata(beside(&path, "-wal")).unwrap().len();
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM forge_runs").unwrap();
+    let mut number = 0;
+    while length() < limits.most {
+        assert!(store.inspect().await.is_ok(), "the log has {} bytes", length());
+        number += 1;
+        store.commit(store.epoch(), &start(number, 1 << 20)).await.unwrap();
+    }
+    let error = store.inspect().await.unwrap_err();
+    assert!(matches!(error, StoreError::LogTooLarge { most, .. } if most == limits.most), "{error}");
+    assert!(matches!(store.trouble(), Some(StoreError::LogTooLarge { .. })));
+    store.commit(store.epoch(), &start(number + 1, 1)).await.unwrap();
+    reader.execute_batch("COMMIT").unwrap();
+    store.inspect().await.unwrap();
+    assert!(store.trouble().is_none() && length() < limits.truncate, "{}", length());
 }
 
 #[tokio::test]

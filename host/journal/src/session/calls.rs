@@ -39,7 +39,7 @@ impl Session {
         self.next_call += 1;
         self.calls.insert(id, Call { seq, waits, delivered: false });
         // A guest may ask for the same row repeatedly; only the last call is delivered.
-        if let Some(replaced) = self.waiting.insert(seq, id) {
+        if let Some(replaced) = self.waiting.insert(self.journal.row(seq), seq, id) {
             self.calls.remove(&replaced);
         }
         Ok(id)

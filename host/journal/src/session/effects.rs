@@ -5,6 +5,7 @@ use super::error::{check_same, nondeterminism};
 use super::limits::failure_bytes;
 use super::rollback::Rollback;
 use super::schedule::{Item, What};
+use super::waiting::Awaited;
 use super::{CallId, GuestError, Next, Ready, Session, SessionError};
 use crate::{
     Begin, EffectKind, Event, Failure, Kind, Outcome, Row, Scope, StepStatus, Timestamp, fingerprint,
@@ -162,7 +163,7 @@ impl Session {
     pub fn next(&mut self, now: Timestamp) -> Result<Next, SessionError> {
         // First, in every replay, too: these deliveries are not recorded again.
         while let Some((_, seq)) = self.seen.pop_first() {
-            if let Some(call) = self.waiting.remove(&seq) {
+            if let Some(call) = self.waiting.remove(seq) {
                 self.note_delivered(call, seq);
                 return Ok(Next::Deliver(call));
             }
@@ -211,10 +212,10 @@ impl Session {
             What::End => Waits::End,
             What::Attempt(attempt) => Waits::Attempt(attempt),
         };
-        if let Some(id) = self.waiting.get(&item.seq).copied()
+        if let Some(id) = self.waiting.get(item.seq)
             && self.calls.get(&id).is_some_and(|call| call.waits == waits)
         {
-            self.waiting.remove(&item.seq);
+            self.waiting.remove(item.seq);
             self.note_delivered(id, item.seq);
             return Ok(Some(id));
         }
@@ -226,15 +227,15 @@ impl Session {
 
     /// Collects the effects that ended while the run had no instance.
     fn collect_arrived(&mut self) {
-        for seq in self.waiting.keys() {
-            let Some(row) = self.journal.row(*seq) else { continue };
+        for seq in self.waiting.take_unchecked() {
+            let Some(row) = self.journal.row(seq) else { continue };
             let arrived = !row.kind.has_scope() && !row.is_open() && row.order.is_none();
-            if arrived && row.status != StepStatus::Skipped && self.ended.insert(*seq) {
+            if arrived && row.status != StepStatus::Skipped && self.ended.insert(seq) {
                 let outcome = match &row.failure {
                     Some(failure) => Err((**failure).clone()),
                     None => Ok(row.result.clone()),
                 };
-                self.ready.push_back(Ready::Effect(*seq, outcome));
+                self.ready.push_back(Ready::Effect(seq, outcome));
             }
         }
     }
@@ -242,7 +243,7 @@ impl Session {
     fn deliver(&mut self, ready: Ready, now: Timestamp) -> Result<Option<CallId>, SessionError> {
         let (Ready::Effect(seq, _) | Ready::Attempt(seq)) = ready;
         // The guest may have dropped the call after it ended.
-        let Some(id) = self.waiting.remove(&seq) else { return Ok(None) };
+        let Some(id) = self.waiting.remove(seq) else { return Ok(None) };
         let event = match ready {
             Ready::Effect(seq, outcome) => Event::Delivered { seq, outcome },
             Ready::Attempt(seq) => Event::AttemptStarted { seq },
@@ -282,12 +283,15 @@ impl Session {
     /// [`SessionError`] if the journal does not allow it.
     pub fn cancel(&mut self, id: CallId, now: Timestamp) -> Result<Option<u64>, SessionError> {
         let Some(call) = self.calls.remove(&id) else { return Ok(None) };
-        if call.delivered || self.waiting.remove(&call.seq).is_none() {
+        if call.delivered || self.waiting.remove(call.seq).is_none() {
             return Ok(None);
         }
         // Dropping the wait for a retry drops the step.
-        let open = self.journal.row(call.seq).is_some_and(Row::is_open);
-        if open && self.rollback != Rollback::Begun {
+        let open = self.journal.row(call.seq).filter(|row| row.is_open());
+        let takes_part =
+            open.is_some_and(|row| self.rollback != Rollback::Begun || self.is_compensating(row.scope));
+        let open = open.is_some();
+        if takes_part {
             self.journal.apply(Event::Dropped { seq: call.seq }, now)?;
         }
         // In a replay, the call was dropped before.
@@ -306,7 +310,7 @@ impl Session {
             Ok(result) => result.as_deref().map_or(0, str::len) as u64,
             Err(failure) => failure_bytes(failure),
         };
-        if self.waiting.contains_key(&seq) {
+        if self.waiting.get(seq).is_some() {
             self.ready.push_back(Ready::Effect(seq, outcome));
         } else if self.journal.row(seq).is_some_and(|row| row.is_open() && row.kind.effect().is_some()) {
             self.journal.apply(Event::Arrived { seq, outcome }, now)?;
@@ -336,13 +340,8 @@ impl Session {
 
     /// Ends the timers that are due.
     pub fn fire(&mut self, now: Timestamp) {
-        let mut due: Vec<(Timestamp, u64, bool)> = self
-            .timers()
-            .filter(|(wake_at, _)| *wake_at <= now)
-            .map(|(wake_at, row)| (wake_at, row.seq, row.kind.has_scope()))
-            .collect();
-        due.sort_unstable();
-        for (_, seq, attempt) in due {
+        for seq in self.waiting.due(now) {
+            let attempt = self.journal.row(seq).is_some_and(|row| row.kind.has_scope());
             if self.ended.insert(seq) || attempt {
                 self.ready.push_back(if attempt {
                     Ready::Attempt(seq)
@@ -355,24 +354,18 @@ impl Session {
 
     /// Returns the end of the next timer that the guest waits for.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.timers().map(|(wake_at, _)| wake_at).min()
+        self.waiting.next_timer()
     }
 
     /// Returns whether the run may leave memory: the guest waits only for the next attempts of steps, and for open effects
     /// of a kind that `may_leave`.
     pub fn waits_only_for(&self, may_leave: impl Fn(EffectKind) -> bool) -> bool {
-        let suits = |row: &Row| match row.kind {
-            Kind::Effect(kind) => row.is_open() && may_leave(kind),
-            _ => row.awaits_retry(),
+        let suits = |awaited| match awaited {
+            Awaited::Effect(kind) => may_leave(kind),
+            Awaited::Retry => true,
+            Awaited::Other => false,
         };
-        self.ready.is_empty() && self.waiting.keys().all(|seq| self.journal.row(*seq).is_some_and(suits))
-    }
-
-    fn timers(&self) -> impl Iterator<Item = (Timestamp, &Row)> {
-        self.waiting.keys().filter_map(|seq| {
-            let row = self.journal.row(*seq).filter(|row| row.is_open())?;
-            Some((row.wake_at?, row))
-        })
+        self.ready.is_empty() && self.waiting.all(suits)
     }
 
     /// Returns the effects that begin now: the guest waits for them, and they have not begun.
@@ -381,14 +374,14 @@ impl Session {
     /// [`SessionError::Nondeterminism`] if the guest waits for a call that it had dropped.
     pub fn effects_due(&mut self) -> Result<Vec<DueEffect>, SessionError> {
         let mut due = Vec::new();
-        for seq in self.waiting.keys() {
-            let Some(row) = self.journal.row(*seq) else { continue };
+        for seq in self.waiting.take_unsent() {
+            let Some(row) = self.journal.row(seq) else { continue };
             if row.status == StepStatus::Skipped {
                 return Err(nondeterminism(format!("{} dropped", row.describe()), "a wait for it"));
             }
-            if row.kind.effect().is_some() && row.is_open() && self.launched.insert(*seq) {
-                let may_have_begun = *seq <= self.recorded || !self.sent.insert(*seq);
-                due.push(DueEffect { seq: *seq, may_have_begun });
+            if row.kind.effect().is_some() && row.is_open() && self.launched.insert(seq) {
+                let may_have_begun = seq <= self.recorded || !self.sent.insert(seq);
+                due.push(DueEffect { seq, may_have_begun });
             }
         }
         Ok(due)

@@ -22,6 +22,7 @@ mod rollback;
 mod schedule;
 mod scopes;
 mod steps;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use self::limits::{SessionLimits, Storage};
 use self::rollback::Rollback;
 use self::schedule::Schedule;
 use self::scopes::{OpenScope, ancestors_of_handlers};
+use self::waiting::Waiting;
 use super::{Event, Failure, HashMap, HashSet, Journal, Outcome, Scope, Timestamp, WorkflowStatus};
 
 /// The id of a call that the guest waits for. It is unique within one session.
@@ -111,8 +113,8 @@ pub struct Session {
     scopes: HashMap<Scope, OpenScope>,
     /// The calls that the guest holds.
     calls: BTreeMap<CallId, Call>,
-    /// The calls that are not delivered, by row.
-    waiting: BTreeMap<u64, CallId>,
+    /// The calls that are not delivered.
+    waiting: Waiting,
     next_call: CallId,
     /// Ended steps that are entered again, because they contain a step with a handler.
     reenter: HashSet<u64>,
@@ -162,7 +164,7 @@ impl Session {
             position: 0,
             scopes: HashMap::from_iter([(Scope::BODY, body)]),
             calls: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            waiting: Waiting::default(),
             next_call: 1,
             names: HashMap::default(),
             ready: VecDeque::new(),

@@ -63,6 +63,7 @@ pub fn compile_as_child(time: Duration, memory: u64, user: Option<CompilerUser>)
     let code = engine
         .precompile_component(&component)
         .map_err(|error| refused(&error, |error| ChildFailed::Invalid(invalid(error).to_string())))?;
+    #[allow(clippy::disallowed_methods, reason = "machine code for the host, which no terminal shows")]
     let mut output = std::io::stdout().lock();
     output.write_all(&code)?;
     output.write_all(&MacKey(key).tag("", &code))?;

@@ -16,7 +16,7 @@ Examples:
   forge runs cancel 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
 
 pub(super) const RESUME_EXAMPLES: &str = "\
-A paused run continues where it stopped. In a failed run, the compensations that failed are tried again.
+A paused run continues where it stopped. If it would be paused again at once, it stays as it is. In a failed run, the compensations that failed are tried again.
 
 Examples:
   forge runs resume 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";

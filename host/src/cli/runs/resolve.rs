@@ -28,7 +28,8 @@ struct Outcome {
 
 const EXAMPLES: &str = "\
 Says how a call ended that the host cannot know about: a request that is marked at-most-once and was under way when the \
-host stopped (the run is paused as in_doubt), or a compensation that fails or never ends. The result of a step is what its \
+host stopped (the run is paused as in_doubt), a request that a run which has ended names as in doubt, or a compensation that \
+fails or never ends. The result of a step is what its \
 code returns; the result of a request is a response with `status`, `headers` and `body`.
 
 Examples:

@@ -30,7 +30,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let steps = client.steps(args.id, 0).await?;
     let style =
         tree::Style { color: output::has_color(), every_call: args.all, now: clock::now().to_datetime() };
-    context.print(&RunWithSteps { run, steps }, |shown| tree::render(&shown.run, &shown.steps, &style))
+    if context.json {
+        return output::print_json(&RunWithSteps { run, steps });
+    }
+    output::print_rendered(&tree::render(&run, &steps, &style))
 }
 
 /// A run with its steps, as `--json` prints it.

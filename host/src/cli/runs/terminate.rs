@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use crate::cli::confirm::confirm;
-use crate::cli::text::{self, printable};
-use crate::cli::{CliError, Context};
+use crate::cli::printable::Printable;
+use crate::cli::{CliError, Context, text};
 use crate::executor::StepRecord;
 use forge_journal::{Kind, RunId, StepStatus};
 
@@ -35,11 +35,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         0 => String::new(),
         stays => format!(" {} will not be compensated.", text::count(stays, "completed step")),
     };
-    confirm(&format!("Terminate run {id} of {}?{stays}", printable(&run.workflow_name)), args.yes)?;
+    confirm(&format!("Terminate run {id} of {}?{stays}", Printable::line(&run.workflow_name)), args.yes)?;
     let record = client.change_run(id, "terminate").await?;
     context.print(&record, |record| {
         let stays: Vec<_> =
-            record.not_compensated.iter().map(|step| format!("\n  {}", printable(step))).collect();
+            record.not_compensated.iter().map(|step| format!("\n  {}", Printable::line(step))).collect();
         let stays =
             if stays.is_empty() { String::new() } else { format!("; not compensated:{}", stays.concat()) };
         format!("run {id} is terminated{stays}")

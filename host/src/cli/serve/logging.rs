@@ -1,5 +1,5 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
@@ -7,7 +7,9 @@ use forge_clock as clock;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
+use super::log_fields::{self, PrintableJson};
 use super::log_writer::{LastLines, LogWriter};
+use crate::cli::output;
 
 /// The filter if `RUST_LOG` is not set.
 const DEFAULT_FILTER: &str = "info";
@@ -34,10 +36,13 @@ pub(super) fn init(form: Form) -> anyhow::Result<LastLines> {
         Form::Json => lost_as_json,
     };
     let (writer, last_lines) = LogWriter::start(standard_error()?, report)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
     let result = match form {
-        Form::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
-        Form::Json => log.json().flatten_event(true).try_init(),
+        Form::Text => {
+            let log = log.with_writer(writer).with_ansi(output::notes_on_terminal());
+            log.fmt_fields(log_fields::printable()).try_init()
+        }
+        Form::Json => log.json().flatten_event(true).with_writer(PrintableJson(writer)).try_init(),
     };
     result.map_err(|error| anyhow!("cannot start logging: {error}"))?;
     std::panic::set_hook(Box::new(|panic| {
@@ -49,6 +54,7 @@ pub(super) fn init(form: Form) -> anyhow::Result<LastLines> {
 }
 
 /// Returns standard error, without the lock of the standard library: a write may never end, and others would wait for it.
+#[allow(clippy::disallowed_methods, reason = "the log escapes its lines itself")]
 fn standard_error() -> anyhow::Result<impl Write + Send> {
     #[cfg(unix)]
     {

@@ -19,7 +19,8 @@ use forge_journal::{Document, Kind, Settled, StepStatus, WorkflowStatus};
 pub use style::Style;
 
 use super::follow::in_doubt;
-use super::text::{between, count, duration, printable, time};
+use super::printable::Printable;
+use super::text::{between, count, duration, time};
 
 /// The maximum number of characters of an output that is shown on one line.
 const SHORT_OUTPUT: usize = 90;
@@ -40,7 +41,7 @@ pub fn render(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> S
         let Settled { effect, outcome, by, at, .. } = settled;
         let line = format!("settled by {} at {}: {outcome}: {effect}", by, time(*at));
         text.push('\n');
-        text.push_str(&style.paint(tone::FAINT, &printable(&line)));
+        text.push_str(&style.paint(tone::FAINT, &Printable::line(&line).to_string()));
     }
     text
 }
@@ -55,7 +56,7 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
         WorkflowStatus::Failed => format!("failed after {took}"),
         status => format!("{status}, started {took} ago"),
     };
-    let name = style.paint(tone::STRONG, &printable(&record.workflow_name));
+    let name = style.paint(tone::STRONG, &Printable::line(&record.workflow_name).to_string());
     let line =
         format!("{} {name} v{}  {}", style.paint(tone, mark), record.version, style.paint(tone, &status));
     let lineage = match (record.restart_of, record.restarted_as) {
@@ -69,8 +70,9 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
 
 /// Returns the text below the tree: the output, the error or the progress of the run.
 fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<String> {
-    let error = record.error.as_deref().map(printable);
-    let kind = record.error_kind.as_deref().map(|kind| format!(" ({})", printable(kind))).unwrap_or_default();
+    let error = record.error.as_deref().map(Printable::lines);
+    let kind =
+        record.error_kind.as_deref().map(|kind| format!(" ({})", Printable::line(kind))).unwrap_or_default();
     let (tone, text) = match record.status {
         WorkflowStatus::Completed => {
             let output = record.output.as_ref().map(|output| format!("output: {}", json(output)));
@@ -97,7 +99,8 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
             let is_done =
                 |step: &&StepRecord| step.kind == Kind::Step && step.status == StepStatus::Completed;
             let done = count(steps.iter().filter(is_done).count(), "step");
-            let current = record.current_step.as_deref().map(|step| format!(", now at {}", printable(step)));
+            let current =
+                record.current_step.as_deref().map(|step| format!(", now at {}", Printable::line(step)));
             (tone::ACTIVE, format!("{done} done{}", current.unwrap_or_default()))
         }
     };
@@ -107,13 +110,14 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
 /// Returns the list of the steps that are not compensated.
 fn stays(record: &WorkflowRecord) -> String {
     let names: Vec<String> =
-        record.not_compensated.iter().map(|step| format!("\n  {}", printable(step))).collect();
+        record.not_compensated.iter().map(|step| format!("\n  {}", Printable::line(step))).collect();
     if names.is_empty() { String::new() } else { format!("\nnot compensated:{}", names.concat()) }
 }
 
 fn json(document: &Document) -> String {
     let short = document.to_string();
-    printable(&if short.chars().count() <= SHORT_OUTPUT { short } else { format!("{document:#}") })
+    let shown = if short.chars().count() <= SHORT_OUTPUT { short } else { format!("{document:#}") };
+    Printable::json(&shown).to_string()
 }
 
 fn mark(status: WorkflowStatus) -> (&'static str, anstyle::Style) {

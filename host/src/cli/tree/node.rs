@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Style, tone};
-use crate::cli::text::{between, duration, printable};
+use crate::cli::printable::Printable;
+use crate::cli::text::{between, duration};
 use crate::executor::StepRecord;
 use forge_journal::{Kind, StepStatus};
 
@@ -85,8 +86,10 @@ impl Calls<'_> {
         node.facts = self.facts(step);
         node.error = step.error.as_deref().map(|error| {
             let kind = step.error_kind.as_deref().filter(|kind| *kind != "error");
-            let kind = kind.map(|kind| format!("{}: ", printable(kind))).unwrap_or_default();
-            format!("{kind}{}", printable(error))
+            let kind = kind.map(|kind| format!("{}: ", Printable::line(kind))).unwrap_or_default();
+            // The margin is before each line.
+            let lines: Vec<String> = error.lines().map(|line| Printable::line(line).to_string()).collect();
+            format!("{kind}{}", lines.join("\n"))
         });
         node.children = self.by_attempt(step, self.below(step.seq, depth + 1), depth);
         node
@@ -116,7 +119,7 @@ impl Calls<'_> {
     }
 
     fn label(&self, step: &StepRecord) -> String {
-        let name = printable(&step.step_name).replace('\n', " ");
+        let name = Printable::line(&step.step_name).to_string();
         match step.kind {
             Kind::Compensation => match self.compensations.get(&step.seq) {
                 Some(place) if self.compensations.len() > 1 => format!("compensation ({})", ordinal(*place)),
@@ -126,7 +129,7 @@ impl Calls<'_> {
             Kind::Effect(kind) => match (kind.as_str(), http_status(step)) {
                 ("http", Some(status)) => format!("{name} → {status}"),
                 ("http", None) => name,
-                (kind, _) => format!("{kind} {name}"),
+                (kind, _) => format!("{} {name}", Printable::line(kind)),
             },
         }
     }

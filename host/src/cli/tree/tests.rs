@@ -145,7 +145,7 @@ fn names_and_errors_of_guests_cannot_control_the_terminal() {
     assert!(!tree.contains(|character: char| character.is_control() && character != '\n'), "{tree:?}");
     assert!(tree.contains("     two\n     lines\\u{9b}31m\n"), "{tree}");
     assert_eq!(tree.lines().filter(|line| line.contains("forged")).count(), 1);
-    assert!(tree.contains("└─ ✘ a └─ ✔ forged"), "{tree}");
+    assert!(tree.contains("└─ ✘ a\\n└─ ✔ forged"), "{tree}");
 }
 
 #[test]

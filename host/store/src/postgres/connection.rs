@@ -1,6 +1,6 @@
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
@@ -20,15 +20,21 @@ pub(super) type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
 /// The settings of every connection. The server cancels a statement a little before the host stops waiting for it. A commit
 /// is durable when it is acknowledged, whatever the default of the database is. Plans depend on the indexes and not on
 /// statistics, which a table that was just filled does not have. Every search follows the order of its index, and ends when
-/// it has enough rows. Returns the server's process, whether the server is a standby, and whether it is read-only.
+/// it has enough rows. Names mean the objects of the schema that the first connection found, and of the server: not those of a
+/// schema that is created later and would come first, such as one with the name of this role, and not temporary ones. `$2` is
+/// that schema; NULL for the first connection. Returns the server's process, the schema, whether the server is a standby, and
+/// whether it is read-only.
 const SET_UP: &str = "SELECT pg_backend_pid() AS process, set_config('statement_timeout', $1, false), \
      set_config('idle_in_transaction_session_timeout', $1, false), \
      set_config('synchronous_commit', \
          CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, \
          false), \
+     set_config('search_path', \
+         coalesce(quote_ident(coalesce($2::TEXT, current_schema()::TEXT)) || ', pg_temp', current_setting('search_path')), false), \
      set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
      set_config('enable_bitmapscan', 'off', false), \
      set_config('jit', 'off', false), \
+     coalesce($2::TEXT, current_schema()::TEXT) AS schema, \
      pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only";
 
 /// How a transaction ends.
@@ -55,11 +61,13 @@ pub(super) struct Endpoint {
     /// opened, because only opening one checks the server.
     doubts: Arc<AtomicU64>,
     newest: Arc<Newest>,
+    /// The schema, once a connection has found it.
+    schema: Arc<OnceLock<String>>,
 }
 
 impl Endpoint {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, doubts: Arc::default(), newest: Arc::default() }
+        Self { options, doubts: Arc::default(), newest: Arc::default(), schema: Arc::default() }
     }
 
     pub(super) fn options(&self) -> &PgConnectOptions {
@@ -94,7 +102,8 @@ impl Connection {
         let mut connection =
             Self { inner, limit, state: State::Done, in_transaction: false, doubts, opened_at, process: 0 };
         let server_limit = (limit.as_millis() * 9 / 10).to_string();
-        let server = connection.first(sqlx::query(SET_UP).bind(server_limit)).await?;
+        let server =
+            connection.first(sqlx::query(SET_UP).bind(server_limit).bind(endpoint.schema.get())).await?;
         let server = server.ok_or(sqlx::Error::RowNotFound)?;
         if server.try_get("standby")? {
             return Err(QueryError::Standby);
@@ -103,6 +112,10 @@ impl Connection {
             return Err(QueryError::ReadOnly);
         }
         connection.process = server.try_get("process")?;
+        // The schema of a database without one is NULL: migrating says that.
+        if let Some(schema) = server.try_get("schema")? {
+            endpoint.schema.get_or_init(|| schema);
+        }
         if let Some(server) = connection.identify().await?
             && endpoint.newest.check(server)?
         {

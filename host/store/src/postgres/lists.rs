@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::connection::Connections;
 use super::decode::Columns;
 use super::text;
-use crate::query::{MOST_ERROR, statuses};
+use crate::query::{MOST_ERROR, Problems, statuses};
 use crate::schema::runs::TABLE;
 use crate::{RunFilter, RunSummary, StoreError};
 use forge_journal::Timestamp;
@@ -58,15 +58,19 @@ pub(super) async fn list(
 }
 
 fn decode_summary(row: &PgRow) -> Result<RunSummary, StoreError> {
-    let mut columns = Columns::new(TABLE, row);
+    let (mut columns, mut problems) = (Columns::new(TABLE, row), Problems::default());
     Ok(RunSummary {
         id: columns.run_id()?.0,
-        workflow_name: columns.string()?,
-        version: columns.number()?,
+        workflow_name: problems.or_empty(columns.string()),
+        version: problems.or_empty(columns.number()),
+        // The page was selected by it.
         status: columns.parsed()?,
-        started_at: columns.time()?.to_datetime(),
-        completed_at: columns.optional_time()?.map(Timestamp::to_datetime),
-        error: columns.optional_string()?,
+        started_at: problems.or_empty(columns.time()).to_datetime(),
+        completed_at: problems.or_empty(columns.optional_time()).map(Timestamp::to_datetime),
+        error: {
+            let error = problems.or_empty(columns.optional_string());
+            problems.with(error)
+        },
     })
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Connections, Endpoint};
 use super::decode::Columns;
+use super::exposure;
 use super::lease::{self, Identity, Lease};
 use super::migrate::{cannot_open, connect, migrate};
 use super::notifications::{self, Notifier};
@@ -34,6 +35,7 @@ impl PostgresStore {
         let failed = |error| cannot_open(&database, error);
         pooler::refuse(&mut connection, &endpoint, limit).await.map_err(failed)?;
         migrate(&mut connection, &database).await?;
+        exposure::warn(&mut connection, endpoint.options()).await.map_err(failed)?;
         let channel = connection.first(sqlx::query(CHANNEL)).await.map_err(failed)?;
         let channel = match &channel {
             Some(row) => Columns::new("a schema", row).string()?,
@@ -64,6 +66,7 @@ impl PostgresStore {
             notifications,
             receiver: Mutex::new(Some(receiver)),
             responded: watch::Sender::new(()),
+            directory_revision: Mutex::default(),
             replaced: Notify::new(),
             returned: Mutex::new(HashSet::new()),
         });

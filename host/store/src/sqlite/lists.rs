@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 
 use super::decode::{all, first};
-use crate::query::{MOST_ERROR, statuses};
+use crate::query::{MOST_ERROR, Problems, statuses};
 use crate::schema::runs::TABLE;
 use crate::{RunFilter, RunSummary, StoreError};
 use forge_journal::{RunId, Timestamp};
@@ -46,15 +46,20 @@ pub(super) fn list(
     let before = before.unwrap_or(i64::MAX);
     let parameters = params![tenant, filter.workflow, before, filter.limit];
     all(&mut *connection.prepare_cached(&sql(filter))?, parameters, TABLE, |columns| {
+        let mut problems = Problems::default();
         Ok(RunSummary {
             id: columns.parsed::<RunId>()?.0,
-            workflow_name: columns.string()?,
-            version: columns.number()?,
+            workflow_name: problems.or_empty(columns.string()),
+            version: problems.or_empty(columns.number()),
+            // The page was selected by it.
             status: columns.parsed()?,
-            started_at: columns.time()?.to_datetime(),
-            completed_at: columns.optional_time()?.map(Timestamp::to_datetime),
-            // SQLite's `substr` ends at U+0000.
-            error: columns.optional_string()?.map(|error| error.chars().take(MOST_ERROR).collect()),
+            started_at: problems.or_empty(columns.time()).to_datetime(),
+            completed_at: problems.or_empty(columns.optional_time()).map(Timestamp::to_datetime),
+            error: {
+                // SQLite's `substr` ends at U+0000.
+                let error = problems.or_empty(columns.optional_string());
+                problems.with(error.map(|error| error.chars().take(MOST_ERROR).collect()))
+            },
         })
     })
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use forge_journal::{Begin, Event, Failure, Journal, Kind, Run, Scope, Timestamp, kind};
 use forge_postgres::Server;
 use forge_store::postgres::{PostgresOptions, PostgresStore};
-use forge_store::{Store as _, StoreError, VersionConflict, Write};
+use forge_store::{RunFilter, Store as _, StoreError, VersionConflict, Write};
 use sqlx::postgres::PgListener;
 use tokio::time::timeout;
 
@@ -58,7 +59,71 @@ async fn a_role_that_may_not_change_the_schema_is_told_who_must() {
     execute(&mut owner, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO plain").await;
     let store = PostgresStore::open(&PostgresOptions::new(&plain, "a")).await.unwrap();
     commit(&store, &[start(1)]).await.unwrap();
-    store.register("d", Some(b"c"), &[], VersionConflict::Keep).await.unwrap();
+    store.register("d", Some(Bytes::from_static(b"c")), &[], VersionConflict::Keep).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_schema_that_comes_first_and_is_created_later_is_not_used() {
+    let server = Server::shared().unwrap();
+    let url = database();
+    let mut owner = connect(&url).await;
+    execute(&mut owner, "CREATE ROLE pathfinder LOGIN SUPERUSER").await;
+    let database = url.split('/').next_back().unwrap();
+    let own = format!("postgres://pathfinder@127.0.0.1:{}/{database}", server.port());
+    let store = PostgresStore::open(&PostgresOptions::new(&own, "a")).await.unwrap();
+    commit(&store, &[start(1)]).await.unwrap();
+    // The search path is `"$user", public`.
+    execute(
+        &mut owner,
+        "CREATE SCHEMA pathfinder; CREATE TABLE pathfinder.forge_runs (LIKE public.forge_runs INCLUDING ALL);
+         CREATE TABLE pathfinder.forge_nodes (LIKE public.forge_nodes INCLUDING ALL)",
+    )
+    .await;
+    // New connections, too.
+    execute(
+        &mut owner,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'pathfinder'",
+    )
+    .await;
+    let committed = async {
+        while commit(&store, &[start(2)]).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        while store.load(&[run(2).id]).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, committed).await.unwrap();
+    assert_eq!(text(&mut owner, "SELECT count(*)::text FROM public.forge_runs").await, "2");
+    assert_eq!(text(&mut owner, "SELECT count(*)::text FROM pathfinder.forge_runs").await, "0");
+    store.close().await;
+}
+
+/// Names that would end a string or a statement if they were part of its text.
+const NAMES: [&str; 5] =
+    ["'; DROP TABLE forge_runs; --", "\"; --", "$1", "\\'; SELECT pg_sleep(100); --", "%' OR tenant <> '"];
+
+#[tokio::test]
+async fn names_are_values_and_never_part_of_a_statement() {
+    let store = open(&database(), "a").await;
+    for (number, name) in (1..).zip(NAMES) {
+        let run = Run {
+            tenant: name.into(),
+            workflow: name.into(),
+            key: Some(name.into()),
+            trace_id: Some(name.into()),
+            ..run(number)
+        };
+        commit(&store, &[Write::Start(Box::new(run.clone()))]).await.unwrap();
+        let found = store.run_with_key(name, name, name).await.unwrap().unwrap();
+        assert_eq!((found.id, found.tenant), (run.id, run.tenant));
+        let elsewhere = store.run_with_key("default", name, name).await.unwrap();
+        assert!(elsewhere.is_none(), "{name}");
+        let filter = RunFilter { workflow: Some(name.to_owned()), limit: 10, ..RunFilter::default() };
+        assert_eq!(store.list(name, &filter).await.unwrap().len(), 1, "{name}");
+        assert_eq!(store.list("default", &filter).await.unwrap().len(), 0, "{name}");
+    }
     store.close().await;
 }
 

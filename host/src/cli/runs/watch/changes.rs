@@ -6,7 +6,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::cli::follow;
-use crate::cli::text::{duration, printable};
+use crate::cli::printable::Printable;
+use crate::cli::text::duration;
 use crate::executor::{StepRecord, WorkflowRecord};
 use forge_journal::{Kind, StepStatus, WorkflowStatus};
 
@@ -53,18 +54,19 @@ impl fmt::Display for Change<'_> {
         match self {
             Self::Step(step) => {
                 let what = if step.kind == Kind::Compensation { "compensation of " } else { "" };
-                write!(f, "{what}{}: {}", printable(&step.step_name), step.status)?;
+                write!(f, "{what}{}: {}", Printable::line(&step.step_name), step.status)?;
                 if step.attempt > 1 {
                     write!(f, ", attempt {}", step.attempt)?;
                 }
                 if let Some(took) = step.duration_ms {
                     write!(f, " ({})", duration(took))?;
                 }
-                step.error.iter().try_for_each(|error| write!(f, ": {}", printable(error)))
+                step.error.iter().try_for_each(|error| write!(f, ": {}", Printable::line(error)))
             }
             Self::Run(record) => {
-                write!(f, "{} v{}: {}", printable(&record.workflow_name), record.version, record.status)?;
-                record.error.iter().try_for_each(|error| write!(f, ": {}", printable(error)))?;
+                let name = Printable::line(&record.workflow_name);
+                write!(f, "{name} v{}: {}", record.version, record.status)?;
+                record.error.iter().try_for_each(|error| write!(f, ": {}", Printable::line(error)))?;
                 // The error of a run that did not complete names them.
                 let in_doubt = record.in_doubt.iter().filter(|_| record.status == WorkflowStatus::Completed);
                 in_doubt.map(|effect| follow::in_doubt(effect)).try_for_each(|effect| write!(f, "\n{effect}"))

@@ -6,7 +6,6 @@ mod changes;
 mod journal;
 mod screen;
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::cli::client::Client;
@@ -41,7 +40,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let mut view = if context.json {
         View::Json(Seen::default())
-    } else if std::io::stdout().is_terminal() {
+    } else if output::is_terminal() {
         View::Tree(Screen::default())
     } else {
         View::Lines(Seen::default())

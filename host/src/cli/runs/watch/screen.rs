@@ -21,7 +21,7 @@ impl Screen {
         // Moves to the first line of the last text and clears the terminal from there.
         let back = if self.lines > 0 { format!("\x1b[{}F\x1b[J", self.lines) } else { String::new() };
         self.lines = lines.len();
-        output::print(&format!("{back}{}", lines.join("\n")))
+        output::print_rendered(&format!("{back}{}", lines.join("\n")))
     }
 }
 
