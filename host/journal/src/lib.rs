@@ -66,7 +66,7 @@ pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};
 pub use run::{NewRun, Pause, PauseReason, Run, RunId, Settled, Timestamp};
 pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
-    StorageRoom, Verdict,
+    Storage, Verdict,
 };
 pub use state::{Changes, CorruptJournal, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};

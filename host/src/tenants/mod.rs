@@ -22,7 +22,7 @@ mod usage;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use account::{Account, Admitted, Compiling};
@@ -69,6 +69,8 @@ pub struct Tenants {
     changes: AtomicU64,
     /// Reads of the directory. Concurrent callers share one.
     reading: Attempts<TenantError>,
+    /// Whether this node has committed something since it has last looked what is stored.
+    has_grown: AtomicBool,
     /// The accounts of all tenants that this process has seen. Iterated only to write usage.
     accounts: Mutex<BTreeMap<Arc<str>, Arc<Account>>>,
 }
@@ -94,6 +96,7 @@ impl Tenants {
             directory: RwLock::default(),
             changes: AtomicU64::new(0),
             reading: Attempts::default(),
+            has_grown: AtomicBool::new(false),
             accounts: Mutex::default(),
         }
     }
@@ -154,6 +157,7 @@ impl Subscriber for Tenants {
         if !batch.is_local {
             return;
         }
+        self.has_grown.store(true, Ordering::Relaxed);
         for change in &batch.changes {
             let account = self.account(&change.tenant);
             account.grown(change.grown());
