@@ -137,6 +137,12 @@ impl Client {
         Ok(all)
     }
 
+    /// Returns a page of the journal of a run after a position, without inputs and results.
+    pub(super) async fn steps_page(&self, run: RunId, after: u64) -> Result<Steps, CliError> {
+        let query = [("cursor", Some(after.to_string())), ("payloads", Some(false.to_string()))];
+        self.get(&["runs", &run.to_string(), "steps"], &query).await
+    }
+
     /// Gives the outcome of a call.
     pub(super) async fn resolve(
         &self,
