@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use forge_host::executor::{RunFilter, RunSummary};
 use forge_host::journal::{Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
@@ -256,7 +257,7 @@ impl Store for WatchedStore {
     async fn register(
         &self,
         digest: &str,
-        component: Option<&[u8]>,
+        component: Option<Bytes>,
         versions: &[VersionRow],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {

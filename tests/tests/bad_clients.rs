@@ -199,3 +199,36 @@ async fn a_client_that_does_not_read_its_answer_is_dropped() {
     let record: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!((&record["input"], &record["status"]), (&input, &json!("completed")));
 }
+
+#[tokio::test]
+async fn answers_that_are_not_read_take_bounded_memory_and_other_tenants_get_theirs() {
+    let services = Services::start().await;
+    let host = Host::builder().flag(["--api-answers", "16MiB"]).start().await;
+    let mut runs = Vec::new();
+    for tenant in ["acme", "umbrella"] {
+        host.api().post_json("/_api/tenants", &json!({ "name": tenant })).await.ok();
+        let api = host.api().for_tenant(tenant);
+        api.deploy(&component("interpreter")).await;
+        let run = api.start_program(&services, block![Statement::Log("x".repeat(900_000))]).await;
+        api.settled(&run).await;
+        runs.push((api, format!("/_api/runs/{run}")));
+    }
+    let (acme, path) = &runs[0];
+    let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nforge-tenant: acme\r\n\r\n");
+    let mut stalled = Vec::new();
+    for _ in 0..50 {
+        let mut client = connect_narrowly(&host).await;
+        client.write_all(request.repeat(8).as_bytes()).await.unwrap();
+        stalled.push(client);
+    }
+    eventually("there is no room for another answer", async || acme.get(path).await.status == 429).await;
+    let (code, message) = acme.get(path).await.refused(429);
+    assert!(code == "busy" && message.contains("--api-answers"), "{message}");
+    let (umbrella, path) = &runs[1];
+    assert_eq!(umbrella.get(path).await.ok()["status"], "completed");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
+    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+    drop(stalled);
+    let (acme, path) = &runs[0];
+    eventually("there is room again", async || acme.get(path).await.status == 200).await;
+}

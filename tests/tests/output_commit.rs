@@ -37,20 +37,34 @@ impl Watched {
         Self::open_watched(directory, change, |_| {}).await
     }
 
+    /// The same without compiled components: they must be compiled again.
+    async fn open_without_cache(directory: &Path) -> Self {
+        Self::open_with(directory, |_| {}, |_| {}, None).await
+    }
+
     /// The same with something that must be there before any run goes on.
     async fn open_watched(
         directory: &Path,
         change: impl FnOnce(&mut Limits),
         prepare: impl FnOnce(&Arc<Watch>),
     ) -> Self {
+        // Compiled once for all tests, which the cache is for.
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
+        Self::open_with(directory, change, prepare, Some(&cache)).await
+    }
+
+    async fn open_with(
+        directory: &Path,
+        change: impl FnOnce(&mut Limits),
+        prepare: impl FnOnce(&Arc<Watch>),
+        cache: Option<&Path>,
+    ) -> Self {
         let (store, watch) = WatchedStore::open(&directory.join("forge.db")).await;
         prepare(&watch);
         let mut limits = Limits { store_retry: Duration::from_millis(20), ..Limits::default() };
         limits.compensation_retry.backoff_ms = 20;
         change(&mut limits);
-        // Compiled once for all tests, which the cache is for.
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
-        let executor = WorkflowExecutor::with_store(store, limits, Some(&cache)).await.unwrap();
+        let executor = WorkflowExecutor::with_store(store, limits, cache).await.unwrap();
         executor.registry().register(component("interpreter").to_vec()).await.unwrap();
         Self { executor, watch }
     }
@@ -325,7 +339,7 @@ async fn a_start_is_carried_out_although_its_component_cannot_be_read_while_it_i
     Watched::open(directory.path(), |_| {}).await.stop().await;
     for lost in [1, 3] {
         // It knows the component, and has not compiled it.
-        let host = Watched::open(directory.path(), |_| {}).await;
+        let host = Watched::open_without_cache(directory.path()).await;
         host.watch.slow_down(Duration::from_millis(200));
         host.watch.lose_components(lost);
         let run = tokio::time::timeout(PATIENCE, host.start(services.program(block![effect("e")])));

@@ -388,3 +388,14 @@ async fn a_cancel_does_not_send_a_request_of_a_compensation_again_that_must_arri
     let record = it.api.settled(&run).await;
     assert_eq!(record["status"], "compensated", "{record:#}");
 }
+
+#[tokio::test]
+async fn a_request_of_a_handler_that_is_dropped_by_its_timeout_is_named() {
+    let it = stage("30s").await;
+    let undo = block![step("refund", block![gate("refund")]).timeout(200)];
+    let order = step("order", block![effect("order")]).undo(undo);
+    let host = block![order, fail("no")];
+    let run = it.api.start_program(&it.services, host).await;
+    let record = it.api.settled(&run).await;
+    assert_eq!((&record["status"], in_doubt(&record).len()), (&json!("failed"), 1), "{record:#}");
+}

@@ -234,14 +234,15 @@ async fn a_post_that_a_server_has_handled_is_named_if_the_page_behind_its_redire
 
 #[tokio::test]
 async fn a_request_that_timed_out_before_it_was_sent_is_not_named() {
-    let host =
-        deployed(Host::builder().flag(["--http-requests", "1"]).flag(["--http-timeout", "400ms"])).await;
+    let host = deployed(Host::builder().flag(["--http-requests", "1"])).await;
     let service = RawService::start(|_| Reply::Never).await;
-    let both = Statement::Join(vec![block![effect("first")], block![effect("second")]]);
-    let run = host.api().start("program", service.program(block![step("both", block![both])])).await;
-    let record = host.api().settled(&run).await;
-    assert_eq!(service.arrived("/effects/first").len() + service.arrived("/effects/second").len(), 1);
-    names(&record, "`both`: ", "may have arrived: no answer came in time");
+    // This one has the only permit.
+    host.api().start("program", service.program(block![effect("first")])).await;
+    service.until_arrived("/effects/first", 1).await;
+    let waits = step("charge", block![Statement::Busy("second".to_owned(), Some(200))]);
+    let record = run(&host.api(), &service, block![waits]).await;
+    assert_eq!((record["status"].as_str(), record["error_kind"].as_str()), (Some("failed"), Some("timeout")));
+    assert!(in_doubt(&record).is_empty() && service.arrived("/busy/second").is_empty(), "{record:#}");
 }
 
 #[tokio::test]

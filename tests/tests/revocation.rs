@@ -19,7 +19,7 @@ const SECRET: &str = "value-of-the-key-0001";
 
 /// A host with the tenant `acme`, which may reach the services, and its operator.
 struct Stage {
-    _host: Host,
+    host: Host,
     services: Services,
     /// A key of the host, for the tenant.
     ops: Api,
@@ -34,7 +34,7 @@ impl Stage {
         let host = host.flag(["--compensation-backoff", "20ms"]).flag(["--fuel", "200G"]).start().await;
         let services = Services::start().await;
         let (anyone, ops) = (host.api(), operator(&host.api(), &services).await);
-        Self { _host: host, services, ops, anyone }
+        Self { host, services, ops, anyone }
     }
 
     async fn set(&self, change: Value) {
@@ -288,6 +288,23 @@ async fn a_secret_that_is_deleted_or_changed_is_sent_no_more_and_its_requests_ar
     );
     assert!(record["error"].as_str().unwrap().contains("there is no secret `KEY`"), "{record:#}");
     assert!(!json!(it.ops.steps(&run).await).to_string().contains("value-of-the-key"));
+}
+
+#[tokio::test]
+async fn a_run_whose_tenant_is_suspended_while_its_component_is_compiled_waits() {
+    let mut it = Stage::start().await;
+    let run = it.start_to_gate(block![gate("g")]).await;
+    it.host.kill();
+    std::fs::remove_dir_all(it.host.component_cache()).unwrap();
+    it.host.restart().await;
+    it.suspend(true).await;
+    assert!(it.no_run_is_in_memory().await);
+    let asked = it.services.asked("g").len();
+    assert!(!it.services.next_request(Duration::from_millis(200)).await);
+    it.suspend(false).await;
+    it.services.until_asked("g", asked + 1).await;
+    it.services.open("g");
+    assert_eq!(it.ops.settled(&run).await["status"], "completed");
 }
 
 #[tokio::test]

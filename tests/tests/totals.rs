@@ -4,7 +4,7 @@
 
 use forge_postgres::Server;
 use forge_tests::program::{Statement, block, effect, gate, reversible};
-use forge_tests::{Api, Host, HostBuilder, Services, component};
+use forge_tests::{Api, Host, HostBuilder, Services, component, eventually};
 use serde_json::{Value, json};
 
 /// A tenant with these limits that may reach the services and has the interpreter; as an operator.
@@ -110,4 +110,36 @@ async fn what_runs_store_in_sqlite_is_bounded_and_counted_through_crashes_and_de
 #[tokio::test]
 async fn what_runs_store_in_postgresql_is_bounded_and_counted_through_crashes_and_deletions() {
     what_runs_store_is_bounded(database().await).await;
+}
+
+#[tokio::test]
+async fn what_workflows_log_is_bounded_by_tenant_and_the_log_says_how_much_is_missing() {
+    const LINES: u32 = 300;
+    let services = Services::start().await;
+    let host = Host::start().await;
+    let loud = tenant(&host, &services, "loud", json!({ "log_rate": 2_000 })).await;
+    let other = tenant(&host, &services, "other", json!({})).await;
+    let log = |line: &str| block![Statement::Repeat(LINES, vec![Statement::Log(line.to_owned())])];
+    for (api, line) in [(&loud, "a loud line"), (&other, "a line of another tenant")] {
+        let run = api.start_program(&services, log(line)).await;
+        assert_eq!(api.settled(&run).await["status"], "completed");
+    }
+    let lines = |text: &str| host.log().lines().filter(|line| line.contains(text)).count();
+    eventually("all lines are there", async || lines("a line of another tenant") == LINES as usize).await;
+    let written = lines("a loud line");
+    assert!((1..150).contains(&written), "{written}");
+    let dropped = LINES as usize - written;
+    eventually("the log says how many are missing", async || {
+        let log = host.log();
+        let said = log
+            .lines()
+            .filter_map(|line| line.split("`log_rate`: ").nth(1)?.split(' ').next()?.parse::<usize>().ok());
+        said.sum::<usize>() == dropped
+    })
+    .await;
+    let usage = loud.get("/_api/usage").await.ok();
+    assert_eq!(usage["total"]["log_dropped"], json!(dropped), "{usage:#}");
+    assert!(usage["total"]["log_bytes"].as_u64().unwrap() > 0);
+    let usage = other.get("/_api/usage").await.ok();
+    assert_eq!(usage["total"]["log_dropped"], json!(0), "{usage:#}");
 }

@@ -126,7 +126,7 @@ async fn a_component_that_takes_too_long_by_estimate_is_refused_before_it_is_com
     let host = Host::start().await;
     let (_, message) = host.api().upload(&of_many_functions()).await.refused(422);
     assert!(message.contains("by estimate, and the most is 10 s. Its function"), "{message}");
-    assert_eq!(compile_ms(&host.api()).await, 0);
+    assert!(compile_ms(&host.api()).await > 0, "looking at it is charged, too");
 }
 
 #[tokio::test]

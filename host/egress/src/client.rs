@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -19,12 +19,13 @@ use url::Url;
 use super::Tls;
 use super::connections::{HEAD_BYTES, MOST_HEADERS, SendError};
 use super::content_encoding::{self, DecodeError};
-use super::departure::{MayLeave, Withheld};
+use super::departure::{GivenUp, MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::HeaderSource;
 use super::hop::{Hop, strip_credentials};
-use super::rules::{Denied, Policy};
-use super::terms::{GivenUp, Sent, Terms, UnderWay, requests};
+use super::responses::{Reservation, Responses, UNRESERVED};
+use super::rules::Policy;
+use super::terms::{Sent, Terms, UnderWay, not_permitted, requests};
 use super::traffic::Traffic;
 use crate::EgressLimits;
 use crate::secrets::Secrets;
@@ -58,12 +59,13 @@ pub struct Egress {
     tls: Tls,
     lookup: Lookup,
     /// What requests may do now. Each request is checked against it when it leaves, and for as long as it is under way.
-    pub(super) terms: Present<Terms>,
+    terms: Present<Terms>,
     traffic: Traffic,
     /// The permits for concurrent requests.
     permits: ResizablePermits,
     /// The permits for answers that are decoded at the same time.
     decoders: Arc<Semaphore>,
+    responses: Responses,
 }
 
 impl Egress {
@@ -93,7 +95,13 @@ impl Egress {
             traffic: Traffic::default(),
             permits: ResizablePermits::new(requests(limits)),
             decoders: Arc::new(Semaphore::new(DECODERS)),
+            responses: Responses::default(),
         }
+    }
+
+    /// Returns the secrets as they are now.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.terms.get().secrets)
     }
 
     /// Changes what requests may do. Takes effect at once: idle connections are closed if the policy, the secrets or the
@@ -114,6 +122,12 @@ impl Egress {
     #[must_use]
     pub fn counting(self, bytes: Arc<AtomicU64>) -> Self {
         Self { traffic: Traffic::new(bytes), ..self }
+    }
+
+    /// Keeps the bodies of answers within these budgets.
+    #[must_use]
+    pub fn within(self, responses: Responses) -> Self {
+        Self { responses, ..self }
     }
 
     /// Sends a request and returns its answer. `key` becomes the `Idempotency-Key`, unless the workflow has set one.
@@ -192,7 +206,7 @@ impl Egress {
         loop {
             // As they are now, for each redirect.
             let terms = self.terms.get();
-            let under_way = UnderWay::new(self, &terms, Sent { hop: &hop, headers: &headers });
+            let under_way = UnderWay::new(&self.terms, &terms, Sent { hop: &hop, headers: &headers });
             let exchange = Exchange { terms: &terms, under_way: &under_way, hop: &hop, headers: &headers };
             let stepped = tokio::select! {
                 biased;
@@ -204,7 +218,9 @@ impl Egress {
                     hop = next;
                 }
                 Ok(Step::Answered(answer)) => {
-                    let answer = self.decoded(answer, terms.response_bytes).await?;
+                    let mut answer = self.decoded(answer, &terms).await?;
+                    // Given back when the answer is what the workflow gets.
+                    let _reserved = answer.reserved.take();
                     return Ok(HttpResponse { resent, ..answer.redacted(&terms.secrets).await? });
                 }
                 // Under the present terms it is built anew, or denied.
@@ -228,7 +244,7 @@ impl Egress {
         let Exchange { terms, under_way, hop, headers } = exchange;
         terms.policy.permit_url(hop.url()).map_err(|denied| not_permitted(&denied))?;
         let failed = |message: String| Failure::new(kind::HTTP, message);
-        let request = hop.request(headers.to(terms, hop)?).map_err(failed)?;
+        let request = hop.request(terms.headers(&Sent { hop, headers })?).map_err(failed)?;
         let request = request.map(|body| self.traffic.outgoing(body));
         let leave = |address| under_way.leave(address, may_leave);
         let before = *reach;
@@ -259,14 +275,25 @@ impl Egress {
             terms.secrets.permit_redirect(next.url())?;
             return Ok(Step::Redirected(next));
         }
-        let answer = connection.drive(self.read(response, terms.response_bytes)).await?;
+        let answer = connection.drive(self.read(response, terms)).await?;
         terms.connections.keep(connection).await;
         Ok(Step::Answered(answer))
     }
 
-    async fn read(&self, response: Response<Incoming>, most: usize) -> Result<Answer, Failure> {
+    /// Reads an answer. A body that is larger than [`UNRESERVED`] waits for its turn: at once if that is known, so that nothing
+    /// of it is in memory meanwhile, or else with its begin.
+    async fn read(&self, response: Response<Incoming>, terms: &Terms) -> Result<Answer, Failure> {
+        let most = terms.response_bytes;
         let (head, mut frames) = response.into_parts();
         let mut body = Vec::new();
+        let length = frames.size_hint().exact();
+        let is_encoded = head.headers.contains_key(CONTENT_ENCODING);
+        // Decoded, a body may have any length. What it needs is reserved together.
+        let needed = length.filter(|_| !is_encoded).unwrap_or(u64::MAX);
+        let mut reserved = None;
+        if length.is_some_and(|length| length > UNRESERVED as u64) {
+            reserved = Some(self.reserve(needed, terms).await);
+        }
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| {
                 Failure::new(kind::HTTP, with_causes("error decoding response body".to_owned(), &error))
@@ -277,16 +304,32 @@ impl Egress {
             if body.len() + chunk.len() > most {
                 return Err(too_large(most));
             }
+            if reserved.is_none() && body.len() + chunk.len() > UNRESERVED {
+                reserved = Some(self.reserve(needed, terms).await);
+            }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        if let Some(reserved) = reserved.as_mut().filter(|_| !is_encoded) {
+            reserved.shrink(body.len());
+        }
+        Ok(Answer { status: head.status, headers: head.headers, body, reserved })
+    }
+
+    /// Reserves memory for a body, at most for the largest that a workflow may receive.
+    async fn reserve(&self, bytes: u64, terms: &Terms) -> Reservation {
+        self.responses.reserve(bytes.min(terms.response_bytes as u64), terms.response_bytes_in_flight).await
     }
 
     /// Decodes the content of an answer. A part of a content, and encodings that are unknown, stay as they are.
-    async fn decoded(&self, mut answer: Answer, most: usize) -> Result<Answer, Failure> {
+    async fn decoded(&self, mut answer: Answer, terms: &Terms) -> Result<Answer, Failure> {
+        let most = terms.response_bytes;
         let encodings = content_encoding::encodings(&answer.headers).unwrap_or_default();
         if encodings.is_empty() || answer.body.is_empty() || answer.status == StatusCode::PARTIAL_CONTENT {
             return Ok(answer);
+        }
+        // Before the permit: who has one must not wait for those who wait for one.
+        if answer.reserved.is_none() {
+            answer.reserved = Some(self.reserve(u64::MAX, terms).await);
         }
         // The semaphore is never closed.
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
@@ -305,6 +348,9 @@ impl Egress {
             DecodeError::TooLarge => too_large(most),
             DecodeError::Invalid(_) => Failure::new(kind::HTTP, error.to_string()),
         })?;
+        if let Some(reserved) = &mut answer.reserved {
+            reserved.shrink(answer.body.len());
+        }
         answer.headers.remove(CONTENT_ENCODING);
         // It is the length of what was sent.
         answer.headers.remove(CONTENT_LENGTH);
@@ -339,12 +385,14 @@ struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// The memory for the body, unless it is small.
+    reserved: Option<Reservation>,
 }
 
 impl Answer {
     /// Returns the answer for the workflow and the journal, without secrets.
     async fn redacted(self, secrets: &Arc<Secrets>) -> Result<HttpResponse, Failure> {
-        let Self { status, headers, mut body } = self;
+        let Self { status, headers, mut body, .. } = self;
         let headers = headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
         let mut headers: Vec<(String, String)> = headers.collect();
         if !secrets.is_empty() {
@@ -397,10 +445,6 @@ fn not_sent(url: &Url, error: &SendError, reach: Reach) -> Failure {
         return Failure::permanent(kind::LIMIT, message);
     }
     Failure::new(kind::HTTP, with_causes(format!("error sending request for url ({url})"), error))
-}
-
-pub(super) fn not_permitted(denied: &Denied) -> Failure {
-    Failure::permanent(kind::DENIED, denied.to_string())
 }
 
 /// Returns the header that stands for `user:password@` in a URL.

@@ -27,8 +27,8 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
+use super::departure::GivenUp;
 use super::guard::Guard;
-use super::terms::GivenUp;
 use super::traffic::Outgoing;
 use super::wire::{Progress, Wire};
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::content_encoding::ACCEPTED;
 use super::hop::Hop;
-use super::terms::Terms;
+use super::rules::Policy;
 use crate::secrets::Secrets;
 use forge_journal::{Failure, kind};
 
@@ -48,11 +48,11 @@ pub(super) struct HeaderSource<'r> {
 }
 
 impl HeaderSource<'_> {
-    /// Returns the headers for the server of a hop, with the secrets of these terms.
-    pub(super) fn to(&self, terms: &Terms, hop: &Hop) -> Result<HeaderMap, Failure> {
+    /// Returns the headers for the server of a hop, under this policy and with these secrets.
+    pub(super) fn to(&self, policy: &Policy, secrets: &Secrets, hop: &Hop) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::new();
         // A server with several sites selects one by `Host`, so with rules or secrets it must be the host of the URL.
-        let (mut may_name_host, mut room) = (terms.policy.is_open(), FILLED_BYTES);
+        let (mut may_name_host, mut room) = (policy.is_open(), FILLED_BYTES);
         if self.pairs.len() > MAX_HEADERS {
             let message = format!("a request has {} headers; the most is {MAX_HEADERS}", self.pairs.len());
             return Err(Failure::permanent(kind::LIMIT, message));
@@ -64,7 +64,7 @@ impl HeaderSource<'_> {
             if !hop.carries(&header) || HOP_BY_HOP.contains(&header) {
                 continue;
             }
-            let filled = filled(&terms.secrets, hop.url(), value, &mut room)?;
+            let filled = filled(secrets, hop.url(), value, &mut room)?;
             let mut text = HeaderValue::from_str(filled.as_deref().unwrap_or(value))
                 .map_err(|_| invalid(name, "has a value that no header can have"))?;
             if filled.is_some() {

@@ -14,6 +14,7 @@ mod headers;
 mod hop;
 mod limits;
 mod race;
+mod responses;
 #[cfg(test)]
 mod revocation;
 mod rules;
@@ -33,5 +34,6 @@ pub use client::Egress;
 pub use departure::{MayLeave, Withheld};
 pub use guard::Lookups;
 pub use limits::EgressLimits;
+pub use responses::Responses;
 pub use rules::{Denied, InvalidNetwork, InvalidRule, Network, Policy, Rule};
 pub use tls::{EgressError, Tls};

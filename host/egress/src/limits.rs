@@ -11,6 +11,8 @@ pub struct EgressLimits {
     pub http_requests: u64,
     /// The maximum size of an answer's body, in bytes.
     pub response_bytes: u64,
+    /// The maximum size of all bodies of answers that are being received, in bytes.
+    pub response_bytes_in_flight: u64,
 }
 
 impl EgressLimits {
@@ -27,6 +29,7 @@ impl Default for EgressLimits {
             http_connect_timeout_ms: 10_000,
             http_requests: 1_000,
             response_bytes: 4 << 20,
+            response_bytes_in_flight: 256 << 20,
         }
     }
 }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forge_journal::{Failure, kind};
+use forge_scheduling::Present;
+use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::client::{Egress, not_permitted};
 use super::connections::{Connections, SendError};
 use super::connector::connector;
-use super::departure::MayLeave;
+use super::departure::{GivenUp, MayLeave};
 use super::guard::{Lookup, host_name};
 use super::headers::HeaderSource;
 use super::hop::Hop;
-use super::rules::Policy;
+use super::rules::{Denied, Policy};
 use super::{EgressLimits, Tls};
 use crate::secrets::Secrets;
 
@@ -28,6 +29,7 @@ pub(super) struct Terms {
     pub(super) connections: Arc<Connections>,
     pub(super) default_timeout: Duration,
     pub(super) response_bytes: usize,
+    pub(super) response_bytes_in_flight: u64,
     limits: EgressLimits,
 }
 
@@ -52,6 +54,7 @@ impl Terms {
             connections,
             default_timeout: Duration::from_millis(limits.http_timeout_ms),
             response_bytes: EgressLimits::size(limits.response_bytes),
+            response_bytes_in_flight: limits.response_bytes_in_flight,
             limits: limits.clone(),
         }
     }
@@ -61,10 +64,18 @@ impl Terms {
         self.policy == other.policy && self.limits == other.limits && self.secrets.is_same(&other.secrets)
     }
 
+    /// Returns the headers of a request under these terms.
+    ///
+    /// # Errors
+    /// The failure of a request that may not be sent.
+    pub(super) fn headers(&self, Sent { hop, headers }: &Sent<'_>) -> Result<HeaderMap, Failure> {
+        headers.to(&self.policy, &self.secrets, hop)
+    }
+
     /// Returns why a request that was sent under other terms would not be sent in the same way under these. `reached` is
     /// the address to which it was sent.
     fn objection(&self, before: &Self, sent: &Sent<'_>, reached: Option<SocketAddr>) -> Option<Failure> {
-        let Sent { hop, headers } = sent;
+        let hop = sent.hop;
         if let Err(denied) = self.policy.permit_url(hop.url()) {
             return Some(not_permitted(&denied));
         }
@@ -73,7 +84,7 @@ impl Terms {
         {
             return Some(not_permitted(&denied));
         }
-        match (headers.to(before, hop), headers.to(self, hop)) {
+        match (before.headers(sent), self.headers(sent)) {
             (_, Err(denied)) => Some(denied),
             (Ok(then), Ok(now)) if then == now => None,
             _ => Some(Failure::new(
@@ -97,25 +108,16 @@ pub(super) struct Sent<'s> {
 
 /// A request to one server that is sent under these terms, and watched for as long as it is under way.
 pub(super) struct UnderWay<'u> {
-    egress: &'u Egress,
+    present: &'u Present<Terms>,
     terms: &'u Arc<Terms>,
     sent: Sent<'u>,
     /// The address that the request was sent to. `None`: nothing has left yet.
     reached: Mutex<Option<SocketAddr>>,
 }
 
-/// Why a request under way was given up.
-#[derive(Debug)]
-pub(super) enum GivenUp {
-    /// Nothing has left: the request can be made again under the present terms.
-    Here,
-    /// What allowed it was revoked after it had left.
-    Revoked(Failure),
-}
-
 impl<'u> UnderWay<'u> {
-    pub(super) fn new(egress: &'u Egress, terms: &'u Arc<Terms>, sent: Sent<'u>) -> Self {
-        Self { egress, terms, sent, reached: Mutex::default() }
+    pub(super) fn new(present: &'u Present<Terms>, terms: &'u Arc<Terms>, sent: Sent<'u>) -> Self {
+        Self { present, terms, sent, reached: Mutex::default() }
     }
 
     /// Lets the request leave over a connection to this address.
@@ -123,8 +125,8 @@ impl<'u> UnderWay<'u> {
     /// # Errors
     /// [`SendError::GivenUp`] if the present terms do not allow it; [`SendError::Withheld`].
     pub(super) fn leave(&self, address: SocketAddr, may_leave: MayLeave<'_>) -> Result<(), SendError> {
-        if !self.egress.terms.is(self.terms)
-            && let Some(given_up) = self.objected(&self.egress.terms.get(), Some(address))
+        if !self.present.is(self.terms)
+            && let Some(given_up) = self.objected(&self.present.get(), Some(address))
         {
             return Err(SendError::GivenUp(given_up));
         }
@@ -140,7 +142,7 @@ impl<'u> UnderWay<'u> {
         let find = |present: &Arc<Terms>| {
             if Arc::ptr_eq(present, self.terms) { None } else { self.objected(present, None) }
         };
-        self.egress.terms.until(find).await
+        self.present.until(find).await
     }
 
     /// Returns how the request ends if these terms do not allow it. `address` is the one that it is about to leave for.
@@ -162,4 +164,8 @@ fn revoked(why: Failure) -> Failure {
 
 fn host_of(url: &Url) -> String {
     host_name(url.host_str().unwrap_or_default())
+}
+
+pub(super) fn not_permitted(denied: &Denied) -> Failure {
+    Failure::permanent(kind::DENIED, denied.to_string())
 }

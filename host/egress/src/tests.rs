@@ -359,3 +359,128 @@ async fn a_header_that_is_not_utf_8_is_read_as_latin_1() {
     assert_eq!(headers[1], json!(["x-latin", "café.pdf"]));
     assert_eq!(headers[2], json!(["x-utf", "café.pdf"]));
 }
+
+/// Starts a server whose `/SIZE/BEGIN` sends the head and the begin of a body of this size, and the rest when it is told to.
+async fn holding_server() -> (u16, tokio::sync::watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (release, released) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut released = released.clone();
+            tokio::spawn(async move {
+                let mut head = vec![0; 4_096];
+                let read = stream.read(&mut head).await.unwrap();
+                let head = String::from_utf8_lossy(&head[..read]).into_owned();
+                let mut path = head.split(' ').nth(1).unwrap().split('/').skip(1);
+                let (framing, size) = (path.next().unwrap(), path.next().unwrap().parse::<usize>().unwrap());
+                let head = match framing {
+                    "length" => format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n"),
+                    _ => "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_owned(),
+                };
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.write_all(&vec![b'x'; size - 1]).await.unwrap();
+                released.wait_for(|released| *released).await.unwrap();
+                let _ = stream.write_all(b"x").await;
+            });
+        }
+    });
+    (port, release)
+}
+
+#[tokio::test]
+async fn large_answers_take_turns_and_small_ones_do_not_wait() {
+    const LARGE: u64 = 100 << 10;
+    let (port, release) = holding_server().await;
+    let limits = EgressLimits {
+        http_timeout_ms: 20_000,
+        response_bytes: 2 * LARGE,
+        response_bytes_in_flight: 2 * LARGE,
+        ..EgressLimits::default()
+    };
+    let budget = Arc::<forge_scheduling::ByteBudget>::default();
+    let responses = crate::Responses::new(Arc::clone(&budget), Arc::default(), u64::MAX);
+    let tls = Tls::new().unwrap();
+    let egress = Egress::new(&tls, Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default());
+    let egress = Arc::new(egress.within(responses));
+    let send = |framing: &str, size: u64| {
+        let request = request("GET", format!("http://127.0.0.1:{port}/{framing}/{size}"));
+        let egress = Arc::clone(&egress);
+        tokio::spawn(async move { egress.send(request, "run:0").await })
+    };
+    let until_used = async |bytes: u64| {
+        while budget.used() != bytes {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let two = [send("length", LARGE), send("length", LARGE)];
+    until_used(2 * LARGE).await;
+    let waiting = [send("length", LARGE), send("close", LARGE)];
+    // Small answers do not wait. That of the next one tells that the others had time to begin.
+    release.send(true).unwrap();
+    let small = send("length", 1_000);
+    assert!(small.await.unwrap().is_ok());
+    for sent in two.into_iter().chain(waiting) {
+        let answer: Value = serde_json::from_str(&sent.await.unwrap().unwrap().unwrap()).unwrap();
+        assert_eq!(answer["body"].as_str().unwrap().len(), usize::try_from(LARGE).unwrap());
+    }
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_finds_no_room_in_time_fails_with_a_timeout_and_gives_nothing_back_twice() {
+    const LARGE: u64 = 100 << 10;
+    let (port, release) = holding_server().await;
+    let budget = Arc::<forge_scheduling::ByteBudget>::default();
+    let limits = EgressLimits { response_bytes_in_flight: LARGE, ..EgressLimits::default() };
+    let responses = crate::Responses::new(Arc::clone(&budget), Arc::default(), u64::MAX);
+    let tls = Tls::new().unwrap();
+    let egress = Egress::new(&tls, Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default());
+    let egress = Arc::new(egress.within(responses));
+    let url = format!("http://127.0.0.1:{port}/length/{LARGE}");
+    let first = tokio::spawn({
+        let (egress, request) = (Arc::clone(&egress), request("GET", url.clone()));
+        async move { egress.send(request, "run:0").await }
+    });
+    while budget.used() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let late = HttpRequest { timeout_ms: Some(100), ..request("GET", url) };
+    let failure = egress.send(late, "run:1").await.unwrap_err();
+    assert_eq!(failure.kind, kind::TIMEOUT);
+    assert_eq!(budget.used(), LARGE);
+    release.send(true).unwrap();
+    first.await.unwrap().unwrap();
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test]
+async fn encoded_answers_that_all_need_the_whole_budget_are_decoded_one_after_the_other() {
+    const ANSWERS: usize = 20;
+    let text = "x".repeat(300_000);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let encoded = encoder.finish().unwrap();
+    let app = Router::new()
+        .route("/", any(move || std::future::ready(([(header::CONTENT_ENCODING, "gzip")], encoded.clone()))));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let limits = EgressLimits {
+        response_bytes: 400_000,
+        response_bytes_in_flight: 400_000,
+        ..EgressLimits::default()
+    };
+    let budget = Arc::<forge_scheduling::ByteBudget>::default();
+    let responses = crate::Responses::new(Arc::clone(&budget), Arc::default(), u64::MAX);
+    let tls = Tls::new().unwrap();
+    let egress = Egress::new(&tls, Policy::open(), Arc::new(Secrets::none()), &limits, Lookups::default());
+    let egress = egress.within(responses);
+    let sending =
+        (0..ANSWERS).map(|_| egress.send(request("GET", format!("http://127.0.0.1:{port}/")), "run:0"));
+    for answer in futures::future::join_all(sending).await {
+        let answer: Value = serde_json::from_str(&answer.unwrap().unwrap()).unwrap();
+        assert_eq!(answer["body"].as_str().unwrap().len(), text.len());
+    }
+    assert_eq!(budget.used(), 0);
+}

@@ -27,6 +27,9 @@ const WORKFLOWS: usize = 1_000;
 /// The maximum size of a workflow's name, in bytes: the width of the column in the spec.
 const WORKFLOW_NAME: usize = 255;
 
+/// How many times the limit on CPU time a registered component may take. Versions before had a limit of one minute.
+const REGISTERED_FACTOR: u32 = 6;
+
 /// The error of an engine that cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -140,19 +143,33 @@ impl Engine {
         blocking(move || inspect(&bytes).and_then(|()| check_work(&bytes))).await
     }
 
+    /// Compiles a component that is registered. A version with other bounds may have accepted it, so it may take more time than
+    /// an upload: runs are pinned to it.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`].
+    pub async fn recompile(&self, bytes: Bytes) -> Result<Component, InvalidComponent> {
+        self.compile_within(bytes, REGISTERED_FACTOR).await
+    }
+
     /// Compiles a component. Compiling does not add the component to the cache: [`Engine::keep`] does. A future that is
     /// dropped ends the compiling child.
     ///
     /// # Errors
     /// [`InvalidComponent`] if the bytes are no component that this host can run.
     pub async fn compile(&self, bytes: Bytes) -> Result<Component, InvalidComponent> {
+        self.compile_within(bytes, 1).await
+    }
+
+    /// Compiles a component within a multiple of the time limit.
+    async fn compile_within(&self, bytes: Bytes, factor: u32) -> Result<Component, InvalidComponent> {
         let inspected = bytes.clone();
         blocking(move || inspect(&inspected)).await?;
-        let compiled = self.compiler.compile(&self.engine, bytes).await?;
+        let compiled = self.compiler.compile(&self.engine, bytes, factor).await?;
         self.link(&compiled)
     }
 
-    /// Writes a compiled component to the cache, unless it is there. Only registered components should be kept:
+    /// Writes a compiled component to the cache, unless an authentic one is there. Only registered components should be kept:
     /// rejected uploads would fill the disk. This function blocks.
     pub fn keep(&self, digest: &str, component: &Component) {
         if let Some(cache) = self.cache.as_ref().filter(|cache| !cache.has(digest)) {

@@ -42,6 +42,9 @@ pub trait Host: Any + Send {
     /// Starts to save the changes of the session. Returns `None` if there are none.
     fn save(&mut self, session: &mut Session) -> Option<Detached>;
 
+    /// Returns whether the guest may log a line of this many bytes, and counts the line.
+    fn may_log(&mut self, bytes: u64) -> bool;
+
     /// Accounts for fuel that the guest has used.
     fn used_fuel(&mut self, fuel: u64);
 

@@ -28,6 +28,11 @@ impl LogBudget {
         Self { limit, left: limit, exhausted: false }
     }
 
+    /// Returns the bytes of a line with a message of this many bytes.
+    pub(super) fn line(bytes: usize) -> u64 {
+        LINE.saturating_add(bytes as u64)
+    }
+
     pub(super) fn limit(&self) -> u64 {
         self.limit
     }
@@ -39,7 +44,7 @@ impl LogBudget {
 
     /// Decides on a line of this many bytes. After the first dropped line, all are dropped: a log with holes misleads.
     pub(super) fn take(&mut self, bytes: usize) -> Line {
-        let left = self.left.checked_sub(LINE.saturating_add(bytes as u64));
+        let left = self.left.checked_sub(Self::line(bytes));
         match left {
             _ if self.exhausted => Line::Dropped,
             Some(left) => {

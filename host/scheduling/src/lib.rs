@@ -9,7 +9,8 @@
 //! | the writer | [`FairQueue`] | the store's writer, for its backlog; both kinds of permits, for waiting runs |
 //! | reads of callers; compilations | [`TurnPermits`] | the executor, before it reads for a caller; the registry |
 //! | compile time in each hour | [`HourlyAllowance`] | a tenant's account |
-//! | starts each second | [`RateLimiter`] | a tenant's account |
+//! | starts, lines of logs each second | [`RateLimiter`] | a tenant's account |
+//! | bytes in memory | [`ByteBudget`] | egress, for responses; the API, for answers |
 //! | requests under way | [`ResizablePermits`] | egress, before it sends a request |
 //! | what a tenant may do now | [`Present`] | the directory of tenants, egress |
 //! | a server that may hang | [`Attempts`] | the directory of tenants; the PostgreSQL store |
@@ -17,6 +18,7 @@
 //! A tenant is a key of any type: the crate depends on no other crate of the host.
 
 mod attempts;
+mod byte_budget;
 mod cpu_permits;
 mod fair_queue;
 mod hourly_allowance;
@@ -27,6 +29,7 @@ mod resizable_permits;
 mod turn_permits;
 
 pub use attempts::Attempts;
+pub use byte_budget::{ByteBudget, ReservedBytes};
 pub use cpu_permits::{CpuMeter, CpuPermit, CpuPermits};
 pub use fair_queue::FairQueue;
 pub use hourly_allowance::HourlyAllowance;

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use super::answers::Answers;
 use super::{ApiError, browser};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::{Caller, Denied, Role};
@@ -49,11 +50,13 @@ pub(super) type Requirements = HashMap<String, HashMap<Method, Requirement>>;
 pub(super) struct Gate {
     executor: WorkflowExecutor,
     requirements: Arc<Requirements>,
+    answers: Answers,
 }
 
 impl Gate {
     pub(super) fn new(executor: WorkflowExecutor, document: &OpenApi) -> Self {
-        Self { executor, requirements: Arc::new(requirements(document)) }
+        let answers = Answers::new(executor.limits().api_answers);
+        Self { executor, requirements: Arc::new(requirements(document)), answers }
     }
 
     async fn caller(
@@ -119,12 +122,14 @@ pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
     let path = request.extensions().get::<MatchedPath>().cloned();
     let path = path.as_ref().map_or("", MatchedPath::as_str);
     let caller = gate.caller(request.method(), path, request.headers()).await;
+    let changes = !request.method().is_safe();
     match caller {
         Ok(Some(caller)) => {
+            let account = gate.executor.tenants().account(&caller.tenant);
             request.extensions_mut().insert(caller.clone());
-            gate.answer(&caller, request, next).await
+            gate.answers.bounded(Some(account.answers()), changes, gate.answer(&caller, request, next)).await
         }
-        Ok(None) => next.run(request).await,
+        Ok(None) => gate.answers.bounded(None, changes, next.run(request)).await,
         Err(error) => error.into_response(),
     }
 }

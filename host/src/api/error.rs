@@ -123,6 +123,13 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
     }
 
+    /// 429: the clients of the tenant do not read their answers.
+    pub(super) fn too_many_answers() -> Self {
+        let message = "there is no room for another answer until earlier ones are read (`--api-answers`), and nothing was \
+                       done: read them, ask for smaller pages, or send the request again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message)
+    }
+
     /// 408: the body, named by `what`, does not arrive within `limit`.
     pub(super) fn upload_too_slow(what: &str, limit: Duration) -> Self {
         let limit = humantime::format_duration(limit);

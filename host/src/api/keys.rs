@@ -59,6 +59,7 @@ async fn list_keys(api: State<Api>, caller: Caller, Query(query): Query<KeysQuer
         (status = 201, description = "The key and its token, which is shown only once.", body = CreatedKey),
         (status = 400, description = "The body is invalid, or the key would be unusable.", body = ErrorBody),
         (status = 403, description = "The tenant has reached its limit, or a key of the host is required.", body = ErrorBody),
+        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
     ),
 )]
 async fn create_key(
@@ -74,7 +75,8 @@ async fn create_key(
 
 /// Revoke an API key
 ///
-/// This node rejects the key from now on, other nodes that share the database after at most 5 seconds.
+/// This node rejects the key from now on, other nodes that share the database after at most 5 seconds. Requests that wait
+/// with the key are answered with 401. A revoked key of a tenant is listed for a day.
 #[utoipa::path(
     delete, path = "/_api/keys/{id}", tag = "tenants",
     security(("key" = ["admin"])),
@@ -82,6 +84,7 @@ async fn create_key(
     responses(
         (status = 200, description = "The revoked key.", body = ApiKey),
         (status = 404, description = "The key does not exist.", body = ErrorBody),
+        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
     ),
 )]
 async fn revoke_key(

@@ -3,6 +3,7 @@
 //! All bodies are JSON, except for an upload, whose body is the component. All errors are [`ApiError`]s, also those that
 //! axum would report in its own format: unknown routes, wrong methods, invalid parameters.
 
+mod answers;
 mod audit;
 mod auth;
 mod body;
@@ -12,6 +13,7 @@ mod document;
 mod error;
 mod health;
 mod keys;
+mod lasting_body;
 mod nodes;
 mod operators;
 mod parameters;

@@ -120,7 +120,7 @@ async fn show_tenant(api: State<Api>, caller: Caller, Path(tenant): Path<String>
 /// Change a tenant
 ///
 /// Changes its limits, the servers that its workflows may reach, or whether it is suspended. Fields that are absent do
-/// not change.
+/// not change. The change applies to what is running.
 #[utoipa::path(
     patch, path = "/_api/tenants/{tenant}", tag = "tenants",
     security(("key" = ["admin", "host"])),

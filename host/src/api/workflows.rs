@@ -112,7 +112,7 @@ async fn prepare(
     let component = reading.await.map_err(|_| ApiError::upload_too_slow("the component", time))??;
     let detail = json!({ "bytes": component.len() });
     api.host.tenants().note(caller, "component.upload", &digest(&component), Some(detail)).await?;
-    let prepared = registry.prepare(component).await?;
+    let prepared = registry.prepare(component, None).await?;
     Ok((place, prepared))
 }
 

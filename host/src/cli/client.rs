@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn an_invalid_address_is_refused_before_anything_is_sent() {
-        for address in ["localhost:7070", "127.0.0.1:7070", "ftp://127.0.0.1", "", "unix:/tmp/x"] {
+        for address in ["ftp://127.0.0.1", "", "unix:/tmp/x", "a b"] {
             assert!(matches!(Client::new(address, None, None), Err(CliError::Usage(_))), "{address}");
         }
     }

@@ -124,7 +124,8 @@ fn limit(text: &str) -> Result<(String, Option<u64>), String> {
     if value == "default" {
         return Ok((name.to_owned(), None));
     }
-    let value = if name.contains("bytes") { parse::bytes(value) } else { parse::count(value) };
+    let value =
+        if name.contains("bytes") || name == "log_rate" { parse::bytes(value) } else { parse::count(value) };
     Ok((name.to_owned(), Some(value.map_err(|_| wrong())?)))
 }
 

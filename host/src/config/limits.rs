@@ -13,7 +13,7 @@ pub struct Limits {
     /// The fuel for `describe` at upload. Default 50 million: it only builds a list.
     pub fuel_for_describe: u64,
     /// The CPU time to compile a component, in whole seconds. Default 10 s: a Rust workflow takes one second, and other uploads
-    /// wait meanwhile. By the clock it is six times that.
+    /// wait meanwhile. By the clock it is six times that, and also for a component that is registered already.
     pub compile_time: Duration,
     /// The memory to compile a component in a child process, in bytes. Default 2 GiB. In the host's own process, only the
     /// component's size bounds it.
@@ -42,6 +42,12 @@ pub struct Limits {
     /// The bytes of journal that may wait for a commit; beyond that, runs wait. One tenant may use half of it. Default
     /// 64 MiB: far more than one commit.
     pub write_queue_bytes: usize,
+    /// The bytes of response bodies that the runs of all tenants receive at once; see the tenant's limit
+    /// `response_bytes_in_flight`. Default 1 GiB: four tenants at their limit.
+    pub response_bytes_in_flight: u64,
+    /// The bytes of answers of the API that wait for their clients to read them. One tenant may use a quarter of it. Default
+    /// 256 MiB: 37 of the largest answers.
+    pub api_answers: u64,
     /// The limits of SQLite's write-ahead log.
     pub log: LogLimits,
     /// The time of a read for a caller, such as a list of runs, with the wait for its turn. Default 10 s: clients give up
@@ -67,6 +73,8 @@ impl Default for Limits {
             compensation_retry: RetryPolicy { max_attempts: 5, backoff_ms: 1_000, max_backoff_ms: 60_000 },
             max_retry_after: Duration::from_secs(3_600),
             write_queue_bytes: 64 << 20,
+            response_bytes_in_flight: 1 << 30,
+            api_answers: 256 << 20,
             log: LogLimits::default(),
             read_time: Duration::from_secs(10),
             store_retry: Duration::from_secs(1),

@@ -78,8 +78,8 @@ impl Config {
             replace_versions: false,
             retention: Retention::default(),
             archive: None,
-            component_cache_key: Some(format!("{component_cache}.key").into()),
             component_cache: Some(component_cache.into()),
+            component_cache_key: None,
             compiler: None,
             compiler_user: None,
         }

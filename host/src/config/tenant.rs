@@ -123,10 +123,17 @@ tenant_limits! {
     /// Default 256 MiB: a replay reads all of it.
     journal_bytes_per_run: Bytes = 256 << 20,
     /// Size of all runs with their journals in the database. Beyond it, no run starts, and a run that makes another call fails;
-    /// its rollback goes on. Default 64 GiB: what a small server's disk holds.
-    storage_bytes: Bytes = 64 << 30,
+    /// its rollback goes on. Default 1 TiB, more than most disks: a host of its owner's
+    /// workflows does not end them. Tenants that do not trust each other need a lower one.
+    storage_bytes: Bytes = 1 << 40,
     /// Size of what one run logs while it is in memory; further lines are dropped, with one warning. Default 1 MiB.
     log_bytes_per_run: Bytes = 1 << 20,
+    /// What workflows log, each second on one host: bytes, and 100 more for each line. Further lines are dropped and counted.
+    /// Default 1 MiB, some thousand lines: the log is shared by all tenants.
+    log_rate: BytesPerSecond = 1 << 20,
+    /// Bodies of responses that are being received, with what is decoded of them, without the first 64 KiB of each; further
+    /// bodies wait for their turn, within the timeout of their request. Default 256 MiB: 64 of the largest.
+    response_bytes_in_flight: Bytes = 256 << 20,
     /// Runs with an instance in memory; further runs wait for a permit. Default 1,000: all permits of the host.
     runs_in_flight: Count = 1_000,
     /// Starts that may wait at once for their commit or an instance permit; further starts are rejected (429). Default
@@ -169,6 +176,7 @@ impl TenantLimits {
             http_connect_timeout_ms: self.http_connect_timeout_ms,
             http_requests: self.http_requests,
             response_bytes: self.response_bytes,
+            response_bytes_in_flight: self.response_bytes_in_flight,
         }
     }
 

@@ -5,20 +5,11 @@ use std::time::Duration;
 
 use super::Task;
 
-/// Another node's change is noticed after this time at the latest: less than the five seconds that operators are promised.
-const INTERVAL: Duration = Duration::from_secs(3);
-
 pub(super) const TASK: Task = Task {
     name: "directory",
-    interval: INTERVAL,
+    // Most of the time, the renewal of the node's lease has told that there is nothing to read.
+    interval: Duration::from_secs(1),
     once_per_cluster: false,
     at_shutdown: false,
-    run: |context| {
-        Box::pin(async {
-            match context.store.nodes() {
-                Some(_) => context.tenants.refresh().await.map_err(super::store_error),
-                None => Ok(()),
-            }
-        })
-    },
+    run: |context| Box::pin(async { context.tenants.follow().await.map_err(super::store_error) }),
 };

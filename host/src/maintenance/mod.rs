@@ -14,6 +14,7 @@ mod ended_keys;
 mod ended_nodes;
 mod retention;
 mod runner;
+mod storage;
 mod usage;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::tenants::{TenantError, Tenants};
 /// All recurring jobs.
 const TASKS: &[Task] = &[
     usage::TASK,
+    storage::TASK,
     directory::TASK,
     ended_keys::TASK,
     ended_nodes::TASK,

@@ -1,4 +1,4 @@
-//! Writes what tenants used, and reads what they have stored. A host that is killed loses at most one interval of the usage.
+//! Writes what tenants used. A host that is killed loses at most one interval of the usage.
 
 use std::time::Duration;
 
@@ -9,10 +9,5 @@ pub(super) const TASK: Task = Task {
     interval: Duration::from_secs(5),
     once_per_cluster: false,
     at_shutdown: true,
-    run: |context| {
-        Box::pin(async {
-            context.tenants.write_usage().await?;
-            context.tenants.read_stored().await
-        })
-    },
+    run: |context| Box::pin(context.tenants.write_usage()),
 };

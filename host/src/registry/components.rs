@@ -65,12 +65,20 @@ impl Components {
             let bytes = self.bytes(digest).await?.ok_or_else(missing)?;
             let permit = self.compiles_for_runs.acquire(&account.tenant).await;
             let compiling = account.compiling(None);
-            let compiled = self.engine.compile(bytes).await?;
+            let compiled = self.engine.recompile(bytes).await?;
             drop((compiling, permit));
             self.write_cache(digest, &compiled).await;
             Ok::<_, RegistryError>(compiled)
         });
         compiled.await.cloned()
+    }
+
+    /// Returns a component that was compiled before, from memory or the cache.
+    pub(super) async fn find(&self, digest: &str, account: &Account) -> Option<Component> {
+        match self.cached(digest) {
+            Some(compiled) => Some(compiled),
+            None => self.load(digest, account).await,
+        }
     }
 
     /// Reads a compiled component from the cache.
@@ -96,7 +104,9 @@ impl Components {
             limit: compile_seconds,
             retry_after,
         })?;
+        let checking = account.compiling(Some(per_hour));
         self.engine.check_upload(bytes.clone()).await?;
+        drop(checking);
         let _permit = self.compiles_of_uploads.acquire(&account.tenant).await;
         let _compiling = account.compiling(Some(per_hour));
         Ok(self.engine.compile(bytes).await?)
@@ -111,11 +121,7 @@ impl Components {
 
     /// Stores the bytes of a component in the object store, if there is one. Returns the bytes that the database has to
     /// store otherwise.
-    pub(super) async fn put<'a>(
-        &self,
-        digest: &str,
-        bytes: &'a Bytes,
-    ) -> Result<Option<&'a [u8]>, StoreError> {
+    pub(super) async fn put(&self, digest: &str, bytes: Bytes) -> Result<Option<Bytes>, StoreError> {
         let Some(objects) = &self.objects else { return Ok(Some(bytes)) };
         objects.put(digest, bytes).await?;
         Ok(None)

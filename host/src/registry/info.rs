@@ -31,6 +31,7 @@ pub struct Registered {
     /// The workflows that run the component.
     pub workflows: Vec<WorkflowInfo>,
     /// The workflows of the component whose versions were registered before and keep their component.
+    #[serde(default)]
     pub kept: Vec<WorkflowInfo>,
     /// Whether the component is new; `false` if the same bytes were registered before.
     pub created: bool,

@@ -18,7 +18,7 @@ impl Objects {
         Err(StoreError::CannotOpen { database: url.to_string(), why })
     }
 
-    pub(crate) async fn put(&self, _: &str, _: &Bytes) -> Result<(), StoreError> {
+    pub(crate) async fn put(&self, _: &str, _: Bytes) -> Result<(), StoreError> {
         match self.0 {}
     }
 

@@ -38,8 +38,8 @@ impl Objects {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn put(&self, digest: &str, component: &Bytes) -> Result<(), StoreError> {
-        let stored = self.store.put(&self.path(digest), PutPayload::from(component.clone())).await;
+    pub async fn put(&self, digest: &str, component: Bytes) -> Result<(), StoreError> {
+        let stored = self.store.put(&self.path(digest), PutPayload::from(component)).await;
         stored.map(|_| ()).map_err(|error| self.unavailable(error))
     }
 

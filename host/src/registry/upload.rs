@@ -82,7 +82,8 @@ impl WorkflowRegistry {
     }
 
     /// Registers the workflows of a component. Registering the same bytes again has no effect. A version that is registered
-    /// with another component keeps that one, unless the host is for development.
+    /// with another component keeps that one, unless the host is for development. A component that the host has compiled
+    /// before, also for another tenant, is not compiled again: unlike an upload, whose sender must not learn that.
     ///
     /// # Errors
     /// [`RegistryError`] if the component is invalid or too large, or if all its versions are registered with other
@@ -90,15 +91,21 @@ impl WorkflowRegistry {
     pub async fn register(&self, component: impl Into<Bytes>) -> Result<Registered, RegistryError> {
         let component = component.into();
         let _place = self.admit(Some(component.len() as u64)).await?;
-        let prepared = self.prepare(component).await?;
+        let account = self.shared.tenants.account(&self.tenant);
+        let compiled = self.shared.components.find(&digest(&component), &account).await;
+        let prepared = self.prepare(component, compiled).await?;
         self.publish(prepared).await
     }
 
-    /// Checks and compiles an upload. Registers nothing, so the returned future may be dropped.
+    /// Checks and compiles an upload, unless it comes compiled. Registers nothing, so the returned future may be dropped.
     ///
     /// # Errors
     /// As [`WorkflowRegistry::register`].
-    pub(crate) async fn prepare(&self, bytes: Bytes) -> Result<Prepared, RegistryError> {
+    pub(crate) async fn prepare(
+        &self,
+        bytes: Bytes,
+        compiled: Option<Component>,
+    ) -> Result<Prepared, RegistryError> {
         let super::Shared { components, engine, tenants, .. } = &*self.shared;
         let tenant = tenants.get(&self.tenant).await?;
         let digest = digest(&bytes);
@@ -115,7 +122,10 @@ impl WorkflowRegistry {
         }
         self.check_versions(&tenant, 1).await?;
         let compile_seconds = tenant.limits().compile_seconds;
-        let compiled = components.compile_upload(bytes.clone(), &tenant.account, compile_seconds).await?;
+        let compiled = match compiled {
+            Some(compiled) => compiled,
+            None => components.compile_upload(bytes.clone(), &tenant.account, compile_seconds).await?,
+        };
         let described = engine.describe(&compiled).await?;
         description::check(&described)?;
         let known = self.shared.store.versions(&self.tenant, None).await?;
@@ -162,7 +172,7 @@ impl WorkflowRegistry {
     async fn store(&self, new: New) -> Result<Registered, RegistryError> {
         let super::Shared { store, components, conflict, .. } = &*self.shared;
         let New { digest, bytes, compiled, versions } = new;
-        let inline = components.put(&digest, &bytes).await?;
+        let inline = components.put(&digest, bytes).await?;
         let registered = store.register(&digest, inline, &versions, *conflict).await;
         // Also after an error: the commit may be durable.
         self.forget();

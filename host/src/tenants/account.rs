@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use forge_egress::Lookups;
 use forge_journal::Changes;
-use forge_scheduling::{CpuMeter, HourlyAllowance, RateLimiter};
+use forge_scheduling::{ByteBudget, CpuMeter, HourlyAllowance, RateLimiter};
 use forge_store::directory::Amounts;
 
 use super::Uploads;
@@ -31,6 +31,11 @@ pub struct Account {
     start_rate: RateLimiter,
     directory_rate: RateLimiter,
     audit_rate: RateLimiter,
+    log_rate: RateLimiter,
+    /// The lines that were dropped and that the log does not tell of yet.
+    dropped: AtomicU64,
+    responses: Arc<ByteBudget>,
+    answers: Arc<ByteBudget>,
     compile_ms: AtomicU64,
     /// The uploads under way, and those that wait.
     uploads: Uploads,
@@ -89,6 +94,10 @@ impl Account {
             start_rate: RateLimiter::default(),
             directory_rate: RateLimiter::default(),
             audit_rate: RateLimiter::default(),
+            log_rate: RateLimiter::default(),
+            dropped: AtomicU64::new(0),
+            responses: Arc::default(),
+            answers: Arc::default(),
             compile_ms: AtomicU64::new(0),
             uploads: Uploads::default(),
             compile_time: HourlyAllowance::default(),
@@ -100,6 +109,42 @@ impl Account {
     /// Returns the permits of the tenant for DNS lookups.
     pub fn lookups(&self) -> Lookups {
         self.lookups.clone()
+    }
+
+    /// Returns the budget of the bodies of responses.
+    pub(super) fn responses(&self) -> Arc<ByteBudget> {
+        Arc::clone(&self.responses)
+    }
+
+    /// Returns the budget of the answers that the tenant's clients have not read.
+    pub(crate) fn answers(&self) -> &Arc<ByteBudget> {
+        &self.answers
+    }
+
+    /// Returns whether workflows may log a line of this many bytes now, and counts it. A line that they may not log is
+    /// dropped.
+    pub fn may_log(&self, bytes: u64, per_second: u64) -> bool {
+        let may = self.log_rate.try_take_many(bytes, per_second);
+        if may {
+            self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
+        } else {
+            self.log_dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// Tells the log how many lines were dropped since the last call.
+    pub(super) fn report_dropped(&self) {
+        let lines = self.dropped.swap(0, Ordering::Relaxed);
+        if lines > 0 {
+            let tenant = &*self.tenant;
+            tracing::warn!(
+                tenant,
+                lines,
+                "the workflows of tenant `{tenant}` logged more than its limit `log_rate`: {lines} lines were dropped"
+            );
+        }
     }
 
     /// Adds a waiting start. Returns `None` if `queue` starts wait already.
@@ -191,6 +236,7 @@ impl Account {
     pub(super) fn used(&self, limit: &str) -> Option<u64> {
         match limit {
             "storage_bytes" => Some(self.stored()),
+            "response_bytes_in_flight" => Some(self.responses.used()),
             "start_queue" => Some(self.starts.load(Ordering::Relaxed) as u64),
             _ => None,
         }

@@ -43,7 +43,7 @@ use self::directory::Directory;
 use crate::config::Limits;
 use forge_egress::secrets::KeyRing;
 use forge_egress::{EgressError, Policy, Tls};
-use forge_scheduling::{Attempts, InstancePermits};
+use forge_scheduling::{Attempts, ByteBudget, InstancePermits};
 use forge_store::{Batch, Store, Subscriber};
 
 /// The maximum age of the cached directory if the store is shared, because notifications can be lost: a key that is
@@ -58,6 +58,8 @@ pub struct Tenants {
     policy: Policy,
     secret_keys: Option<Arc<KeyRing>>,
     tls: Tls,
+    /// The budget of the responses that the runs of all tenants receive.
+    responses: Arc<ByteBudget>,
     instances: Arc<InstancePermits<Arc<str>>>,
     directory: RwLock<Directory>,
     /// The number of changes of the directory that this node has heard of. What was read before a change is not current after
@@ -84,6 +86,7 @@ impl Tenants {
             policy,
             secret_keys,
             tls,
+            responses: Arc::default(),
             instances,
             directory: RwLock::default(),
             changes: AtomicU64::new(0),

@@ -27,8 +27,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Retention::stored")]
     #[schema(value_type = Option<String>)]
     pub retention: Option<Retention>,
-    /// Whether the tenant is suspended. A suspended tenant is read-only, and its runs get no instance in memory. A run
-    /// that has one continues until it leaves memory.
+    /// Whether the tenant is suspended. A suspended tenant is read-only. Its runs are stopped and their requests aborted;
+    /// they continue when it is resumed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub suspended: bool,
 }

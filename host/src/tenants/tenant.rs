@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use forge_egress::secrets::Secrets;
-use forge_egress::{Egress, Policy, Tls};
+use forge_egress::{Egress, Policy, Responses, Tls};
 use forge_sandbox::InstanceLimits;
 use forge_scheduling::Present;
 
@@ -41,12 +41,18 @@ pub(super) struct Definition {
 }
 
 impl Tenant {
-    pub(super) fn new(account: Arc<Account>, tls: &Tls, definition: Definition) -> Self {
+    /// Creates a tenant whose responses are within `responses`.
+    pub(super) fn new(
+        account: Arc<Account>,
+        tls: &Tls,
+        responses: Responses,
+        definition: Definition,
+    ) -> Self {
         let Definition { settings, limits, policy, secrets } = definition;
         let egress = Egress::new(tls, policy, secrets, &limits.egress(), account.lookups());
         Self {
             name: Arc::clone(&account.tenant),
-            egress: egress.counting(account.http_bytes()),
+            egress: egress.counting(account.http_bytes()).within(responses),
             account,
             terms: Present::new(Arc::new(Terms::new(settings, limits))),
         }

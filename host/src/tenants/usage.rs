@@ -45,6 +45,7 @@ impl Tenants {
         let accounts: Vec<Arc<Account>> = self.accounts();
         let (mut charged, mut rows) = (Vec::new(), Vec::new());
         for account in accounts {
+            account.report_dropped();
             let amounts = account.take();
             if amounts != Amounts::default() {
                 rows.push(UsageRow { tenant: account.tenant.to_string(), hour, amounts });

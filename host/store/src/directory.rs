@@ -231,7 +231,7 @@ pub struct Amounts {
     pub log_dropped: u64,
     /// Lines of the audit log about workflows and runs.
     pub audit_lines: u64,
-    /// Milliseconds in which components were compiled.
+    /// Milliseconds in which components were checked and compiled.
     #[serde(default)]
     pub compile_ms: u64,
 }

@@ -21,6 +21,7 @@ mod writer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 pub use database::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use directory::Directory;
@@ -330,7 +331,7 @@ pub trait Store: Send + Sync + 'static {
     async fn register(
         &self,
         digest: &str,
-        component: Option<&[u8]>,
+        component: Option<Bytes>,
         versions: &[VersionRow],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError>;

@@ -4,6 +4,8 @@
 //! committed in an epoch: a node whose lease has expired cannot write. Each run belongs to an epoch, so that all runs of a
 //! node become unowned at once when its epoch ends.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -241,6 +243,12 @@ pub enum Notification {
 pub trait Nodes: Send + Sync {
     /// Returns the receiver of notifications; `None` if it was returned before.
     fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notification>>;
+
+    /// Returns a revision of the directory that was read lately for another purpose, and when it was asked for. `None`: none
+    /// was. A node that has read that revision needs not ask again whether there is a later one.
+    fn directory_revision(&self) -> Option<(i64, Instant)> {
+        None
+    }
 
     /// Sends a notification to all other nodes: [`Notification::Awaited`], [`Notification::AtRest`] or
     /// [`Notification::Unowned`]. The store itself sends the others; here they are ignored.

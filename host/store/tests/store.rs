@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use forge_journal::{
     Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Reach, Row, Run, RunId, Scope,
     StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
@@ -668,7 +669,7 @@ async fn keeps_versions_immutable(store: &dyn Store) {
         created_at: Timestamp(1_000),
     };
     let register = async |digest: &'static str, versions: &[VersionRow], conflict| {
-        store.register(digest, Some(digest.as_bytes()), versions, conflict).await.unwrap()
+        store.register(digest, Some(Bytes::from_static(digest.as_bytes())), versions, conflict).await.unwrap()
     };
     let (keep, none) = (VersionConflict::Keep, Vec::new());
     assert_eq!(register("d1", &[version(1, "d1")], keep).await, none);
@@ -729,7 +730,8 @@ async fn keeps_tenants_apart(store: &dyn Store) {
         active: false,
         created_at: Timestamp(1),
     };
-    let kept = store.register("d3", Some(b"three"), &[version], VersionConflict::Keep).await.unwrap();
+    let component = Some(Bytes::from_static(b"three"));
+    let kept = store.register("d3", component, &[version], VersionConflict::Keep).await.unwrap();
     assert_eq!(kept, [], "another tenant has its 1");
     assert!(store.activate("acme", "payment", 1).await.unwrap());
     assert!(!store.deprecate("umbrella", "payment", 1).await.unwrap());

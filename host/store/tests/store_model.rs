@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use forge_journal::{
     Begin, Changes, Failure, Kind, NewRun, Pause, PauseReason, Row, Run, RunId, Scope, StepStatus, Timestamp,
     WorkflowStatus,
@@ -489,8 +490,9 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
             let placed: Vec<_> = versions.iter().map(|place| (*place, version(*place))).collect();
             let expected = model.register(digest, &placed);
             let versions: Vec<_> = placed.into_iter().map(|(_, version)| version).collect();
-            let (bytes, conflict) = (Some(digest.as_bytes()), VersionConflict::Keep);
-            assert_eq!(store.register(digest, bytes, &versions, conflict).await.unwrap(), expected);
+            let bytes = Some(Bytes::copy_from_slice(digest.as_bytes()));
+            let kept = store.register(digest, bytes, &versions, VersionConflict::Keep).await.unwrap();
+            assert_eq!(kept, expected);
             let component = store.component(digest).await.unwrap();
             let expected = model.components.contains(*digest).then(|| digest.as_bytes().to_vec());
             assert_eq!(component, expected);

@@ -287,8 +287,11 @@ impl Session {
             return Ok(None);
         }
         // Dropping the wait for a retry drops the step.
-        let open = self.journal.row(call.seq).is_some_and(Row::is_open);
-        if open && self.rollback != Rollback::Begun {
+        let open = self.journal.row(call.seq).filter(|row| row.is_open());
+        let takes_part =
+            open.is_some_and(|row| self.rollback != Rollback::Begun || self.is_compensating(row.scope));
+        let open = open.is_some();
+        if takes_part {
             self.journal.apply(Event::Dropped { seq: call.seq }, now)?;
         }
         // In a replay, the call was dropped before.

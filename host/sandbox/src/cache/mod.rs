@@ -35,7 +35,8 @@ pub struct CacheFolder {
 impl CacheFolder {
     /// Returns a folder with its key beside it: `FOLDER.key`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let folder = folder.into();
+        // Without a slash at its end.
+        let folder: PathBuf = folder.into().components().collect();
         let mut key = folder.clone().into_os_string();
         key.push(".key");
         Self { folder, key: key.into() }
@@ -66,10 +67,12 @@ impl Cache {
         let mut hash = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hash);
         let name = format!("{:016x}", hash.finish());
-        folder::claim(&place.folder)?;
+        // Without a slash at its end, which would lead through a link.
+        let root: PathBuf = place.folder.components().collect();
+        folder::claim(&root)?;
         let key = key::open(&place.key)?;
-        folder::remove_others(&place.folder, &name)?;
-        let folder = place.folder.join(&name);
+        folder::remove_others(&root, &name)?;
+        let folder = root.join(&name);
         folder::create_private(&folder)?;
         folder::check(&folder)?;
         folder::remove_unfinished(&folder)?;
@@ -95,9 +98,10 @@ impl Cache {
         component.inspect_err(unusable).ok()
     }
 
-    /// Returns whether there is a file for this digest, authentic or not.
+    /// Returns whether there is an authentic file for this digest.
     pub(super) fn has(&self, digest: &str) -> bool {
-        self.path(digest).exists()
+        let bytes = fs::read(self.path(digest));
+        bytes.is_ok_and(|bytes| file::authentic(&bytes, &self.key, digest).is_some())
     }
 
     /// Writes a compiled component. A failure is only logged: it costs no more than compiling again after a restart.

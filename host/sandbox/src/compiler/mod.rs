@@ -45,11 +45,16 @@ pub struct Child {
 }
 
 impl Compiler {
-    /// Compiles a component that [`inspect`](super::inspect) has accepted.
+    /// Compiles a component that [`inspect`](super::inspect) has accepted, within `factor` times the time limit.
     ///
     /// # Errors
     /// [`InvalidComponent`] if the component is not valid, or a limit was reached.
-    pub(super) async fn compile(&self, engine: &Engine, bytes: Bytes) -> Result<Component, InvalidComponent> {
+    pub(super) async fn compile(
+        &self,
+        engine: &Engine,
+        bytes: Bytes,
+        factor: u32,
+    ) -> Result<Component, InvalidComponent> {
         let engine = engine.clone();
         match self {
             Self::InProcess => {
@@ -57,7 +62,8 @@ impl Compiler {
                     .await
             }
             Self::Child(child) => {
-                let code = parent::compile(child, &bytes).await?;
+                let time = child.time.saturating_mul(factor);
+                let code = parent::compile(&Child { time, ..child.clone() }, &bytes).await?;
                 blocking(move || {
                     #[expect(
                         unsafe_code,

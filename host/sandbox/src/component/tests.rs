@@ -96,5 +96,5 @@ fn the_work_of_compiling_is_bounded_and_the_function_that_has_most_of_it_is_name
         format!("(component (core module {}))", format!("(func (local i64) {ordinary})").repeat(count))
     };
     checked(&functions(50)).unwrap();
-    assert!(checked(&functions(100)).unwrap_err().contains("12 s by estimate"));
+    assert!(checked(&functions(100)).unwrap_err().contains("12.0 s by estimate"));
 }

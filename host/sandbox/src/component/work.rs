@@ -159,11 +159,11 @@ pub fn check_work(bytes: &[u8]) -> Result<(), InvalidComponent> {
     }
     let Work { function, branches, locals, .. } = largest;
     Err(InvalidComponent(format!(
-        "compiling the component takes too long: {} s by estimate, and the most is {} s. Its function {function} takes \
-         longest, {} s, with {branches} branches and {locals} locals: make its largest functions smaller, remove unused \
+        "compiling the component takes too long: {:.1} s by estimate, and the most is {} s. Its function {function} takes \
+         longest, {:.1} s, with {branches} branches and {locals} locals: make its largest functions smaller, remove unused \
          code, or split it into several components",
-        all.as_secs(),
+        all.as_secs_f64(),
         MOST.as_secs(),
-        largest.time().as_secs(),
+        largest.time().as_secs_f64(),
     )))
 }

@@ -6,7 +6,7 @@ use super::cut;
 use super::interfaces::run::{Host, LogLevel, RunInfo};
 use super::interfaces::types::Scope;
 use crate::execution::Execution;
-use crate::log::Line;
+use crate::log::{Line, LogBudget};
 use crate::state::InstanceState;
 
 /// The maximum size of a log line, in bytes. Longer lines are cut.
@@ -37,7 +37,13 @@ impl Host for InstanceState {
         }
         let searched = execution.session.unfinished().saturating_mul(ROW);
         if execution.session.is_past_records() {
-            write(execution.log.take(message.len().min(LOG_LINE)), execution, level, &cut(message, LOG_LINE));
+            let bytes = message.len().min(LOG_LINE);
+            let line = match execution.log.take(bytes) {
+                // The tenant's limit on all of its runs. What it drops is counted, and told of now and then.
+                Line::Written if !execution.host.may_log(LogBudget::line(bytes)) => Line::Dropped,
+                line => line,
+            };
+            write(line, execution, level, &cut(message, LOG_LINE));
         }
         self.passed(searched);
         Ok(())

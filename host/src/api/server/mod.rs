@@ -8,15 +8,13 @@ mod stream;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use bytes::Bytes;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,10 +25,11 @@ use tokio_util::task::TaskTracker;
 
 pub(super) use self::request_body::TooSlow;
 
-use self::connections::{Connection, Connections, Request};
+use self::connections::{Connection, Connections};
 use self::request_body::RequestBody;
 use self::stream::Stream;
 use super::ApiError;
+use super::lasting_body::LastingBody;
 use crate::config::ServerLimits;
 
 /// The bytes that a connection buffers: of a head, and of a response that is written. Enough for the longest token and path.
@@ -105,7 +104,7 @@ async fn answer(
         let answered = router.call(request.map(|body| Body::new(RequestBody::new(body, body_time))));
         async move {
             let response = answered.await?;
-            Ok::<_, Infallible>(response.map(|body| ResponseBody { body, _request: of_connection }))
+            Ok::<_, Infallible>(response.map(|body| LastingBody::new(body, of_connection)))
         }
     });
     let stream = TokioIo::new(Stream::new(stream, limits.write_time));
@@ -143,32 +142,6 @@ async fn answer(
     if let Err(error) = ended {
         // The client has disconnected, was silent or slow, or did not send HTTP.
         tracing::debug!(%error, "a connection failed");
-    }
-}
-
-/// The body of a response. The connection has a request until it is written.
-struct ResponseBody {
-    body: Body,
-    _request: Request,
-}
-
-impl hyper::body::Body for ResponseBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -43,6 +43,12 @@ pub(super) struct Args {
     /// Size of a response to an HTTP request of a workflow [default: 4MiB].
     #[arg(long, visible_alias = "response-bytes", value_name = "SIZE", env = "FORGE_RESPONSE_SIZE", value_parser = parse::bytes)]
     response_size: Option<u64>,
+    /// Size of the responses that workflows of all tenants receive at once; further ones wait [default: 1GiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_RESPONSES_IN_FLIGHT", value_parser = parse::bytes)]
+    responses_in_flight: Option<u64>,
+    /// Size of the runs of a tenant with their journals in the database; then none starts [default: 1TiB].
+    #[arg(long, visible_alias = "storage-bytes", value_name = "SIZE", env = "FORGE_STORAGE_SIZE", value_parser = parse::bytes)]
+    storage_size: Option<u64>,
     /// Time for an HTTP request of a workflow that sets no timeout [default: 1m].
     #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = parse::some_time)]
     http_timeout: Option<Duration>,
@@ -79,6 +85,9 @@ pub(super) struct Args {
     /// Longest wait before a further attempt that a response may ask for with `Retry-After` [default: 1h].
     #[arg(long, value_name = "DURATION", env = "FORGE_MAX_RETRY_AFTER", value_parser = humantime::parse_duration)]
     max_retry_after: Option<Duration>,
+    /// Size of answers of the API that clients have not read yet; one tenant may use a quarter of it [default: 256MiB].
+    #[arg(long, value_name = "SIZE", env = "FORGE_API_ANSWERS", value_parser = parse::bytes)]
+    api_answers: Option<u64>,
     /// Time of a read for a caller, such as a list of runs [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_READ_TIME", value_parser = parse::some_time)]
     read_time: Option<Duration>,
@@ -109,6 +118,8 @@ impl Args {
         set(&mut tenant.http_requests, self.http_requests);
         set(&mut tenant.calls_per_run, self.calls_per_run);
         set(&mut tenant.start_queue, self.start_queue);
+        set(&mut tenant.storage_bytes, self.storage_size);
+        set(&mut limits.response_bytes_in_flight, self.responses_in_flight);
         // By default, one tenant may use all instances of the host.
         set(&mut tenant.runs_in_flight, self.live_instances.map(u64::from));
         set(&mut limits.live_instances, self.live_instances);
@@ -120,6 +131,7 @@ impl Args {
         set(&mut limits.upload_time, self.upload_time);
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
+        set(&mut limits.api_answers, self.api_answers);
         set(&mut limits.log.truncate, self.wal_truncate);
         set(&mut limits.log.most, self.wal_limit);
         set(&mut limits.read_time, self.read_time);

@@ -53,7 +53,7 @@ pub(super) struct Args {
     #[arg(long, alias = "module-cache", value_name = "FOLDER", env = "FORGE_COMPONENT_CACHE")]
     component_cache: Option<PathBuf>,
     /// The file with the key that authenticates the compiled components, which is created if it does not exist
-    /// [default: the name of the SQLite file followed by `.cache.key`; `forge.cache.key` with PostgreSQL].
+    /// [default: the name of the folder followed by `.key`].
     #[arg(long, value_name = "FILE", env = "FORGE_COMPONENT_CACHE_KEY")]
     component_cache_key: Option<PathBuf>,
     /// The user as which components are compiled, by name or as UID:GID, if the host runs as root [default: nobody].
@@ -97,7 +97,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     // Dropped last: the reason for an end is among the last lines.
     let _last_lines = logging::init(args.log)?;
     files::raise_limit();
-    hide_memory();
     let stop = stop::Signals::listen()?;
     let mut config = Config::new(args.database);
     config.components = args.components;
@@ -114,7 +113,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     let server = args.api.into_limits();
     config.component_cache = args.component_cache.or(config.component_cache);
-    config.component_cache_key = args.component_cache_key.or(config.component_cache_key);
+    config.component_cache_key = args.component_cache_key;
     config.compiler_user = args.compile_user;
     config.compiler = Some(this_program().context("cannot find the file of this program")?);
     let database = config.database.to_string();
@@ -139,6 +138,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let address = listener.local_addr().context("cannot read the address of the listener")?;
     config.node = args.node.into_config(address);
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
+    // After the engine is set up: it opens `/proc/self/pagemap`, which belongs to root from here on.
+    hide_memory();
     let has_keys = executor.tenants().has_keys().await.map_err(anyhow::Error::from)?;
     announce(address, &database, has_keys, context.json);
     serve(listener, executor, server, stop).await?;

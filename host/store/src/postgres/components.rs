@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use sqlx::postgres::PgRow;
 
 use super::connection::{Connection, Connections, End};
@@ -65,7 +66,7 @@ pub(super) async fn register(
     connections: &Connections,
     notifier: &Notifier,
     digest: &str,
-    component: Option<&[u8]>,
+    component: Option<Bytes>,
     versions: &[VersionRow],
     conflict: VersionConflict,
 ) -> Result<Vec<VersionRow>, StoreError> {
@@ -81,7 +82,9 @@ pub(super) async fn register(
         return Ok(kept);
     }
     let uploaded_at = versions.first().map_or(0, |version| version.created_at.0);
-    connection.all(sqlx::query(INSERT_COMPONENT).bind(digest).bind(component).bind(uploaded_at)).await?;
+    connection
+        .all(sqlx::query(INSERT_COMPONENT).bind(digest).bind(component.as_deref()).bind(uploaded_at))
+        .await?;
     for version in versions {
         let insert = sqlx::query(insert)
             .bind(text::encode(&version.workflow))

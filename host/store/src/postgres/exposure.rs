@@ -41,7 +41,7 @@ fn is_verified(options: &PgConnectOptions) -> bool {
     let is_here = options.get_socket().is_some()
         || host.starts_with('/')
         || host == "localhost"
-        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback());
     is_here || matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull)
 }
 

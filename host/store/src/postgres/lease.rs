@@ -4,7 +4,7 @@
 //! the row FOR UPDATE, and so waits for the batches of the epoch that are being committed (`statement.rs`).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -73,7 +73,7 @@ const RENEW: &str = "WITH renewed AS ( \
      WHERE node.epoch = dead.epoch RETURNING node.name \
 ) SELECT EXISTS (SELECT FROM renewed), (SELECT ended_why FROM forge_nodes WHERE epoch = $1), \
     (SELECT string_agg(name, ', ') FROM ended), \
-    (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT, \
+    (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT, (SELECT revision FROM forge_directory_state), \
     (SELECT count(pg_notify($2, $3)) FROM (SELECT FROM ended LIMIT 1) AS one)";
 
 /// Whether `$1` is the lowest epoch of the live nodes.
@@ -271,7 +271,7 @@ async fn renew_lease(
 
 async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, StoreError> {
     let notifier = &shared.notifier;
-    let sent = Monotonic::now();
+    let (sent, asked) = (Monotonic::now(), Instant::now());
     let query = sqlx::query(RENEW)
         .bind(notifier.epoch().0)
         .bind(notifier.channel())
@@ -281,12 +281,15 @@ async fn renew(connection: &mut Connection, shared: &Shared) -> Result<Renewed, 
     let nothing = || StoreError::Unavailable("PostgreSQL returned no row".to_owned());
     let row = row.ok_or_else(nothing)?;
     let mut columns = Columns::new(TABLE, &row);
-    Ok(Renewed {
+    let renewed = Renewed {
         live: columns.flag()?,
         why: columns.optional_text()?,
         ended: columns.optional_text()?,
         time: Some(at_answer(columns.time()?, way_back)).filter(|_| way_back < SLOW),
-    })
+    };
+    let revision = columns.optional_number()?;
+    *shared.directory_revision.lock() = revision.map(|revision| (revision, asked));
+    Ok(renewed)
 }
 
 /// Ends this node's epoch, so that its runs are unowned at once.

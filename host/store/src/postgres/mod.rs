@@ -35,9 +35,10 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
@@ -87,6 +88,8 @@ struct Shared {
     receiver: Mutex<Option<mpsc::UnboundedReceiver<Notification>>>,
     /// Changes when there is a response to a request of any node.
     responded: watch::Sender<()>,
+    /// The revision of the directory that the last renewal of the lease has read, and when it was asked for.
+    directory_revision: Mutex<Option<(i64, Instant)>>,
     /// Another process has taken this node's name.
     replaced: Notify,
     /// Requests without a response that [`Nodes::requests`] has returned.
@@ -230,7 +233,7 @@ impl Store for PostgresStore {
     async fn register(
         &self,
         digest: &str,
-        component: Option<&[u8]>,
+        component: Option<Bytes>,
         versions: &[VersionRow],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
@@ -307,6 +310,10 @@ impl Directory for PostgresStore {
 impl Nodes for PostgresStore {
     fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notification>> {
         self.shared.receiver.lock().take()
+    }
+
+    fn directory_revision(&self) -> Option<(i64, Instant)> {
+        *self.shared.directory_revision.lock()
     }
 
     async fn notify(&self, notification: Notification) -> Result<(), StoreError> {

@@ -66,6 +66,7 @@ impl PostgresStore {
             notifications,
             receiver: Mutex::new(Some(receiver)),
             responded: watch::Sender::new(()),
+            directory_revision: Mutex::default(),
             replaced: Notify::new(),
             returned: Mutex::new(HashSet::new()),
         });

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -180,12 +181,11 @@ impl Store for SqliteStore {
     async fn register(
         &self,
         digest: &str,
-        component: Option<&[u8]>,
+        component: Option<Bytes>,
         versions: &[VersionRow],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
         let (digest, versions) = (digest.to_owned(), versions.to_vec());
-        let component = component.map(<[u8]>::to_vec);
         self.write(move |connection| {
             components::register(connection, &digest, component.as_deref(), &versions, conflict)
         })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use forge_journal::{Run, Timestamp};
 use forge_store::postgres::PostgresStore;
 use forge_store::{Acquired, Due, Store as _, StoreError, VersionConflict, VersionRow, Write, Written};
@@ -123,8 +124,18 @@ async fn two_nodes_that_upload_the_same_version_agree_on_one() {
         let (one, two) = (format!("a{number}"), format!("b{number}"));
         let (of_a, of_b) = (version(&one), version(&two));
         let answers = tokio::join!(
-            a.register(&one, Some(b"one"), std::slice::from_ref(&of_a), VersionConflict::Keep),
-            b.register(&two, Some(b"two"), std::slice::from_ref(&of_b), VersionConflict::Keep),
+            a.register(
+                &one,
+                Some(Bytes::from_static(b"one")),
+                std::slice::from_ref(&of_a),
+                VersionConflict::Keep
+            ),
+            b.register(
+                &two,
+                Some(Bytes::from_static(b"two")),
+                std::slice::from_ref(&of_b),
+                VersionConflict::Keep
+            ),
         );
         let answers = (answers.0.unwrap(), answers.1.unwrap());
         assert!(

@@ -1,5 +1,6 @@
 //! Notifications between nodes.
 
+use bytes::Bytes;
 use forge_journal::Timestamp;
 use forge_store::{Nodes, Notification, Store as _, VersionConflict, VersionRow};
 
@@ -28,7 +29,8 @@ async fn other_nodes_receive_a_notification() {
         active: false,
         created_at: Timestamp(1),
     };
-    a.register("d", Some(b"component"), &[version], VersionConflict::Keep).await.unwrap();
+    let component = Some(Bytes::from_static(b"component"));
+    a.register("d", component, &[version], VersionConflict::Keep).await.unwrap();
     receives(&mut notifications, Notification::DirectoryChanged).await;
     assert!(a.activate("default", "payment", 1).await.unwrap());
     receives(&mut notifications, Notification::DirectoryChanged).await;

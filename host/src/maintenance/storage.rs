@@ -1,0 +1,13 @@
+//! Reads what the runs of each tenant take in the store. Between two reads, a node counts what it commits itself.
+
+use std::time::Duration;
+
+use super::Task;
+
+pub(super) const TASK: Task = Task {
+    name: "storage",
+    interval: Duration::from_secs(30),
+    once_per_cluster: false,
+    at_shutdown: false,
+    run: |context| Box::pin(context.tenants.read_stored()),
+};
