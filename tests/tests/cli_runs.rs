@@ -33,7 +33,7 @@ async fn a_run_is_named_by_the_beginning_of_its_id_or_as_the_last_one() {
     assert!(cancelled.starts_with(&format!("run {last} is ")), "{cancelled}");
 
     // Both were started in the same minute, or in two.
-    let (of_both, said) = (&first[..8] == &last[..8], cli.run(["runs", "show", &first[..8]]).await);
+    let (of_both, said) = (first[..8] == last[..8], cli.run(["runs", "show", &first[..8]]).await);
     if of_both {
         let said = said.failed(2);
         let lines: Vec<&str> = said.lines().collect();

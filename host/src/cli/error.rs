@@ -154,6 +154,15 @@ impl From<io::Error> for CliError {
 }
 
 impl CliError {
+    /// Returns the error of a run without the reason, which the caller has printed.
+    pub(super) fn without_reason(self) -> Self {
+        match self {
+            Self::RunFailed { run, status, .. } => Self::RunFailed { run, status, step: None, error: None },
+            Self::Paused { run, .. } => Self::Paused { run, reason: None, why: None },
+            error => error,
+        }
+    }
+
     /// Returns the exit code.
     pub fn exit_status(&self) -> ExitStatus {
         match self {

@@ -30,7 +30,7 @@ pub(super) async fn run(args: Args, action: &str, context: &Context) -> Result<(
     let id = client.find(&args.id).await?;
     let record = client.change_run(id, action).await?;
     context.print(&record, |record| format!("run {id} is {}", record.status))?;
-    if !record.status.is_final() {
+    if !record.status.is_at_rest() {
         context.hint(&format!("see how it goes: forge runs watch {id}"));
     }
     Ok(())

@@ -62,7 +62,10 @@ async fn watch(client: &Client, id: RunId, view: &mut View, keeps_payloads: bool
         journal.update(steps);
         view.update(&record, &journal.steps)?;
         if record.status.is_at_rest() {
-            return follow::outcome(&record, &journal.steps);
+            let outcome = follow::outcome(&record, &journal.steps);
+            // The tree has said why.
+            let is_told = matches!(view, View::Tree(_));
+            return if is_told { outcome.map_err(CliError::without_reason) } else { outcome };
         }
         at_most = INTERVAL;
     }
