@@ -35,6 +35,11 @@ pub fn of_core(core: &str) -> Vec<u8> {
     component(WIT, core)
 }
 
+/// Returns a component whose core module is this, in text form, and has strings in this encoding.
+pub fn of_core_in(encoding: StringEncoding, core: &str) -> Vec<u8> {
+    encoded(WIT, core, encoding)
+}
+
 /// Returns a component whose `describe` does not end.
 pub fn describing_forever() -> Vec<u8> {
     component(WIT, &core("", "(loop $again (br $again)) unreachable", ""))
@@ -93,11 +98,15 @@ fn word(number: usize) -> [u8; 4] {
 
 /// Makes a component from a core module for the world `workflow` of this interface.
 fn component(wit: &str, core: &str) -> Vec<u8> {
+    encoded(wit, core, StringEncoding::UTF8)
+}
+
+fn encoded(wit: &str, core: &str, encoding: StringEncoding) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("workflow.wit", wit).expect("the interface is one");
     let world = resolve.select_world(&[package], Some("workflow")).expect("it has the world");
     let mut module = wat(core);
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+    embed_component_metadata(&mut module, &resolve, world, encoding)
         .expect("a module can carry its interface");
     let encoder = ComponentEncoder::default().validate(true);
     let mut encoder = encoder.module(&module).expect("it fits the interface");

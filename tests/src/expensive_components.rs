@@ -21,7 +21,7 @@ pub fn of_one_function() -> Vec<u8> {
 /// Returns a component within the bounds of what is compiled, which takes seconds to compile. It has no workflows. Another
 /// `number` gives another component.
 pub fn of_seconds(number: i64) -> Vec<u8> {
-    with_start(&vec![nested(250); 6], number)
+    with_start(&vec![nested(250); 3], number)
 }
 
 /// Returns a component that takes far longer to compile than its bounds suggest.

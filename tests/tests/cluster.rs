@@ -252,7 +252,7 @@ async fn what_one_node_has_no_place_for_begins_on_another() {
 }
 
 /// Statements a minute. Signs of life come every third of a lease, changes of the directory are read with them or every 3.5 seconds,
-/// runs that are nobody's are looked for every five seconds, timers and what tenants store are read twice a minute.
+/// runs that are nobody's are looked for every five seconds, timers are read twice a minute.
 const IDLE: i64 = 80;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ const CRATES: [(&str, &[&str]); 8] = [
 const MODULES: [(&str, &[&str]); 8] = [
     ("config", &[]),
     ("encoding", &[]),
-    ("tenants", &["config"]),
+    ("tenants", &["config", "encoding"]),
     ("registry", &["config", "tenants"]),
     ("maintenance", &["config", "tenants"]),
     ("executor", &["config", "maintenance", "registry", "tenants"]),

@@ -1,6 +1,5 @@
 //! The HTTP client of one tenant.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -8,34 +7,30 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::header::CONTENT_ENCODING;
+use http::{HeaderValue, Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use percent_encoding::percent_decode_str;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::Tls;
 use super::connections::{HEAD_BYTES, MOST_HEADERS, SendError};
-use super::content_encoding::{self, DecodeError};
 use super::departure::{GivenUp, MayLeave, Withheld};
 use super::guard::{Lookup, Lookups, denied, system_lookup};
 use super::headers::HeaderSource;
 use super::hop::{Hop, strip_credentials};
+use super::inspection::{Answer, Inspection, SEARCHED_AT_ONCE, too_large};
 use super::responses::{Reservation, Responses, UNRESERVED};
 use super::rules::Policy;
 use super::terms::{Sent, Terms, UnderWay, not_permitted, requests};
 use super::traffic::Traffic;
+use super::workers::Workers;
 use crate::EgressLimits;
-use crate::secrets::Secrets;
+use crate::secrets::{Known, Secrets};
 use forge_journal::http::{Body, HttpRequest, HttpResponse, is_rejection};
 use forge_journal::{Failure, Outcome, Reach, kind};
 use forge_scheduling::{Present, ResizablePermits};
-
-/// The maximum size of a body that is searched for secrets on the runtime's thread, in bytes. Searching a larger one
-/// there would delay other runs; most bodies are smaller.
-const SEARCHED_AT_ONCE: usize = 64 << 10;
 
 /// Why there is no answer.
 enum NoAnswer {
@@ -49,9 +44,6 @@ impl From<Failure> for NoAnswer {
         Self::Failed(failure)
     }
 }
-/// The maximum number of a tenant's answers that are decoded at the same time. A decoder occupies a thread, and its windows
-/// need up to 32 MiB of memory besides the answer.
-const DECODERS: usize = 4;
 
 /// The HTTP client of one tenant's workflows, for as long as the host is there. It shares no connections: the policy is
 /// checked when a connection is opened, so another tenant must not reuse it.
@@ -63,8 +55,10 @@ pub struct Egress {
     traffic: Traffic,
     /// The permits for concurrent requests.
     permits: ResizablePermits,
-    /// The permits for answers that are decoded at the same time.
-    decoders: Arc<Semaphore>,
+    /// The threads on which answers are decoded and searched.
+    workers: Workers,
+    /// The tenant, which takes turns there.
+    tenant: Arc<str>,
     responses: Responses,
 }
 
@@ -94,7 +88,8 @@ impl Egress {
             lookup,
             traffic: Traffic::default(),
             permits: ResizablePermits::new(requests(limits)),
-            decoders: Arc::new(Semaphore::new(DECODERS)),
+            workers: Workers::default(),
+            tenant: "".into(),
             responses: Responses::default(),
         }
     }
@@ -122,6 +117,12 @@ impl Egress {
     #[must_use]
     pub fn counting(self, bytes: Arc<AtomicU64>) -> Self {
         Self { traffic: Traffic::new(bytes), ..self }
+    }
+
+    /// Decodes and searches answers on these threads, in turn with other tenants.
+    #[must_use]
+    pub fn working(self, workers: Workers, tenant: Arc<str>) -> Self {
+        Self { workers, tenant, ..self }
     }
 
     /// Keeps the bodies of answers within these budgets.
@@ -162,10 +163,10 @@ impl Egress {
             Ok(Ok(response)) => return Ok(Ok(response)),
             Ok(Err(NoAnswer::Withheld | NoAnswer::GivenUp(_))) => return Err(Withheld),
             Ok(Err(NoAnswer::Failed(mut failure))) => {
-                failure.message = terms.secrets.redact_text(format!("{}: {}", what(), failure.message));
+                failure.message = self.redacted(&terms, format!("{}: {}", what(), failure.message)).await;
                 let present = self.terms.get();
                 if !Arc::ptr_eq(&present, &terms) {
-                    failure.message = present.secrets.redact_text(failure.message);
+                    failure.message = self.redacted(&present, failure.message).await;
                 }
                 failure
             }
@@ -202,6 +203,8 @@ impl Egress {
         let mut hop = Hop::new(method, url, body.into_bytes());
         let headers = HeaderSource { pairs: &request.headers, key, credentials };
         let mut resent = false;
+        // The servers that have had a part in the answer.
+        let mut servers = Vec::new();
         let _permit = self.permits.acquire().await;
         loop {
             // As they are now, for each redirect.
@@ -215,13 +218,12 @@ impl Egress {
             };
             match stepped {
                 Ok(Step::Redirected(next)) => {
+                    servers.push(hop.url().clone());
                     hop = next;
                 }
                 Ok(Step::Answered(answer)) => {
-                    let mut answer = self.decoded(answer, &terms).await?;
-                    // Given back when the answer is what the workflow gets.
-                    let _reserved = answer.reserved.take();
-                    return Ok(HttpResponse { resent, ..answer.redacted(&terms.secrets).await? });
+                    servers.push(hop.url().clone());
+                    return Ok(HttpResponse { resent, ..self.inspected(answer, &servers, &terms).await? });
                 }
                 // Under the present terms it is built anew, or denied.
                 Err(NoAnswer::GivenUp(GivenUp::Here)) => {}
@@ -320,50 +322,46 @@ impl Egress {
         self.responses.reserve(bytes.min(terms.response_bytes as u64), terms.response_bytes_in_flight).await
     }
 
-    /// Decodes the content of an answer. A part of a content, and encodings that are unknown, stay as they are.
-    async fn decoded(&self, mut answer: Answer, terms: &Terms) -> Result<Answer, Failure> {
-        let most = terms.response_bytes;
-        let encodings = content_encoding::encodings(&answer.headers).unwrap_or_default();
-        if encodings.is_empty() || answer.body.is_empty() || answer.status == StatusCode::PARTIAL_CONTENT {
-            return Ok(answer);
+    /// Returns a message without secrets. It may have the URL of a redirect, which a server has made.
+    async fn redacted(&self, terms: &Terms, message: String) -> String {
+        if message.len() <= SEARCHED_AT_ONCE || terms.secrets.is_empty() {
+            return terms.secrets.redact_text(message);
         }
-        // Before the permit: who has one must not wait for those who wait for one.
-        if answer.reserved.is_none() {
-            answer.reserved = Some(self.reserve(u64::MAX, terms).await);
-        }
-        // The semaphore is never closed.
-        let permit = Arc::clone(&self.decoders).acquire_owned().await;
-        let body = std::mem::take(&mut answer.body);
-        let decoding = tokio::task::spawn_blocking(move || {
-            let decoded = content_encoding::decoded(&body, &encodings, most);
-            // A request that is given up keeps its permit until here.
-            drop(permit);
-            decoded
-        });
-        // The task fails only when the host stops.
-        let decoded = decoding
-            .await
-            .map_err(|error| Failure::new(kind::HTTP, format!("the answer could not be decoded: {error}")))?;
-        answer.body = decoded.map_err(|error| match error {
-            DecodeError::TooLarge => too_large(most),
-            DecodeError::Invalid(_) => Failure::new(kind::HTTP, error.to_string()),
-        })?;
-        if let Some(reserved) = &mut answer.reserved {
-            reserved.shrink(answer.body.len());
-        }
-        answer.headers.remove(CONTENT_ENCODING);
-        // It is the length of what was sent.
-        answer.headers.remove(CONTENT_LENGTH);
-        Ok(answer)
+        let secrets = Arc::clone(&terms.secrets);
+        let redacted = self.workers.call(&self.tenant, move || secrets.redact_text(message)).await;
+        // The call fails only when the host stops.
+        redacted.unwrap_or_else(|error| format!("the request failed, and its error is not known: {error}"))
     }
-}
 
-fn too_large(most: usize) -> Failure {
-    let message = format!(
-        "the answer has more than {most} bytes, the most that a workflow may receive (response_bytes); the server has \
-         handled the request, and its effect stands"
-    );
-    Failure::permanent(kind::LIMIT, message)
+    /// Decodes an answer and redacts the secrets that its servers know.
+    async fn inspected(
+        &self,
+        mut answer: Answer,
+        servers: &[Url],
+        terms: &Terms,
+    ) -> Result<HttpResponse, Failure> {
+        let mut known = Known::default();
+        servers.iter().for_each(|server| known.add(terms.secrets.known_to(server)));
+        let search = terms.secrets.search(&known).map_err(|error| {
+            Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
+        })?;
+        // Given back when the answer is what the workflow gets.
+        let mut reserved = answer.reserved.take();
+        let inspection = Inspection::new(answer, search, terms.response_bytes)?;
+        if inspection.is_short() {
+            return inspection.carry_out();
+        }
+        // Before the turn: who has one must not wait for those who wait for one.
+        if inspection.decodes() && reserved.is_none() {
+            reserved = Some(self.reserve(u64::MAX, terms).await);
+        }
+        let inspected = self.workers.call(&self.tenant, || inspection.carry_out()).await;
+        drop(reserved);
+        // The call fails only when the host stops.
+        inspected.map_err(|error| {
+            Failure::new(kind::HTTP, format!("the answer could not be decoded and searched: {error}"))
+        })?
+    }
 }
 
 /// What one server has answered.
@@ -380,54 +378,6 @@ struct Exchange<'e> {
     headers: &'e HeaderSource<'e>,
 }
 
-/// An answer with the secrets that it contains.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    /// The memory for the body, unless it is small.
-    reserved: Option<Reservation>,
-}
-
-impl Answer {
-    /// Returns the answer for the workflow and the journal, without secrets.
-    async fn redacted(self, secrets: &Arc<Secrets>) -> Result<HttpResponse, Failure> {
-        let Self { status, headers, mut body, .. } = self;
-        let headers = headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
-        let mut headers: Vec<(String, String)> = headers.collect();
-        if !secrets.is_empty() {
-            let redact = |text| secrets.redact_text(text);
-            headers = headers.into_iter().map(|(name, value)| (redact(name), redact(value))).collect();
-            body = redacted(secrets, body).await?;
-        }
-        Ok(HttpResponse { status: status.as_u16(), headers, body: Body::from(body), resent: false })
-    }
-}
-
-/// Returns the text of a header's value. HTTP leaves its encoding open: it is UTF-8, or else Latin-1, in which each byte
-/// is a character.
-fn text(value: &HeaderValue) -> String {
-    match str::from_utf8(value.as_bytes()) {
-        Ok(text) => text.to_owned(),
-        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
-    }
-}
-
-async fn redacted(secrets: &Arc<Secrets>, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    let redact = |secrets: &Secrets, body: Vec<u8>| match secrets.redact(&body) {
-        Cow::Borrowed(_) => body,
-        Cow::Owned(redacted) => redacted,
-    };
-    if body.len() <= SEARCHED_AT_ONCE {
-        return Ok(redact(secrets, body));
-    }
-    let secrets = Arc::clone(secrets);
-    // The task fails only when the host stops.
-    tokio::task::spawn_blocking(move || redact(&secrets, body)).await.map_err(|error| {
-        Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
-    })
-}
-
 fn not_sent(url: &Url, error: &SendError, reach: Reach) -> Failure {
     if let Some(denied) = denied(error) {
         return not_permitted(denied);
@@ -439,8 +389,8 @@ fn not_sent(url: &Url, error: &SendError, reach: Reach) -> Failure {
     }
     if error.is_head_too_large() {
         let message = format!(
-            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes; the \
-             server has handled the request, and its effect stands"
+            "the head of the answer is too large: more than {MOST_HEADERS} headers, or more than {HEAD_BYTES} bytes, or \
+             more interim answers than that; the server has handled the request, and its effect stands"
         );
         return Failure::permanent(kind::LIMIT, message);
     }

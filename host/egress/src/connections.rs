@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
@@ -30,7 +31,7 @@ use tower_service::Service as _;
 use super::departure::GivenUp;
 use super::guard::Guard;
 use super::traffic::Outgoing;
-use super::wire::{Progress, Wire};
+use super::wire::{EndlessHead, Progress, Wire};
 
 /// The time for which an idle connection is kept, unless its server says that it closes the connection earlier. Servers
 /// close theirs after a minute or two.
@@ -45,6 +46,10 @@ const SWEEP: Duration = Duration::from_secs(15);
 
 /// The maximum size of an answer's status line and headers, in bytes. Servers send a few thousand.
 pub(super) const HEAD_BYTES: usize = 128 << 10;
+
+/// The maximum number of bytes that a server may send before the head of its answer is complete, with interim answers such as
+/// 103 and with what arrives together with the end of the head. Interim answers have some hundred bytes.
+const HEADS_BYTES: usize = 4 * HEAD_BYTES;
 
 /// The maximum number of headers of an answer. Servers send some dozens, and some send a header for each cookie.
 pub(super) const MOST_HEADERS: usize = 1_000;
@@ -75,8 +80,13 @@ pub(super) type Leave<'a> = &'a (dyn Fn(SocketAddr) -> Result<(), SendError> + S
 impl SendError {
     /// Returns whether the answer began and its head is too large to be read.
     pub(super) fn is_head_too_large(&self) -> bool {
-        matches!(self, Self::Exchange(error) if error.is_parse_too_large())
+        matches!(self, Self::Exchange(error) if error.is_parse_too_large() || is_endless(error))
     }
+}
+
+fn is_endless(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::get_ref).is_some_and(|cause| cause.is::<EndlessHead>())
 }
 
 /// The connections of one tenant under one policy, with one set of secrets.
@@ -234,7 +244,7 @@ impl Connection {
         reach: &mut Reach,
     ) -> Result<Response<Incoming>, SendError> {
         leave(self.address)?;
-        self.progress.reset();
+        self.progress.reset(HEADS_BYTES);
         let progress = self.progress.clone();
         let mut answer = pin!(self.sender.send_request(request));
         // Polled after each write to the connection.
@@ -245,6 +255,7 @@ impl Connection {
             answer.as_mut().poll(context)
         });
         let answer = self.drive(answer).await.map_err(SendError::Exchange)?;
+        self.progress.head_is_complete();
         self.keep_for = kept_for(answer.headers());
         Ok(answer)
     }

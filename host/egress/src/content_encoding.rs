@@ -9,7 +9,7 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use brotli_decompressor::Decompressor;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, HeaderValue};
+use http::header::{CONTENT_ENCODING, HeaderValue, TRANSFER_ENCODING};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 /// The `Accept-Encoding` of requests, unless the workflow sets another.
@@ -45,13 +45,15 @@ pub(super) enum DecodeError {
 }
 
 /// Returns the encodings of an answer in the order in which they were applied. `None` if one of them is unknown, or there
-/// are too many: such an answer is passed on as it is.
+/// are too many.
 pub(super) fn encodings(headers: &HeaderMap) -> Option<Vec<Encoding>> {
     let mut encodings = Vec::new();
-    for value in headers.get_all(CONTENT_ENCODING) {
+    // A transfer encoding is applied last. The connection decodes `chunked` alone.
+    let values = headers.get_all(CONTENT_ENCODING).into_iter().chain(headers.get_all(TRANSFER_ENCODING));
+    for value in values {
         for name in value.to_str().ok()?.split(',').map(str::trim) {
             encodings.push(match &*name.to_ascii_lowercase() {
-                "" | "identity" => continue,
+                "" | "identity" | "chunked" => continue,
                 "gzip" | "x-gzip" => Encoding::Gzip,
                 "deflate" => Encoding::Deflate,
                 "br" => Encoding::Brotli,

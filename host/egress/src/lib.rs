@@ -12,6 +12,7 @@ mod departure;
 mod guard;
 mod headers;
 mod hop;
+mod inspection;
 mod limits;
 mod race;
 mod responses;
@@ -27,8 +28,11 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod tls;
+#[cfg(test)]
+mod tls_servers;
 mod traffic;
 mod wire;
+mod workers;
 
 pub use client::Egress;
 pub use departure::{MayLeave, Withheld};
@@ -37,3 +41,4 @@ pub use limits::EgressLimits;
 pub use responses::Responses;
 pub use rules::{Denied, InvalidNetwork, InvalidRule, Network, Policy, Rule};
 pub use tls::{EgressError, Tls};
+pub use workers::Workers;

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::RawQuery;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::any;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
@@ -72,6 +74,16 @@ fn answer(query: &str, headers: &HeaderMap, body: &Bytes) -> axum::response::Res
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         write!(encoder, "the key is {key}").unwrap();
         return ([(header::CONTENT_ENCODING, "gzip")], encoder.finish().unwrap()).into_response();
+    }
+    if let Some(encoding) = query.strip_prefix("encoding=") {
+        let status = if encoding == "gzip" { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+        return (status, [(header::CONTENT_ENCODING, encoding.to_owned())], key.to_owned()).into_response();
+    }
+    if query == "deep" {
+        let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let url = format!("https://a.example/?key={}", hex.replace('7', "%37"));
+        let name = HeaderName::from_bytes(format!("x-{key}").as_bytes()).unwrap();
+        return ([(name, key.to_owned())], STANDARD.encode(url)).into_response();
     }
     if let Some(pad) = query.strip_prefix("pad=") {
         return format!("{}{key}", ".".repeat(pad.parse().unwrap())).into_response();
@@ -148,6 +160,43 @@ async fn a_secret_is_found_in_a_compressed_answer() {
     let server = Server::start().await;
     let request = request(format!("{}/?gzip", server.url), &[("x-key", "{{secret:KEY}}")]);
     assert_eq!(text(answered(&bound_to(&server.url), request).await), "the key is [secret:KEY]");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_searched_is_withheld_if_its_server_knows_secrets() {
+    let server = Server::start().await;
+    for encoding in ["compress", "aws-chunked", "gzip, gzip, gzip", "gzip"] {
+        let asked = || request(format!("{}/?encoding={encoding}", server.url), &[("x-key", "{secret:KEY}")]);
+        let failure = bound_to(&server.url).send(asked(), "run:0").await.unwrap_err();
+        assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false), "{failure}");
+        assert!(failure.message.contains(encoding) && failure.message.contains("effect stands"), "{failure}");
+        let other = egress(Policy::open(), secrets(&[("KEY", VALUE, &["https://other.example"])]));
+        assert_eq!(text(answered(&other, asked()).await), "{secret:KEY}", "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_found_in_encodings_of_encodings_and_in_names_of_headers() {
+    let server = Server::start().await;
+    let value = "7Key-Of-Mixed-Case7";
+    let egress = egress(Policy::open(), secrets(&[("KEY", value, &[&server.url])]));
+    let headers = [("x-key", "{{secret:KEY}}")];
+    let answer = answered(&egress, request(format!("{}/?deep", server.url), &headers)).await;
+    let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"x-[secret:KEY]"), "{names:?}");
+    assert!(answer.searched > 0);
+    let body = text(answer);
+    assert!(body.starts_with("aHR0cHM6") && body.contains("[secret:KEY]"), "{body}");
+}
+
+#[tokio::test]
+async fn only_the_answers_of_servers_that_know_secrets_are_searched() {
+    let server = Server::start().await;
+    let other = egress(Policy::open(), secrets(&[("KEY", VALUE, &["https://other.example"])]));
+    let answer = answered(&other, request(server.url.clone(), &[("x-key", "a-value")])).await;
+    assert_eq!(answer.searched, 0);
+    let answer = answered(&bound_to(&server.url), request(server.url.clone(), &[("x-key", "a-value")])).await;
+    assert!(answer.searched > 0, "a server may reveal what another request has told it");
 }
 
 #[tokio::test]
@@ -281,18 +330,45 @@ async fn more_headers_than_a_request_may_have_are_refused() {
     assert_eq!(server.visits(), 0);
 }
 
-#[tokio::test]
-async fn an_answer_whose_headers_have_no_end_is_no_answer() {
+/// Answers one request with `begin`, and with `again` until nobody reads it. Returns the failure of the request.
+async fn endless(begin: &'static str, again: &'static str) -> Failure {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.read(&mut [0; 1_000]).await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\nx-endless: ").await.unwrap();
-        while stream.write_all(&[b'x'; 4_096]).await.is_ok() {}
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        let again = again.repeat(1_000);
+        while stream.write_all(again.as_bytes()).await.is_ok() {}
     });
-    let egress = bound_to(&url);
-    let failure = egress.send(request(url, &[]), "run:0").await.unwrap_err();
-    assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false), "{failure}");
-    assert!(failure.message.contains("the head of the answer is too large"), "{failure}");
+    bound_to(&url).send(request(url, &[]), "run:0").await.unwrap_err()
+}
+
+#[tokio::test]
+async fn an_answer_whose_head_has_no_end_is_no_answer() {
+    for (begin, again) in [
+        ("HTTP/1.1 200 OK\r\nx-endless: ", "x"),
+        ("HTTP/1.1 200 OK\r\n", "x: y\r\n"),
+        ("", "HTTP/1.1 103 Early Hints\r\n\r\n"),
+        ("", "HTTP/1.1 100 Continue\r\nlink: </style.css>; rel=preload\r\n\r\n"),
+    ] {
+        let failure = endless(begin, again).await;
+        assert_eq!((failure.kind.as_str(), failure.retryable), (kind::LIMIT, false), "{again}: {failure}");
+        assert!(failure.message.contains("the head of the answer is too large"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_body_has_no_end_is_no_answer() {
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (begin, again) in [
+        (format!("{CHUNKED}0\r\n"), "x: y\r\n"),
+        (format!("{CHUNKED}0\r\nx: "), "y"),
+        (format!("{CHUNKED}1;x="), "y"),
+        (CHUNKED.to_owned(), "1\r\nx\r\n"),
+        ("HTTP/1.1 200 OK\r\n\r\n".to_owned(), "x"),
+    ] {
+        let failure = endless(begin.leak(), again).await;
+        assert_ne!(failure.kind, kind::TIMEOUT, "{again}: {failure}");
+    }
 }

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use rustls::client::{Resumption, WantsClientCert};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+
+/// The maximum number of servers whose sessions a tenant can resume.
+const SESSIONS: usize = 32;
 
 /// The error of an HTTP client that cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +37,30 @@ impl Tls {
             tracing::warn!(%error, "no CA certificates: requests to https will fail");
             builder().map(|builder| builder.with_root_certificates(RootCertStore::empty()))
         })?;
-        let mut config = verifying.with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
+        Ok(Self::with(verifying))
     }
 
+    fn with(verifying: ConfigBuilder<ClientConfig, WantsClientCert>) -> Self {
+        let mut config = verifying.with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(Arc::new(config))
+    }
+
+    /// Returns the settings for the connections of one tenant under one policy. They have sessions of their own: a session
+    /// that is resumed is not verified again, and a server recognises who resumes it.
     pub(super) fn config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.0)
+        let mut config = ClientConfig::clone(&self.0);
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Arc::new(config)
+    }
+
+    /// Returns settings that trust one certificate alone.
+    #[cfg(test)]
+    pub(super) fn trusting(certificate: rustls::pki_types::CertificateDer<'static>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        Self::with(builder.with_root_certificates(roots))
     }
 }

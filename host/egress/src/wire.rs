@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,7 +16,16 @@ pub(super) struct Progress(Arc<Flags>);
 struct Flags {
     written: AtomicBool,
     answered: AtomicBool,
+    /// The bytes that may still be read before the head of the answer is complete.
+    left: AtomicUsize,
+    /// Whether the head of the answer is complete.
+    is_head_complete: AtomicBool,
 }
+
+/// The error of an answer whose head does not end, or that is preceded by interim answers (such as 103) without end.
+#[derive(Debug, thiserror::Error)]
+#[error("the head of the answer does not end")]
+pub(super) struct EndlessHead;
 
 /// A stream on which a failed write is not the end: the server may have answered before it read the whole request.
 ///
@@ -31,8 +40,10 @@ pub(super) struct Wire<S> {
 }
 
 impl Progress {
-    /// Forgets earlier requests.
-    pub(super) fn reset(&self) {
+    /// Forgets earlier requests. At most `most` bytes may be read before the head of the answer is complete.
+    pub(super) fn reset(&self, most: usize) {
+        self.0.left.store(most, Ordering::Relaxed);
+        self.0.is_head_complete.store(false, Ordering::Relaxed);
         self.0.written.store(false, Ordering::Relaxed);
         self.0.answered.store(false, Ordering::Relaxed);
     }
@@ -40,6 +51,22 @@ impl Progress {
     /// Returns whether a byte of the request was written, so that a part of it may have arrived.
     pub(super) fn is_written(&self) -> bool {
         self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the head of the answer is complete.
+    pub(super) fn head_is_complete(&self) {
+        self.0.is_head_complete.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that bytes of the answer were read.
+    fn read(&self, bytes: usize) -> Result<(), EndlessHead> {
+        self.0.answered.store(true, Ordering::Relaxed);
+        if self.0.is_head_complete.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let left = self.0.left.load(Ordering::Relaxed).checked_sub(bytes).ok_or(EndlessHead)?;
+        self.0.left.store(left, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Returns whether a byte of the answer has arrived.
@@ -85,8 +112,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.progress.0.answered.store(true, Ordering::Relaxed);
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            self.progress.read(read).map_err(io::Error::other)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -47,6 +47,13 @@ pub struct HttpResponse {
     /// unknown whether the first one arrived.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub resent: bool,
+    /// The bytes that were examined to find secrets in the response, for which the guest is charged.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub searched: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The body of a request or response. The journal stores UTF-8 as text and other bytes as base64.
@@ -96,12 +103,14 @@ struct StoredResponse {
     body_base64: Option<String>,
     #[serde(default)]
     resent: bool,
+    #[serde(default)]
+    searched: u64,
 }
 
 impl From<StoredResponse> for HttpResponse {
     fn from(stored: StoredResponse) -> Self {
-        let StoredResponse { status, headers, body, body_base64, resent } = stored;
-        Self { status, headers, body: Body { text: body, base64: body_base64 }, resent }
+        let StoredResponse { status, headers, body, body_base64, resent, searched } = stored;
+        Self { status, headers, body: Body { text: body, base64: body_base64 }, resent, searched }
     }
 }
 
@@ -248,7 +257,7 @@ mod tests {
                 at_most_once,
             };
             assert_eq!(HttpRequest::from_json(&request.to_json().unwrap()), Ok(request));
-            let response = HttpResponse { status: 200, headers, body, resent: at_most_once };
+            let response = HttpResponse { status: 200, headers, body, resent: at_most_once, searched: 0 };
             assert_eq!(HttpResponse::from_json(&response.to_json().unwrap()), Ok(response));
         }
         let least = HttpRequest::from_json(r#"{"method":"GET","url":"http://a/"}"#).unwrap();
@@ -262,7 +271,8 @@ mod tests {
         let wait = |headers: &[(&str, &str)]| {
             let headers =
                 headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            let response = HttpResponse { status: 429, headers, body: Body::default(), resent: false };
+            let response =
+                HttpResponse { status: 429, headers, body: Body::default(), resent: false, searched: 0 };
             response.retry_after(arrived).map(|until| until.since(arrived))
         };
         assert_eq!(wait(&[("Retry-After", " 120 ")]), Some(120_000));

@@ -68,7 +68,7 @@ pub use run::{NewRun, Pause, PauseReason, Run, RunId, Settled, Timestamp};
 pub use run_id_prefix::{InvalidPrefix, RunIdPrefix};
 pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
-    StorageRoom, Verdict,
+    Storage, Verdict,
 };
 pub use state::{Changes, CorruptJournal, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};

@@ -504,6 +504,30 @@ fn a_rollback_may_take_as_many_bytes_again_and_failures_count() {
 }
 
 #[test]
+fn a_run_makes_no_call_that_its_tenant_has_no_room_for_and_a_rollback_has_as_much_room_again() {
+    let mut session = Session::new(Journal::new(run()), LIMITS);
+    let full = |used| Storage { used, limit: 1_000 };
+    session.set_storage(full(999));
+    let scope = executed(step(&mut session, "a", COMPENSABLE));
+    session.complete_step(scope, Some("1"), at(2)).unwrap();
+    session.set_storage(full(1_000));
+    let refused = session.begin_step(Scope::BODY, "b", StepOptions::default(), at(2));
+    let Err(SessionError::Limit(failure)) = refused else { panic!("{refused:?}") };
+    for words in ["have 1000 bytes", "the most is 1000 (storage_bytes)", "forge runs delete"] {
+        assert!(failure.message.contains(words), "{failure}");
+    }
+    session.unwind(failure, at(3)).unwrap();
+    let scope = executed(session.begin_compensation(1, at(4)).unwrap());
+    session.set_storage(full(1_999));
+    session.workflow_time(scope, at(5)).unwrap();
+    session.set_storage(full(2_000));
+    assert!(
+        matches!(session.workflow_time(scope, at(6)), Err(SessionError::Limit(_))),
+        "that room ends, too"
+    );
+}
+
+#[test]
 fn a_step_of_the_low_level_api_is_found_again_although_one_of_its_name_is_skipped() {
     let mut session = fresh();
     for name in ["a", "b"] {

@@ -7,7 +7,7 @@
 //! | instances in memory | [`InstancePermits`] | the executor, before it instantiates a run |
 //! | CPU time | [`CpuPermits`], [`CpuMeter`] | the executor, for each poll of a guest |
 //! | the writer | [`FairQueue`] | the store's writer, for its backlog; both kinds of permits, for waiting runs |
-//! | reads of callers; compilations | [`TurnPermits`] | the executor, before it reads for a caller; the registry |
+//! | reads of callers; compilations; threads that search responses | [`TurnPermits`] | the executor, before it reads for a caller; the registry; egress |
 //! | compile time in each hour | [`HourlyAllowance`] | a tenant's account |
 //! | starts, lines of logs each second | [`RateLimiter`] | a tenant's account |
 //! | bytes in memory | [`ByteBudget`] | egress, for responses; the API, for answers |

@@ -123,7 +123,7 @@ tenant_limits! {
     /// Default 256 MiB: a replay reads all of it.
     journal_bytes_per_run: Bytes = 256 << 20,
     /// Size of all runs with their journals in the database. Beyond it, no run starts, and a run that makes another call fails;
-    /// its rollback goes on. Default 1 TiB, more than most disks: a host of its owner's
+    /// rollbacks may take as much again. Default 1 TiB, more than most disks: a host of its owner's
     /// workflows does not end them. Tenants that do not trust each other need a lower one.
     storage_bytes: Bytes = 1 << 40,
     /// Size of what one run logs while it is in memory; further lines are dropped, with one warning. Default 1 MiB.

@@ -212,11 +212,6 @@ impl Account {
         u64::try_from(self.stored.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Returns how many more bytes the runs of the tenant may take in the store.
-    pub fn storage_left(&self, limit: u64) -> u64 {
-        limit.saturating_sub(self.stored())
-    }
-
     /// Adds to the bytes that are stored.
     pub(super) fn grown(&self, bytes: i64) {
         self.stored.fetch_add(bytes, Ordering::Relaxed);

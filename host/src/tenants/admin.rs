@@ -33,7 +33,9 @@ impl Tenants {
     /// # Errors
     /// [`TenantError::Unknown`].
     pub async fn show(&self, name: &str) -> Result<TenantInfo, TenantError> {
-        Ok(TenantInfo::from(&*self.get(name).await?))
+        let tenant = self.get(name).await?;
+        self.read_stored().await?;
+        Ok(TenantInfo::from(&*tenant))
     }
 
     /// Creates a tenant.

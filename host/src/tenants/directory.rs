@@ -276,7 +276,8 @@ impl Tenants {
                 let account = self.account(name);
                 let most = self.limits.response_bytes_in_flight;
                 let responses = Responses::new(account.responses(), Arc::clone(&self.responses), most);
-                let tenant = Arc::new(Tenant::new(account, &self.tls, responses, definition));
+                let tenant =
+                    Arc::new(Tenant::new(account, &self.tls, responses, self.workers.clone(), definition));
                 self.instances.set_limit(&tenant.name, tenant.terms().permits());
                 self.directory.write().tenants.insert(Arc::clone(&tenant.name), tenant);
             }

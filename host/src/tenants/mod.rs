@@ -22,7 +22,7 @@ mod usage;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use account::{Account, Admitted, Compiling};
@@ -42,7 +42,7 @@ pub use usage::{Usage, UsageReport};
 use self::directory::Directory;
 use crate::config::Limits;
 use forge_egress::secrets::KeyRing;
-use forge_egress::{EgressError, Policy, Tls};
+use forge_egress::{EgressError, Policy, Tls, Workers};
 use forge_scheduling::{Attempts, ByteBudget, InstancePermits};
 use forge_store::{Batch, Store, Subscriber};
 
@@ -60,6 +60,8 @@ pub struct Tenants {
     tls: Tls,
     /// The budget of the responses that the runs of all tenants receive.
     responses: Arc<ByteBudget>,
+    /// The threads on which all tenants' responses are decoded and searched.
+    workers: Workers,
     instances: Arc<InstancePermits<Arc<str>>>,
     directory: RwLock<Directory>,
     /// The number of changes of the directory that this node has heard of. What was read before a change is not current after
@@ -67,6 +69,8 @@ pub struct Tenants {
     changes: AtomicU64,
     /// Reads of the directory. Concurrent callers share one.
     reading: Attempts<TenantError>,
+    /// Whether this node has committed something since it has last looked what is stored.
+    has_grown: AtomicBool,
     /// The accounts of all tenants that this process has seen. Iterated only to write usage.
     accounts: Mutex<BTreeMap<Arc<str>, Arc<Account>>>,
 }
@@ -87,10 +91,12 @@ impl Tenants {
             secret_keys,
             tls,
             responses: Arc::default(),
+            workers: Workers::default(),
             instances,
             directory: RwLock::default(),
             changes: AtomicU64::new(0),
             reading: Attempts::default(),
+            has_grown: AtomicBool::new(false),
             accounts: Mutex::default(),
         }
     }
@@ -151,6 +157,7 @@ impl Subscriber for Tenants {
         if !batch.is_local {
             return;
         }
+        self.has_grown.store(true, Ordering::Relaxed);
         for change in &batch.changes {
             let account = self.account(&change.tenant);
             account.grown(change.grown());

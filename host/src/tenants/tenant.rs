@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use forge_egress::secrets::Secrets;
-use forge_egress::{Egress, Policy, Responses, Tls};
+use forge_egress::{Egress, Policy, Responses, Tls, Workers};
 use forge_sandbox::InstanceLimits;
 use forge_scheduling::Present;
 
@@ -41,18 +41,22 @@ pub(super) struct Definition {
 }
 
 impl Tenant {
-    /// Creates a tenant whose responses are within `responses`.
+    /// Creates a tenant whose responses are within `responses`, and are decoded and searched by `workers`.
     pub(super) fn new(
         account: Arc<Account>,
         tls: &Tls,
         responses: Responses,
+        workers: Workers,
         definition: Definition,
     ) -> Self {
         let Definition { settings, limits, policy, secrets } = definition;
         let egress = Egress::new(tls, policy, secrets, &limits.egress(), account.lookups());
         Self {
             name: Arc::clone(&account.tenant),
-            egress: egress.counting(account.http_bytes()).within(responses),
+            egress: egress
+                .counting(account.http_bytes())
+                .within(responses)
+                .working(workers, Arc::clone(&account.tenant)),
             account,
             terms: Present::new(Arc::new(Terms::new(settings, limits))),
         }

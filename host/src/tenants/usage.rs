@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,22 @@ impl Tenants {
         }
         for account in self.accounts() {
             account.set_stored(stored.get(&*account.tenant).copied().unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Reads what the runs of each tenant take in the store, if this node has committed something since the last call, or a
+    /// tenant has no room: an idle node costs the store nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn read_stored_if_busy(&self) -> Result<(), StoreError> {
+        let is_full = || {
+            let directory = self.directory.read();
+            directory.tenants().any(|tenant| tenant.account.stored() >= tenant.limits().storage_bytes)
+        };
+        if self.has_grown.swap(false, Ordering::Relaxed) || is_full() {
+            self.read_stored().await?;
         }
         Ok(())
     }

@@ -92,8 +92,13 @@ fn a_message_of_the_journal_is_refused_or_written_as_it_was_read() {
 #[test]
 fn whatever_the_bytes_of_a_body_are_they_come_back() {
     fuzz(5_000, any::<Vec<u8>>(), |bytes| {
-        let answer =
-            HttpResponse { status: 200, headers: Vec::new(), body: bytes.clone().into(), resent: false };
+        let answer = HttpResponse {
+            status: 200,
+            headers: Vec::new(),
+            body: bytes.clone().into(),
+            resent: false,
+            searched: 0,
+        };
         let read = HttpResponse::from_json(&answer.to_json().unwrap());
         prop_assert_eq!(read.unwrap().body.into_bytes(), bytes);
         Ok(())

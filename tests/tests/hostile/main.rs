@@ -6,6 +6,7 @@
 
 mod calls;
 mod computing;
+mod hand_written;
 mod memory_isolation;
 mod rollback;
 mod uploads;

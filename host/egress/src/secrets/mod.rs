@@ -4,19 +4,22 @@
 //! the host fills in the value when it sends the request, and redacts the value in the answer. Neither the guest nor
 //! the journal contains it. The database stores it encrypted with a key that only the host has ([`KeyRing`]).
 
-mod decode;
 mod error;
+mod escapes;
 mod keys;
-mod patterns;
 mod redact;
+mod runs;
 mod seal;
+mod search;
 mod set;
 #[cfg(test)]
 mod tests;
 mod value;
+mod view;
 
 pub use error::SecretError;
 pub use keys::KeyRing;
 pub use seal::Sealed;
+pub(crate) use search::{Known, Search};
 pub use set::{Secret, Secrets};
 pub use value::{SecretValue, check_name, check_value};

@@ -7,11 +7,22 @@ use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 
 use super::SecretError;
-use super::decode::{Encoding, View};
-use super::patterns::Pattern;
+use super::escapes::Escapes;
+use super::runs::{BASE64, HEX};
+use super::view::View;
 
-/// The number of times that each encoding is decoded, for nested encodings such as JSON in a JSON string.
-const NESTED: usize = 2;
+/// The number of layers of encodings that are decoded, such as base64 of a URL in a JSON string.
+const NESTED: usize = 3;
+
+/// The minimum length of a value without its escapes that is searched for, in bytes. Shorter texts occur by chance.
+const SHORTEST_UNESCAPED: usize = 6;
+
+/// The maximum number of bytes to search for each byte of an answer, with all that it may be decoded to. Binary data in
+/// base64 takes ten. Only texts that are made for that purpose take more.
+const MOST_SEARCHED: usize = 40;
+
+/// The maximum number of bytes to search for a short answer.
+const LEAST_SEARCHED: usize = 256 << 10;
 
 /// The maximum bytes by which marks make an answer longer. Later marks do not name the secret and are no longer than
 /// the shortest value; otherwise an answer full of short values could grow to many times the limit on answers.
@@ -20,23 +31,45 @@ const GROWTH: usize = 64 << 10;
 /// The mark without a name, which is as long as the shortest value.
 const NAMELESS: &str = "[secret]";
 
-/// The search for the secrets of one tenant.
+/// The error of a text that stands for too many others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it has more encodings in encodings than are searched for secrets")]
+pub(crate) struct Entangled;
+
+/// The bytes that a search examines.
+#[derive(Debug)]
+pub(super) struct Work {
+    left: usize,
+    done: u64,
+}
+
+impl Work {
+    /// Returns the work that an answer of this length may take.
+    pub(super) fn for_answer(length: usize) -> Self {
+        Self { left: length.saturating_mul(MOST_SEARCHED).max(LEAST_SEARCHED), done: 0 }
+    }
+
+    /// Returns the number of bytes that were examined.
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
+    fn examine(&mut self, bytes: usize) -> Result<(), Entangled> {
+        self.left = self.left.checked_sub(bytes).ok_or(Entangled)?;
+        self.done += bytes as u64;
+        Ok(())
+    }
+}
+
+/// The search for some secrets of a tenant.
 pub(super) struct Redactor {
     automaton: NFA,
     start: StateID,
-    /// The patterns, by their number in the automaton.
-    patterns: Vec<Known>,
+    /// The index of the name of the secret that each pattern belongs to.
+    secrets: Vec<usize>,
     names: Vec<String>,
-    /// The encodings in which a value can occur.
-    encodings: Vec<Encoding>,
-}
-
-/// The properties of a pattern.
-struct Known {
-    /// The index of the secret's name.
-    secret: usize,
-    before: bool,
-    after: bool,
+    /// The escapes in which a value can occur.
+    escapes: Vec<Escapes>,
 }
 
 /// A range of bytes that contains a secret.
@@ -53,36 +86,36 @@ struct Span {
 impl Redactor {
     /// Prepares the search for pairs of a name and a value.
     pub(super) fn new<'v>(values: impl Iterator<Item = (&'v str, &'v str)>) -> Result<Self, SecretError> {
-        let (mut names, mut bytes, mut patterns) = (Vec::new(), Vec::new(), Vec::new());
-        let mut encodings = vec![Encoding::Json, Encoding::Percent, Encoding::Html];
+        let (mut names, mut patterns, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
+        let mut escapes = vec![Escapes::ALL];
         for (name, value) in values {
-            for pattern in Pattern::for_value(value) {
-                patterns.push(Known { secret: names.len(), before: pattern.before, after: pattern.after });
-                bytes.push(pattern.bytes);
+            for pattern in spellings(value) {
+                secrets.push(names.len());
+                patterns.push(pattern);
             }
             names.push(name.to_owned());
             // Without spaces, forms are encoded as URLs are.
-            if value.contains(' ') && !encodings.contains(&Encoding::Form) {
-                encodings.push(Encoding::Form);
+            if value.contains(' ') && escapes.len() == 1 {
+                escapes.push(Escapes::ALL_IN_FORMS);
             }
         }
-        let automaton = NFA::new(bytes).map_err(|error| SecretError::Search(error.to_string()))?;
+        let automaton = NFA::new(patterns).map_err(|error| SecretError::Search(error.to_string()))?;
         let start =
             automaton.start_state(Anchored::No).map_err(|error| SecretError::Search(error.to_string()))?;
-        Ok(Self { automaton, start, patterns, names, encodings })
+        Ok(Self { automaton, start, secrets, names, escapes })
     }
 
     /// Returns the names of the secrets in a text.
-    pub(super) fn found(&self, bytes: &[u8]) -> Vec<&str> {
-        let spans = self.spans(bytes).into_iter();
-        spans.filter_map(|span| self.names.get(span.secret)).map(String::as_str).collect()
+    pub(super) fn found(&self, bytes: &[u8], work: &mut Work) -> Result<Vec<&str>, Entangled> {
+        let spans = self.spans(bytes, work)?.into_iter();
+        Ok(spans.filter_map(|span| self.names.get(span.secret)).map(String::as_str).collect())
     }
 
     /// Replaces secrets by marks.
-    pub(super) fn redact<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
-        let spans = self.spans(bytes);
+    pub(super) fn redact<'b>(&self, bytes: &'b [u8], work: &mut Work) -> Result<Cow<'b, [u8]>, Entangled> {
+        let spans = self.spans(bytes, work)?;
         if spans.is_empty() {
-            return Cow::Borrowed(bytes);
+            return Ok(Cow::Borrowed(bytes));
         }
         let mut out = Vec::with_capacity(bytes.len());
         let mut done = 0;
@@ -97,28 +130,72 @@ impl Redactor {
             }
         }
         out.extend_from_slice(bytes.get(done..).unwrap_or_default());
-        Cow::Owned(out)
+        Ok(Cow::Owned(out))
     }
 
     /// Returns the ranges of secrets, ordered and without overlap.
-    fn spans(&self, bytes: &[u8]) -> Vec<Span> {
-        let mut found = self.search(bytes);
-        for encoding in &self.encodings {
-            let mut view = View::raw(bytes);
-            for _ in 0..NESTED {
-                let Ok(decoded) = view.decoded(*encoding) else { break };
-                found.extend(self.search(&decoded.bytes).into_iter().map(|span| Span {
-                    start: decoded.origin(span.start),
-                    end: decoded.origin(span.end),
-                    ..span
-                }));
-                view = decoded;
-            }
+    fn spans(&self, bytes: &[u8], work: &mut Work) -> Result<Vec<Span>, Entangled> {
+        let mut found = Vec::new();
+        let sent = View::sent(bytes);
+        self.search_view(&sent, &mut found, work)?;
+        let kinds = Escapes::KINDS.into_iter().filter(|kind| kind.is_in(bytes));
+        let kinds: Vec<Escapes> = kinds.collect();
+        // What looks like an escape may be a part of the value, with what follows it. In a text with one kind, the views
+        // are those that were searched.
+        for kind in kinds.iter().filter(|_| kinds.len() > 1) {
+            self.search_kind(&sent, *kind, &mut found, work)?;
         }
         found.sort_unstable();
         let mut spans = Vec::with_capacity(found.len());
         found.into_iter().for_each(|span| add(&mut spans, span));
-        spans
+        Ok(spans)
+    }
+
+    /// Adds the ranges of secrets in a view.
+    fn search_here(&self, view: &View<'_>, found: &mut Vec<Span>, work: &mut Work) -> Result<(), Entangled> {
+        work.examine(view.bytes.len())?;
+        found.extend(self.search(&view.bytes).into_iter().map(|span| {
+            let range = view.origin(span.start..span.end);
+            Span { start: range.start, end: range.end, ..span }
+        }));
+        Ok(())
+    }
+
+    /// Adds the ranges of secrets in what a view is decoded to by one kind of escapes, once or more often.
+    fn search_kind(
+        &self,
+        view: &View<'_>,
+        kind: Escapes,
+        found: &mut Vec<Span>,
+        work: &mut Work,
+    ) -> Result<(), Entangled> {
+        match view.unescaped(kind).filter(|_| view.depth() < NESTED) {
+            Some(unescaped) => {
+                self.search_here(&unescaped, found, work)?;
+                self.search_kind(&unescaped, kind, found, work)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the ranges of secrets in a view, and in all that it can be decoded to.
+    fn search_view(&self, view: &View<'_>, found: &mut Vec<Span>, work: &mut Work) -> Result<(), Entangled> {
+        self.search_here(view, found, work)?;
+        if view.depth() == NESTED {
+            return Ok(());
+        }
+        for escapes in &self.escapes {
+            if let Some(unescaped) = view.unescaped(*escapes) {
+                self.search_view(&unescaped, found, work)?;
+            }
+        }
+        for alphabet in [&BASE64, &HEX] {
+            for shift in 0..alphabet.period {
+                let Some(decoded) = view.decoded(alphabet, shift) else { break };
+                self.search_view(&decoded, found, work)?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns all matches of a pattern, including overlapping ones. The time depends only on the length of the text:
@@ -132,18 +209,32 @@ impl Redactor {
                 continue;
             }
             let pattern = self.automaton.match_pattern(state, 0);
-            let Some(known) = self.patterns.get(pattern.as_usize()) else { continue };
-            let end = at + 1;
-            let start = end - self.automaton.pattern_len(pattern);
-            let is_base64 = |at: usize| bytes.get(at).is_some_and(|byte| is_base64(*byte));
-            let before = usize::from(known.before && start > 0 && is_base64(start.wrapping_sub(1)));
-            let after = usize::from(known.after && is_base64(end));
-            let span =
-                Span { start: start - before, end: end + after, longest: end - start, secret: known.secret };
-            add(&mut spans, span);
+            let Some(secret) = self.secrets.get(pattern.as_usize()) else { continue };
+            let longest = self.automaton.pattern_len(pattern);
+            add(&mut spans, Span { start: at + 1 - longest, end: at + 1, longest, secret: *secret });
         }
         spans
     }
+}
+
+/// Returns a value as it is searched for: as it is, in lower case (as the name of a header is), and without escapes of its
+/// own, which decoding a text removes, too.
+fn spellings(value: &str) -> Vec<Vec<u8>> {
+    let mut spellings = vec![value.as_bytes().to_vec()];
+    let lower = value.to_ascii_lowercase();
+    if lower != value {
+        spellings.push(lower.into_bytes());
+    }
+    let mut unescaped = value.as_bytes().to_vec();
+    for _ in 0..NESTED {
+        let Some((next, _)) = Escapes::ALL.decode(&unescaped) else { break };
+        if next.len() < SHORTEST_UNESCAPED {
+            break;
+        }
+        spellings.push(next.clone());
+        unescaped = next;
+    }
+    spellings
 }
 
 /// Adds a span in order of its start or end, and merges it with those that it overlaps.
@@ -159,6 +250,18 @@ fn add(spans: &mut Vec<Span>, mut span: Span) {
     spans.push(span);
 }
 
-fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_stands_for_very_many_others_is_not_searched_to_the_end() {
+        let redactor = Redactor::new([("K", "a value with spaces")].into_iter()).unwrap();
+        // Each escape is decoded with and without those of forms.
+        let text = "%25252b+".repeat(100);
+        let mut work = Work { left: 2 * text.len(), done: 0 };
+        assert!(redactor.redact(text.as_bytes(), &mut work).is_err());
+        let mut work = Work::for_answer(text.len());
+        assert!(matches!(redactor.redact(text.as_bytes(), &mut work), Ok(Cow::Borrowed(_))));
+    }
 }

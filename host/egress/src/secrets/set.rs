@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use url::Url;
 
-use super::redact::Redactor;
+use super::redact::{Redactor, Work};
+use super::search::{Known, Search};
 use super::value::check_name;
 use super::{SecretError, SecretValue};
 use crate::rules::{Rule, server};
@@ -27,21 +30,38 @@ pub struct Secret {
     pub hosts: Vec<Rule>,
 }
 
+/// The maximum length of the URL of a redirect if there are secrets, in bytes: twice what most servers accept. It is searched
+/// at once, before anything is sent.
+const LONGEST_REDIRECT: usize = 16 << 10;
+
+/// The maximum number of prepared searches of a tenant. Most tenants need one for each of their servers.
+const MOST_SEARCHES: usize = 32;
+
 /// The secrets of one tenant by name. The set is immutable: setting a secret creates a new set.
 pub struct Secrets {
     by_name: BTreeMap<String, Secret>,
-    /// `None` if there are no secrets, so that answers are not searched.
-    redactor: Option<Redactor>,
+    /// The search for all secrets. `None` if there are none.
+    all: Option<Arc<Redactor>>,
+    /// The searches for those secrets that some servers know.
+    prepared: Mutex<Prepared>,
+}
+
+/// The searches that were prepared.
+struct Prepared {
+    by_secrets: BTreeMap<Known, Arc<Redactor>>,
+    /// The bytes of all values in them.
+    bytes: usize,
 }
 
 impl Secrets {
-    /// The maximum size of one tenant's values together, in bytes. Every answer is searched for all of them, with an
-    /// automaton of about a hundred times this size.
+    /// The maximum size of one tenant's values together, in bytes. The automata
+    /// that search for them need about a hundred times this size.
     pub const MOST_BYTES: usize = 128 << 10;
 
     /// Returns the empty set.
-    pub const fn none() -> Self {
-        Self { by_name: BTreeMap::new(), redactor: None }
+    pub fn none() -> Self {
+        let prepared = Prepared { by_secrets: BTreeMap::new(), bytes: 0 };
+        Self { by_name: BTreeMap::new(), all: None, prepared: Mutex::new(prepared) }
     }
 
     /// Creates a set and prepares the search for its values.
@@ -55,13 +75,49 @@ impl Secrets {
             return Err(SecretError::TooMuch { bytes, most: Self::MOST_BYTES });
         }
         let values = by_name.iter().map(|(name, secret)| (name.as_str(), secret.value.expose()));
-        let redactor = if by_name.is_empty() { None } else { Some(Redactor::new(values)?) };
-        Ok(Self { by_name, redactor })
+        let all = if by_name.is_empty() { None } else { Some(Arc::new(Redactor::new(values)?)) };
+        Ok(Self { by_name, all, ..Self::none() })
+    }
+
+    /// Returns the secrets that the server of a URL may know, because they are bound to it.
+    pub(crate) fn known_to(&self, url: &Url) -> Known {
+        let known = self.by_name.values().enumerate().filter(|(_, secret)| secret.is_bound_to(url));
+        Known(known.map(|(index, _)| index).collect())
+    }
+
+    /// Returns the search for these secrets. Returns `None` if there are none.
+    ///
+    /// # Errors
+    /// [`SecretError::Search`], which is a bug.
+    pub(crate) fn search(&self, known: &Known) -> Result<Option<Search>, SecretError> {
+        let Some(all) = self.all.as_ref().filter(|_| !known.is_empty()) else { return Ok(None) };
+        let mut prepared = self.prepared.lock();
+        let redactor = match prepared.by_secrets.get(known) {
+            Some(redactor) => Arc::clone(redactor),
+            None if known.0.len() == self.by_name.len() => Arc::clone(all),
+            None => {
+                let values = || {
+                    let known = self.by_name.iter().enumerate().filter(|(index, _)| known.0.contains(index));
+                    known.map(|(_, (name, secret))| (name.as_str(), secret.value.expose()))
+                };
+                let bytes = prepared.bytes + values().map(|(_, value)| value.len()).sum::<usize>();
+                if prepared.by_secrets.len() < MOST_SEARCHES && bytes <= Self::MOST_BYTES {
+                    let redactor = Arc::new(Redactor::new(values())?);
+                    prepared.by_secrets.insert(known.clone(), Arc::clone(&redactor));
+                    prepared.bytes = bytes;
+                    redactor
+                } else {
+                    // It takes longer to search for more, and finds those that are known, too.
+                    Arc::clone(all)
+                }
+            }
+        };
+        Ok(Some(Search::new(redactor)))
     }
 
     /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
-        self.redactor.is_none()
+        self.all.is_none()
     }
 
     /// Returns whether both sets have the same secrets, with the same values, for the same servers.
@@ -113,7 +169,7 @@ impl Secrets {
             let shown: String = name.chars().take(SHOWN).collect();
             return denied(format!("there is no secret `{shown}` (`forge secrets set` sets one)"));
         };
-        if secret.hosts.iter().any(|rule| rule.names(url)) {
+        if secret.is_bound_to(url) {
             return Ok(secret);
         }
         let server = server(url);
@@ -129,20 +185,31 @@ impl Secrets {
 
     /// Checks the URL of a redirect: a server that knows a secret must not pass it on to another server in a URL.
     pub(crate) fn permit_redirect(&self, url: &Url) -> Result<(), Failure> {
-        let Some(redactor) = &self.redactor else { return Ok(()) };
-        redactor
-            .found(url.as_str().as_bytes())
-            .into_iter()
-            .try_for_each(|name| self.permitted(name, url).map(|_| ()))
+        let Some(redactor) = &self.all else { return Ok(()) };
+        let url_bytes = url.as_str().as_bytes();
+        if url_bytes.len() > LONGEST_REDIRECT {
+            let message = format!(
+                "a redirect leads to a URL of {} bytes; the most that is searched for secrets is {LONGEST_REDIRECT}",
+                url_bytes.len()
+            );
+            return Err(Failure::permanent(kind::LIMIT, message));
+        }
+        let found = redactor.found(url_bytes, &mut Work::for_answer(url_bytes.len()));
+        let found = found
+            .map_err(|error| Failure::permanent(kind::DENIED, format!("the URL of a redirect: {error}")))?;
+        found.into_iter().try_for_each(|name| self.permitted(name, url).map(|_| ()))
     }
 
-    /// Replaces each value by `[secret:NAME]`. It finds values in plain text, escaped for JSON, URLs, forms and HTML,
-    /// and in base64, alone or as part of longer text.
+    /// Replaces each value by `[secret:NAME]`. It finds values in plain text, escaped for JSON, URLs, forms and HTML, in
+    /// base64 and in hexadecimal digits, alone or as part of longer text, in up to three encodings one in the other. A text
+    /// that has too many encodings in encodings is replaced as a whole.
     ///
     /// It protects against servers that reveal a value by accident, for example in an error that quotes the request. A
     /// server can always encode a value in a form that is not searched for.
     pub fn redact<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
-        self.redactor.as_ref().map_or(Cow::Borrowed(bytes), |redactor| redactor.redact(bytes))
+        let Some(redactor) = &self.all else { return Cow::Borrowed(bytes) };
+        let redacted = redactor.redact(bytes, &mut Work::for_answer(bytes.len()));
+        redacted.unwrap_or_else(|error| Cow::Owned(format!("[a text was removed: {error}]").into_bytes()))
     }
 
     /// Replaces each value in a text, as [`Secrets::redact`] does.
@@ -151,6 +218,12 @@ impl Secrets {
             Cow::Borrowed(_) => text,
             Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         }
+    }
+}
+
+impl Secret {
+    fn is_bound_to(&self, url: &Url) -> bool {
+        self.hosts.iter().any(|rule| rule.names(url))
     }
 }
 

@@ -56,6 +56,27 @@ fn texts(value: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Returns a text in one of the encodings.
+fn encoded(encoding: usize, text: &str) -> String {
+    match encoding {
+        0 => json_string(text),
+        1 => utf8_percent_encode(text, NON_ALPHANUMERIC).to_string(),
+        2 => html(text),
+        3 => STANDARD.encode(text),
+        4 => URL_SAFE_NO_PAD.encode(text),
+        // As MIME has it.
+        5 => STANDARD
+            .encode(text)
+            .as_bytes()
+            .chunks(76)
+            .map(|line| str::from_utf8(line).unwrap())
+            .collect::<Vec<_>>()
+            .join("\r\n"),
+        6 => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
+        _ => text.bytes().map(|byte| format!("{byte:02X}")).collect(),
+    }
+}
+
 fn values() -> impl Strategy<Value = String> {
     "[ -~\t]{8,60}".prop_filter("a value that is valid", |value| check_value(value).is_ok())
 }
@@ -86,6 +107,18 @@ proptest! {
             let escaped = redacted(&secrets, &utf8_percent_encode(&encoded, NON_ALPHANUMERIC).to_string());
             prop_assert!(escaped.contains("[secret:K]"), "{}", escaped);
         }
+    }
+
+    #[test]
+    fn nothing_of_a_value_remains_in_three_encodings(value in values(), layers in proptest::collection::vec(0..8_usize, 0..4), before in "[0-9a-z:, ]{0,9}", after in "[0-9a-z:, ]{0,9}") {
+        // A value with escapes of its own is decoded with the text.
+        let value = value.replace(['\\', '%', '&'], "-");
+        let secrets = secrets(&[("K", &value)]);
+        let text = format!("{before}{value}{after}");
+        let encoded = layers.iter().fold(text.clone(), |text, layer| encoded(*layer, &text));
+        let found = redacted(&secrets, &encoded);
+        prop_assert!(found.contains("[secret:K]"), "{:?} {}", layers, encoded);
+        prop_assert!(!found.contains(&value));
     }
 
     #[test]
@@ -131,6 +164,48 @@ fn an_answer_names_the_secrets_that_were_in_it() {
     }
     let binary = [&[0xff, 0][..], b"abcdefgh", &[0xfe]].concat();
     assert_eq!(&*secrets.redact(&binary), b"\xff\0[secret:KEY]\xfe");
+}
+
+#[test]
+fn a_value_is_found_in_base64_of_a_url_of_hexadecimal_digits_and_in_lines() {
+    let long = format!("{}end", "a long one, ".repeat(20));
+    let secrets = secrets(&[("KEY", "sk_live_AbCdEfGh"), ("LONG", &long)]);
+    let hex = encoded(6, "<sk_live_AbCdEfGh>").replace('6', "%36");
+    let text = format!("echo={}.", encoded(3, &format!("https://a.example/?key={hex}&b=c")));
+    let found = redacted(&secrets, &text);
+    assert!(found.starts_with("echo=aHR0cHM6") && found.contains("[secret:KEY]"), "{found}");
+    let lines = redacted(&secrets, &format!("To: a\r\n\r\n{}\r\n.", encoded(5, &long)));
+    assert_eq!(lines, "To: a\r\n\r\n[secret:LONG]\r\n.");
+    // Names of headers are in lower case.
+    assert_eq!(redacted(&secrets, "x-sk_live_abcdefgh"), "x-[secret:KEY]");
+}
+
+#[test]
+fn only_the_secrets_that_a_server_knows_are_searched_for() {
+    let secret = |value: &str, host: &str| {
+        let hosts = vec![host.parse().unwrap()];
+        Secret { value: SecretValue::new(value).unwrap(), hosts }
+    };
+    let by_name = [
+        ("A".to_owned(), secret("value-of-a", "https://*.a.example")),
+        ("B".to_owned(), secret("value-of-b", "https://x.a.example")),
+        ("C".to_owned(), secret("value-of-c", "https://c.example")),
+    ];
+    let secrets = Secrets::new(by_name.into()).unwrap();
+    let text = "value-of-a value-of-b value-of-c";
+    for (urls, expected) in [
+        (&["https://x.a.example/"][..], "[secret:A] [secret:B] value-of-c"),
+        (&["https://y.a.example/"], "[secret:A] value-of-b value-of-c"),
+        (&["https://y.a.example/", "https://c.example/"], "[secret:A] value-of-b [secret:C]"),
+    ] {
+        let mut known = super::Known::default();
+        urls.iter().for_each(|url| known.add(secrets.known_to(&url.parse().unwrap())));
+        let mut search = secrets.search(&known).unwrap().unwrap();
+        assert_eq!(search.redact_text(text.to_owned()).unwrap(), expected);
+        assert!(search.examined() >= text.len() as u64);
+    }
+    let nobody = secrets.known_to(&"https://evil.example/".parse().unwrap());
+    assert!(nobody.is_empty() && secrets.search(&nobody).unwrap().is_none());
 }
 
 #[test]

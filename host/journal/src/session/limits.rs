@@ -19,18 +19,18 @@ pub struct SessionLimits {
     pub max_retry_after_ms: u64,
 }
 
-/// What the tenant's runs may still store.
+/// What the runs of the tenant store, and may store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StorageRoom {
-    /// The bytes that are left.
-    pub left: u64,
-    /// The bytes that the runs may take in total.
+pub struct Storage {
+    /// The bytes that the runs of the tenant take.
+    pub used: u64,
+    /// The bytes that they may take. Rollbacks may take as many again.
     pub limit: u64,
 }
 
-impl Default for StorageRoom {
+impl Default for Storage {
     fn default() -> Self {
-        Self { left: u64::MAX, limit: u64::MAX }
+        Self { used: 0, limit: u64::MAX }
     }
 }
 
@@ -48,9 +48,7 @@ impl Session {
             )));
         }
         let input = begin.input.as_deref().map_or(0, str::len) as u64;
-        if self.rollback == Rollback::No {
-            self.check_storage(input)?;
-        }
+        self.check_storage(input, begin.kind == Kind::Compensation)?;
         if begin.kind != Kind::Compensation {
             // Before the call does anything.
             self.check_bytes(input)?;
@@ -60,26 +58,28 @@ impl Session {
         Ok(self.journal.rows().len() as u64)
     }
 
-    /// Sets what the tenant's runs may still store. It decides about calls that are not in the journal yet.
-    pub fn set_storage_room(&mut self, room: StorageRoom) {
-        self.storage = room;
+    /// Sets what the runs of the tenant store. It decides about calls that are not in the journal yet.
+    pub fn set_storage(&mut self, storage: Storage) {
+        self.storage = storage;
     }
 
-    /// Checks that the tenant has room for a call with this many bytes, and takes them from it. A rollback needs none, so
-    /// that a run without room can be rolled back.
-    fn check_storage(&mut self, bytes: u64) -> Result<(), SessionError> {
-        let StorageRoom { left, limit } = &mut self.storage;
-        if *left > bytes {
-            *left -= bytes;
+    /// Checks that the tenant has room for a call with this many bytes, and takes them from it. A rollback may take as much
+    /// again, so that a run without room can be rolled back, and a handler cannot fill the database.
+    fn check_storage(&mut self, bytes: u64, compensation: bool) -> Result<(), SessionError> {
+        let Storage { used, limit } = &mut self.storage;
+        let compensating = compensation || self.rollback == Rollback::Begun;
+        let most = limit.saturating_mul(if compensating { 2 } else { 1 });
+        if used.saturating_add(bytes) < most {
+            *used += bytes;
             return Ok(());
         }
+        let what = if compensating { ", for rollbacks twice as much" } else { "" };
         Err(SessionError::Limit(Failure::permanent(
             kind::LIMIT,
             format!(
-                "the runs of this tenant and their journals have {} bytes in the database, and this call needs {bytes} more; \
-                 the most is {limit} (storage_bytes). Delete final runs (`forge runs delete`), keep them for a shorter time \
-                 (retention), or ask for a higher limit",
-                limit.saturating_sub(*left)
+                "the runs of this tenant and their journals have {used} bytes in the database, and this call needs {bytes} \
+                 more; the most is {limit}{what} (storage_bytes). Delete final runs (`forge runs delete`), keep them for a \
+                 shorter time (retention), or ask for a higher limit"
             ),
         )))
     }

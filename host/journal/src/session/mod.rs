@@ -32,7 +32,7 @@ pub use self::effects::{DueEffect, NewEffect};
 use self::error::check_json;
 pub use self::error::{GuestError, SessionError};
 use self::limits::bytes;
-pub use self::limits::{SessionLimits, StorageRoom};
+pub use self::limits::{SessionLimits, Storage};
 use self::rollback::Rollback;
 use self::schedule::Schedule;
 use self::scopes::{OpenScope, ancestors_of_handlers};
@@ -139,8 +139,8 @@ pub struct Session {
     unfinished: Vec<u64>,
     /// The bytes of inputs, results and failures in the journal.
     bytes: u64,
-    /// What the tenant's runs may still store.
-    storage: StorageRoom,
+    /// What the runs of the tenant store.
+    storage: Storage,
 }
 
 impl Session {
@@ -160,7 +160,7 @@ impl Session {
             unfinished: journal.rows().iter().filter(|row| row.order.is_none()).map(|row| row.seq).collect(),
             bytes: journal.rows().iter().map(bytes).sum(),
             limits,
-            storage: StorageRoom::default(),
+            storage: Storage::default(),
             position: 0,
             scopes: HashMap::from_iter([(Scope::BODY, body)]),
             calls: BTreeMap::new(),

@@ -5,6 +5,7 @@ use super::interfaces::http::{Answer, Host, Request, Response};
 use super::interfaces::types::{CallId, Failure, Scope as Handle};
 use crate::Stop;
 use crate::execution::Execution;
+use crate::limits;
 use crate::state::InstanceState;
 use forge_clock as clock;
 use forge_journal as journal;
@@ -13,6 +14,13 @@ use forge_journal::{EffectKind, Journal, Kind, NewEffect, Reach, Row, Scope, Tim
 
 /// The kind of effect that is an HTTP request.
 pub const KIND: EffectKind = EffectKind::new("http");
+
+/// The bytes that a header counts as, beside its name and its value, when the guest is charged for a response.
+const HEADER: usize = 64;
+
+/// The bytes that a byte which was searched for secrets counts as when the guest is charged: to decode and search one takes
+/// about as long as to copy and check this many.
+const SEARCH: usize = 8;
 
 /// The maximum size of a request's name in the journal, in bytes: the width of the column in the spec.
 const NAME: usize = 255;
@@ -40,7 +48,11 @@ impl Host for InstanceState {
         let mut searched = 0;
         let answer = receive(self.execution()?, call, &mut searched);
         if let Ok(Ok(answer)) = &answer {
-            self.passed(answer.response.body.len().saturating_add(searched));
+            let headers =
+                answer.response.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER);
+            self.passed(
+                headers.sum::<usize>().saturating_add(answer.response.body.len()).saturating_add(searched),
+            );
         }
         self.or_stop(answer)
     }
@@ -129,7 +141,8 @@ fn unwritable(why: String) -> Stop {
     Stop::Failed(journal::Failure::permanent(kind::HTTP, why))
 }
 
-/// Returns the outcome of a request. `searched` is the number of bytes that were searched for earlier requests.
+/// Returns the outcome of a request. `searched` is the number of bytes that were searched for earlier requests and for
+/// secrets, as far as the journal tells.
 fn receive(
     execution: &mut Execution,
     call: CallId,
@@ -147,7 +160,8 @@ fn receive(
             || seq
                 .and_then(|seq| journal.row(seq))
                 .is_some_and(|row| was_sent_before(journal, row, searched)));
-    let HttpResponse { status, headers, body, .. } = answer;
+    let HttpResponse { status, headers, body, searched: examined, .. } = answer;
+    *searched = searched.saturating_add(limits::size(examined).saturating_mul(SEARCH));
     Ok(Ok(Answer { response: Response { status, headers, body: body.into_bytes() }, in_progress }))
 }
 

@@ -10,8 +10,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, StepStatus, StorageRoom,
-    TenantId, Timestamp, kind,
+    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, StepStatus, Storage, TenantId,
+    Timestamp, kind,
 };
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, InstancePermits};
@@ -156,11 +156,10 @@ impl Activation {
         Ok((session, Box::new(activation)))
     }
 
-    /// Tells the session what the tenant's runs may still store.
+    /// Tells the session what the runs of the tenant store.
     fn measure_storage(&self, session: &mut Session) {
-        let limit = self.context.tenant.limits().storage_bytes;
-        let left = self.context.tenant.account.storage_left(limit);
-        session.set_storage_room(StorageRoom { left, limit });
+        let tenant = &self.context.tenant;
+        session.set_storage(Storage { used: tenant.account.stored(), limit: tenant.limits().storage_bytes });
     }
 
     /// Ends the activation.
