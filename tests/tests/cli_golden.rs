@@ -14,7 +14,7 @@ const LONG: &str = "settle_the_invoices_of_all_customers_of_the_last_quarter_in_
 
 /// Returns a word as it is in every run of the test: ids, times and amounts differ.
 fn normal(word: &str) -> &str {
-    if word.strip_suffix('…').is_some_and(|start| LONG.starts_with(start)) {
+    if word.strip_suffix('…').is_some_and(|start| !start.is_empty() && LONG.starts_with(start)) {
         return "LONG…";
     }
     let digits = word.chars().filter(char::is_ascii_digit).count();
@@ -39,6 +39,8 @@ fn normal(word: &str) -> &str {
         _ if is("0000-00-00") => "DATE",
         _ if is("00:00:00") => "TIME",
         _ if is("xxxxxxxxxxxx") && digits > 0 => "DIGEST",
+        _ if word.len() == 64 && word.chars().all(|character| character.is_ascii_hexdigit()) => "DIGEST",
+        _ if word.starts_with("{\"") => "DETAIL",
         _ if is_amount => "TOOK",
         _ if word.len() > 3 && digits == word.len() => "NUMBER",
         _ => word,
@@ -102,7 +104,7 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
                 )]
             )
         ],
-        (1..=20).map(|number| step(format!("page_{number}"), block![effect("page")]).into()).collect(),
+        (1..=20).map(|number| step(format!("page_{number}"), block![]).into()).collect(),
     ];
     for body in bodies {
         let run = api.start_program(&services, body).await;

@@ -47,7 +47,8 @@ impl Client {
         // `127.0.0.1:7070` and `localhost:7070`, as `forge serve --listen` takes them.
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let server = Url::parse(&url).map_err(|_| wrong())?;
-        if !matches!(server.scheme(), "http" | "https") || !server.has_host() {
+        let is_path = !address.contains("://") && address.contains('/');
+        if is_path || !matches!(server.scheme(), "http" | "https") || !server.has_host() {
             return Err(wrong());
         }
         let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
 use super::{Cli, CliError, output};
@@ -21,6 +21,10 @@ Examples:
 
 pub(super) fn run(args: &Args) -> Result<(), CliError> {
     let mut script = Vec::new();
-    generate(args.shell, &mut Cli::command(), "forge", &mut script);
+    // The generators also complete hidden commands.
+    let all = Cli::command();
+    let commands = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut shown = Command::new("forge").args(all.get_arguments().cloned()).subcommands(commands);
+    generate(args.shell, &mut shown, "forge", &mut script);
     output::print_rendered(String::from_utf8_lossy(&script).trim_end())
 }

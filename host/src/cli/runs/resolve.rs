@@ -4,7 +4,10 @@ use crate::cli::{CliError, Context, input};
 
 /// The arguments of `forge runs resolve`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "forge runs resolve <ID> <STEP> --completed [JSON] | --failed [REASON]"
+)]
 #[group(skip)]
 pub(super) struct Args {
     /// The run: its id, the first 8 or more digits of its id, or `last`.
