@@ -480,7 +480,7 @@ async fn lists_the_runs_of_a_key_a_time_and_a_prefix(store: &dyn Store) {
         let id = RunId(Uuid::from_u128((u128::from(1_000_u32 * number) << 80) | u128::from(number)));
         let new =
             Run { id, tenant: "lists".into(), workflow: workflow.into(), key: Some(key.into()), ..run(0) };
-        store.commit(store.epoch(), &[Write::Start(Box::new(new))]).await.unwrap();
+        ended(store, new, WorkflowStatus::Completed).await;
     }
     let filter = RunFilter::default();
     let key = RunFilter { key: Some("k".to_owned()), ..filter.clone() };
@@ -491,7 +491,7 @@ async fn lists_the_runs_of_a_key_a_time_and_a_prefix(store: &dyn Store) {
     let since = |time| RunFilter { since: Some(Timestamp(time)), ..RunFilter::default() };
     assert_eq!(list(since(3_000)).await, [4, 3]);
     assert_eq!(list(since(4_001)).await, [0; 0]);
-    let statuses = vec![WorkflowStatus::Created, WorkflowStatus::Paused];
+    let statuses = vec![WorkflowStatus::Completed, WorkflowStatus::Paused];
     assert_eq!(list(RunFilter { statuses, ..since(4_000) }).await, [4]);
     let prefix = |text: &str| RunFilter { id_prefix: Some(text.parse().unwrap()), ..RunFilter::default() };
     assert_eq!(list(prefix("00000000-0")).await, [4, 3, 2, 1]);
