@@ -14,6 +14,7 @@ pub struct Cli {
     server: Option<String>,
     folder: Option<PathBuf>,
     stdin: Option<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// The result of a command.
@@ -66,6 +67,12 @@ impl Cli {
         Self { stdin: Some(text.to_owned()), ..self }
     }
 
+    /// Sets an environment variable.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Runs a command to its end, on another thread: the test's thread may serve its requests.
     pub async fn run<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
         let (mut command, stdin) = (self.command(arguments), self.stdin.clone().unwrap_or_default());
@@ -85,13 +92,15 @@ impl Cli {
         }
     }
 
-    fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+    /// Returns a command that was not started.
+    pub fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(binary::forge());
         command.args(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Builds of `forge build` share compiled dependencies with the guests.
         command.env("CARGO_TARGET_DIR", binary::root().join("target/guests")).env_remove("FORGE_SERVER");
         command.env_remove("FORGE_TOKEN").env_remove("FORGE_TENANT");
+        command.envs(self.environment.iter().cloned());
         if let Some(server) = &self.server {
             command.env("FORGE_SERVER", server);
         }

@@ -32,7 +32,10 @@ async fn a_new_project_is_compiled_deployed_and_run() {
     assert_eq!(output, json!({"table": "table for 4", "message": "See you at eight, Ada!"}));
     let thirteen = r#"{"name": "Ada", "guests": 13}"#;
     let said = cli.run(["start", "book_table", "--input", thirteen, "--wait"]).await.failed(3);
-    assert!(said.contains("failed and was rolled back: the kitchen cannot cook for 13"), "{said}");
+    assert!(
+        said.contains("failed in step `ask_kitchen` and was rolled back: the kitchen cannot cook for 13"),
+        "{said}"
+    );
 
     let runs = cli.run(["runs", "--json"]).await.json();
     let shown = cli.run(["runs", "show", runs["runs"][0]["id"].as_str().unwrap()]).await.ok();

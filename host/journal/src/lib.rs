@@ -51,6 +51,7 @@ pub mod http;
 mod index;
 mod row;
 mod run;
+mod run_id_prefix;
 mod session;
 mod state;
 mod status;
@@ -64,6 +65,7 @@ pub use event::{Event, Outcome};
 pub use failure::{Failure, Reach, kind};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};
 pub use run::{NewRun, Pause, PauseReason, Run, RunId, Settled, Timestamp};
+pub use run_id_prefix::{InvalidPrefix, RunIdPrefix};
 pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
     Storage, Verdict,

@@ -113,6 +113,26 @@ impl PauseReason {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+
+    /// Returns the message of a run whose journal contradicts itself or cannot be read.
+    pub fn corrupt_journal(what: impl std::fmt::Display) -> String {
+        format!(
+            "{what}. Restore the database and resume the run, or terminate the run to end it without its code"
+        )
+    }
+
+    /// Returns the message of a run of which the database cannot store a change.
+    pub fn rejected_write(what: impl std::fmt::Display) -> String {
+        format!("{what}. Resume the run to try it again, or terminate the run to end it without its code")
+    }
+
+    /// Returns the message of a run whose guest trapped before it could be rolled back.
+    pub fn trapped_before_rollback(failure: &Failure) -> String {
+        format!(
+            "the workflow trapped while it was prepared for rolling back: {failure}. Resume the run to try it again, or \
+             terminate the run to end it without its code"
+        )
+    }
 }
 
 /// The reason for a pause, and the status to return to.
@@ -120,7 +140,7 @@ impl PauseReason {
 pub struct Pause {
     /// The reason.
     pub reason: PauseReason,
-    /// What happened and what to do, for a person.
+    /// What happened, as the first sentence, and what to do, for a person.
     pub message: String,
     /// The status that resuming restores: `running` or `compensating`.
     pub from: WorkflowStatus,
@@ -134,6 +154,11 @@ impl Pause {
             _ => WorkflowStatus::Running,
         };
         Self { reason, message, from }
+    }
+
+    /// Returns the part of the message that says what happened. What to do no longer helps when the run has ended.
+    pub fn what_happened(&self) -> &str {
+        self.message.split(". ").next().unwrap_or_default()
     }
 }
 

@@ -310,7 +310,7 @@ fn trap(execution: &Execution, failure: Failure) -> End {
         return End::Trapped(failure);
     }
     let message = format!(
-        "nondeterminism: the workflow trapped ({failure}) where the journal goes on. Nothing is lost: look for \
+        "the workflow trapped ({failure}) where the journal goes on. Nothing is lost: look for \
          what the workflow does differently each time; resume the run once that is fixed, cancel it, or terminate it"
     );
     End::Stopped(Stop::Pause(PauseReason::Nondeterminism, message))

@@ -58,12 +58,19 @@ pub trait Host: Any + Send {
 /// The reason why an execution is stopped.
 #[derive(Debug)]
 pub enum Stop {
-    /// The run is paused until an operator resumes it. Holds the message for the operator.
+    /// The run is paused until an operator resumes it. Holds the message for the operator: what happened, and what to do.
     Pause(PauseReason, String),
     /// The workflow violated the contract or reached a limit.
     Failed(Failure),
     /// The host stops the execution for a reason of its own.
     ByHost,
+}
+
+impl Stop {
+    /// Pauses a run whose journal contradicts itself or cannot be read. `what` says what is wrong with it.
+    pub fn corrupt(what: impl std::fmt::Display) -> Self {
+        Self::Pause(PauseReason::CorruptJournal, PauseReason::corrupt_journal(what))
+    }
 }
 
 impl From<SessionError> for Stop {
@@ -81,6 +88,6 @@ impl From<SessionError> for Stop {
 
 impl From<IllegalEvent> for Stop {
     fn from(error: IllegalEvent) -> Self {
-        Self::Pause(PauseReason::CorruptJournal, error.to_string())
+        Self::corrupt(error)
     }
 }

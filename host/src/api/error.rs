@@ -136,7 +136,9 @@ impl ApiError {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_timeout",
-            format!("{what} does not arrive within {limit}"),
+            format!(
+                "{what} does not arrive within {limit} (--upload-time): send it faster, or raise the limit"
+            ),
         )
     }
 

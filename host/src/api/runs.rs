@@ -3,7 +3,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use strum::VariantArray as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -13,7 +15,7 @@ use super::wait::WaitQuery;
 use super::{Api, ApiError, ApiResult, ErrorBody};
 use crate::executor::{RunFilter, RunPage, Steps, StepsQuery, WorkflowRecord};
 use crate::tenants::Caller;
-use forge_journal::{RunId, WorkflowStatus};
+use forge_journal::{RunId, RunIdPrefix, Timestamp, WorkflowStatus};
 use forge_store::RemoteCommand;
 
 /// The runs.
@@ -59,8 +61,15 @@ impl TryFrom<StepsParameters> for StepsQuery {
 struct RunsQuery {
     /// Return only runs of this workflow.
     workflow: Option<String>,
-    /// Return only runs with this status.
-    status: Option<WorkflowStatus>,
+    /// Return only runs with one of these statuses, separated by commas.
+    #[param(value_type = Option<Vec<WorkflowStatus>>, style = Form, explode = false)]
+    status: Option<String>,
+    /// Return only runs that have this idempotency key.
+    key: Option<String>,
+    /// Return only runs that were started at this time or later.
+    since: Option<DateTime<Utc>>,
+    /// Return only runs whose id begins with these digits: 8 to 32, with or without the hyphens of the id.
+    id_prefix: Option<String>,
     /// The maximum number of runs.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
@@ -72,9 +81,29 @@ impl TryFrom<RunsQuery> for RunFilter {
     type Error = ApiError;
 
     fn try_from(query: RunsQuery) -> Result<Self, ApiError> {
-        let RunsQuery { workflow, status, limit, cursor } = query;
-        Ok(Self { workflow, status, limit: page(limit)?, cursor })
+        let RunsQuery { workflow, status, key, since, id_prefix, limit, cursor } = query;
+        let prefix = id_prefix.map(|prefix| prefix.parse::<RunIdPrefix>()).transpose();
+        Ok(Self {
+            workflow,
+            statuses: status.as_deref().map(statuses).transpose()?.unwrap_or_default(),
+            key,
+            since: since.map(|since| Timestamp(since.timestamp_millis())),
+            id_prefix: prefix.map_err(|error| ApiError::invalid_parameter(error.to_string()))?,
+            limit: page(limit)?,
+            cursor,
+        })
     }
+}
+
+/// Reads statuses that are separated by commas.
+fn statuses(list: &str) -> Result<Vec<WorkflowStatus>, ApiError> {
+    let status = |word: &str| {
+        word.parse().map_err(|_| {
+            let known: Vec<&str> = WorkflowStatus::VARIANTS.iter().map(|status| status.as_str()).collect();
+            ApiError::invalid_parameter(format!("`status` can have {}, not `{word}`", known.join(", ")))
+        })
+    };
+    list.split(',').map(status).collect()
 }
 
 /// List the runs

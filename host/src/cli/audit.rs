@@ -1,4 +1,6 @@
-use super::{CliError, Context, output, text};
+use super::table::Column::{Cut, Whole};
+use super::table::Table;
+use super::{CliError, Context, text};
 use crate::tenants::AuditRecord;
 
 /// The arguments of `forge audit`.
@@ -37,15 +39,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 fn table(records: &[AuditRecord]) -> String {
-    let rows = records.iter().map(|record| {
-        [
-            text::time(record.at),
-            record.tenant.clone().unwrap_or_else(|| "(host)".to_owned()),
-            record.actor.clone(),
-            record.action.clone(),
-            record.subject.clone(),
-            record.detail.as_ref().map(ToString::to_string).unwrap_or_default(),
-        ]
-    });
-    output::table(["TIME", "TENANT", "WHO", "WHAT", "WHICH", "MORE"], rows)
+    let mut table = Table::new([Whole("TIME (UTC)"), Cut("TENANT"), Cut("WHO"), Whole("WHAT")]);
+    for record in records {
+        let tenant = record.tenant.clone().unwrap_or_else(|| "(host)".to_owned());
+        table.row([text::time_in_utc(record.at), tenant, record.actor.clone(), record.action.clone()]);
+        let detail = record.detail.as_ref().map(|detail| format!("  {detail}")).unwrap_or_default();
+        table.note(&format!("{}{detail}", record.subject));
+    }
+    table.render()
 }

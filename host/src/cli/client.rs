@@ -47,7 +47,8 @@ impl Client {
         // `127.0.0.1:7070` and `localhost:7070`, as `forge serve --listen` takes them.
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let server = Url::parse(&url).map_err(|_| wrong())?;
-        if !matches!(server.scheme(), "http" | "https") || !server.has_host() {
+        let is_path = !address.contains("://") && address.contains('/');
+        if is_path || !matches!(server.scheme(), "http" | "https") || !server.has_host() {
             return Err(wrong());
         }
         let mut headers = HeaderMap::new();
@@ -135,6 +136,12 @@ impl Client {
             cursor = page.next_cursor;
         }
         Ok(all)
+    }
+
+    /// Returns a page of the journal of a run after a position, without inputs and results.
+    pub(super) async fn steps_page(&self, run: RunId, after: u64) -> Result<Steps, CliError> {
+        let query = [("cursor", Some(after.to_string())), ("payloads", Some(false.to_string()))];
+        self.get(&["runs", &run.to_string(), "steps"], &query).await
     }
 
     /// Gives the outcome of a call.

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::printable::Printable;
-use super::{CliError, Context, project, text};
+use super::{CliError, Context, progress, project, text};
 use crate::registry::Registered;
 
 /// The arguments of `forge deploy`.
@@ -31,7 +31,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     } else {
         std::fs::read(&args.path).with_context(|| format!("cannot read {}", args.path.display()))?
     };
-    let registered = client.upload(component).await?;
+    let upload = client.upload(component);
+    let registered = progress::show(context, "the server compiles the component", upload).await?;
     context.print(&registered, describe)
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::printable::Printable;
 use crate::api::ErrorDetail;
-use forge_journal::{RunId, WorkflowStatus};
+use forge_journal::{PauseReason, RunId, WorkflowStatus};
 
 /// The API's code for a request that may have taken effect.
 const OUTCOME_UNKNOWN: &str = "outcome_unknown";
@@ -32,6 +32,8 @@ pub enum ExitStatus {
     NotEnded = 7,
     /// The request may have taken effect, and its answer was lost.
     OutcomeUnknown = 8,
+    /// Ctrl-C ended the command while it waited for a run.
+    Interrupted = 130,
 }
 
 /// The error of a command.
@@ -71,24 +73,25 @@ pub enum CliError {
         why: String,
     },
     /// The awaited run failed or was rolled back.
-    #[error("run {run} {}{}", verb(*.status), suffix(.error))]
+    #[error("run {run} {}{}", failed(*.status, .step.as_deref()), suffix(.error))]
     RunFailed {
         /// The run.
         run: RunId,
         /// `failed` or `compensated`.
         status: WorkflowStatus,
+        /// The step that failed, unless the error names it.
+        step: Option<String>,
         /// The error of the run.
         error: Option<String>,
     },
     /// The awaited run is paused.
-    #[error(
-        "run {run} is paused{}. `forge runs resume {run}` resumes it, `forge runs cancel {run}` cancels it",
-        suffix(.why)
-    )]
+    #[error("run {run} is paused{}{}", reason.map(|reason| format!(" ({reason})")).unwrap_or_default(), suffix(.why))]
     Paused {
         /// The run.
         run: RunId,
         /// The reason.
+        reason: Option<PauseReason>,
+        /// What happened, and what to do.
         why: Option<String>,
     },
     /// The awaited run has not ended within the given time.
@@ -99,6 +102,18 @@ pub enum CliError {
         /// Its status.
         status: WorkflowStatus,
     },
+    /// The user has interrupted a command that waited for a run.
+    #[error("run {run} goes on; `forge runs watch {run}` shows it again")]
+    Interrupted {
+        /// The run.
+        run: RunId,
+    },
+    /// No run is the one that the command names.
+    #[error("{0}")]
+    NoSuchRun(String),
+    /// The ids of several runs begin like the one that the command names.
+    #[error("{0}")]
+    AmbiguousRun(String),
     /// The reader of the output has closed it, as in `forge runs | head`.
     #[error("the output is closed")]
     OutputClosed,
@@ -120,10 +135,12 @@ fn suffix(reason: &Option<String>) -> String {
     reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
-fn verb(status: WorkflowStatus) -> &'static str {
+/// Says that a run failed, in which step, and whether it was rolled back.
+fn failed(status: WorkflowStatus, step: Option<&str>) -> String {
+    let step = step.map(|step| format!(" in step `{step}`")).unwrap_or_default();
     match status {
-        WorkflowStatus::Compensated => "failed and was rolled back",
-        _ => "failed",
+        WorkflowStatus::Compensated => format!("failed{step} and was rolled back"),
+        _ => format!("failed{step}"),
     }
 }
 
@@ -137,10 +154,21 @@ impl From<io::Error> for CliError {
 }
 
 impl CliError {
+    /// Returns the error of a run without the reason, which the caller has printed.
+    pub(super) fn without_reason(self) -> Self {
+        match self {
+            Self::RunFailed { run, status, .. } => Self::RunFailed { run, status, step: None, error: None },
+            Self::Paused { run, .. } => Self::Paused { run, reason: None, why: None },
+            error => error,
+        }
+    }
+
     /// Returns the exit code.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Usage(_) => ExitStatus::Usage,
+            Self::Usage(_) | Self::AmbiguousRun(_) => ExitStatus::Usage,
+            Self::NoSuchRun(_) => ExitStatus::NotFound,
+            Self::Interrupted { .. } => ExitStatus::Interrupted,
             Self::NoAnswer { .. } => ExitStatus::OutcomeUnknown,
             Self::Api { error, .. } if error.code == OUTCOME_UNKNOWN => ExitStatus::OutcomeUnknown,
             Self::Api { status: 404, .. } => ExitStatus::NotFound,
@@ -163,6 +191,9 @@ impl CliError {
             Self::RunFailed { .. } => "run_failed",
             Self::Paused { .. } => "run_paused",
             Self::NotEnded { .. } => "run_not_ended",
+            Self::Interrupted { .. } => "interrupted",
+            Self::NoSuchRun(_) => "unknown_run",
+            Self::AmbiguousRun(_) => "ambiguous_run",
             Self::OutputClosed => "output_closed",
             Self::Other(_) => "error",
         }
@@ -177,6 +208,8 @@ impl CliError {
                 let error = json!({ "error": { "code": self.code(), "message": message } });
                 super::output::note_document(&error.to_string());
             }
+            // The user has asked for it.
+            Self::Interrupted { .. } => super::output::note(&message),
             _ => super::output::note(&format!("error: {}", Printable::lines(&message))),
         }
         ExitCode::from(self.exit_status() as u8)
@@ -199,7 +232,12 @@ mod tests {
         assert_eq!(exit_code(answered(422)), 1);
         assert_eq!(exit_code(CliError::Usage("x".to_owned())), 2);
         assert_eq!(
-            exit_code(CliError::RunFailed { run, status: WorkflowStatus::Compensated, error: None }),
+            exit_code(CliError::RunFailed {
+                run,
+                status: WorkflowStatus::Compensated,
+                step: None,
+                error: None
+            }),
             3
         );
         assert_eq!(exit_code(answered(404)), 4);
@@ -209,7 +247,7 @@ mod tests {
         assert_eq!(exit_code(CliError::Api { status: 503, error: lost }), 8);
         assert_eq!(exit_code(CliError::NoAnswer { server: String::new(), why: String::new() }), 8);
         assert_eq!(exit_code(answered(409)), 6);
-        assert_eq!(exit_code(CliError::Paused { run, why: None }), 7);
+        assert_eq!(exit_code(CliError::Paused { run, reason: None, why: None }), 7);
         assert_eq!(exit_code(CliError::NotEnded { run, status: WorkflowStatus::Running }), 7);
     }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::printable::Printable;
 use super::{CliError, output};
-use crate::executor::WorkflowRecord;
-use forge_journal::{RunId, WorkflowStatus};
+use crate::executor::{StepRecord, WorkflowRecord};
+use forge_journal::{Kind, RunId, StepStatus, WorkflowStatus};
 
 /// How long a server may be unreachable. A restart takes less.
 const MAX_OUTAGE: Duration = Duration::from_secs(60);
@@ -79,6 +79,19 @@ pub(super) async fn until_settled(
     }
 }
 
+/// Returns the result of waiting for a run, or an error if the user interrupts it with Ctrl-C.
+pub(super) async fn unless_interrupted<T>(
+    run: RunId,
+    waiting: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    tokio::select! {
+        biased;
+        result = waiting => result,
+        // If no signal can be received, Ctrl-C ends the process as usual.
+        Ok(()) = tokio::signal::ctrl_c() => Err(CliError::Interrupted { run }),
+    }
+}
+
 /// Says which effects of a completed run are in doubt. The error of another run names them.
 pub(super) fn note_in_doubt(record: &WorkflowRecord) {
     if record.status == WorkflowStatus::Completed {
@@ -91,15 +104,43 @@ pub(super) fn in_doubt(effect: &str) -> String {
     format!("in doubt: {}", Printable::line(effect))
 }
 
-/// Returns the result of waiting for this run.
-pub(super) fn outcome(record: &WorkflowRecord) -> Result<(), CliError> {
+/// The calls at the end of a journal among which the step is looked for that failed its run.
+const LAST_CALLS: u64 = 500;
+
+/// Returns the last calls of a run that has failed. The step that failed is one of them, and they need one request.
+pub(super) async fn last_calls(client: &Client, record: &WorkflowRecord) -> Vec<StepRecord> {
+    let failed = matches!(record.status, WorkflowStatus::Failed | WorkflowStatus::Compensated);
+    if !failed {
+        return Vec::new();
+    }
+    let after = record.calls.saturating_sub(LAST_CALLS);
+    // The run's own error is known. Without the calls, the message does not name the step.
+    client.steps_page(RunId(record.id), after).await.map(|page| page.steps).unwrap_or_default()
+}
+
+/// Returns the name of the step whose failure is that of the run, unless the run's error names it.
+fn failed_step(record: &WorkflowRecord, steps: &[StepRecord]) -> Option<String> {
+    let error = record.error.as_deref()?;
+    let is_it = |step: &&StepRecord| {
+        let failed = step.kind == Kind::Step && step.status == StepStatus::Failed && !step.optional;
+        failed && step.error.as_deref().is_some_and(|own| error.starts_with(own))
+    };
+    let step = steps.iter().rev().find(is_it)?;
+    (!error.contains(&format!("`{}`", step.step_name))).then(|| step.step_name.clone())
+}
+
+/// Returns the result of waiting for this run. Among `steps` is the one that failed, if there is one.
+pub(super) fn outcome(record: &WorkflowRecord, steps: &[StepRecord]) -> Result<(), CliError> {
     let run = RunId(record.id);
     match record.status {
         WorkflowStatus::Completed => Ok(()),
         WorkflowStatus::Failed | WorkflowStatus::Compensated => {
-            Err(CliError::RunFailed { run, status: record.status, error: record.error.clone() })
+            let (step, error) = (failed_step(record, steps), record.error.clone());
+            Err(CliError::RunFailed { run, status: record.status, step, error })
         }
-        WorkflowStatus::Paused => Err(CliError::Paused { run, why: record.error.clone() }),
+        WorkflowStatus::Paused => {
+            Err(CliError::Paused { run, reason: record.pause_reason, why: record.error.clone() })
+        }
         status => Err(CliError::NotEnded { run, status }),
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::printable::Printable;
-use super::{CliError, Context, output, text};
+use super::table::Column::{Cut, Whole};
+use super::table::Table;
+use super::{CliError, Context, text};
 use crate::config::Database;
 use crate::tenants::{ApiKey, Caller, CreatedKey, NewKey, Role, Tenants};
 use forge_clock as clock;
@@ -108,16 +110,23 @@ fn table(keys: &[ApiKey]) -> String {
         return "no API keys: `forge keys create` creates one".to_owned();
     }
     let rows = keys.iter().map(|key| {
-        [key.id.clone(), key.name.clone(), key.role.to_string(), state(key), text::time(key.created_at)]
+        [
+            key.id.clone(),
+            key.name.clone(),
+            key.role.to_string(),
+            state(key),
+            text::time_in_utc(key.created_at),
+        ]
     });
-    output::table(["ID", "NAME", "ROLE", "STATE", "CREATED"], rows)
+    let columns = [Whole("ID"), Cut("NAME"), Whole("ROLE"), Cut("STATE (UTC)"), Whole("CREATED (UTC)")];
+    Table::with(columns, rows).render()
 }
 
 fn state(key: &ApiKey) -> String {
     match (key.revoked_at, key.expires_at) {
-        (Some(revoked_at), _) => format!("revoked {}", text::time(revoked_at)),
-        (None, Some(end)) if key.is_valid() => format!("until {}", text::time(end)),
-        (None, Some(end)) => format!("expired {}", text::time(end)),
+        (Some(revoked_at), _) => format!("revoked {}", text::time_in_utc(revoked_at)),
+        (None, Some(end)) if key.is_valid() => format!("until {}", text::time_in_utc(end)),
+        (None, Some(end)) => format!("expired {}", text::time_in_utc(end)),
         (None, None) => String::new(),
     }
 }

@@ -8,6 +8,7 @@ mod audit;
 mod build;
 mod client;
 mod compile_component;
+mod completions;
 mod confirm;
 mod deploy;
 mod deprecate;
@@ -23,11 +24,14 @@ mod nodes;
 mod output;
 mod parse;
 mod printable;
+mod progress;
 mod project;
+mod run_ref;
 mod runs;
 mod secrets;
 mod serve;
 mod start;
+mod table;
 mod tenants;
 mod text;
 pub mod tree;
@@ -102,7 +106,8 @@ Exit codes:
   5  the server cannot be reached, or asks to try again later
   6  conflict with an existing version, key or the status of a run
   7  the run is paused, or has not ended within the given time (start --wait, runs watch)
-  8  the request may have taken effect, and its answer was lost: send it again, a start with the same --key";
+  8  the request may have taken effect, and its answer was lost: send it again, a start with the same --key
+  130  Ctrl-C ended the command while it waited for a run, which goes on (start --wait, runs watch)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -140,6 +145,8 @@ enum Command {
     Nodes(nodes::Args),
     /// Update the schema of a database
     Migrate(migrate::Args),
+    /// Print a script with which a shell completes commands and options
+    Completions(completions::Args),
     /// Compile a component for the host that started this process
     #[command(hide = true)]
     CompileComponent(compile_component::Args),
@@ -229,6 +236,7 @@ impl Cli {
             Command::Usage(args) => usage::run(args, &context).await,
             Command::Nodes(args) => nodes::run(args, &context).await,
             Command::Migrate(args) => migrate::run(args, &context).await,
+            Command::Completions(args) => completions::run(&args),
             Command::CompileComponent(_) => {
                 Err(CliError::Usage("this command needs a process without other threads".to_owned()))
             }

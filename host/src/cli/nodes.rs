@@ -1,4 +1,6 @@
-use super::{CliError, Context, output, text};
+use super::table::Column::{Cut, Whole};
+use super::table::Table;
+use super::{CliError, Context, text};
 use forge_store::{MOST_COUNTED, Node};
 
 /// The arguments of `forge nodes`.
@@ -34,7 +36,9 @@ fn table(nodes: &[Node]) -> String {
             text::time(node.ended_at.unwrap_or(node.started_at)),
         ]
     });
-    output::table(["NODE", "STATE", "EPOCH", "RUNS", "VERSION", "SINCE"], rows)
+    let columns =
+        [Cut("NODE"), Whole("STATE"), Whole("EPOCH"), Whole("RUNS"), Whole("VERSION"), Whole("SINCE")];
+    Table::with(columns, rows).render()
 }
 
 fn runs(counted: u64) -> String {

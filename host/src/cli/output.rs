@@ -7,7 +7,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::CliError;
@@ -72,20 +71,15 @@ pub(super) fn has_color() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
-/// Returns rows as aligned columns under their headings.
-pub(super) fn table<const N: usize>(
-    headings: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headings);
-    for row in rows {
-        table.add_row(row.map(|cell| Printable::line(&cell).to_string()));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.trim_fmt()
+/// Shows a line on the terminal of standard error, in place of the line that was shown before.
+pub(super) fn show_progress(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "\r\x1b[K{}", Printable::composed(text)).and_then(|()| stderr.flush());
+}
+
+/// Removes the line of [`show_progress`].
+pub(super) fn clear_progress() {
+    show_progress("");
 }
 
 /// Writes a file. Its folder is created if it does not exist.
@@ -94,15 +88,4 @@ pub(super) fn write_file(file: &Path, bytes: impl AsRef<[u8]>) -> anyhow::Result
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["größer", "12"], ["表", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(["NAME", "V"], rows), "NAME    V\ngrößer  12\n表");
-    }
 }

@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::printable::Printable;
+use super::table::Column::{Cut, Whole};
+use super::table::Table;
 use super::{CliError, Context, output, text};
 use crate::encoding;
 use crate::tenants::{NewSecret, SecretInfo};
@@ -102,7 +104,12 @@ fn table(secrets: &[SecretInfo]) -> String {
         return "no secrets: `forge secrets set` sets one".to_owned();
     }
     let rows = secrets.iter().map(|secret| {
-        [secret.name.clone(), secret.servers.join(", "), secret.key.clone(), text::time(secret.updated_at)]
+        [
+            secret.name.clone(),
+            secret.servers.join(", "),
+            secret.key.clone(),
+            text::time_in_utc(secret.updated_at),
+        ]
     });
-    output::table(["SECRET", "SERVERS", "KEY", "SET"], rows)
+    Table::with([Cut("SECRET"), Cut("SERVERS"), Cut("KEY"), Whole("SET (UTC)")], rows).render()
 }

@@ -36,7 +36,9 @@ Examples:
   forge start payment --input @order.json
   forge start payment --input '{\"amount\": 5}' --wait
   forge start payment --input @order.json --key order-1041 --wait=30
-  ID=$(forge start payment --input @order.json) && forge runs watch $ID";
+  ID=$(forge start payment --input @order.json) && forge runs watch $ID
+
+Ctrl-C during --wait ends the command, with the exit code 130, and not the run.";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -50,44 +52,48 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         StartBody { input: input::read(&args.input)?, version: args.version, key: args.key, on_failed };
     let started = client.start(&args.name, &body).await?;
     let run = RunId(started.run_id);
+    let waits = args.wait.is_some();
     if let Some(existing) = started.existing.as_ref().filter(|_| !context.json) {
-        output::note(&found(run, existing));
+        output::note(&found(run, existing, waits));
     }
     let Some(at_most) = args.wait else {
         context.print(&started, |_| run.to_string())?;
-        context.hint(&format!("see how it goes: forge runs watch {run}"));
+        if !started.existing.as_ref().is_some_and(|existing| existing.status.is_at_rest()) {
+            context.hint(&format!("see how it goes: forge runs watch {run}"));
+        }
         return Ok(());
     };
     if !context.json && started.existing.is_none() {
         output::note(&format!("started run {run}"));
     }
-    let record = follow::until_settled(&client, run, at_most).await?;
+    let waiting = follow::until_settled(&client, run, at_most);
+    let record = follow::unless_interrupted(run, waiting).await?;
     if context.json {
         output::print_json(&record)?;
     } else if let Some(output) = &record.output {
         output::print_document(&format!("{output:#}"))?;
         follow::note_in_doubt(&record);
-    } else {
-        output::hint(&format!("see what happened: forge runs show {run}"));
+    } else if record.status.is_final() {
+        context.hint(&format!("see what happened: forge runs show {run}"));
     }
-    follow::outcome(&record)
+    let calls = follow::last_calls(&client, &record).await;
+    follow::outcome(&record, &calls)
 }
 
-/// Says that the key has started this run before, and how it ended.
-fn found(run: RunId, existing: &Existing) -> String {
+/// Says that the key has started this run before, and how it stands. If the command waits for the run, its error is printed at
+/// the end, and not here.
+fn found(run: RunId, existing: &Existing, waits: bool) -> String {
     let started = text::time(existing.started_at);
-    let error =
-        existing.error.as_deref().map(|error| format!(": {}", Printable::line(error))).unwrap_or_default();
-    let (ended, hint) = match existing.status {
-        WorkflowStatus::Failed => ("it has failed", "; --restart-failed starts another run"),
-        WorkflowStatus::Compensated => {
-            ("it has failed and was rolled back", "; --restart-failed starts another run")
-        }
-        status => {
-            return format!("the key has started run {run} before, at {started}; it is {status}{error}");
-        }
+    let error = existing.error.as_deref().filter(|_| !waits);
+    let error = error.map(|error| format!(": {}", Printable::line(error))).unwrap_or_default();
+    let state = match existing.status {
+        WorkflowStatus::Failed => "has failed".to_owned(),
+        WorkflowStatus::Compensated => "has failed and was rolled back".to_owned(),
+        status => format!("is {status}"),
     };
-    format!("the key has started run {run} before, at {started}, and {ended}{error}{hint}")
+    let has_failed = matches!(existing.status, WorkflowStatus::Failed | WorkflowStatus::Compensated);
+    let hint = if has_failed { ". --restart-failed starts another run" } else { "" };
+    format!("the key has a run: {run}, started at {started}, {state}{error}{hint}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use bytesize::ByteSize;
 use clap::Subcommand;
 
 use super::printable::Printable;
-use super::{CliError, Context, output, parse, text};
+use super::table::Column::{Cut, Whole};
+use super::table::Table;
+use super::{CliError, Context, parse, text};
 use crate::api::NewTenant;
 use crate::config::{Retention, Unit};
 use crate::tenants::{SettingsChange, TenantInfo};
@@ -133,7 +135,7 @@ fn table(tenants: &[TenantInfo]) -> String {
         let state = if settings.suspended { "suspended" } else { "" };
         [name.clone(), state.to_owned(), own.to_string(), servers(settings)]
     });
-    output::table(["TENANT", "STATE", "OWN LIMITS", "SERVERS"], rows)
+    Table::with([Cut("TENANT"), Whole("STATE"), Whole("OWN LIMITS"), Cut("SERVERS")], rows).render()
 }
 
 fn servers(settings: &crate::tenants::Settings) -> String {
@@ -171,7 +173,8 @@ fn show(info: &TenantInfo) -> String {
         [limit.name.clone(), used, amount(limit.value), own.to_owned(), about.to_owned()]
     });
     lines.push(String::new());
-    lines.push(output::table(["LIMIT", "USED", "OF", "", "WHAT IT BOUNDS"], rows));
+    let columns = [Whole("LIMIT"), Whole("USED"), Whole("OF"), Whole(""), Cut("WHAT IT BOUNDS")];
+    lines.push(Table::with(columns, rows).render());
     lines.join("\n")
 }
 

@@ -16,6 +16,22 @@ pub(super) fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// Formats milliseconds for a narrow column: `132ms`, `1.24s`, `2m5s`, `3h12m`, `2d3h`.
+pub(super) fn short_duration(milliseconds: u64) -> String {
+    duration(milliseconds).replace("min", "m").replace(' ', "")
+}
+
+/// Formats milliseconds as an age, in its largest unit: `5s`, `2m`, `3h`, `12d`.
+pub(super) fn age(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1_000;
+    match seconds {
+        0..=59 => format!("{seconds}s"),
+        60..=3_599 => format!("{}m", seconds / 60),
+        3_600..=86_399 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// Returns the milliseconds between two times, or zero if `to` is before `from`.
 pub(super) fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
     u64::try_from((to - from).num_milliseconds()).unwrap_or(0)
@@ -24,6 +40,11 @@ pub(super) fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
 /// Formats a time: `2026-01-31 08:30:00 UTC`.
 pub(super) fn time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// Formats a time without its zone, which the heading of the column has: `2026-01-31 08:30:00`.
+pub(super) fn time_in_utc(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Returns the first 12 digits of a digest, enough to tell versions apart.
@@ -54,6 +75,15 @@ mod tests {
         for (milliseconds, text) in cases {
             assert_eq!(duration(milliseconds), text);
         }
+    }
+
+    #[test]
+    fn narrow_columns_have_short_forms() {
+        assert_eq!(
+            [132, 1_240, 125_000, 11_520_000].map(short_duration),
+            ["132ms", "1.24s", "2m5s", "3h12m"]
+        );
+        assert_eq!([0, 125_000, 11_520_000, 183_600_000].map(age), ["0s", "2m", "3h", "2d"]);
     }
 
     #[test]

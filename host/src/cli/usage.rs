@@ -1,7 +1,9 @@
 use bytesize::ByteSize;
 use chrono::{DateTime, Utc};
 
-use super::{CliError, Context, output, text};
+use super::table::Column::{Cut, Whole};
+use super::table::Table;
+use super::{CliError, Context, text};
 use crate::tenants::UsageReport;
 use forge_store::directory::Amounts;
 
@@ -23,7 +25,8 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Shows what a tenant used in each hour, for billing: fuel (about one unit for each instruction), runs, journaled \
 calls, HTTP requests and their bytes, bytes of journals, the time that runs spent in memory, bytes of their logs, and the \
-time that components were compiled; and what their runs take in the database now.
+time that components were compiled; and what their runs take in the database now. A host writes its counts every 5 s \
+and when it stops. If it is killed, the counts of up to 5 s are lost; no run is.
 
 Examples:
   forge usage
@@ -35,38 +38,33 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 fn table(report: &UsageReport) -> String {
-    let hours = report.hours.iter().map(|hour| row(text::time(hour.hour), &hour.tenant, &hour.amounts));
-    let table = output::table(
-        [
-            "HOUR",
-            "TENANT",
-            "FUEL",
-            "RUNS",
-            "STEPS",
-            "REQUESTS",
-            "HTTP BYTES",
-            "JOURNAL",
-            "IN MEMORY",
-            "LOGGED",
-            "COMPILED",
-        ],
-        hours.chain([row("in all".to_owned(), "", &report.total)]),
-    );
-    format!("{table}\n\nstored by runs and their journals now: {}", ByteSize(report.storage_bytes))
+    let columns =
+        [Whole("HOUR (UTC)"), Cut("TENANT"), Whole("FUEL"), Whole("RUNS"), Whole("STEPS"), Whole("REQUESTS")];
+    let mut table = Table::new(columns);
+    for hour in &report.hours {
+        add(&mut table, text::time_in_utc(hour.hour), &hour.tenant, &hour.amounts);
+    }
+    add(&mut table, "in all".to_owned(), "", &report.total);
+    let stored = ByteSize(report.storage_bytes);
+    format!("{}\n\nstored by runs and their journals now: {stored}", table.render())
 }
 
-fn row(hour: String, tenant: &str, amounts: &Amounts) -> [String; 11] {
-    [
+/// Adds the amounts of an hour.
+fn add(table: &mut Table<6>, hour: String, tenant: &str, amounts: &Amounts) {
+    table.row([
         hour,
         tenant.to_owned(),
         amounts.fuel.to_string(),
         amounts.runs.to_string(),
         amounts.steps.to_string(),
         amounts.http_requests.to_string(),
-        ByteSize(amounts.http_bytes).to_string(),
-        ByteSize(amounts.journal_bytes).to_string(),
+    ]);
+    table.note(&format!(
+        "HTTP {}, journal {}, log {}, in memory {}, compiled {}",
+        ByteSize(amounts.http_bytes),
+        ByteSize(amounts.journal_bytes),
+        ByteSize(amounts.log_bytes),
         text::duration(amounts.run_ms),
-        ByteSize(amounts.log_bytes).to_string(),
-        text::duration(amounts.compile_ms),
-    ]
+        text::duration(amounts.compile_ms)
+    ));
 }

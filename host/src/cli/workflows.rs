@@ -1,4 +1,6 @@
-use super::{CliError, Context, output, text};
+use super::table::Column::{Cut, Whole};
+use super::table::Table;
+use super::{CliError, Context, text};
 use crate::registry::{WorkflowInfo, WorkflowVersions};
 
 /// The arguments of `forge workflows`.
@@ -36,7 +38,7 @@ fn table(workflows: &[WorkflowVersions]) -> String {
         let timeout = shown.map_or("", |info| info.timeout.as_str()).to_owned();
         [workflow.name.clone(), current, versions.join(", "), timeout]
     });
-    output::table(["WORKFLOW", "CURRENT", "VERSIONS", "TIMEOUT"], rows)
+    Table::with([Cut("WORKFLOW"), Whole("CURRENT"), Cut("VERSIONS"), Cut("TIMEOUT")], rows).render()
 }
 
 fn versions(workflow: &WorkflowVersions) -> String {
@@ -49,7 +51,8 @@ fn versions(workflow: &WorkflowVersions) -> String {
             text::time(info.created_at),
         ]
     });
-    output::table(["VERSION", "STATE", "TIMEOUT", "DIGEST", "DEPLOYED"], rows)
+    let columns = [Whole("VERSION"), Whole("STATE"), Cut("TIMEOUT"), Whole("DIGEST"), Whole("DEPLOYED")];
+    Table::with(columns, rows).render()
 }
 
 fn state(info: &WorkflowInfo, current: Option<u32>) -> &'static str {

@@ -200,7 +200,10 @@ pub(super) fn events(request: &RemoteCommand, journal: &Journal) -> Result<Vec<E
         (RemoteCommand::Resume, WorkflowStatus::Paused) => vec![Event::Resumed],
         (RemoteCommand::Resume, _) | (RemoteCommand::Pause, WorkflowStatus::Paused) => vec![],
         (RemoteCommand::Pause, _) => {
-            let message = "paused by an operator: `forge runs resume` lets it go on".to_owned();
+            let id = run.id;
+            let message = format!(
+                "stopped on request. `forge runs resume {id}` lets it go on, `forge runs cancel {id}` rolls it back"
+            );
             vec![Event::Paused(Pause::of(run, PauseReason::Operator, message))]
         }
     })
@@ -226,7 +229,7 @@ fn terminated(journal: &Journal) -> Event {
     let rolls_back = run.status == WorkflowStatus::Compensating
         || run.pause.as_ref().is_some_and(|pause| pause.from == WorkflowStatus::Compensating);
     if let Some(pause) = &run.pause {
-        message.push_str(&format!("; it was paused ({}): {}", pause.reason, pause.message));
+        message.push_str(&format!("; it was paused ({}): {}", pause.reason, pause.what_happened()));
     }
     if let Some(failure) = &run.failure {
         let doing = if rolls_back { "it was being rolled back" } else { "it was to be rolled back" };

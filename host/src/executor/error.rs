@@ -18,7 +18,7 @@ pub enum ExecutorError {
     UnknownRun(RunId),
     /// The input is larger than inputs may be.
     #[error(
-        "the input has {size} bytes; the most is {limit}. Pass large data by reference, for example as a URL"
+        "the input has {size} bytes; the most is {limit} (payload_bytes). Pass large data by reference, for example as a URL"
     )]
     InputTooLarge {
         /// Its size in bytes.
@@ -34,13 +34,16 @@ pub enum ExecutorError {
     InvalidKey(usize),
     /// The key was used to start something else.
     #[error(
-        "key `{key}` has started run {run} of this workflow, with another input or version; use a new key"
+        "key `{key}` has started run {run} of this workflow, with another input or version; that run is {status}. To start \
+         another run, use another key"
     )]
     KeyReused {
         /// The key.
         key: String,
         /// The run that it started.
         run: RunId,
+        /// The status of that run.
+        status: WorkflowStatus,
     },
     /// A failed run cannot be restarted: effects of it are still there.
     #[error(

@@ -62,6 +62,9 @@ pub struct WorkflowRecord {
     pub not_compensated: Vec<String>,
     /// Why it is paused.
     pub pause_reason: Option<PauseReason>,
+    /// When the first of its timers ends, if it waits for nothing else.
+    #[serde(default)]
+    pub wake_at: Option<DateTime<Utc>>,
     /// When it times out.
     pub deadline: DateTime<Utc>,
     /// The SHA-256 of the component it runs with.
@@ -208,6 +211,7 @@ pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
         error_kind: run.failure.as_ref().map(|failure| failure.kind.clone()),
         not_compensated: run.uncompensated.iter().map(ToString::to_string).collect(),
         pause_reason: run.pause.as_ref().map(|pause| pause.reason),
+        wake_at: run.wake_at.filter(|_| !run.is_at_rest()).map(|time| time.to_datetime()),
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),
         key: run.key.as_deref().map(str::to_owned),

@@ -324,5 +324,6 @@ fn found(first: &Run, request: &StartRequest) -> Result<Started, ExecutorError> 
     if same_version && request.input.is_same(&Document::stored(Arc::clone(&first.input))) {
         return Ok(Started { run: first.id, existing: Some(first.into()), record: None });
     }
-    Err(ExecutorError::KeyReused { key: request.key.clone().unwrap_or_default(), run: first.id })
+    let key = request.key.clone().unwrap_or_default();
+    Err(ExecutorError::KeyReused { key, run: first.id, status: first.status })
 }

@@ -16,7 +16,9 @@ pub enum RegistryError {
     )]
     MissingComponent(String),
     /// The component is too large.
-    #[error("the component has {size} bytes; the most is {limit}")]
+    #[error(
+        "the component has {size} bytes; the most is {limit} (component_bytes): make it smaller, or request a higher limit"
+    )]
     TooLarge {
         /// The size in bytes.
         size: usize,
@@ -59,7 +61,7 @@ pub enum RegistryError {
         next: u32,
     },
     /// The workflow does not exist.
-    #[error("there is no workflow `{name}`{}", list(.known))]
+    #[error("there is no workflow `{name}`{}", suggest(.name, .known))]
     UnknownWorkflow {
         /// The requested name.
         name: String,
@@ -96,9 +98,50 @@ impl From<InvalidComponent> for RegistryError {
     }
 }
 
+/// The most names that a message lists.
+const MOST_NAMES: usize = 20;
+
+/// How similar a name is at least to the one that was meant: 1 is the same.
+const SIMILAR: f64 = 0.8;
+
+/// Returns the name that was probably meant, or the names that there are.
+fn suggest(name: &str, known: &[String]) -> String {
+    let similarity = |other: &String| strsim::jaro_winkler(name, other);
+    let closest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    let meant = closest.filter(|closest| similarity(closest) >= SIMILAR);
+    let listed = match known.len() {
+        0..=MOST_NAMES => list(known),
+        all => format!("; there are {all}: `forge workflows` lists them"),
+    };
+    match meant {
+        Some(meant) => format!(": did you mean `{meant}`? {}", listed.replacen("; there", "There", 1)),
+        None => listed,
+    }
+}
+
 fn list(known: &[String]) -> String {
     if known.is_empty() {
         return "; none is deployed yet (`forge deploy`)".to_owned();
     }
     format!("; there are: {}", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_that_was_meant_is_suggested() {
+        let unknown = |name: &str, known: &[&str]| {
+            let known = known.iter().map(ToString::to_string).collect();
+            RegistryError::UnknownWorkflow { name: name.to_owned(), known }.to_string()
+        };
+        assert_eq!(
+            unknown("paymnt", &["onboarding", "payment"]),
+            "there is no workflow `paymnt`: did you mean `payment`? There are: onboarding, payment"
+        );
+        assert_eq!(unknown("tea", &["payment"]), "there is no workflow `tea`; there are: payment");
+        assert!(unknown("tea", &["payment"; 21]).ends_with("; there are 21: `forge workflows` lists them"));
+        assert!(unknown("tea", &[]).contains("forge deploy"));
+    }
 }

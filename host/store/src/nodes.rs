@@ -112,16 +112,13 @@ impl std::fmt::Display for Resolution {
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// Its handlers cannot run.
-    #[error(
-        "run {run} cannot be rolled back and is paused ({reason}): {why}. `forge runs terminate {run}` ends it without its \
-         code and lists what is not compensated"
-    )]
+    #[error("run {run} cannot be rolled back and is paused ({reason}): {why}")]
     CannotRollBack {
         /// The run.
         run: RunId,
         /// The reason of the pause.
         reason: PauseReason,
-        /// What happened.
+        /// What happened, and what to do.
         why: String,
     },
     /// It would be paused again before it has done anything.

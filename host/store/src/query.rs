@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use forge_journal::{Row, Timestamp, WorkflowStatus};
+use forge_journal::{Row, RunIdPrefix, Timestamp, WorkflowStatus};
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 use uuid::Uuid;
@@ -18,12 +18,18 @@ pub(crate) fn first_id_at(time: Timestamp) -> Uuid {
 pub(crate) const MOST_ERROR: usize = 1_000;
 
 /// Returns the statuses that a filter selects.
-pub(crate) fn statuses(filter: &RunFilter) -> impl Iterator<Item = &'static str> {
-    let wanted = filter.status;
-    WorkflowStatus::VARIANTS
-        .iter()
-        .filter(move |status| wanted.is_none_or(|wanted| wanted == **status))
-        .map(|status| status.as_str())
+pub(crate) fn statuses(filter: &RunFilter) -> impl Iterator<Item = &'static str> + '_ {
+    let is_wanted = |status: &&WorkflowStatus| filter.statuses.is_empty() || filter.statuses.contains(status);
+    WorkflowStatus::VARIANTS.iter().filter(is_wanted).map(|status| status.as_str())
+}
+
+/// Returns the condition on the status of a run that is found without its status.
+pub(crate) fn status_is_wanted(filter: &RunFilter, column: &str) -> String {
+    if filter.statuses.is_empty() {
+        return String::new();
+    }
+    let statuses: Vec<String> = statuses(filter).map(|status| format!("'{status}'")).collect();
+    format!(" AND {column} IN ({})", statuses.join(", "))
 }
 
 /// A run in a list.
@@ -95,12 +101,34 @@ pub struct StepPage {
 pub struct RunFilter {
     /// Selects runs of this workflow.
     pub workflow: Option<String>,
-    /// Selects runs with this status.
-    pub status: Option<WorkflowStatus>,
+    /// Selects runs with one of these statuses. Empty: with any status.
+    pub statuses: Vec<WorkflowStatus>,
+    /// Selects runs that have this idempotency key. At most one of each workflow has it.
+    pub key: Option<String>,
+    /// Selects runs that were started at this time or later.
+    pub since: Option<Timestamp>,
+    /// Selects runs whose id begins like this.
+    pub id_prefix: Option<RunIdPrefix>,
     /// The maximum number of runs. For the API, 0 means 50, and the maximum is 500.
     pub limit: u32,
     /// Selects runs that were started before this one.
     pub cursor: Option<Uuid>,
+}
+
+impl RunFilter {
+    /// Returns the lowest id that the filter selects.
+    pub(crate) fn first_id(&self) -> Uuid {
+        let since = self.since.map(first_id_at).unwrap_or_default();
+        self.id_prefix.map_or(since, |prefix| prefix.first().max(since))
+    }
+
+    /// Returns the highest id that the filter selects.
+    pub(crate) fn last_id(&self) -> Uuid {
+        // No run has the highest or the lowest id.
+        let before =
+            self.cursor.map_or(Uuid::max(), |cursor| Uuid::from_u128(cursor.as_u128().saturating_sub(1)));
+        self.id_prefix.map_or(before, |prefix| prefix.last().min(before))
+    }
 }
 
 #[cfg(test)]
@@ -109,13 +137,18 @@ pub(crate) mod tests {
 
     /// Returns a filter for each combination of conditions.
     pub(crate) fn filters() -> Vec<RunFilter> {
-        let statuses = WorkflowStatus::VARIANTS.iter().copied().map(Some).chain([None]);
+        let statuses = WorkflowStatus::VARIANTS.iter().map(|status| vec![*status]);
+        let statuses = statuses.chain([vec![WorkflowStatus::Failed, WorkflowStatus::Compensated], vec![]]);
         let mut filters = Vec::new();
-        for status in statuses {
+        for statuses in statuses {
             for workflow in [None, Some("payment".to_owned())] {
-                for cursor in [None, Some(Uuid::max())] {
-                    filters.push(RunFilter { workflow: workflow.clone(), status, limit: 50, cursor });
-                }
+                let all =
+                    RunFilter { workflow, statuses: statuses.clone(), limit: 50, ..RunFilter::default() };
+                let before = RunFilter { cursor: Some(Uuid::max()), ..all.clone() };
+                let since = RunFilter { since: Some(Timestamp(1_000)), ..all.clone() };
+                let key = RunFilter { key: Some("order-1041".to_owned()), ..all.clone() };
+                let prefix = RunFilter { id_prefix: "0199d1c4".parse().ok(), ..all.clone() };
+                filters.extend([all, before, since, key, prefix]);
             }
         }
         filters

@@ -150,6 +150,7 @@ async fn conforms(store: &dyn Store) {
     keeps_the_last_of_two_states_of_a_row(store).await;
     lets_a_key_start_one_run(store).await;
     lists_the_newest_first_in_pages(store).await;
+    lists_the_runs_of_a_key_a_time_and_a_prefix(store).await;
     loads_many_runs_at_once(store).await;
     knows_when_runs_are_due(store).await;
     commits_an_empty_batch_and_one_of_many_runs(store).await;
@@ -467,7 +468,39 @@ async fn lists_the_newest_first_in_pages(store: &dyn Store) {
     let cursor = Some(Uuid::from_u128(3));
     assert_eq!(ids(RunFilter { cursor, ..filter.clone() }).await, [2, 1]);
     assert_eq!(ids(RunFilter { workflow: Some("refund".to_owned()), ..filter.clone() }).await, [6]);
-    assert_eq!(ids(RunFilter { status: Some(WorkflowStatus::Paused), ..filter }).await, [1]);
+    assert_eq!(ids(RunFilter { statuses: vec![WorkflowStatus::Paused], ..filter }).await, [1]);
+}
+
+async fn lists_the_runs_of_a_key_a_time_and_a_prefix(store: &dyn Store) {
+    let list = async |filter: RunFilter| -> Vec<u128> {
+        let filter = RunFilter { limit: 10, ..filter };
+        store.list("lists", &filter).await.unwrap().iter().map(|run| run.id.as_u128() & 0xff).collect()
+    };
+    for (number, workflow, key) in [(1, "a", "k"), (2, "b", "k"), (3, "a", "other"), (4, "a", "last")] {
+        let id = RunId(Uuid::from_u128((u128::from(1_000_u32 * number) << 80) | u128::from(number)));
+        let new =
+            Run { id, tenant: "lists".into(), workflow: workflow.into(), key: Some(key.into()), ..run(0) };
+        ended(store, new, WorkflowStatus::Completed).await;
+    }
+    let filter = RunFilter::default();
+    let key = RunFilter { key: Some("k".to_owned()), ..filter.clone() };
+    assert_eq!(list(key.clone()).await, [2, 1]);
+    assert_eq!(list(RunFilter { workflow: Some("a".to_owned()), ..key.clone() }).await, [1]);
+    assert_eq!(list(RunFilter { statuses: vec![WorkflowStatus::Failed], ..key.clone() }).await, [0; 0]);
+    assert_eq!(list(RunFilter { since: Some(Timestamp(1_500)), ..key }).await, [2]);
+    let since = |time| RunFilter { since: Some(Timestamp(time)), ..RunFilter::default() };
+    assert_eq!(list(since(3_000)).await, [4, 3]);
+    assert_eq!(list(since(4_001)).await, [0; 0]);
+    let statuses = vec![WorkflowStatus::Completed, WorkflowStatus::Paused];
+    assert_eq!(list(RunFilter { statuses, ..since(4_000) }).await, [4]);
+    let prefix = |text: &str| RunFilter { id_prefix: Some(text.parse().unwrap()), ..RunFilter::default() };
+    assert_eq!(list(prefix("00000000-0")).await, [4, 3, 2, 1]);
+    assert_eq!(list(prefix("00000000-0bb8")).await, [3]);
+    assert_eq!(list(RunFilter { workflow: Some("b".to_owned()), ..prefix("00000000-0") }).await, [2]);
+    assert_eq!(list(prefix("00000001")).await, [0; 0]);
+    assert_eq!(store.list("default", &RunFilter { limit: 9, ..prefix("00000000-0bb8") }).await.unwrap(), []);
+    let all = store.list("lists", &RunFilter { limit: 9, ..filter }).await.unwrap();
+    store.delete(&all.iter().map(|run| RunId(run.id)).collect::<Vec<_>>()).await.unwrap();
 }
 
 async fn loads_many_runs_at_once(store: &dyn Store) {

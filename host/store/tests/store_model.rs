@@ -446,8 +446,13 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
                 .take(*limit as usize)
                 .map(|run| (run.id.0, run.status, run.error(), run.started_at.to_datetime()))
                 .collect();
-            let filter =
-                RunFilter { workflow: workflow.map(str::to_owned), status: *status, limit: *limit, cursor };
+            let filter = RunFilter {
+                workflow: workflow.map(str::to_owned),
+                statuses: status.iter().copied().collect(),
+                limit: *limit,
+                cursor,
+                ..RunFilter::default()
+            };
             let listed = store.list(tenant, &filter).await.unwrap();
             let listed: Vec<_> =
                 listed.into_iter().map(|run| (run.id, run.status, run.error, run.started_at)).collect();

@@ -160,7 +160,7 @@ async fn a_component_that_is_slow_to_compile_is_given_up_in_time() {
         ("many functions", expensive_components::of_many_functions(), &["by estimate", "the most is 10 s"]),
         ("one function", expensive_components::of_one_function(), &["by estimate", "50000 branches"]),
         // More than its estimate.
-        ("nested branches", expensive_components::of_minutes(), &["more than 3s", "`compile_time`"]),
+        ("nested branches", expensive_components::of_minutes(), &["more than 3s", "--compile-time"]),
     ];
     are_refused(&host, refused).await;
 }
@@ -169,7 +169,7 @@ async fn a_component_that_is_slow_to_compile_is_given_up_in_time() {
 async fn a_component_that_is_hungry_to_compile_is_given_up_before_it_takes_the_hosts_memory() {
     let host = LimitedHost::with(LimitedHost::builder().flag(["--compile-memory", "192MiB"])).await;
     let refused: Vec<(&str, Vec<u8>, &[&str])> =
-        vec![("locals", expensive_components::of_memory(), &["192 MiB", "`compile_memory`"])];
+        vec![("locals", expensive_components::of_memory(), &["192 MiB", "--compile-memory"])];
     are_refused(&host, refused).await;
 }
 

@@ -39,7 +39,7 @@ pub enum SessionError {
     Guest(#[from] GuestError),
     /// The guest's call differs from the recorded one.
     #[error(
-        "nondeterminism: the journal has {expected} where the workflow now makes {found}. Nothing is lost: look for \
+        "the journal has {expected} where the workflow now makes {found}. Nothing is lost: look for \
          what the workflow does differently each time (the order of a HashMap, a clock), or for a component that was \
          changed in the database; resume the run once that is fixed, cancel it to roll it back, or terminate it to end it without its code"
     )]

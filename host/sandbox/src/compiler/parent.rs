@@ -174,14 +174,14 @@ fn killed(ended: &Ended, time: Duration, memory: u64) -> String {
 fn too_slow(time: Duration) -> String {
     let time = humantime::format_duration(time);
     format!(
-        "the component takes more than {time} of CPU time to compile, which is the limit `compile_time`: {SIMPLER}"
+        "the component takes more than {time} of CPU time to compile, the limit --compile-time: {SIMPLER}"
     )
 }
 
 fn too_hungry(memory: u64) -> String {
     let mebibytes = memory >> 20;
     format!(
-        "compiling the component takes more than {mebibytes} MiB of memory, which is the limit `compile_memory`: \
+        "compiling the component takes more than {mebibytes} MiB of memory, the limit --compile-memory: \
          {SIMPLER}"
     )
 }

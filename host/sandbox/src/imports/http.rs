@@ -10,7 +10,7 @@ use crate::state::InstanceState;
 use forge_clock as clock;
 use forge_journal as journal;
 use forge_journal::http::{Body, HttpRequest, HttpResponse};
-use forge_journal::{EffectKind, Journal, Kind, NewEffect, PauseReason, Reach, Row, Scope, Timestamp, kind};
+use forge_journal::{EffectKind, Journal, Kind, NewEffect, Reach, Row, Scope, Timestamp, kind};
 
 /// The kind of effect that is an HTTP request.
 pub const KIND: EffectKind = EffectKind::new("http");
@@ -151,9 +151,8 @@ fn receive(
     let seq = execution.session.row_of(call).map(|row| row.seq);
     let answer = match execution.session.outcome(call, KIND)? {
         Err(failure) => return Ok(Err(failure.into())),
-        Ok(answer) => HttpResponse::from_json(answer.as_deref().unwrap_or_default()).map_err(|why| {
-            Stop::Pause(PauseReason::CorruptJournal, format!("call {call} has no readable response: {why}"))
-        })?,
+        Ok(answer) => HttpResponse::from_json(answer.as_deref().unwrap_or_default())
+            .map_err(|why| Stop::corrupt(format_args!("call {call} has no readable response: {why}")))?,
     };
     let journal = execution.session.journal();
     let in_progress = answer.is_conflict()

@@ -1,11 +1,11 @@
+use crate::cli::run_ref::RunRef;
 use crate::cli::{CliError, Context};
-use forge_journal::RunId;
 
 /// The arguments of `forge runs cancel`, `forge runs resume` and `forge runs pause`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The id of the run.
-    id: RunId,
+    /// The run: its id, the first 8 or more digits of its id, or `last`.
+    id: RunRef,
 }
 
 pub(super) const CANCEL_EXAMPLES: &str = "\
@@ -26,10 +26,11 @@ Examples:
   forge runs pause 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
 
 pub(super) async fn run(args: Args, action: &str, context: &Context) -> Result<(), CliError> {
-    let id = args.id;
-    let record = context.client()?.change_run(id, action).await?;
+    let client = context.client()?;
+    let id = client.find(&args.id).await?;
+    let record = client.change_run(id, action).await?;
     context.print(&record, |record| format!("run {id} is {}", record.status))?;
-    if !record.status.is_final() {
+    if !record.status.is_at_rest() {
         context.hint(&format!("see how it goes: forge runs watch {id}"));
     }
     Ok(())

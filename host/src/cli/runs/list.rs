@@ -1,22 +1,33 @@
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::cli::table::Column::{Cut, Whole};
+use crate::cli::table::Table;
 use crate::cli::{CliError, Context, output, text};
 use crate::executor::RunSummary;
+use forge_clock as clock;
 use forge_journal::WorkflowStatus;
 use strum::VariantArray as _;
 
-/// The maximum number of characters of an error. `runs show` shows the whole error.
-const ERROR_WIDTH: usize = 60;
-
-/// The arguments of `forge runs` without a subcommand.
+/// The arguments of `forge runs list` and of `forge runs` without a subcommand.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
     /// List only runs of this workflow.
     #[arg(long, short, value_name = "NAME")]
     workflow: Option<String>,
-    /// List only runs with this status.
-    #[arg(long, short, value_parser = status)]
-    #[arg(help = format!("List only runs with this status: {}", statuses()))]
-    status: Option<WorkflowStatus>,
+    /// List only runs with these statuses.
+    #[arg(long, short, value_name = "STATUS,…", value_parser = status, value_delimiter = ',')]
+    #[arg(help = format!("List only runs with one of these statuses: {}", statuses()))]
+    status: Vec<WorkflowStatus>,
+    /// List only runs that failed, also those that were rolled back.
+    #[arg(long, conflicts_with = "status")]
+    failed: bool,
+    /// List only runs that were started since then: a duration such as 2h, or a time such as 2026-01-31T08:30:00Z.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    since: Option<DateTime<Utc>>,
+    /// List only runs that have this idempotency key.
+    #[arg(long)]
+    key: Option<String>,
     /// The maximum number of runs, up to 500 [default: 50].
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: Option<u32>,
@@ -24,6 +35,9 @@ pub(super) struct Args {
     #[arg(long)]
     cursor: Option<uuid::Uuid>,
 }
+
+/// The statuses of runs that failed.
+const FAILED: [WorkflowStatus; 2] = [WorkflowStatus::Failed, WorkflowStatus::Compensated];
 
 fn status(word: &str) -> Result<WorkflowStatus, String> {
     word.parse().map_err(|_| format!("it must be one of {}", statuses()))
@@ -33,10 +47,29 @@ fn statuses() -> String {
     WorkflowStatus::VARIANTS.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ")
 }
 
+/// Parses a time, or how long ago it was.
+fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let wrong = || {
+        format!(
+            "`{text}` is neither a duration, such as 30m, 2h or 3d, nor a time, such as 2026-01-31T08:30:00Z"
+        )
+    };
+    let ago = humantime::parse_duration(text).map_err(|_| wrong())?;
+    let ago = TimeDelta::from_std(ago).map_err(|_| wrong())?;
+    clock::now().to_datetime().checked_sub_signed(ago).ok_or_else(wrong)
+}
+
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let statuses = if args.failed { FAILED.to_vec() } else { args.status };
+    let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
     let query = [
         ("workflow", args.workflow),
-        ("status", args.status.map(|status| status.to_string())),
+        ("status", (!statuses.is_empty()).then(|| statuses.join(","))),
+        ("since", args.since.map(|since| since.to_rfc3339())),
+        ("key", args.key),
         ("limit", args.limit.map(|limit| limit.to_string())),
         ("cursor", args.cursor.map(|cursor| cursor.to_string())),
     ];
@@ -48,32 +81,44 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         output::note("no runs");
         return Ok(());
     }
-    output::print(&table(&page.runs))?;
+    output::print(&table(&page.runs, clock::now().to_datetime()))?;
     if let Some(cursor) = page.next_cursor {
         output::hint(&format!("there are more: --cursor {cursor}"));
     }
     Ok(())
 }
 
-fn table(runs: &[RunSummary]) -> String {
-    let rows = runs.iter().map(|run| {
-        let took = run.completed_at.map(|end| text::duration(text::between(run.started_at, end)));
-        [
+fn table(runs: &[RunSummary], now: DateTime<Utc>) -> String {
+    let columns = [Whole("RUN"), Cut("WORKFLOW"), Whole("V"), Whole("STATUS"), Whole("AGE"), Whole("TOOK")];
+    let mut table = Table::new(columns);
+    for run in runs {
+        let took = run.completed_at.map(|end| text::short_duration(text::between(run.started_at, end)));
+        table.row([
             run.id.to_string(),
-            format!("{} v{}", run.workflow_name, run.version),
+            run.workflow_name.clone(),
+            run.version.to_string(),
             run.status.to_string(),
-            text::time(run.started_at),
+            text::age(text::between(run.started_at, now)),
             took.unwrap_or_default(),
-            run.error.as_deref().map(shortened).unwrap_or_default(),
-        ]
-    });
-    output::table(["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"], rows)
+        ]);
+        if let Some(error) = &run.error {
+            table.note(error.lines().next().unwrap_or_default());
+        }
+    }
+    table.render()
 }
 
-fn shortened(error: &str) -> String {
-    let line = error.lines().next().unwrap_or_default();
-    match line.char_indices().nth(ERROR_WIDTH) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_listed_since_a_time_or_for_a_duration() {
+        assert_eq!(since("2026-01-31T08:30:00Z").unwrap().to_rfc3339(), "2026-01-31T08:30:00+00:00");
+        let ago = clock::now().to_datetime() - since("2h").unwrap();
+        assert!(ago >= TimeDelta::hours(2) && ago < TimeDelta::hours(3), "{ago}");
+        for wrong in ["", "yesterday", "2", "-2h", "999999999y"] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
     }
 }

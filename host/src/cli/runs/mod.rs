@@ -22,6 +22,9 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum RunsCommand {
+    /// List runs, the newest first: the same as `forge runs`
+    #[command(visible_alias = "ls")]
+    List(list::Args),
     /// Show a run as a tree of its steps
     Show(show::Args),
     /// Watch a run until it ends
@@ -46,13 +49,18 @@ enum RunsCommand {
 const EXAMPLES: &str = "\
 Examples:
   forge runs                                         the newest runs
-  forge runs --workflow payment --status failed
+  forge runs --workflow payment --failed --since 2h
+  forge runs --key order-1041
   forge runs --json --limit 500 | jq -r '.runs[].id'
-  forge runs show 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
+  forge runs show last
+  forge runs show 0199d1c4-7a3e
+
+A command that takes a run takes its id, the first digits of its id (8 or more), or `last`: the run that was started last.";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     match args.command {
         None => list::run(args.list, context).await,
+        Some(RunsCommand::List(args)) => list::run(args, context).await,
         Some(RunsCommand::Show(args)) => show::run(args, context).await,
         Some(RunsCommand::Watch(args)) => watch::run(args, context).await,
         Some(RunsCommand::Cancel(args)) => change::run(args, "cancel", context).await,

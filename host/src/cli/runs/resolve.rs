@@ -1,14 +1,17 @@
 use crate::api::ResolveBody;
+use crate::cli::run_ref::RunRef;
 use crate::cli::{CliError, Context, input};
-use forge_journal::RunId;
 
 /// The arguments of `forge runs resolve`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "forge runs resolve <ID> <STEP> --completed [JSON] | --failed [REASON]"
+)]
 #[group(skip)]
 pub(super) struct Args {
-    /// The id of the run.
-    id: RunId,
+    /// The run: its id, the first 8 or more digits of its id, or `last`.
+    id: RunRef,
     /// The name of the step or call, or its `seq`. A compensation has the name of its step.
     step: String,
     #[command(flatten)]
@@ -43,6 +46,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         completed: outcome.completed.map(|text| input::read_option("--completed", &text)).transpose()?,
         failed: outcome.failed.map(|reason| Some(reason).filter(|reason| !reason.is_empty())),
     };
-    let record = context.client()?.resolve(id, &step, &body).await?;
+    let client = context.client()?;
+    let id = client.find(&id).await?;
+    let record = client.resolve(id, &step, &body).await?;
     context.print(&record, |record| format!("run {id} is {}", record.status))
 }

@@ -2,16 +2,17 @@ use std::time::Duration;
 
 use crate::cli::confirm::confirm;
 use crate::cli::printable::Printable;
+use crate::cli::run_ref::RunRef;
 use crate::cli::{CliError, Context, text};
 use crate::executor::StepRecord;
-use forge_journal::{Kind, RunId, StepStatus};
+use forge_journal::{Kind, StepStatus};
 
 /// The arguments of `forge runs terminate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The id of the run.
-    id: RunId,
+    /// The run: its id, the first 8 or more digits of its id, or `last`.
+    id: RunRef,
     /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
@@ -26,7 +27,8 @@ Examples:
   forge runs terminate --yes 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let (client, id) = (context.client()?, args.id);
+    let client = context.client()?;
+    let id = client.find(&args.id).await?;
     let run = client.run(id, Duration::ZERO).await?;
     // The journal of a run that is terminated because of its journal cannot be read.
     let steps = client.steps(id, 0).await.unwrap_or_default();

@@ -11,16 +11,16 @@ use crate::config::{Limits, LogLimits, milliseconds};
 #[group(skip)]
 pub(super) struct Args {
     /// Fuel, about one unit per instruction, between two waits of a run [default: 5G].
-    #[arg(long, value_name = "COUNT", env = "FORGE_FUEL", value_parser = parse::count)]
+    #[arg(long, visible_alias = "fuel-per-activation", value_name = "COUNT", env = "FORGE_FUEL", value_parser = parse::count)]
     fuel: Option<u64>,
     /// Total fuel of a run [default: 500G].
     #[arg(long, value_name = "COUNT", env = "FORGE_FUEL_PER_RUN", value_parser = parse::count)]
     fuel_per_run: Option<u64>,
     /// Memory of a run [default: 64MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_MEMORY", value_parser = parse::bytes)]
+    #[arg(long, visible_alias = "memory-bytes", value_name = "SIZE", env = "FORGE_MEMORY", value_parser = parse::bytes)]
     memory: Option<u64>,
     /// Size of an uploaded component [default: 16MiB].
-    #[arg(long, alias = "module-size", value_name = "SIZE", env = "FORGE_COMPONENT_SIZE", value_parser = parse::bytes)]
+    #[arg(long, visible_alias = "component-bytes", alias = "module-size", value_name = "SIZE", env = "FORGE_COMPONENT_SIZE", value_parser = parse::bytes)]
     component_size: Option<u64>,
     /// CPU time to compile a component, in whole seconds [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_COMPILE_TIME", value_parser = parse::some_time)]
@@ -38,16 +38,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", env = "FORGE_UPLOAD_TIME", value_parser = parse::some_time)]
     upload_time: Option<Duration>,
     /// Size of an input, an output or the result of a step [default: 1MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_PAYLOAD_SIZE", value_parser = parse::bytes)]
+    #[arg(long, visible_alias = "payload-bytes", value_name = "SIZE", env = "FORGE_PAYLOAD_SIZE", value_parser = parse::bytes)]
     payload_size: Option<u64>,
     /// Size of a response to an HTTP request of a workflow [default: 4MiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_RESPONSE_SIZE", value_parser = parse::bytes)]
+    #[arg(long, visible_alias = "response-bytes", value_name = "SIZE", env = "FORGE_RESPONSE_SIZE", value_parser = parse::bytes)]
     response_size: Option<u64>,
     /// Size of the responses that workflows of all tenants receive at once; further ones wait [default: 1GiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_RESPONSES_IN_FLIGHT", value_parser = parse::bytes)]
     responses_in_flight: Option<u64>,
     /// Size of the runs of a tenant with their journals in the database; then none starts [default: 1TiB].
-    #[arg(long, value_name = "SIZE", env = "FORGE_STORAGE_SIZE", value_parser = parse::bytes)]
+    #[arg(long, visible_alias = "storage-bytes", value_name = "SIZE", env = "FORGE_STORAGE_SIZE", value_parser = parse::bytes)]
     storage_size: Option<u64>,
     /// Time for an HTTP request of a workflow that sets no timeout [default: 1m].
     #[arg(long, value_name = "DURATION", env = "FORGE_HTTP_TIMEOUT", value_parser = parse::some_time)]

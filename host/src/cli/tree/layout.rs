@@ -55,7 +55,7 @@ fn row_lines(row: &Row<'_>, names: usize, style: &Style) -> Vec<String> {
         style.paint(node.tone, node.mark),
         style.paint(node.label_tone, &node.label)
     );
-    if node.duration.is_some() || !node.facts.is_empty() {
+    if node.duration.is_some() || (node.in_column && !node.facts.is_empty()) {
         let duration = node.duration.as_deref().unwrap_or_default();
         let (gap, columns) =
             if node.in_column { (names.saturating_sub(row.width()), DURATIONS) } else { (0, 0) };

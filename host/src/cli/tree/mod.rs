@@ -3,8 +3,10 @@
 //! [`render`] is pure: the same record, steps and style give the same text. Names, errors and outputs
 //! come from guests and services; they are escaped and cannot control the terminal.
 
+mod fold;
 mod layout;
 mod node;
+mod now;
 mod style;
 mod tone;
 
@@ -32,6 +34,8 @@ pub fn render(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> S
     if !nodes.is_empty() {
         text.push_str("\n\n");
         text.push_str(&layout::lines(&nodes, style).join("\n"));
+    } else if style.only_failed {
+        text.push_str("\n\nno call has failed");
     }
     if let Some(end) = end(record, steps, style) {
         text.push_str("\n\n");
@@ -99,9 +103,8 @@ fn end(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> Option<S
             let is_done =
                 |step: &&StepRecord| step.kind == Kind::Step && step.status == StepStatus::Completed;
             let done = count(steps.iter().filter(is_done).count(), "step");
-            let current =
-                record.current_step.as_deref().map(|step| format!(", now at {}", Printable::line(step)));
-            (tone::ACTIVE, format!("{done} done{}", current.unwrap_or_default()))
+            let doing = now::doing(steps, style.now).map(|doing| format!("; the run {doing}"));
+            (tone::ACTIVE, format!("{done} done{}", doing.unwrap_or_default()))
         }
     };
     Some(style.paint(tone, &text))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fold::fold;
 use super::{Style, tone};
 use crate::cli::printable::Printable;
 use crate::cli::text::{between, duration};
@@ -25,6 +26,8 @@ pub(super) struct Node {
     /// Short remarks, such as `2 attempts`.
     pub(super) facts: Vec<String>,
     pub(super) error: Option<String>,
+    /// Whether the call or an attempt of it has failed.
+    pub(super) failed: bool,
     pub(super) children: Vec<Node>,
 }
 
@@ -32,7 +35,7 @@ impl Node {
     fn new(label: String, (mark, tone): (&'static str, anstyle::Style)) -> Self {
         let (duration, facts, error, children) = (None, Vec::new(), None, Vec::new());
         let (label_tone, in_column) = (tone::PLAIN, true);
-        Self { mark, tone, label, label_tone, in_column, duration, facts, error, children }
+        Self { mark, tone, label, label_tone, in_column, duration, facts, error, failed: false, children }
     }
 }
 
@@ -49,7 +52,19 @@ pub(super) fn nodes(steps: &[StepRecord], style: &Style) -> Vec<Node> {
             calls.compensations.insert(step.seq, calls.compensations.len() + 1);
         }
     }
-    calls.below(0, 0)
+    let mut nodes = calls.below(0, 0);
+    if style.only_failed {
+        keep_failed(&mut nodes);
+    }
+    if style.every_call { nodes } else { fold(nodes) }
+}
+
+/// Keeps the nodes that have failed, and those with such a node below them.
+fn keep_failed(nodes: &mut Vec<Node>) {
+    nodes.retain_mut(|node| {
+        keep_failed(&mut node.children);
+        node.failed || !node.children.is_empty()
+    });
 }
 
 /// The calls of a run.
@@ -81,7 +96,9 @@ impl Calls<'_> {
         if http_status(step).is_some_and(|status| status >= 400) {
             // The request completed. The workflow decides whether the status is a failure.
             (node.mark, node.tone) = ("!", tone::WARN);
+            node.failed = true;
         }
+        node.failed |= step.status == StepStatus::Failed || step.error.is_some();
         node.duration = self.duration(step);
         node.facts = self.facts(step);
         node.error = step.error.as_deref().map(|error| {

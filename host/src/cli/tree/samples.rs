@@ -38,6 +38,7 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         restart_of: None,
         restarted_as: None,
         pause_reason: None,
+        wake_at: None,
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),
         key: None,

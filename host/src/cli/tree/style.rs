@@ -5,8 +5,10 @@ use chrono::{DateTime, Utc};
 pub struct Style {
     /// Whether to use colours.
     pub color: bool,
-    /// Whether to show every call: also reads of the clock and the timers of timeouts.
+    /// Whether to show every call: those that are alike one by one, reads of the clock and the timers of timeouts.
     pub every_call: bool,
+    /// Whether to show only what failed, and the steps that it is in.
+    pub only_failed: bool,
     /// The current time, from which the durations of running calls are calculated.
     pub now: DateTime<Utc>,
 }

@@ -7,7 +7,7 @@ use forge_journal::PauseReason;
 
 fn plain(record: &WorkflowRecord, steps: &[StepRecord]) -> String {
     let now = start() + TimeDelta::milliseconds(3_100);
-    render(record, steps, &Style { color: false, every_call: false, now })
+    render(record, steps, &Style { color: false, every_call: false, only_failed: false, now })
 }
 
 #[track_caller]
@@ -106,14 +106,13 @@ fn calls_of_a_step_that_was_retried_are_under_their_attempt() {
    └─ ● attempt 2
       └─ ● POST /charges  3.10 s  running
 
-0 steps done",
+0 steps done; the run waits for `POST /charges`",
     );
 }
 
 #[test]
 fn a_timer_and_a_retry_say_when_they_end() {
-    let mut run = record(WorkflowStatus::Waiting);
-    run.current_step = Some("nap".to_owned());
+    let run = record(WorkflowStatus::Waiting);
     let mut sleep = step(1, effect("sleep"), "10s", StepStatus::Running);
     sleep.wake_at = Some(start() + TimeDelta::seconds(65));
     let mut retry = step(2, Kind::Step, "charge", StepStatus::Pending);
@@ -121,7 +120,66 @@ fn a_timer_and_a_retry_say_when_they_end() {
     let tree = plain(&run, &[sleep, retry]);
     assert!(tree.contains("├─ ● sleep 10s     3.10 s  running, 1 min 1 s left"), "{tree}");
     assert!(tree.contains("└─ · charge                pending, 3 attempts, next in 1.90 s"), "{tree}");
-    assert!(tree.ends_with("0 steps done, now at nap"), "{tree}");
+    let end = "0 steps done; the run sleeps until 2025-11-23 02:45:15 UTC, retries `charge` at 2025-11-23 02:44:15 UTC";
+    assert!(tree.ends_with(end), "{tree}");
+}
+
+/// Returns a loop of 30 steps, each with a request, of which the 21st has failed.
+fn long_loop() -> Vec<StepRecord> {
+    let turn = |number: u64| {
+        let status = if number == 21 { StepStatus::Failed } else { StepStatus::Completed };
+        let mut own = step(2 * number, Kind::Step, &format!("page_{number}"), status);
+        own.optional = status == StepStatus::Failed;
+        own.error = own.optional.then(|| "no such page".to_owned());
+        let status = if own.optional { 404 } else { 200 };
+        [own, inside(2 * number, 1, request(2 * number + 1, &format!("GET /pages/{number}"), status))]
+    };
+    (1..=30).flat_map(turn).collect()
+}
+
+#[test]
+fn calls_that_are_alike_are_one_line_with_their_number() {
+    assert_tree(
+        &plain(&record(WorkflowStatus::Running), &long_loop()),
+        "
+● payment v1  running, started 3.10 s ago
+  run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
+
+├─ ✔ page_1 … page_20  20 alike
+├─ ✘ page_21     100 ms  optional
+│  │ no such page
+│  └─ ! GET /pages/21 → 404  100 ms
+└─ ✔ page_22 … page_30  9 alike
+
+29 steps done",
+    );
+    let all = Style { color: false, every_call: true, only_failed: false, now: start() };
+    let tree = render(&record(WorkflowStatus::Running), &long_loop(), &all);
+    assert_eq!(tree.lines().filter(|line| line.contains("GET /pages/")).count(), 30, "{tree}");
+}
+
+#[test]
+fn a_loop_of_several_steps_is_one_line() {
+    let calls = (1..=12).map(|seq| {
+        let name = if seq % 2 == 1 { "fetch" } else { "store" };
+        step(seq, Kind::Step, &format!("{name}_{}", seq.div_ceil(2)), StepStatus::Completed)
+    });
+    let tree = plain(&record(WorkflowStatus::Running), &calls.collect::<Vec<_>>());
+    assert!(tree.contains("└─ ✔ fetch_1, store_1 … fetch_6, store_6  6 times"), "{tree}");
+}
+
+#[test]
+fn only_what_failed_is_shown_with_the_steps_that_it_is_in() {
+    let failed = Style { color: false, every_call: false, only_failed: true, now: start() };
+    let tree = render(&record(WorkflowStatus::Completed), &long_loop(), &failed);
+    assert!(
+        tree.ends_with(
+            "└─ ✘ page_21     100 ms  optional\n   │ no such page\n   └─ ! GET /pages/21 → 404  100 ms"
+        ),
+        "{tree}"
+    );
+    let tree = render(&record(WorkflowStatus::Completed), &long_loop()[..10], &failed);
+    assert!(tree.ends_with("\n\nno call has failed"), "{tree}");
 }
 
 #[test]
@@ -166,7 +224,8 @@ fn rows_that_do_not_form_a_tree_are_shown() {
 #[test]
 fn colours_are_optional() {
     let run = record(WorkflowStatus::Completed);
-    let colored = render(&run, &[], &Style { color: true, every_call: false, now: start() });
+    let colored =
+        render(&run, &[], &Style { color: true, every_call: false, only_failed: false, now: start() });
     assert!(colored.starts_with("\u{1b}[32m✔\u{1b}[0m \u{1b}[1mpayment\u{1b}[0m v1  \u{1b}[32mcompleted"));
     assert!(!plain(&run, &[]).contains('\u{1b}'));
 }

@@ -94,7 +94,7 @@ impl Effect for Http {
         let Beginning { journal, row, tenant, writer, departure, may_have_begun, resend_in_doubt } =
             beginning;
         let request = HttpRequest::from_json(row.input.as_deref().unwrap_or_default())
-            .map_err(|why| Stop::Pause(PauseReason::CorruptJournal, format!("call {}: {why}", row.seq)))?;
+            .map_err(|why| Stop::corrupt(format_args!("call {}: {why}", row.seq)))?;
         if *may_have_begun && request.at_most_once && !resend_in_doubt {
             if journal.run().requested_rollback().is_some() {
                 // Its step cannot complete. The rollback names it.

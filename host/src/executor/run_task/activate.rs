@@ -23,6 +23,7 @@ impl RunTask {
         mut journal: Box<Journal>,
         permit: InstancePermit<TenantId>,
     ) -> Result<NextAction, StoreError> {
+        self.is_end_known = false;
         let (component, tenant) = match self.prepare(&mut journal).await {
             Ok((Ok(component), tenant)) => (component, tenant),
             Err(error) => {
@@ -34,7 +35,7 @@ impl RunTask {
             }
             Ok((Err(error), _)) => {
                 let message = format!(
-                    "the component of version {} cannot be loaded ({error}): deploy it again, then resume the run, or \
+                    "the component of version {} cannot be loaded ({error}). Deploy it again, then resume the run, or \
                      terminate it",
                     journal.run().version
                 );
@@ -152,7 +153,7 @@ fn paused(trial: &Trial, end: &End, session: &Session) -> Option<(PauseReason, S
         End::Trapped(failure) | End::Stopped(Stop::Failed(failure))
             if rolls_back && !session.is_unwinding() =>
         {
-            let message = format!("the workflow trapped while it was prepared for rolling back: {failure}");
+            let message = PauseReason::trapped_before_rollback(failure);
             Some((PauseReason::Nondeterminism, message))
         }
         _ => None,

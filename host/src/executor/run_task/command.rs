@@ -167,7 +167,7 @@ impl RunTask {
         let answer = match (next, run) {
             // The database has the run as it was, and does not take what the run does next.
             (Err(error @ StoreError::Rejected(_)), _) => {
-                Err(trial.refusal(self.run, PauseReason::RejectedWrite, error.to_string()))
+                Err(trial.refusal(self.run, PauseReason::RejectedWrite, PauseReason::rejected_write(error)))
             }
             (Err(error), _) => Err(ExecutorError::Store(error.clone())),
             (Ok(NextAction::Leave), _) => Err(ExecutorError::ShuttingDown),

@@ -74,7 +74,7 @@ impl RunTask {
         let found = open(false).or_else(|| open(true));
         let Some((seq, mut attempt, waits)) = found.map(|row| (row.seq, row.attempt, row.awaits_retry()))
         else {
-            let message = format!("the workflow trapped while it was prepared for rolling back: {failure}");
+            let message = PauseReason::trapped_before_rollback(&failure);
             return apply(
                 journal,
                 Event::Paused(Pause::of(journal.run(), PauseReason::Nondeterminism, message)),

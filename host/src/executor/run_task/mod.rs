@@ -3,6 +3,7 @@
 mod activate;
 mod command;
 mod ended;
+mod log;
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -56,6 +57,8 @@ pub(super) struct RunTask {
     resend_in_doubt: bool,
     /// Why the run must be paused when it is loaded again: the database cannot store a change of it.
     rejected: Option<String>,
+    /// The run was final when it was loaded, or its end was logged.
+    is_end_known: bool,
 }
 
 impl RunTask {
@@ -85,6 +88,7 @@ impl RunTask {
             trial: None,
             resend_in_doubt: false,
             rejected: None,
+            is_end_known: false,
         }
     }
 
@@ -288,7 +292,8 @@ impl RunTask {
         if let Err(error @ StoreError::Corrupt { .. }) = &loaded {
             let mut journal = Journal::new(run);
             if !journal.run().is_at_rest() {
-                self.pause(&mut journal, PauseReason::CorruptJournal, error.to_string()).await?;
+                self.pause(&mut journal, PauseReason::CorruptJournal, PauseReason::corrupt_journal(error))
+                    .await?;
             }
             if self.command.is_some() {
                 return Ok(self.without_rows(journal, error));
@@ -298,9 +303,10 @@ impl RunTask {
         if let Some(why) = self.rejected.clone()
             && !journal.run().is_at_rest()
         {
-            self.pause(&mut journal, PauseReason::RejectedWrite, why).await?;
+            self.pause(&mut journal, PauseReason::RejectedWrite, PauseReason::rejected_write(why)).await?;
             self.rejected = None;
         }
+        self.is_end_known = journal.run().status.is_final();
         Ok(Some(journal))
     }
 
@@ -327,6 +333,9 @@ impl RunTask {
     fn at_rest(&mut self, journal: &Journal) -> NextAction {
         let run = journal.run();
         tracing::debug!(run = %self.run, status = %run.status, "the run is at rest");
+        if run.status.is_final() && !std::mem::replace(&mut self.is_end_known, true) {
+            log::ended(journal);
+        }
         if self.inner.waiters.has(self.run) {
             self.inner.feed.publish(snapshot(run.clone()));
         }

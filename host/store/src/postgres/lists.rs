@@ -3,12 +3,11 @@
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgRow;
-use uuid::Uuid;
 
 use super::connection::Connections;
 use super::decode::Columns;
 use super::text;
-use crate::query::{MOST_ERROR, Problems, statuses};
+use crate::query::{MOST_ERROR, Problems, status_is_wanted, statuses};
 use crate::schema::runs::TABLE;
 use crate::{RunFilter, RunSummary, StoreError};
 use forge_journal::Timestamp;
@@ -17,23 +16,35 @@ use forge_journal::Timestamp;
 /// API's default or maximum.
 const PAGES: [u32; 2] = [51, 501];
 
-/// Returns the statement for a filter. `$1` is the tenant, `$2` the id before which the page begins, `$3` the length of the
-/// page, `$4` the workflow, if the filter has one. The ids come from the indexes alone; only the rows of the page are read.
+/// Returns the statement for a filter. `$1` is the tenant, `$2` and `$3` the first and the last of the ids, `$4` the length of
+/// the page; then come the workflow and the key, if the filter has them. The ids come from the indexes alone, unless they are
+/// found by a key; only the rows of the page are read.
 fn sql(filter: &RunFilter) -> String {
-    let workflow = if filter.workflow.is_some() { " AND workflow_name = $4" } else { "" };
-    let most = PAGES.into_iter().find(|page| filter.limit <= *page).unwrap_or(filter.limit);
-    let search = |status: &str| {
+    let workflow = if filter.workflow.is_some() { " AND workflow_name = $5" } else { "" };
+    let ids = if filter.key.is_some() {
+        let key = if filter.workflow.is_some() { "$6" } else { "$5" };
+        let status = status_is_wanted(filter, "status");
         format!(
-            "(SELECT id FROM forge_runs WHERE tenant = $1{workflow} AND status = '{status}' AND id < $2 \
-             ORDER BY id DESC NULLS LAST LIMIT {most})"
+            "WITH found AS MATERIALIZED (SELECT id FROM forge_runs \
+                 WHERE tenant = $1 AND idempotency_key = {key}{workflow}{status}) \
+             SELECT id FROM found WHERE id >= $2 AND id <= $3 ORDER BY id DESC LIMIT $4"
         )
+    } else {
+        let most = PAGES.into_iter().find(|page| filter.limit <= *page).unwrap_or(filter.limit);
+        let search = |status: &str| {
+            format!(
+                "(SELECT id FROM forge_runs WHERE tenant = $1{workflow} AND status = '{status}' \
+                 AND id <= $3 ORDER BY id DESC NULLS LAST LIMIT {most})"
+            )
+        };
+        let searches: Vec<String> = statuses(filter).map(search).collect();
+        // The lowest id is compared after the search: a range of ids would tempt the planner to search by id alone.
+        let found = searches.join(" UNION ALL ");
+        format!("SELECT id FROM ({found}) AS found WHERE id >= $2 ORDER BY id DESC LIMIT $4")
     };
-    let searches: Vec<String> = statuses(filter).map(search).collect();
     format!(
         "SELECT id, workflow_name, version, status, started_at, completed_at, left(error, {MOST_ERROR}) \
-         FROM forge_runs WHERE id = ANY (ARRAY(SELECT id FROM ({}) AS found ORDER BY id DESC LIMIT $3)) \
-         ORDER BY id DESC",
-        searches.join(" UNION ALL ")
+         FROM forge_runs WHERE id = ANY (ARRAY({ids})) ORDER BY id DESC"
     )
 }
 
@@ -43,16 +54,13 @@ pub(super) async fn list(
     filter: &RunFilter,
 ) -> Result<Vec<RunSummary>, StoreError> {
     let sql = sql(filter);
-    let (tenant, workflow) = (text::encode(tenant), filter.workflow.as_deref().map(text::encode));
-    // No run has the highest id.
-    let before = filter.cursor.unwrap_or(Uuid::max());
+    let tenant = text::encode(tenant);
+    let given = [&filter.workflow, &filter.key].into_iter().flatten();
+    let given: Vec<_> = given.map(|value| text::encode(value)).collect();
     let query = || {
-        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(&*tenant).bind(before);
-        let query = query.bind(i64::from(filter.limit));
-        match &workflow {
-            Some(workflow) => query.bind(&**workflow),
-            None => query,
-        }
+        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(&*tenant);
+        let query = query.bind(filter.first_id()).bind(filter.last_id()).bind(i64::from(filter.limit));
+        given.iter().fold(query, |query, value| query.bind(&**value))
     };
     readers.all(query).await?.iter().map(decode_summary).collect()
 }
@@ -88,27 +96,33 @@ mod tests {
                 plans.analyze().await;
             }
             for filter in filters() {
-                let arguments = if filter.workflow.is_some() {
-                    "'acme', '{max}', 51, 'payment'"
-                } else {
-                    "'acme', '{max}', 51"
-                };
-                let plan =
-                    plans.plan(&sql(&filter), &arguments.replace("{max}", &Uuid::max().to_string())).await;
+                let given = [&filter.workflow, &filter.key].into_iter().flatten();
+                let given: String = given.map(|value| format!(", '{value}'")).collect();
+                let arguments = format!("'acme', '{}', '{}', 51{given}", filter.first_id(), filter.last_id());
+                let plan = plans.plan(&sql(&filter), &arguments).await;
+                if filter.key.is_some() {
+                    let by_key = plan.iter().filter(|line| line.contains("using forge_runs_by_key on"));
+                    assert_eq!(by_key.count(), 1, "{filter:?}: {plan:#?}");
+                    let condition = "Index Cond: ((tenant = $1) AND (idempotency_key = ";
+                    assert!(plan.iter().any(|line| line.starts_with(condition)), "{plan:#?}");
+                    assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{plan:#?}");
+                    continue;
+                }
                 let (index, condition) = match filter.workflow {
-                    Some(_) => ("forge_runs_by_workflow_status", "(workflow_name = $4) AND "),
+                    Some(_) => ("forge_runs_by_workflow_status", "(workflow_name = $5) AND "),
                     None => ("forge_runs_by_status", ""),
                 };
                 for status in statuses(&filter) {
                     let cond = format!(
-                        "Index Cond: ((tenant = $1) AND {condition}(status = '{status}'::text) AND (id < $2))"
+                        "Index Cond: ((tenant = $1) AND {condition}(status = '{status}'::text) AND (id <= $3))"
                     );
                     assert!(plan.contains(&cond), "{cond} of {filter:?}: {plan:#?}");
                 }
                 let searches =
                     plan.iter().filter(|line| line.contains(&format!("using {index} on forge_runs")));
                 assert_eq!(searches.count(), statuses(&filter).count(), "{plan:#?}");
-                let others = plan.iter().filter(|line| line.contains("Seq Scan") || line.contains("Filter:"));
+                let is_filter = |line: &str| line.contains("Filter:") && !line.contains("id >= $2)");
+                let others = plan.iter().filter(|line| line.contains("Seq Scan") || is_filter(line));
                 assert_eq!(others.count(), 0, "{plan:#?}");
                 let by_id = plan.iter().filter(|line| line.starts_with("Index Cond: (id = ANY ("));
                 assert_eq!(by_id.count(), 1, "{plan:#?}");

@@ -9,6 +9,7 @@ mod screen;
 use std::time::Duration;
 
 use crate::cli::client::Client;
+use crate::cli::run_ref::RunRef;
 use crate::cli::{CliError, Context, follow, output, tree};
 use crate::executor::{StepRecord, WorkflowRecord};
 use changes::Seen;
@@ -24,13 +25,14 @@ const INTERVAL: Duration = Duration::from_millis(300);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The id of the run.
-    id: RunId,
+    /// The run: its id, the first 8 or more digits of its id, or `last`.
+    id: RunRef,
 }
 
 const EXAMPLES: &str = "\
 Ends when the run ends or is paused. The exit code is 0 if the run completed, 3 if it failed or was rolled \
-back, and 7 if it is paused. If the server restarts, the command waits for it.
+back, and 7 if it is paused. If the server restarts, the command waits for it. Ctrl-C ends the command, with the exit code 130, \
+and not the run.
 
 Examples:
   forge runs watch 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10
@@ -45,16 +47,25 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     } else {
         View::Lines(Seen::default())
     };
+    let id = client.find(&args.id).await?;
+    follow::unless_interrupted(id, watch(&client, id, &mut view, context.json)).await
+}
+
+/// Shows the changes of a run until it ends.
+async fn watch(client: &Client, id: RunId, view: &mut View, keeps_payloads: bool) -> Result<(), CliError> {
     let mut connection = follow::Connection::new();
-    let mut journal = Journal::new(context.json);
+    let mut journal = Journal::new(keeps_payloads);
     let mut at_most = Duration::ZERO;
     loop {
-        let response = poll(&client, args.id, at_most, &journal).await;
+        let response = poll(client, id, at_most, &journal).await;
         let Some((record, steps)) = connection.check(response).await? else { continue };
         journal.update(steps);
         view.update(&record, &journal.steps)?;
         if record.status.is_at_rest() {
-            return follow::outcome(&record);
+            let outcome = follow::outcome(&record, &journal.steps);
+            // The tree has said why.
+            let is_told = matches!(view, View::Tree(_));
+            return if is_told { outcome.map_err(CliError::without_reason) } else { outcome };
         }
         at_most = INTERVAL;
     }
@@ -86,7 +97,8 @@ impl View {
         let now = clock::now().to_datetime();
         match self {
             Self::Tree(screen) => {
-                let style = tree::Style { color: output::has_color(), every_call: false, now };
+                let style =
+                    tree::Style { color: output::has_color(), every_call: false, only_failed: false, now };
                 screen.draw(&tree::render(record, steps, &style), record.status.is_at_rest())
             }
             Self::Lines(seen) => {

@@ -3,6 +3,7 @@
 use terminal_size::{Height, Width, terminal_size};
 use unicode_width::UnicodeWidthChar;
 
+use crate::cli::text::count;
 use crate::cli::{CliError, output};
 
 /// The text on the terminal that the next draw replaces.
@@ -25,11 +26,24 @@ impl Screen {
     }
 }
 
-/// Returns the last lines that fit on the terminal, each cut to its width: wrapped lines cannot be replaced.
+/// Returns the lines that fit on the terminal: those up to the first empty one, which say which run it is and how it stands,
+/// and the last ones. Each is cut to the width: wrapped lines cannot be replaced.
 fn fit(text: &str, columns: u16, rows: u16) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
-    let first = lines.len().saturating_sub(usize::from(rows).saturating_sub(1));
-    lines[first..].iter().map(|line| cut(line, usize::from(columns))).collect()
+    let rows = usize::from(rows).saturating_sub(1);
+    let mut shown: Vec<String> = Vec::new();
+    let mut last = lines.as_slice();
+    if lines.len() > rows {
+        let head = lines.iter().take_while(|line| !line.is_empty()).count().min(rows / 2);
+        shown.extend(lines[..head].iter().map(|line| (*line).to_owned()));
+        // One row says how many are left out.
+        let left_out = lines.len() - rows.saturating_sub(1).max(head);
+        shown.push(format!("  … {} above", count(left_out, "line")));
+        last = &lines[head + left_out..];
+    }
+    shown.extend(last.iter().map(|line| (*line).to_owned()));
+    shown.truncate(rows);
+    shown.iter().map(|line| cut(line, usize::from(columns))).collect()
 }
 
 /// Returns the part of a line that fits in `columns`, with all colour codes.
@@ -64,8 +78,11 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_what_is_shown_of_too_many_lines() {
-        assert_eq!(fit("1\n2\n3\n4", 80, 3), ["3", "4"]);
-        assert_eq!(fit("1\n2", 80, 3), ["1", "2"]);
+    fn the_head_and_the_end_are_what_is_shown_of_too_many_lines() {
+        let text = "head\nrun\n\n1\n2\n3\n4\n5";
+        assert_eq!(fit(text, 80, 7), ["head", "run", "  … 3 lines above", "3", "4", "5"]);
+        assert_eq!(fit(text, 80, 9), ["head", "run", "", "1", "2", "3", "4", "5"]);
+        assert_eq!(fit(text, 80, 3), ["head", "  … 7 lines above"]);
+        assert_eq!(fit(text, 80, 1), [""; 0]);
     }
 }
