@@ -239,7 +239,7 @@ async fn next(changes: &mut Changes, keys: &mut Keys) -> Next {
 async fn show(client: &Client, record: &WorkflowRecord) -> Result<(), CliError> {
     let steps = client.steps(RunId(record.id), 0).await?;
     let now = clock::now().to_datetime();
-    let style = tree::Style { color: output::has_color(), every_call: false, now };
+    let style = tree::Style { color: output::has_color(), every_call: false, only_failed: false, now };
     // After the lines that the workflow logged, which the server prints.
     tokio::time::sleep(Duration::from_millis(20)).await;
     output::print_rendered(&format!("\n{}", tree::render(record, &steps, &style)))
