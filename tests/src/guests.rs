@@ -27,7 +27,7 @@ fn built(project: PathBuf) -> Arc<[u8]> {
     let component = components.entry(project).or_insert_with_key(|project| {
         let target_dir = root().join("target/guests");
         let _lock = lock(&target_dir);
-        let options = Options { target_dir: Some(target_dir), quiet: true };
+        let options = Options { target_dir: Some(target_dir), quiet: true, ..Options::default() };
         match forge_toolchain::build(&toolchain(), project, &options) {
             Ok(component) => component.bytes.into(),
             Err(error) => panic!("{error}"),

@@ -54,7 +54,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// The commands that ask no server.
-const LOCAL: &[&str] = &["serve", "new", "build", "migrate", "secrets generate-key", "completions"];
+const LOCAL: &[&str] = &["serve", "new", "build", "migrate", "dev", "secrets generate-key", "completions"];
 
 const RUN: &str = "0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
 

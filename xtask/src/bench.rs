@@ -34,7 +34,11 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
 /// Builds the workflows.
 fn component(folder: &Path) -> Result<PathBuf> {
     let toolchain = super::setup::wasm_target()?;
-    let guests = forge_toolchain::Options { target_dir: Some(folder.join("guests")), quiet: true };
+    let guests = forge_toolchain::Options {
+        target_dir: Some(folder.join("guests")),
+        quiet: true,
+        ..forge_toolchain::Options::default()
+    };
     let built = forge_toolchain::build(&toolchain, &root()?.join("bench/guests"), &guests)?;
     let component = folder.join("workload.wasm");
     std::fs::write(&component, built.bytes)?;

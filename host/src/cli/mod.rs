@@ -12,6 +12,7 @@ mod completions;
 mod confirm;
 mod deploy;
 mod deprecate;
+mod dev;
 mod environment;
 mod error;
 mod follow;
@@ -112,6 +113,8 @@ Exit codes:
 enum Command {
     /// Run the server
     Serve(Box<serve::Args>),
+    /// Run, and compile, deploy and run a project whenever it changes
+    Dev(dev::Args),
     /// Create a workflow project
     New(new::Args),
     /// Compile a workflow project to a component
@@ -217,6 +220,7 @@ impl Cli {
         let context = self.context;
         match self.command {
             Command::Serve(args) => serve::run(*args, &context).await,
+            Command::Dev(args) => dev::run(args, &context).await,
             Command::New(args) => new::run(args, &context),
             Command::Build(args) => build::run(args, &context).await,
             Command::Deploy(args) => deploy::run(args, &context).await,

@@ -18,11 +18,25 @@ const FLAGS: &str = concat!(
     r#"'-Clink-arg=--initial-heap=262144']"#
 );
 
+/// The name and the settings of the profile of [`Options::for_development`]. Its own profile keeps what the release profile
+/// has compiled.
+const DEVELOPMENT: &str = "forge-dev";
+const DEVELOPMENT_PROFILE: [&str; 5] = [
+    "profile.forge-dev.inherits='release'",
+    "profile.forge-dev.lto=false",
+    "profile.forge-dev.opt-level=1",
+    "profile.forge-dev.codegen-units=16",
+    "profile.forge-dev.incremental=true",
+];
+
 /// Options of [`build()`].
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Cargo's target folder. `None`: cargo's default.
     pub target_dir: Option<PathBuf>,
+    /// Compiles in less time, to a component that is larger and slower: without the optimisations across crates that the
+    /// crate asks for.
+    pub for_development: bool,
     /// Leaves out cargo's progress. Warnings and errors are still shown.
     pub quiet: bool,
 }
@@ -93,11 +107,17 @@ fn compile(
 ) -> Result<PathBuf, BuildError> {
     let mut cargo = cargo_for(toolchain, manifest);
     cargo
-        .args(["build", "--release", "--lib", "--target", TARGET])
+        .args(["build", "--lib", "--target", TARGET])
         .args(["--message-format", "json-render-diagnostics", "--config", FLAGS])
         .args(["--package", &package.id, "--manifest-path"])
         .arg(manifest)
         .args(options.quiet.then_some("--quiet"));
+    if options.for_development {
+        cargo.args(["--profile", DEVELOPMENT]);
+        cargo.args(DEVELOPMENT_PROFILE.iter().flat_map(|setting| ["--config", setting]));
+    } else {
+        cargo.arg("--release");
+    }
     if let Some(target_dir) = &options.target_dir {
         // The path is relative to the caller's folder; cargo runs in the crate's.
         cargo.arg("--target-dir").arg(std::path::absolute(target_dir).unwrap_or_else(|_| target_dir.clone()));

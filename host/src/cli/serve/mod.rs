@@ -9,6 +9,8 @@ mod node;
 mod secrets;
 mod stop;
 
+pub(super) use stop::Signals;
+
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -147,7 +149,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 /// Reads an address: `IP:PORT`, or a name of this machine, whose first address counts.
-fn listen_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let no_address = |why: String| format!("`{text}` is not an address, such as 127.0.0.1:7070: {why}");
     let addresses = text.to_socket_addrs().map_err(|error| no_address(error.to_string()))?;
     let addresses: Vec<SocketAddr> = addresses.collect();
