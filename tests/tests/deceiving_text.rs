@@ -54,7 +54,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// The commands that ask no server.
-const LOCAL: &[&str] = &["serve", "new", "build", "migrate", "secrets generate-key", "completions"];
+const LOCAL: &[&str] = &["serve", "new", "build", "migrate", "dev", "secrets generate-key", "completions"];
 
 const RUN: &str = "0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10";
 
@@ -114,11 +114,11 @@ fn answer(method: &Method, path: &str) -> Response {
         }
         (_, ["usage"]) => {
             let amounts = json!({"fuel": 1, "runs": 1, "steps": 1, "http_requests": 1, "http_bytes": 1,
-                "journal_bytes": 1, "run_ms": 1});
+                "journal_bytes": 1, "run_ms": 1, "log_bytes": 1, "log_dropped": 1, "audit_lines": 1});
             let mut hour = amounts.clone();
             hour["tenant"] = EVIL.into();
             hour["hour"] = at();
-            json!({"hours": [hour], "total": amounts})
+            json!({"hours": [hour], "total": amounts, "storage_bytes": 1})
         }
         (_, ["nodes"]) => json!({"nodes": [{"name": EVIL, "epoch": 1, "version": EVIL, "started_at": at(),
             "lease_until": at(), "ended_at": null, "runs": 1, "here": true}]}),

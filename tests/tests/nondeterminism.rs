@@ -54,7 +54,8 @@ async fn a_module_changed_under_a_run_pauses_it_and_the_right_one_completes_it()
     services.open("tally");
 
     // It cannot go on as long as the code is wrong.
-    api.resume(&run).await.ok();
+    let (code, message) = api.resume(&run).await.refused(409);
+    assert!(code == "cannot_resume" && message.contains("(nondeterminism): the journal has "), "{message}");
     assert_eq!(api.settled(&run).await["status"], "paused");
     assert_eq!(journal(&host, &run).await, before, "the journal is untouched");
 

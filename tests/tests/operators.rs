@@ -66,7 +66,7 @@ async fn a_run_without_its_component_is_not_cancelled_and_can_be_terminated() {
         assert_eq!(record["error_kind"], Value::Null, "it is not being rolled back");
         let (code, message) = api.resume(&run).await.refused(409);
         assert_eq!(code, "cannot_resume");
-        assert!(message.contains("missing_version") && message.contains("deploy it again"), "{message}");
+        assert!(message.contains("missing_version") && message.contains("Deploy it again"), "{message}");
         assert_eq!(api.record(&run).await, record, "it stays as it is");
     }
     let shown = host.cli().run(["runs", "terminate", &run]).await.ok();
