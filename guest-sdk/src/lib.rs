@@ -186,8 +186,7 @@ pub use workflow_info::WorkflowInfo;
 /// ```
 ///
 /// This generates `UserOnboardingWorkflow`, which implements [`ForgeWorkflow`]. The function itself can be called from
-/// other workflows. In its body, `tokio` is [`forge::tokio`](crate::tokio), and `serde_json` and `tracing` are the
-/// crates that the SDK uses. `Workflow` is not appended twice: `payment_workflow`
+/// other workflows. In its body, `tokio` is [`forge::tokio`](crate::tokio). `Workflow` is not appended twice: `payment_workflow`
 /// generates `PaymentWorkflow`.
 ///
 /// Further attributes:

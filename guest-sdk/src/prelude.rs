@@ -1,15 +1,15 @@
 //! The items that most workflows use: `use forge::prelude::*;`.
 //!
-//! No item has the name of a crate, so a workflow crate may depend on any version of `futures`, `uuid` and others. The
-//! crates that the SDK uses are `forge::futures`, `forge::serde_json`, `forge::tracing` and `forge::uuid`.
+//! The names of crates mean these crates: a workflow crate that depends on `futures` 0.3, `serde_json` 1, `tracing` 0.1 or
+//! `uuid` 1 itself has the same crate under that name.
 
 pub use anyhow::{Context, anyhow, bail, ensure};
 pub use chrono::{DateTime, Utc};
-pub use futures::{FutureExt, StreamExt, join, try_join};
-pub use serde_json::json;
+pub use futures::{self, FutureExt, StreamExt, join, try_join};
+pub use serde_json::{self, json};
 pub use std::time::Duration;
-pub use tracing::{debug, error, info, trace, warn};
-pub use uuid::Uuid;
+pub use tracing::{self, debug, error, info, trace, warn};
+pub use uuid::{self, Uuid};
 
 pub use crate::auth::AuthContext;
 pub use crate::context::WorkflowContext;

@@ -25,15 +25,13 @@ pub(crate) fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
         .and(attributes)
         .and_then(|attributes| implementation(&function, &attributes))
         .unwrap_or_else(Error::into_compile_error);
-    // The specification's workflows use these names without a dependency on the crates. In the block, they shadow
-    // no name of the module.
-    function.block.stmts.insert(
-        0,
-        syn::parse_quote! {
-            #[allow(unused_imports)]
-            use ::forge::{serde_json, tokio, tracing};
-        },
-    );
+    // The specification's workflows use this name without a dependency. In the block, it shadows no name of the module,
+    // where a dependency on tokio keeps its name.
+    let names = syn::parse_quote! {
+        #[allow(unused_imports)]
+        use ::forge::tokio;
+    };
+    function.block.stmts.insert(0, names);
     quote! { #function #generated }
 }
 

@@ -33,6 +33,7 @@ pub struct UsageReport {
     /// The sum of all hours.
     pub total: Amounts,
     /// The bytes that runs and their journals take in the database now.
+    #[serde(default)]
     pub storage_bytes: u64,
 }
 

@@ -226,10 +226,13 @@ pub struct Amounts {
     /// Milliseconds in which runs had an instance in memory.
     pub run_ms: u64,
     /// Bytes that workflows logged.
+    #[serde(default)]
     pub log_bytes: u64,
     /// Lines of workflows that were dropped, because the tenant logged more than `log_rate`.
+    #[serde(default)]
     pub log_dropped: u64,
     /// Lines of the audit log about workflows and runs.
+    #[serde(default)]
     pub audit_lines: u64,
     /// Milliseconds in which components were checked and compiled.
     #[serde(default)]

@@ -48,7 +48,10 @@ impl Changes {
     pub(super) async fn next(&mut self) -> String {
         let Some(mut file) = self.files.recv().await else { return std::future::pending().await };
         while let Ok(Some(next)) = tokio::time::timeout(QUIET, self.files.recv()).await {
-            file = next;
+            // Editors write to a file of another name first.
+            if next.exists() || !file.exists() {
+                file = next;
+            }
         }
         file.strip_prefix(&self.folder).unwrap_or(&file).display().to_string()
     }
