@@ -54,6 +54,8 @@ async fn the_log_says_how_many_lines_were_lost() {
     let host = Host::builder().log_to(writer).start().await;
     let api = host.api();
     api.deploy(&component("interpreter")).await;
+    // Otherwise the lines are dropped before they are written.
+    host.cli().run(["tenants", "set", "default", "--limit", "log_rate=1G"]).await.ok();
     // Together more than the pipe and the queue have room for.
     let lines = Statement::Repeat(200, block![Statement::Log("x".repeat(4_000))]);
     for _ in 0..10 {
