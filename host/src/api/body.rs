@@ -9,6 +9,7 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
+use super::plain::plain;
 use super::server::TooSlow;
 use forge_journal::{MOST_DEPTH, is_too_deep};
 
@@ -161,7 +162,9 @@ async fn json<T: DeserializeOwned>(
             ));
         }
         ApiError::invalid_body(match error.classify() {
-            serde_json::error::Category::Data => format!("the body is invalid: {error}"),
+            serde_json::error::Category::Data => {
+                format!("the body is invalid: {}", plain(&error.to_string()))
+            }
             _ => format!("the body is not valid JSON: {error}"),
         })
     })?;

@@ -17,6 +17,7 @@ mod lasting_body;
 mod nodes;
 mod operators;
 mod parameters;
+mod plain;
 mod runs;
 mod secrets;
 mod server;

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
+use super::plain::plain;
 
 /// The parameters in the path.
 pub(super) struct Path<T>(pub(super) T);
@@ -52,7 +53,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 }
 
 fn invalid(text: &str, prefix: &str) -> ApiError {
-    ApiError::invalid_parameter(text.strip_prefix(prefix).unwrap_or(text))
+    ApiError::invalid_parameter(plain(text.strip_prefix(prefix).unwrap_or(text)))
 }
 
 /// The maximum length of a page.
