@@ -255,7 +255,7 @@ mod tests {
     async fn a_child_that_does_not_end_is_ended() {
         let begun = Instant::now();
         let refused = compiled_by("exec sleep 60").await.unwrap_err();
-        assert!(refused.contains("500ms") && refused.contains("`compile_time`"), "{refused}");
+        assert!(refused.contains("500ms") && refused.contains("--compile-time"), "{refused}");
         assert!(compiled_by("exec >&- 2>&-; exec sleep 60").await.is_err());
         assert!(begun.elapsed() < Duration::from_secs(30));
     }
@@ -270,10 +270,10 @@ mod tests {
     #[tokio::test]
     async fn what_ended_the_child_is_said() {
         for (script, words) in [
-            ("kill -KILL $$", "`compile_memory`"),
-            ("kill -XCPU $$", "`compile_time`"),
+            ("kill -KILL $$", "--compile-memory"),
+            ("kill -XCPU $$", "--compile-time"),
             ("exit 66", "64 MiB"),
-            ("echo memory allocation of 8 bytes failed >&2; kill -ABRT $$", "`compile_memory`"),
+            ("echo memory allocation of 8 bytes failed >&2; kill -ABRT $$", "--compile-memory"),
             ("echo the text >&2; exit 65", "the text"),
             ("echo oops >&2; exit 101", "broke off (oops)"),
             ("kill -SEGV $$", "broke off"),
