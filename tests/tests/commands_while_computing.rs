@@ -81,7 +81,7 @@ async fn a_request_that_has_not_left_when_a_cancel_takes_effect_does_not_leave()
     services.until_asked("ready", 1).await;
     // It has the only place for a request as soon as that is free.
     let other = api.start_program(&services, block![gate("hold")]).await;
-    api.until_step(&other, "http", &format!("POST {}/gate/hold", services.url()), "running").await;
+    services.until_asked("hold", 1).await;
     services.open("ready");
     // From then on the guest does not wait for anything until that step's end.
     api.until_step(&run, "sleep", "100ms", "completed").await;
