@@ -43,7 +43,7 @@ async fn a_workflow_that_does_not_roll_back_when_it_is_cancelled_waits_for_a_per
         let run = host.api().start(attack, json!("")).await;
         host.api().until_status(&run, "waiting").await;
         let (code, message) = host.api().cancel(&run).await.refused(409);
-        assert!(code == "cannot_roll_back" && message.contains("forge runs terminate"), "{code}: {message}");
+        assert!(code == "cannot_roll_back" && message.contains("terminate the run"), "{code}: {message}");
         let record = host.api().settled(&run).await;
         let (status, reason) = (&record["status"], &record["pause_reason"]);
         assert_eq!((status, reason), (&json!("paused"), &json!("nondeterminism")), "{record:#}");
