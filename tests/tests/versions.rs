@@ -206,7 +206,7 @@ async fn components_can_be_kept_in_an_object_store_and_are_checked_when_they_com
     let record = host.api().settled(&run).await;
     assert_eq!((&record["status"], &record["pause_reason"]), (&json!("paused"), &json!("missing_version")));
     let error = record["error"].as_str().unwrap();
-    assert!(error.contains("not what was uploaded") && error.contains("deploy it again"), "{error}");
+    assert!(error.contains("not what was uploaded") && error.contains("Deploy it again"), "{error}");
 
     host.api().upload(&component("greeting")).await.ok();
     host.api().resume(&run).await.ok();
