@@ -74,15 +74,17 @@ async fn a_request_that_has_not_left_when_a_cancel_takes_effect_does_not_leave()
     let (host, services) = (host().await, Services::start().await);
     let api = host.api();
     let both = Statement::Join(vec![
-        block![effect("late")],
+        // Later than the other run asks for the place.
+        block![Statement::Sleep(50), effect("late")],
         block![step("busy", block![Statement::Sleep(100), busy()])],
     ]);
     let run = api.start_program(&services, block![reversible("one"), gate("ready"), both]).await;
     services.until_asked("ready", 1).await;
     // It has the only place for a request as soon as that is free.
     let other = api.start_program(&services, block![gate("hold")]).await;
-    services.until_asked("hold", 1).await;
+    api.until_step(&other, "http", &format!("POST {}/gate/hold", services.url()), "running").await;
     services.open("ready");
+    services.until_asked("hold", 1).await;
     // From then on the guest does not wait for anything until that step's end.
     api.until_step(&run, "sleep", "100ms", "completed").await;
     ask(&api, &run, |api, run| async move { api.cancel(&run).await }).await.await.unwrap().ok();
