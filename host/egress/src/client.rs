@@ -203,8 +203,8 @@ impl Egress {
         let mut hop = Hop::new(method, url, body.into_bytes());
         let headers = HeaderSource { pairs: &request.headers, key, credentials };
         let mut resent = false;
-        // The servers that have had a part in the answer.
-        let mut servers = Vec::new();
+        // The servers that have redirected the request.
+        let mut redirecting = Vec::new();
         let _permit = self.permits.acquire().await;
         loop {
             // As they are now, for each redirect.
@@ -218,12 +218,15 @@ impl Egress {
             };
             match stepped {
                 Ok(Step::Redirected(next)) => {
-                    servers.push(hop.url().clone());
-                    hop = next;
+                    redirecting.push(std::mem::replace(&mut hop, next));
                 }
                 Ok(Step::Answered(answer)) => {
-                    servers.push(hop.url().clone());
-                    return Ok(HttpResponse { resent, ..self.inspected(answer, &servers, &terms).await? });
+                    let mut known = Known::default();
+                    redirecting
+                        .iter()
+                        .chain([&hop])
+                        .for_each(|hop| known.add(terms.secrets.known_to(hop.url())));
+                    return Ok(HttpResponse { resent, ..self.inspected(answer, &known, &terms).await? });
                 }
                 // Under the present terms it is built anew, or denied.
                 Err(NoAnswer::GivenUp(GivenUp::Here)) => {}
@@ -337,12 +340,10 @@ impl Egress {
     async fn inspected(
         &self,
         mut answer: Answer,
-        servers: &[Url],
+        known: &Known,
         terms: &Terms,
     ) -> Result<HttpResponse, Failure> {
-        let mut known = Known::default();
-        servers.iter().for_each(|server| known.add(terms.secrets.known_to(server)));
-        let search = terms.secrets.search(&known).map_err(|error| {
+        let search = terms.secrets.search(known).map_err(|error| {
             Failure::new(kind::HTTP, format!("the answer could not be searched for secrets: {error}"))
         })?;
         // Given back when the answer is what the workflow gets.
@@ -351,7 +352,7 @@ impl Egress {
         if inspection.is_short() {
             return inspection.carry_out();
         }
-        // Before the turn: who has one must not wait for those who wait for one.
+        // Reserved before the thread is acquired: a request that holds a thread must not wait for memory.
         if inspection.decodes() && reserved.is_none() {
             reserved = Some(self.reserve(u64::MAX, terms).await);
         }

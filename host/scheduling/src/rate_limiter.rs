@@ -5,7 +5,8 @@ use parking_lot::Mutex;
 /// The minimum time between two refills, so that frequent calls do not lose fractions of a token.
 const REFILL: Duration = Duration::from_millis(1);
 
-/// A token bucket that holds the tokens of one second at most. Each tenant has some: for starts, for lines of the audit log, for what its workflows log.
+/// A token bucket that holds the tokens of one second at most. Each tenant has several: for starts, for lines of the audit
+/// log, for what its workflows log.
 #[derive(Debug)]
 pub struct RateLimiter(Mutex<Bucket>);
 

@@ -111,8 +111,9 @@ async fn prepare(
     let reading = timeout(time, body::read_reserved(body, place.limit, "the component"));
     let component = reading.await.map_err(|_| ApiError::upload_too_slow("the component", time))??;
     let detail = json!({ "bytes": component.len() });
-    api.host.tenants().note(caller, "component.upload", &digest(&component), Some(detail)).await?;
-    let prepared = registry.prepare(component, None).await?;
+    let digest = digest(&component);
+    api.host.tenants().note(caller, "component.upload", &digest, Some(detail)).await?;
+    let prepared = registry.prepare(component, digest, None).await?;
     Ok((place, prepared))
 }
 

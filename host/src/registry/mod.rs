@@ -195,9 +195,8 @@ impl WorkflowRegistry {
         self.shared.known().clear();
     }
 
-    /// Checks that the tenant may have this many more versions.
-    async fn check_versions(&self, tenant: &Tenant, more: usize) -> Result<(), RegistryError> {
-        let count = self.shared.store.versions(&self.tenant, None).await?.len().saturating_add(more);
+    /// Checks that the tenant may have this many versions.
+    fn check_versions(tenant: &Tenant, count: usize) -> Result<(), RegistryError> {
         tenant.check_limit("versions", tenant.limits().versions, count, "request a higher limit")?;
         Ok(())
     }

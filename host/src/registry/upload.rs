@@ -91,25 +91,27 @@ impl WorkflowRegistry {
     pub async fn register(&self, component: impl Into<Bytes>) -> Result<Registered, RegistryError> {
         let component = component.into();
         let _place = self.admit(Some(component.len() as u64)).await?;
-        let account = self.shared.tenants.account(&self.tenant);
-        let compiled = self.shared.components.find(&digest(&component), &account).await;
-        let prepared = self.prepare(component, compiled).await?;
+        let (account, digest) = (self.shared.tenants.account(&self.tenant), digest(&component));
+        let compiled = self.shared.components.find(&digest, &account).await;
+        let prepared = self.prepare(component, digest, compiled).await?;
         self.publish(prepared).await
     }
 
-    /// Checks and compiles an upload, unless it comes compiled. Registers nothing, so the returned future may be dropped.
+    /// Checks and compiles an upload with this digest, unless it comes compiled. Registers nothing, so the returned future may be dropped.
     ///
     /// # Errors
     /// As [`WorkflowRegistry::register`].
     pub(crate) async fn prepare(
         &self,
         bytes: Bytes,
+        digest: String,
         compiled: Option<Component>,
     ) -> Result<Prepared, RegistryError> {
         let super::Shared { components, engine, tenants, .. } = &*self.shared;
         let tenant = tenants.get(&self.tenant).await?;
-        let digest = digest(&bytes);
-        let existing = self.versions_of(&digest).await?;
+        let known = self.shared.store.versions(&self.tenant, None).await?;
+        let existing: Vec<WorkflowInfo> =
+            known.iter().filter(|row| row.digest == digest).map(WorkflowInfo::from).collect();
         if !existing.is_empty() && components.bytes(&digest).await?.is_some() {
             // A commit with an unknown outcome may have registered it.
             self.forget();
@@ -120,7 +122,7 @@ impl WorkflowRegistry {
                 created: false,
             }));
         }
-        self.check_versions(&tenant, 1).await?;
+        Self::check_versions(&tenant, known.len() + 1)?;
         let compile_seconds = tenant.limits().compile_seconds;
         let compiled = match compiled {
             Some(compiled) => compiled,
@@ -132,7 +134,7 @@ impl WorkflowRegistry {
         let is_known =
             |name: &str, version| known.iter().any(|row| row.workflow == name && row.version == version);
         let new = described.iter().filter(|described| !is_known(&described.name, described.version)).count();
-        self.check_versions(&tenant, new).await?;
+        Self::check_versions(&tenant, known.len() + new)?;
         // Compiling takes a while.
         tenant.check_active()?;
         let created_at = clock::now();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::audit::audit_entry;
+use super::audit::{TRIES, audit_entry};
 use super::{
     ApiKey, Caller, CreatedKey, NewKey, Role, Settings, SettingsChange, Tenant, TenantError, TenantInfo,
     Tenants, key,
@@ -15,9 +15,6 @@ use forge_store::directory::{Change, EntryKind};
 
 /// How long a tenant's API keys are listed after they were revoked or have expired. The audit log has them for ever.
 const ENDED_KEYS_AGE: Duration = Duration::from_secs(24 * 3_600);
-
-/// Attempts of a change while other changes get in the way.
-pub(super) const TRIES: u32 = 5;
 
 impl Tenants {
     /// Returns all tenants, by name.

@@ -2,7 +2,6 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::directory::Directory;
 use super::{Caller, TenantError, Tenants};
 use forge_clock as clock;
 use forge_store::directory::{AuditEntry, AuditFilter, Change};
@@ -16,12 +15,8 @@ const LARGEST_PAGE: u32 = 500;
 const SUBJECT: usize = 1 << 10;
 const DETAIL: usize = 4 << 10;
 
-/// The actor of what retention deletes.
-pub(crate) const RETENTION: &str = "retention";
-
-/// What a tenant sees instead of the operator who acted, and of a key that is no longer known.
-const OPERATOR: &str = "operator";
-const FORMER_KEY: &str = "a former key";
+/// Attempts of a change of the directory while other changes get in the way: see [`Tenants::apply`].
+pub(super) const TRIES: u32 = 5;
 
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -147,22 +142,6 @@ impl Tenants {
         }
         let next_cursor = records.last().filter(|_| has_more).map(|last| last.seq);
         Ok(AuditPage { records, next_cursor })
-    }
-}
-
-impl Directory {
-    /// Returns the actor as the keys of a tenant see it: their own keys and jobs of the host by name, and every operator as
-    /// one. Entries of earlier versions name keys of the host as they name those of tenants.
-    fn actor_for(&self, tenant: &str, actor: String) -> String {
-        let Some(key) = actor.strip_prefix(Caller::KEY) else {
-            return if actor == RETENTION { actor } else { OPERATOR.to_owned() };
-        };
-        let id = key.split(' ').next().unwrap_or_default();
-        match self.key(id).map(|known| known.key.tenant.as_deref()) {
-            Some(Some(owner)) if owner == tenant => actor,
-            Some(_) => OPERATOR.to_owned(),
-            None => FORMER_KEY.to_owned(),
-        }
     }
 }
 

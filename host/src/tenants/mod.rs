@@ -5,6 +5,7 @@
 //! which everything that acts for the tenant reads at that moment.
 
 mod account;
+mod actor;
 mod admin;
 mod audit;
 mod caller;
@@ -26,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use account::{Account, Admitted, Compiling};
-pub(crate) use audit::RETENTION;
+pub(crate) use actor::RETENTION;
 pub use audit::{AuditPage, AuditRecord};
 pub use caller::{Caller, Denied, Role};
 pub use error::TenantError;

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::admin::TRIES;
-use super::audit::audit_entry;
+use super::audit::{TRIES, audit_entry};
 use super::{Caller, TenantError, Tenants};
 use forge_clock as clock;
 use forge_egress::Rule;

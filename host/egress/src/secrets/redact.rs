@@ -140,8 +140,8 @@ impl Redactor {
         self.search_view(&sent, &mut found, work)?;
         let kinds = Escapes::KINDS.into_iter().filter(|kind| kind.is_in(bytes));
         let kinds: Vec<Escapes> = kinds.collect();
-        // What looks like an escape may be a part of the value, with what follows it. In a text with one kind, the views
-        // are those that were searched.
+        // What looks like an escape may be a part of the value, with what follows it. A text with one kind has
+        // no other views than those above.
         for kind in kinds.iter().filter(|_| kinds.len() > 1) {
             self.search_kind(&sent, *kind, &mut found, work)?;
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::redact::{Entangled, Redactor, Work};
 
-/// The secrets that the servers of a request may know: those that are bound to them, which includes all that were sent.
+/// The secrets that the servers of a request may know: the secrets that are bound to these servers. A request can send no
+/// others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Known(pub(super) BTreeSet<usize>);
 

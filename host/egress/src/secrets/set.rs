@@ -107,7 +107,7 @@ impl Secrets {
                     prepared.bytes = bytes;
                     redactor
                 } else {
-                    // It takes longer to search for more, and finds those that are known, too.
+                    // The search for all secrets takes longer, and finds the known ones, too.
                     Arc::clone(all)
                 }
             }

@@ -134,17 +134,11 @@ impl Session {
     /// Carries out what is next. Returns the run that was started; `None` to quit.
     async fn act(&mut self, next: Next) -> Result<Option<RunId>, CliError> {
         match next {
-            Next::Quit => Ok(None),
-            Next::Build => {
-                self.build().await?;
-                self.start().await.map(Some)
-            }
-            Next::Run if self.target.is_none() => {
-                self.build().await?;
-                self.start().await.map(Some)
-            }
-            Next::Run => self.start().await.map(Some),
+            Next::Quit => return Ok(None),
+            Next::Run if self.target.is_some() => {}
+            Next::Build | Next::Run => self.build().await?,
         }
+        self.start().await.map(Some)
     }
 
     /// Compiles and deploys the project.

@@ -30,7 +30,10 @@ const SHORT_OUTPUT: usize = 90;
 /// Returns the run with its steps as text, without a line break at the end.
 pub fn render(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> String {
     let mut text = head(record, style);
-    let nodes = node::nodes(steps, style);
+    let mut nodes = node::nodes(steps, style);
+    if !style.every_call {
+        nodes = fold::fold(nodes);
+    }
     if !nodes.is_empty() {
         text.push_str("\n\n");
         text.push_str(&layout::lines(&nodes, style).join("\n"));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::fold::fold;
 use super::{Style, tone};
 use crate::cli::printable::Printable;
 use crate::cli::text::{between, duration};
@@ -56,7 +55,7 @@ pub(super) fn nodes(steps: &[StepRecord], style: &Style) -> Vec<Node> {
     if style.only_failed {
         keep_failed(&mut nodes);
     }
-    if style.every_call { nodes } else { fold(nodes) }
+    nodes
 }
 
 /// Keeps the nodes that have failed, and those with such a node below them.
