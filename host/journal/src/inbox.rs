@@ -115,7 +115,7 @@ pub enum Unsent {
     },
     /// The inbox is full.
     #[error(
-        "run {run} has {have} of events that it has not taken, and the most is {most} ({limit}). Send the event again when the \
+        "run {run} has {have} that it has not taken, and the most is {most} ({limit}). Send the event again when the \
          run has taken some, or ask for a higher limit"
     )]
     Full {
@@ -178,7 +178,41 @@ pub(super) fn cancel(run: &Run, child: RunId, at: Timestamp) -> Message {
     Message::to_relative(run, child, EntryKind::Cancel, String::new(), "null".to_owned(), at)
 }
 
+impl Unsent {
+    /// Returns the failure of the call that sent the message.
+    pub(super) fn to_failure(&self) -> Failure {
+        match self {
+            // Room comes when the run takes events.
+            Self::Full { .. } => Failure::new(kind::LIMIT, self.to_string()),
+            Self::Unknown(_) | Self::Final { .. } => Failure::permanent(kind::ERROR, self.to_string()),
+        }
+    }
+}
+
 impl Message {
+    /// Checks that a run with this status, and with events that it has not taken, takes the message.
+    ///
+    /// # Errors
+    /// [`Unsent`].
+    pub fn check_room(&self, status: super::WorkflowStatus, events: u64, bytes: u64) -> Result<(), Unsent> {
+        if status.is_final() {
+            return Err(Unsent::Final { run: self.to, status });
+        }
+        if self.kind == EntryKind::Event && events >= self.most_events {
+            return Err(self.full(format!("{events} events"), self.most_events, "inbox_events"));
+        }
+        let bytes_then = bytes.saturating_add(self.payload.len() as u64);
+        if self.kind == EntryKind::Event && bytes_then > self.most_bytes {
+            return Err(self.full(format!("{bytes} bytes of events"), self.most_bytes, "inbox_bytes"));
+        }
+        Ok(())
+    }
+
+    /// Returns the error of an inbox that is full.
+    pub fn full(&self, have: String, most: u64, limit: &'static str) -> Unsent {
+        Unsent::Full { run: self.to, have, most, limit }
+    }
+
     /// Creates a message to a parent or a child, of which there is one.
     fn to_relative(run: &Run, to: RunId, kind: EntryKind, name: String, payload: String, at: Timestamp) -> Self {
         Self {

@@ -1,7 +1,8 @@
 //! What the store does for a run in the commit that records the call: exactly once, because the call and its effect are one
 //! commit.
 
-use super::{Message, Outcome, Row, Run, RunId, Timestamp, state::set_outcome};
+use super::state::set_outcome;
+use super::{Message, Outcome, Row, Run, RunId, Sent, Timestamp, Unsent};
 
 /// An operation of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,24 @@ impl Performed {
                 set_outcome(row, outcome.clone());
             }
             Self::Started(run) => row.child = Some(*run),
+        }
+    }
+}
+
+impl Performed {
+    /// Returns what became of the call that sent a message.
+    pub fn sent(sent: &Result<Sent, Unsent>) -> Self {
+        Self::Ended(match sent {
+            Ok(_) => Ok(Some("null".into())),
+            Err(unsent) => Err(unsent.to_failure()),
+        })
+    }
+
+    /// Returns what became of the call that started a run: an attached child goes on.
+    pub fn started(run: &Run) -> Self {
+        match run.parent {
+            Some(parent) if !parent.attached => Self::Ended(Ok(Some(format!("\"{}\"", run.id).into()))),
+            _ => Self::Started(run.id),
         }
     }
 }
