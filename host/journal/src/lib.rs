@@ -41,9 +41,11 @@
 //!    back.
 
 mod call_kind;
+pub mod children;
 mod depth;
 mod document;
 mod event;
+pub mod events;
 mod failure;
 #[cfg(test)]
 mod fuzz;
