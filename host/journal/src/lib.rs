@@ -41,6 +41,7 @@
 //!    back.
 
 mod call_kind;
+pub mod db;
 mod depth;
 mod document;
 mod event;
