@@ -4,6 +4,7 @@
 //! front of a store. [`Feed`] tells subscribers what was committed.
 
 mod database;
+mod db;
 pub mod directory;
 mod error;
 mod feed;
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use database::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
+pub use db::{DbFilter, DbPage};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
@@ -37,6 +39,7 @@ pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
+use forge_journal::db::{Entry, Totals};
 use forge_journal::{Changes, Row, Run, RunId, Timestamp, WorkflowStatus};
 
 /// A write of a batch.
@@ -323,6 +326,15 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes those of the runs that are final, with their journals, and returns them. That is durable when the method returns.
     /// A key that started a deleted run is free again.
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
+
+    /// Returns an entry of a tenant's store.
+    async fn db_entry(&self, tenant: &str, key: &str) -> Result<Option<Entry>, StoreError>;
+
+    /// Returns entries of a tenant's store, in the order of their keys. The cost is proportional to the page.
+    async fn db_entries(&self, tenant: &str, filter: &DbFilter) -> Result<DbPage, StoreError>;
+
+    /// Returns the totals of a tenant's store. Transactions keep the numbers; nothing is scanned.
+    async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError>;
 
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns. Returns the
     /// versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.
