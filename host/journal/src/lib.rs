@@ -42,6 +42,7 @@
 
 mod call_kind;
 pub mod children;
+pub mod db;
 mod depth;
 mod document;
 mod event;

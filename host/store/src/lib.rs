@@ -5,6 +5,7 @@
 
 mod committed;
 mod database;
+mod db;
 pub mod directory;
 mod error;
 mod feed;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 
 pub use committed::{Committed, Delivered, Written};
 pub use database::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
+pub use db::{DbFilter, DbPage};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
@@ -40,6 +42,7 @@ pub use run_writer::RunWriter;
 pub use writer::Writer;
 
 use forge_journal::{Changes, Inbox, Message, Operation, Row, Run, RunId, Timestamp, WorkflowStatus};
+use forge_journal::db::{Entry, Totals, Transaction};
 
 /// A write of a batch.
 ///
@@ -88,6 +91,15 @@ impl Write {
         }
     }
 
+    /// Returns the transactions of calls, in their order.
+    pub(crate) fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        let operations = self.changes().into_iter().flat_map(|(_, changes)| &changes.operations);
+        operations.filter_map(|(_, operation)| match operation {
+            Operation::Transaction(transaction) => Some(transaction),
+            _ => None,
+        })
+    }
+
     /// Returns the run that starts, if it may take the key of another one over, with that run.
     fn restart(&self) -> Option<(&Run, RunId)> {
         self.start().and_then(|(run, _)| Some((run, run.restart_of?)))
@@ -131,6 +143,7 @@ impl Write {
                 let operations = changes.operations.iter().map(|(_, operation)| match operation {
                     Operation::Send(message) => ROW_BYTES + message.payload.len(),
                     Operation::Start(run) => of_run(run),
+                    Operation::Transaction(transaction) => transaction.size(),
                 });
                 changes.run.as_deref().map_or(0, of_run)
                     + rows.sum::<usize>()
@@ -366,6 +379,15 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes those of the runs that are final, with their journals, and returns them. That is durable when the method returns.
     /// A key that started a deleted run is free again.
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
+
+    /// Returns an entry of a tenant's store.
+    async fn db_entry(&self, tenant: &str, key: &str) -> Result<Option<Entry>, StoreError>;
+
+    /// Returns entries of a tenant's store, in the order of their keys. The cost is proportional to the page.
+    async fn db_entries(&self, tenant: &str, filter: &DbFilter) -> Result<DbPage, StoreError>;
+
+    /// Returns the totals of a tenant's store. Transactions keep the numbers; nothing is scanned.
+    async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError>;
 
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns. Returns the
     /// versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.

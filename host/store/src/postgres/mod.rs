@@ -9,6 +9,7 @@ mod claim;
 mod commit;
 mod components;
 mod connection;
+mod db;
 mod decode;
 mod directory;
 mod error;
@@ -58,7 +59,10 @@ use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Upda
 use super::{Committed, Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
     Store, StoreError, VersionRow, Write,
 };
-use crate::{Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
+use crate::{
+    DbFilter, DbPage, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
+};
+use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
 use forge_scheduling::Attempts;
 
@@ -240,6 +244,18 @@ impl Store for PostgresStore {
 
     async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
         runs::delete(&self.shared.readers, ids).await
+    }
+
+    async fn db_entry(&self, tenant: &str, key: &str) -> Result<Option<Entry>, StoreError> {
+        db::entry(&self.shared.readers, tenant, key).await
+    }
+
+    async fn db_entries(&self, tenant: &str, filter: &DbFilter) -> Result<DbPage, StoreError> {
+        db::entries(&self.shared.readers, tenant, filter).await
+    }
+
+    async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError> {
+        db::totals(&self.shared.readers, tenant).await
     }
 
     async fn register(

@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use super::commit::CommitError;
 use super::connection::Connection;
-use super::inbox;
+use super::{db, inbox};
 use super::notifications::Message as Notice;
 use super::statement::FencingToken;
 use crate::committed::with_outcomes;
 use crate::{Committed, Delivered, Epoch, Write, Written};
-use forge_journal::{Changes, Message, Operation, Performed, RunId};
+use forge_journal::{Changes, Message, Operation, Outcome, Performed, RunId};
 
 /// Tells other nodes of entries in the inboxes of their runs.
 const NOTIFY: &str = "SELECT pg_notify($1, $2)";
@@ -49,6 +49,10 @@ pub(super) async fn perform(
     let mut done = Done::default();
     let mut delivered = Vec::new();
     lock(connection, writes).await?;
+    let transactions: Vec<_> = writes.iter().flat_map(Write::transactions).collect();
+    let transacted =
+        if transactions.is_empty() { Vec::new() } else { db::perform(connection, &transactions).await? };
+    let mut transacted = transacted.into_iter();
     for (place, write) in writes.iter().enumerate() {
         match write {
             Write::Save(run, changes) => {
@@ -56,7 +60,7 @@ pub(super) async fn perform(
                     inbox::take(connection, token, *run, &changes.taken).await?;
                 }
                 if !changes.operations.is_empty() {
-                    let performed = perform_all(connection, token, changes, &mut delivered).await?;
+                    let performed = perform_all(connection, token, changes, &mut transacted, &mut delivered).await?;
                     done.written.push((place, Written::Performed(performed)));
                 }
                 if !changes.outbox.is_empty() {
@@ -161,6 +165,7 @@ async fn perform_all(
     connection: &mut Connection,
     token: &FencingToken<'_>,
     changes: &Changes,
+    transacted: &mut impl Iterator<Item = Outcome>,
     delivered: &mut Vec<(Delivered, Epoch)>,
 ) -> Result<Vec<(u64, Performed)>, CommitError> {
     let mut performed = Vec::with_capacity(changes.operations.len());
@@ -170,6 +175,7 @@ async fn perform_all(
                 let sent = inbox::send(connection, token, &[message], delivered).await?;
                 sent.first().map_or(Performed::Ended(Ok(None)), Performed::sent)
             }
+            Operation::Transaction(_) => Performed::transacted(transacted.next()),
             // It is inserted with the other runs.
             Operation::Start(run) => Performed::started(run),
         };

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod components;
 mod connection;
+mod db;
 mod decode;
 mod directory;
 mod files;
@@ -39,7 +40,11 @@ use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
-use crate::{LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
+use crate::{
+    DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
+    VersionConflict,
+};
+use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
@@ -182,6 +187,21 @@ impl Store for SqliteStore {
     async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
         let ids = ids.to_vec();
         self.write(move |connection| runs::delete(connection, &ids)).await
+    }
+
+    async fn db_entry(&self, tenant: &str, key: &str) -> Result<Option<Entry>, StoreError> {
+        let (tenant, key) = (tenant.to_owned(), key.to_owned());
+        self.read(move |connection| db::entry(connection, &tenant, &key)).await
+    }
+
+    async fn db_entries(&self, tenant: &str, filter: &DbFilter) -> Result<DbPage, StoreError> {
+        let (tenant, filter) = (tenant.to_owned(), filter.clone());
+        self.read(move |connection| db::entries(connection, &tenant, &filter)).await
+    }
+
+    async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError> {
+        let tenant = tenant.to_owned();
+        self.read(move |connection| db::totals(connection, &tenant)).await
     }
 
     async fn register(

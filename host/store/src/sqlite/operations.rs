@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{inbox, runs};
+use super::{db, inbox, runs};
 use crate::{Committed, StoreError, Write, Written};
 use forge_journal::{Operation, Performed};
 
@@ -12,6 +12,9 @@ pub(super) fn perform(
     batch: &[Write],
     committed: &mut Committed,
 ) -> Result<(), StoreError> {
+    let transactions: Vec<_> = batch.iter().flat_map(Write::transactions).collect();
+    let mut transacted =
+        if transactions.is_empty() { Vec::new() } else { db::perform(connection, &transactions)? }.into_iter();
     for (place, write) in batch.iter().enumerate() {
         let Some((_, changes)) = write.changes().filter(|(_, changes)| !changes.operations.is_empty()) else {
             continue;
@@ -20,6 +23,7 @@ pub(super) fn perform(
         for (seq, operation) in &changes.operations {
             let outcome = match operation {
                 Operation::Send(message) => Performed::sent(&inbox::send(connection, message, committed)?),
+                Operation::Transaction(_) => Performed::transacted(transacted.next()),
                 Operation::Start(run) => {
                     if runs::start_child(connection, run)? {
                         committed.started.push((**run).clone());
