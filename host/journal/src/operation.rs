@@ -2,7 +2,7 @@
 //! commit.
 
 use super::state::set_outcome;
-use super::{Failure, Message, db, kind, Outcome, Row, Run, RunId, Sent, Timestamp, Unsent};
+use super::{Failure, Message, Outcome, Row, Run, RunId, Sent, Timestamp, Unsent, db, kind};
 
 /// An operation of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,8 +41,8 @@ pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
-use forge_journal::{Changes, Inbox, Message, Operation, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_journal::db::{Entry, Totals, Transaction};
+use forge_journal::{Changes, Inbox, Message, Operation, Row, Run, RunId, Timestamp, WorkflowStatus};
 
 /// A write of a batch.
 ///

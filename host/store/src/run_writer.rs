@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use forge_journal::{Changes, Message, Performed, Run, RunId, Sent, Unsent};
+use forge_journal::{Changes, Inbox, Message, Performed, Run, RunId, Sent, Unsent};
 use futures::FutureExt as _;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -118,6 +118,14 @@ impl RunWriter {
             Written::Sent(sent) => Ok(sent),
             other => Err(StoreError::Unavailable(format!("the store answered a message with {other:?}"))),
         }
+    }
+
+    /// Returns the entries of the run's inbox after this position that it has not taken.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    pub async fn inbox(&self, after: u64) -> Result<Inbox, StoreError> {
+        Ok(self.writer.store().inbox(self.run, after, u32::MAX).await?.unwrap_or_default())
     }
 
     /// Keeps `admission` until the first write of this activation is durable or lost.

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::commit::CommitError;
 use super::connection::Connection;
-use super::{db, inbox};
 use super::notifications::Message as Notice;
 use super::statement::FencingToken;
+use super::{db, inbox};
 use crate::committed::with_outcomes;
 use crate::{Committed, Delivered, Epoch, Write, Written};
 use forge_journal::{Changes, Message, Operation, Outcome, Performed, RunId};
@@ -60,7 +60,8 @@ pub(super) async fn perform(
                     inbox::take(connection, token, *run, &changes.taken).await?;
                 }
                 if !changes.operations.is_empty() {
-                    let performed = perform_all(connection, token, changes, &mut transacted, &mut delivered).await?;
+                    let performed =
+                        perform_all(connection, token, changes, &mut transacted, &mut delivered).await?;
                     done.written.push((place, Written::Performed(performed)));
                 }
                 if !changes.outbox.is_empty() {

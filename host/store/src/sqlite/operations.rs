@@ -14,7 +14,8 @@ pub(super) fn perform(
 ) -> Result<(), StoreError> {
     let transactions: Vec<_> = batch.iter().flat_map(Write::transactions).collect();
     let mut transacted =
-        if transactions.is_empty() { Vec::new() } else { db::perform(connection, &transactions)? }.into_iter();
+        if transactions.is_empty() { Vec::new() } else { db::perform(connection, &transactions)? }
+            .into_iter();
     for (place, write) in batch.iter().enumerate() {
         let Some((_, changes)) = write.changes().filter(|(_, changes)| !changes.operations.is_empty()) else {
             continue;
