@@ -30,7 +30,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind of failure, a short word for programs. Forge uses `error`, `timeout`, `cancelled`,
-    /// `http`, `denied`, `panic`, `trap`, `out-of-fuel`, `out-of-memory`, `invalid-input`,
+    /// `http`, `denied`, `conflict`, `panic`, `trap`, `out-of-fuel`, `out-of-memory`, `invalid-input`,
     /// `invalid-output` and `limit`; a workflow may use kinds of its own.
     pub kind: String,
     /// A message for people: what happened and, if known, what to do.
@@ -46,6 +46,7 @@ impl Failure {
     pub(crate) const HTTP: &'static str = "http";
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) const LIMIT: &'static str = "limit";
+    pub(crate) const CONFLICT: &'static str = "conflict";
     pub(crate) const INVALID_INPUT: &'static str = "invalid-input";
     pub(crate) const INVALID_OUTPUT: &'static str = "invalid-output";
 
@@ -81,6 +82,12 @@ impl Failure {
     /// [`forge::time::timeout`]: crate::time::timeout
     pub fn is_timeout(&self) -> bool {
         self.kind == Failure::TIMEOUT
+    }
+
+    /// Returns `true` if a transaction of the tenant's store required another version of a key than the present one. See
+    /// [`Db`](crate::Db).
+    pub fn is_conflict(&self) -> bool {
+        self.kind == Failure::CONFLICT
     }
 
     /// Returns what the journal keeps of an error: the whole chain of messages, and the kind of the first

@@ -106,7 +106,7 @@ pub mod bindings;
 mod call;
 mod compensation;
 mod context;
-mod db;
+pub mod db;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 mod entropy;
 mod error;

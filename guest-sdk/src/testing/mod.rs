@@ -34,7 +34,7 @@
 //! ```
 //!
 //! Three things differ from the real host. Nothing is replayed. Of the limits, only those of a step's result
-//! (1 MiB) and of a response (4 MiB) apply. And `Uuid::new_v4()` is truly random; in a component it is
+//! (1 MiB), of a response (4 MiB), and of keys, values and transactions of the store apply. And `Uuid::new_v4()` is truly random; in a component it is
 //! deterministic, as [`WorkflowContext::uuid`] is in both.
 //!
 //! [`WorkflowContext::uuid`]: crate::WorkflowContext::uuid
@@ -53,6 +53,7 @@ pub use crate::test_host::{StepStatus, TestLog, TestStep};
 pub use report::TestReport;
 
 use crate::auth::AuthContext;
+use crate::db::testing::Store;
 use crate::error::Failure;
 use crate::export::execute;
 use crate::http::testing::Http;
@@ -84,6 +85,18 @@ impl<W: ForgeWorkflow> TestRun<W> {
     /// Sets the function that responds to the workflow's HTTP requests.
     pub fn http(mut self, respond: impl FnMut(&TestRequest) -> TestResponse + 'static) -> Self {
         self.host.effect::<Http>().respond = Some(Box::new(respond));
+        self
+    }
+
+    /// Stores an entry in the tenant's store before the run starts. [`TestReport::db`] is the store at its end.
+    pub fn db_entry(mut self, key: &str, value: impl Serialize) -> Self {
+        self.host.effect::<Store>().seed(key, json(value));
+        self
+    }
+
+    /// Makes the first `transactions` of the tenant's store fail without changing it.
+    pub fn fail_db(mut self, transactions: u32, message: &str) -> Self {
+        self.host.effect::<Store>().inject(transactions, Failure::new(Failure::ERROR, message));
         self
     }
 

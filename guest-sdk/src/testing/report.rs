@@ -1,7 +1,11 @@
 //! The outcome of a run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::db::testing::Store;
 use crate::error::Failure;
 use crate::http::testing::{Http, TestRequest};
 use crate::test_host::{TestHost, TestLog, TestStep};
@@ -16,6 +20,8 @@ pub struct TestReport<T> {
     pub steps: Vec<TestStep>,
     /// The HTTP requests, in the order in which they were sent.
     pub requests: Vec<TestRequest>,
+    /// The tenant's store at the end of the run: the values by key.
+    pub db: BTreeMap<String, Value>,
     /// The names of the steps that were compensated, in order.
     pub compensations: Vec<String>,
     /// The lines that the workflow logged.
@@ -28,6 +34,7 @@ impl<T> TestReport<T> {
     pub(super) fn new(result: Result<T, Failure>, mut host: TestHost) -> Self {
         let elapsed = Duration::from_millis(host.elapsed());
         let requests = std::mem::take(&mut host.effect::<Http>().requests);
+        let db = host.effect::<Store>().values();
         TestReport {
             // If the host ended the run, it has the reason, which the workflow is not told.
             result: match host.unwound {
@@ -36,6 +43,7 @@ impl<T> TestReport<T> {
             },
             steps: host.steps.into_iter().map(|row| row.step).collect(),
             requests,
+            db,
             compensations: host.compensations,
             logs: host.logs,
             elapsed,

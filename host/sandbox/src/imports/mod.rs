@@ -2,6 +2,7 @@
 
 mod calls;
 mod compensate;
+pub mod db;
 pub mod http;
 mod run;
 mod step;
