@@ -3,6 +3,7 @@
 //! A number may have more digits than any type of Rust, and an object's order may matter to its reader. So the host does not
 //! read a document that it passes on.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -123,6 +124,25 @@ impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() { f.write_str(&written(&self.0, Some(0))) } else { f.write_str(&self.0) }
     }
+}
+
+/// Returns a JSON object with these members, whose values are JSON.
+pub(crate) fn object<'m>(members: impl IntoIterator<Item = (&'m str, Option<Cow<'m, str>>)>) -> String {
+    let mut text = String::from("{");
+    for (name, value) in members {
+        let Some(value) = value else { continue };
+        text.push_str(if text.len() > 1 { ",\"" } else { "\"" });
+        text.push_str(name);
+        text.push_str("\":");
+        text.push_str(&value);
+    }
+    text.push('}');
+    text
+}
+
+/// Returns a text as a JSON string.
+pub(crate) fn quoted(text: &str) -> Cow<'static, str> {
+    Value::from(text).to_string().into()
 }
 
 /// Returns JSON without insignificant whitespace, or indented from a level on.

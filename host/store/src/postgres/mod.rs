@@ -14,12 +14,14 @@ mod decode;
 mod directory;
 mod error;
 mod exposure;
+mod inbox;
 mod journals;
 mod lease;
 mod lists;
 mod migrate;
 mod notifications;
 mod open;
+mod operations;
 mod options;
 mod overview;
 #[cfg(test)]
@@ -54,15 +56,14 @@ use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
-use super::{
-    Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
-    Store, StoreError, VersionRow, Write, Written,
+use super::{Committed, Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
+    Store, StoreError, VersionRow, Write,
 };
 use crate::{
     DbFilter, DbPage, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
-use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
+use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
 use forge_scheduling::Attempts;
 
 /// A PostgreSQL database that any number of processes share.
@@ -138,7 +139,7 @@ impl Store for PostgresStore {
         }
     }
 
-    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Committed, StoreError> {
         self.shared.writer.lock().await.commit(&self.shared, epoch, batch).await
     }
 
@@ -167,6 +168,13 @@ impl Store for PostgresStore {
         if found.values().any(|found| !found.live) {
             return Err(StoreError::Fenced);
         }
+        // After the journals: an entry that is taken in them is not pending.
+        let mine: Vec<Uuid> = found.iter().filter(|(_, found)| found.mine).map(|(id, _)| id.0).collect();
+        for (id, inbox) in inbox::pending(&shared.readers, &mine, 0, u32::MAX).await? {
+            if let Some(Found { loaded: Ok(loaded), .. }) = found.get_mut(&id) {
+                loaded.inbox = inbox;
+            }
+        }
         let acquired = |id| match found.remove(id) {
             Some(Found { mine: true, loaded, .. }) => loaded.map(|loaded| Acquired::Here(Box::new(loaded))),
             Some(_) => Ok(Acquired::Elsewhere),
@@ -185,6 +193,10 @@ impl Store for PostgresStore {
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
         overview::overview(&self.shared.readers, id).await
+    }
+
+    async fn inbox(&self, id: RunId, after: u64, limit: u32) -> Result<Option<Inbox>, StoreError> {
+        Ok(inbox::pending(&self.shared.readers, &[id.0], after, limit).await?.remove(&id))
     }
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {

@@ -119,7 +119,7 @@ pub(super) fn add_usage(connection: &Connection, usage: &[UsageRow]) -> Result<(
 
 /// Adds what the writes of a batch store to the totals of their tenants.
 pub(super) fn grow(connection: &Connection, batch: &[Write], written: &[Written]) -> Result<(), StoreError> {
-    let done = batch.iter().zip(written).filter(|(_, written)| **written == Written::Done);
+    let done = batch.iter().zip(written).filter(|(_, written)| written.is_done());
     let mut grown: BTreeMap<&str, i64> = BTreeMap::new();
     for (tenant, bytes) in done.map(|(write, _)| write.grown()).filter(|(_, bytes)| *bytes != 0) {
         *grown.entry(tenant).or_default() += bytes;

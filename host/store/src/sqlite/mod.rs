@@ -10,10 +10,12 @@ mod db;
 mod decode;
 mod directory;
 mod files;
+mod inbox;
 mod inspect;
 mod lists;
 mod log;
 mod open;
+mod operations;
 mod overview;
 #[cfg(test)]
 mod plan;
@@ -37,13 +39,13 @@ use self::files::Files;
 use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
-use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
+use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
     DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
     VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
-use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
+use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
 const LARGE_BATCH: usize = 4;
@@ -94,7 +96,7 @@ impl Store for SqliteStore {
 
     /// Commits a small batch on the calling thread: a hand-over to another thread would take as long as the commit.
     /// Before a large batch, the thread hands its other tasks over, so that they can queue the next batch.
-    async fn commit(&self, _: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    async fn commit(&self, _: Epoch, batch: &[Write]) -> Result<Committed, StoreError> {
         let shared = &self.shared;
         let commit = || {
             let started = Instant::now();
@@ -130,6 +132,10 @@ impl Store for SqliteStore {
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
         self.read(move |connection| overview::overview(connection, id)).await
+    }
+
+    async fn inbox(&self, id: RunId, after: u64, limit: u32) -> Result<Option<Inbox>, StoreError> {
+        self.read(move |connection| inbox::pending(connection, id, after, limit)).await
     }
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
@@ -287,16 +293,19 @@ impl Directory for SqliteStore {
 }
 
 fn loaded(connection: &Connection, id: RunId) -> Result<Option<Loaded>, StoreError> {
-    let run = runs::get(connection, id)?;
-    Ok(run.map(|run| Loaded { run, rows: steps::of_run(connection, id) }))
+    let Some(run) = runs::get(connection, id)? else { return Ok(None) };
+    let inbox = inbox::pending(connection, id, 0, u32::MAX)?.unwrap_or_default();
+    Ok(Some(Loaded { run, rows: steps::of_run(connection, id), inbox }))
 }
 
-fn apply(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-    let written = runs::start(connection, batch)?;
+fn apply(connection: &Connection, batch: &[Write]) -> Result<Committed, StoreError> {
+    let mut committed = Committed { written: runs::start(connection, batch)?, ..Committed::default() };
+    operations::perform(connection, batch, &mut committed)?;
     runs::save(connection, batch)?;
-    steps::save(connection, batch)?;
-    directory::grow(connection, batch, &written)?;
-    Ok(written)
+    steps::save(connection, batch, &committed.written)?;
+    operations::finish(connection, batch, &mut committed)?;
+    directory::grow(connection, batch, &committed.written)?;
+    Ok(committed)
 }
 
 impl SqliteStore {
