@@ -59,7 +59,7 @@ async fn events_that_come_early_are_kept_in_order_for_each_name() {
     api.send_event(&run, "go", &json!("now"), None).await;
     let record = api.settled(&run).await;
     let lines: Vec<u64> = (0..20).collect();
-    assert_eq!(record["output"][1..], [json!("now"), json!(lines), json!("late")], "{record:#}");
+    assert_eq!(record["output"].as_array().unwrap()[1..], [json!("now"), json!(lines), json!("late")], "{record:#}");
 }
 
 #[tokio::test]
