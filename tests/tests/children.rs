@@ -29,7 +29,10 @@ async fn a_parent_gets_the_output_of_its_child() {
     let children = children(&api, &run).await;
     let child = api.record(&children[0]).await;
     assert_eq!((&child["status"], &child["parent"]["run_id"]), (&json!("completed"), &json!(run)));
-    assert_eq!((child["tenant"].as_str(), child["output"].clone()), (record["tenant"].as_str(), record["output"][0].clone()));
+    assert_eq!(
+        (child["tenant"].as_str(), child["output"].clone()),
+        (record["tenant"].as_str(), record["output"][0].clone())
+    );
 }
 
 #[tokio::test]
@@ -97,13 +100,20 @@ async fn a_run_that_is_cancelled_rolls_its_children_back_before_itself() {
     let api = host.api();
     let body = block![
         reversible("parent"),
-        child(block![reversible("child"), child(block![reversible("grandchild"), Statement::Event("never".to_owned(), None)])]),
+        child(block![
+            reversible("child"),
+            child(block![reversible("grandchild"), Statement::Event("never".to_owned(), None)])
+        ]),
     ];
     let run = api.start_program(&services, body).await;
     services.until_asked("grandchild", 1).await;
     api.cancel(&run).await.ok();
     let record = api.settled(&run).await;
-    assert_eq!((&record["status"], &record["error_kind"]), (&json!("compensated"), &json!("cancelled")), "{record:#}");
+    assert_eq!(
+        (&record["status"], &record["error_kind"]),
+        (&json!("compensated"), &json!("cancelled")),
+        "{record:#}"
+    );
     let child = &children(&api, &run).await[0];
     let record = api.record(child).await;
     assert_eq!(record["status"], "compensated", "{record:#}");
@@ -114,10 +124,7 @@ async fn a_run_that_is_cancelled_rolls_its_children_back_before_itself() {
 async fn a_run_that_fails_beside_its_child_rolls_the_child_back_first() {
     let (mut host, services) = (Host::with_interpreter().await, Services::start().await);
     let long = child(block![reversible("child"), gate("child")]);
-    let body = block![
-        reversible("parent"),
-        Statement::Join(vec![block![long], block![effect("other")]]),
-    ];
+    let body = block![reversible("parent"), Statement::Join(vec![block![long], block![effect("other")]]),];
     // The branch that fails ends the join only at the end, so the failure is that of a race.
     let racing = block![
         reversible("parent"),
@@ -146,7 +153,10 @@ async fn a_child_whose_handle_is_dropped_is_cancelled_and_a_detached_run_goes_on
     let api = host.api();
     let waiting = block![reversible("kept"), Statement::Event("go".to_owned(), None)];
     let body = block![
-        Statement::DropChild(block![reversible("dropped"), Statement::Event("never".to_owned(), None)], block![effect("beside")]),
+        Statement::DropChild(
+            block![reversible("dropped"), Statement::Event("never".to_owned(), None)],
+            block![effect("beside")]
+        ),
         Statement::Detach(waiting),
         fail("and so it ends"),
     ];
@@ -154,7 +164,8 @@ async fn a_child_whose_handle_is_dropped_is_cancelled_and_a_detached_run_goes_on
     assert_eq!(api.settled(&run).await["status"], "failed");
     let children = children(&api, &run).await;
     let detached = api.steps(&run).await;
-    let detached = detached.iter().find(|step| step["kind"] == "start").unwrap()["result"].as_str().unwrap().to_owned();
+    let detached =
+        detached.iter().find(|step| step["kind"] == "start").unwrap()["result"].as_str().unwrap().to_owned();
     assert_eq!(api.settled(&children[0]).await["status"], "compensated");
     api.until_status(&detached, "waiting").await;
     api.send_event(&detached, "go", &json!(1), None).await;
@@ -178,7 +189,11 @@ async fn a_parent_that_times_out_or_is_terminated_cancels_its_children() {
     api.terminate(&other).await.ok();
     assert_eq!(api.settled(&other_child).await["status"], "compensated");
     let record = api.settled(&run).await;
-    assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("timeout")), "{record:#}");
+    assert_eq!(
+        (&record["status"], &record["error_kind"]),
+        (&json!("failed"), &json!("timeout")),
+        "{record:#}"
+    );
     let child = &children(&api, &run).await[0];
     assert_eq!(api.record(child).await["status"], "compensated");
 }

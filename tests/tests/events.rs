@@ -32,10 +32,7 @@ async fn a_run_waits_for_an_event_without_memory_and_says_so() {
     let run = api.start_program(&services, block![event("approval"), effect("ship")]).await;
     let record = api.until_status(&run, "waiting").await;
     assert_eq!(record["status"], "waiting");
-    eventually("the run leaves memory", async || {
-        api.health().await["runs_in_memory"] == 0
-    })
-    .await;
+    eventually("the run leaves memory", async || api.health().await["runs_in_memory"] == 0).await;
     let sent = api.send_event(&run, "approval", &json!({"by": "ada"}), None).await;
     assert_eq!(sent, json!({"seq": 1, "duplicate": false}));
     let record = api.settled(&run).await;
@@ -59,7 +56,11 @@ async fn events_that_come_early_are_kept_in_order_for_each_name() {
     api.send_event(&run, "go", &json!("now"), None).await;
     let record = api.settled(&run).await;
     let lines: Vec<u64> = (0..20).collect();
-    assert_eq!(record["output"].as_array().unwrap()[1..], [json!("now"), json!(lines), json!("late")], "{record:#}");
+    assert_eq!(
+        record["output"].as_array().unwrap()[1..],
+        [json!("now"), json!(lines), json!("late")],
+        "{record:#}"
+    );
 }
 
 #[tokio::test]
@@ -87,10 +88,7 @@ async fn an_event_that_comes_after_the_timeout_stays_for_the_next_wait() {
     api.until_step(&run, "event", "approval", "failed").await;
     api.send_event(&run, "approval", &json!("yes"), None).await;
     let output = api.settled(&run).await["output"].take();
-    assert_eq!(
-        output,
-        json!([{"failed": "no event `approval` came in time", "kind": "timeout"}, "yes"])
-    );
+    assert_eq!(output, json!([{"failed": "no event `approval` came in time", "kind": "timeout"}, "yes"]));
 }
 
 #[tokio::test]

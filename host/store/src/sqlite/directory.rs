@@ -8,7 +8,7 @@ use crate::directory::{
     self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, EntryId, LISTED_CHANGES, TRIM,
     Update, UpdateRow, UsageRow,
 };
-use crate::{StoreError, Write, Committed};
+use crate::{Committed, StoreError, Write};
 
 pub(super) fn update(connection: &Connection, since: Option<i64>) -> Result<Update, StoreError> {
     if let Some(since) = since
@@ -126,7 +126,9 @@ pub(super) fn grow(
     let done = batch.iter().zip(&committed.written).filter(|(_, written)| written.is_done());
     let started = committed.started.iter().map(|run| (&run.tenant, run.stored_bytes().cast_signed()));
     let mut grown: BTreeMap<&str, i64> = BTreeMap::new();
-    for (tenant, bytes) in done.map(|(write, _)| write.grown()).chain(started).filter(|(_, bytes)| *bytes != 0) {
+    for (tenant, bytes) in
+        done.map(|(write, _)| write.grown()).chain(started).filter(|(_, bytes)| *bytes != 0)
+    {
         *grown.entry(tenant).or_default() += bytes;
     }
     for (tenant, bytes) in grown {
