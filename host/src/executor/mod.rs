@@ -35,7 +35,10 @@ pub use error::{ExecutorError, OpenError};
 pub use events::EventRequest;
 pub use forge_store::{RunFilter, RunSummary};
 pub use query::StepsQuery;
-pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, Steps, WorkflowRecord};
+pub use record::{
+    Health, HealthDetails, HealthStatus, ParentRun, PendingEvent, PendingEvents, RunPage, StepRecord, Steps,
+    WorkflowRecord,
+};
 pub use start::{Existing, OnFailed, StartRequest, Started};
 
 use self::command::Command;
