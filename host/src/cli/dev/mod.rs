@@ -236,5 +236,5 @@ async fn show(client: &Client, record: &WorkflowRecord) -> Result<(), CliError> 
     let style = tree::Style { color: output::has_color(), every_call: false, only_failed: false, now };
     // After the lines that the workflow logged, which the server prints.
     tokio::time::sleep(Duration::from_millis(20)).await;
-    output::print_rendered(&format!("\n{}", tree::render(record, &steps, &style)))
+    output::print_rendered(&format!("\n{}", tree::render(record, &steps, &tree::Children::new(), &style)))
 }
