@@ -30,8 +30,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind of failure, a short word for programs. Forge uses `error`, `timeout`, `cancelled`,
-    /// `http`, `denied`, `panic`, `trap`, `out-of-fuel`, `out-of-memory`, `invalid-input`,
-    /// `invalid-output` and `limit`; a workflow may use kinds of its own.
+    /// `http`, `denied`, `child`, `conflict`, `panic`, `trap`, `out-of-fuel`, `out-of-memory`,
+    /// `invalid-input`, `invalid-output` and `limit`; a workflow may use kinds of its own.
     pub kind: String,
     /// A message for people: what happened and, if known, what to do.
     pub message: String,
@@ -44,8 +44,10 @@ impl Failure {
     pub(crate) const TIMEOUT: &'static str = "timeout";
     pub(crate) const CANCELLED: &'static str = "cancelled";
     pub(crate) const HTTP: &'static str = "http";
+    pub(crate) const CHILD: &'static str = "child";
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) const LIMIT: &'static str = "limit";
+    pub(crate) const CONFLICT: &'static str = "conflict";
     pub(crate) const INVALID_INPUT: &'static str = "invalid-input";
     pub(crate) const INVALID_OUTPUT: &'static str = "invalid-output";
 
@@ -76,11 +78,18 @@ impl Failure {
         Failure { retryable: false, ..self }
     }
 
-    /// Returns `true` if a timeout ended: that of a step, of an HTTP call or of [`forge::time::timeout`].
+    /// Returns `true` if a timeout ended: that of a step, of an HTTP call, of a wait for an event or of
+    /// [`forge::time::timeout`].
     ///
     /// [`forge::time::timeout`]: crate::time::timeout
     pub fn is_timeout(&self) -> bool {
         self.kind == Failure::TIMEOUT
+    }
+
+    /// Returns `true` if a transaction of the tenant's store required another version of a key than the present one. See
+    /// [`Db`](crate::Db).
+    pub fn is_conflict(&self) -> bool {
+        self.kind == Failure::CONFLICT
     }
 
     /// Returns what the journal keeps of an error: the whole chain of messages, and the kind of the first

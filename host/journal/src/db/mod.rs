@@ -106,26 +106,6 @@ impl Operation {
 }
 
 impl Transaction {
-    /// Checks what does not depend on the store: the number of operations, the keys and the values.
-    ///
-    /// # Errors
-    /// The failure of the transaction.
-    pub fn check(&self) -> Result<(), Failure> {
-        let (count, most) = (self.operations.len(), self.limits.operations);
-        if count as u64 > most {
-            return Err(limit(format!(
-                "the transaction has {count} operations; the most is {most} (db_operations). Use several transactions"
-            )));
-        }
-        for operation in &self.operations {
-            check_key(operation.key(), &self.limits)?;
-            if let Operation::Put { key, value } = operation {
-                check_value(key, value, &self.limits)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Returns the approximate size in memory, in bytes.
     pub fn size(&self) -> usize {
         let value = |operation: &Operation| match operation {
@@ -134,6 +114,26 @@ impl Transaction {
         };
         self.operations.iter().map(|operation| operation.key().len() + value(operation)).sum()
     }
+}
+
+/// Checks of the operations of a transaction what does not depend on the store: their number, the keys and the values.
+///
+/// # Errors
+/// The failure of the transaction.
+pub fn check(operations: &[Operation], limits: &Limits) -> Result<(), Failure> {
+    let (count, most) = (operations.len(), limits.operations);
+    if count as u64 > most {
+        return Err(limit(format!(
+            "the transaction has {count} operations; the most is {most} (db_operations). Use several transactions"
+        )));
+    }
+    for operation in operations {
+        check_key(operation.key(), limits)?;
+        if let Operation::Put { key, value } = operation {
+            check_value(key, value, limits)?;
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a text can be a key.
@@ -201,7 +201,7 @@ pub fn end_of_prefix(prefix: &str) -> Option<String> {
 }
 
 /// Returns a key as a message quotes it: on one line, its beginning if it is long.
-fn quoted(key: &str) -> String {
+pub fn quoted(key: &str) -> String {
     let shown = &key[..key.floor_char_boundary(KEY_SHOWN)];
     let more = if shown.len() < key.len() { "…" } else { "" };
     format!("`{}{more}`", shown.escape_debug())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Limits, Operation, Transaction, encode, limit, quoted};
+use super::{Limits, Operation, Transaction, check, encode, limit, quoted};
 use crate::{Document, Failure, Outcome, Timestamp, kind};
 
 /// The totals of a tenant's store.
@@ -63,7 +63,7 @@ impl State {
     /// Performs a transaction. Its result is the version of the entry after each `put`, and 0 for other operations. A
     /// transaction that fails changes nothing.
     pub fn apply(&mut self, transaction: &Transaction) -> Outcome {
-        transaction.check()?;
+        check(&transaction.operations, &transaction.limits)?;
         for operation in &transaction.operations {
             if let Operation::Require { key, version } = operation {
                 self.require(key, *version)?;

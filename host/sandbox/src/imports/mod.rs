@@ -3,6 +3,7 @@
 mod calls;
 pub mod children;
 mod compensate;
+pub mod db;
 pub mod events;
 pub mod http;
 mod run;

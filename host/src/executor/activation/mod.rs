@@ -282,8 +282,11 @@ impl Activation {
         let outcome = match outcome {
             Ok(Ended::Outcome(outcome)) => outcome,
             Ok(Ended::InCommit(operation)) => {
-                // Unless the guest has dropped the call.
-                if session.journal().row(seq).is_some_and(Row::is_open) {
+                // Unless the guest has dropped the call, or the run is to be rolled back: a child that starts now would not be
+                // cancelled.
+                let journal = session.journal();
+                let is_awaited = journal.row(seq).is_some_and(Row::is_open);
+                if is_awaited && journal.run().requested_rollback().is_none() {
                     self.operations.push((seq, operation));
                 }
                 return Ok(());
