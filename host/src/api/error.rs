@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::body::BodyLimit;
 use crate::config::ServerLimits;
 use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
@@ -144,8 +145,8 @@ impl ApiError {
 
     /// 503: there are too many connections.
     pub(super) fn too_many_connections() -> Self {
-        let message = "there are too many connections, of this address or in total, and all have requests: close some, or \
-                       repeat the request later";
+        let message = "there are too many connections, in total (`--api-connections`) or of this address \
+                       (`--api-connections-per-address`), and all have requests: close some, or repeat the request later";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", message)
     }
 
@@ -154,9 +155,15 @@ impl ApiError {
         serde_json::to_string(&self.body()).unwrap_or_default()
     }
 
-    /// 413: the body, named by `what`, is larger than `limit` bytes.
-    pub(super) fn body_too_large(what: &str, limit: usize) -> Self {
-        let message = format!("{what} is larger than {limit} bytes");
+    /// 413: the body, named by `what`, is larger than its limit.
+    pub(super) fn body_too_large(what: &str, limit: BodyLimit) -> Self {
+        let BodyLimit { bytes, setting } = limit;
+        let message = match setting {
+            Some(setting) => format!(
+                "{what} is larger than {bytes} bytes (the limit {setting}): send a smaller one, or request a higher limit"
+            ),
+            None => format!("{what} is larger than {bytes} bytes, the most that this operation reads"),
+        };
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
@@ -284,9 +291,9 @@ impl From<TenantError> for ApiError {
             TenantError::InvalidName(_) => (StatusCode::BAD_REQUEST, "invalid_name"),
             TenantError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             TenantError::InvalidLimit(_) => (StatusCode::BAD_REQUEST, "invalid_limit"),
-            TenantError::InvalidRule(_)
-            | TenantError::InvalidNetwork(_)
-            | TenantError::NetworksWithoutRules => (StatusCode::BAD_REQUEST, "invalid_rule"),
+            TenantError::InvalidRule { .. } | TenantError::NetworksWithoutRules => {
+                (StatusCode::BAD_REQUEST, "invalid_rule")
+            }
             TenantError::UnknownSecret(_) => (StatusCode::NOT_FOUND, "unknown_secret"),
             TenantError::Secret(ref error) => match **error {
                 SecretError::InvalidName(_) | SecretError::InvalidValue(_) | SecretError::TooMuch { .. } => {

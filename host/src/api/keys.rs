@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::BodyLimit;
 use super::parameters::{Path, Query};
-use super::{Api, ApiError, ApiResult, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, json};
 use crate::tenants::{ApiKey, Caller, CreatedKey, NewKey};
 
-/// The maximum size of the body in bytes.
-const KEY_BYTES: usize = 4 << 10;
+/// The maximum size of the body.
+const KEY: BodyLimit = BodyLimit::fixed(4 << 10);
 
 /// The API keys.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -68,7 +69,7 @@ async fn create_key(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let new: NewKey = body::need_json(&headers, body, KEY_BYTES, "`role` and `name`").await?;
+    let new: NewKey = json::read(&headers, body, KEY, "`role` and `name`").await?;
     let created = api.host.tenants().create_key(caller.whose(new.host)?, new, &caller).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }

@@ -12,6 +12,7 @@ mod changes;
 mod document;
 mod error;
 mod health;
+mod json;
 mod keys;
 mod lasting_body;
 mod nodes;

@@ -10,9 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::body::BodyLimit;
 use super::parameters::Path;
-use super::{Api, ApiError, ApiResult, ErrorBody, body};
-use crate::config::size;
+use super::{Api, ApiError, ApiResult, ErrorBody, json};
 use crate::executor::WorkflowRecord;
 use crate::tenants::Caller;
 use forge_journal::{Document, Failure, RunId, kind};
@@ -123,8 +123,8 @@ async fn resolve_step(
 ) -> ApiResult<WorkflowRecord> {
     let (executor, run) = (api.executor(&caller), RunId(id));
     let tenant = api.host.tenants().get(&caller.tenant).await?;
-    let limit = size(tenant.limits().payload_bytes).saturating_add(BESIDE_RESULT);
-    let body: ResolveBody = body::read_json(&headers, body, limit).await?;
+    let limit = BodyLimit::payload(&tenant.limits(), BESIDE_RESULT);
+    let body: ResolveBody = json::read(&headers, body, limit, "`completed` or `failed`").await?;
     let resolution = Resolution::try_from(body)?;
     executor.check(run).await?;
     let outcome = match &resolution {

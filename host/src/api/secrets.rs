@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::BodyLimit;
 use super::parameters::Path;
-use super::{Api, ApiError, ApiResult, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, json};
 use crate::tenants::{Caller, NewSecret, SecretInfo};
 
-/// The maximum size of the body in bytes.
-const SECRET_BYTES: usize = 256 << 10;
+/// The maximum size of the body.
+const SECRET: BodyLimit = BodyLimit::fixed(256 << 10);
 
 /// The secrets.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -71,7 +72,7 @@ async fn set_secret(
     headers: HeaderMap,
     body: Body,
 ) -> ApiResult<SecretInfo> {
-    let new: NewSecret = body::need_json(&headers, body, SECRET_BYTES, "`value` and `servers`").await?;
+    let new: NewSecret = json::read(&headers, body, SECRET, "`value` and `servers`").await?;
     Ok(Json(api.host.tenants().set_secret(&caller.tenant, &name, new, &caller).await?))
 }
 

@@ -10,10 +10,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::body::BodyLimit;
 use super::parameters::{Path, Query};
 use super::wait::WaitQuery;
-use super::{Api, ApiError, ErrorBody, body, trace};
-use crate::config::size;
+use super::{Api, ApiError, ErrorBody, json, trace};
 use crate::encoding::null_as_absent;
 use crate::executor::{self, Existing, OnFailed, StartRequest, WorkflowRecord};
 use crate::tenants::Caller;
@@ -113,9 +113,9 @@ async fn start_run(
 ) -> Result<Response, ApiError> {
     let at_most = query.duration()?;
     let tenant = api.host.tenants().get(&caller.tenant).await?;
-    let limit = size(tenant.limits().payload_bytes).saturating_add(BESIDE_INPUT);
+    let limit = BodyLimit::payload(&tenant.limits(), BESIDE_INPUT);
     let StartBody { input, version, key, on_failed } =
-        body::need_json(&headers, body, limit, "at least `{}`").await?;
+        json::read(&headers, body, limit, "at least `{}`").await?;
     let trace_id = trace::trace_id(&headers);
     let request = StartRequest { workflow, input, version, key, on_failed, auth: caller.auth(), trace_id };
     let executor = &api.executor(&caller);

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::BodyLimit;
 use super::parameters::Path;
 use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::executor::ExecutorError;
@@ -108,7 +109,8 @@ async fn prepare(
             return Err(error.into());
         }
     };
-    let reading = timeout(time, body::read_reserved(body, place.limit, "the component"));
+    let reading =
+        timeout(time, body::read_reserved(body, BodyLimit::component(place.limit), "the component"));
     let component = reading.await.map_err(|_| ApiError::upload_too_slow("the component", time))??;
     let detail = json!({ "bytes": component.len() });
     let digest = digest(&component);

@@ -80,9 +80,9 @@ impl Settings {
     /// Returns the egress policy that is set, if any.
     pub(super) fn policy(&self) -> Result<Option<Policy>, TenantError> {
         let Some(rules) = &self.egress else { return Ok(None) };
-        let rules = rules.iter().map(|rule| rule.parse()).collect::<Result<Vec<Rule>, _>>()?;
-        let private = self.egress_private.iter().map(|network| network.parse());
-        Ok(Some(Policy::only(rules, private.collect::<Result<Vec<Network>, _>>()?)))
+        let rules: Vec<Rule> = TenantError::read_rules("egress", rules)?;
+        let private: Vec<Network> = TenantError::read_rules("egress_private", &self.egress_private)?;
+        Ok(Some(Policy::only(rules, private)))
     }
 
     /// Returns the host's limits with those that are set. A limit that exceeds what this host can give is ignored.
