@@ -60,7 +60,7 @@ async fn list_keys(api: State<Api>, caller: Caller, Query(query): Query<KeysQuer
         (status = 201, description = "The key and its token, which is shown only once.", body = CreatedKey),
         (status = 400, description = "The body is invalid, or the key would be unusable.", body = ErrorBody),
         (status = 403, description = "The tenant has reached its limit, or a key of the host is required.", body = ErrorBody),
-        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
+        (status = 409, description = "Another request changed it at the same time.", body = ErrorBody),
     ),
 )]
 async fn create_key(
@@ -85,7 +85,7 @@ async fn create_key(
     responses(
         (status = 200, description = "The revoked key.", body = ApiKey),
         (status = 404, description = "The key does not exist.", body = ErrorBody),
-        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
+        (status = 409, description = "Another request changed it at the same time.", body = ErrorBody),
     ),
 )]
 async fn revoke_key(

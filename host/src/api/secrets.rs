@@ -31,6 +31,7 @@ pub struct SecretList {
 
 /// The result of a re-encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ResealedSecrets)]
 pub struct Resealed {
     /// The number of secrets that were encrypted with another key before.
     pub resealed: u64,
@@ -62,7 +63,6 @@ async fn list_secrets(api: State<Api>, caller: Caller) -> ApiResult<SecretList> 
         (status = 400, description = "The name, the value or a rule is invalid.", body = ErrorBody),
         (status = 403, description = "The tenant has reached its limit.", body = ErrorBody),
         (status = 409, description = "The host has no key to encrypt it, or it conflicts with another secret.", body = ErrorBody),
-        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
     ),
 )]
 async fn set_secret(
@@ -84,7 +84,6 @@ async fn set_secret(
     responses(
         (status = 204, description = "The secret is removed."),
         (status = 404, description = "The secret does not exist.", body = ErrorBody),
-        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
     ),
 )]
 async fn remove_secret(

@@ -30,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// A run to start.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewRun)]
 pub struct StartBody {
     /// The input; `{}` if absent.
     #[serde(default)]
@@ -54,6 +55,7 @@ fn is_default(on_failed: &OnFailed) -> bool {
 
 /// A run that was started. If the request waited for it, the body also has all fields of `WorkflowRecord`.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = StartedRun)]
 pub struct Started {
     /// The id of the run.
     pub run_id: Uuid,
@@ -94,11 +96,8 @@ impl<'de> Deserialize<'de> for Started {
     responses(
         (status = 202, description = "The run is started and not final.", body = Started),
         (status = 200, description = "With `wait`: the run is final. The body also has `run_id` and `existing`.", body = WorkflowRecord),
-        (status = 400, description = "The body or a parameter is invalid.", body = ErrorBody),
         (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
         (status = 409, description = "The key was used with another input or version, a failed run cannot be restarted because steps of it are not compensated, or all versions are deprecated.", body = ErrorBody),
-        (status = 413, description = "The input is too large.", body = ErrorBody),
-        (status = 415, description = "The content type is not JSON.", body = ErrorBody),
         (status = 429, description = "Too many starts wait, or start each second. Nothing was started.", body = ErrorBody),
         (status = 503, description = "The host cannot start runs now. After `outcome_unknown`, the run may have been started: repeat the start with the same `key`. After other codes, nothing was started.", body = ErrorBody),
     ),

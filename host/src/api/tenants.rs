@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::body::BodyLimit;
 use super::parameters::Path;
 use super::{Api, ApiError, ApiResult, ErrorBody, json};
-use crate::config::Retention;
+use crate::config::{LimitChangesSchema, Retention};
 use crate::encoding::null_as_absent;
 use crate::tenants::{Caller, Role, SettingsChange, TenantInfo};
 
@@ -47,7 +47,7 @@ pub struct NewTenant {
     pub egress_private: Option<Vec<String>>,
     /// Limits by name; the host's values for the others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_absent")]
-    #[schema(inline)]
+    #[schema(value_type = LimitChangesSchema)]
     pub limits: BTreeMap<String, Option<u64>>,
     /// How long final runs are kept; the host's rules apply where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +149,7 @@ async fn show_tenant(api: State<Api>, caller: Caller, Path(tenant): Path<String>
         (status = 200, description = "The changed tenant.", body = TenantInfo),
         (status = 400, description = "A limit or a rule is invalid. Nothing was changed.", body = ErrorBody),
         (status = 404, description = "The tenant does not exist.", body = ErrorBody),
+        (status = 409, description = "Another request changed it at the same time.", body = ErrorBody),
     ),
 )]
 async fn change_tenant(

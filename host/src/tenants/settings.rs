@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TenantError;
-use crate::config::{LimitValues, Retention, TenantLimits};
+use crate::config::{LimitChangesSchema, LimitValues, LimitValuesSchema, Retention, TenantLimits};
 use crate::encoding::null_as_absent;
 use forge_egress::{Network, Policy, Rule};
 use forge_store::directory::{Entry, EntryKind};
@@ -22,6 +22,7 @@ pub struct Settings {
     pub egress_private: Vec<String>,
     /// The limits that are set, by name.
     #[serde(skip_serializing_if = "LimitValues::is_empty")]
+    #[schema(value_type = LimitValuesSchema)]
     pub limits: LimitValues,
     /// How long final runs are kept, such as `completed=30d,payment:failed=1y`. The host's rules apply where there is none.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Retention::stored")]
@@ -48,6 +49,7 @@ pub struct SettingsChange {
         skip_serializing_if = "std::collections::BTreeMap::is_empty",
         deserialize_with = "null_as_absent"
     )]
+    #[schema(value_type = LimitChangesSchema)]
     pub limits: std::collections::BTreeMap<String, Option<u64>>,
     /// How long final runs are kept; an empty text removes the tenant's rules.
     #[serde(skip_serializing_if = "Option::is_none")]
