@@ -54,7 +54,7 @@ impl Terminal {
         let name = name.into_string().expect("the name of a terminal is UTF-8");
         let terminal = File::options().read(true).write(true).open(name).expect("the terminal can be opened");
         let keyboard = File::from(keyboard);
-        command.stdin(copy(&terminal)).stdout(copy(&terminal)).stderr(terminal);
+        command.stdin(copy(&terminal)).stdout(copy(&terminal)).stderr(terminal).env("TERM", "xterm-256color");
         // In a group, so that its children can be killed with it.
         let child = command.process_group(0).spawn().expect("the command can be run");
         // Reading ends when nobody has the terminal open: this process has it until here.
@@ -95,9 +95,14 @@ impl Terminal {
         self.child.wait().expect("a process of ours can be waited for")
     }
 
+    /// Returns all that was written.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.written.output().bytes.clone()
+    }
+
     /// Returns all that was written, without codes for the terminal.
     pub fn text(&self) -> String {
-        let bytes = anstream::adapter::strip_bytes(&self.written.output().bytes).into_vec();
+        let bytes = anstream::adapter::strip_bytes(&self.bytes()).into_vec();
         String::from_utf8_lossy(&bytes).replace('\r', "")
     }
 

@@ -4,7 +4,8 @@
 #![cfg(unix)]
 
 use forge_tests::program::{Statement, block, gate, step};
-use forge_tests::{Host, Proxy, Services, Terminal, component};
+use forge_tests::{Cli, Host, Proxy, Services, Terminal, component};
+use rustix::process::{Signal, kill_process};
 
 /// Returns a step for each letter: names that differ in their numbers would be shown as one line.
 fn steps(names: std::ops::RangeInclusive<char>) -> impl Iterator<Item = Statement> {
@@ -66,4 +67,17 @@ async fn a_line_says_for_how_long_the_server_has_been_compiling_and_is_gone_with
     let screen = terminal.screen();
     assert!(screen.starts_with("greeting v3 (timeout 24h)\n"), "{screen}");
     assert!(screen.contains("\ndeployed: ") && !screen.contains("compiles"), "{screen}");
+}
+
+#[tokio::test]
+async fn a_log_on_a_terminal_has_colours_unless_no_color_turns_them_off() {
+    for (value, is_coloured) in [("", true), ("1", false)] {
+        let folder = tempfile::TempDir::new().unwrap();
+        let cli = Cli::default().folder(folder.path()).variable("NO_COLOR", value);
+        let mut terminal = Terminal::start(cli.command(["serve", "--listen", "127.0.0.1:0"]), 24, 200);
+        terminal.until("listening").await;
+        kill_process(terminal.id(), Signal::TERM).unwrap();
+        assert!(terminal.ended().await.success());
+        assert_eq!(terminal.bytes().contains(&b'\x1b'), is_coloured, "{}", terminal.text());
+    }
 }
