@@ -43,6 +43,13 @@ struct Output {
     is_whole: bool,
 }
 
+/// How much was written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct State {
+    length: usize,
+    is_whole: bool,
+}
+
 impl Terminal {
     /// Starts a command on a terminal of this size.
     pub fn start(mut command: Command, rows: u16, columns: u16) -> Self {
@@ -91,7 +98,7 @@ impl Terminal {
 
     /// Waits until the command and its children have ended. Returns the exit status of the command.
     pub async fn ended(&mut self) -> ExitStatus {
-        self.until_some("the command ends", || self.written.output().is_whole.then_some(())).await;
+        self.until_some("the command ends", || self.written.state().is_whole.then_some(())).await;
         self.child.wait().expect("a process of ours can be waited for")
     }
 
@@ -112,14 +119,15 @@ impl Terminal {
     }
 
     async fn until_some<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let begun = Instant::now();
+        let (begun, mut looked_at) = (Instant::now(), None);
         loop {
-            // What is written before the end of the command is looked at.
-            let is_whole = self.written.output().is_whole;
-            if let Some(found) = look() {
-                return found;
+            let state = self.written.state();
+            if looked_at.replace(state) != Some(state) {
+                if let Some(found) = look() {
+                    return found;
+                }
+                assert!(!state.is_whole, "the command has ended, and not: {what}");
             }
-            assert!(!is_whole, "the command has ended, and not: {what}");
             assert!(begun.elapsed() < LONG_PATIENCE, "waited {LONG_PATIENCE:?} in vain: {what}");
             tokio::time::sleep(INTERVAL).await;
         }
@@ -140,6 +148,11 @@ impl Drop for Terminal {
 impl Written {
     fn output(&self) -> MutexGuard<'_, Output> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> State {
+        let output = self.output();
+        State { length: output.bytes.len(), is_whole: output.is_whole }
     }
 
     /// Reads to the end on another thread.
