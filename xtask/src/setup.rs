@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use forge_toolchain::Toolchain;
 use forge_toolchain::environment::forget_outer_cargo;
 
-use super::{apt, postgres};
+use super::{apt, postgres, shells};
 
 /// Makes a rustup toolchain from Debian's packages.
 const DEBIAN_SCRIPT: &str = include_str!("wasm-guest.sh");
@@ -20,7 +20,7 @@ const DEBIAN_RUST: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 pub(crate) fn run() -> Result<()> {
     wasm_target()?;
     postgres::ensure()?;
-    Ok(())
+    shells::ensure()
 }
 
 /// Returns the toolchain that compiles workflows. Makes one from Debian's packages if rustup cannot add the target.
