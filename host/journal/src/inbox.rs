@@ -10,7 +10,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{EffectKind, Failure, HashMap, Kind, Outcome, Row, Run, RunId, TenantId, Timestamp, UnknownWord, kind};
+use super::{
+    EffectKind, Failure, HashMap, Kind, Outcome, Row, Run, RunId, TenantId, Timestamp, UnknownWord, kind,
+};
 
 /// The effect that waits for an event. Its row has the event's name.
 pub const EVENT: EffectKind = EffectKind::new("event");
@@ -214,7 +216,14 @@ impl Message {
     }
 
     /// Creates a message to a parent or a child, of which there is one.
-    fn to_relative(run: &Run, to: RunId, kind: EntryKind, name: String, payload: String, at: Timestamp) -> Self {
+    fn to_relative(
+        run: &Run,
+        to: RunId,
+        kind: EntryKind,
+        name: String,
+        payload: String,
+        at: Timestamp,
+    ) -> Self {
         Self {
             to,
             tenant: Arc::clone(&run.tenant),
@@ -253,7 +262,10 @@ impl InboxEntry {
                 let kept = serde_json::to_string(&failure).ok().map(Into::into);
                 (Err(Failure::new(kind::CHILD, message)), kept)
             }
-            Err(error) => (Err(Failure::permanent(kind::CHILD, format!("the end of a child cannot be read: {error}"))), None),
+            Err(error) => (
+                Err(Failure::permanent(kind::CHILD, format!("the end of a child cannot be read: {error}"))),
+                None,
+            ),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod db;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -101,7 +103,8 @@ async fn a_write_that_is_older_than_the_database_fails_alone() {
         let tenant = "default".into();
         let [one, other] = [1, 2].map(|number| writer.for_run(store.epoch(), run(number).id, &tenant));
         stale.apply(Event::Waiting { until: Timestamp(9_000), waits_for: None }, Timestamp(3_000)).unwrap();
-        let (refused, started) = tokio::join!(one.barrier(stale.take_changes()), other.start(run(2), None, false));
+        let (refused, started) =
+            tokio::join!(one.barrier(stale.take_changes()), other.start(run(2), None, false));
         assert!(matches!(refused, Err(StoreError::Outdated)), "{refused:?}");
         assert!(!refused.unwrap_err().is_permanent(), "the run is loaded again");
         assert_eq!(started.unwrap(), Written::Done);
@@ -171,6 +174,7 @@ async fn conforms(store: &dyn Store) {
     deletes_final_runs_with_their_journals(store).await;
     finds_final_runs_by_their_age(store).await;
     counts_what_runs_take(store).await;
+    db::conforms(store).await;
 }
 
 fn run(number: u128) -> Run {
@@ -307,7 +311,11 @@ async fn refuses_what_would_move_a_journal_backwards(store: &dyn Store) {
         ..Changes::default()
     };
     let again = [Write::Save(id, same)];
-    assert_eq!(store.commit(store.epoch(), &again).await.unwrap().written, [Written::Done], "the same once more");
+    assert_eq!(
+        store.commit(store.epoch(), &again).await.unwrap().written,
+        [Written::Done],
+        "the same once more"
+    );
 
     journal.apply(Event::Finished { output: "1".into() }, Timestamp(4_000)).unwrap();
     save(store, &mut journal).await;
@@ -344,7 +352,10 @@ async fn lets_a_key_start_one_run(store: &dyn Store) {
 async fn ended(store: &dyn Store, run: Run, status: WorkflowStatus) -> RunId {
     let id = run.id;
     let mut journal = Journal::new(run.clone());
-    assert_eq!(store.commit(store.epoch(), &[Write::Start(Box::new(run))]).await.unwrap().written, [Written::Done]);
+    assert_eq!(
+        store.commit(store.epoch(), &[Write::Start(Box::new(run))]).await.unwrap().written,
+        [Written::Done]
+    );
     journal.apply(Event::Running, Timestamp(2_000)).unwrap();
     journal.apply(step("reserve", 0), Timestamp(2_000)).unwrap();
     let failure = Failure::permanent(kind::ERROR, "no");
@@ -622,7 +633,10 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
 async fn lets_a_node_claim_unowned_runs(store: &dyn Store) {
     let before = store.unfinished(1_000_000).await.unwrap();
     let offer = |number| Write::InsertUnowned(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
-    assert_eq!(store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap().written, [const { Written::Done }; 2]);
+    assert_eq!(
+        store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap().written,
+        [const { Written::Done }; 2]
+    );
     let alarms = |due: Vec<Due>| due.into_iter().map(|due| (due.at, due.run)).collect::<Vec<_>>();
     let claimed = alarms(store.claim(store.epoch(), Timestamp(-9), 10).await.unwrap());
     // A store with one node has nothing that is nobody's.
@@ -711,7 +725,10 @@ async fn keeps_tenants_apart(store: &dyn Store) {
         "one key, two tenants"
     );
     let again = [Write::Start(Box::new(of("acme", 9_103)))];
-    assert_eq!(store.commit(store.epoch(), &again).await.unwrap().written, [Written::KeyTaken(run(9_101).id)]);
+    assert_eq!(
+        store.commit(store.epoch(), &again).await.unwrap().written,
+        [Written::KeyTaken(run(9_101).id)]
+    );
     let key = async |tenant: &str| store.run_with_key(tenant, &run(1).workflow, "same").await.unwrap();
     assert_eq!(key("umbrella").await.unwrap().id, run(9_102).id);
     assert!(key("other").await.is_none());

@@ -346,7 +346,8 @@ impl Session {
         for seq in self.waiting.due(now) {
             let attempt = self.journal.row(seq).is_some_and(|row| row.kind.has_scope());
             if self.ended.insert(seq) || attempt {
-                let ready = if attempt { Ready::Attempt(seq) } else { Ready::Effect(seq, self.timed_out(seq)) };
+                let ready =
+                    if attempt { Ready::Attempt(seq) } else { Ready::Effect(seq, self.timed_out(seq)) };
                 self.ready.push_back(ready);
             }
         }

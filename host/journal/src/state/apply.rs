@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::Journal;
-use crate::{Begin, Event, inbox, Kind, Outcome, Pause, Row, RunId, StepStatus, Timestamp, WorkflowStatus};
+use crate::{Begin, Event, Kind, Outcome, Pause, Row, RunId, StepStatus, Timestamp, WorkflowStatus, inbox};
 
 /// The error for an event that is not possible in the current state: a bug, or rows that were changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -220,7 +220,12 @@ impl Journal {
     }
 
     /// Checks that `seq` is an effect or a reading of the time whose end the guest has not seen.
-    pub(super) fn open_effect(&self, event: &'static str, seq: u64, arrived: bool) -> Result<(), IllegalEvent> {
+    pub(super) fn open_effect(
+        &self,
+        event: &'static str,
+        seq: u64,
+        arrived: bool,
+    ) -> Result<(), IllegalEvent> {
         match self.row(seq) {
             Some(row) if row.kind.has_scope() => {
                 Err(self.illegal(event, format!("call {seq} is a {}", row.kind)))

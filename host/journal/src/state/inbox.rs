@@ -3,7 +3,7 @@
 use super::Journal;
 use super::apply::{IllegalEvent, set_outcome};
 use crate::inbox::{self, CHILD};
-use crate::{InboxEntry, EntryKind, Inbox, Kind, Row, StepStatus, Timestamp, WorkflowStatus};
+use crate::{EntryKind, Inbox, InboxEntry, Kind, Row, StepStatus, Timestamp, WorkflowStatus};
 
 impl Journal {
     /// Sets the entries that the store has, when the run was loaded.
@@ -31,7 +31,9 @@ impl Journal {
         let address = self.row(seq).and_then(Row::address);
         let found = address.as_ref().and_then(|address| self.inbox.first(address));
         if found.is_none_or(|found| found.seq != entry) {
-            return Err(self.illegal("taken", format!("call {seq} does not wait for entry {entry} of the inbox")));
+            return Err(
+                self.illegal("taken", format!("call {seq} does not wait for entry {entry} of the inbox"))
+            );
         }
         let Some(taken) = self.inbox.remove(entry) else { return Ok(()) };
         self.taken.push((entry, seq));

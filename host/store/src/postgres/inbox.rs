@@ -77,7 +77,9 @@ pub(super) async fn send(
             }
             "duplicate" => Ok(Sent { seq: number, duplicate: true }),
             "unknown" => Err(Unsent::Unknown(message.to)),
-            "inbox_events" => Err(message.full(format!("{number} events"), message.most_events, "inbox_events")),
+            "inbox_events" => {
+                Err(message.full(format!("{number} events"), message.most_events, "inbox_events"))
+            }
             "inbox_bytes" => {
                 Err(message.full(format!("{number} bytes of events"), message.most_bytes, "inbox_bytes"))
             }

@@ -56,8 +56,9 @@ use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
-use super::{Committed, Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
-    Store, StoreError, VersionRow, Write,
+use super::{
+    Acquired, Committed, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest,
+    RemoteResponse, Store, StoreError, VersionRow, Write,
 };
 use crate::{
     DbFilter, DbPage, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,

@@ -18,7 +18,8 @@ const RECEIVER: &str =
 const DUPLICATE: &str = "SELECT key & 16777215 FROM forge_inbox \
      WHERE key >> 24 = ? AND kind = ? AND name = ? AND dedupe = ?";
 
-const APPEND: &str = "INSERT INTO forge_inbox (key, kind, name, dedupe, payload, at) VALUES (?, ?, ?, ?, ?, ?)";
+const APPEND: &str =
+    "INSERT INTO forge_inbox (key, kind, name, dedupe, payload, at) VALUES (?, ?, ?, ?, ?, ?)";
 
 /// A paused run is due only if its parent asks it to roll back.
 const COUNT: &str = "UPDATE forge_runs SET inbox_seq = ?2, inbox_events = inbox_events + ?3, inbox_bytes = inbox_bytes + ?4, \
@@ -72,9 +73,10 @@ pub(super) fn send(
     let Receiver { number, last, .. } = receiver;
     let kind = message.kind.as_str();
     let mut statement = connection.prepare_cached(DUPLICATE)?;
-    let duplicate = first(&mut statement, params![number, kind, message.name, message.key], TABLE, |columns| {
-        columns.bits()
-    })?;
+    let duplicate =
+        first(&mut statement, params![number, kind, message.name, message.key], TABLE, |columns| {
+            columns.bits()
+        })?;
     if let Some(seq) = duplicate {
         return Ok(Ok(Sent { seq, duplicate: true }));
     }
@@ -122,7 +124,8 @@ pub(super) fn take(connection: &Connection, run: RunId, taken: &[(u64, u64)]) ->
         "UPDATE forge_runs SET inbox_events = inbox_events - ?2, inbox_bytes = inbox_bytes - ?3 WHERE number = ?1 \
          RETURNING tenant",
     )?;
-    let tenant = first(&mut statement, params![number, events, bytes], "forge_runs", |columns| columns.text())?;
+    let tenant =
+        first(&mut statement, params![number, events, bytes], "forge_runs", |columns| columns.text())?;
     connection.prepare_cached(STORED)?.execute(params![-all, tenant])?;
     Ok(())
 }

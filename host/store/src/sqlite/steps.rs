@@ -5,9 +5,9 @@ use rusqlite::{CachedStatement, Connection};
 use super::connection::{Prepared, bind};
 use super::decode::{Columns, all, each, first};
 use super::runs;
+use crate::committed::with_outcomes;
 use crate::schema::steps::{BACKWARDS, COLUMNS, PAYLOADS, TABLE, blank};
 use crate::schema::{names, on_conflict, read_names, read_names_without};
-use crate::committed::with_outcomes;
 use crate::{StepFilter, StepPage, StoreError, Write, Written};
 use forge_journal::{Row, RunId};
 
