@@ -75,7 +75,7 @@ impl Journal {
     /// Returns the calls whose attached children are under way.
     pub fn children_under_way(&self) -> impl Iterator<Item = &Row> {
         let open = self.rows.iter().filter(|row| row.is_open() && is_attached(row) && row.child.is_some());
-        open.filter(|row| !row.address().is_some_and(|address| self.inbox.first(&address).is_some()))
+        open.filter(|row| row.address().is_none_or(|address| self.inbox.first(&address).is_none()))
     }
 
     /// Returns whether the run waits for its attached children before it is rolled back.

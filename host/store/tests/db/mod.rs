@@ -153,7 +153,7 @@ async fn lists_entries_in_pages_in_the_order_of_their_bytes(store: &dyn Store) {
     let all = |text: &str, more| (text.to_owned(), more);
     assert_eq!(list("", None, 100, u64::MAX).await, all(&keys.join(" "), false));
     assert_eq!(list("a/", None, 100, u64::MAX).await, all("a/ a/1 a/10 a/2 a/ü a/\u{10ffff}", false));
-    assert_eq!(list("a/", None, 6, u64::MAX).await.1, false);
+    assert!(!list("a/", None, 6, u64::MAX).await.1);
     assert_eq!(list("a/", None, 2, u64::MAX).await, all("a/ a/1", true));
     assert_eq!(list("a/", Some("a/1"), 2, u64::MAX).await, all("a/10 a/2", true));
     assert_eq!(list("a/", Some("a/11"), 100, u64::MAX).await, all("a/2 a/ü a/\u{10ffff}", false));
