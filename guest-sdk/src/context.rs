@@ -10,8 +10,10 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::auth::AuthContext;
+use crate::child::{self, ChildRunner, StartWorkflow};
 use crate::db::Db;
 use crate::error::{Error, Failure, Result};
+use crate::event::{self, EventReceiver, SendEvent};
 use crate::host;
 use crate::http::HttpClient;
 use crate::step::StepRunner;
@@ -117,6 +119,79 @@ impl WorkflowContext {
     /// Returns the tenant's store: JSON documents under keys, which all runs of the tenant share. See [`Db`].
     pub fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// Returns a receiver of events with this name, which other runs of the tenant and clients of the API send to the
+    /// run. See [`EventReceiver`]. [`forge::event`](crate::event()) does the same without a context.
+    ///
+    /// An event that came before the run waits for it is kept, in the order of its name.
+    pub fn event(&self, name: impl Into<String>) -> EventReceiver {
+        event::event(name)
+    }
+
+    /// Sends an event to a run of the same tenant, with `.await`. A run may send events to itself. See [`SendEvent`].
+    /// [`forge::send_event`](crate::send_event) does the same without a context.
+    ///
+    /// ```
+    /// use forge::prelude::*;
+    ///
+    /// #[forge::workflow]
+    /// async fn approve(ctx: &WorkflowContext, order: Uuid) -> Result<()> {
+    ///     ctx.send_event(order, "approval", json!({ "by": "ada" })).await?;
+    ///     ctx.send_event(order, "note", "approved by Ada").key("note-1").await
+    /// }
+    ///
+    /// let run = forge::testing::TestRun::new(ApproveWorkflow).run(Uuid::nil());
+    /// assert_eq!(run.events[0].json::<serde_json::Value>(), json!({ "by": "ada" }));
+    /// assert_eq!(run.events[1].key.as_deref(), Some("note-1"));
+    /// ```
+    pub fn send_event(&self, run_id: Uuid, name: impl Into<String>, payload: impl Serialize) -> SendEvent {
+        event::send_event(run_id, name, payload)
+    }
+
+    /// Returns a run of a workflow as an attached child, whose output this run gets. See [`ChildRunner`].
+    /// [`forge::child`](crate::child()) does the same without a context.
+    ///
+    /// If this run fails, ends or drops the child's handle, the child is cancelled and rolled back. Inside a step, a
+    /// further attempt starts another child.
+    ///
+    /// ```
+    /// use forge::prelude::*;
+    ///
+    /// #[forge::workflow]
+    /// async fn order(ctx: &WorkflowContext, sku: String) -> Result<String> {
+    ///     let receipt: String = ctx.child("ship_order", &sku).timeout(Duration::from_secs(3_600)).run().await?;
+    ///     let job = ctx.child("report", &sku).start().await?;
+    ///     job.send_event("receipt", &receipt).await?;
+    ///     job.result().await
+    /// }
+    ///
+    /// use forge::testing::{TestOutcome, TestRun};
+    ///
+    /// let run = TestRun::new(OrderWorkflow)
+    ///     .child("ship_order", |_| TestOutcome::completed("r-1"))
+    ///     .child("report", |_| TestOutcome::completed("done").after(Duration::from_secs(1)))
+    ///     .run("chair");
+    /// assert_eq!(run.output(), "done");
+    /// assert_eq!(run.events[0].run_id, run.children[1].run_id);
+    /// ```
+    pub fn child(&self, workflow: impl Into<String>, input: impl Serialize) -> ChildRunner {
+        child::child(workflow, input)
+    }
+
+    /// Starts a run that goes on whatever happens to this one, with `.await`, which returns its id. See [`StartWorkflow`].
+    /// [`forge::start_workflow`](crate::start_workflow) does the same without a context.
+    pub fn start_workflow(&self, workflow: impl Into<String>, input: impl Serialize) -> StartWorkflow {
+        child::start_workflow(workflow, input)
+    }
+
+    /// Cancels a run that this run started: a handler of a step that started a run may undo it so. The run is rolled back;
+    /// this does not wait for it. A run that has ended stays as it is.
+    ///
+    /// # Errors
+    /// Returns a [`Failure`](crate::Failure) if this run has not started that one.
+    pub async fn cancel_run(&self, run_id: Uuid) -> Result<()> {
+        child::cancel_run(run_id).await
     }
 
     /// Returns a step that runs `f`. Once the step's result is in the journal, `f` is not called again.

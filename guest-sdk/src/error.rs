@@ -30,8 +30,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind of failure, a short word for programs. Forge uses `error`, `timeout`, `cancelled`,
-    /// `http`, `denied`, `conflict`, `panic`, `trap`, `out-of-fuel`, `out-of-memory`, `invalid-input`,
-    /// `invalid-output` and `limit`; a workflow may use kinds of its own.
+    /// `http`, `denied`, `child`, `conflict`, `panic`, `trap`, `out-of-fuel`, `out-of-memory`,
+    /// `invalid-input`, `invalid-output` and `limit`; a workflow may use kinds of its own.
     pub kind: String,
     /// A message for people: what happened and, if known, what to do.
     pub message: String,
@@ -44,6 +44,7 @@ impl Failure {
     pub(crate) const TIMEOUT: &'static str = "timeout";
     pub(crate) const CANCELLED: &'static str = "cancelled";
     pub(crate) const HTTP: &'static str = "http";
+    pub(crate) const CHILD: &'static str = "child";
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) const LIMIT: &'static str = "limit";
     pub(crate) const CONFLICT: &'static str = "conflict";
@@ -77,7 +78,8 @@ impl Failure {
         Failure { retryable: false, ..self }
     }
 
-    /// Returns `true` if a timeout ended: that of a step, of an HTTP call or of [`forge::time::timeout`].
+    /// Returns `true` if a timeout ended: that of a step, of an HTTP call, of a wait for an event or of
+    /// [`forge::time::timeout`].
     ///
     /// [`forge::time::timeout`]: crate::time::timeout
     pub fn is_timeout(&self) -> bool {

@@ -104,12 +104,14 @@ mod auth;
 #[doc(hidden)]
 pub mod bindings;
 mod call;
+mod child;
 mod compensation;
 mod context;
 pub mod db;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 mod entropy;
 mod error;
+mod event;
 mod executor;
 mod export;
 mod host;
@@ -146,9 +148,11 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 pub use ::{futures, serde_json, tracing, uuid};
 
 pub use auth::AuthContext;
+pub use child::{Child, ChildFailure, ChildRunner, StartWorkflow, cancel_run, child, start_workflow};
 pub use context::WorkflowContext;
 pub use db::Db;
 pub use error::{Error, Failure, Result};
+pub use event::{EventReceiver, SendEvent, event, send_event};
 pub use retry::RetryPolicy;
 pub use step::{Mode, Optional, Required, StepRunner};
 pub use time::sleep;

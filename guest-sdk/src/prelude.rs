@@ -12,6 +12,7 @@ pub use tracing::{self, debug, error, info, trace, warn};
 pub use uuid::{self, Uuid};
 
 pub use crate::auth::AuthContext;
+pub use crate::child::{Child, ChildFailure};
 pub use crate::context::WorkflowContext;
 pub use crate::db::Db;
 pub use crate::error::{Error, Failure, Result};

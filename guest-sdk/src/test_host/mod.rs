@@ -3,6 +3,7 @@
 //! The modules [`run`], [`calls`], [`step`] and [`compensate`] are the interfaces of that name, with the
 //! signatures that wit-bindgen gives them. Those of effects are in the files of the effects.
 
+mod completions;
 mod places;
 mod record;
 mod steps;
@@ -18,9 +19,11 @@ use crate::auth::AuthContext;
 use crate::error::Failure;
 use crate::timestamp::millis;
 use crate::workflow_info::WorkflowInfo;
+use completions::Action;
+pub(crate) use completions::{NEVER, calls};
 use places::Places;
 pub use record::{StepStatus, TestLog, TestStep};
-use steps::{Attempt, Kind, Row};
+use steps::{Attempt, Row};
 pub(crate) use steps::{compensate, step};
 
 /// 2025-01-01T00:00:00Z.
@@ -47,8 +50,12 @@ pub(crate) struct TestHost {
     last_id: u64,
     /// The calls under way: when each is due, and its outcome.
     calls: BTreeMap<u64, (u64, Box<dyn Any>)>,
+    /// What is done with the outcome of a call that is cancelled.
+    when_cancelled: BTreeMap<u64, Action<Box<dyn Any>>>,
     /// The outcomes of delivered calls.
     delivered: BTreeMap<u64, Box<dyn Any>>,
+    /// What happens, by the time since the start and a number that keeps the order.
+    scheduled: BTreeMap<(u64, u64), Action<()>>,
     scopes: BTreeMap<u64, Attempt>,
     pub(crate) places: Places,
     /// The number of times that each name was begun.
@@ -57,6 +64,8 @@ pub(crate) struct TestHost {
     injected: BTreeMap<String, (u32, Failure)>,
     completions: u64,
 
+    /// The run is rolled back: the host has cancelled the calls that were under way.
+    rolls_back: bool,
     /// The reason why the host ended the run, if it did.
     pub(crate) unwound: Option<Failure>,
     pub(crate) steps: Vec<Row>,
@@ -109,12 +118,15 @@ impl TestHost {
             now: STARTED_AT,
             last_id: 0,
             calls: BTreeMap::new(),
+            when_cancelled: BTreeMap::new(),
             delivered: BTreeMap::new(),
+            scheduled: BTreeMap::new(),
             scopes: BTreeMap::new(),
             places: Places::default(),
             names: BTreeMap::new(),
             injected: BTreeMap::new(),
             completions: 0,
+            rolls_back: false,
             unwound: None,
             steps: Vec::new(),
             compensations: Vec::new(),
@@ -145,29 +157,8 @@ impl TestHost {
     }
 }
 
-/// Time and calls.
+/// Properties of the run.
 impl TestHost {
-    pub(crate) fn now(&self) -> u64 {
-        self.now
-    }
-
-    pub(crate) fn elapsed(&self) -> u64 {
-        self.now - self.started_at
-    }
-
-    /// Submits a call that completes after `duration` with this outcome. Returns its id.
-    pub(crate) fn submit(&mut self, duration: u64, outcome: impl Any) -> u64 {
-        let call = self.next_id();
-        self.calls.insert(call, (self.now.saturating_add(duration), Box::new(outcome)));
-        call
-    }
-
-    /// Takes the outcome of a delivered call.
-    pub(crate) fn take<T: 'static>(&mut self, call: u64) -> T {
-        let outcome = self.delivered.remove(&call).and_then(|outcome| outcome.downcast().ok());
-        *outcome.expect("an outcome is taken once, after its call was delivered, by its own interface")
-    }
-
     /// The name of the step that a scope belongs to. None for the workflow's body.
     pub(crate) fn step_name(&self, scope: u64) -> Option<String> {
         let attempt = self.scopes.get(&scope)?;
@@ -182,13 +173,6 @@ impl TestHost {
             Some(at) if at <= deadline => (at, Failure::cancelled()),
             _ => (deadline, Failure::new(Failure::TIMEOUT, format!("`{name}` timed out after {timeout:?}"))),
         }
-    }
-
-    /// Ends the run. The calls under way are cancelled.
-    fn unwind(&mut self, failure: Failure) {
-        self.unwound = Some(failure);
-        self.calls.clear();
-        self.delivered.clear();
     }
 
     fn next_id(&mut self) -> u64 {
@@ -224,42 +208,6 @@ pub(crate) mod run {
         with(|host| {
             let step = host.step_name(scope);
             host.logs.push(TestLog { step, level, message: message.to_owned() });
-        });
-    }
-}
-
-/// The host's interface `calls`.
-pub(crate) mod calls {
-    use super::{Attempt, Kind, StepStatus, with};
-
-    /// Jumps to the next call that is due, unless the run ends earlier.
-    pub(crate) fn next() -> Option<u64> {
-        with(|host| {
-            let next = host.calls.iter().map(|(call, (due, _))| (*due, *call)).min();
-            let (due, call) = next.expect(
-                "the workflow waits for a future that is not a call of the host, so nothing will ever wake it",
-            );
-            let (end, failure) = host.end();
-            if host.unwound.is_none() && end <= due {
-                host.now = end;
-                host.unwind(failure);
-                return None;
-            }
-            host.now = due;
-            let (_, outcome) = host.calls.remove(&call)?;
-            host.delivered.insert(call, outcome);
-            Some(call)
-        })
-    }
-
-    pub(crate) fn cancel(call: u64) {
-        with(|host| {
-            let under_way = host.calls.remove(&call);
-            let (_, outcome) = under_way.expect("only a call under way is cancelled");
-            // The call was the wait of a step for its next attempt.
-            if let Some(Attempt { kind: Kind::Step, row }) = outcome.downcast_ref() {
-                host.steps[*row].step.status = StepStatus::Skipped;
-            }
         });
     }
 }

@@ -163,7 +163,9 @@ pub(crate) mod compensate {
     use super::{Attempt, Entry, Kind, StepStatus, with};
     use crate::bindings::Failure;
 
-    pub(crate) fn unwind(_: &Failure) {}
+    pub(crate) fn unwind(_: &Failure) {
+        with(|host| host.cancel_calls());
+    }
 
     pub(crate) fn begin(step: u64) -> Entry {
         with(|host| host.attempt(Attempt { kind: Kind::Compensation, row: step as usize }))

@@ -33,6 +33,9 @@
 //! assert_eq!(run.requests[1].url, "http://stock/reservations/r-1");
 //! ```
 //!
+//! [`TestRun::event`] sends events to the run, [`TestRun::child`] decides the outcome of the runs that it starts, and the report has
+//! both: what it sent, and what became of its children.
+//!
 //! Three things differ from the real host. Nothing is replayed. Of the limits, only those of a step's result
 //! (1 MiB), of a response (4 MiB), and of keys, values and transactions of the store apply. And `Uuid::new_v4()` is truly random; in a component it is
 //! deterministic, as [`WorkflowContext::uuid`] is in both.
@@ -48,13 +51,17 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use crate::child::testing::{ChildStatus, TestChild, TestOutcome};
+pub use crate::event::testing::{TestEvent, TestSentEvent};
 pub use crate::http::testing::{TestRequest, TestResponse};
 pub use crate::test_host::{StepStatus, TestLog, TestStep};
 pub use report::TestReport;
 
 use crate::auth::AuthContext;
+use crate::child::testing::Children;
 use crate::db::testing::Store;
 use crate::error::Failure;
+use crate::event;
 use crate::export::execute;
 use crate::http::testing::Http;
 use crate::log::HostLog;
@@ -85,6 +92,20 @@ impl<W: ForgeWorkflow> TestRun<W> {
     /// Sets the function that responds to the workflow's HTTP requests.
     pub fn http(mut self, respond: impl FnMut(&TestRequest) -> TestResponse + 'static) -> Self {
         self.host.effect::<Http>().respond = Some(Box::new(respond));
+        self
+    }
+
+    /// Sends an event to the run: before it starts, or at the time that the event has. A run that waits for events which
+    /// nobody sends times out.
+    pub fn event(mut self, event: TestEvent) -> Self {
+        event::testing::schedule(&mut self.host, event);
+        self
+    }
+
+    /// Sets the function that decides the outcome of attached children of this workflow. Without one, the host refuses to
+    /// start them. Detached runs need none: they do not end.
+    pub fn child(mut self, workflow: &str, outcome: impl FnMut(&TestChild) -> TestOutcome + 'static) -> Self {
+        self.host.effect::<Children>().answers.insert(workflow.to_owned(), Box::new(outcome));
         self
     }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::child::{self, testing::TestChild};
 use serde_json::Value;
 
 use crate::db::testing::Store;
 use crate::error::Failure;
+use crate::event::testing::{Events, TestEvent, TestSentEvent};
 use crate::http::testing::{Http, TestRequest};
 use crate::test_host::{TestHost, TestLog, TestStep};
 
@@ -20,6 +22,13 @@ pub struct TestReport<T> {
     pub steps: Vec<TestStep>,
     /// The HTTP requests, in the order in which they were sent.
     pub requests: Vec<TestRequest>,
+    /// The runs that the workflow started, in order.
+    pub children: Vec<TestChild>,
+    /// The events that the workflow sent, in order. Events that are one, because they have one key or are sent by
+    /// several attempts of a step, are here once.
+    pub events: Vec<TestSentEvent>,
+    /// The events that came and that the run did not receive, in order.
+    pub unreceived: Vec<TestEvent>,
     /// The tenant's store at the end of the run: the values by key.
     pub db: BTreeMap<String, Value>,
     /// The names of the steps that were compensated, in order.
@@ -34,6 +43,8 @@ impl<T> TestReport<T> {
     pub(super) fn new(result: Result<T, Failure>, mut host: TestHost) -> Self {
         let elapsed = Duration::from_millis(host.elapsed());
         let requests = std::mem::take(&mut host.effect::<Http>().requests);
+        let children = child::testing::report(&mut host);
+        let Events { sent, inbox, .. } = std::mem::take(host.effect());
         let db = host.effect::<Store>().values();
         TestReport {
             // If the host ended the run, it has the reason, which the workflow is not told.
@@ -43,6 +54,9 @@ impl<T> TestReport<T> {
             },
             steps: host.steps.into_iter().map(|row| row.step).collect(),
             requests,
+            children,
+            events: sent,
+            unreceived: inbox.into_values().collect(),
             db,
             compensations: host.compensations,
             logs: host.logs,

@@ -315,6 +315,11 @@ impl Inbox {
         self.entries.values()
     }
 
+    /// Returns the entries, in their order.
+    pub fn into_entries(self) -> impl Iterator<Item = InboxEntry> {
+        self.entries.into_values()
+    }
+
     /// Adds an entry. One that is known changes nothing.
     pub(super) fn insert(&mut self, entry: InboxEntry) -> bool {
         let is_new = entry.seq > self.last;

@@ -148,6 +148,15 @@ tenant_limits! {
     /// Operations on workflows and runs that the audit log notes, each second on one host, without those of operators; further
     /// ones are rejected (429). Default 50, faster than people and their scripts work: nobody can delete a line.
     audit_rate: PerSecond = 50,
+    /// Events that a run has not taken; further events are rejected (429). Default 10,000: an inbox is read whole when its run is
+    /// loaded.
+    inbox_events: Count = 10_000,
+    /// Size of the events that a run has not taken; further events are rejected (429). Default 16 MiB.
+    inbox_bytes: Bytes = 16 << 20,
+    /// Runs below one another that started each other. Default 16: a workflow that starts itself ends soon.
+    child_depth: Count = 16,
+    /// Attached children of one run under way at once. Default 1,000, as `calls_outstanding`: each is a call.
+    children_per_run: Count = 1_000,
     /// Size of a key of the tenant's store. Default 512: a path of some names or ids.
     db_key_bytes: Bytes = 512,
     /// Size of a value of the tenant's store. Default 256 KiB: a transaction changes whole values, and a journal keeps them.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use forge_journal::db::Transaction;
-use forge_journal::{Changes, Message, Outcome, Performed, Run, RunId, Sent, Unsent};
+use forge_journal::{Changes, Inbox, Message, Outcome, Performed, Run, RunId, Sent, Unsent};
 use futures::FutureExt as _;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -131,6 +131,14 @@ impl RunWriter {
             Written::Transacted(outcome) => Ok(outcome),
             other => Err(StoreError::Unavailable(format!("the store answered a transaction with {other:?}"))),
         }
+    }
+
+    /// Returns the entries of the run's inbox after this position that it has not taken.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    pub async fn inbox(&self, after: u64) -> Result<Inbox, StoreError> {
+        Ok(self.writer.store().inbox(self.run, after, u32::MAX).await?.unwrap_or_default())
     }
 
     /// Keeps `admission` until the first write of this activation is durable or lost.

@@ -163,7 +163,7 @@ impl Shared {
         }
         let committed = self.store.commit(epoch, &writes).await;
         let mut changes = Vec::with_capacity(writes.len());
-        let mut delivered = Vec::new();
+        let (mut delivered, mut answers) = (Vec::new(), Vec::new());
         let error = match committed {
             Ok(committed) => {
                 for ((waiting, written), write) in waiting.into_iter().zip(committed.written).zip(writes) {
@@ -171,7 +171,7 @@ impl Shared {
                     if written.is_done() {
                         changes.push(Change { tenant: waiting.tenant, write });
                     }
-                    answer(waiting.reply, Ok(written));
+                    answers.push((waiting.reply, written));
                 }
                 changes.extend(committed.started.into_iter().map(|run| Change {
                     tenant: Arc::clone(&run.tenant),
@@ -197,7 +197,11 @@ impl Shared {
                 Some(error)
             }
         };
+        // Before the answers: a run that is told that its event was sent finds it.
         self.feed.publish(Batch { changes, delivered, is_local: true });
+        for (reply, written) in answers {
+            answer(reply, Ok(written));
+        }
         self.note(error);
     }
 

@@ -369,6 +369,16 @@ impl Session {
         self.ready.is_empty() && self.waiting.all(suits)
     }
 
+    /// Returns the calls that the guest waits for.
+    pub fn awaited(&self) -> impl Iterator<Item = &Row> {
+        self.waiting.rows().filter_map(|seq| self.journal.row(seq))
+    }
+
+    /// Returns the number of effects of this kind that the guest waits for.
+    pub fn count_awaited(&self, kind: EffectKind) -> usize {
+        self.waiting.count(kind)
+    }
+
     /// Returns the effects that begin now: the guest waits for them, and they have not begun.
     ///
     /// # Errors

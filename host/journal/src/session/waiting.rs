@@ -146,6 +146,17 @@ impl Waiting {
         self.timers.range(..=(now, u64::MAX)).map(|(_, seq)| *seq)
     }
 
+    /// Returns the number of calls that wait for an effect of this kind.
+    pub(super) fn count(&self, kind: EffectKind) -> usize {
+        let found = self.kinds.iter().find(|(awaited, _)| *awaited == Awaited::Effect(kind));
+        found.map_or(0, |(_, count)| *count)
+    }
+
+    /// Returns the rows, in their order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = u64> {
+        self.calls.keys().copied()
+    }
+
     /// Returns whether each call waits for something that `suits`.
     pub(super) fn all(&self, suits: impl Fn(Awaited) -> bool) -> bool {
         self.kinds.iter().all(|(awaited, count)| *count == 0 || suits(*awaited))

@@ -304,7 +304,7 @@ fn apply(connection: &Connection, batch: &[Write]) -> Result<Committed, StoreErr
     runs::save(connection, batch)?;
     steps::save(connection, batch, &committed.written)?;
     operations::finish(connection, batch, &mut committed)?;
-    directory::grow(connection, batch, &committed.written)?;
+    directory::grow(connection, batch, &committed)?;
     Ok(committed)
 }
 
