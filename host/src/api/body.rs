@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::ApiError;
 use super::plain::plain;
 use super::server::TooSlow;
-use forge_journal::{MOST_DEPTH, is_too_deep};
+use forge_journal::{Document, MOST_DEPTH, is_too_deep};
 
 use crate::config::size;
 use crate::encoding;
@@ -135,6 +135,20 @@ pub(super) async fn need_json<T: DeserializeOwned>(
     json(headers, body, limit).await?.ok_or_else(missing)
 }
 
+/// Reads a body that is any JSON document. `what` names it in errors.
+pub(super) async fn document(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    what: &str,
+) -> Result<Document, ApiError> {
+    let bytes = read(headers, body, limit, what).await?;
+    let text = json_text(headers, &bytes)?;
+    let document = Document::parse(text).map_err(|error| syntax(text, &error))?;
+    document.check().map_err(|error| ApiError::invalid_body(format!("{what} cannot be stored: {error}")))?;
+    Ok(document)
+}
+
 /// Reads a JSON body; `None` if it is empty.
 async fn json<T: DeserializeOwned>(
     headers: &HeaderMap,
@@ -145,30 +159,35 @@ async fn json<T: DeserializeOwned>(
     if bytes.is_empty() {
         return Ok(None);
     }
-    let media_type = media_type(headers);
-    if !media_type.as_deref().is_some_and(is_json) {
-        return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/json"));
-    }
-    let text = encoding::utf8(&bytes).map_err(|why| ApiError::invalid_body(format!("the body {why}")))?;
+    let text = json_text(headers, &bytes)?;
     // Serde would accept an array for a struct, with the fields in their order.
     if text.trim_ascii_start().starts_with('[') {
         return Err(ApiError::invalid_body("the body must be a JSON object, not an array"));
     }
-    let value = serde_json::from_str(text).map_err(|error| {
-        // Serde reports this as an error of the syntax.
-        if is_too_deep(text) {
-            return ApiError::invalid_body(format!(
-                "the body has more than {MOST_DEPTH} levels of arrays and objects"
-            ));
-        }
-        ApiError::invalid_body(match error.classify() {
-            serde_json::error::Category::Data => {
-                format!("the body is invalid: {}", plain(&error.to_string()))
-            }
-            _ => format!("the body is not valid JSON: {error}"),
-        })
-    })?;
-    Ok(Some(value))
+    serde_json::from_str(text).map(Some).map_err(|error| syntax(text, &error))
+}
+
+/// Returns the text of a body that says that it is JSON.
+fn json_text<'b>(headers: &HeaderMap, bytes: &'b Bytes) -> Result<&'b str, ApiError> {
+    let media_type = media_type(headers);
+    if !media_type.as_deref().is_some_and(is_json) {
+        return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/json"));
+    }
+    encoding::utf8(bytes).map_err(|why| ApiError::invalid_body(format!("the body {why}")))
+}
+
+/// Returns the error of a body that is not the JSON that was expected.
+fn syntax(text: &str, error: &serde_json::Error) -> ApiError {
+    // Serde reports this as an error of the syntax.
+    if is_too_deep(text) {
+        return ApiError::invalid_body(format!(
+            "the body has more than {MOST_DEPTH} levels of arrays and objects"
+        ));
+    }
+    ApiError::invalid_body(match error.classify() {
+        serde_json::error::Category::Data => format!("the body is invalid: {}", plain(&error.to_string())),
+        _ => format!("the body is not valid JSON: {error}"),
+    })
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -10,7 +10,8 @@ use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
 use crate::tenants::{Denied, TenantError};
 use forge_egress::secrets::SecretError;
-use forge_journal::Unsent;
+use forge_journal::db::quoted;
+use forge_journal::{Unsent, kind};
 use forge_store::{Refusal, StoreError};
 
 /// Seconds after which a client should repeat a request that failed because the host is busy, stops or cannot write.
@@ -60,6 +61,12 @@ impl ApiError {
     /// 400: the body is invalid.
     pub(super) fn invalid_body(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_body", message)
+    }
+
+    /// 404: the tenant's store has no such key.
+    pub(super) fn unknown_entry(key: &str) -> Self {
+        let message = format!("the store has no key {}; `GET /_api/db` lists the keys", quoted(key));
+        Self::new(StatusCode::NOT_FOUND, "unknown_entry", message)
     }
 
     /// 500: the task of a request panicked.
@@ -253,6 +260,12 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             ExecutorError::UnknownKey { .. } => (StatusCode::NOT_FOUND, "unknown_run"),
             ExecutorError::InvalidEvent(_) => (StatusCode::BAD_REQUEST, "invalid_event"),
+            ExecutorError::DbKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
+            ExecutorError::Db(ref failure) => match failure.kind.as_str() {
+                kind::CONFLICT => (StatusCode::PRECONDITION_FAILED, "version_conflict"),
+                kind::LIMIT => (StatusCode::FORBIDDEN, "limit"),
+                _ => (StatusCode::BAD_REQUEST, "invalid_body"),
+            },
             ExecutorError::Unsent(ref unsent) => match unsent {
                 Unsent::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_run"),
                 Unsent::Final { .. } => (StatusCode::CONFLICT, "conflict"),

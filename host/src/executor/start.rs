@@ -249,7 +249,7 @@ impl WorkflowExecutor {
             Err(StoreError::Closed)
         };
         match written.await.unwrap_or_else(broke_off)? {
-            Written::Done | Written::Performed(_) | Written::Sent(_) => {
+            Written::Done | Written::Performed(_) | Written::Sent(_) | Written::Transacted(_) => {
                 Ok(Started { run: id, existing: None, sent: None, record: None })
             }
             // Another start was faster, or has restarted the run.

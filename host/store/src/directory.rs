@@ -206,7 +206,7 @@ pub struct UsageRow {
 }
 
 /// The number of [`Amounts`].
-pub(super) const AMOUNTS: usize = 11;
+pub(super) const AMOUNTS: usize = 13;
 
 /// Measured amounts, which can be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -237,6 +237,12 @@ pub struct Amounts {
     /// Milliseconds in which components were checked and compiled.
     #[serde(default)]
     pub compile_ms: u64,
+    /// Entries that were put into the tenant's store, also by transactions that failed.
+    #[serde(default)]
+    pub db_puts: u64,
+    /// Bytes of keys and values in transactions of the tenant's store, also of transactions that failed.
+    #[serde(default)]
+    pub db_bytes: u64,
 }
 
 impl Amounts {
@@ -254,6 +260,8 @@ impl Amounts {
             log_dropped,
             audit_lines,
             compile_ms,
+            db_puts,
+            db_bytes,
         } = *self;
         [
             ("fuel", fuel),
@@ -267,6 +275,8 @@ impl Amounts {
             ("log_dropped", log_dropped),
             ("audit_lines", audit_lines),
             ("compile_ms", compile_ms),
+            ("db_puts", db_puts),
+            ("db_bytes", db_bytes),
         ]
     }
 
@@ -284,6 +294,8 @@ impl Amounts {
             log_dropped,
             audit_lines,
             compile_ms,
+            db_puts,
+            db_bytes,
         ] = values;
         Self {
             fuel,
@@ -297,6 +309,8 @@ impl Amounts {
             log_dropped,
             audit_lines,
             compile_ms,
+            db_puts,
+            db_bytes,
         }
     }
 }

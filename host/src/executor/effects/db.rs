@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use forge_clock as clock;
-use forge_journal::db::{self, Entry, List, Transaction};
+use forge_journal::db::{self, List, Transaction};
 use forge_journal::{EffectKind, Failure, Operation, Row, kind};
 use forge_sandbox::Stop;
 use forge_sandbox::imports::db::{COMMIT, GET, LIST};
@@ -76,7 +76,7 @@ impl Effect for Commit {
     }
 
     fn unsettled(&self, row: &Row, was_interrupted: bool) -> Option<Doubt> {
-        // The code of the step has seen an outcome that it did not make up for: then it is as the workflow wants it.
+        // If the code of the step has seen the outcome, what stands is what the workflow wants.
         if !was_interrupted || row.failure.is_some() || !changes_anything(row) {
             return None;
         }
