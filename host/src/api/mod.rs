@@ -12,6 +12,7 @@ mod changes;
 mod db;
 mod document;
 mod error;
+mod events;
 mod health;
 mod keys;
 mod lasting_body;
@@ -40,6 +41,7 @@ pub use auth::TENANT;
 pub use db::{EntryPage, StoredEntry};
 pub use document::openapi;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
+pub use events::{EventBody, KeyedEventBody, SentEvent, StartEvent};
 pub use keys::KeyList;
 pub use nodes::Nodes;
 pub use operators::ResolveBody;
@@ -103,8 +105,10 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(db::router())
         .merge(audit::router())
         .layer(middleware::from_fn(changes::run_to_completion))
-        // A start runs to completion by itself, faster. An upload may be dropped while it waits.
+        // A start runs to completion by itself, faster. An upload may be dropped while it waits, and what the writer has of
+        // an event is committed anyway.
         .merge(start::router())
+        .merge(events::router())
         .merge(workflows::uploads())
 }
 

@@ -16,6 +16,8 @@ pub enum Call {
     PutBytes(String, usize),
     /// Stores a string of this many bytes under this many keys, until a call fails.
     Flood(String, usize, usize),
+    /// Stores a string of this many bytes under this many keys, in one transaction.
+    PutBytesAtOnce(String, usize, usize),
     /// Deletes a key.
     Delete(String),
     /// Adds 1 to a number, this many times.
@@ -74,6 +76,11 @@ async fn make(ctx: &WorkflowContext, call: &Call) -> Result<Value> {
                 db.put(format!("{prefix}{number:06}"), &value).await?;
             }
             json!(keys)
+        }
+        Call::PutBytesAtOnce(prefix, bytes, keys) => {
+            let value = "x".repeat(bytes);
+            let keys = (0..keys).map(|number| format!("{prefix}{number}"));
+            json!(keys.fold(db.transaction(), |all, key| all.put(key, &value)).commit().await?)
         }
         Call::Delete(key) => json!(db.delete(key).await?),
         Call::Increment(key, times) => {
