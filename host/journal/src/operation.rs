@@ -2,7 +2,7 @@
 //! commit.
 
 use super::state::set_outcome;
-use super::{Failure, Message, Outcome, Row, Run, RunId, Sent, Timestamp, Unsent, db, kind};
+use super::{Message, Outcome, Row, Run, RunId, Sent, Timestamp, Unsent, db};
 
 /// An operation of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +44,6 @@ impl Performed {
             Ok(_) => Ok(Some("null".into())),
             Err(unsent) => Err(unsent.to_failure()),
         })
-    }
-
-    /// Returns what became of the call with a transaction.
-    pub fn transacted(outcome: Option<Outcome>) -> Self {
-        let missing = || Err(Failure::permanent(kind::ERROR, "the store has no outcome of the transaction"));
-        Self::Ended(outcome.unwrap_or_else(missing))
     }
 
     /// Returns what became of the call that started a run: an attached child goes on.

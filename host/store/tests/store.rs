@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod db;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -172,6 +174,7 @@ async fn conforms(store: &dyn Store) {
     deletes_final_runs_with_their_journals(store).await;
     finds_final_runs_by_their_age(store).await;
     counts_what_runs_take(store).await;
+    db::conforms(store).await;
 }
 
 fn run(number: u128) -> Run {

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::rollback::PendingRollback;
 use super::command::{Command, Reply, Trial};
+use super::db::DbReader;
 use super::effects::{self, Beginning, Begun, Departure, Ended};
 use super::inboxes::Notices;
 use crate::config::{self, Limits, TenantLimits, size};
@@ -53,6 +54,7 @@ pub(super) struct ActivationContext {
     pub(super) tenant: Arc<Tenant>,
     /// The workflows of the tenant.
     pub(super) registry: WorkflowRegistry,
+    pub(super) db: DbReader,
     pub(super) writer: RunWriter,
     /// The permits for instances, of which the run holds one.
     pub(super) instances: Arc<InstancePermits<TenantId>>,
@@ -204,6 +206,7 @@ impl Activation {
                 row,
                 tenant: &self.context.tenant,
                 registry: &self.context.registry,
+                db: &self.context.db,
                 children,
                 writer: &self.context.writer,
                 departure: &departure,

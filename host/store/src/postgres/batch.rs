@@ -67,8 +67,11 @@ impl<'w> Batch<'w> {
                 batch.begin(run, owner, run.key.is_some() || unowned, &mut places);
             }
             match write {
-                Write::Start(_) | Write::InsertUnowned(_) | Write::StartWithEvent { .. } | Write::Send(_) => {
-                }
+                Write::Start(_)
+                | Write::InsertUnowned(_)
+                | Write::StartWithEvent { .. }
+                | Write::Send(_)
+                | Write::Transaction(_) => {}
                 Write::Save(id, changes) => {
                     for child in children(changes) {
                         batch.begin(child, Owner::This, true, &mut places);

@@ -12,6 +12,7 @@ use super::notifications::Message as Notice;
 use super::statement::FencingToken;
 use super::{db, inbox};
 use crate::committed::with_outcomes;
+use crate::db::next_outcome;
 use crate::{Committed, Delivered, Epoch, Write, Written};
 use forge_journal::{Changes, Message, Operation, Outcome, Performed, RunId};
 
@@ -33,7 +34,7 @@ pub(super) struct Done {
 pub(super) fn has_any(writes: &[Write]) -> bool {
     writes.iter().any(|write| match write {
         Write::Start(_) | Write::InsertUnowned(_) => false,
-        Write::StartWithEvent { .. } | Write::Send(_) => true,
+        Write::StartWithEvent { .. } | Write::Send(_) | Write::Transaction(_) => true,
         Write::Save(_, changes) => {
             !changes.operations.is_empty() || !changes.taken.is_empty() || !changes.outbox.is_empty()
         }
@@ -73,6 +74,9 @@ pub(super) async fn perform(
             Write::Send(message) => {
                 let sent = inbox::send(connection, token, &[message], &mut delivered).await?;
                 done.written.extend(sent.into_iter().map(|sent| (place, Written::Sent(sent))));
+            }
+            Write::Transaction(_) => {
+                done.written.push((place, Written::Transacted(next_outcome(&mut transacted))))
             }
             Write::Start(_) | Write::InsertUnowned(_) | Write::StartWithEvent { .. } => {}
         }
@@ -176,7 +180,7 @@ async fn perform_all(
                 let sent = inbox::send(connection, token, &[message], delivered).await?;
                 sent.first().map_or(Performed::Ended(Ok(None)), Performed::sent)
             }
-            Operation::Transaction(_) => Performed::transacted(transacted.next()),
+            Operation::Transaction(_) => Performed::Ended(next_outcome(transacted)),
             // It is inserted with the other runs.
             Operation::Start(run) => Performed::started(run),
         };
