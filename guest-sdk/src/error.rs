@@ -46,8 +46,6 @@ impl Failure {
     pub(crate) const HTTP: &'static str = "http";
     pub(crate) const CHILD: &'static str = "child";
     #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) const CONFLICT: &'static str = "conflict";
-    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) const LIMIT: &'static str = "limit";
     pub(crate) const INVALID_INPUT: &'static str = "invalid-input";
     pub(crate) const INVALID_OUTPUT: &'static str = "invalid-output";

@@ -46,14 +46,15 @@ impl ChildRunner {
         ChildRunner { request, written }
     }
 
-    /// Sets the workflow's version. Without it, the newest version that is not deprecated is used.
+    /// Sets the workflow's version. Without it, the child has the version that a start by a client gets: the activated one, or the
+    /// highest that is not deprecated.
     pub fn version(mut self, version: u32) -> Self {
         self.request.version = Some(version);
         self
     }
 
-    /// Sets the longest duration of the child's run, after which it fails with kind `timeout` and is rolled back. Without
-    /// it, the timeout of the workflow applies.
+    /// Sets the longest duration of the child's run, after which it fails with kind `timeout` and is rolled back. The
+    /// timeout of its workflow applies without it, and if it is longer.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.timeout = Some(millis(timeout));
         self
@@ -97,13 +98,13 @@ impl StartWorkflow {
         StartWorkflow { request, written }
     }
 
-    /// Sets the workflow's version. Without it, the newest version that is not deprecated is used.
+    /// Sets the workflow's version. Without it, the run has the version that a start by a client gets.
     pub fn version(mut self, version: u32) -> Self {
         self.request.version = Some(version);
         self
     }
 
-    /// Sets the longest duration of the run. Without it, the timeout of the workflow applies.
+    /// Sets the longest duration of the run. The timeout of its workflow applies without it, and if it is longer.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.timeout = Some(millis(timeout));
         self

@@ -148,8 +148,7 @@ pub(crate) fn has_ended(host: &mut TestHost, run_id: Uuid) -> Option<Failure> {
     let now = host.now();
     let started = &host.effect::<Children>().started;
     started.iter().find(|started| started.child.run_id == run_id && started.end.0 <= now)?;
-    let message = format!("run {run_id} has ended, so it takes no more events");
-    Some(Failure::new(Failure::CONFLICT, message).not_retryable())
+    Some(Failure::permanent(format!("run {run_id} has ended, so it takes no more events")))
 }
 
 /// Adds a run that the workflow starts. Returns its record, and its position.
@@ -271,7 +270,10 @@ pub(super) mod host {
                     cancel_at(host, position);
                     Ok(())
                 }
-                None => Err(Failure::permanent(format!("this run has not started run {run_id}"))),
+                None => {
+                    let message = format!("this run has not started run `{run_id}`, so it cannot cancel it");
+                    Err(Failure::new(Failure::INVALID_INPUT, message).not_retryable())
+                }
             };
             host.submit(0, Cancelled(outcome))
         })
