@@ -116,7 +116,7 @@ impl WorkflowContext {
         &self.http
     }
 
-    /// Returns the tenant's store. See [`Db`].
+    /// Returns the tenant's store: JSON documents under keys, which all runs of the tenant share. See [`Db`].
     pub fn db(&self) -> &Db {
         &self.db
     }

@@ -47,6 +47,7 @@ impl Failure {
     pub(crate) const CHILD: &'static str = "child";
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) const LIMIT: &'static str = "limit";
+    pub(crate) const CONFLICT: &'static str = "conflict";
     pub(crate) const INVALID_INPUT: &'static str = "invalid-input";
     pub(crate) const INVALID_OUTPUT: &'static str = "invalid-output";
 
@@ -83,6 +84,12 @@ impl Failure {
     /// [`forge::time::timeout`]: crate::time::timeout
     pub fn is_timeout(&self) -> bool {
         self.kind == Failure::TIMEOUT
+    }
+
+    /// Returns `true` if a transaction of the tenant's store required another version of a key than the present one. See
+    /// [`Db`](crate::Db).
+    pub fn is_conflict(&self) -> bool {
+        self.kind == Failure::CONFLICT
     }
 
     /// Returns what the journal keeps of an error: the whole chain of messages, and the kind of the first

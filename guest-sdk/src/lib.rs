@@ -107,7 +107,7 @@ mod call;
 mod child;
 mod compensation;
 mod context;
-mod db;
+pub mod db;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 mod entropy;
 mod error;

@@ -3,6 +3,8 @@
 // The lint is for the host. In a component, `Uuid::new_v4` is deterministic.
 #![allow(clippy::disallowed_methods)]
 
+use std::collections::BTreeMap;
+
 use forge::prelude::*;
 use forge::testing::{StepStatus, TestResponse, TestRun};
 use serde::{Deserialize, Serialize};
@@ -18,8 +20,8 @@ pub struct VerificationOutput {
     verified: bool,
 }
 
-async fn store_token_in_db(_db: &Db, token: &str) -> Result<()> {
-    forge::http::put("http://db/tokens").json(token).send().await?.error_for_status()?;
+async fn store_token_in_db(db: &Db, token: &str) -> Result<()> {
+    db.put(format!("tokens/{token}"), &json!({ "verified": false })).await?;
     Ok(())
 }
 
@@ -97,7 +99,8 @@ fn calls_belong_to_the_step_that_was_started() {
     let output = run.output();
     assert!(output.token.starts_with("verify_") && !output.verified);
     let by: Vec<_> = run.requests.iter().map(|request| request.step.as_deref().unwrap()).collect();
-    assert_eq!(by, ["store_token", "send_email"]);
+    assert_eq!(by, ["send_email"]);
+    assert_eq!(run.db, BTreeMap::from([(format!("tokens/{}", output.token), json!({ "verified": false }))]));
     assert!(run.steps.iter().all(|step| step.status == StepStatus::Completed));
     assert_eq!(run.step("store_token").result, Some(json!({"stored": true})));
 }
@@ -119,9 +122,9 @@ fn a_resumed_workflow_skips_what_is_recorded() {
 
 #[test]
 fn the_manual_retry_waits_durably_and_gives_up() {
-    let run = TestRun::new(VerificationWorkflow).http(|_| TestResponse::status(503)).run(input());
-    assert_eq!(run.failure().message, "PUT http://db/tokens answered 503 Service Unavailable");
-    assert_eq!((run.requests.len(), run.elapsed), (4, Duration::from_secs(3)));
+    let run = TestRun::new(VerificationWorkflow).fail_db(4, "the store is full").run(input());
+    assert_eq!(run.failure().message, "the store is full");
+    assert_eq!((run.db.len(), run.elapsed), (0, Duration::from_secs(3)));
     assert_eq!(run.step("store_token").status, StepStatus::Failed);
 }
 

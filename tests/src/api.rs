@@ -157,6 +157,12 @@ impl Api {
         self.start("program", services.program(body)).await
     }
 
+    /// Sends an event to a run. Returns the answer.
+    pub async fn send_event(&self, run: &str, name: &str, payload: &Value, key: Option<&str>) -> Value {
+        let body = json!({ "payload": payload, "key": key });
+        self.post_json(&format!("/_api/runs/{run}/events/{name}"), &body).await.ok()
+    }
+
     /// Returns a run's record.
     pub async fn record(&self, run: &str) -> Value {
         self.get(&format!("/_api/runs/{run}")).await.ok()

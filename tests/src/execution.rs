@@ -28,14 +28,14 @@ impl Execution {
     fn from(record: &Value, steps: &[Value]) -> Self {
         let mut lines = vec![
             format!("run is {}", text(&record["status"])),
-            format!("error: {}", error(record)),
+            mark_ids(&format!("error: {}", error(record))),
             format!("kind of error: {}", record["error_kind"]),
-            format!("output: {}", record["output"]),
+            mark_ids(&format!("output: {}", record["output"])),
         ];
         lines.extend(compensations(steps));
         let mut rows: Vec<(String, String)> = steps
             .iter()
-            .map(|step| row(step, steps))
+            .map(|step| mark_ids(&row(step, steps)))
             .map(|row| (number_drawn(&row, &mut Numbers::Hidden), row))
             .collect();
         rows.sort();
@@ -125,6 +125,28 @@ fn result(step: &Value) -> Value {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// Marks the ids of runs as drawn: they differ from run to run.
+fn mark_ids(line: &str) -> String {
+    const LENGTH: usize = 36;
+    let mut marked = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(next) = rest.chars().next() {
+        let id = rest
+            .get(..LENGTH)
+            .filter(|id| uuid::Uuid::try_parse(id).is_ok() && !marked.ends_with([':', '-']));
+        let taken = match id {
+            Some(id) => {
+                marked.push_str("drawn:");
+                id.len()
+            }
+            None => next.len_utf8(),
+        };
+        marked.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    marked
 }
 
 enum Numbers {

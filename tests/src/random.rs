@@ -33,6 +33,9 @@ const MAX_DEPTH: u32 = 3;
 /// A timer that does not end while the tests run, in milliseconds.
 const NEVER: u64 = 3_600_000;
 
+/// The key of the number in the tenant's store that all programs increment.
+pub const COUNTER: &str = "counters/programs";
+
 /// A step's timeout that is not reached, however often the host is killed, in milliseconds.
 const AMPLE: u64 = 600_000;
 
@@ -82,7 +85,10 @@ impl Generator {
 
     fn statement(&mut self, place: Place) -> Statement {
         let deep = place.depth >= MAX_DEPTH;
-        match self.random.u32(0..100) {
+        match self.random.u32(0..120) {
+            100..110 => self.talk(),
+            110..118 if !deep => self.relative(place),
+            118.. => Statement::Increment(COUNTER.to_owned()),
             26..52 if !deep => self.step(place),
             52..60 if !deep => self.join(place),
             60..68 if !deep => self.race(place),
@@ -92,7 +98,7 @@ impl Generator {
             80..84 => self.flaky(place),
             84..87 => self.timed_out(),
             87..92 => Statement::Draw,
-            92.. => self.sleep(),
+            92..100 => self.sleep(),
             _ => effect(self.name("e")),
         }
     }
@@ -153,6 +159,56 @@ impl Generator {
             blocks.insert(place, loser);
         }
         Statement::Race(blocks)
+    }
+
+    /// Events that the run sends to itself: late, early, doubled, or never.
+    fn talk(&mut self) -> Statement {
+        let name = self.name("v");
+        let send = |payload: u32, key: Option<&str>| {
+            Statement::Send("self".to_owned(), name.clone(), payload.into(), key.map(str::to_owned))
+        };
+        let receive = || Statement::Event(name.clone(), None);
+        match self.random.u32(0..5) {
+            0 => Statement::Join(vec![block![receive()], block![self.sleep(), send(1, None)]]),
+            1 => Statement::Repeat(1, block![send(1, None), self.sleep(), receive()]),
+            2 => Statement::Repeat(
+                1,
+                block![send(1, Some("k")), send(2, Some("k")), send(3, None), receive(), receive()],
+            ),
+            3 => Statement::Repeat(
+                1,
+                block![send(1, None), send(2, None), Statement::EventsThatAreThere(name.clone())],
+            ),
+            _ => Statement::Try(block![Statement::Event(name.clone(), Some(5))]),
+        }
+    }
+
+    /// Runs that the run starts.
+    fn relative(&mut self, place: Place) -> Statement {
+        let inside = Place { depth: MAX_DEPTH - 1, compensable: true, parallel: false };
+        let mut body = self.block(inside, 1, 3);
+        match self.random.u32(0..6) {
+            0 => Statement::Detach(body),
+            1 => {
+                body.push(fail("this child fails"));
+                Statement::Try(block![Statement::Child(body)])
+            }
+            2 => {
+                body.push(self.never());
+                Statement::Try(block![Statement::CancelChild(body, block![self.sleep()])])
+            }
+            3 => {
+                body.push(self.never());
+                Statement::DropChild(body, self.block(place.inside(), 1, 2))
+            }
+            4 => Statement::Children(self.random.u32(2..=3), block![effect(self.name("e"))]),
+            _ => Statement::Child(body),
+        }
+    }
+
+    /// An event that nobody sends.
+    fn never(&mut self) -> Statement {
+        Statement::Event(self.name("v"), None)
     }
 
     fn failing(&mut self, place: Place) -> Statement {

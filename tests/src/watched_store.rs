@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forge_host::executor::{RunFilter, RunSummary};
-use forge_host::journal::{Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
+use forge_host::journal::db::{Entry, Totals};
+use forge_host::journal::{Inbox, Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
-    Directory, Due, Epoch, Loaded, Overview, Readable, StepFilter, StepPage, Store, StoreError,
-    VersionConflict, VersionRow, Write, Written,
+    Committed, DbFilter, DbPage, Directory, Due, Epoch, Loaded, Overview, Readable, StepFilter, StepPage,
+    Store, StoreError, VersionConflict, VersionRow, Write, Written,
 };
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
@@ -134,21 +135,25 @@ impl Watch {
         let Some(name) = lock(&self.rejected_call).clone() else { return Ok(()) };
         let has_call = |write: &Write| match write {
             Write::Save(_, changes) => changes.rows.iter().any(|row| *row.name == *name),
-            Write::Start(_) | Write::InsertUnowned(_) => false,
+            _ => false,
         };
         let why = || StoreError::Rejected(format!("the test cannot store `{name}`"));
         if batch.iter().any(has_call) { Err(why()) } else { Ok(()) }
     }
 
-    fn committed(&self, batch: &[Write], written: &[Written]) {
+    fn committed(&self, batch: &[Write], committed: &Committed) {
         self.batches.fetch_add(1, Ordering::AcqRel);
         let mut durable = lock(&self.durable);
-        for (write, written) in batch.iter().zip(written) {
+        for (write, written) in batch.iter().zip(&committed.written) {
             match write {
                 Write::Start(run) | Write::InsertUnowned(run) if *written == Written::Done => {
                     durable.entry(run.id).or_default().0 = Some(run.as_ref().clone());
                 }
-                Write::Start(_) | Write::InsertUnowned(_) => {}
+                Write::StartWithEvent { run, .. } if *written == Written::Done => {
+                    durable.entry(run.id).or_default().0 = Some(run.as_ref().clone());
+                }
+                Write::Start(_) | Write::InsertUnowned(_) | Write::StartWithEvent { .. } | Write::Send(_) => {
+                }
                 Write::Save(id, changes) => {
                     let (run, rows) = durable.entry(*id).or_default();
                     if let Some(changed) = &changes.run {
@@ -157,6 +162,9 @@ impl Watch {
                     rows.extend(changes.rows.iter().map(|row| (row.seq, row.clone())));
                 }
             }
+        }
+        for run in &committed.started {
+            durable.entry(run.id).or_default().0 = Some(run.clone());
         }
     }
 }
@@ -175,14 +183,14 @@ impl Store for WatchedStore {
         self.store.directory()
     }
 
-    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Committed, StoreError> {
         let (watch, is_empty) = (Arc::clone(&self.watch), batch.is_empty());
         let admitted = tokio::task::spawn_blocking(move || watch.wait_and_admit(is_empty)).await;
         admitted.map_err(|error| StoreError::Unavailable(error.to_string()))??;
         self.watch.check_storable(batch)?;
-        let written = self.store.commit(epoch, batch).await?;
-        self.watch.committed(batch, &written);
-        Ok(written)
+        let committed = self.store.commit(epoch, batch).await?;
+        self.watch.committed(batch, &committed);
+        Ok(committed)
     }
 
     async fn probe(&self, _: Epoch) -> Result<(), StoreError> {
@@ -203,6 +211,22 @@ impl Store for WatchedStore {
         self.store.overview(id).await
     }
 
+    async fn inbox(&self, id: RunId, after: u64, limit: u32) -> Result<Option<Inbox>, StoreError> {
+        self.store.inbox(id, after, limit).await
+    }
+
+    async fn db_entry(&self, tenant: &str, key: &str) -> Result<Option<Entry>, StoreError> {
+        self.store.db_entry(tenant, key).await
+    }
+
+    async fn db_entries(&self, tenant: &str, filter: &DbFilter) -> Result<DbPage, StoreError> {
+        self.store.db_entries(tenant, filter).await
+    }
+
+    async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError> {
+        self.store.db_totals(tenant).await
+    }
+
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
         self.store.steps(id, filter).await
     }
@@ -214,7 +238,7 @@ impl Store for WatchedStore {
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError> {
         let loaded = self.store.load(ids).await?;
         // What another host has written is durable, too.
-        for Loaded { run, rows } in loaded.iter().filter_map(|loaded| loaded.as_ref().ok()?.as_ref()) {
+        for Loaded { run, rows, .. } in loaded.iter().filter_map(|loaded| loaded.as_ref().ok()?.as_ref()) {
             let rows = rows.iter().flatten().map(|row| (row.seq, row.clone())).collect();
             lock(&self.watch.durable).entry(run.id).or_insert((Some(run.clone()), rows));
         }

@@ -1,5 +1,5 @@
-//! The services that the example workflows call: inventory, payments, users, customers, mail and
-//! tokens, all in memory behind one small HTTP server.
+//! The services that the example workflows call: inventory, payments, users, customers and
+//! mail, all in memory behind one small HTTP server.
 //!
 //! Two features serve tests of a workflow engine:
 //!
@@ -34,7 +34,6 @@ pub mod inventory;
 pub mod ledger;
 pub mod mail;
 pub mod payments;
-pub mod tokens;
 pub mod users;
 
 use std::io;
@@ -62,8 +61,6 @@ pub struct Resources {
     pub customers: customers::Customers,
     /// The messages that were sent.
     pub mail: mail::Mail,
-    /// Verification tokens.
-    pub tokens: tokens::Tokens,
     /// Every mutating request, in order of arrival.
     pub ledger: ledger::Ledger,
     /// The faults of later requests.
@@ -88,7 +85,6 @@ pub fn router(services: Services) -> Router {
         .merge(users::router(&services))
         .merge(customers::router(&services))
         .merge(mail::router(&services))
-        .merge(tokens::router(&services))
         .merge(effects::router(&services))
         .merge(ledger::router())
         .merge(faults::router())

@@ -7,8 +7,8 @@ use clap::Parser;
 use forge_example_services::{Services, serve};
 use tokio::net::TcpListener;
 
-/// The HTTP services that the example workflows call: inventory, payments, users, customers, mail
-/// and tokens. Everything is in memory; `GET /ledger` shows what happened.
+/// The HTTP services that the example workflows call: inventory, payments, users, customers and
+/// mail. Everything is in memory; `GET /ledger` shows what happened.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

@@ -229,16 +229,6 @@ async fn mail_goes_out_unless_the_address_bounces() {
 }
 
 #[tokio::test]
-async fn a_stored_token_can_be_read() {
-    let it = running().await;
-    assert_eq!(it.get("/tokens/verify_1").await.0, StatusCode::NOT_FOUND);
-    let email = json!({"email": "ada@example.com"});
-    let stored = it.send(Method::PUT, "/tokens/verify_1", Some("k"), &email).await.unwrap();
-    assert_eq!(stored.status(), StatusCode::OK);
-    assert_eq!(it.get("/tokens/verify_1").await.1["email"], "ada@example.com");
-}
-
-#[tokio::test]
 async fn a_body_that_cannot_be_read_is_answered_with_a_problem() {
     let it = running().await;
     let (status, body) = it.post("/payments/charges", "k", json!({"card_token": 7})).await;

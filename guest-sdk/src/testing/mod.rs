@@ -37,7 +37,7 @@
 //! starts, and the report has both: what it sent, and what became of its children.
 //!
 //! Three things differ from the real host. Nothing is replayed. Of the limits, only those of a step's result
-//! (1 MiB) and of a response (4 MiB) apply. And `Uuid::new_v4()` is truly random; in a component it is
+//! (1 MiB), of a response (4 MiB), and of keys, values and transactions of the store apply. And `Uuid::new_v4()` is truly random; in a component it is
 //! deterministic, as [`WorkflowContext::uuid`] is in both.
 //!
 //! [`WorkflowContext::uuid`]: crate::WorkflowContext::uuid
@@ -59,6 +59,7 @@ pub use report::TestReport;
 
 use crate::auth::AuthContext;
 use crate::child::testing::Children;
+use crate::db::testing::Store;
 use crate::error::Failure;
 use crate::event;
 use crate::export::execute;
@@ -105,6 +106,18 @@ impl<W: ForgeWorkflow> TestRun<W> {
     /// host refuses to start them. Detached runs need none: they do not end.
     pub fn child(mut self, workflow: &str, outcome: impl FnMut(&TestChild) -> TestOutcome + 'static) -> Self {
         self.host.effect::<Children>().answers.insert(workflow.to_owned(), Box::new(outcome));
+        self
+    }
+
+    /// Stores an entry in the tenant's store before the run starts. [`TestReport::db`] is the store at its end.
+    pub fn db_entry(mut self, key: &str, value: impl Serialize) -> Self {
+        self.host.effect::<Store>().seed(key, json(value));
+        self
+    }
+
+    /// Makes the first `transactions` of the tenant's store fail without changing it.
+    pub fn fail_db(mut self, transactions: u32, message: &str) -> Self {
+        self.host.effect::<Store>().inject(transactions, Failure::new(Failure::ERROR, message));
         self
     }
 

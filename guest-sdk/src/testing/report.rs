@@ -1,8 +1,12 @@
 //! The outcome of a run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::child::{self, testing::TestChild};
+use serde_json::Value;
+
+use crate::db::testing::Store;
 use crate::error::Failure;
 use crate::event::testing::{Events, TestEvent, TestSentEvent};
 use crate::http::testing::{Http, TestRequest};
@@ -25,6 +29,8 @@ pub struct TestReport<T> {
     pub events: Vec<TestSentEvent>,
     /// The events that came and that the run did not receive, in order.
     pub unreceived: Vec<TestEvent>,
+    /// The tenant's store at the end of the run: the values by key.
+    pub db: BTreeMap<String, Value>,
     /// The names of the steps that were compensated, in order.
     pub compensations: Vec<String>,
     /// The lines that the workflow logged.
@@ -39,6 +45,7 @@ impl<T> TestReport<T> {
         let requests = std::mem::take(&mut host.effect::<Http>().requests);
         let children = child::testing::report(&mut host);
         let Events { sent, inbox, .. } = std::mem::take(host.effect());
+        let db = host.effect::<Store>().values();
         TestReport {
             // If the host ended the run, it has the reason, which the workflow is not told.
             result: match host.unwound {
@@ -50,6 +57,7 @@ impl<T> TestReport<T> {
             children,
             events: sent,
             unreceived: inbox.into_values().collect(),
+            db,
             compensations: host.compensations,
             logs: host.logs,
             elapsed,

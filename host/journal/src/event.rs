@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Begin, Failure, Pause, Settled, Timestamp};
+use super::{Begin, Failure, Pause, RunId, Settled, Timestamp};
 
 /// The outcome of an effect or a reading of the time: its result, if it has one, or its failure.
 pub type Outcome = Result<Option<Arc<str>>, Failure>;
@@ -15,6 +15,8 @@ pub enum Event {
     Waiting {
         /// The end of the first timer.
         until: Timestamp,
+        /// What it waits for, a JSON list for people.
+        waits_for: Option<Arc<str>>,
     },
     /// A call began.
     Begun(Begin),
@@ -31,6 +33,20 @@ pub enum Event {
         seq: u64,
         /// The outcome.
         outcome: Outcome,
+    },
+    /// A call took an entry of the inbox, and the guest sees it.
+    Taken {
+        /// The call.
+        seq: u64,
+        /// The position of the entry.
+        entry: u64,
+    },
+    /// A call has started a run, and that is durable.
+    Started {
+        /// The call.
+        seq: u64,
+        /// The run.
+        run: RunId,
     },
     /// A step or compensation succeeded.
     Completed {

@@ -32,6 +32,10 @@ pub mod kind {
     pub const INVALID_OUTPUT: &str = "invalid-output";
     /// An effect may have happened, and nothing undoes it.
     pub const IN_DOUBT: &str = "in-doubt";
+    /// A child run failed.
+    pub const CHILD: &str = "child";
+    /// A transaction of the tenant's store requires another version of a key than the present one.
+    pub const CONFLICT: &str = "conflict";
     /// The workflow reached a limit other than fuel and memory.
     pub const LIMIT: &str = "limit";
 }

@@ -42,6 +42,7 @@
 
 mod call_kind;
 pub mod children;
+pub mod db;
 mod depth;
 mod document;
 mod event;
@@ -50,7 +51,9 @@ mod failure;
 #[cfg(test)]
 mod fuzz;
 pub mod http;
+mod inbox;
 mod index;
+mod operation;
 mod row;
 mod run;
 mod run_id_prefix;
@@ -65,8 +68,10 @@ pub use depth::{MOST_DEPTH, is_too_deep};
 pub use document::{Document, InvalidDocument};
 pub use event::{Event, Outcome};
 pub use failure::{Failure, Reach, kind};
+pub use inbox::{CHILD, ChildFailure, EVENT, EntryKind, Inbox, InboxEntry, Message, Sent, Unsent};
+pub use operation::{Operation, Performed};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};
-pub use run::{NewRun, Pause, PauseReason, Run, RunId, Settled, Timestamp};
+pub use run::{NewRun, Parent, Pause, PauseReason, Run, RunId, Settled, Timestamp};
 pub use run_id_prefix::{InvalidPrefix, RunIdPrefix};
 pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,

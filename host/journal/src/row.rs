@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Failure, Kind, StepStatus, Timestamp};
+use super::{Failure, Kind, RunId, StepStatus, Timestamp};
 
 /// The place of a call: the workflow's body, or one attempt of one step or compensation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,6 +166,8 @@ pub struct Row {
     pub order: Option<u64>,
     /// The end of the timer, or the time at which the next attempt begins.
     pub wake_at: Option<Timestamp>,
+    /// The run that the call has started. That is durable.
+    pub child: Option<RunId>,
     /// The time at which the call began.
     pub started_at: Timestamp,
     /// The time at which the call ended.
@@ -199,6 +201,7 @@ impl Row {
             attempt_orders: Vec::new(),
             order: None,
             wake_at,
+            child: None,
             started_at,
             completed_at: None,
             step_before: None,

@@ -177,6 +177,19 @@ pub struct Settled {
     pub at: DateTime<Utc>,
 }
 
+/// The run that started another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// The position of its call.
+    pub call: u64,
+    /// The number of runs above the one that was started.
+    pub depth: u32,
+    /// Whether the parent learns of the end, and cancels the run when it ends itself.
+    pub attached: bool,
+}
+
 /// A run, without its journal rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -202,8 +215,10 @@ pub struct Run {
     pub completed_at: Option<Timestamp>,
     /// The time at which the run times out.
     pub deadline: Timestamp,
-    /// The end of the first timer, if the run waits for nothing but timers.
+    /// The end of the first timer, if the run waits for nothing that needs an instance.
     pub wake_at: Option<Timestamp>,
+    /// What the run waits for then, a JSON list.
+    pub waits_for: Option<Arc<str>>,
     /// The failure, if the run failed, is rolled back, or is to be rolled back.
     pub failure: Option<Failure>,
     /// The steps that could not be compensated, and the reasons, for a person.
@@ -222,6 +237,10 @@ pub struct Run {
     pub restart_of: Option<RunId>,
     /// The run that took the key over from this one. The store sets it.
     pub restarted_as: Option<RunId>,
+    /// The run that started this one.
+    pub parent: Option<Parent>,
+    /// The position of the last entry of the inbox that the node which executes the run knew when it last saved the run.
+    pub inbox_seen: u64,
     /// The identity that started the run, a JSON object.
     pub auth: Arc<str>,
     /// The id of the trace that the start belongs to.
@@ -270,6 +289,7 @@ impl Run {
             completed_at: None,
             deadline: started_at.plus(timeout_ms),
             wake_at: None,
+            waits_for: None,
             failure: None,
             failed_compensations: None,
             uncompensated: Vec::new(),
@@ -279,6 +299,8 @@ impl Run {
             key: None,
             restart_of: None,
             restarted_as: None,
+            parent: None,
+            inbox_seen: 0,
             auth: "{}".into(),
             trace_id: None,
             fuel: 0,

@@ -24,6 +24,10 @@ impl UnknownWord {
         Self::new("step status", word)
     }
 
+    pub(crate) fn entry_kind(word: &str) -> Self {
+        Self::new("kind of inbox entry", word)
+    }
+
     pub(crate) fn pause_reason(word: &str) -> Self {
         Self::new("pause reason", word)
     }

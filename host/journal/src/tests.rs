@@ -368,7 +368,7 @@ fn a_run_is_terminated_in_every_status_that_is_not_final_and_lists_what_is_not_c
     };
     let in_status: [fn(&mut Journal) -> Vec<Event>; 4] = [
         |_| vec![],
-        |_| vec![Event::Waiting { until: at(5) }],
+        |_| vec![Event::Waiting { until: at(5), waits_for: None }],
         |_| vec![Event::Unwinding { failure: Failure::permanent(kind::ERROR, "no") }],
         |journal| {
             vec![Event::Paused(Pause::of(journal.run(), PauseReason::Nondeterminism, "why".to_owned()))]

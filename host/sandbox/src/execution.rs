@@ -73,10 +73,29 @@ impl Execution {
                 self.check_size(output.len(), |_| "its output".to_owned())?;
                 self.session.finish(&output, now)?;
             }
-            Err(failure) if !self.session.is_unwinding() => self.session.unwind(failure, now)?,
+            // The SDK reports the failure before it runs handlers. A guest that has none may return it alone.
+            Err(failure) if !self.session.is_unwinding() => {
+                self.session.fail(failure, now)?;
+            }
             Err(_) => {}
         }
         Ok(())
+    }
+
+    /// Records that the workflow failed. Returns whether the rollback begins, or waits for children.
+    pub(crate) fn fail(&mut self, failure: &Failure) -> Result<bool, Stop> {
+        Ok(self.session.fail(failure.clone(), clock::now())?)
+    }
+
+    /// Waits until the children of a run that failed have ended, and its rollback begins.
+    pub(crate) async fn children_ended(&mut self, failure: &Failure) -> Result<(), Stop> {
+        loop {
+            self.host.check(&mut self.session)?;
+            self.host.wait(&mut self.session).await?;
+            if self.fail(failure)? {
+                return Ok(());
+            }
+        }
     }
 
     /// Checks that `what` is not larger than the limit on payloads.

@@ -17,6 +17,8 @@ pub struct InstanceLimits {
     pub payload_bytes: u64,
     /// The bytes that the run may log while it is in memory.
     pub log_bytes_per_run: u64,
+    /// The limits of the tenant's store.
+    pub db: forge_journal::db::Limits,
 }
 
 /// The limits of the engine.

@@ -10,6 +10,7 @@ use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
 use crate::tenants::{Denied, TenantError};
 use forge_egress::secrets::SecretError;
+use forge_journal::Unsent;
 use forge_store::{Refusal, StoreError};
 
 /// Seconds after which a client should repeat a request that failed because the host is busy, stops or cannot write.
@@ -250,6 +251,13 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::InputTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "input_too_large"),
             ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
+            ExecutorError::UnknownKey { .. } => (StatusCode::NOT_FOUND, "unknown_run"),
+            ExecutorError::InvalidEvent(_) => (StatusCode::BAD_REQUEST, "invalid_event"),
+            ExecutorError::Unsent(ref unsent) => match unsent {
+                Unsent::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_run"),
+                Unsent::Final { .. } => (StatusCode::CONFLICT, "conflict"),
+                Unsent::Full { .. } => (StatusCode::TOO_MANY_REQUESTS, "inbox_full"),
+            },
             ExecutorError::KeyReused { .. } => (StatusCode::CONFLICT, "key_reused"),
             ExecutorError::NotCompensated { .. } | ExecutorError::Terminated { .. } => {
                 (StatusCode::CONFLICT, "not_compensated")

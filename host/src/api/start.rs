@@ -117,9 +117,10 @@ async fn start_run(
     let StartBody { input, version, key, on_failed } =
         body::need_json(&headers, body, limit, "at least `{}`").await?;
     let trace_id = trace::trace_id(&headers);
-    let request = StartRequest { workflow, input, version, key, on_failed, auth: caller.auth(), trace_id };
+    let request =
+        StartRequest { workflow, input, version, key, event: None, on_failed, auth: caller.auth(), trace_id };
     let executor = &api.executor(&caller);
-    let executor::Started { run, existing, record } = match at_most {
+    let executor::Started { run, existing, record, .. } = match at_most {
         Some(at_most) => executor.start_and_wait(request, api.patience(at_most)).await?,
         None => executor.start_or_find(request).await?,
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use forge_egress::EgressLimits;
+use forge_journal::db;
 use forge_sandbox::InstanceLimits;
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +148,26 @@ tenant_limits! {
     /// Operations on workflows and runs that the audit log notes, each second on one host, without those of operators; further
     /// ones are rejected (429). Default 50, faster than people and their scripts work: nobody can delete a line.
     audit_rate: PerSecond = 50,
+    /// Events that a run has not taken; further events are rejected (429). Default 10,000: an inbox is read whole when its run is
+    /// loaded.
+    inbox_events: Count = 10_000,
+    /// Size of the events that a run has not taken; further events are rejected (429). Default 16 MiB.
+    inbox_bytes: Bytes = 16 << 20,
+    /// Runs below one another that started each other. Default 16: a workflow that starts itself ends soon.
+    child_depth: Count = 16,
+    /// Attached children of one run under way at once. Default 1,000, as `calls_outstanding`: each is a call.
+    children_per_run: Count = 1_000,
+    /// Size of a key of the tenant's store. Default 512: a path of some names or ids.
+    db_key_bytes: Bytes = 512,
+    /// Size of a value of the tenant's store. Default 256 KiB: a transaction changes whole values, and a journal keeps them.
+    db_value_bytes: Bytes = 256 << 10,
+    /// Operations of one transaction of the tenant's store. Default 256: the commits of other runs wait for them.
+    db_operations: Count = 256,
+    /// Entries of the tenant's store. Default 1 million.
+    db_entries: Count = 1_000_000,
+    /// Size of all keys and values of the tenant's store. Default 1 GiB: it is a store for the state of workflows, and no
+    /// warehouse.
+    db_bytes: Bytes = 1 << 30,
     /// Secrets. Default 1,000.
     secrets: Count = 1_000,
     /// API keys that are not revoked. Default 1,000.
@@ -166,6 +187,18 @@ impl TenantLimits {
             table_elements: self.table_elements,
             payload_bytes: self.payload_bytes,
             log_bytes_per_run: self.log_bytes_per_run,
+            db: self.db(),
+        }
+    }
+
+    /// Returns the limits of this tenant's store.
+    pub(crate) fn db(&self) -> db::Limits {
+        db::Limits {
+            key_bytes: self.db_key_bytes,
+            value_bytes: self.db_value_bytes,
+            operations: self.db_operations,
+            entries: self.db_entries,
+            bytes: self.db_bytes,
         }
     }
 

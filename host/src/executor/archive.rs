@@ -25,7 +25,7 @@ pub(super) fn archive(folder: Objects) -> Archive {
 }
 
 /// Returns the run and its steps as the API shows them. The steps of a journal that cannot be read are `null`.
-fn document(Loaded { run, rows }: &Loaded) -> Result<Value, StoreError> {
+fn document(Loaded { run, rows, .. }: &Loaded) -> Result<Value, StoreError> {
     let (run, steps, error) = match rows {
         Ok(rows) => (
             record(run, &RecentSteps::of(rows)),

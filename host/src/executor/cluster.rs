@@ -8,6 +8,7 @@ use forge_store::{Node, Notification, RemoteCommand, RemoteRequest, RemoteRespon
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::inboxes::Notice;
 use super::{ExecutorError, Inner, WorkflowExecutor, snapshot};
 
 /// How often another node is sent a command before the caller is told that it does not answer. Each time it has some
@@ -89,6 +90,7 @@ impl WorkflowExecutor {
                     self.publish(run).await;
                 }
             }
+            Notification::Inbox(run) => self.look_into_inbox(run).await,
             Notification::DirectoryChanged => self.forget(),
             Notification::Reconnected => {
                 self.forget();
@@ -100,6 +102,14 @@ impl WorkflowExecutor {
                 tracing::error!("another process has taken this node's name: this one ends");
                 inner.replaced.cancel();
             }
+        }
+    }
+
+    /// Another node has appended to the inbox of a run of this node.
+    async fn look_into_inbox(&self, run: RunId) {
+        match self.tenant_of(run).await {
+            Ok(tenant) => self.inner.notice(run, &tenant, Notice(None)),
+            Err(error) => tracing::debug!(%run, %error, "the run with a new event cannot be read"),
         }
     }
 

@@ -210,12 +210,12 @@ pub(super) fn events(request: &RemoteCommand, journal: &Journal) -> Result<Vec<E
 }
 
 /// Returns the events that cancel a run without an instance. If it can go on and has requests under way, their steps
-/// complete first.
+/// complete first; if it has children under way, they end first.
 fn cancelled(journal: &Journal, is_paused: bool) -> Vec<Event> {
     let run = journal.run();
     let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
     let can_go_on = run.pause.as_ref().is_none_or(|pause| pause.reason == PauseReason::Operator);
-    if !can_go_on || !effects::has_open_steps(journal) {
+    if !journal.awaits_children() && (!can_go_on || !effects::has_open_steps(journal)) {
         return vec![Event::Unwinding { failure }];
     }
     let requested = run.requested_rollback().is_none().then_some(Event::RollbackRequested { failure });

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::registry::RegistryError;
 use crate::tenants::TenantError;
 use forge_egress::EgressError;
-use forge_journal::{RunId, WorkflowStatus};
+use forge_journal::{RunId, Unsent, WorkflowStatus};
 use forge_sandbox::EngineError;
 use forge_store::{Refusal, StoreError};
 
@@ -32,6 +32,20 @@ pub enum ExecutorError {
     /// An idempotency key of an unusable form.
     #[error("the key has {0} bytes; it must have 1 to 255")]
     InvalidKey(usize),
+    /// No run was started with this key.
+    #[error("no run of `{workflow}` was started with key `{key}`")]
+    UnknownKey {
+        /// The workflow.
+        workflow: String,
+        /// The key.
+        key: String,
+    },
+    /// The name, the key or the payload of an event cannot be used.
+    #[error("{0}")]
+    InvalidEvent(String),
+    /// The event was not sent.
+    #[error(transparent)]
+    Unsent(#[from] Unsent),
     /// The key was used to start something else.
     #[error(
         "key `{key}` has started run {run} of this workflow, with another input or version; that run is {status}. To start \

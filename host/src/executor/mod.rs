@@ -10,6 +10,8 @@ mod cluster;
 mod command;
 mod effects;
 mod error;
+mod events;
+mod inboxes;
 mod loader;
 mod query;
 mod record;
@@ -30,12 +32,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use error::{ExecutorError, OpenError};
+pub use events::EventRequest;
 pub use forge_store::{RunFilter, RunSummary};
 pub use query::StepsQuery;
 pub use record::{Health, HealthDetails, HealthStatus, RunPage, StepRecord, Steps, WorkflowRecord};
 pub use start::{Existing, OnFailed, StartRequest, Started};
 
 use self::command::Command;
+use self::inboxes::{Children, Inboxes, Notice};
 use self::loader::Loader;
 use self::timer_queue::TimerQueue;
 use self::waiters::Waiters;
@@ -97,9 +101,16 @@ struct Storage {
     archive: Option<Archive>,
 }
 
+/// What a run's task receives.
+struct Receivers {
+    commands: mpsc::UnboundedReceiver<Command>,
+    inbox: mpsc::UnboundedReceiver<Notice>,
+}
+
 /// The handle of a run's task.
 struct Handle {
     commands: mpsc::UnboundedSender<Command>,
+    inbox: mpsc::UnboundedSender<Notice>,
 }
 
 impl WorkflowExecutor {
@@ -223,6 +234,9 @@ impl WorkflowExecutor {
             tracing::info!("{unfinished}{more} unfinished runs resume");
         }
         let inner = &executor.inner;
+        // A child has a task before something comes into its inbox.
+        inner.feed.subscribe(Children::of(inner));
+        inner.feed.subscribe(Inboxes::of(inner));
         let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
         inner.maintenance.start(&inner.tasks, &inner.shutdown);
@@ -302,7 +316,12 @@ impl WorkflowExecutor {
     ) {
         let mut runs = self.inner.runs();
         let command = match (runs.get(&run), command) {
-            (Some(_), None) => return,
+            // It is in memory, and due all the same: something may have come into its inbox while it had no task.
+            (Some(handle), None) => {
+                // The task may have ended.
+                let _ = handle.inbox.send(Notice(None));
+                return;
+            }
             // A task removes itself only while its queue is empty, and under this lock.
             (Some(handle), Some(command)) => match handle.commands.send(command) {
                 Ok(()) => return,
@@ -315,9 +334,11 @@ impl WorkflowExecutor {
             // The receiver is in this function.
             let _ = commands.send(command);
         }
-        runs.insert(run, Handle { commands });
+        let (inbox, notices) = mpsc::unbounded_channel();
+        runs.insert(run, Handle { commands, inbox });
         drop(runs);
-        let task = run_task::RunTask::new(Arc::clone(&self.inner), run, Arc::clone(tenant), begun, queue);
+        let receivers = Receivers { commands: queue, inbox: notices };
+        let task = run_task::RunTask::new(Arc::clone(&self.inner), run, Arc::clone(tenant), begun, receivers);
         self.inner.tasks.spawn(Box::pin(task.run()));
     }
 }
@@ -342,5 +363,6 @@ impl Inner {
 fn snapshot(run: Run) -> Batch {
     let (tenant, id) = (Arc::clone(&run.tenant), run.id);
     let changes = Changes { run: Some(Box::new(run)), ..Changes::default() };
-    Batch { changes: vec![Change { tenant, write: Write::Save(id, changes) }], is_local: false }
+    let changes = vec![Change { tenant, write: Write::Save(id, changes) }];
+    Batch { changes, delivered: Vec::new(), is_local: false }
 }

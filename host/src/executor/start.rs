@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::JoinError;
 
-use super::{ExecutorError, WorkflowExecutor, WorkflowRecord};
+use super::{EventRequest, ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant, TenantError};
 use forge_clock as clock;
-use forge_journal::{Document, Journal, NewRun, Run, RunId, WorkflowStatus, kind};
+use forge_journal::{Document, Journal, Message, NewRun, Run, RunId, Sent, WorkflowStatus, kind};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -27,6 +27,8 @@ pub struct StartRequest {
     /// The idempotency key: a later start of the workflow with the same key returns the run of the first one. Its input must
     /// be [the same](Document::is_same).
     pub key: Option<String>,
+    /// An event for the run. If the key has started a run before, the event is sent to that run, whatever its input.
+    pub event: Option<EventRequest>,
     /// What happens if the run that the key has started before has failed.
     pub on_failed: OnFailed,
     /// The caller, which the workflow reads as `ctx.auth`.
@@ -77,6 +79,8 @@ pub struct Started {
     pub run: RunId,
     /// The run as it was found, if this start did not start it.
     pub existing: Option<Existing>,
+    /// What became of the event of the start, if the run was started before.
+    pub sent: Option<Sent>,
     /// The run when it was final or paused, or as it was when the wait ended. `None`: nobody waited, or it cannot be read.
     pub record: Option<WorkflowRecord>,
 }
@@ -88,6 +92,7 @@ impl Default for StartRequest {
             input: Document::default(),
             version: None,
             key: None,
+            event: None,
             on_failed: OnFailed::Return,
             auth: json!({}),
             trace_id: None,
@@ -123,13 +128,13 @@ impl WorkflowExecutor {
     /// As [`WorkflowExecutor::start_with`].
     pub async fn start_or_find(&self, request: StartRequest) -> Result<Started, ExecutorError> {
         let (tenant, admitted) = self.admit(&request).await?;
-        if request.key.is_some() || self.is_crowded() {
+        if request.key.is_some() || request.event.is_some() || self.is_crowded() {
             return self.start_once(request, &tenant, admitted).await;
         }
         let run = self.new_run(&request, &tenant).await?;
         let (run, writer) = self.begin(run, admitted);
         writer.begun().await?;
-        Ok(Started { run, existing: None, record: None })
+        Ok(Started { run, existing: None, sent: None, record: None })
     }
 
     /// Starts a workflow and waits for its end, until `patience` completes.
@@ -144,7 +149,7 @@ impl WorkflowExecutor {
         patience: impl Future<Output = ()>,
     ) -> Result<Started, ExecutorError> {
         let (tenant, admitted) = self.admit(&request).await?;
-        if request.key.is_some() || self.is_crowded() {
+        if request.key.is_some() || request.event.is_some() || self.is_crowded() {
             let started = self.start_once(request, &tenant, admitted).await?;
             // The run is started: the caller must learn its id, whatever fails from here on.
             return Ok(Started { record: self.wait_until(started.run, patience).await.ok(), ..started });
@@ -165,8 +170,8 @@ impl WorkflowExecutor {
 
     async fn started(&self, run: RunId, record: Option<WorkflowRecord>) -> Started {
         match record {
-            Some(_) => Started { run, existing: None, record },
-            None => Started { run, existing: None, record: self.status(run).await.ok() },
+            Some(_) => Started { run, existing: None, sent: None, record },
+            None => Started { run, existing: None, sent: None, record: self.status(run).await.ok() },
         }
     }
 
@@ -228,37 +233,58 @@ impl WorkflowExecutor {
             && let Some(first) = self.inner.store.run_with_key(&self.tenant, &request.workflow, key).await?
         {
             if request.on_failed == OnFailed::Return || !first.has_failed() {
-                return found(&first, &request);
+                return self.found(&first, request).await;
             }
             check_compensated(&first)?;
             restart_of = Some(first.id);
         }
         let run = Run { restart_of, ..self.new_run(&request, tenant).await? };
         let (id, executor) = (run.id, self.clone());
+        let event = request.event.clone().map(|event| self.message(id, event, tenant)).transpose()?;
+        let event = event.map(Box::new);
         // The caller may go away meanwhile. A run that is durable by then must begin.
-        let written = self.inner.tasks.spawn(async move { executor.write_start(run, start).await });
+        let written = self.inner.tasks.spawn(async move { executor.write_start(run, event, start).await });
         let broke_off = |error: JoinError| {
             tracing::error!(run = %id, %error, "a start broke off");
             Err(StoreError::Closed)
         };
         match written.await.unwrap_or_else(broke_off)? {
-            Written::Done => Ok(Started { run: id, existing: None, record: None }),
+            Written::Done | Written::Performed(_) | Written::Sent(_) => {
+                Ok(Started { run: id, existing: None, sent: None, record: None })
+            }
             // Another start was faster, or has restarted the run.
             Written::KeyTaken(first) => {
                 let first = self.inner.store.run(first).await?.ok_or(ExecutorError::UnknownRun(first))?;
-                found(&first, &request)
+                self.found(&first, request).await
             }
         }
     }
 
+    /// Returns the run that the key has started before, and sends it the event of the start.
+    async fn found(&self, first: &Run, mut request: StartRequest) -> Result<Started, ExecutorError> {
+        let Some(event) = request.event.take() else { return found(first, &request) };
+        let sent = Some(self.send_event(first.id, event).await?);
+        Ok(Started { run: first.id, existing: Some(first.into()), sent, record: None })
+    }
+
     /// Makes a new run durable, and begins it here unless another node may have a permit sooner.
-    async fn write_start(&self, run: Run, start: Admitted) -> Result<Written, StoreError> {
+    async fn write_start(
+        &self,
+        run: Run,
+        event: Option<Box<Message>>,
+        start: Admitted,
+    ) -> Result<Written, StoreError> {
         let writer = self.inner.writer_for(run.id, &self.tenant);
         writer.admit(start);
         let crowded = self.is_crowded();
-        let written = writer.start(run.clone(), crowded).await?;
+        let first_event = event.as_deref().cloned();
+        let written = writer.start(run.clone(), event, crowded).await?;
         if matches!(written, Written::Done) && !crowded {
-            self.spawn(run.id, &self.tenant, Some((Journal::new(run), writer)), None);
+            let mut journal = Journal::new(run);
+            if let Some(event) = first_event {
+                journal.receive(event.into_entry(1));
+            }
+            self.spawn(journal.run().id, &self.tenant, Some((journal, writer)), None);
         }
         Ok(written)
     }
@@ -322,7 +348,7 @@ fn check_compensated(first: &Run) -> Result<(), ExecutorError> {
 fn found(first: &Run, request: &StartRequest) -> Result<Started, ExecutorError> {
     let same_version = request.version.is_none_or(|version| version == first.version);
     if same_version && request.input.is_same(&Document::stored(Arc::clone(&first.input))) {
-        return Ok(Started { run: first.id, existing: Some(first.into()), record: None });
+        return Ok(Started { run: first.id, existing: Some(first.into()), sent: None, record: None });
     }
     let key = request.key.clone().unwrap_or_default();
     Err(ExecutorError::KeyReused { key, run: first.id, status: first.status })

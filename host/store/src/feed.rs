@@ -3,13 +3,15 @@ use std::sync::Arc;
 use forge_journal::{Changes, Run, RunId};
 use parking_lot::RwLock;
 
-use super::Write;
+use super::{Delivered, Write};
 
 /// The changes of a durable batch.
 #[derive(Debug)]
 pub struct Batch {
     /// The changes, in the order in which they were committed.
     pub changes: Vec<Change>,
+    /// The entries that were appended to the inboxes of runs.
+    pub delivered: Vec<Delivered>,
     /// Whether this node committed the changes. Otherwise they were read, because another node may have made them.
     pub is_local: bool,
 }
@@ -27,16 +29,17 @@ impl Change {
     /// Returns the run's id.
     pub fn run_id(&self) -> RunId {
         match &self.write {
-            Write::Start(run) | Write::InsertUnowned(run) => run.id,
+            Write::Start(run) | Write::InsertUnowned(run) | Write::StartWithEvent { run, .. } => run.id,
             Write::Save(id, _) => *id,
+            Write::Send(message) => message.to,
         }
     }
 
     /// Returns the run after the change; `None` if only rows changed.
     pub fn run(&self) -> Option<&Run> {
-        match &self.write {
-            Write::Start(run) | Write::InsertUnowned(run) => Some(run),
-            Write::Save(_, changes) => changes.run.as_deref(),
+        match self.write.start() {
+            Some((run, _)) => Some(run),
+            None => self.changes()?.run.as_deref(),
         }
     }
 
@@ -47,10 +50,7 @@ impl Change {
 
     /// Returns the changes of a run that started before.
     pub fn changes(&self) -> Option<&Changes> {
-        match &self.write {
-            Write::Start(_) | Write::InsertUnowned(_) => None,
-            Write::Save(_, changes) => Some(changes),
-        }
+        self.write.changes().map(|(_, changes)| changes)
     }
 }
 
@@ -75,7 +75,7 @@ impl Feed {
 
     /// Calls all subscribers with a batch, unless it is empty.
     pub fn publish(&self, batch: Batch) {
-        if batch.changes.is_empty() {
+        if batch.changes.is_empty() && batch.delivered.is_empty() {
             return;
         }
         let batch = Arc::new(batch);

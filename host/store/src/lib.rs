@@ -3,7 +3,9 @@
 //! [`Store`] is the interface of a database, [`sqlite`] and [`postgres`] implement it. [`Writer`] is the group commit in
 //! front of a store. [`Feed`] tells subscribers what was committed.
 
+mod committed;
 mod database;
+mod db;
 pub mod directory;
 mod error;
 mod feed;
@@ -23,7 +25,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use committed::{Committed, Delivered, Written};
 pub use database::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
+pub use db::{DbFilter, DbPage};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
@@ -37,7 +41,8 @@ pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
-use forge_journal::{Changes, Row, Run, RunId, Timestamp, WorkflowStatus};
+use forge_journal::db::{Entry, Totals, Transaction};
+use forge_journal::{Changes, Inbox, Message, Operation, Row, Run, RunId, Timestamp, WorkflowStatus};
 
 /// A write of a batch.
 ///
@@ -49,35 +54,77 @@ pub enum Write {
     Start(Box<Run>),
     /// Inserts a run that any node can claim.
     InsertUnowned(Box<Run>),
+    /// Inserts a run with its first event, on this node or, if it is `unowned`, for any node to claim.
+    StartWithEvent {
+        /// The run.
+        run: Box<Run>,
+        /// The event. It is not sent if the run does not start.
+        event: Box<Message>,
+        /// Any node can claim the run.
+        unowned: bool,
+    },
     /// Saves the changes of a run.
     Save(RunId, Changes),
+    /// Appends to the inbox of a run, on whatever node it is.
+    Send(Box<Message>),
 }
 
 /// Approximate bytes of a run or a row without its documents.
 const ROW_BYTES: usize = 256;
 
 impl Write {
+    /// Returns the run that starts, and whether any node can claim it.
+    pub(crate) fn start(&self) -> Option<(&Run, bool)> {
+        match self {
+            Self::Start(run) => Some((run, false)),
+            Self::InsertUnowned(run) => Some((run, true)),
+            Self::StartWithEvent { run, unowned, .. } => Some((run, *unowned)),
+            Self::Save(..) | Self::Send(_) => None,
+        }
+    }
+
+    /// Returns the changes of a run that started before.
+    pub(crate) fn changes(&self) -> Option<(RunId, &Changes)> {
+        match self {
+            Self::Save(run, changes) => Some((*run, changes)),
+            _ => None,
+        }
+    }
+
+    /// Returns the transactions of calls, in their order.
+    pub(crate) fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        let operations = self.changes().into_iter().flat_map(|(_, changes)| &changes.operations);
+        operations.filter_map(|(_, operation)| match operation {
+            Operation::Transaction(transaction) => Some(transaction),
+            _ => None,
+        })
+    }
+
     /// Returns the run that starts, if it may take the key of another one over, with that run.
     fn restart(&self) -> Option<(&Run, RunId)> {
-        match self {
-            Self::Start(run) | Self::InsertUnowned(run) => Some((run, run.restart_of?)),
-            Self::Save(..) => None,
-        }
+        self.start().and_then(|(run, _)| Some((run, run.restart_of?)))
     }
 
     /// Returns the number of rows that are written.
     fn rows(&self) -> usize {
         match self {
-            Self::Start(_) | Self::InsertUnowned(_) => 1,
-            Self::Save(_, changes) => changes.rows.len() + usize::from(changes.run.is_some()),
+            Self::Start(_) | Self::InsertUnowned(_) | Self::StartWithEvent { .. } | Self::Send(_) => 1,
+            Self::Save(_, changes) => {
+                let others = changes.operations.len() + changes.taken.len() + changes.outbox.len();
+                changes.rows.len() + others + usize::from(changes.run.is_some())
+            }
         }
     }
 
     /// Returns the tenant whose runs take more space, and by how many bytes. A start whose key is taken takes none.
     fn grown(&self) -> (&Arc<str>, i64) {
         match self {
-            Self::Start(run) | Self::InsertUnowned(run) => (&run.tenant, run.stored_bytes().cast_signed()),
+            Self::Start(run) | Self::InsertUnowned(run) | Self::StartWithEvent { run, .. } => {
+                (&run.tenant, run.stored_bytes().cast_signed())
+            }
             Self::Save(_, changes) => (&changes.tenant, changes.grown),
+            // The inbox counts its entries itself.
+            Self::Send(message) => (&message.tenant, 0),
         }
     }
 
@@ -87,22 +134,24 @@ impl Write {
         let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output);
         match self {
             Self::Start(run) | Self::InsertUnowned(run) => of_run(run),
+            Self::StartWithEvent { run, event, .. } => of_run(run) + ROW_BYTES + event.payload.len(),
+            Self::Send(message) => ROW_BYTES + message.payload.len(),
             Self::Save(_, changes) => {
                 let rows =
                     changes.rows.iter().map(|row| ROW_BYTES + length(&row.input) + length(&row.result));
-                changes.run.as_deref().map_or(0, of_run) + rows.sum::<usize>()
+                let outbox = changes.outbox.iter().map(|message| ROW_BYTES + message.payload.len());
+                let operations = changes.operations.iter().map(|(_, operation)| match operation {
+                    Operation::Send(message) => ROW_BYTES + message.payload.len(),
+                    Operation::Start(run) => of_run(run),
+                    Operation::Transaction(transaction) => transaction.size(),
+                });
+                changes.run.as_deref().map_or(0, of_run)
+                    + rows.sum::<usize>()
+                    + outbox.sum::<usize>()
+                    + operations.sum::<usize>()
             }
         }
     }
-}
-
-/// The outcome of a [`Write`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// The write is durable.
-    Done,
-    /// Nothing was written: this run has the same tenant, workflow and key.
-    KeyTaken(RunId),
 }
 
 /// A run with its journal.
@@ -112,6 +161,8 @@ pub struct Loaded {
     pub run: Run,
     /// The journal, in the order of `seq`, or why it cannot be read.
     pub rows: Result<Vec<Row>, StoreError>,
+    /// What others have sent to the run and it has not taken. Known if the run was acquired.
+    pub inbox: Inbox,
 }
 
 /// The result of acquiring a run.
@@ -224,8 +275,9 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// Commits all writes of a batch, in order, or none. Returns their outcomes in the same order. All writes with the
-    /// outcome [`Written::Done`] are durable when the method returns.
+    /// Commits all writes of a batch, in order, or none, with the operations of calls. Returns their outcomes in the same
+    /// order. All writes with another outcome than [`Written::KeyTaken`] are durable when the method returns, and so are the
+    /// outcomes of operations, in the rows of their calls.
     ///
     /// Of several rows with the same run and `seq`, the last one is stored. Runs that start belong to the epoch. A run with
     /// a key must not be saved in the batch that starts it. The [`Writer`] commits one batch at a time.
@@ -234,7 +286,7 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Fenced`] if the epoch has ended: the batch was not and never will be committed.
     /// [`StoreError::Rejected`] if the database cannot store one of the writes. [`StoreError::Outdated`] if a write would
     /// replace a run or a row by an older state; the statement that writes refuses it.
-    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
+    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Committed, StoreError>;
 
     /// Commits something that changes nothing, to find out whether commits work.
     ///
@@ -281,6 +333,10 @@ pub trait Store: Send + Sync + 'static {
     /// Returns a run with its last steps. It costs the same however long the journal is.
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError>;
 
+    /// Returns entries of a run's inbox after this position that the run has not taken, the first ones first. `None`: there is
+    /// no such run.
+    async fn inbox(&self, id: RunId, after: u64, limit: u32) -> Result<Option<Inbox>, StoreError>;
+
     /// Returns a page of a run's journal.
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError>;
 
@@ -323,6 +379,15 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes those of the runs that are final, with their journals, and returns them. That is durable when the method returns.
     /// A key that started a deleted run is free again.
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
+
+    /// Returns an entry of a tenant's store.
+    async fn db_entry(&self, tenant: &str, key: &str) -> Result<Option<Entry>, StoreError>;
+
+    /// Returns entries of a tenant's store, in the order of their keys. The cost is proportional to the page.
+    async fn db_entries(&self, tenant: &str, filter: &DbFilter) -> Result<DbPage, StoreError>;
+
+    /// Returns the totals of a tenant's store. Transactions keep the numbers; nothing is scanned.
+    async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError>;
 
     /// Stores a component and its versions, all of one tenant. They are durable when the method returns. Returns the
     /// versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.

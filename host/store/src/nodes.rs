@@ -225,6 +225,8 @@ pub enum Notification {
     Awaited(RunId),
     /// This run, for which a client waits, is final or paused.
     AtRest(RunId),
+    /// Another node has appended to the inbox of this run, which this node executes.
+    Inbox(RunId),
     /// Workflow versions, tenants, keys or secrets were changed.
     DirectoryChanged,
     /// Notifications may have been lost, or the outcome of a write or a claim was unknown until now.

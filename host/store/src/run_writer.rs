@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use forge_journal::{Changes, Run, RunId};
+use forge_journal::{Changes, Inbox, Message, Performed, Run, RunId, Sent, Unsent};
 use futures::FutureExt as _;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -56,14 +56,24 @@ impl RunWriter {
         self.writer.store().await_lease(self.epoch).await
     }
 
-    /// Inserts a new run unless its key is taken, and returns when the run is durable. With `unowned`, any node can claim
-    /// the run.
+    /// Inserts a new run unless its key is taken, with its first event, and returns when the run is durable. With `unowned`,
+    /// any node can claim the run.
     ///
     /// # Errors
     /// [`StoreError`] if the run is not durable, or that is unknown.
-    pub async fn start(&self, run: Run, unowned: bool) -> Result<Written, StoreError> {
+    pub async fn start(
+        &self,
+        run: Run,
+        event: Option<Box<Message>>,
+        unowned: bool,
+    ) -> Result<Written, StoreError> {
         let run = Box::new(run);
-        self.send_and_wait(if unowned { Write::InsertUnowned(run) } else { Write::Start(run) }).await
+        let write = match event {
+            Some(event) => Write::StartWithEvent { run, event, unowned },
+            None if unowned => Write::InsertUnowned(run),
+            None => Write::Start(run),
+        };
+        self.send_and_wait(write).await
     }
 
     /// Queues changes. They become durable later; if they are lost, the next [`RunWriter::barrier`] fails. Waits only while
@@ -84,8 +94,38 @@ impl RunWriter {
     /// # Errors
     /// [`StoreError`] if they are not durable, or that is unknown.
     pub async fn barrier(&self, changes: Changes) -> Result<(), StoreError> {
+        self.perform(changes).await.map(|_| ())
+    }
+
+    /// Queues changes with operations, and returns what became of these when they and all earlier changes are durable.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they are not durable, or that is unknown.
+    pub async fn perform(&self, changes: Changes) -> Result<Vec<(u64, Performed)>, StoreError> {
         self.check_not_lost()?;
-        self.send_and_wait(Write::Save(self.run, changes)).await.map(|_| ())
+        match self.send_and_wait(Write::Save(self.run, changes)).await? {
+            Written::Performed(performed) => Ok(performed),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Appends to the inbox of a run, and returns when that is durable. The writer belongs to no run.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it is not durable, or that is unknown.
+    pub async fn send_message(&self, message: Message) -> Result<Result<Sent, Unsent>, StoreError> {
+        match self.send_and_wait(Write::Send(Box::new(message))).await? {
+            Written::Sent(sent) => Ok(sent),
+            other => Err(StoreError::Unavailable(format!("the store answered a message with {other:?}"))),
+        }
+    }
+
+    /// Returns the entries of the run's inbox after this position that it has not taken.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    pub async fn inbox(&self, after: u64) -> Result<Inbox, StoreError> {
+        Ok(self.writer.store().inbox(self.run, after, u32::MAX).await?.unwrap_or_default())
     }
 
     /// Keeps `admission` until the first write of this activation is durable or lost.

@@ -163,15 +163,22 @@ impl Shared {
         }
         let committed = self.store.commit(epoch, &writes).await;
         let mut changes = Vec::with_capacity(writes.len());
-        match &committed {
-            Ok(written) => {
-                for ((waiting, written), write) in waiting.into_iter().zip(written).zip(writes) {
+        let (mut delivered, mut answers) = (Vec::new(), Vec::new());
+        let error = match committed {
+            Ok(committed) => {
+                for ((waiting, written), write) in waiting.into_iter().zip(committed.written).zip(writes) {
                     waiting.outcome.record(Ok(()));
-                    answer(waiting.reply, Ok(*written));
-                    if *written == Written::Done {
+                    if written.is_done() {
                         changes.push(Change { tenant: waiting.tenant, write });
                     }
+                    answers.push((waiting.reply, written));
                 }
+                changes.extend(committed.started.into_iter().map(|run| Change {
+                    tenant: Arc::clone(&run.tenant),
+                    write: Write::Start(Box::new(run)),
+                }));
+                delivered = committed.delivered;
+                None
             }
             // The database can store the others without the one that it refuses.
             Err(error) if error.is_of_one_write() && writes.len() > 1 => {
@@ -184,13 +191,18 @@ impl Shared {
                 // Before the answers: a caller that asks for the health next learns of it.
                 self.note(Some(error.clone()));
                 for waiting in waiting {
-                    waiting.outcome.record(Err(error));
+                    waiting.outcome.record(Err(&error));
                     answer(waiting.reply, Err(error.clone()));
                 }
+                Some(error)
             }
+        };
+        // Before the answers: a run that is told that its event was sent finds it.
+        self.feed.publish(Batch { changes, delivered, is_local: true });
+        for (reply, written) in answers {
+            answer(reply, Ok(written));
         }
-        self.feed.publish(Batch { changes, is_local: true });
-        self.note(committed.err());
+        self.note(error);
     }
 
     /// Keeps the error of the last commit, and logs when it changes.

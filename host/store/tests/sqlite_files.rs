@@ -80,7 +80,7 @@ async fn the_files_stay_when_the_writing_connection_is_opened_again() {
     let refused = store.commit(store.epoch(), &[Write::Save(RunId(Uuid::from_u128(1)), changes)]).await;
     assert!(matches!(refused, Err(StoreError::Outdated)), "{refused:?}");
     store.inspect().await.unwrap();
-    assert_eq!(store.commit(store.epoch(), &start(2, 1)).await.unwrap(), [Written::Done]);
+    assert_eq!(store.commit(store.epoch(), &start(2, 1)).await.unwrap().written, [Written::Done]);
     store.inspect().await.unwrap();
     store.close().await;
     assert!(path.exists() && !beside(&path, "-wal").exists(), "one file is left");
@@ -114,7 +114,7 @@ async fn the_log_is_cut_when_the_reader_that_needed_it_is_gone() {
     reader.execute_batch("COMMIT").unwrap();
     store.inspect().await.unwrap();
     assert_eq!(length(), reused, "without any further commit");
-    let written = store.commit(store.epoch(), &start(number + 1, 1)).await.unwrap();
+    let written = store.commit(store.epoch(), &start(number + 1, 1)).await.unwrap().written;
     assert_eq!(written, [Written::Done]);
     store.close().await;
     let store = SqliteStore::open(&path).await.unwrap();

@@ -67,14 +67,14 @@ async fn a_write_that_can_never_be_stored_does_not_fail_the_others() {
     let writer = Writer::new(Arc::clone(&store) as Arc<dyn Store>, Arc::default(), 1 << 20);
     let tenant = "default".into();
     let [one, other] = [1, 2].map(|number| writer.for_run(store.epoch(), run(number).id, &tenant));
-    one.start(run(1), false).await.unwrap();
+    one.start(run(1), None, false).await.unwrap();
     let mut journal = Journal::new(run(1));
     for event in [Event::Running, step("reserve", 0)] {
         journal.apply(event, Timestamp(2_000)).unwrap();
     }
     let mut changes = journal.take_changes();
     changes.rows[0].seq = 1 << 24;
-    let (rejected, started) = tokio::join!(one.barrier(changes), other.start(run(2), false));
+    let (rejected, started) = tokio::join!(one.barrier(changes), other.start(run(2), None, false));
     assert!(matches!(&rejected, Err(StoreError::Rejected(why)) if why.contains("at most 16777215 calls")));
     assert!(rejected.unwrap_err().is_permanent());
     assert_eq!(started.unwrap(), Written::Done);
@@ -100,8 +100,9 @@ async fn a_write_that_is_older_than_the_database_fails_alone() {
         let writer = Writer::new(Arc::clone(&store), Arc::default(), 1 << 20);
         let tenant = "default".into();
         let [one, other] = [1, 2].map(|number| writer.for_run(store.epoch(), run(number).id, &tenant));
-        stale.apply(Event::Waiting { until: Timestamp(9_000) }, Timestamp(3_000)).unwrap();
-        let (refused, started) = tokio::join!(one.barrier(stale.take_changes()), other.start(run(2), false));
+        stale.apply(Event::Waiting { until: Timestamp(9_000), waits_for: None }, Timestamp(3_000)).unwrap();
+        let (refused, started) =
+            tokio::join!(one.barrier(stale.take_changes()), other.start(run(2), None, false));
         assert!(matches!(refused, Err(StoreError::Outdated)), "{refused:?}");
         assert!(!refused.unwrap_err().is_permanent(), "the run is loaded again");
         assert_eq!(started.unwrap(), Written::Done);
@@ -197,7 +198,7 @@ fn step(name: &str, index: u32) -> Event {
 
 async fn save(store: &dyn Store, journal: &mut Journal) {
     let write = Write::Save(journal.run().id, journal.take_changes());
-    assert_eq!(store.commit(store.epoch(), &[write]).await.unwrap(), [Written::Done]);
+    assert_eq!(store.commit(store.epoch(), &[write]).await.unwrap().written, [Written::Done]);
 }
 
 async fn rows(store: &dyn Store, id: RunId) -> Vec<Row> {
@@ -208,7 +209,7 @@ async fn rows(store: &dyn Store, id: RunId) -> Vec<Row> {
 async fn keeps_runs_and_rows_as_they_are(store: &dyn Store) {
     let mut journal = Journal::new(run(1));
     assert_eq!(
-        store.commit(store.epoch(), &[Write::Start(Box::new(run(1)))]).await.unwrap(),
+        store.commit(store.epoch(), &[Write::Start(Box::new(run(1)))]).await.unwrap().written,
         [Written::Done]
     );
     for event in [Event::Running, step("reserve", 0), step("charge", 1)] {
@@ -246,7 +247,7 @@ async fn keeps_the_last_of_two_states_of_a_row(store: &dyn Store) {
         journal.apply(event, Timestamp(2_000)).unwrap();
         batch.push(Write::Save(id, journal.take_changes()));
     }
-    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap().len(), 4);
+    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap().written.len(), 4);
     assert_eq!(rows(store, id).await, journal.rows());
     assert_eq!(store.run(id).await.unwrap().as_ref(), Some(journal.run()));
 }
@@ -307,7 +308,11 @@ async fn refuses_what_would_move_a_journal_backwards(store: &dyn Store) {
         ..Changes::default()
     };
     let again = [Write::Save(id, same)];
-    assert_eq!(store.commit(store.epoch(), &again).await.unwrap(), [Written::Done], "the same once more");
+    assert_eq!(
+        store.commit(store.epoch(), &again).await.unwrap().written,
+        [Written::Done],
+        "the same once more"
+    );
 
     journal.apply(Event::Finished { output: "1".into() }, Timestamp(4_000)).unwrap();
     save(store, &mut journal).await;
@@ -329,14 +334,14 @@ async fn refuses_what_would_move_a_journal_backwards(store: &dyn Store) {
 async fn lets_a_key_start_one_run(store: &dyn Store) {
     let keyed = |number| Box::new(Run { key: Some("order-1".into()), ..run(number) });
     let batch = [Write::Start(keyed(3)), Write::Start(keyed(4))];
-    let written = store.commit(store.epoch(), &batch).await.unwrap();
+    let written = store.commit(store.epoch(), &batch).await.unwrap().written;
     assert_eq!(written, [Written::Done, Written::KeyTaken(run(3).id)]);
     assert_eq!(
-        store.commit(store.epoch(), &[Write::Start(keyed(5))]).await.unwrap(),
+        store.commit(store.epoch(), &[Write::Start(keyed(5))]).await.unwrap().written,
         [Written::KeyTaken(run(3).id)]
     );
     let other = Box::new(Run { workflow: "refund".into(), ..*keyed(6) });
-    assert_eq!(store.commit(store.epoch(), &[Write::Start(other)]).await.unwrap(), [Written::Done]);
+    assert_eq!(store.commit(store.epoch(), &[Write::Start(other)]).await.unwrap().written, [Written::Done]);
     assert_eq!(store.run(run(5).id).await.unwrap(), None);
 }
 
@@ -344,7 +349,10 @@ async fn lets_a_key_start_one_run(store: &dyn Store) {
 async fn ended(store: &dyn Store, run: Run, status: WorkflowStatus) -> RunId {
     let id = run.id;
     let mut journal = Journal::new(run.clone());
-    assert_eq!(store.commit(store.epoch(), &[Write::Start(Box::new(run))]).await.unwrap(), [Written::Done]);
+    assert_eq!(
+        store.commit(store.epoch(), &[Write::Start(Box::new(run))]).await.unwrap().written,
+        [Written::Done]
+    );
     journal.apply(Event::Running, Timestamp(2_000)).unwrap();
     journal.apply(step("reserve", 0), Timestamp(2_000)).unwrap();
     let failure = Failure::permanent(kind::ERROR, "no");
@@ -364,7 +372,7 @@ async fn ended(store: &dyn Store, run: Run, status: WorkflowStatus) -> RunId {
 async fn lets_a_start_take_the_key_of_a_failed_run_over(store: &dyn Store) {
     let keyed = |number| Run { key: Some("order-2".into()), workflow: "restart".into(), ..run(number) };
     let restart = |number, of| Write::Start(Box::new(Run { restart_of: Some(of), ..keyed(number) }));
-    let commit = async |batch: &[Write]| store.commit(store.epoch(), batch).await.unwrap();
+    let commit = async |batch: &[Write]| store.commit(store.epoch(), batch).await.unwrap().written;
     let old = ended(store, keyed(97_001), WorkflowStatus::Failed).await;
     // Of several, one wins, and the others learn of it. A batch may be committed twice.
     let batch = [restart(97_002, old), restart(97_003, old)];
@@ -407,7 +415,7 @@ async fn deletes_final_runs_with_their_journals(store: &dyn Store) {
     let again = ended(store, Run { id: run(97_105).id, ..keyed }, WorkflowStatus::Completed).await;
     assert_eq!(store.delete(&[again]).await.unwrap(), [again]);
     assert_eq!(
-        store.commit(store.epoch(), &[Write::Start(Box::new(run(97_101)))]).await.unwrap(),
+        store.commit(store.epoch(), &[Write::Start(Box::new(run(97_101)))]).await.unwrap().written,
         [Written::Done]
     );
     assert_eq!(rows(store, completed).await, []);
@@ -514,7 +522,7 @@ async fn loads_many_runs_at_once(store: &dyn Store) {
 
 async fn knows_when_runs_are_due(store: &dyn Store) {
     let mut asleep = Journal::new(Run { status: WorkflowStatus::Running, ..run(7) });
-    asleep.apply(Event::Waiting { until: Timestamp(500) }, Timestamp(1)).unwrap();
+    asleep.apply(Event::Waiting { until: Timestamp(500), waits_for: None }, Timestamp(1)).unwrap();
     let mut over = Journal::unsaved(Run { status: WorkflowStatus::Running, ..run(8) });
     save(store, &mut asleep).await;
     save(store, &mut over).await;
@@ -534,7 +542,7 @@ async fn knows_when_runs_are_due(store: &dyn Store) {
 }
 
 async fn commits_an_empty_batch_and_one_of_many_runs(store: &dyn Store) {
-    assert_eq!(store.commit(store.epoch(), &[]).await.unwrap(), []);
+    assert_eq!(store.commit(store.epoch(), &[]).await.unwrap().written, []);
     let mut batch = Vec::new();
     for number in 1_000..2_000 {
         let mut journal = Journal::unsaved(run(number));
@@ -543,7 +551,7 @@ async fn commits_an_empty_batch_and_one_of_many_runs(store: &dyn Store) {
         }
         batch.push(Write::Save(run(number).id, journal.take_changes()));
     }
-    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap(), vec![Written::Done; 1_000]);
+    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap().written, vec![Written::Done; 1_000]);
     let ids: Vec<RunId> = (1_000..2_000).map(|number| run(number).id).collect();
     let loaded = store.load(&ids).await.unwrap();
     let rows = loaded.into_iter().map(|loaded| loaded.unwrap().unwrap().rows.unwrap().len());
@@ -595,6 +603,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
         wake_at: Some(Timestamp(i64::MAX)),
+        child: Some(run(9).id),
         started_at: Timestamp(i64::MIN),
         completed_at: Some(Timestamp(0)),
         step_before: Some(u32::MAX),
@@ -603,7 +612,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
     let changes =
         Changes { run: None, new_run: false, rows: vec![row.clone()], new_rows: 0, ..Changes::default() };
     let batch = [Write::Start(Box::new(odd_run.clone())), Write::Start(Box::new(run(8_001)))];
-    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap(), [Written::Done; 2]);
+    assert_eq!(store.commit(store.epoch(), &batch).await.unwrap().written, [const { Written::Done }; 2]);
     store.commit(store.epoch(), &[Write::Save(odd_run.id, changes)]).await.unwrap();
     let loaded = store.load(&[odd_run.id]).await.unwrap().pop().unwrap().unwrap().unwrap();
     assert_eq!(loaded.run, odd_run);
@@ -614,14 +623,17 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
     assert_eq!(store.list("odd \0", &filter).await.unwrap()[0].workflow_name, "odd \0");
     let again =
         Run { tenant: "odd \0".into(), key: Some("odd \0".into()), workflow: "odd \0".into(), ..run(8_002) };
-    let taken = store.commit(store.epoch(), &[Write::InsertUnowned(Box::new(again))]).await.unwrap();
+    let taken = store.commit(store.epoch(), &[Write::InsertUnowned(Box::new(again))]).await.unwrap().written;
     assert_eq!(taken, [Written::KeyTaken(run(8_000).id)]);
 }
 
 async fn lets_a_node_claim_unowned_runs(store: &dyn Store) {
     let before = store.unfinished(1_000_000).await.unwrap();
     let offer = |number| Write::InsertUnowned(Box::new(Run { wake_at: Some(Timestamp(-9)), ..run(number) }));
-    assert_eq!(store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap(), [Written::Done; 2]);
+    assert_eq!(
+        store.commit(store.epoch(), &[offer(9_001), offer(9_002)]).await.unwrap().written,
+        [const { Written::Done }; 2]
+    );
     let alarms = |due: Vec<Due>| due.into_iter().map(|due| (due.at, due.run)).collect::<Vec<_>>();
     let claimed = alarms(store.claim(store.epoch(), Timestamp(-9), 10).await.unwrap());
     // A store with one node has nothing that is nobody's.
@@ -705,12 +717,15 @@ async fn keeps_tenants_apart(store: &dyn Store) {
     let of = |tenant: &str, number| Run { tenant: tenant.into(), key: Some("same".into()), ..run(number) };
     let writes = [of("acme", 9_101), of("umbrella", 9_102)].map(|run| Write::Start(Box::new(run)));
     assert_eq!(
-        store.commit(store.epoch(), &writes).await.unwrap(),
-        [Written::Done; 2],
+        store.commit(store.epoch(), &writes).await.unwrap().written,
+        [const { Written::Done }; 2],
         "one key, two tenants"
     );
     let again = [Write::Start(Box::new(of("acme", 9_103)))];
-    assert_eq!(store.commit(store.epoch(), &again).await.unwrap(), [Written::KeyTaken(run(9_101).id)]);
+    assert_eq!(
+        store.commit(store.epoch(), &again).await.unwrap().written,
+        [Written::KeyTaken(run(9_101).id)]
+    );
     let key = async |tenant: &str| store.run_with_key(tenant, &run(1).workflow, "same").await.unwrap();
     assert_eq!(key("umbrella").await.unwrap().id, run(9_102).id);
     assert!(key("other").await.is_none());
@@ -963,7 +978,7 @@ async fn counts_what_runs_take(store: &dyn Store) {
         Write::Start(Box::new(of(98_002, Some("one")))),
         Write::InsertUnowned(Box::new(of(98_003, None))),
     ];
-    let written = store.commit(store.epoch(), &starts).await.unwrap();
+    let written = store.commit(store.epoch(), &starts).await.unwrap().written;
     assert_eq!(written, [Written::Done, Written::KeyTaken(of(98_001, None).id), Written::Done]);
     let both = taken(store, of(98_001, None).id).await + taken(store, of(98_003, None).id).await;
     assert_eq!(stored(store, "counted").await, both);

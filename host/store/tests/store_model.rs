@@ -399,7 +399,7 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
     match operation {
         Operation::Commit(actions) => {
             let (writes, written) = model.commit(actions);
-            assert_eq!(store.commit(epoch, &writes).await.unwrap(), written);
+            assert_eq!(store.commit(epoch, &writes).await.unwrap().written, written);
             let unfinished = model.runs.values().filter(|(run, _)| run.due_at().is_some()).count();
             assert_eq!(store.unfinished(1_000_000).await.unwrap(), unfinished as u64);
         }

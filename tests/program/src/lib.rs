@@ -12,6 +12,7 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The interpreter's input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,30 @@ pub enum Statement {
     Get(String),
     /// `GET` this path with a header: its name and its value.
     GetWith(String, (String, String)),
+    /// The payload of the next event with this name. With a timeout in milliseconds if there is one.
+    Event(String, Option<u64>),
+    /// The payloads of the events with this name that are there.
+    EventsThatAreThere(String),
+    /// Sends an event to a run: its id, or `self`; the name, the payload, and the key if there is one.
+    Send(String, String, Value, Option<String>),
+    /// The output of an attached child that executes this block, with the run's services.
+    Child(Block),
+    /// The output of an attached child: its workflow, its input, its timeout in milliseconds.
+    ChildOf(String, Value, Option<u64>),
+    /// The outputs of this many children that execute this block at once.
+    Children(u32, Block),
+    /// Starts an attached child that executes the first block, executes the second, and drops the child's handle.
+    DropChild(Block, Block),
+    /// Starts an attached child that executes the first block, executes the second, and cancels the child.
+    CancelChild(Block, Block),
+    /// Starts a detached run that executes this block. The observation is `drawn:` and its id.
+    Detach(Block),
+    /// Adds one to the number under a key of the tenant's store.
+    Increment(String),
+    /// The value of a key of the tenant's store.
+    Stored(String),
+    /// Stores a value in the tenant's store.
+    Store(String, Value),
     /// The caller that started the run.
     Auth,
     /// A durable timer. In milliseconds.

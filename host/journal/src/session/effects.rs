@@ -175,6 +175,9 @@ impl Session {
             self.begin_unwinding(failure, now)?;
             return Ok(Next::Unwind);
         }
+        if let Some(call) = self.take_from_inbox(now)? {
+            return Ok(Next::Deliver(call));
+        }
         self.collect_arrived();
         while let Some(ready) = self.ready.pop_front() {
             if let Some(call) = self.deliver(ready, now)? {
@@ -343,11 +346,9 @@ impl Session {
         for seq in self.waiting.due(now) {
             let attempt = self.journal.row(seq).is_some_and(|row| row.kind.has_scope());
             if self.ended.insert(seq) || attempt {
-                self.ready.push_back(if attempt {
-                    Ready::Attempt(seq)
-                } else {
-                    Ready::Effect(seq, Ok(None))
-                });
+                let ready =
+                    if attempt { Ready::Attempt(seq) } else { Ready::Effect(seq, self.timed_out(seq)) };
+                self.ready.push_back(ready);
             }
         }
     }
@@ -366,6 +367,16 @@ impl Session {
             Awaited::Other => false,
         };
         self.ready.is_empty() && self.waiting.all(suits)
+    }
+
+    /// Returns the calls that the guest waits for.
+    pub fn awaited(&self) -> impl Iterator<Item = &Row> {
+        self.waiting.rows().filter_map(|seq| self.journal.row(seq))
+    }
+
+    /// Returns the number of effects of this kind that the guest waits for.
+    pub fn count_awaited(&self, kind: EffectKind) -> usize {
+        self.waiting.count(kind)
     }
 
     /// Returns the effects that begin now: the guest waits for them, and they have not begun.

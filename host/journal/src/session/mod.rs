@@ -17,6 +17,7 @@ mod calls;
 mod compensation;
 mod effects;
 mod error;
+mod inbox;
 mod limits;
 mod rollback;
 mod schedule;

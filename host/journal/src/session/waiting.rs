@@ -4,10 +4,11 @@
 //! from what is kept here, and none looks at each call. A row does not change in any of these respects while the guest waits
 //! for it: what ends it removes it first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::CallId;
-use crate::{EffectKind, Kind, Row, Timestamp};
+use crate::inbox::Address;
+use crate::{EffectKind, HashMap, Kind, Row, Timestamp};
 
 /// The calls that are not delivered, by row.
 #[derive(Debug, Default)]
@@ -15,6 +16,10 @@ pub(super) struct Waiting {
     calls: BTreeMap<u64, Waiter>,
     /// The rows that wait for a time.
     timers: BTreeSet<(Timestamp, u64)>,
+    /// The rows whose outcome comes from the inbox, by address. Never iterated.
+    receivers: HashMap<Address, BTreeSet<u64>>,
+    /// The addresses for which a call or an entry was added.
+    to_match: VecDeque<Address>,
     /// The number of calls that wait for each kind of thing. There are a handful of kinds.
     kinds: Vec<(Awaited, usize)>,
     /// The rows that were added since the last call of [`Waiting::take_unsent`].
@@ -57,6 +62,10 @@ impl Waiting {
             Some((_, count)) => *count += 1,
             None => self.kinds.push((awaited, 1)),
         }
+        if let Some(address) = row.filter(|row| row.is_open()).and_then(Row::address) {
+            self.receivers.entry(address.clone()).or_default().insert(seq);
+            self.to_match.push_back(address);
+        }
         self.unsent.insert(seq);
         self.unchecked.insert(seq);
         replaced
@@ -74,6 +83,37 @@ impl Waiting {
         self.unsent.remove(&seq);
         self.unchecked.remove(&seq);
         Some(call)
+    }
+
+    /// Removes a row from those whose outcome comes from the inbox.
+    pub(super) fn forget_receiver(&mut self, seq: u64, address: &Address) {
+        if let Some(receivers) = self.receivers.get_mut(address) {
+            receivers.remove(&seq);
+            if receivers.is_empty() {
+                self.receivers.remove(address);
+            }
+        }
+    }
+
+    /// Adds an address for which an entry has come.
+    pub(super) fn received(&mut self, address: Address) {
+        self.to_match.push_back(address);
+    }
+
+    /// Returns the next address for which a call or an entry was added.
+    pub(super) fn next_to_match(&mut self) -> Option<Address> {
+        self.to_match.pop_front()
+    }
+
+    /// Returns the first row that waits for this address.
+    pub(super) fn receiver(&mut self, address: &Address) -> Option<u64> {
+        while let Some(seq) = self.receivers.get(address).and_then(|rows| rows.first().copied()) {
+            if self.calls.contains_key(&seq) {
+                return Some(seq);
+            }
+            self.forget_receiver(seq, address);
+        }
+        None
     }
 
     /// Removes all calls.
@@ -104,6 +144,17 @@ impl Waiting {
     /// Returns the rows whose time has come, in the order of their times.
     pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = u64> {
         self.timers.range(..=(now, u64::MAX)).map(|(_, seq)| *seq)
+    }
+
+    /// Returns the number of calls that wait for an effect of this kind.
+    pub(super) fn count(&self, kind: EffectKind) -> usize {
+        let found = self.kinds.iter().find(|(awaited, _)| *awaited == Awaited::Effect(kind));
+        found.map_or(0, |(_, count)| *count)
+    }
+
+    /// Returns the rows, in their order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = u64> {
+        self.calls.keys().copied()
     }
 
     /// Returns whether each call waits for something that `suits`.

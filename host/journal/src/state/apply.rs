@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::Journal;
-use crate::{Begin, Event, Kind, Outcome, Pause, Row, RunId, StepStatus, Timestamp, WorkflowStatus};
+use crate::{Begin, Event, Kind, Outcome, Pause, Row, RunId, StepStatus, Timestamp, WorkflowStatus, inbox};
 
 /// The error for an event that is not possible in the current state: a bug, or rows that were changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ impl Journal {
         let at = self.time(at);
         match event {
             Event::Running => self.running(),
-            Event::Waiting { until } => self.waiting(until),
+            Event::Waiting { until, waits_for } => self.waiting(until, waits_for),
             Event::Begun(begin) => self.begin(begin, at),
             Event::Delivered { seq, outcome } => {
                 self.open_effect("delivered", seq, true)?;
@@ -39,6 +39,12 @@ impl Journal {
             Event::Arrived { seq, outcome } => {
                 self.open_effect("arrived", seq, false)?;
                 self.end(seq, at, |row| set_outcome(row, outcome));
+                Ok(())
+            }
+            Event::Taken { seq, entry } => self.take_entry(seq, entry, at),
+            Event::Started { seq, run } => {
+                self.open_effect("started", seq, false)?;
+                self.change(seq, |row| row.child = Some(run));
                 Ok(())
             }
             Event::Completed { seq, result } => self.complete(seq, result, at),
@@ -75,7 +81,7 @@ impl Journal {
             }
             Event::InDoubt { effects } => self.set_in_doubt(&effects),
             Event::Settled { effects } => self.settle(effects),
-            Event::RollbackRequested { failure } => self.request_rollback(failure),
+            Event::RollbackRequested { failure } => self.request_rollback(failure, at),
             Event::Unwinding { failure } => self.unwind(failure, at),
             Event::Paused(pause) => self.pause(pause),
             Event::Resumed => self.resume(),
@@ -168,11 +174,15 @@ impl Journal {
         Ok(())
     }
 
-    fn waiting(&mut self, until: Timestamp) -> Result<(), IllegalEvent> {
+    fn waiting(&mut self, until: Timestamp, waits_for: Option<Arc<str>>) -> Result<(), IllegalEvent> {
         use WorkflowStatus::{Compensating, Running, Waiting};
         self.check_status("waiting", |status| matches!(status, Running | Waiting | Compensating))?;
         let status = if self.run.status == Compensating { Compensating } else { Waiting };
         self.change_status(status, Some(until));
+        if self.run.waits_for != waits_for {
+            self.run.waits_for = waits_for;
+            self.run_touched = true;
+        }
         Ok(())
     }
 
@@ -184,6 +194,8 @@ impl Journal {
         }
         self.run.completed_at = Some(at);
         self.change_status(status, None);
+        self.drop_cancels();
+        self.outbox.extend(inbox::end_of(&self.run, at));
     }
 
     /// Sets the status of the run. No other function does.
@@ -191,6 +203,7 @@ impl Journal {
         if (self.run.status, self.run.wake_at) != (status, wake_at) {
             self.run.status = status;
             self.run.wake_at = wake_at;
+            self.run.waits_for = None;
             self.run_touched = true;
         }
     }
@@ -207,7 +220,12 @@ impl Journal {
     }
 
     /// Checks that `seq` is an effect or a reading of the time whose end the guest has not seen.
-    fn open_effect(&self, event: &'static str, seq: u64, arrived: bool) -> Result<(), IllegalEvent> {
+    pub(super) fn open_effect(
+        &self,
+        event: &'static str,
+        seq: u64,
+        arrived: bool,
+    ) -> Result<(), IllegalEvent> {
         match self.row(seq) {
             Some(row) if row.kind.has_scope() => {
                 Err(self.illegal(event, format!("call {seq} is a {}", row.kind)))
@@ -245,6 +263,7 @@ impl Journal {
             }
             change(row);
         });
+        self.cancel_if_dropped(seq, at);
     }
 
     pub(super) fn change(&mut self, seq: u64, change: impl FnOnce(&mut Row)) {
@@ -256,7 +275,7 @@ impl Journal {
     }
 }
 
-pub(super) fn set_outcome(row: &mut Row, outcome: Outcome) {
+pub(crate) fn set_outcome(row: &mut Row, outcome: Outcome) {
     match outcome {
         Ok(result) => {
             row.status = StepStatus::Completed;

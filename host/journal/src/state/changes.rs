@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::Journal;
-use crate::{Row, Run};
+use crate::{Message, Operation, Row, Run, Timestamp};
 
 /// Units of fuel of a run that a crash may lose. They are about a second of computing.
 const MUCH_FUEL: u64 = 1_000_000_000;
@@ -17,6 +17,14 @@ pub struct Changes {
     pub rows: Vec<Row>,
     /// The number of rows, at the end of `rows`, that were never returned before: the store may rely on not having them.
     pub new_rows: usize,
+    /// What the store does for calls among the rows in the same commit, each with the call.
+    pub operations: Vec<(u64, Operation)>,
+    /// The time of the operations.
+    pub performed_at: Timestamp,
+    /// The entries of the inbox that were taken, each with the call that took it; 0 for none.
+    pub taken: Vec<(u64, u64)>,
+    /// What the run sends to its parent and its children.
+    pub outbox: Vec<Message>,
     /// The tenant of the run.
     pub tenant: Arc<str>,
     /// The bytes by which the run and its rows have grown in the store since the last changes.
@@ -26,14 +34,14 @@ pub struct Changes {
 impl Changes {
     /// Returns whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.run.is_none() && self.rows.is_empty()
+        self.run.is_none() && self.rows.is_empty() && self.taken.is_empty() && self.outbox.is_empty()
     }
 }
 
 impl Journal {
     /// Returns whether [`Journal::take_changes`] would return a change.
     pub fn has_changes(&self) -> bool {
-        self.run_touched || !self.touched.is_empty()
+        self.run_touched || !self.touched.is_empty() || !self.taken.is_empty() || !self.outbox.is_empty()
     }
 
     /// Returns the changes since the last call, with the next revision.
@@ -54,7 +62,29 @@ impl Journal {
         self.last_stored = self.rows.len() as u64;
         let new_run = run.is_some() && !std::mem::replace(&mut self.run_stored, true);
         let grown = self.counted.total().cast_signed() - before.cast_signed();
-        Changes { run, new_run, rows, new_rows, tenant: Arc::clone(&self.run.tenant), grown }
+        Changes {
+            run,
+            new_run,
+            rows,
+            new_rows,
+            operations: Vec::new(),
+            performed_at: self.latest,
+            taken: std::mem::take(&mut self.taken),
+            outbox: std::mem::take(&mut self.outbox),
+            tenant: Arc::clone(&self.run.tenant),
+            grown,
+        }
+    }
+
+    /// Returns the same, with what the store does for these open calls in the same commit. [`Event::Arrived`] and
+    /// [`Event::Started`] record what became of it.
+    ///
+    /// [`Event::Arrived`]: crate::Event::Arrived
+    /// [`Event::Started`]: crate::Event::Started
+    pub fn take_changes_with(&mut self, operations: Vec<(u64, Operation)>, at: Timestamp) -> Changes {
+        self.touched.extend(operations.iter().map(|(seq, _)| *seq));
+        let performed_at = self.time(at);
+        Changes { operations, performed_at, ..self.take_changes() }
     }
 
     /// Gives a row this revision and returns a copy of it.
@@ -69,6 +99,8 @@ impl Journal {
     /// because its start was accepted.
     pub fn discard_changes(&mut self) {
         self.touched.clear();
+        self.taken.clear();
+        self.outbox.clear();
         self.run_touched = !self.run_stored;
     }
 

@@ -1,5 +1,6 @@
 mod apply;
 mod changes;
+mod inbox;
 mod keys;
 mod load;
 mod operator;
@@ -9,12 +10,13 @@ mod stored;
 use std::collections::BTreeSet;
 
 pub use self::apply::IllegalEvent;
+pub(crate) use self::apply::set_outcome;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
 pub use self::operator::Unresolvable;
 use self::stored::Counted;
 use super::index::Index;
-use super::{Row, Run, Scope, StepStatus, Timestamp};
+use super::{Inbox, Message, Row, Run, Scope, StepStatus, Timestamp};
 
 /// A run and its calls. Only [`Journal::apply`] changes them.
 #[derive(Debug, Clone)]
@@ -32,6 +34,12 @@ pub struct Journal {
     last_step: u64,
     /// The open effects that have not left the host, while the run has no instance. The store does not have it.
     withheld: BTreeSet<u64>,
+    /// What others have sent to the run.
+    inbox: Inbox,
+    /// The entries taken since the last [`Journal::take_changes`], each with the call that took it; 0 for none.
+    taken: Vec<(u64, u64)>,
+    /// What the run sends to its parent and its children with its next changes.
+    outbox: Vec<Message>,
     /// The rows changed since the last [`Journal::take_changes`].
     touched: BTreeSet<u64>,
     /// The last row that the store has, or that `take_changes` returned.
@@ -59,6 +67,9 @@ impl Journal {
             last_order: 0,
             last_step: 0,
             withheld: BTreeSet::new(),
+            inbox: Inbox::default(),
+            taken: Vec::new(),
+            outbox: Vec::new(),
             touched: BTreeSet::new(),
             last_stored: 0,
             run_touched: false,

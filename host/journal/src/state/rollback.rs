@@ -5,7 +5,7 @@ use super::apply::IllegalEvent;
 use crate::{Failure, Kind, Row, Settled, StepStatus, Timestamp, WorkflowStatus, kind};
 
 impl Journal {
-    pub(super) fn request_rollback(&mut self, failure: Failure) -> Result<(), IllegalEvent> {
+    pub(super) fn request_rollback(&mut self, failure: Failure, at: Timestamp) -> Result<(), IllegalEvent> {
         use WorkflowStatus::{Created, Paused, Running, Waiting};
         self.check_status("rollback_requested", |status| {
             matches!(status, Created | Running | Waiting | Paused)
@@ -17,6 +17,8 @@ impl Journal {
         }
         self.run.failure = Some(failure);
         self.run_touched = true;
+        self.drop_cancels();
+        self.cancel_children(at);
         Ok(())
     }
 
@@ -76,6 +78,7 @@ impl Journal {
         }
         self.run.pause = None;
         self.run.failure = Some(failure);
+        self.drop_cancels();
         self.change_status(WorkflowStatus::Compensating, None);
         Ok(())
     }

@@ -123,6 +123,13 @@ mod tests {
             table_elements: 100_000,
             payload_bytes: 1 << 20,
             log_bytes_per_run: 1,
+            db: forge_journal::db::Limits {
+                key_bytes: 1,
+                value_bytes: 1,
+                operations: 1,
+                entries: 1,
+                bytes: 1,
+            },
         };
         crate::EngineLimits {
             live_instances: 10,

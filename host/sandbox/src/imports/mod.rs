@@ -3,6 +3,7 @@
 mod calls;
 pub mod children;
 mod compensate;
+pub mod db;
 pub mod events;
 pub mod http;
 mod run;
@@ -26,7 +27,8 @@ impl interfaces::types::Host for InstanceState {}
 /// Adds all interfaces of the world to the linker.
 pub(super) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     Workflow::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    calls::replace_next(linker)
+    calls::replace_next(linker)?;
+    compensate::replace_unwind(linker)
 }
 
 /// The maximum size of a failure's kind, in bytes. A kind is one word.

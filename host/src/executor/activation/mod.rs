@@ -1,5 +1,6 @@
 //! One activation of a run: the time for which it has an instance in memory, and what it waits for meanwhile.
 
+mod inbox;
 mod rollback;
 mod wait;
 
@@ -10,8 +11,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    Event, Failure, IllegalEvent, Journal, Outcome, Session, SessionLimits, StepStatus, Storage, TenantId,
-    Timestamp, kind,
+    CHILD, Event, Failure, IllegalEvent, Journal, Operation, Row, Session, SessionLimits, StepStatus,
+    Storage, TenantId, Timestamp, kind,
 };
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, InstancePermits};
@@ -25,8 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::rollback::PendingRollback;
 use super::command::{Command, Reply, Trial};
-use super::effects::{self, Beginning, Departure};
+use super::effects::{self, Beginning, Begun, Departure, Ended};
+use super::inboxes::Notice;
 use crate::config::{self, Limits, TenantLimits, size};
+use crate::registry::WorkflowRegistry;
 use crate::tenants::Tenant;
 
 /// Why the executor ends an activation.
@@ -48,11 +51,15 @@ pub(super) enum Leave {
 pub(super) struct ActivationContext {
     pub(super) limits: Arc<Limits>,
     pub(super) tenant: Arc<Tenant>,
+    /// The workflows of the tenant.
+    pub(super) registry: WorkflowRegistry,
     pub(super) writer: RunWriter,
     /// The permits for instances, of which the run holds one.
     pub(super) instances: Arc<InstancePermits<TenantId>>,
     pub(super) cpu: Arc<CpuPermits<TenantId>>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
+    /// What is appended to the inbox of the run.
+    pub(super) inbox: mpsc::UnboundedReceiver<Notice>,
     /// Cancelled when the host stops, or this node has lost the run.
     pub(super) shutdown: CancellationToken,
     /// A person decided that effects in doubt begin again.
@@ -62,7 +69,7 @@ pub(super) struct ActivationContext {
     pub(super) trial: Option<Trial>,
 }
 
-type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Outcome, StoreError>)>>;
+type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Ended, StoreError>)>>;
 
 /// One activation of a run.
 pub(super) struct Activation {
@@ -70,6 +77,8 @@ pub(super) struct Activation {
     /// Effects under way; each gives its row and its outcome. They are part of the run's task: a task for each would be
     /// a way to another thread and back.
     running: FuturesUnordered<RunningEffect>,
+    /// The operations with which effects have ended, for the next commit, each with its row.
+    operations: Vec<(u64, Operation)>,
     /// The effects under way, by row.
     under_way: HashMap<u64, UnderWay>,
     /// The effects that were open when the activation began: they may have begun before.
@@ -80,6 +89,8 @@ pub(super) struct Activation {
     cancelled_by: Vec<Reply>,
     /// Commands that came while the guest computed.
     postponed: VecDeque<Command>,
+    /// A notice of the inbox that something is missing before.
+    unread: Option<Notice>,
     /// The rollback that waits for the effects under way.
     rollback: Option<PendingRollback>,
     /// The effects that the workflow had under way when rolling back began are abandoned.
@@ -137,10 +148,12 @@ impl Activation {
             cancelled_by: Vec::new(),
             context,
             running: FuturesUnordered::new(),
+            operations: Vec::new(),
             under_way: HashMap::new(),
             open_before,
             has_waited: false,
             postponed: VecDeque::new(),
+            unread: None,
             rollback: None,
             rolls_back: false,
             leave: None,
@@ -169,9 +182,15 @@ impl Activation {
         ActivationParts { context, leave, cancelled_by, postponed }
     }
 
-    /// Begins the effects that the guest waits for, once the journal up to them is durable.
-    async fn begin_effects(&mut self, session: &mut Session, wake_at: Option<Timestamp>) -> Result<(), Stop> {
+    /// Begins the effects that the guest waits for, once the journal up to them is durable. Returns whether the store has
+    /// performed operations of some of them.
+    async fn begin_effects(
+        &mut self,
+        session: &mut Session,
+        wake_at: Option<Timestamp>,
+    ) -> Result<bool, Stop> {
         let mut beginning = Vec::new();
+        let children = session.count_awaited(CHILD);
         for due in session.effects_due()? {
             let journal = session.journal();
             let Some(row) = journal.row(due.seq) else { continue };
@@ -187,39 +206,63 @@ impl Activation {
                 journal,
                 row,
                 tenant: &self.context.tenant,
+                registry: &self.context.registry,
+                children,
                 writer: &self.context.writer,
                 departure: &departure,
                 may_have_begun: due.may_have_begun,
                 resend_in_doubt: self.context.resend_in_doubt,
             })?;
-            if let Some(effect) = effect {
-                beginning.push((due.seq, effect, departure));
+            match effect {
+                Some(Begun::After(effect)) => beginning.push((due.seq, effect, departure)),
+                Some(Begun::AtOnce(effect)) => {
+                    let seq = due.seq;
+                    self.run(seq, async move { (seq, effect.await) }.boxed(), departure);
+                }
+                Some(Begun::InCommit(operation)) => self.operations.push((due.seq, operation)),
+                None => {}
             }
         }
-        if let Some(until) = wake_at
-            && self.running.is_empty()
-            && beginning.is_empty()
-            && session.waits_only_for(effects::may_leave_memory)
-        {
-            session.journal_mut().apply(Event::Waiting { until }, clock::now())?;
+        // What ends at once is part of the same commit.
+        self.take_ended(session)?;
+        let operations = std::mem::take(&mut self.operations);
+        let is_idle = operations.is_empty() && beginning.is_empty();
+        if is_idle && self.running.is_empty() && session.waits_only_for(effects::may_leave_memory) {
+            let (until, waits_for) = (wake_at.unwrap_or(Timestamp::MAX), wait::described(session));
+            session.journal_mut().apply(Event::Waiting { until, waits_for }, clock::now())?;
         }
-        if beginning.is_empty() {
-            return self.save_changes(session).await;
+        if is_idle {
+            self.save_changes(session).await?;
+            return Ok(false);
         }
-        let changes = session.journal_mut().take_changes();
-        let durable = self.context.writer.barrier(changes).await;
-        durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
+        let changes = session.journal_mut().take_changes_with(operations, clock::now());
+        let durable = self.context.writer.perform(changes).await;
+        let performed = durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
         for (seq, effect, departure) in beginning {
             let writer = self.context.writer.clone();
             let beginning = async move {
                 let leased = writer.await_lease().await;
                 (seq, if let Err(error) = leased { Err(error) } else { effect.await })
             };
-            let (effect, handle) = futures::future::abortable(beginning.boxed());
-            self.running.push(effect);
-            self.under_way.insert(seq, UnderWay { handle, departure });
+            self.run(seq, beginning.boxed(), departure);
         }
-        Ok(())
+        let has_performed = !performed.is_empty();
+        for (seq, performed) in performed {
+            session.performed(seq, performed, clock::now())?;
+        }
+        Ok(has_performed)
+    }
+
+    /// Runs what an effect does, as a part of this task.
+    fn run(
+        &mut self,
+        seq: u64,
+        effect: BoxFuture<'static, (u64, Result<Ended, StoreError>)>,
+        departure: Arc<Departure>,
+    ) {
+        let (effect, handle) = futures::future::abortable(effect);
+        self.running.push(effect);
+        self.under_way.insert(seq, UnderWay { handle, departure });
     }
 
     /// Hands the changes of the session to the writer.
@@ -232,12 +275,22 @@ impl Activation {
     fn ended(
         &mut self,
         session: &mut Session,
-        ended: Result<(u64, Result<Outcome, StoreError>), Aborted>,
+        ended: Result<(u64, Result<Ended, StoreError>), Aborted>,
     ) -> Result<(), Stop> {
         let Ok((seq, outcome)) = ended else { return Ok(()) };
         self.under_way.remove(&seq);
         let outcome = match outcome {
-            Ok(outcome) => outcome,
+            Ok(Ended::Outcome(outcome)) => outcome,
+            Ok(Ended::InCommit(operation)) => {
+                // Unless the guest has dropped the call, or the run is to be rolled back: a child that starts now would not be
+                // cancelled.
+                let journal = session.journal();
+                let is_awaited = journal.row(seq).is_some_and(Row::is_open);
+                if is_awaited && journal.run().requested_rollback().is_none() {
+                    self.operations.push((seq, operation));
+                }
+                return Ok(());
+            }
             // An effect that did not begin, because the tenant is suspended, or because the node has lost the run.
             Err(StoreError::Fenced) if self.context.tenant.is_suspended() => {
                 return Err(self.suspend(session));
@@ -372,6 +425,7 @@ impl Host for Activation {
         self.check(session)?;
         // A request that is no longer allowed is aborted here, too.
         self.take_ended(session)?;
+        self.take_notices(session)?;
         while let Ok(command) = self.context.commands.try_recv() {
             match command.request {
                 RemoteCommand::Cancel => self.request_cancel(session, command.reply)?,

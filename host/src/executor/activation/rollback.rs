@@ -77,9 +77,10 @@ impl Activation {
         (!self.under_way.is_empty() && Instant::now() < until).then_some(until)
     }
 
-    /// Tells the guest of a rollback that was requested and waits for no effect. Returns whether it does.
+    /// Tells the guest of a rollback that was requested and waits for no effect and no child. Returns whether it does.
     pub(super) fn tell_guest(&self, session: &mut Session) -> bool {
-        let requested = session.journal().run().requested_rollback().filter(|_| self.waits_until().is_none());
+        let waits = self.waits_until().is_some() || session.journal().awaits_children();
+        let requested = session.journal().run().requested_rollback().filter(|_| !waits);
         let Some(failure) = requested.cloned() else { return false };
         session.request_unwind(failure);
         true

@@ -13,9 +13,16 @@ use super::rollback::deadline;
 use super::{Activation, Leave};
 use crate::executor::{command, effects};
 
+/// The most calls that a record names as what its run waits for.
+const MOST_DESCRIBED: usize = 10;
+
 impl Activation {
     /// Begins what the guest waits for, and waits until there is something for the guest or the host.
     pub(super) async fn wait_for_change(&mut self, session: &mut Session) -> Result<(), Stop> {
+        self.take_notices(session)?;
+        if let Some(unread) = self.unread.take() {
+            return self.receive(session, unread).await;
+        }
         self.acknowledge_cancel(session).await?;
         if let Some(command) = self.postponed.pop_front() {
             return Err(self.leave(session, Leave::Command(command)).await);
@@ -30,7 +37,9 @@ impl Activation {
         let wake_at = [session.next_timer(), deadline(session)].into_iter().flatten().min();
         // The effects of handlers begin after those of the workflow.
         if self.rolls_back || !session.is_unwinding() {
-            self.begin_effects(session, wake_at).await?;
+            if self.begin_effects(session, wake_at).await? {
+                return self.succeed(session).await;
+            }
         } else {
             self.save_changes(session).await?;
         }
@@ -41,7 +50,7 @@ impl Activation {
         }
         let waits_until = self.waits_until();
         let sleeps = self.running.is_empty() && session.waits_only_for(effects::may_leave_memory);
-        let sleeps_until = wake_at.filter(|_| sleeps);
+        let sleeps_until = sleeps.then_some(wake_at.unwrap_or(Timestamp::MAX));
         if let Some(wake_at) = sleeps_until
             && u128::from(wake_at.since(clock::now())) > self.context.limits.evict_after.as_millis()
         {
@@ -72,6 +81,7 @@ impl Activation {
                 self.check_deadline(session)?;
             }
             () = patience => {}
+            Some(notice) = self.context.inbox.recv() => self.receive(session, notice).await?,
             Some(command) = self.context.commands.recv() => match (&command.request, command::events(&command.request, session.journal())) {
                 (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply)?,
                 (RemoteCommand::Resume, _) => self.resume(command.reply),
@@ -86,6 +96,26 @@ impl Activation {
         }
         Ok(())
     }
+}
+
+/// Returns what the guest waits for, a JSON list for people: the kind and the name of each call, and until when or for which
+/// run it waits.
+pub(super) fn described(session: &Session) -> Option<Arc<str>> {
+    let awaited = session.awaited().take(MOST_DESCRIBED).map(|row| {
+        let mut call = serde_json::json!({ "kind": row.kind.as_str(), "name": &*row.name });
+        if row.awaits_retry() {
+            call["kind"] = "retry".into();
+        }
+        if let Some(until) = row.wake_at {
+            call["until"] = until.to_rfc3339().into();
+        }
+        if let Some(run) = row.child {
+            call["run"] = run.to_string().into();
+        }
+        call
+    });
+    let awaited: Vec<serde_json::Value> = awaited.collect();
+    (!awaited.is_empty()).then(|| serde_json::Value::Array(awaited).to_string().into())
 }
 
 /// Completes with the time until which a run can leave memory, when its permit is needed.

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use http::Method;
 use tokio::time::Instant;
 
-use super::{Beginning, Departure, Doubt, Effect, EffectFuture, response};
+use super::{Beginning, Begun, Departure, Doubt, Effect, Ended, response};
 use crate::tenants::Tenant;
 
 /// The wait before a request that the server says is in progress is sent again. It doubles each time.
@@ -90,8 +90,8 @@ impl Effect for Http {
         response.is_some_and(|response| is_conclusive(response.status))
     }
 
-    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
-        let Beginning { journal, row, tenant, writer, departure, may_have_begun, resend_in_doubt } =
+    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<Begun>, Stop> {
+        let Beginning { journal, row, tenant, writer, departure, may_have_begun, resend_in_doubt, .. } =
             beginning;
         let request = HttpRequest::from_json(row.input.as_deref().unwrap_or_default())
             .map_err(|why| Stop::corrupt(format_args!("call {}: {why}", row.seq)))?;
@@ -109,7 +109,8 @@ impl Effect for Http {
             key: journal.idempotency_key(row),
         };
         let again = *may_have_begun;
-        Ok(Some(async move { sender.send(request, again).await }.boxed()))
+        let sent = async move { sender.send(request, again).await.map(Ended::Outcome) };
+        Ok(Some(Begun::After(sent.boxed())))
     }
 
     fn result(&self, given: &str) -> Result<String, String> {

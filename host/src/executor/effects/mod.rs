@@ -11,7 +11,9 @@
 //! run otherwise. The activation begins an effect only then; an effect that takes a while before anything leaves asks
 //! [`Beginning::writer`] again.
 
+mod child;
 mod departure;
+mod event;
 mod http;
 mod response;
 mod timer;
@@ -22,17 +24,27 @@ use std::sync::Arc;
 
 use forge_clock as clock;
 use forge_journal::{
-    EffectKind, Event, Failure, IllegalEvent, Journal, Outcome, PauseReason, Row, StepStatus, kind,
+    EffectKind, Event, Failure, IllegalEvent, Journal, Operation, Outcome, PauseReason, Row, StepStatus, kind,
 };
 use forge_sandbox::Stop;
 use forge_store::{RunWriter, StoreError};
 use futures::future::BoxFuture;
 
 pub(super) use self::departure::Departure;
+use crate::registry::WorkflowRegistry;
 use crate::tenants::Tenant;
 
 /// The table of effects.
-const EFFECTS: [&dyn Effect; 3] = [&http::Http, &timer::Timer::SLEEP, &timer::Timer::TIMEOUT];
+const EFFECTS: [&dyn Effect; 8] = [
+    &http::Http,
+    &timer::Timer::SLEEP,
+    &timer::Timer::TIMEOUT,
+    &event::Receive,
+    &event::Send,
+    &child::Child,
+    &child::Start,
+    &child::Cancel,
+];
 
 /// The most effects that a run names as in doubt. A person reads them, and each answer about the run has them.
 const MOST_NAMED: usize = 100;
@@ -47,11 +59,17 @@ pub(super) trait Effect: Sync {
 
     /// Returns what may have happened when the guest does not learn the outcome of an effect that has begun, and nothing
     /// undoes it; `late` is an outcome that came too late. `None`: nothing that matters.
-    fn in_doubt(&self, row: &Row, late: Option<&Outcome>) -> Option<String>;
+    fn in_doubt(&self, row: &Row, late: Option<&Outcome>) -> Option<String> {
+        let _ = (row, late);
+        None
+    }
 
     /// Returns what may stand of an effect that has ended in a step that did not complete. `None`: nothing that matters.
     /// `was_interrupted`: the code of the step has not seen how it ended.
-    fn unsettled(&self, row: &Row, was_interrupted: bool) -> Option<Doubt>;
+    fn unsettled(&self, row: &Row, was_interrupted: bool) -> Option<Doubt> {
+        let _ = (row, was_interrupted);
+        None
+    }
 
     /// Returns the idempotency key that the workflow gave to an effect, if it gave one.
     fn own_key(&self, row: &Row) -> Option<String> {
@@ -65,12 +83,11 @@ pub(super) trait Effect: Sync {
         true
     }
 
-    /// Returns what begins once the row is durable, and completes with the outcome. `None`: nothing does, and the outcome
-    /// comes from elsewhere.
+    /// Returns what the effect does. `None`: nothing, and the outcome comes from elsewhere.
     ///
     /// # Errors
     /// [`Stop`] if the effect must not begin.
-    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop>;
+    fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<Begun>, Stop>;
 
     /// Returns a result that a person gives, a JSON document, as the journal keeps it.
     ///
@@ -89,9 +106,27 @@ pub(super) struct Doubt {
     pub(super) if_sent_before: bool,
 }
 
-/// What an effect does, and its outcome. [`StoreError::Fenced`]: the node lost its lease before anything left, and must drop
+/// What an effect does.
+pub(super) enum Begun {
+    /// It acts on the world, once the row is durable.
+    After(EffectFuture),
+    /// It acts on nothing, so it need not wait for the row. It may end with an operation.
+    AtOnce(EffectFuture),
+    /// The store performs an operation in the commit that makes the row durable.
+    InCommit(Operation),
+}
+
+/// How what an effect does ends.
+pub(super) enum Ended {
+    /// With the outcome.
+    Outcome(Outcome),
+    /// With an operation, which is performed in the next commit of the run.
+    InCommit(Operation),
+}
+
+/// What an effect does, and how it ends. [`StoreError::Fenced`]: the node lost its lease before anything left, and must drop
 /// the run, or the tenant was suspended.
-pub(super) type EffectFuture = BoxFuture<'static, Result<Outcome, StoreError>>;
+pub(super) type EffectFuture = BoxFuture<'static, Result<Ended, StoreError>>;
 
 /// What an effect may look at before it begins.
 pub(super) struct Beginning<'b> {
@@ -99,6 +134,10 @@ pub(super) struct Beginning<'b> {
     /// The row of the effect.
     pub(super) row: &'b Row,
     pub(super) tenant: &'b Arc<Tenant>,
+    /// The workflows of the tenant.
+    pub(super) registry: &'b WorkflowRegistry,
+    /// The number of children that the run waits for, this one included.
+    pub(super) children: usize,
     /// The writer of the run, which knows whether the node has its lease.
     pub(super) writer: &'b RunWriter,
     /// Asked before anything leaves the host.
@@ -110,7 +149,7 @@ pub(super) struct Beginning<'b> {
 }
 
 /// Prepares the effect of a row.
-pub(super) fn begin(beginning: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
+pub(super) fn begin(beginning: &Beginning<'_>) -> Result<Option<Begun>, Stop> {
     let Beginning { row, .. } = beginning;
     match effect(row.kind.effect()) {
         Some(effect) => effect.begin(beginning),

@@ -1,7 +1,7 @@
-use forge_journal::{EffectKind, Outcome, Row};
+use forge_journal::EffectKind;
 use forge_sandbox::{Stop, imports::time};
 
-use super::{Beginning, Doubt, Effect, EffectFuture};
+use super::{Beginning, Begun, Effect};
 
 /// A durable timer. Its end is in its row, and the activation watches the clock for all rows that have one.
 pub(super) struct Timer(EffectKind);
@@ -23,15 +23,7 @@ impl Effect for Timer {
         true
     }
 
-    fn in_doubt(&self, _: &Row, _: Option<&Outcome>) -> Option<String> {
-        None
-    }
-
-    fn unsettled(&self, _: &Row, _: bool) -> Option<Doubt> {
-        None
-    }
-
-    fn begin(&self, _: &Beginning<'_>) -> Result<Option<EffectFuture>, Stop> {
+    fn begin(&self, _: &Beginning<'_>) -> Result<Option<Begun>, Stop> {
         Ok(None)
     }
 }

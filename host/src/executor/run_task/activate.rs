@@ -7,9 +7,9 @@ use forge_scheduling::InstancePermit;
 use forge_store::{RemoteCommand, StoreError};
 
 use super::{NextAction, RunTask, corrupt};
-use crate::executor::Inner;
 use crate::executor::activation::{Activation, ActivationContext, ActivationParts};
 use crate::executor::command::Trial;
+use crate::executor::{Inner, Receivers};
 use crate::registry::RegistryError;
 use crate::tenants::{Tenant, TenantError};
 
@@ -55,15 +55,17 @@ impl RunTask {
         }
         let compensating = journal.run().status == WorkflowStatus::Compensating;
         let (limits, account) = (Arc::clone(&tenant.terms().instance_limits), Arc::clone(&tenant.account));
-        let Some(commands) = self.commands.take() else { return Ok(NextAction::Leave) };
+        let Some(Receivers { commands, inbox }) = self.receivers.take() else { return Ok(NextAction::Leave) };
         let tried_resend = self.trial.as_ref().is_some_and(|trial| trial.resend_in_doubt);
         let context = ActivationContext {
             limits: Arc::clone(&self.inner.limits),
             tenant,
             instances: Arc::clone(&self.inner.instances),
             cpu: Arc::clone(&self.inner.cpu),
+            registry: self.inner.registry.for_tenant(&self.tenant),
             writer: self.writer.clone(),
             commands,
+            inbox,
             shutdown: self.tenure.clone(),
             resend_in_doubt: std::mem::take(&mut self.resend_in_doubt) || tried_resend,
             trial: self.trial.take(),
@@ -72,7 +74,7 @@ impl RunTask {
             Ok(prepared) => prepared,
             Err(refused) => {
                 let (error, context) = *refused;
-                self.commands = Some(context.commands);
+                self.receivers = Some(Receivers { commands: context.commands, inbox: context.inbox });
                 self.trial = context.trial;
                 return Err(corrupt(&error));
             }
@@ -97,7 +99,7 @@ impl RunTask {
             end = End::Stopped(error.into());
         }
         let ActivationParts { context, leave, cancelled_by, postponed } = activation.into_parts();
-        self.commands = Some(context.commands);
+        self.receivers = Some(Receivers { commands: context.commands, inbox: context.inbox });
         self.postponed.extend(postponed);
         if let Some(trial) = context.trial {
             if let Some((reason, why)) = paused(&trial, &end, &session) {

@@ -3,6 +3,7 @@
 use forge_journal::{Event, Journal, Pause, PauseReason, Run, WorkflowStatus};
 use forge_store::{Refusal, RemoteCommand, StoreError};
 
+use super::children::awaits_only_children;
 use super::{NextAction, RunTask, apply};
 use crate::executor::command::{Command, Trial};
 use crate::executor::{ExecutorError, command, unreadable};
@@ -97,6 +98,7 @@ impl RunTask {
         let needs_its_code = match journal.run().status {
             status if status.is_at_rest() => false,
             WorkflowStatus::Compensating => journal.uncompensated().next().is_some(),
+            _ if awaits_only_children(journal) => false,
             _ => true,
         };
         Ok(needs_its_code && self.tenant().await?.check_active().is_ok())

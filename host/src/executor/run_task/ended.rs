@@ -59,7 +59,12 @@ impl RunTask {
     /// Rolls a run back whose guest trapped, or counts the trap as a failure of the compensation that was running.
     fn trapped(&self, journal: &mut Journal, failure: Failure) -> Result<(), StoreError> {
         if journal.run().status != WorkflowStatus::Compensating {
-            return apply(journal, Event::Unwinding { failure });
+            if !journal.awaits_children() {
+                return apply(journal, Event::Unwinding { failure });
+            }
+            // Its children end first.
+            let is_requested = journal.run().requested_rollback().is_some();
+            return if is_requested { Ok(()) } else { apply(journal, Event::RollbackRequested { failure }) };
         }
         let is_left = |row: &Row| journal.compensation(row.seq).is_none_or(Row::is_open);
         if !journal.uncompensated().any(is_left) {

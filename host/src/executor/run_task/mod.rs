@@ -1,6 +1,7 @@
 //! The task of one run: loads it, gives it an instance, and acts on how the activation ended.
 
 mod activate;
+mod children;
 mod command;
 mod ended;
 mod log;
@@ -9,7 +10,6 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use forge_clock as clock;
@@ -19,8 +19,9 @@ use forge_journal::{
 use forge_scheduling::InstancePermit;
 use forge_store::{Acquired, Loaded, RunWriter, StoreError};
 
+use self::children::awaits_only_children;
 use super::command::{Command, Trial};
-use super::{ExecutorError, Inner, effects, snapshot};
+use super::{ExecutorError, Inner, Receivers, effects, snapshot};
 
 /// What a task does next.
 enum NextAction {
@@ -45,8 +46,8 @@ pub(super) struct RunTask {
     writer: RunWriter,
     /// Cancelled when the writer's epoch is over.
     tenure: CancellationToken,
-    /// `None` while an activation has it.
-    commands: Option<mpsc::UnboundedReceiver<Command>>,
+    /// `None` while an activation has them.
+    receivers: Option<Receivers>,
     /// The command to apply before anything else.
     command: Option<Command>,
     /// The commands to apply after that: an activation ended without applying them.
@@ -57,6 +58,8 @@ pub(super) struct RunTask {
     resend_in_doubt: bool,
     /// Why the run must be paused when it is loaded again: the database cannot store a change of it.
     rejected: Option<String>,
+    /// The cancel of the run's parent was applied, or refused.
+    heeds_parent: bool,
     /// The run was final when it was loaded, or its end was logged.
     is_end_known: bool,
 }
@@ -67,7 +70,7 @@ impl RunTask {
         run: RunId,
         tenant: TenantId,
         begun: Option<(Journal, RunWriter)>,
-        commands: mpsc::UnboundedReceiver<Command>,
+        receivers: Receivers,
     ) -> Self {
         // In this order, so that an epoch that ends meanwhile is noticed.
         let tenure = inner.tenure();
@@ -82,12 +85,13 @@ impl RunTask {
             journal,
             writer,
             tenure,
-            commands: Some(commands),
+            receivers: Some(receivers),
             command: None,
             postponed: VecDeque::new(),
             trial: None,
             resend_in_doubt: false,
             rejected: None,
+            heeds_parent: false,
             is_end_known: false,
         }
     }
@@ -195,6 +199,10 @@ impl RunTask {
         &mut self,
         mut journal: Box<Journal>,
     ) -> Result<ControlFlow<NextAction, Box<Journal>>, StoreError> {
+        if self.must_heed_parent(&journal) {
+            self.journal = Some(journal);
+            return Ok(ControlFlow::Break(NextAction::Continue));
+        }
         let run = journal.run();
         let event = match run.status {
             status if status.is_at_rest() => {
@@ -209,14 +217,23 @@ impl RunTask {
             WorkflowStatus::Compensating => return Ok(ControlFlow::Continue(journal)),
             _ if run.deadline <= clock::now() && run.failure.is_none() => {
                 let failure = run.timed_out();
-                if !effects::has_open_steps(&journal) {
+                if !effects::has_open_steps(&journal) && !journal.awaits_children() {
                     Event::Unwinding { failure }
                 } else {
-                    // Their steps complete first.
+                    // Their steps complete, and its children end, first.
                     Event::RollbackRequested { failure }
                 }
             }
-            _ => return Ok(ControlFlow::Continue(journal)),
+            _ if awaits_only_children(&journal) => {
+                return self.sleep_until_children_end(journal).await.map(ControlFlow::Break);
+            }
+            _ => match run.requested_rollback() {
+                // Nothing is left to wait for.
+                Some(failure) if !effects::has_open_steps(&journal) => {
+                    Event::Unwinding { failure: failure.clone() }
+                }
+                _ => return Ok(ControlFlow::Continue(journal)),
+            },
         };
         apply(&mut journal, event)?;
         if self.trial.is_none() {
@@ -253,7 +270,7 @@ impl RunTask {
                 None
             }
             permit = self.inner.instances.acquire(&self.tenant) => permit,
-            command = recv(&mut self.commands) => {
+            command = recv(&mut self.receivers) => {
                 self.command = command;
                 None
             }
@@ -265,13 +282,17 @@ impl RunTask {
         if let Some(journal) = self.journal.take() {
             return Ok(Some(journal));
         }
+        // What was appended until now is read.
+        if let Some(receivers) = &mut self.receivers {
+            while receivers.inbox.try_recv().is_ok() {}
+        }
         let acquired = match self.inner.loader.load(self.writer.epoch(), self.run).await {
             Err(error @ StoreError::Corrupt { .. }) if self.command.is_some() => {
                 return self.unreadable(&error).await;
             }
             acquired => acquired?,
         };
-        let Loaded { run, rows } = match acquired {
+        let Loaded { run, rows, inbox } = match acquired {
             Acquired::Here(loaded) => *loaded,
             Acquired::Elsewhere => {
                 self.answer(Err(ExecutorError::Elsewhere(self.run)));
@@ -300,6 +321,7 @@ impl RunTask {
             }
         }
         let mut journal = Box::new(loaded?);
+        journal.set_inbox(inbox);
         if let Some(why) = self.rejected.clone()
             && !journal.run().is_at_rest()
         {
@@ -342,11 +364,16 @@ impl RunTask {
         NextAction::Leave
     }
 
-    /// Removes the task from the table of tasks, unless a command came meanwhile.
+    /// Removes the task from the table of tasks, unless a command or an entry of the inbox came meanwhile.
     fn leave(&mut self) -> bool {
         let inner = Arc::clone(&self.inner);
         let mut runs = inner.runs();
-        let leaves = !self.has_command();
+        let has_notice = self.receivers.as_ref().is_some_and(|receivers| !receivers.inbox.is_empty());
+        if has_notice {
+            // It is loaded again, with the entry.
+            self.journal = None;
+        }
+        let leaves = !self.has_command() && !has_notice;
         if leaves {
             runs.remove(&self.run);
         }
@@ -356,7 +383,7 @@ impl RunTask {
     /// Takes the next command into `command`. Returns whether there is one.
     fn has_command(&mut self) -> bool {
         if self.command.is_none() {
-            let queued = || self.commands.as_mut()?.try_recv().ok();
+            let queued = || self.receivers.as_mut()?.commands.try_recv().ok();
             self.command = self.postponed.pop_front().or_else(queued);
         }
         self.command.is_some()
@@ -367,13 +394,13 @@ impl RunTask {
             () = tokio::time::sleep(self.inner.limits.store_retry) => {}
             () = self.inner.shutdown.cancelled() => {}
             // After the commands that came before.
-            command = recv(&mut self.commands) => self.postponed.extend(command),
+            command = recv(&mut self.receivers) => self.postponed.extend(command),
         }
     }
 }
 
-async fn recv(commands: &mut Option<mpsc::UnboundedReceiver<Command>>) -> Option<Command> {
-    commands.as_mut()?.recv().await
+async fn recv(receivers: &mut Option<Receivers>) -> Option<Command> {
+    receivers.as_mut()?.commands.recv().await
 }
 
 fn apply(journal: &mut Journal, event: Event) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::operations::children;
 use crate::Write;
 use forge_journal::{Row, Run, RunId};
 
@@ -61,10 +62,17 @@ impl<'w> Batch<'w> {
         let mut places = Places::default();
         for write in writes {
             batch.grow(write);
+            if let Some((run, unowned)) = write.start() {
+                let owner = if unowned { Owner::Nobody } else { Owner::This };
+                batch.begin(run, owner, run.key.is_some() || unowned, &mut places);
+            }
             match write {
-                Write::Start(run) => batch.begin(run, Owner::This, &mut places),
-                Write::InsertUnowned(run) => batch.begin(run, Owner::Nobody, &mut places),
+                Write::Start(_) | Write::InsertUnowned(_) | Write::StartWithEvent { .. } | Write::Send(_) => {
+                }
                 Write::Save(id, changes) => {
+                    for child in children(changes) {
+                        batch.begin(child, Owner::This, true, &mut places);
+                    }
                     if let Some(run) = &changes.run {
                         batch.save(run, changes.new_run, &mut places);
                     }
@@ -75,29 +83,24 @@ impl<'w> Batch<'w> {
                 }
             }
         }
-        // Nodes that start runs with the same keys lock them in the same order, so that they do not deadlock.
-        batch.runs.sort_by(|one, other| key(one.run).cmp(&key(other.run)));
+        // Nodes that start runs with the same keys, or send to runs, lock them in the same order, so that they do not deadlock.
+        batch.runs.sort_by(|one, other| (key(one.run), one.run.id).cmp(&(key(other.run), other.run.id)));
         batch
     }
 
     fn grow(&mut self, write: &'w Write) {
         let (tenant, bytes) = write.grown();
         // The statement counts these itself: another run may have the key.
-        let begins = match write {
-            Write::Start(run) => run.key.is_some(),
-            Write::InsertUnowned(_) => true,
-            Write::Save(..) => false,
-        };
+        let begins = write.start().is_some_and(|(run, unowned)| run.key.is_some() || unowned);
         if !begins && bytes != 0 {
             *self.grown.entry(tenant).or_default() += bytes;
         }
     }
 
-    fn begin(&mut self, run: &'w Run, owner: Owner, places: &mut Places<'w>) {
+    fn begin(&mut self, run: &'w Run, owner: Owner, begins: bool, places: &mut Places<'w>) {
         let first = key(run).is_none_or(|key| places.keys.insert(key, ()).is_none());
         if first && !places.runs.contains_key(&run.id) {
             places.runs.insert(run.id, self.runs.len());
-            let begins = run.key.is_some() || owner == Owner::Nobody;
             self.runs.push(RunState { run, owner, begins, is_new: !begins });
         }
     }

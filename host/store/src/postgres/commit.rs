@@ -6,9 +6,10 @@ use super::batch::{Batch, key};
 use super::connection::{Connection, End};
 use super::decode::Columns;
 use super::error::QueryError;
+use super::operations::{self, Done};
 use super::statement::{FencingToken, Rows};
 use super::{statement, text};
-use crate::{StoreError, Write, Written};
+use crate::{Committed, StoreError, Write, Written};
 use forge_journal::{Run, RunId};
 
 /// Returns the runs that were started with these tenants, workflows and keys.
@@ -52,10 +53,10 @@ pub(super) async fn commit(
     connection: &mut Connection,
     token: &FencingToken<'_>,
     writes: &[Write],
-) -> Result<Vec<Written>, CommitError> {
+) -> Result<Committed, CommitError> {
     let mut attempts = 0;
     let mut rows = Rows::MayBeNew;
-    let begun = loop {
+    let (begun, done) = loop {
         attempts += 1;
         match commit_once(connection, token, writes, rows).await {
             // The batch was committed before.
@@ -69,31 +70,39 @@ pub(super) async fn commit(
             done => break done?,
         }
     };
-    outcomes(connection, writes, &begun).await.map_err(CommitError::Committed)
+    let written = outcomes(connection, writes, &begun).await.map_err(CommitError::Committed)?;
+    Ok(done.complete(written, &begun, writes))
 }
 
-/// Returns the runs that began.
+/// Returns the runs that began, and what else was done.
 async fn commit_once(
     connection: &mut Connection,
     token: &FencingToken<'_>,
     writes: &[Write],
     rows: Rows,
-) -> Result<Vec<Uuid>, CommitError> {
-    let parts = Batch::of(writes).parts();
+) -> Result<(Vec<Uuid>, Done), CommitError> {
     let restarts: Vec<_> = writes.iter().filter_map(Write::restart).collect();
-    if let ([part], []) = (parts.as_slice(), restarts.as_slice()) {
-        return write_part(connection, token, part, rows).await;
+    let has_operations = operations::has_any(writes);
+    if restarts.is_empty()
+        && !has_operations
+        && let [part] = Batch::of(writes).parts().as_slice()
+    {
+        return Ok((write_part(connection, token, part, rows).await?, Done::default()));
     }
     let mut begun = Vec::new();
     connection.begin("BEGIN").await?;
     for (run, old) in restarts {
         release_key(connection, run, old).await?;
     }
-    for part in &parts {
+    let mut done =
+        if has_operations { operations::perform(connection, token, writes).await? } else { Done::default() };
+    let with_rows = operations::with_rows(writes, &done);
+    for part in &Batch::of(&with_rows).parts() {
         begun.append(&mut write_part(connection, token, part, rows).await?);
     }
+    operations::send_first_events(connection, token, writes, &begun, &mut done).await?;
     connection.finish(End::Commit).await?;
-    Ok(begun)
+    Ok((begun, done))
 }
 
 /// In the transaction in which the run starts, so that the key is never free.
@@ -125,7 +134,7 @@ async fn outcomes(
     let mut written = vec![Written::Done; writes.len()];
     let mut losers = Vec::new();
     for (place, write) in writes.iter().enumerate() {
-        if let Write::Start(run) | Write::InsertUnowned(run) = write
+        if let Some((run, _)) = write.start()
             && let Some((tenant, workflow, key)) = key(run)
             && !begun.contains(&run.id.0)
         {

@@ -13,7 +13,7 @@ use super::connection::Connections;
 use super::decode::{Columns, Groups};
 use crate::schema::{Column, SQL_TYPES, runs, steps};
 use crate::{Epoch, Loaded, StoreError};
-use forge_journal::{Row, RunId};
+use forge_journal::{Inbox, Row, RunId};
 
 /// Why runs are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,6 @@ fn decode(row: &PgRow) -> Result<Part, StoreError> {
     let (mine, live) = (columns.flag()?, columns.flag()?);
     let mut run = runs::blank(id);
     let done = columns.fill(runs::COLUMNS, *GROUPS, &mut run);
-    let loaded = done.map(|()| Loaded { run, rows: Ok(Vec::new()) });
+    let loaded = done.map(|()| Loaded { run, rows: Ok(Vec::new()), inbox: Inbox::default() });
     Ok(Part::Run(id, Box::new(Found { loaded, mine, live })))
 }

@@ -17,7 +17,7 @@ struct Migration {
     needs: i32,
 }
 
-const MIGRATIONS: [Migration; 11] = [
+const MIGRATIONS: [Migration; 13] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 },
     // A host without tenants would run their workflows without their limits.
     Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
@@ -30,6 +30,9 @@ const MIGRATIONS: [Migration; 11] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0009_totals.sql"), needs: 2 },
     Migration { sql: include_str!("../../../../migrations/postgres/0010_compile_time.sql"), needs: 2 },
     Migration { sql: include_str!("../../../../migrations/postgres/0011_runs_by_key.sql"), needs: 2 },
+    // A host that does not know inboxes would let a run sleep that has got an event.
+    Migration { sql: include_str!("../../../../migrations/postgres/0012_inbox.sql"), needs: 12 },
+    Migration { sql: include_str!("../../../../migrations/postgres/0013_db.sql"), needs: 2 },
 ];
 
 /// The time limit of a migration. Creating an index on many runs takes long.

@@ -9,16 +9,19 @@ mod claim;
 mod commit;
 mod components;
 mod connection;
+mod db;
 mod decode;
 mod directory;
 mod error;
 mod exposure;
+mod inbox;
 mod journals;
 mod lease;
 mod lists;
 mod migrate;
 mod notifications;
 mod open;
+mod operations;
 mod options;
 mod overview;
 #[cfg(test)]
@@ -54,11 +57,14 @@ use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
 use super::{
-    Acquired, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest, RemoteResponse,
-    Store, StoreError, VersionRow, Write, Written,
+    Acquired, Committed, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest,
+    RemoteResponse, Store, StoreError, VersionRow, Write,
 };
-use crate::{Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
-use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
+use crate::{
+    DbFilter, DbPage, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
+};
+use forge_journal::db::{Entry, Totals};
+use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
 use forge_scheduling::Attempts;
 
 /// A PostgreSQL database that any number of processes share.
@@ -134,7 +140,7 @@ impl Store for PostgresStore {
         }
     }
 
-    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    async fn commit(&self, epoch: Epoch, batch: &[Write]) -> Result<Committed, StoreError> {
         self.shared.writer.lock().await.commit(&self.shared, epoch, batch).await
     }
 
@@ -163,6 +169,13 @@ impl Store for PostgresStore {
         if found.values().any(|found| !found.live) {
             return Err(StoreError::Fenced);
         }
+        // After the journals: an entry that is taken in them is not pending.
+        let mine: Vec<Uuid> = found.iter().filter(|(_, found)| found.mine).map(|(id, _)| id.0).collect();
+        for (id, inbox) in inbox::pending(&shared.readers, &mine, 0, u32::MAX).await? {
+            if let Some(Found { loaded: Ok(loaded), .. }) = found.get_mut(&id) {
+                loaded.inbox = inbox;
+            }
+        }
         let acquired = |id| match found.remove(id) {
             Some(Found { mine: true, loaded, .. }) => loaded.map(|loaded| Acquired::Here(Box::new(loaded))),
             Some(_) => Ok(Acquired::Elsewhere),
@@ -181,6 +194,10 @@ impl Store for PostgresStore {
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
         overview::overview(&self.shared.readers, id).await
+    }
+
+    async fn inbox(&self, id: RunId, after: u64, limit: u32) -> Result<Option<Inbox>, StoreError> {
+        Ok(inbox::pending(&self.shared.readers, &[id.0], after, limit).await?.remove(&id))
     }
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
@@ -228,6 +245,18 @@ impl Store for PostgresStore {
 
     async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
         runs::delete(&self.shared.readers, ids).await
+    }
+
+    async fn db_entry(&self, tenant: &str, key: &str) -> Result<Option<Entry>, StoreError> {
+        db::entry(&self.shared.readers, tenant, key).await
+    }
+
+    async fn db_entries(&self, tenant: &str, filter: &DbFilter) -> Result<DbPage, StoreError> {
+        db::entries(&self.shared.readers, tenant, filter).await
+    }
+
+    async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError> {
+        db::totals(&self.shared.readers, tenant).await
     }
 
     async fn register(

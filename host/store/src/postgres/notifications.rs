@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// A message on the channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
     Unowned,
     /// There is a request for the node with this epoch.
@@ -28,6 +28,8 @@ pub(super) enum Message {
     Responded(i64),
     Awaited(RunId),
     AtRest(RunId),
+    /// These runs, each of the node with this epoch, have new entries in their inboxes.
+    Inboxes(Vec<(Epoch, RunId)>),
     DirectoryChanged,
     /// Another process has taken the name of the node with this epoch.
     Replaced(Epoch),
@@ -41,6 +43,7 @@ impl From<Notification> for Option<Message> {
             Notification::Awaited(run) => Some(Message::Awaited(run)),
             Notification::AtRest(run) => Some(Message::AtRest(run)),
             Notification::Requested
+            | Notification::Inbox(_)
             | Notification::DirectoryChanged
             | Notification::Reconnected
             | Notification::Fenced
@@ -50,13 +53,17 @@ impl From<Notification> for Option<Message> {
 }
 
 impl Message {
-    pub(super) fn payload(self, sender: Epoch) -> String {
+    pub(super) fn payload(&self, sender: Epoch) -> String {
         match self {
             Self::Unowned => format!("{sender} free"),
             Self::Requested(epoch) => format!("{sender} asked {epoch}"),
             Self::Responded(request) => format!("{sender} answered {request}"),
             Self::Awaited(run) => format!("{sender} awaited {run}"),
             Self::AtRest(run) => format!("{sender} rested {run}"),
+            Self::Inboxes(runs) => {
+                let runs = runs.iter().map(|(epoch, run)| format!("{epoch}/{run}"));
+                format!("{sender} inboxes {}", runs.collect::<Vec<_>>().join(","))
+            }
             Self::DirectoryChanged => format!("{sender} versions"),
             Self::Replaced(epoch) => format!("{sender} replaced {epoch}"),
         }
@@ -74,6 +81,13 @@ impl Message {
             "answered" => Self::Responded(argument.parse().ok()?),
             "awaited" => Self::Awaited(argument.parse().ok()?),
             "rested" => Self::AtRest(argument.parse().ok()?),
+            "inboxes" => {
+                let run = |text: &str| {
+                    let (epoch, run) = text.split_once('/')?;
+                    Some((Epoch(epoch.parse().ok()?), run.parse().ok()?))
+                };
+                Self::Inboxes(argument.split(',').map(run).collect::<Option<_>>()?)
+            }
             "versions" => Self::DirectoryChanged,
             "replaced" => Self::Replaced(Epoch(argument.parse().ok()?)),
             _ => return None,
@@ -190,6 +204,14 @@ fn received(shared: &Shared, sender: Epoch, message: Message) {
         Message::Unowned => shared.notify(Notification::Unowned),
         Message::Awaited(run) => shared.notify(Notification::Awaited(run)),
         Message::AtRest(run) => shared.notify(Notification::AtRest(run)),
+        Message::Inboxes(runs) => {
+            if runs.iter().any(|(owner, _)| *owner == Epoch(0)) {
+                shared.notify(Notification::Unowned);
+            }
+            for (_, run) in runs.into_iter().filter(|(owner, _)| *owner == here) {
+                shared.notify(Notification::Inbox(run));
+            }
+        }
         Message::DirectoryChanged => shared.notify(Notification::DirectoryChanged),
     }
 }
@@ -207,10 +229,11 @@ mod tests {
             Message::Responded(9),
             Message::Awaited(run),
             Message::AtRest(run),
+            Message::Inboxes(vec![(Epoch(3), run), (Epoch(0), run)]),
             Message::DirectoryChanged,
             Message::Replaced(Epoch(1)),
         ] {
-            assert_eq!(Message::parse(&message.payload(Epoch(5))), Some((Epoch(5), message)));
+            assert_eq!(Message::parse(&message.clone().payload(Epoch(5))), Some((Epoch(5), message)));
         }
     }
 

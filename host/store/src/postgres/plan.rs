@@ -19,6 +19,12 @@ const FILL: &str = "INSERT INTO forge_runs (id, owner, version, started_at, dead
     SELECT lpad(to_hex(n), 32, '0')::UUID, seq, 0, 0, 0, 0, 1, 'step', 'completed', 'a' \
     FROM generate_series(1, 20) AS n, generate_series(1, 1000) AS seq";
 
+/// Entries of three tenants, most of them of one.
+const FILL_DB: &str = "INSERT INTO forge_db (tenant, key, version, value, updated_at) \
+    SELECT CASE n % 1000 WHEN 0 THEN 'acme' WHEN 1 THEN 'other' ELSE 'default' END, 'k' || n, n, '{}', n \
+    FROM generate_series(1, 20000) AS n; \
+    INSERT INTO forge_db_totals (tenant) SELECT 't' || n FROM generate_series(1, 2000) AS n";
+
 /// A database with many runs, and a connection with the settings of the store.
 pub(super) struct Plans {
     connection: Connection,
@@ -34,8 +40,16 @@ impl Plans {
         Self { connection }
     }
 
+    /// Fills the stores of three tenants.
+    pub(super) async fn fill_db(&mut self) {
+        self.connection.batch(FILL_DB).await.unwrap();
+    }
+
     pub(super) async fn analyze(&mut self) {
-        self.connection.batch("ANALYZE forge_runs; ANALYZE forge_steps").await.unwrap();
+        self.connection
+            .batch("ANALYZE forge_runs; ANALYZE forge_steps; ANALYZE forge_db; ANALYZE forge_db_totals")
+            .await
+            .unwrap();
     }
 
     /// Returns the lines of a statement's generic plan, without costs.

@@ -51,7 +51,7 @@ static STATEMENTS: LazyLock<[[String; 3]; 3]> =
 
 /// The number of parts that a tenant's total of stored bytes has. Nodes whose epochs differ by less add to different parts,
 /// and so do not wait for each other's commits.
-const STORAGE_PARTS: i64 = 16;
+pub(super) const STORAGE_PARTS: i64 = 16;
 
 /// Returns a statement. `$1` is the epoch, `$2` the number of the write connection, `$3` the channel, `$4` the
 /// notification for unowned runs, `$5` tenants whose runs grow, and `$6` by how many bytes. The statement returns no row and writes nothing if the epoch has ended or another

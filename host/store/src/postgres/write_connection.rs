@@ -7,7 +7,7 @@ use super::error::QueryError;
 use super::notifications::Message;
 use super::statement::FencingToken;
 use super::{Shared, lease};
-use crate::{Epoch, StoreError, Write, Written};
+use crate::{Committed, Epoch, StoreError, Write};
 
 /// Makes this connection the only one that writes in this epoch. If the outcome of a batch of an earlier connection is
 /// unknown, this statement waits for the batch if the server executes it, and fences it off if it arrives later.
@@ -30,14 +30,14 @@ impl WriteConnection {
         shared: &Shared,
         epoch: Epoch,
         batch: &[Write],
-    ) -> Result<Vec<Written>, StoreError> {
+    ) -> Result<Committed, StoreError> {
         let (mut connection, writer) = self.ready(shared, epoch).await?;
         let unowned = shared.notifier.payload(Message::Unowned);
         let token = FencingToken { epoch, writer, channel: shared.notifier.channel(), unowned: &unowned };
         match commit(&mut connection, &token, batch).await {
-            Ok(written) => {
+            Ok(committed) => {
                 self.connection = Some(connection);
-                Ok(written)
+                Ok(committed)
             }
             Err(CommitError::Fenced) => Err(StoreError::Fenced),
             Err(CommitError::Store(error)) => Err(error),

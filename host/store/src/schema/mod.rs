@@ -24,6 +24,8 @@ pub(crate) struct Column<T: 'static> {
     pub(crate) name: &'static str,
     pub(crate) access: Access<T>,
     pub(crate) role: Role,
+    /// The expression that an upsert sets the column to; empty for the written value.
+    pub(crate) update: &'static str,
 }
 
 /// How a column is used after its row was inserted.
@@ -95,13 +97,17 @@ pub(crate) fn read_names_without<T>(columns: &[Column<T>], left_out: &[&str]) ->
 /// be committed twice. `backwards` matches what is refused even so. In it, `old` is the stored row and `new` the written
 /// one.
 pub(crate) fn on_conflict<T>(table: &str, key: &str, columns: &[Column<T>], backwards: &str) -> String {
-    let list = |columns: &mut dyn Iterator<Item = &Column<T>>, form: &dyn Fn(&str) -> String| {
-        columns.map(|column| form(column.name)).collect::<Vec<_>>().join(", ")
+    let changes = columns.iter().filter(|column| column.role != Role::Fixed).map(|column| match *column {
+        Column { name, update: "", .. } => format!("{name} = excluded.{name}"),
+        Column { name, update, .. } => format!("{name} = {update}"),
+    });
+    let changes = changes.collect::<Vec<_>>().join(", ");
+    // What is derived is the same if the others are.
+    let list = |prefix: &str| {
+        let read = columns.iter().filter(|column| column.is_read());
+        read.map(|column| format!("{prefix}.{}", column.name)).collect::<Vec<_>>().join(", ")
     };
-    let mut mutable = columns.iter().filter(|column| column.role != Role::Fixed);
-    let changes = list(&mut mutable, &|name| format!("{name} = excluded.{name}"));
-    let new = list(&mut columns.iter(), &|name| format!("excluded.{name}"));
-    let old = list(&mut columns.iter(), &|name| format!("{table}.{name}"));
+    let (new, old) = (list("excluded"), list(table));
     let backwards = backwards.replace("old.", &format!("{table}.")).replace("new.", "excluded.");
     format!(
         " ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE (excluded.revision > {table}.revision \
@@ -112,7 +118,7 @@ pub(crate) fn on_conflict<T>(table: &str, key: &str, columns: &[Column<T>], back
 
 /// Declares a list of columns. `$get` is an `Option` of the value to write, `$set` puts `$value` into `$item`.
 macro_rules! columns {
-    ($item:ident: $type:ty, $value:ident; $($column:ident $access:ident $role:ident: $get:expr => $set:expr;)+) => {
+    ($item:ident: $type:ty, $value:ident; $($column:ident $access:ident $role:ident $([$update:expr])?: $get:expr => $set:expr;)+) => {
         pub(crate) const COLUMNS: &[Column<$type>] = &[$(Column {
             name: stringify!($column),
             access: Access::$access {
@@ -124,6 +130,13 @@ macro_rules! columns {
                 },
             },
             role: Role::$role,
+            update: {
+                const UPDATE: &[&str] = &[$($update)?];
+                match UPDATE {
+                    [update] => update,
+                    _ => "",
+                }
+            },
         },)+];
     };
 }

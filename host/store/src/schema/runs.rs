@@ -40,10 +40,16 @@ columns! {
     deadline        Integer Fixed:   Some(run.deadline.0)                   => run.deadline = time(value)?;
     completed_at    Integer Mutable: run.completed_at.map(|time| time.0)    => run.completed_at = value.map(Timestamp);
     wake_at         Integer Mutable: run.wake_at.map(|time| time.0)         => run.wake_at = value.map(Timestamp);
-    due_at          Integer Derived: run.due_at().map(|time| time.0)        => ();
+    waits_for       Text    Mutable: optional(&run.waits_for)               => run.waits_for = value.map(Into::into);
+    parent          Text    Fixed:   to_json(run.parent.as_ref())?          => run.parent = from_json(value)?;
+    inbox_seen      Integer Mutable: Some(run.inbox_seen.cast_signed())     => run.inbox_seen = required(value)?.cast_unsigned();
+    due_at          Integer Derived [DUE_AT]: run.due_at().map(|time| time.0)        => ();
     fuel            Integer Mutable: Some(run.fuel.cast_signed())           => run.fuel = required(value)?.cast_unsigned();
     revision        Integer Mutable: Some(run.revision.cast_signed())       => run.revision = required(value)?.cast_unsigned();
 }
+
+/// The time at which a run is due when it is saved: now, if its inbox has entries that the host does not know.
+const DUE_AT: &str = "CASE WHEN excluded.due_at > 0 AND forge_runs.inbox_seq > excluded.inbox_seen THEN 0 ELSE excluded.due_at END";
 
 /// Matches a write that would undo what the stored run `old` says. A final run keeps its status, except that a person can
 /// have the failed compensations of a failed run tried again.
@@ -66,6 +72,7 @@ pub(crate) fn blank(id: RunId) -> Run {
         completed_at: None,
         deadline: Timestamp::NOW,
         wake_at: None,
+        waits_for: None,
         failure: None,
         failed_compensations: None,
         uncompensated: Vec::new(),
@@ -75,6 +82,8 @@ pub(crate) fn blank(id: RunId) -> Run {
         key: None,
         restart_of: None,
         restarted_as: None,
+        parent: None,
+        inbox_seen: 0,
         auth: empty,
         trace_id: None,
         fuel: 0,

@@ -8,7 +8,7 @@ use crate::directory::{
     self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, EntryId, LISTED_CHANGES, TRIM,
     Update, UpdateRow, UsageRow,
 };
-use crate::{StoreError, Write, Written};
+use crate::{Committed, StoreError, Write};
 
 pub(super) fn update(connection: &Connection, since: Option<i64>) -> Result<Update, StoreError> {
     if let Some(since) = since
@@ -118,10 +118,17 @@ pub(super) fn add_usage(connection: &Connection, usage: &[UsageRow]) -> Result<(
 }
 
 /// Adds what the writes of a batch store to the totals of their tenants.
-pub(super) fn grow(connection: &Connection, batch: &[Write], written: &[Written]) -> Result<(), StoreError> {
-    let done = batch.iter().zip(written).filter(|(_, written)| **written == Written::Done);
+pub(super) fn grow(
+    connection: &Connection,
+    batch: &[Write],
+    committed: &Committed,
+) -> Result<(), StoreError> {
+    let done = batch.iter().zip(&committed.written).filter(|(_, written)| written.is_done());
+    let started = committed.started.iter().map(|run| (&run.tenant, run.stored_bytes().cast_signed()));
     let mut grown: BTreeMap<&str, i64> = BTreeMap::new();
-    for (tenant, bytes) in done.map(|(write, _)| write.grown()).filter(|(_, bytes)| *bytes != 0) {
+    for (tenant, bytes) in
+        done.map(|(write, _)| write.grown()).chain(started).filter(|(_, bytes)| *bytes != 0)
+    {
         *grown.entry(tenant).or_default() += bytes;
     }
     for (tenant, bytes) in grown {

@@ -6,13 +6,16 @@
 mod checkpoint;
 mod components;
 mod connection;
+mod db;
 mod decode;
 mod directory;
 mod files;
+mod inbox;
 mod inspect;
 mod lists;
 mod log;
 mod open;
+mod operations;
 mod overview;
 #[cfg(test)]
 mod plan;
@@ -36,9 +39,13 @@ use self::files::Files;
 use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
-use super::{Due, Epoch, Loaded, Store, StoreError, VersionRow, Write, Written};
-use crate::{LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict};
-use forge_journal::{Run, RunId, Timestamp, WorkflowStatus};
+use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
+use crate::{
+    DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
+    VersionConflict,
+};
+use forge_journal::db::{Entry, Totals};
+use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
 
 /// The number of writes from which on a batch counts as large.
 const LARGE_BATCH: usize = 4;
@@ -89,7 +96,7 @@ impl Store for SqliteStore {
 
     /// Commits a small batch on the calling thread: a hand-over to another thread would take as long as the commit.
     /// Before a large batch, the thread hands its other tasks over, so that they can queue the next batch.
-    async fn commit(&self, _: Epoch, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    async fn commit(&self, _: Epoch, batch: &[Write]) -> Result<Committed, StoreError> {
         let shared = &self.shared;
         let commit = || {
             let started = Instant::now();
@@ -125,6 +132,10 @@ impl Store for SqliteStore {
 
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError> {
         self.read(move |connection| overview::overview(connection, id)).await
+    }
+
+    async fn inbox(&self, id: RunId, after: u64, limit: u32) -> Result<Option<Inbox>, StoreError> {
+        self.read(move |connection| inbox::pending(connection, id, after, limit)).await
     }
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
@@ -176,6 +187,21 @@ impl Store for SqliteStore {
     async fn delete(&self, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
         let ids = ids.to_vec();
         self.write(move |connection| runs::delete(connection, &ids)).await
+    }
+
+    async fn db_entry(&self, tenant: &str, key: &str) -> Result<Option<Entry>, StoreError> {
+        let (tenant, key) = (tenant.to_owned(), key.to_owned());
+        self.read(move |connection| db::entry(connection, &tenant, &key)).await
+    }
+
+    async fn db_entries(&self, tenant: &str, filter: &DbFilter) -> Result<DbPage, StoreError> {
+        let (tenant, filter) = (tenant.to_owned(), filter.clone());
+        self.read(move |connection| db::entries(connection, &tenant, &filter)).await
+    }
+
+    async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError> {
+        let tenant = tenant.to_owned();
+        self.read(move |connection| db::totals(connection, &tenant)).await
     }
 
     async fn register(
@@ -267,16 +293,19 @@ impl Directory for SqliteStore {
 }
 
 fn loaded(connection: &Connection, id: RunId) -> Result<Option<Loaded>, StoreError> {
-    let run = runs::get(connection, id)?;
-    Ok(run.map(|run| Loaded { run, rows: steps::of_run(connection, id) }))
+    let Some(run) = runs::get(connection, id)? else { return Ok(None) };
+    let inbox = inbox::pending(connection, id, 0, u32::MAX)?.unwrap_or_default();
+    Ok(Some(Loaded { run, rows: steps::of_run(connection, id), inbox }))
 }
 
-fn apply(connection: &Connection, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-    let written = runs::start(connection, batch)?;
+fn apply(connection: &Connection, batch: &[Write]) -> Result<Committed, StoreError> {
+    let mut committed = Committed { written: runs::start(connection, batch)?, ..Committed::default() };
+    operations::perform(connection, batch, &mut committed)?;
     runs::save(connection, batch)?;
-    steps::save(connection, batch)?;
-    directory::grow(connection, batch, &written)?;
-    Ok(written)
+    steps::save(connection, batch, &committed.written)?;
+    operations::finish(connection, batch, &mut committed)?;
+    directory::grow(connection, batch, &committed)?;
+    Ok(committed)
 }
 
 impl SqliteStore {

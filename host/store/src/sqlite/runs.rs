@@ -20,6 +20,9 @@ static INSERT_UNLESS_KEY_TAKEN: LazyLock<String> = LazyLock::new(|| {
     format!("{} ON CONFLICT {key} DO NOTHING", *INSERT)
 });
 
+static INSERT_UNLESS_IT_EXISTS: LazyLock<String> =
+    LazyLock::new(|| format!("{} ON CONFLICT (id) DO NOTHING", *INSERT));
+
 static UPSERT: LazyLock<String> =
     LazyLock::new(|| format!("{}{}", *INSERT, on_conflict(TABLE, "id", COLUMNS, BACKWARDS)));
 
@@ -47,12 +50,10 @@ pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Writ
         if let Some((run, old)) = write.restart() {
             release_key(connection, run, old)?;
         }
-        let taken = match write {
-            // The only node executes all runs.
-            Write::Start(run) | Write::InsertUnowned(run) if put(insert.get()?, run)? == 0 => {
-                key_holder(connection, run)?
-            }
-            Write::Start(_) | Write::InsertUnowned(_) | Write::Save(..) => None,
+        // The only node executes all runs.
+        let taken = match write.start() {
+            Some((run, _)) if put(insert.get()?, run)? == 0 => key_holder(connection, run)?,
+            _ => None,
         };
         written.push(taken.map_or(Written::Done, Written::KeyTaken));
     }
@@ -94,6 +95,12 @@ pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), Store
 pub(super) fn number(connection: &Connection, id: RunId) -> Result<Option<i64>, StoreError> {
     let mut statement = connection.prepare_cached(NUMBER)?;
     first(&mut statement, [id.to_string()], TABLE, |columns| columns.number())
+}
+
+/// Inserts the run that a call starts, unless that was done before.
+pub(super) fn start_child(connection: &Connection, run: &Run) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(&INSERT_UNLESS_IT_EXISTS)?;
+    Ok(put(&mut statement, run)? > 0)
 }
 
 fn put(statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreError> {

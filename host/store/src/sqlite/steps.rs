@@ -5,9 +5,10 @@ use rusqlite::{CachedStatement, Connection};
 use super::connection::{Prepared, bind};
 use super::decode::{Columns, all, each, first};
 use super::runs;
+use crate::committed::with_outcomes;
 use crate::schema::steps::{BACKWARDS, COLUMNS, PAYLOADS, TABLE, blank};
 use crate::schema::{names, on_conflict, read_names, read_names_without};
-use crate::{StepFilter, StepPage, StoreError, Write};
+use crate::{StepFilter, StepPage, StoreError, Write, Written};
 use forge_journal::{Row, RunId};
 
 /// The number of keys that each run has. The migrations contain this number, too.
@@ -35,9 +36,9 @@ fn page_sql(payloads: bool) -> String {
 static PAGES: LazyLock<[String; 2]> = LazyLock::new(|| [false, true].map(page_sql));
 
 /// Writes the journal rows that changed in this batch.
-pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), StoreError> {
+pub(super) fn save(connection: &Connection, batch: &[Write], written: &[Written]) -> Result<(), StoreError> {
     let mut upsert = Prepared::new(connection, &UPSERT);
-    for write in batch {
+    for (write, written) in batch.iter().zip(written) {
         if let Write::Save(id, changes) = write {
             if changes.rows.is_empty() {
                 continue;
@@ -45,7 +46,7 @@ pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), Store
             let deleted =
                 || StoreError::Corrupt { table: "forge_runs", why: format!("run {id} was deleted") };
             let run = runs::number(connection, *id)?.ok_or_else(deleted)?;
-            for row in &changes.rows {
+            for row in &*with_outcomes(changes, written) {
                 put(upsert.get()?, key(run, row.seq)?, row)?;
             }
         }

@@ -101,7 +101,7 @@ async fn a_batch_that_is_committed_twice_starts_its_runs_once() {
     let keyed =
         [Write::Start(Box::new(Run { key: Some("k".into()), ..run(1) })), insert_unowned(2), start(3)];
     for _ in 0..2 {
-        assert_eq!(commit(&a, &keyed).await.unwrap(), [Written::Done; 3]);
+        assert_eq!(commit(&a, &keyed).await.unwrap(), [const { Written::Done }; 3]);
     }
     assert_eq!(a.unfinished(1_000_000).await.unwrap(), 3);
 }

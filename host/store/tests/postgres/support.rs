@@ -90,7 +90,7 @@ pub(crate) fn save(number: u128, output: &str) -> Write {
 }
 
 pub(crate) async fn commit(store: &PostgresStore, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
-    store.commit(store.epoch(), writes).await
+    store.commit(store.epoch(), writes).await.map(|committed| committed.written)
 }
 
 /// Claims runs, and returns their numbers.

@@ -7,7 +7,7 @@ use forge::futures::future::{LocalBoxFuture, join_all, select_all};
 use forge::http::RequestBuilder;
 use forge::prelude::*;
 use forge::serde_json::Value;
-use program::{Block, Statement, Step};
+use program::{Block, Program, Statement, Step};
 
 use crate::digest::Digest;
 
@@ -69,6 +69,53 @@ impl Interpreter {
             Statement::GetWith(path, (name, value)) => {
                 answer(self.ctx.http().get(self.url(path)).header(name, value)).await
             }
+            Statement::Event(name, timeout) => {
+                let event = self.ctx.event(name);
+                match timeout {
+                    Some(milliseconds) => event.timeout(Duration::from_millis(*milliseconds)).recv().await,
+                    None => event.recv().await,
+                }
+            }
+            Statement::EventsThatAreThere(name) => self.events_that_are_there(name).await,
+            Statement::Send(run, name, payload, key) => self.send(run, name, payload, key.as_deref()).await,
+            Statement::Child(body) => self.ctx.child("program", &self.program(body)).run().await,
+            Statement::ChildOf(workflow, input, timeout) => {
+                let child = self.ctx.child(workflow, input);
+                match timeout {
+                    Some(milliseconds) => child.timeout(Duration::from_millis(*milliseconds)).run().await,
+                    None => child.run().await,
+                }
+            }
+            Statement::Children(count, body) => {
+                let input = self.program(body);
+                let children = (0..*count).map(|_| self.ctx.child("program", &input).run::<Value>());
+                join_all(children).await.into_iter().collect()
+            }
+            Statement::DropChild(child, body) => {
+                let started = self.ctx.child("program", &self.program(child)).start().await?;
+                let observation = self.block(body, seen).await;
+                drop(started);
+                observation
+            }
+            Statement::CancelChild(child, body) => {
+                let started = self.ctx.child("program", &self.program(child)).start().await?;
+                self.block(body, seen).await?;
+                started.cancel().await?;
+                started.result().await
+            }
+            Statement::Detach(body) => {
+                let run = self.ctx.start_workflow("program", &self.program(body)).await?;
+                Ok(json!(format!("drawn:{run}")))
+            }
+            Statement::Increment(key) => {
+                self.ctx.db().update(key, |count: Option<u64>| count.unwrap_or(0) + 1).await?;
+                Ok(json!("incremented"))
+            }
+            Statement::Stored(key) => Ok(self.ctx.db().get(key).await?.unwrap_or(Value::Null)),
+            Statement::Store(key, value) => {
+                self.ctx.db().put(key, value).await?;
+                Ok(json!("stored"))
+            }
             Statement::Auth => Ok(json!(self.ctx.auth)),
             Statement::Sleep(milliseconds) => {
                 self.ctx.sleep(Duration::from_millis(*milliseconds)).await;
@@ -94,6 +141,29 @@ impl Interpreter {
                 Ok(json!("compensated"))
             }
         }
+    }
+
+    /// Returns a program with the same services.
+    fn program(&self, body: &Block) -> Program {
+        Program { services: self.services.to_string(), body: body.clone() }
+    }
+
+    async fn events_that_are_there(&self, name: &str) -> Result<Value> {
+        let mut payloads = Vec::new();
+        while let Some(payload) = self.ctx.event(name).try_recv::<Value>().await? {
+            payloads.push(payload);
+        }
+        Ok(Value::Array(payloads))
+    }
+
+    async fn send(&self, run: &str, name: &str, payload: &Value, key: Option<&str>) -> Result<Value> {
+        let run = if run == "self" { self.ctx.run_id } else { Uuid::parse_str(run)? };
+        let event = self.ctx.send_event(run, name, payload);
+        match key {
+            Some(key) => event.key(key).await?,
+            None => event.await?,
+        }
+        Ok(json!("sent"))
     }
 
     async fn step(&self, step: &Step, seen: Digest) -> Result<Value> {

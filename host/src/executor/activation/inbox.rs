@@ -1,0 +1,54 @@
+//! What comes into the inbox of a run that is in memory.
+
+use forge_journal::{Failure, Session, kind};
+use forge_sandbox::Stop;
+
+use super::{Activation, Leave};
+use crate::executor::inboxes::Notice;
+
+impl Activation {
+    /// Takes what has come into the inbox, without waiting. What must be read from the store stays for
+    /// [`receive`](Self::receive).
+    pub(super) fn take_notices(&mut self, session: &mut Session) -> Result<(), Stop> {
+        while let Some(notice) = self.unread.take().or_else(|| self.context.inbox.try_recv().ok()) {
+            if let Some(unread) = note(session, notice) {
+                self.unread = Some(unread);
+                break;
+            }
+        }
+        self.heed_cancel(session)
+    }
+
+    /// Takes what has come into the inbox, and reads what is missing before it.
+    pub(super) async fn receive(&mut self, session: &mut Session, notice: Notice) -> Result<(), Stop> {
+        if note(session, notice).is_some() {
+            let last = session.journal().inbox().last();
+            let inbox = self.context.writer.inbox(last).await;
+            let inbox = inbox.map_err(|error| self.leave_with(Leave::Store(error)))?;
+            inbox.into_entries().for_each(|entry| session.receive(entry));
+        }
+        self.take_notices(session)
+    }
+
+    /// Requests a rollback if the parent of the run asks for it.
+    fn heed_cancel(&mut self, session: &mut Session) -> Result<(), Stop> {
+        if session.journal().inbox().has_cancel() {
+            let why = "the run was cancelled by the run that started it";
+            self.request_rollback(session, Failure::permanent(kind::CANCELLED, why))?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds the entry of a notice. Returns the notice if entries before it are missing.
+fn note(session: &mut Session, notice: Notice) -> Option<Notice> {
+    let last = session.journal().inbox().last();
+    match &notice.0 {
+        Some(entry) if entry.seq <= last => None,
+        Some(entry) if entry.seq == last + 1 => {
+            session.receive(entry.clone());
+            None
+        }
+        Some(_) | None => Some(notice),
+    }
+}
