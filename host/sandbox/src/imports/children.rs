@@ -10,8 +10,7 @@ use forge_journal as journal;
 use forge_journal::children::{CancelRun, UncheckedStart};
 use forge_journal::{EffectKind, Journal, Kind, NewEffect, RunId};
 
-/// The kind of effect that starts an attached child and waits for its end.
-pub const CHILD: EffectKind = EffectKind::new("child");
+pub use forge_journal::CHILD;
 
 /// The kind of effect that starts a detached child.
 pub const START: EffectKind = EffectKind::new("start");
