@@ -175,7 +175,10 @@ async fn a_change_whose_commit_is_not_answered_has_an_unknown_outcome_and_can_be
     let (answer, ()) = futures::join!(api.try_start("program", &start), lost);
     let (code, message) = answer.refused(503);
     assert_eq!(code, "outcome_unknown", "{message}");
-    assert!(message.contains("may have taken effect: send it again, a start with the same key"), "{message}");
+    assert!(
+        message.contains("may have taken effect: send it again, a start or an event with the same key"),
+        "{message}"
+    );
     assert_eq!(cluster.rows("SELECT count(*) FROM forge_runs"), ["2"], "it has taken effect");
     proxy.heal();
     let run = api.start_acknowledged("program", &start).await;

@@ -62,6 +62,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod waits_for;
 
 pub use call_kind::{EffectKind, Kind};
 pub use depth::{MOST_DEPTH, is_too_deep};
@@ -79,6 +80,7 @@ pub use session::{
 };
 pub use state::{Changes, CorruptJournal, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
+pub use waits_for::WaitsFor;
 
 /// The name of a tenant. Cheap to clone.
 pub type TenantId = std::sync::Arc<str>;

@@ -217,7 +217,7 @@ pub struct Run {
     pub deadline: Timestamp,
     /// The end of the first timer, if the run waits for nothing that needs an instance.
     pub wake_at: Option<Timestamp>,
-    /// What the run waits for then, a JSON list.
+    /// What the run waits for then, a JSON list of [`WaitsFor`](crate::WaitsFor).
     pub waits_for: Option<Arc<str>>,
     /// The failure, if the run failed, is rolled back, or is to be rolled back.
     pub failure: Option<Failure>,

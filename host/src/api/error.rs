@@ -249,6 +249,7 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::Tenant(error) => return error.into(),
             ExecutorError::UnknownRun(_) => (StatusCode::NOT_FOUND, "unknown_run"),
             ExecutorError::InputTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "input_too_large"),
+            ExecutorError::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             ExecutorError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
             ExecutorError::InvalidKey(_) => (StatusCode::BAD_REQUEST, "invalid_key"),
             ExecutorError::UnknownKey { .. } => (StatusCode::NOT_FOUND, "unknown_run"),

@@ -11,6 +11,7 @@ mod browser;
 mod changes;
 mod document;
 mod error;
+mod events;
 mod health;
 mod keys;
 mod lasting_body;
@@ -38,6 +39,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use auth::TENANT;
 pub use document::openapi;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
+pub use events::{EventBody, KeyedEventBody, SentEvent, StartEvent};
 pub use keys::KeyList;
 pub use nodes::Nodes;
 pub use operators::ResolveBody;
@@ -100,8 +102,10 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(secrets::router())
         .merge(audit::router())
         .layer(middleware::from_fn(changes::run_to_completion))
-        // A start runs to completion by itself, faster. An upload may be dropped while it waits.
+        // A start runs to completion by itself, faster. An upload may be dropped while it waits, and what the writer has of
+        // an event is committed anyway.
         .merge(start::router())
+        .merge(events::router())
         .merge(workflows::uploads())
 }
 

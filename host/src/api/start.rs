@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::parameters::{Path, Query};
 use super::wait::WaitQuery;
-use super::{Api, ApiError, ErrorBody, body, trace};
+use super::{Api, ApiError, ErrorBody, SentEvent, StartEvent, body, trace};
 use crate::config::size;
 use crate::encoding::null_as_absent;
 use crate::executor::{self, Existing, OnFailed, StartRequest, WorkflowRecord};
@@ -42,6 +42,9 @@ pub struct StartBody {
     /// the same run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// An event for the run. If the key has started the run before, the event is sent to that run, and its input may differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<StartEvent>,
     /// What happens if the run that the key has started before has failed or was rolled back. With `restart`, another run
     /// starts and takes the key over; its input and version may differ.
     #[serde(default, skip_serializing_if = "is_default", deserialize_with = "null_as_absent")]
@@ -60,6 +63,9 @@ pub struct Started {
     /// The run as it was found, if the key has started it before. Absent if this request has started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing: Option<Existing>,
+    /// The event of the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<SentEvent>,
     /// The run, if the request waited for it.
     #[serde(flatten)]
     #[schema(ignore)]
@@ -73,12 +79,14 @@ impl<'de> Deserialize<'de> for Started {
         struct Ids {
             run_id: Uuid,
             existing: Option<Existing>,
+            event: Option<SentEvent>,
             id: Option<Uuid>,
         }
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let Ids { run_id, existing, id } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        let Ids { run_id, existing, event, id } =
+            serde_json::from_str(text.get()).map_err(D::Error::custom)?;
         let record = id.map(|_| serde_json::from_str(text.get())).transpose().map_err(D::Error::custom)?;
-        Ok(Self { run_id, existing, record })
+        Ok(Self { run_id, existing, event, record })
     }
 }
 
@@ -93,13 +101,13 @@ impl<'de> Deserialize<'de> for Started {
     request_body = StartBody,
     responses(
         (status = 202, description = "The run is started and not final.", body = Started),
-        (status = 200, description = "With `wait`: the run is final. The body also has `run_id` and `existing`.", body = WorkflowRecord),
+        (status = 200, description = "With `wait`: the run is final. The body also has `run_id`, `existing` and `event`.", body = WorkflowRecord),
         (status = 400, description = "The body or a parameter is invalid.", body = ErrorBody),
         (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
-        (status = 409, description = "The key was used with another input or version, a failed run cannot be restarted because steps of it are not compensated, or all versions are deprecated.", body = ErrorBody),
-        (status = 413, description = "The input is too large.", body = ErrorBody),
+        (status = 409, description = "The key was used with another input or version, a failed run cannot be restarted because steps of it are not compensated, all versions are deprecated, or the run that gets the event is final.", body = ErrorBody),
+        (status = 413, description = "The input or the payload of the event is too large.", body = ErrorBody),
         (status = 415, description = "The content type is not JSON.", body = ErrorBody),
-        (status = 429, description = "Too many starts wait, or start each second. Nothing was started.", body = ErrorBody),
+        (status = 429, description = "Too many starts wait, or start each second, or the inbox of the run that gets the event is full. Nothing was started.", body = ErrorBody),
         (status = 503, description = "The host cannot start runs now. After `outcome_unknown`, the run may have been started: repeat the start with the same `key`. After other codes, nothing was started.", body = ErrorBody),
     ),
 )]
@@ -113,20 +121,22 @@ async fn start_run(
 ) -> Result<Response, ApiError> {
     let at_most = query.duration()?;
     let tenant = api.host.tenants().get(&caller.tenant).await?;
-    let limit = size(tenant.limits().payload_bytes).saturating_add(BESIDE_INPUT);
-    let StartBody { input, version, key, on_failed } =
+    // The input and the payload of an event.
+    let limit = size(tenant.limits().payload_bytes).saturating_mul(2).saturating_add(BESIDE_INPUT);
+    let StartBody { input, version, key, event, on_failed } =
         body::need_json(&headers, body, limit, "at least `{}`").await?;
     let trace_id = trace::trace_id(&headers);
-    let request =
-        StartRequest { workflow, input, version, key, event: None, on_failed, auth: caller.auth(), trace_id };
+    let (auth, event) = (caller.auth(), event.map(Into::into));
+    let request = StartRequest { workflow, input, version, key, event, on_failed, auth, trace_id };
     let executor = &api.executor(&caller);
-    let executor::Started { run, existing, record, .. } = match at_most {
+    let executor::Started { run, existing, sent, record } = match at_most {
         Some(at_most) => executor.start_and_wait(request, api.patience(at_most)).await?,
         None => executor.start_or_find(request).await?,
     };
     let is_final = record.as_ref().is_some_and(|record| record.status.is_final());
     let status = if is_final { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(Started { run_id: run.0, existing, record })).into_response())
+    Ok((status, Json(Started { run_id: run.0, existing, event: sent.map(Into::into), record }))
+        .into_response())
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use url::Host;
 
 use super::CliError;
 use crate::api::{
-    CallerInfo, ErrorBody, ErrorDetail, KeyList, NewTenant, Nodes, Resealed, ResolveBody, SecretList,
-    StartBody, Started, TENANT, TenantList, Workflows,
+    CallerInfo, ErrorBody, ErrorDetail, EventBody, KeyList, KeyedEventBody, NewTenant, Nodes, Resealed,
+    ResolveBody, SecretList, SentEvent, StartBody, Started, TENANT, TenantList, Workflows,
 };
 use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
@@ -107,6 +107,28 @@ impl Client {
     /// Starts a run.
     pub(super) async fn start(&self, workflow: &str, body: &StartBody) -> Result<Started, CliError> {
         self.fetch(self.request(Method::POST, &["workflows", workflow, "start"], &[]).json(body)).await
+    }
+
+    /// Sends an event to a run.
+    pub(super) async fn send_event(
+        &self,
+        run: RunId,
+        name: &str,
+        event: &EventBody,
+    ) -> Result<SentEvent, CliError> {
+        let path = ["runs", &run.to_string(), "events", name];
+        self.fetch(self.request(Method::POST, &path, &[]).json(event)).await
+    }
+
+    /// Sends an event to the run that a start key has started.
+    pub(super) async fn send_event_by_key(
+        &self,
+        workflow: &str,
+        name: &str,
+        event: &KeyedEventBody,
+    ) -> Result<SentEvent, CliError> {
+        let path = ["workflows", workflow, "events", name];
+        self.fetch(self.request(Method::POST, &path, &[]).json(event)).await
     }
 
     /// Returns the hosts that share the server's database.

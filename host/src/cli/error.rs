@@ -63,8 +63,8 @@ pub enum CliError {
     },
     /// The server was reached and has not answered a request that changes something.
     #[error(
-        "no answer from the server {server}: {why}. The request may have taken effect: send it again, a start with the \
-         same --key"
+        "no answer from the server {server}: {why}. The request may have taken effect: send it again, a start or an \
+         event with the same --key"
     )]
     NoAnswer {
         /// Its address.
@@ -95,12 +95,17 @@ pub enum CliError {
         why: Option<String>,
     },
     /// The awaited run has not ended within the given time.
-    #[error("run {run} is still {status} and continues; `forge runs watch {run}` waits for it")]
+    #[error(
+        "run {run} is still {} and continues; `forge runs watch {run}` waits for it",
+        doing.as_deref().unwrap_or(status.as_str())
+    )]
     NotEnded {
         /// The run.
         run: RunId,
         /// Its status.
         status: WorkflowStatus,
+        /// What it waits for.
+        doing: Option<String>,
     },
     /// The user has interrupted a command that waited for a run.
     #[error("run {run} goes on; `forge runs watch {run}` shows it again")]
@@ -248,7 +253,7 @@ mod tests {
         assert_eq!(exit_code(CliError::NoAnswer { server: String::new(), why: String::new() }), 8);
         assert_eq!(exit_code(answered(409)), 6);
         assert_eq!(exit_code(CliError::Paused { run, reason: None, why: None }), 7);
-        assert_eq!(exit_code(CliError::NotEnded { run, status: WorkflowStatus::Running }), 7);
+        assert_eq!(exit_code(CliError::NotEnded { run, status: WorkflowStatus::Running, doing: None }), 7);
     }
 
     #[test]

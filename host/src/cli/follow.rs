@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::printable::Printable;
-use super::{CliError, output};
+use super::{CliError, output, waits};
 use crate::executor::{StepRecord, WorkflowRecord};
 use forge_journal::{Kind, RunId, StepStatus, WorkflowStatus};
 
@@ -141,6 +141,6 @@ pub(super) fn outcome(record: &WorkflowRecord, steps: &[StepRecord]) -> Result<(
         WorkflowStatus::Paused => {
             Err(CliError::Paused { run, reason: record.pause_reason, why: record.error.clone() })
         }
-        status => Err(CliError::NotEnded { run, status }),
+        status => Err(CliError::NotEnded { run, status, doing: waits::doing(&record.waits_for) }),
     }
 }

@@ -1,4 +1,4 @@
-//! The value of `--input`: JSON, `@FILE`, or `@-` for standard input.
+//! The value of `--input`: JSON, `@FILE`, or `@-` or `-` for standard input.
 
 use std::io::Read;
 use std::path::Path;
@@ -19,6 +19,7 @@ pub(super) fn read(argument: &str) -> Result<Document, CliError> {
 /// Reads and parses the value of an option that is given like the input.
 pub(super) fn read_option(option: &str, argument: &str) -> Result<Document, CliError> {
     match argument.strip_prefix('@') {
+        None if argument == "-" => read_option(option, "@-"),
         None => parse(argument.as_bytes(), option)
             .map_err(|message| CliError::Usage(message + &hint(option, argument))),
         Some("-") => {

@@ -29,6 +29,7 @@ mod project;
 mod run_ref;
 mod runs;
 mod secrets;
+mod send;
 mod serve;
 mod start;
 mod table;
@@ -36,6 +37,7 @@ mod tenants;
 mod text;
 pub mod tree;
 mod usage;
+mod waits;
 mod workflows;
 
 use std::process::ExitCode;
@@ -106,7 +108,7 @@ Exit codes:
   5  the server cannot be reached, or asks to try again later
   6  conflict with an existing version, key or the status of a run
   7  the run is paused, or has not ended within the given time (start --wait, runs watch)
-  8  the request may have taken effect, and its answer was lost: send it again, a start with the same --key
+  8  the request may have taken effect, and its answer was lost: send it again, a start or an event with the same --key
   130  Ctrl-C ended the command while it waited for a run, which goes on (start --wait, runs watch)";
 
 #[derive(Debug, Subcommand)]
@@ -123,6 +125,8 @@ enum Command {
     Deploy(deploy::Args),
     /// Start a workflow
     Start(start::Args),
+    /// Send an event to a run
+    Send(send::Args),
     /// List workflows and their versions
     Workflows(workflows::Args),
     /// Use a version for new runs, even if a higher one exists
@@ -225,6 +229,7 @@ impl Cli {
             Command::Build(args) => build::run(args, &context).await,
             Command::Deploy(args) => deploy::run(args, &context).await,
             Command::Start(args) => start::run(args, &context).await,
+            Command::Send(args) => send::run(args, &context).await,
             Command::Workflows(args) => workflows::run(args, &context).await,
             Command::Activate(args) => activate::run(args, &context).await,
             Command::Deprecate(args) => deprecate::run(args, &context).await,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::printable::Printable;
 use super::{CliError, Context, follow, input, output, text};
-use crate::api::StartBody;
+use crate::api::{StartBody, StartEvent};
 use crate::executor::{Existing, OnFailed};
 use forge_journal::{RunId, WorkflowStatus};
 
@@ -24,6 +24,15 @@ pub(super) struct Args {
     /// If the run that the key has started before has failed or was rolled back, start another run, which takes the key over.
     #[arg(long, requires = "key")]
     restart_failed: bool,
+    /// Send this event to the run. If the key has started a run before, the event is sent to that one.
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
+    /// The payload of the event: JSON, @FILE, or @- for standard input [default: null].
+    #[arg(long, value_name = "JSON|@FILE", requires = "event", allow_hyphen_values = true)]
+    event_payload: Option<String>,
+    /// An idempotency key of the event: a start that is repeated does not send it again.
+    #[arg(long, value_name = "KEY", requires = "event")]
+    event_key: Option<String>,
     /// Wait until the run ends, or for this many seconds, and print its output.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, value_parser = seconds)]
     wait: Option<Option<Duration>>,
@@ -36,6 +45,7 @@ Examples:
   forge start payment --input @order.json
   forge start payment --input '{\"amount\": 5}' --wait
   forge start payment --input @order.json --key order-1041 --wait=30
+  forge start order --key order-1041 --event line --event-payload '{\"tea\": 2}'
   ID=$(forge start payment --input @order.json) && forge runs watch $ID
 
 Ctrl-C during --wait ends the command, with the exit code 130, and not the run.";
@@ -48,8 +58,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let on_failed = if args.restart_failed { OnFailed::Restart } else { OnFailed::Return };
-    let body =
-        StartBody { input: input::read(&args.input)?, version: args.version, key: args.key, on_failed };
+    let event = args.event.map(|name| {
+        let payload = args.event_payload.as_deref().unwrap_or("null");
+        let payload = input::read_option("--event-payload", payload)?;
+        Ok::<_, CliError>(StartEvent { name, payload, key: args.event_key })
+    });
+    let event = event.transpose()?;
+    let input = input::read(&args.input)?;
+    let body = StartBody { input, version: args.version, key: args.key, event, on_failed };
     let started = client.start(&args.name, &body).await?;
     let run = RunId(started.run_id);
     let waits = args.wait.is_some();

@@ -33,7 +33,10 @@ pub enum ExecutorError {
     #[error("the key has {0} bytes; it must have 1 to 255")]
     InvalidKey(usize),
     /// No run was started with this key.
-    #[error("no run of `{workflow}` was started with key `{key}`")]
+    #[error(
+        "no run of `{workflow}` has the key `{key}`: none was started with it, or that run was deleted, or another run took \
+         the key over"
+    )]
     UnknownKey {
         /// The workflow.
         workflow: String,
@@ -43,6 +46,17 @@ pub enum ExecutorError {
     /// The name, the key or the payload of an event cannot be used.
     #[error("{0}")]
     InvalidEvent(String),
+    /// The payload of an event is larger than payloads may be.
+    #[error(
+        "the payload of the event has {size} bytes; the most is {limit} (payload_bytes). Pass large data by reference, for \
+         example as a URL"
+    )]
+    PayloadTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// The event was not sent.
     #[error(transparent)]
     Unsent(#[from] Unsent),

@@ -26,7 +26,8 @@ impl WorkflowExecutor {
     ///
     /// # Errors
     /// [`ExecutorError::Unsent`] if there is no such run, it is final, or its inbox is full;
-    /// [`ExecutorError::InvalidEvent`] if the name, the key or the payload cannot be used.
+    /// [`ExecutorError::InvalidEvent`] or [`ExecutorError::PayloadTooLarge`] if the name, the key or the payload cannot be
+    /// used.
     pub async fn send_event(&self, run: RunId, event: EventRequest) -> Result<Sent, ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
             return Err(ExecutorError::ShuttingDown);
@@ -74,8 +75,7 @@ impl WorkflowExecutor {
         payload.check().map_err(|why| invalid("payload", &why))?;
         let (bytes, limit) = (payload.text().len(), size(tenant.limits().payload_bytes));
         if bytes > limit {
-            let why = format!("it has {bytes} bytes, and the most is {limit} (payload_bytes)");
-            return Err(invalid("payload", &why));
+            return Err(ExecutorError::PayloadTooLarge { size: bytes, limit });
         }
         // Without a key, the event has one of its own, so that it is appended once.
         let key = key.unwrap_or_else(|| clock::new_run_id().to_string());

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::record::{record, step_record};
+use super::record::{PendingEvents, record, step_record};
 use super::waiters::Waiter;
 use super::{
     ExecutorError, RunFilter, RunPage, StepRecord, Steps, WorkflowExecutor, WorkflowRecord, unreadable,
@@ -44,8 +44,8 @@ impl WorkflowExecutor {
             Err(error @ StoreError::Corrupt { .. }) => self.what_can_be_read(run, error).await,
             found => {
                 let found = found?.filter(|found| found.run.tenant == self.tenant);
-                let Overview { run, recent } = found.ok_or(ExecutorError::UnknownRun(run))?;
-                Ok(record(&run, &recent))
+                let Overview { run, events, recent } = found.ok_or(ExecutorError::UnknownRun(run))?;
+                Ok(WorkflowRecord { events: PendingEvents::of(events), ..record(&run, &recent) })
             }
         })
         .await

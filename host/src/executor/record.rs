@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::RunSummary;
+use super::{RunSummary, effects};
 use crate::maintenance::TaskReport;
-use forge_journal::{Document, Kind, PauseReason, Row, Run, Settled, StepStatus, WorkflowStatus};
-use forge_store::RecentSteps;
+use forge_journal::{
+    Document, Kind, Parent, PauseReason, Row, Run, Settled, StepStatus, WaitsFor, WorkflowStatus,
+};
+use forge_store::{RecentSteps, UntakenEvent, UntakenEvents};
 
 /// A run (spec: *WorkflowRecord*, and what Forge adds).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -65,6 +67,12 @@ pub struct WorkflowRecord {
     /// When the first of its timers ends, if it waits for nothing else.
     #[serde(default)]
     pub wake_at: Option<DateTime<Utc>>,
+    /// What it waits for, if it has left memory meanwhile: the first 10 calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<WaitsFor>,
+    /// The events that it has not taken, if there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<PendingEvents>,
     /// When it times out.
     pub deadline: DateTime<Utc>,
     /// The SHA-256 of the component it runs with.
@@ -77,9 +85,51 @@ pub struct WorkflowRecord {
     /// The run that took the key over from this run.
     #[serde(default)]
     pub restarted_as: Option<Uuid>,
+    /// The run that started this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentRun>,
     /// Units of fuel that it has computed, as far as it is known while it runs; replays apart.
     #[serde(default)]
     pub fuel: u64,
+}
+
+/// The run that started a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ParentRun {
+    /// Its id.
+    pub run_id: Uuid,
+    /// The position of its call.
+    pub call: u64,
+    /// The number of runs above the one that was started.
+    pub depth: u32,
+    /// Whether it learns how the run ends, and cancels the run when it ends itself.
+    pub attached: bool,
+}
+
+/// Events that a run has not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PendingEvents {
+    /// Their number.
+    pub count: u64,
+    /// The bytes of their payloads.
+    pub bytes: u64,
+    /// The first 100 of them, in the order in which they were sent.
+    pub first: Vec<PendingEvent>,
+}
+
+/// An event that a run has not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PendingEvent {
+    /// Its position in the inbox.
+    pub seq: u64,
+    /// Its name.
+    pub name: String,
+    /// Its key; one that the host has made if the sender gave none.
+    pub key: String,
+    /// When it was sent.
+    pub at: DateTime<Utc>,
+    /// The bytes of its payload.
+    pub bytes: u64,
 }
 
 /// A page of runs, the newest first.
@@ -134,6 +184,9 @@ pub struct StepRecord {
     pub error: Option<String>,
     /// What kind of failure it was.
     pub error_kind: Option<String>,
+    /// The run that it has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_run: Option<Uuid>,
     /// When its timer ends, or its next attempt begins.
     pub wake_at: Option<DateTime<Utc>>,
     /// When it began.
@@ -180,7 +233,28 @@ pub enum HealthStatus {
     Degraded,
 }
 
-/// Returns a run as callers see it.
+impl PendingEvents {
+    /// Returns the events of a run; `None` if there are none.
+    pub(super) fn of(events: UntakenEvents) -> Option<Self> {
+        let UntakenEvents { count, bytes, first } = events;
+        let event = |UntakenEvent { seq, name, key, at, bytes }| PendingEvent {
+            seq,
+            name: String::from(&*name),
+            key: String::from(&*key),
+            at: at.to_datetime(),
+            bytes,
+        };
+        (count > 0).then(|| Self { count, bytes, first: first.into_iter().map(event).collect() })
+    }
+}
+
+impl From<Parent> for ParentRun {
+    fn from(Parent { run, call, depth, attached }: Parent) -> Self {
+        Self { run_id: run.0, call, depth, attached }
+    }
+}
+
+/// Returns a run as callers see it, without the events that it has not taken.
 pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
     let RecentSteps { calls, steps, has_more } = recent;
     let running = steps.iter().find(|step| step.status == StepStatus::Running);
@@ -212,11 +286,15 @@ pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
         not_compensated: run.uncompensated.iter().map(ToString::to_string).collect(),
         pause_reason: run.pause.as_ref().map(|pause| pause.reason),
         wake_at: run.wake_at.filter(|_| !run.is_at_rest()).map(|time| time.to_datetime()),
+        // The store has checked it.
+        waits_for: WaitsFor::list(run.waits_for.as_deref()).unwrap_or_default(),
+        events: None,
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),
         key: run.key.as_deref().map(str::to_owned),
         restart_of: run.restart_of.map(|run| run.0),
         restarted_as: run.restarted_as.map(|run| run.0),
+        parent: run.parent.map(Into::into),
         fuel: run.fuel,
     }
 }
@@ -239,6 +317,7 @@ pub(super) fn step_record(row: &Row) -> StepRecord {
         result: stored(&row.result),
         error: row.failure.as_ref().map(|failure| failure.message.clone()),
         error_kind: row.failure.as_ref().map(|failure| failure.kind.clone()),
+        child_run: effects::started_by(row).map(|run| run.0),
         wake_at: row.wake_at.map(|time| time.to_datetime()),
         started_at: row.started_at.to_datetime(),
         completed_at: row.completed_at.map(|time| time.to_datetime()),

@@ -15,6 +15,9 @@ use forge_store::{RunWriter, StoreError, Written};
 /// Bytes of an idempotency key.
 const KEY: std::ops::RangeInclusive<usize> = 1..=255;
 
+/// The position of the event of a start in the inbox of the new run.
+const FIRST_ENTRY: u64 = 1;
+
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
@@ -79,7 +82,7 @@ pub struct Started {
     pub run: RunId,
     /// The run as it was found, if this start did not start it.
     pub existing: Option<Existing>,
-    /// What became of the event of the start, if the run was started before.
+    /// The event of the start in the inbox of the run.
     pub sent: Option<Sent>,
     /// The run when it was final or paused, or as it was when the wait ended. `None`: nobody waited, or it cannot be read.
     pub record: Option<WorkflowRecord>,
@@ -250,7 +253,9 @@ impl WorkflowExecutor {
         };
         match written.await.unwrap_or_else(broke_off)? {
             Written::Done | Written::Performed(_) | Written::Sent(_) => {
-                Ok(Started { run: id, existing: None, sent: None, record: None })
+                // The event is the first entry of the run's inbox.
+                let sent = request.event.map(|_| Sent { seq: FIRST_ENTRY, duplicate: false });
+                Ok(Started { run: id, existing: None, sent, record: None })
             }
             // Another start was faster, or has restarted the run.
             Written::KeyTaken(first) => {
@@ -282,7 +287,7 @@ impl WorkflowExecutor {
         if matches!(written, Written::Done) && !crowded {
             let mut journal = Journal::new(run);
             if let Some(event) = first_event {
-                journal.receive(event.into_entry(1));
+                journal.receive(event.into_entry(FIRST_ENTRY));
             }
             self.spawn(journal.run().id, &self.tenant, Some((journal, writer)), None);
         }

@@ -66,7 +66,7 @@ pub enum StoreError {
     /// The database did not say whether it has committed a write.
     #[error(
         "the outcome is unknown, because the answer of the database was lost: {0}. The request may have taken effect: send \
-         it again, a start with the same key"
+         it again, a start or an event with the same key"
     )]
     OutcomeUnknown(String),
     /// The database cannot store this data, now or later. Nothing was written.

@@ -36,7 +36,7 @@ pub use nodes::{
     Resolution,
 };
 pub use open::{migrate, open};
-pub use overview::{Overview, Readable, RecentStep, RecentSteps};
+pub use overview::{Overview, Readable, RecentStep, RecentSteps, UntakenEvent, UntakenEvents};
 pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
@@ -330,7 +330,8 @@ pub trait Store: Send + Sync + 'static {
     /// Returns what can be read of a run, even if [`Store::run`] fails with [`StoreError::Corrupt`].
     async fn readable(&self, id: RunId) -> Result<Option<Readable>, StoreError>;
 
-    /// Returns a run with its last steps. It costs the same however long the journal is.
+    /// Returns a run with its last steps and the events that it has not taken. It costs the same however long the journal and
+    /// the inbox are.
     async fn overview(&self, id: RunId) -> Result<Option<Overview>, StoreError>;
 
     /// Returns entries of a run's inbox after this position that the run has not taken, the first ones first. `None`: there is

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forge_journal::{Kind, Row, Run, StepStatus};
+use forge_journal::{Kind, Row, Run, StepStatus, Timestamp};
 
 /// The most steps of an overview. Few workflows have more.
 pub(crate) const MOST_STEPS: usize = 100;
@@ -10,13 +10,44 @@ pub(crate) const MOST_STEPS: usize = 100;
 /// The most bytes of results in an overview: as a run's status is polled, it stays small beside its input and output.
 pub(crate) const MOST_RESULT_BYTES: u64 = 256 << 10;
 
-/// A run with its last steps.
+/// The most events of an overview. The others are counted.
+pub(crate) const MOST_EVENTS: u32 = 100;
+
+/// A run with its last steps and the events in its inbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overview {
     /// The run.
     pub run: Run,
+    /// The events that the run has not taken. They may be newer than the run.
+    pub events: UntakenEvents,
     /// The last steps. They may be newer than the run.
     pub recent: RecentSteps,
+}
+
+/// The events that a run has not taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UntakenEvents {
+    /// Their number.
+    pub count: u64,
+    /// The bytes of their payloads.
+    pub bytes: u64,
+    /// The first of them, in their order, without their payloads.
+    pub first: Vec<UntakenEvent>,
+}
+
+/// An event that a run has not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UntakenEvent {
+    /// Its position in the inbox.
+    pub seq: u64,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its key, which every event has.
+    pub key: Arc<str>,
+    /// The time at which it was sent.
+    pub at: Timestamp,
+    /// The bytes of its payload.
+    pub bytes: u64,
 }
 
 /// What can be read of a run.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use forge_journal::{Row, RunIdPrefix, Timestamp, WorkflowStatus};
+use forge_journal::{Row, RunIdPrefix, Timestamp, WaitsFor, WorkflowStatus};
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 use uuid::Uuid;
@@ -49,6 +49,9 @@ pub struct RunSummary {
     pub completed_at: Option<DateTime<Utc>>,
     /// What went wrong, as text; the first 1,000 characters.
     pub error: Option<String>,
+    /// What the run waits for, if it has left memory meanwhile: the first calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<WaitsFor>,
 }
 
 /// What of a run in a list cannot be read. One such run must not make the list unreadable.
@@ -61,6 +64,15 @@ impl Problems {
         part.unwrap_or_else(|error| {
             self.0.push(error.of_column());
             T::default()
+        })
+    }
+
+    /// Returns what a run waits for.
+    pub(crate) fn waits_for(&mut self, list: Result<Option<String>, StoreError>) -> Vec<WaitsFor> {
+        let list = self.or_empty(list);
+        WaitsFor::list(list.as_deref()).unwrap_or_else(|error| {
+            self.0.push(format!("column waits_for: {error}"));
+            Vec::new()
         })
     }
 

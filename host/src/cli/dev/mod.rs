@@ -18,7 +18,7 @@ use super::serve::Signals;
 use super::{CliError, Context, follow, input, output, project, tree};
 use crate::api::StartBody;
 use crate::config::{DEFAULT_LISTEN, Database};
-use crate::executor::{OnFailed, WorkflowRecord};
+use crate::executor::WorkflowRecord;
 use forge_clock as clock;
 use forge_journal::RunId;
 
@@ -181,7 +181,7 @@ impl Session {
             None if file.exists() => input::read(&format!("@{}", file.display()))?,
             None => input::read("{}")?,
         };
-        let body = StartBody { input, version: Some(*version), key: None, on_failed: OnFailed::default() };
+        let body = StartBody { input, version: Some(*version), ..StartBody::default() };
         Ok(RunId(self.client.start(name, &body).await?.run_id))
     }
 
@@ -236,5 +236,5 @@ async fn show(client: &Client, record: &WorkflowRecord) -> Result<(), CliError> 
     let style = tree::Style { color: output::has_color(), every_call: false, only_failed: false, now };
     // After the lines that the workflow logged, which the server prints.
     tokio::time::sleep(Duration::from_millis(20)).await;
-    output::print_rendered(&format!("\n{}", tree::render(record, &steps, &style)))
+    output::print_rendered(&format!("\n{}", tree::render(record, &steps, &tree::Children::new(), &style)))
 }

@@ -2,7 +2,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cli::table::Column::{Cut, Whole};
 use crate::cli::table::Table;
-use crate::cli::{CliError, Context, output, text};
+use crate::cli::{CliError, Context, output, text, waits};
 use crate::executor::RunSummary;
 use forge_clock as clock;
 use forge_journal::WorkflowStatus;
@@ -101,8 +101,9 @@ fn table(runs: &[RunSummary], now: DateTime<Utc>) -> String {
             text::age(text::between(run.started_at, now)),
             took.unwrap_or_default(),
         ]);
-        if let Some(error) = &run.error {
-            table.note(error.lines().next().unwrap_or_default());
+        let error = run.error.as_deref().map(|error| error.lines().next().unwrap_or_default().to_owned());
+        if let Some(note) = error.or_else(|| waits::doing(&run.waits_for)) {
+            table.note(&note);
         }
     }
     table.render()

@@ -1,4 +1,5 @@
 mod change;
+mod children;
 mod delete;
 mod list;
 mod resolve;

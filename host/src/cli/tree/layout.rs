@@ -53,7 +53,7 @@ fn row_lines(row: &Row<'_>, names: usize, style: &Style) -> Vec<String> {
         "{}{} {}",
         style.paint(tone::FAINT, &row.guide),
         style.paint(node.tone, node.mark),
-        style.paint(node.label_tone, &node.label)
+        style.paint(node.label_tone, &node.title())
     );
     if node.duration.is_some() || (node.in_column && !node.facts.is_empty()) {
         let duration = node.duration.as_deref().unwrap_or_default();

@@ -3,6 +3,7 @@
 //! [`render`] is pure: the same record, steps and style give the same text. Names, errors and outputs
 //! come from guests and services; they are escaped and cannot control the terminal.
 
+mod children;
 mod fold;
 mod layout;
 mod node;
@@ -15,9 +16,11 @@ pub(super) mod samples;
 #[cfg(test)]
 mod tests;
 
-use crate::executor::{StepRecord, WorkflowRecord};
+use crate::executor::{ParentRun, PendingEvent, PendingEvents, StepRecord, WorkflowRecord};
+use bytesize::ByteSize;
 use forge_journal::{Document, Kind, Settled, StepStatus, WorkflowStatus};
 
+pub use children::{Child, Children};
 pub use style::Style;
 
 use super::follow::in_doubt;
@@ -27,10 +30,14 @@ use super::text::{between, count, duration, time};
 /// The maximum number of characters of an output that is shown on one line.
 const SHORT_OUTPUT: usize = 90;
 
-/// Returns the run with its steps as text, without a line break at the end.
-pub fn render(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> String {
+/// The most events that are listed. `--json` has more.
+const MOST_EVENTS: usize = 10;
+
+/// Returns the run with its steps as text, without a line break at the end. The runs that it has started are below their
+/// calls.
+pub fn render(record: &WorkflowRecord, steps: &[StepRecord], children: &Children, style: &Style) -> String {
     let mut text = head(record, style);
-    let mut nodes = node::nodes(steps, style);
+    let mut nodes = node::nodes(steps, children, style);
     if !style.every_call {
         nodes = fold::fold(nodes);
     }
@@ -43,6 +50,10 @@ pub fn render(record: &WorkflowRecord, steps: &[StepRecord], style: &Style) -> S
     if let Some(end) = end(record, steps, style) {
         text.push_str("\n\n");
         text.push_str(&end);
+    }
+    if let Some(events) = &record.events {
+        text.push_str("\n\n");
+        text.push_str(&untaken(events, style));
     }
     for settled in &record.settled {
         let Settled { effect, outcome, by, at, .. } = settled;
@@ -72,7 +83,27 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
         (None, None) => String::new(),
     };
     let origin = format!("  run {}, started {}{lineage}", record.id, time(record.started_at));
+    let parent = record.parent.map(|ParentRun { run_id, call, attached, .. }| {
+        let relation = if attached { "child of" } else { "started by" };
+        format!("\n  {relation} run {run_id}, call {call}")
+    });
+    let origin = origin + &parent.unwrap_or_default();
     format!("{line}\n{}", style.paint(tone::FAINT, &origin))
+}
+
+/// Returns the list of the events that the run has not taken.
+fn untaken(events: &PendingEvents, style: &Style) -> String {
+    let PendingEvents { count: number, bytes, first } = events;
+    let left = if *number == 1 { "1 event is" } else { &format!("{number} events are") };
+    let mut lines = vec![format!("{left} not taken, {}:", ByteSize(*bytes))];
+    lines.extend(first.iter().take(MOST_EVENTS).map(|PendingEvent { seq, name, at, bytes, .. }| {
+        format!("  {seq}. {}, {}, sent {}", Printable::line(name), ByteSize(*bytes), time(*at))
+    }));
+    let others = number.saturating_sub(first.len().min(MOST_EVENTS) as u64);
+    if others > 0 {
+        lines.push(format!("  and {others} more"));
+    }
+    style.paint(tone::FAINT, &lines.join("\n"))
 }
 
 /// Returns the text below the tree: the output, the error or the progress of the run.

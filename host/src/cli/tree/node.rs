@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Style, tone};
+use super::{Child, Children, Style, tone};
 use crate::cli::printable::Printable;
 use crate::cli::text::{between, duration};
 use crate::executor::StepRecord;
-use forge_journal::{Kind, StepStatus};
+use forge_journal::{Kind, StepStatus, WorkflowStatus};
+use uuid::Uuid;
 
 /// The maximum depth of calls that are shown. A guest can nest calls without limit.
 const MAX_DEPTH: usize = 24;
@@ -17,6 +18,8 @@ pub(super) struct Node {
     pub(super) mark: &'static str,
     pub(super) tone: anstyle::Style,
     pub(super) label: String,
+    /// The id after the label. Nodes are alike whatever it is.
+    pub(super) id: Option<Uuid>,
     pub(super) label_tone: anstyle::Style,
     /// Whether the duration is in the column of durations. The labels of requests are too long for that.
     pub(super) in_column: bool,
@@ -34,24 +37,19 @@ impl Node {
     fn new(label: String, (mark, tone): (&'static str, anstyle::Style)) -> Self {
         let (duration, facts, error, children) = (None, Vec::new(), None, Vec::new());
         let (label_tone, in_column) = (tone::PLAIN, true);
-        Self { mark, tone, label, label_tone, in_column, duration, facts, error, failed: false, children }
+        let (id, failed) = (None, false);
+        Self { mark, tone, label, id, label_tone, in_column, duration, facts, error, failed, children }
+    }
+
+    /// Returns the label with the id.
+    pub(super) fn title(&self) -> String {
+        self.id.map_or_else(|| self.label.clone(), |id| format!("{} {id}", self.label))
     }
 }
 
 /// Returns the top level of the tree.
-pub(super) fn nodes(steps: &[StepRecord], style: &Style) -> Vec<Node> {
-    let is_quiet = |step: &StepRecord| matches!(step.kind.as_str(), "time" | "timeout");
-    let shown: Vec<&StepRecord> = steps.iter().filter(|step| style.every_call || !is_quiet(step)).collect();
-    let mut calls = Calls { children: BTreeMap::new(), compensations: BTreeMap::new(), style };
-    for step in &shown {
-        // A parent has a lower position than its children. A row that contradicts this is at the top level.
-        let parent = step.parent.filter(|parent| *parent < step.seq).unwrap_or(0);
-        calls.children.entry(parent).or_default().push(step);
-        if step.kind == Kind::Compensation {
-            calls.compensations.insert(step.seq, calls.compensations.len() + 1);
-        }
-    }
-    let mut nodes = calls.below(0, 0);
+pub(super) fn nodes(steps: &[StepRecord], runs: &Children, style: &Style) -> Vec<Node> {
+    let mut nodes = Calls::of(steps, runs, style).below(0, 0);
     if style.only_failed {
         keep_failed(&mut nodes);
     }
@@ -72,10 +70,26 @@ struct Calls<'a> {
     children: BTreeMap<u64, Vec<&'a StepRecord>>,
     /// The order in which compensations started, by their position.
     compensations: BTreeMap<u64, usize>,
+    /// The runs that calls have started.
+    runs: &'a Children,
     style: &'a Style,
 }
 
-impl Calls<'_> {
+impl<'a> Calls<'a> {
+    fn of(steps: &'a [StepRecord], runs: &'a Children, style: &'a Style) -> Self {
+        let is_quiet = |step: &StepRecord| matches!(step.kind.as_str(), "time" | "timeout");
+        let mut calls = Self { children: BTreeMap::new(), compensations: BTreeMap::new(), runs, style };
+        for step in steps.iter().filter(|step| style.every_call || !is_quiet(step)) {
+            // A parent has a lower position than its children. A row that contradicts this is at the top level.
+            let parent = step.parent.filter(|parent| *parent < step.seq).unwrap_or(0);
+            calls.children.entry(parent).or_default().push(step);
+            if step.kind == Kind::Compensation {
+                calls.compensations.insert(step.seq, calls.compensations.len() + 1);
+            }
+        }
+        calls
+    }
+
     /// Returns the nodes of the calls below a parent.
     fn below(&self, parent: u64, depth: usize) -> Vec<Node> {
         let Some(children) = self.children.get(&parent) else { return Vec::new() };
@@ -108,7 +122,28 @@ impl Calls<'_> {
             format!("{kind}{}", lines.join("\n"))
         });
         node.children = self.by_attempt(step, self.below(step.seq, depth + 1), depth);
+        node.children.extend(step.child_run.map(|run| self.run(run, step, depth + 2)));
         node
+    }
+
+    /// Returns the node of the run that a call has started, with the calls of that run.
+    fn run(&self, id: Uuid, call: &StepRecord, depth: usize) -> Node {
+        let (found, steps) = match self.runs.get(&id) {
+            Some(Child { record, steps }) => (Some(record.as_ref()), steps.as_slice()),
+            None => (None, &[][..]),
+        };
+        let (mark, state) = match found {
+            Some(Some(record)) => (super::mark(record.status), Some(record.status.to_string())),
+            Some(None) => (("–", tone::FAINT), Some("deleted".to_owned())),
+            // Its call tells how it ended.
+            None => (mark(call.status), None),
+        };
+        let has_failed = |status| matches!(status, WorkflowStatus::Failed | WorkflowStatus::Compensated);
+        let failed = found.flatten().is_some_and(|record| has_failed(record.status));
+        let children = Calls::of(steps, self.runs, self.style).below(0, depth);
+        let facts = state.into_iter().collect();
+        let node = Node::new("run".to_owned(), mark);
+        Node { id: Some(id), in_column: false, facts, failed, children, ..node }
     }
 
     /// Groups the calls of a step with several attempts by attempt.

@@ -6,11 +6,9 @@ use chrono::{DateTime, Utc};
 
 use crate::cli::printable::Printable;
 use crate::cli::text::time;
+use crate::cli::waits::{list, target};
 use crate::executor::StepRecord;
 use forge_journal::{Kind, StepStatus};
-
-/// The most calls that are named.
-const MOST: usize = 3;
 
 /// Returns what the run does: `sleeps until …`, `waits for POST …`. `None`: it waits for nothing.
 pub(super) fn doing(steps: &[StepRecord], now: DateTime<Utc>) -> Option<String> {
@@ -19,13 +17,8 @@ pub(super) fn doing(steps: &[StepRecord], now: DateTime<Utc>) -> Option<String> 
     let parents: BTreeSet<u64> = open.iter().filter_map(|step| step.parent).collect();
     let is_quiet = |step: &StepRecord| matches!(step.kind.as_str(), "time" | "timeout");
     let waits = open.iter().filter(|step| !parents.contains(&step.seq) && !is_quiet(step));
-    let mut named: Vec<String> = waits.map(|step| describe(step, now)).collect();
-    if named.len() > MOST {
-        let others = named.len() - MOST;
-        named.truncate(MOST);
-        named.push(format!("{others} more"));
-    }
-    (!named.is_empty()).then(|| named.join(", "))
+    let named = list(waits.map(|step| describe(step, now)));
+    (!named.is_empty()).then_some(named)
 }
 
 fn describe(step: &StepRecord, now: DateTime<Utc>) -> String {
@@ -38,6 +31,9 @@ fn describe(step: &StepRecord, now: DateTime<Utc>) -> String {
         (Kind::Compensation, None) => "runs a compensation".to_owned(),
         (Kind::Effect(kind), Some(at)) if kind.as_str() == "sleep" => format!("sleeps until {at}"),
         (Kind::Effect(kind), _) if kind.as_str() == "http" => format!("waits for `{name}`"),
+        (Kind::Effect(kind), _) if matches!(kind.as_str(), "event" | "child") => {
+            format!("waits for {}", target(kind.as_str(), &step.step_name, step.wake_at, step.child_run))
+        }
         (kind, _) => format!("waits for {kind} `{name}`"),
     }
 }

@@ -39,9 +39,12 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         restarted_as: None,
         pause_reason: None,
         wake_at: None,
+        waits_for: Vec::new(),
+        events: None,
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),
         key: None,
+        parent: None,
         fuel: 0,
     }
 }
@@ -63,6 +66,7 @@ pub(in crate::cli) fn step(seq: u64, kind: Kind, name: &str, status: StepStatus)
         result: None,
         error: None,
         error_kind: None,
+        child_run: None,
         wake_at: None,
         started_at: start(),
         completed_at: (!is_open).then(|| start() + TimeDelta::milliseconds(100)),

@@ -1,5 +1,6 @@
 use chrono::TimeDelta;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::samples::{compensation, effect, inside, record, request, start, step};
 use super::*;
@@ -7,7 +8,12 @@ use forge_journal::PauseReason;
 
 fn plain(record: &WorkflowRecord, steps: &[StepRecord]) -> String {
     let now = start() + TimeDelta::milliseconds(3_100);
-    render(record, steps, &Style { color: false, every_call: false, only_failed: false, now })
+    render(
+        record,
+        steps,
+        &Children::new(),
+        &Style { color: false, every_call: false, only_failed: false, now },
+    )
 }
 
 #[track_caller]
@@ -154,7 +160,7 @@ fn calls_that_are_alike_are_one_line_with_their_number() {
 29 steps done",
     );
     let all = Style { color: false, every_call: true, only_failed: false, now: start() };
-    let tree = render(&record(WorkflowStatus::Running), &long_loop(), &all);
+    let tree = render(&record(WorkflowStatus::Running), &long_loop(), &Children::new(), &all);
     assert_eq!(tree.lines().filter(|line| line.contains("GET /pages/")).count(), 30, "{tree}");
 }
 
@@ -171,14 +177,14 @@ fn a_loop_of_several_steps_is_one_line() {
 #[test]
 fn only_what_failed_is_shown_with_the_steps_that_it_is_in() {
     let failed = Style { color: false, every_call: false, only_failed: true, now: start() };
-    let tree = render(&record(WorkflowStatus::Completed), &long_loop(), &failed);
+    let tree = render(&record(WorkflowStatus::Completed), &long_loop(), &Children::new(), &failed);
     assert!(
         tree.ends_with(
             "└─ ✘ page_21     100 ms  optional\n   │ no such page\n   └─ ! GET /pages/21 → 404  100 ms"
         ),
         "{tree}"
     );
-    let tree = render(&record(WorkflowStatus::Completed), &long_loop()[..10], &failed);
+    let tree = render(&record(WorkflowStatus::Completed), &long_loop()[..10], &Children::new(), &failed);
     assert!(tree.ends_with("\n\nno call has failed"), "{tree}");
 }
 
@@ -224,8 +230,93 @@ fn rows_that_do_not_form_a_tree_are_shown() {
 #[test]
 fn colours_are_optional() {
     let run = record(WorkflowStatus::Completed);
-    let colored =
-        render(&run, &[], &Style { color: true, every_call: false, only_failed: false, now: start() });
+    let colored = render(
+        &run,
+        &[],
+        &Children::new(),
+        &Style { color: true, every_call: false, only_failed: false, now: start() },
+    );
     assert!(colored.starts_with("\u{1b}[32m✔\u{1b}[0m \u{1b}[1mpayment\u{1b}[0m v1  \u{1b}[32mcompleted"));
     assert!(!plain(&run, &[]).contains('\u{1b}'));
+}
+
+/// Returns a call that has started a run with this id.
+fn child(seq: u64, workflow: &str, run: u128, status: StepStatus) -> StepRecord {
+    StepRecord { child_run: Some(Uuid::from_u128(run)), ..step(seq, effect("child"), workflow, status) }
+}
+
+/// Returns a run that another run has started, with its calls.
+fn relative(run: u128, status: WorkflowStatus, steps: Vec<StepRecord>) -> (Uuid, Child) {
+    let id = Uuid::from_u128(run);
+    (id, Child { record: Some(WorkflowRecord { id, ..record(status) }), steps })
+}
+
+#[test]
+fn the_runs_that_a_run_has_started_are_below_their_calls() {
+    let run = record(WorkflowStatus::Waiting);
+    let steps = [
+        child(1, "ship_order", 1, StepStatus::Completed),
+        child(2, "report", 2, StepStatus::Running),
+        child(3, "audit", 3, StepStatus::Completed),
+        child(4, "audit", 4, StepStatus::Completed),
+    ];
+    let packing = vec![step(1, Kind::Step, "pack", StepStatus::Completed)];
+    let mut children = Children::from([
+        relative(1, WorkflowStatus::Completed, packing),
+        relative(2, WorkflowStatus::Waiting, vec![child(1, "page", 5, StepStatus::Running)]),
+        relative(5, WorkflowStatus::Running, Vec::new()),
+    ]);
+    children.insert(Uuid::from_u128(3), Child { record: None, steps: Vec::new() });
+    let now = start() + TimeDelta::milliseconds(3_100);
+    let style = Style { color: false, every_call: false, only_failed: false, now };
+    assert_tree(
+        &render(&run, &steps, &children, &style),
+        "
+● payment v1  waiting, started 3.10 s ago
+  run 0199d1c4-7a3e-7d1f-9c55-0d8f6b1f2a10, started 2025-11-23 02:44:10 UTC
+
+├─ ✔ child ship_order     100 ms
+│  └─ ✔ run 00000000-0000-0000-0000-000000000001  completed
+│     └─ ✔ pack           100 ms
+├─ ● child report         3.10 s  running
+│  └─ ● run 00000000-0000-0000-0000-000000000002  waiting
+│     └─ ● child page     3.10 s  running
+│        └─ ● run 00000000-0000-0000-0000-000000000005  running
+├─ ✔ child audit          100 ms
+│  └─ – run 00000000-0000-0000-0000-000000000003  deleted
+└─ ✔ child audit          100 ms
+   └─ ✔ run 00000000-0000-0000-0000-000000000004
+
+0 steps done; the run waits for child report (run 00000000-0000-0000-0000-000000000002)",
+    );
+    let many: Vec<StepRecord> =
+        (1..=20).map(|seq| child(seq, "page", seq.into(), StepStatus::Completed)).collect();
+    let folded = render(&run, &many, &Children::new(), &style);
+    assert!(folded.contains("└─ ✔ child page  20 alike"), "{folded}");
+}
+
+#[test]
+fn a_run_names_the_run_that_started_it_and_the_events_that_it_has_not_taken() {
+    let event = |seq: u64, name: &str| PendingEvent {
+        seq,
+        name: name.to_owned(),
+        key: "k".to_owned(),
+        at: start(),
+        bytes: 12,
+    };
+    let first = (1..=12).map(|seq| event(seq, "approval\u{1b}")).collect();
+    let run = WorkflowRecord {
+        parent: Some(ParentRun { run_id: Uuid::nil(), call: 3, depth: 1, attached: true }),
+        events: Some(PendingEvents { count: 40, bytes: 480, first }),
+        ..record(WorkflowStatus::Running)
+    };
+    let mut waits = step(1, effect("event"), "approval", StepStatus::Running);
+    waits.wake_at = Some(start() + TimeDelta::days(3));
+    let tree = plain(&run, &[waits]);
+    assert!(tree.contains("\n  child of run 00000000-0000-0000-0000-000000000000, call 3\n"), "{tree}");
+    let end = "0 steps done; the run waits for event approval until 2025-11-26 02:44:10 UTC\n\n\
+        40 events are not taken, 480 B:\n  1. approval\\u{1b}, 12 B, sent 2025-11-23 02:44:10 UTC\n";
+    assert!(tree.contains(end), "{tree}");
+    assert!(tree.ends_with("\n  and 30 more"), "{tree}");
+    assert_eq!(tree.lines().filter(|line| line.contains("12 B")).count(), MOST_EVENTS, "{tree}");
 }

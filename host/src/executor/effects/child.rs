@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use forge_clock as clock;
 use forge_journal::children::{CancelRun, StartRun};
-use forge_journal::{EffectKind, EntryKind, Failure, Message, NewRun, Operation, Parent, Run, RunId, kind};
+use forge_journal::{
+    EffectKind, EntryKind, Failure, Kind, Message, NewRun, Operation, Parent, Row, Run, RunId, kind,
+};
 use forge_sandbox::Stop;
 use forge_sandbox::imports::children::{CANCEL, CHILD, START};
 use forge_store::StoreError;
@@ -82,6 +84,12 @@ impl Effect for Cancel {
         };
         Ok(Some(Begun::InCommit(Operation::Send(Box::new(message)))))
     }
+}
+
+/// Returns the run that a call has started. The result of a detached start is the run's id.
+pub(in crate::executor) fn started_by(row: &Row) -> Option<RunId> {
+    let detached = || row.result.as_deref().filter(|_| row.kind == Kind::Effect(START));
+    row.child.or_else(|| RunId::from_json(detached()?).ok())
 }
 
 /// Prepares the start of a run.

@@ -30,6 +30,7 @@ use forge_sandbox::Stop;
 use forge_store::{RunWriter, StoreError};
 use futures::future::BoxFuture;
 
+pub(super) use self::child::started_by;
 pub(super) use self::departure::Departure;
 use crate::registry::WorkflowRegistry;
 use crate::tenants::Tenant;

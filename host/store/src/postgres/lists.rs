@@ -43,7 +43,7 @@ fn sql(filter: &RunFilter) -> String {
         format!("SELECT id FROM ({found}) AS found WHERE id >= $2 ORDER BY id DESC LIMIT $4")
     };
     format!(
-        "SELECT id, workflow_name, version, status, started_at, completed_at, left(error, {MOST_ERROR}) \
+        "SELECT id, workflow_name, version, status, started_at, completed_at, waits_for, left(error, {MOST_ERROR}) \
          FROM forge_runs WHERE id = ANY (ARRAY({ids})) ORDER BY id DESC"
     )
 }
@@ -75,6 +75,7 @@ fn decode_summary(row: &PgRow) -> Result<RunSummary, StoreError> {
         status: columns.parsed()?,
         started_at: problems.or_empty(columns.time()).to_datetime(),
         completed_at: problems.or_empty(columns.optional_time()).map(Timestamp::to_datetime),
+        waits_for: problems.waits_for(columns.optional_string()),
         error: {
             let error = problems.or_empty(columns.optional_string());
             problems.with(error)

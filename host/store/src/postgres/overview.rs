@@ -1,4 +1,4 @@
-//! What callers see of a journal: its last steps, and pages of it.
+//! What callers see of a journal: its last steps, and pages of it; and of an inbox: the first events in it.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,10 @@ use super::connection::Connections;
 use super::decode::{Columns, Groups};
 use super::journals::{groups, select_list, select_list_without, widths};
 use super::runs;
-use crate::overview::{MOST_RESULT_BYTES, MOST_STEPS, Overview, RecentStep, RecentSteps};
+use crate::overview::{
+    MOST_EVENTS, MOST_RESULT_BYTES, MOST_STEPS, Overview, RecentStep, RecentSteps, UntakenEvent,
+    UntakenEvents,
+};
 use crate::schema::steps::{COLUMNS, PAYLOADS, TABLE, blank};
 use crate::{StepFilter, StepPage, StoreError};
 use forge_journal::{Row, RunId};
@@ -67,9 +70,34 @@ static GROUPS: LazyLock<Groups> = LazyLock::new(|| groups(2, widths(COLUMNS)));
 
 const TENANT: &str = "SELECT tenant FROM forge_runs WHERE id = $1";
 
-/// Returns a run with its last steps. The steps are read after the run: those of a run that is final are all there.
+/// The number and the bytes of the events that a run has not taken, and the first of them.
+const EVENTS: &str = "SELECT run.inbox_events, run.inbox_bytes, entry.seq, entry.name, entry.dedupe, entry.at, \
+         octet_length(entry.payload)::BIGINT \
+     FROM forge_runs run LEFT JOIN LATERAL ( \
+         SELECT * FROM forge_inbox WHERE run_id = run.id AND taken IS NULL AND kind = 'event' AND run.inbox_events > 0 \
+         ORDER BY seq LIMIT $2 \
+     ) AS entry ON TRUE WHERE run.id = $1 ORDER BY entry.seq";
+
+/// Returns a run with its last steps and events. They are read after the run: those of a run that is final are all there.
 pub(super) async fn overview(readers: &Connections, id: RunId) -> Result<Option<Overview>, StoreError> {
     let Some(run) = runs::get(readers, id).await? else { return Ok(None) };
+    let events = events(readers, id).await?;
+    Ok(Some(Overview { run, events, recent: recent(readers, id).await? }))
+}
+
+async fn events(readers: &Connections, id: RunId) -> Result<UntakenEvents, StoreError> {
+    let mut events = UntakenEvents::default();
+    for row in readers.all(|| sqlx::query(EVENTS).bind(id.0).bind(i64::from(MOST_EVENTS))).await? {
+        let mut columns = Columns::new("forge_inbox", &row);
+        (events.count, events.bytes) = (columns.bits()?, columns.bits()?);
+        let Some(seq) = columns.optional_bits()? else { break };
+        let (name, key, at) = (columns.text()?, columns.text()?, columns.time()?);
+        events.first.push(UntakenEvent { seq, name, key, at, bytes: columns.bits()? });
+    }
+    Ok(events)
+}
+
+async fn recent(readers: &Connections, id: RunId) -> Result<RecentSteps, StoreError> {
     let rows = readers.all(|| sqlx::query(&**RECENT).bind(id.0)).await?;
     let mut recent = RecentSteps::default();
     for row in &rows {
@@ -83,7 +111,7 @@ pub(super) async fn overview(readers: &Connections, id: RunId) -> Result<Option<
         let (name, status) = (columns.text()?, columns.parsed()?);
         recent.steps.push(RecentStep { name, status, result: columns.optional_text()? });
     }
-    Ok(Some(Overview { run, recent }))
+    Ok(recent)
 }
 
 pub(super) async fn page(
@@ -151,6 +179,11 @@ mod tests {
                 let joins = plan.iter().filter(|line| line.contains("Join"));
                 assert!(joins.clone().all(|join| join.starts_with("Nested Loop")), "{plan:#?}");
             }
+            let events = plans.plan(EVENTS, &format!("'{run}', 100")).await;
+            assert!(
+                !events.iter().any(|line| line.contains("Seq Scan") || line.contains("Sort")),
+                "{events:#?}"
+            );
             let by_key = "Index Cond: ((run_id = $1) AND (seq = ";
             let looked_up = plans.plan(&RECENT, &format!("'{run}'")).await;
             assert!(looked_up.iter().filter(|line| line.starts_with(by_key)).count() >= 3, "{looked_up:#?}");

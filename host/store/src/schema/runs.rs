@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forge_journal::{Pause, Run, RunId, Timestamp, WorkflowStatus};
+use forge_journal::{Pause, Run, RunId, Timestamp, WaitsFor, WorkflowStatus};
 
 use super::{
     Access, Column, Decoded, Encoded, Role, borrowed, columns, from_json, number, optional, parsed, required,
@@ -40,7 +40,7 @@ columns! {
     deadline        Integer Fixed:   Some(run.deadline.0)                   => run.deadline = time(value)?;
     completed_at    Integer Mutable: run.completed_at.map(|time| time.0)    => run.completed_at = value.map(Timestamp);
     wake_at         Integer Mutable: run.wake_at.map(|time| time.0)         => run.wake_at = value.map(Timestamp);
-    waits_for       Text    Mutable: optional(&run.waits_for)               => run.waits_for = value.map(Into::into);
+    waits_for       Text    Mutable: optional(&run.waits_for)               => run.waits_for = with_calls(value)?;
     parent          Text    Fixed:   to_json(run.parent.as_ref())?          => run.parent = from_json(value)?;
     inbox_seen      Integer Mutable: Some(run.inbox_seen.cast_signed())     => run.inbox_seen = required(value)?.cast_unsigned();
     due_at          Integer Derived [DUE_AT]: run.due_at().map(|time| time.0)        => ();
@@ -100,6 +100,12 @@ fn names(names: &[Arc<str>]) -> Encoded<Cow<'static, str>> {
 fn with_names(names: Option<&str>) -> Decoded<Vec<Arc<str>>> {
     let names: Vec<String> = from_json(names)?.unwrap_or_default();
     Ok(names.into_iter().map(Into::into).collect())
+}
+
+/// What a waiting run waits for.
+fn with_calls(list: Option<&str>) -> Decoded<Option<Arc<str>>> {
+    WaitsFor::list(list).map_err(|error| error.to_string())?;
+    Ok(list.map(Into::into))
 }
 
 /// What a person found of effects in doubt; NULL for none.

@@ -43,7 +43,7 @@ fn sql(filter: &RunFilter) -> String {
     };
     format!(
         "WITH page AS (SELECT number FROM ({}) ORDER BY number DESC LIMIT ?6) \
-         SELECT id, workflow_name, version, status, started_at, completed_at, error \
+         SELECT id, workflow_name, version, status, started_at, completed_at, waits_for, error \
          FROM page JOIN forge_runs USING (number) ORDER BY number DESC",
         searches.join(" UNION ALL ")
     )
@@ -86,6 +86,7 @@ pub(super) fn list(
             status: columns.parsed()?,
             started_at: problems.or_empty(columns.time()).to_datetime(),
             completed_at: problems.or_empty(columns.optional_time()).map(Timestamp::to_datetime),
+            waits_for: problems.waits_for(columns.optional_string()),
             error: {
                 // SQLite's `substr` ends at U+0000.
                 let error = problems.or_empty(columns.optional_string());

@@ -1,12 +1,15 @@
-//! The last steps of a run: each row names the last step before it.
+//! The last steps of a run: each row names the last step before it. The first events that a run has not taken.
 
 use rusqlite::Connection;
 
-use super::decode::{Columns, first};
+use super::decode::{Columns, all, first};
 use super::runs;
 use super::steps::KEYS;
 use crate::StoreError;
-use crate::overview::{MOST_RESULT_BYTES, Overview, RecentStep, RecentSteps};
+use crate::overview::{
+    MOST_EVENTS, MOST_RESULT_BYTES, Overview, RecentStep, RecentSteps, UntakenEvent, UntakenEvents,
+};
+use crate::schema::runs::TABLE as RUNS;
 use crate::schema::steps::TABLE;
 use forge_journal::{Kind, RunId};
 
@@ -22,11 +25,37 @@ const STEP: &str = "SELECT name, status, step_before, coalesce(octet_length(resu
 const STEP_BEFORE: &str =
     "SELECT key FROM forge_steps WHERE key BETWEEN ?1 AND ?2 AND kind = 'step' ORDER BY key DESC LIMIT 1";
 
+/// The number of a run, and the events that it has not taken.
+const INBOX: &str = "SELECT number, inbox_events, inbox_bytes FROM forge_runs WHERE id = ?";
+
+/// The first of these events.
+const EVENTS: &str = "SELECT key & 16777215, name, dedupe, at, octet_length(payload) FROM forge_inbox \
+     WHERE key > ?1 AND key <= ?2 AND taken IS NULL AND kind = 'event' ORDER BY key LIMIT ?3";
+
 pub(super) fn overview(connection: &Connection, id: RunId) -> Result<Option<Overview>, StoreError> {
-    let (Some(run), Some(number)) = (runs::get(connection, id)?, runs::number(connection, id)?) else {
-        return Ok(None);
-    };
-    Ok(Some(Overview { run, recent: recent(connection, number * KEYS)? }))
+    let Some(run) = runs::get(connection, id)? else { return Ok(None) };
+    let mut statement = connection.prepare_cached(INBOX)?;
+    let inbox = first(&mut statement, [id.to_string()], RUNS, |columns| {
+        Ok((columns.number::<i64>()?, columns.bits()?, columns.bits()?))
+    })?;
+    let Some((number, count, bytes)) = inbox else { return Ok(None) };
+    let first = if count > 0 { first_events(connection, number * KEYS)? } else { Vec::new() };
+    let events = UntakenEvents { count, bytes, first };
+    Ok(Some(Overview { run, events, recent: recent(connection, number * KEYS)? }))
+}
+
+/// Returns the first events that the run has not taken whose entries have keys above `base`.
+fn first_events(connection: &Connection, base: i64) -> Result<Vec<UntakenEvent>, StoreError> {
+    let keys = [base, base + KEYS - 1, MOST_EVENTS.into()];
+    all(&mut *connection.prepare_cached(EVENTS)?, keys, "forge_inbox", |columns| {
+        Ok(UntakenEvent {
+            seq: columns.bits()?,
+            name: columns.text()?,
+            key: columns.text()?,
+            at: columns.time()?,
+            bytes: columns.bits()?,
+        })
+    })
 }
 
 /// Returns the last steps of the run whose rows have keys above `base`.
@@ -84,5 +113,8 @@ mod tests {
         assert_eq!(plan(&connection, LAST), [by_keys]);
         assert_eq!(plan(&connection, STEP), ["SEARCH forge_steps USING INTEGER PRIMARY KEY (rowid=?)"]);
         assert_eq!(plan(&connection, STEP_BEFORE), [by_keys]);
+        assert!(plan(&connection, INBOX).iter().all(|step| step.starts_with("SEARCH forge_runs USING ")));
+        let pending = "SEARCH forge_inbox USING INDEX forge_inbox_pending (key>? AND key<?)";
+        assert_eq!(plan(&connection, EVENTS), [pending]);
     }
 }

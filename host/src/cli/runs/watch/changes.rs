@@ -36,7 +36,7 @@ impl Seen {
         steps: &'a [StepRecord],
     ) -> Vec<Change<'a>> {
         let mut changes = Vec::new();
-        for step in steps.iter().filter(|step| step.kind.has_scope() || step.kind.as_str() == "sleep") {
+        for step in steps.iter().filter(|step| is_shown(step.kind)) {
             let state = (step.status, step.attempt);
             if self.steps.insert(step.seq, state) != Some(state) {
                 changes.push(Change::Step(step));
@@ -49,11 +49,21 @@ impl Seen {
     }
 }
 
+/// Returns whether the changes of a call are shown: those of requests and of the clock are too many.
+fn is_shown(kind: Kind) -> bool {
+    kind.has_scope() || matches!(kind.as_str(), "sleep" | "event" | "child")
+}
+
 impl fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step(step) => {
-                let what = if step.kind == Kind::Compensation { "compensation of " } else { "" };
+                let what = match step.kind {
+                    Kind::Compensation => "compensation of ",
+                    Kind::Effect(kind) if kind.as_str() == "event" => "event ",
+                    Kind::Effect(kind) if kind.as_str() == "child" => "child ",
+                    _ => "",
+                };
                 write!(f, "{what}{}: {}", Printable::line(&step.step_name), step.status)?;
                 if step.attempt > 1 {
                     write!(f, ", attempt {}", step.attempt)?;

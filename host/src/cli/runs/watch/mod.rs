@@ -99,7 +99,8 @@ impl View {
             Self::Tree(screen) => {
                 let style =
                     tree::Style { color: output::has_color(), every_call: false, only_failed: false, now };
-                screen.draw(&tree::render(record, steps, &style), record.status.is_at_rest())
+                let tree = tree::render(record, steps, &tree::Children::new(), &style);
+                screen.draw(&tree, record.status.is_at_rest())
             }
             Self::Lines(seen) => {
                 seen.changes(record, steps).iter().try_for_each(|change| output::print(&change.to_string()))
