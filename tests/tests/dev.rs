@@ -47,3 +47,14 @@ async fn a_saved_file_and_a_key_lead_to_a_new_result() {
     assert!(dev.ended().await.success());
     assert!(project.join("target/forge-dev.db").exists());
 }
+
+#[tokio::test]
+async fn a_folder_without_a_project_is_refused_and_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let said = Cli::default().folder(folder.path()).run(["dev", "--listen", "localhost:0"]).await.failed(1);
+    assert_eq!(
+        said,
+        "error: there is no Cargo.toml in this folder. Give the folder of a workflow crate; `forge new NAME` makes one\n"
+    );
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
