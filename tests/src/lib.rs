@@ -20,6 +20,7 @@ mod cluster;
 pub mod components;
 mod crashes;
 mod database;
+mod described;
 mod eventually;
 mod execution;
 pub mod expensive_components;

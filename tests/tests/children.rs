@@ -85,8 +85,8 @@ async fn the_failure_of_a_child_is_a_failure_of_its_call() {
 async fn each_attempt_of_a_step_starts_a_new_child() {
     let (host, services) = (Host::with_interpreter().await, Services::start().await);
     let api = host.api();
-    let flaky = child(block![Statement::Flaky("packing".to_owned(), 1)]);
-    let mut packing = step("pack", block![flaky]);
+    services.refuse("packing", 1);
+    let mut packing = step("pack", block![child(block![effect("packing")])]);
     packing.retry = Some((3, 1));
     let run = api.start_program(&services, block![packing]).await;
     let record = api.settled(&run).await;

@@ -3,7 +3,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
+use super::{Api, responses};
 
 /// The head of the document.
 #[derive(OpenApi)]
@@ -32,7 +32,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 
 /// Returns the OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    super::resources().into_openapi()
+    let mut document = super::resources().into_openapi();
+    responses::complete(&mut document);
+    document
 }
 
 /// Read the OpenAPI document

@@ -6,10 +6,43 @@ use forge_journal::{InboxEntry, Journal, RunId, TenantId, Timestamp};
 use forge_store::{Batch, Subscriber, Write};
 
 use super::{Inner, WorkflowExecutor};
+use tokio::sync::mpsc;
 
 /// Something has come into the inbox of a run: this entry, or what the store has. A notice may come late, twice, or not at all
 /// for a run without a task: then the run is due, and reads its inbox when it is loaded.
 pub(super) struct Notice(pub(super) Option<InboxEntry>);
+
+/// The notices for a run.
+pub(super) struct Notices {
+    queue: mpsc::UnboundedReceiver<Notice>,
+    /// A notice that was put back.
+    first: Option<Notice>,
+}
+
+impl Notices {
+    pub(super) fn new(queue: mpsc::UnboundedReceiver<Notice>) -> Self {
+        Self { queue, first: None }
+    }
+
+    /// Returns the next notice, if there is one.
+    pub(super) fn try_next(&mut self) -> Option<Notice> {
+        self.first.take().or_else(|| self.queue.try_recv().ok())
+    }
+
+    /// Completes with the next notice that comes.
+    pub(super) async fn next(&mut self) -> Option<Notice> {
+        self.queue.recv().await
+    }
+
+    /// Puts a notice back.
+    pub(super) fn put_back(&mut self, notice: Notice) {
+        self.first = Some(notice);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.queue.is_empty()
+    }
+}
 
 /// Follows the inboxes of the runs of this node.
 pub(super) struct Inboxes(Weak<Inner>);

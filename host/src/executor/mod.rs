@@ -42,7 +42,7 @@ pub use record::{
 pub use start::{Existing, OnFailed, StartRequest, Started};
 
 use self::command::Command;
-use self::inboxes::{Children, Inboxes, Notice};
+use self::inboxes::{Children, Inboxes, Notice, Notices};
 use self::loader::Loader;
 use self::timer_queue::TimerQueue;
 use self::waiters::Waiters;
@@ -107,7 +107,7 @@ struct Storage {
 /// What a run's task receives.
 struct Receivers {
     commands: mpsc::UnboundedReceiver<Command>,
-    inbox: mpsc::UnboundedReceiver<Notice>,
+    inbox: Notices,
 }
 
 /// The handle of a run's task.
@@ -340,7 +340,7 @@ impl WorkflowExecutor {
         let (inbox, notices) = mpsc::unbounded_channel();
         runs.insert(run, Handle { commands, inbox });
         drop(runs);
-        let receivers = Receivers { commands: queue, inbox: notices };
+        let receivers = Receivers { commands: queue, inbox: Notices::new(notices) };
         let task = run_task::RunTask::new(Arc::clone(&self.inner), run, Arc::clone(tenant), begun, receivers);
         self.inner.tasks.spawn(Box::pin(task.run()));
     }

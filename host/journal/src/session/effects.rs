@@ -358,6 +358,11 @@ impl Session {
         self.waiting.next_timer()
     }
 
+    /// Returns whether there may be an end to deliver.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || self.waiting.may_match()
+    }
+
     /// Returns whether the run may leave memory: the guest waits only for the next attempts of steps, and for open effects
     /// of a kind that `may_leave`.
     pub fn waits_only_for(&self, may_leave: impl Fn(EffectKind) -> bool) -> bool {

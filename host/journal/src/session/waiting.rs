@@ -100,6 +100,11 @@ impl Waiting {
         self.to_match.push_back(address);
     }
 
+    /// Returns whether there is an address for which a call or an entry was added.
+    pub(super) fn may_match(&self) -> bool {
+        !self.to_match.is_empty()
+    }
+
     /// Returns the next address for which a call or an entry was added.
     pub(super) fn next_to_match(&mut self) -> Option<Address> {
         self.to_match.pop_front()

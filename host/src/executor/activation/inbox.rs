@@ -7,19 +7,27 @@ use super::{Activation, Leave};
 use crate::executor::inboxes::Notice;
 
 impl Activation {
-    /// Takes what has come into the inbox, without waiting. What must be read from the store stays for
-    /// [`receive`](Self::receive).
+    /// Takes what has come into the inbox, without waiting. A notice before which something is missing stays for
+    /// [`receive_all`](Self::receive_all).
     pub(super) fn take_notices(&mut self, session: &mut Session) -> Result<(), Stop> {
-        while let Some(notice) = self.unread.take().or_else(|| self.context.inbox.try_recv().ok()) {
+        while let Some(notice) = self.context.inbox.try_next() {
             if let Some(unread) = note(session, notice) {
-                self.unread = Some(unread);
+                self.context.inbox.put_back(unread);
                 break;
             }
         }
         self.heed_cancel(session)
     }
 
-    /// Takes what has come into the inbox, and reads what is missing before it.
+    /// Takes what has come into the inbox, and reads what is missing.
+    pub(super) async fn receive_all(&mut self, session: &mut Session) -> Result<(), Stop> {
+        while let Some(notice) = self.context.inbox.try_next() {
+            self.receive(session, notice).await?;
+        }
+        self.heed_cancel(session)
+    }
+
+    /// Takes an entry of the inbox, and reads what is missing before it.
     pub(super) async fn receive(&mut self, session: &mut Session, notice: Notice) -> Result<(), Stop> {
         if note(session, notice).is_some() {
             let last = session.journal().inbox().last();
@@ -27,7 +35,7 @@ impl Activation {
             let inbox = inbox.map_err(|error| self.leave_with(Leave::Store(error)))?;
             inbox.into_entries().for_each(|entry| session.receive(entry));
         }
-        self.take_notices(session)
+        self.heed_cancel(session)
     }
 
     /// Requests a rollback if the parent of the run asks for it.

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::rollback::PendingRollback;
 use super::command::{Command, Reply, Trial};
 use super::effects::{self, Beginning, Begun, Departure, Ended};
-use super::inboxes::Notice;
+use super::inboxes::Notices;
 use crate::config::{self, Limits, TenantLimits, size};
 use crate::registry::WorkflowRegistry;
 use crate::tenants::Tenant;
@@ -59,7 +59,7 @@ pub(super) struct ActivationContext {
     pub(super) cpu: Arc<CpuPermits<TenantId>>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     /// What is appended to the inbox of the run.
-    pub(super) inbox: mpsc::UnboundedReceiver<Notice>,
+    pub(super) inbox: Notices,
     /// Cancelled when the host stops, or this node has lost the run.
     pub(super) shutdown: CancellationToken,
     /// A person decided that effects in doubt begin again.
@@ -89,8 +89,6 @@ pub(super) struct Activation {
     cancelled_by: Vec<Reply>,
     /// Commands that came while the guest computed.
     postponed: VecDeque<Command>,
-    /// A notice of the inbox that something is missing before.
-    unread: Option<Notice>,
     /// The rollback that waits for the effects under way.
     rollback: Option<PendingRollback>,
     /// The effects that the workflow had under way when rolling back began are abandoned.
@@ -153,7 +151,6 @@ impl Activation {
             open_before,
             has_waited: false,
             postponed: VecDeque::new(),
-            unread: None,
             rollback: None,
             rolls_back: false,
             leave: None,
@@ -182,8 +179,8 @@ impl Activation {
         ActivationParts { context, leave, cancelled_by, postponed }
     }
 
-    /// Begins the effects that the guest waits for, once the journal up to them is durable. Returns whether the store has
-    /// performed operations of some of them.
+    /// Begins the effects that the guest waits for, once the journal up to them is durable. Returns whether some of
+    /// them have ended or gone on already.
     async fn begin_effects(
         &mut self,
         session: &mut Session,
@@ -233,7 +230,7 @@ impl Activation {
         }
         if is_idle {
             self.save_changes(session).await?;
-            return Ok(false);
+            return Ok(session.has_ready());
         }
         let changes = session.journal_mut().take_changes_with(operations, clock::now());
         let durable = self.context.writer.perform(changes).await;
@@ -250,7 +247,7 @@ impl Activation {
         for (seq, performed) in performed {
             session.performed(seq, performed, clock::now())?;
         }
-        Ok(has_performed)
+        Ok(has_performed || session.has_ready())
     }
 
     /// Runs what an effect does, as a part of this task.

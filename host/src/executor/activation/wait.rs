@@ -19,9 +19,9 @@ const MOST_DESCRIBED: usize = 10;
 impl Activation {
     /// Begins what the guest waits for, and waits until there is something for the guest or the host.
     pub(super) async fn wait_for_change(&mut self, session: &mut Session) -> Result<(), Stop> {
-        self.take_notices(session)?;
-        if let Some(unread) = self.unread.take() {
-            return self.receive(session, unread).await;
+        self.receive_all(session).await?;
+        if session.has_ready() {
+            return Ok(());
         }
         self.acknowledge_cancel(session).await?;
         if let Some(command) = self.postponed.pop_front() {
@@ -81,7 +81,7 @@ impl Activation {
                 self.check_deadline(session)?;
             }
             () = patience => {}
-            Some(notice) = self.context.inbox.recv() => self.receive(session, notice).await?,
+            Some(notice) = self.context.inbox.next() => self.receive(session, notice).await?,
             Some(command) = self.context.commands.recv() => match (&command.request, command::events(&command.request, session.journal())) {
                 (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply)?,
                 (RemoteCommand::Resume, _) => self.resume(command.reply),

@@ -284,7 +284,7 @@ impl RunTask {
         }
         // What was appended until now is read.
         if let Some(receivers) = &mut self.receivers {
-            while receivers.inbox.try_recv().is_ok() {}
+            while receivers.inbox.try_next().is_some() {}
         }
         let acquired = match self.inner.loader.load(self.writer.epoch(), self.run).await {
             Err(error @ StoreError::Corrupt { .. }) if self.command.is_some() => {
