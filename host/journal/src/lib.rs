@@ -78,7 +78,7 @@ pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
     Storage, Verdict,
 };
-pub use state::{Changes, CorruptJournal, IllegalEvent, Journal, Unresolvable};
+pub use state::{Changes, CorruptJournal, Growth, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
 pub use waits_for::WaitsFor;
 

@@ -15,6 +15,7 @@ pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
 pub use self::operator::Unresolvable;
 use self::stored::Counted;
+pub use self::stored::Growth;
 use super::index::Index;
 use super::{Inbox, Message, Row, Run, Scope, StepStatus, Timestamp};
 
@@ -50,7 +51,7 @@ pub struct Journal {
     run_stored: bool,
     /// The revision of the last `take_changes`.
     revision: u64,
-    /// The bytes that the store has counted, or was told to count by `take_changes`.
+    /// What the store has counted, or was told to count by `take_changes`.
     counted: Counted,
 }
 
