@@ -607,6 +607,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
         wake_at: Some(Timestamp(i64::MAX)),
+        awaits: Some(forge_journal::EntryKind::Event),
         child: Some(run(9).id),
         started_at: Timestamp(i64::MIN),
         completed_at: Some(Timestamp(0)),

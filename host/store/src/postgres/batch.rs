@@ -132,6 +132,16 @@ impl<'w> Batch<'w> {
         self.runs.iter().any(|state| state.owner == Owner::Nobody)
     }
 
+    /// Returns the part of the batch that writes runs.
+    pub(super) fn runs_only(self) -> Self {
+        Self { rows: Vec::new(), ..self }
+    }
+
+    /// Returns the part of the batch that writes rows.
+    pub(super) fn rows_only(self) -> Self {
+        Self { rows: self.rows, ..Self::default() }
+    }
+
     /// Splits the batch into parts for one statement each.
     pub(super) fn parts(self) -> Vec<Self> {
         self.parts_of(STATEMENT_BYTES)
