@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{ExecutorError, Inner, WorkflowExecutor};
 use forge_clock as clock;
 use forge_journal::TenantId;
-use forge_journal::db::{Entry, Limits, Operation, Totals, Transaction, check_key, check_prefix};
+use forge_journal::db::{Entry, Limits, Operation, Transaction, check_key, check_prefix};
 use forge_scheduling::TurnPermits;
 use forge_store::{DbFilter, DbPage, Store, StoreError};
 
@@ -79,14 +79,6 @@ impl WorkflowExecutor {
     /// Returns the limits of the tenant's store.
     pub(crate) async fn db_limits(&self) -> Result<Limits, ExecutorError> {
         Ok(self.inner.tenants.get(&self.tenant).await?.limits().db())
-    }
-
-    /// Returns the totals of the tenant's store.
-    ///
-    /// # Errors
-    /// [`ExecutorError::Store`].
-    pub async fn db_totals(&self) -> Result<Totals, ExecutorError> {
-        self.reading(async || Ok(self.inner.store.db_totals(&self.tenant).await?)).await
     }
 
     /// Performs a transaction of the tenant's store. It is durable when the method returns. Returns the version of the entry
