@@ -4,6 +4,7 @@ use serde_json::to_string;
 
 use crate::context::WorkflowContext;
 use crate::error::{Failure, short_type_name};
+use crate::round_trip::Unreadable;
 use crate::workflow::ForgeWorkflow;
 use crate::workflow_info::WorkflowInfo;
 use crate::{executor, host, runtime, saga};
@@ -111,7 +112,7 @@ pub(crate) fn execute<W: ForgeWorkflow>(input: &str) -> Outcome<W> {
     runtime::reset(info.seed);
     saga::reset();
     let _guard = saga::RollbackGuard;
-    let input = read_input(input).map_err(|error| invalid_input::<W>(&error))?;
+    let input = read_input(input).map_err(|error| invalid_input::<W>(input, &error))?;
     let ctx = WorkflowContext::new(info).map_err(|error| Failure::from_error(&error).not_retryable())?;
 
     let outcome: Option<Outcome<W>> = executor::run_body(async {
@@ -142,10 +143,10 @@ fn read_input<I: serde::de::DeserializeOwned>(input: &str) -> serde_json::Result
     })
 }
 
-fn invalid_input<W: ForgeWorkflow>(error: &serde_json::Error) -> Failure {
+fn invalid_input<W: ForgeWorkflow>(document: &str, error: &serde_json::Error) -> Failure {
     let WorkflowInfo { name, version, .. } = W::INFO;
-    let input = short_type_name::<W::Input>();
-    let message = format!("input of `{name}` version {version} does not fit `{input}`: {error}");
+    let (input, why) = (short_type_name::<W::Input>(), Unreadable { document, error });
+    let message = format!("input of `{name}` version {version} does not fit `{input}`: {why}");
     Failure::new(Failure::INVALID_INPUT, message).not_retryable()
 }
 

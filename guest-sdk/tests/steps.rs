@@ -49,6 +49,25 @@ fn input_that_does_not_fit_is_an_explained_failure() {
     assert!(run.steps.is_empty());
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Line {
+    price: f64,
+}
+
+#[forge::workflow]
+async fn sum(_ctx: &WorkflowContext, lines: Vec<Line>) -> Result<f64> {
+    Ok(lines.iter().map(|line| line.price).sum())
+}
+
+#[test]
+fn the_value_of_an_input_that_does_not_fit_is_named_by_its_path() {
+    let run = TestRun::new(SumWorkflow).run(json!([{"price": 1}, {"price": "two"}]));
+    assert_eq!(
+        run.failure().message,
+        "input of `sum` version 1 does not fit `Vec<Line>`: `$[1].price`: invalid type: string \"two\", expected f64"
+    );
+}
+
 #[forge::workflow]
 async fn share(ctx: &WorkflowContext, n: f64) -> Result<f64> {
     ctx.step("share", || async { Ok(n) }).run().await

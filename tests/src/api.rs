@@ -5,6 +5,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::described;
 use crate::{PATIENCE, Services, eventually_some};
 
 /// The time for which one request waits for a run. The connection may lead to a host that was killed.
@@ -259,14 +260,18 @@ async fn answered(request: RequestBuilder) -> Answer {
     try_answer(request).await.expect("the host answers")
 }
 
-/// Sends a request and reads the response.
+/// Sends a request and reads the response, which the OpenAPI document must have.
 pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answer> {
-    let response = request.send().await?;
+    let (client, request) = request.build_split();
+    let request = request?;
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await?;
     let status = response.status().as_u16();
     let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
     let retry_after = retry_after.map(str::to_owned);
     let text = response.text().await?;
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    described::check(&method, &path, status, &body);
     Ok(Answer { status, body, retry_after })
 }
 

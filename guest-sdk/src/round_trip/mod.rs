@@ -12,6 +12,8 @@ mod compare;
 mod exact;
 mod path;
 
+use std::fmt;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,6 +24,26 @@ pub(crate) enum Lost {
     Unwritable(String),
     /// It is not the same after it was read again. Holds the JSON path and what happens there.
     Changed { path: String, what: String },
+}
+
+/// Why a document cannot be read as a type: the message of serde, with the path of the value instead of its position. The host
+/// passes documents without whitespace, so nobody has the text in which the position is.
+pub(crate) struct Unreadable<'a> {
+    pub(crate) document: &'a str,
+    pub(crate) error: &'a serde_json::Error,
+}
+
+impl fmt::Display for Unreadable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { document, error } = *self;
+        let path = path::of(document, error);
+        if !path.0.is_empty() {
+            write!(f, "`{}`: ", path.show())?;
+        }
+        let message = error.to_string();
+        let position = format!(" at line {} column {}", error.line(), error.column());
+        f.write_str(message.strip_suffix(&position).unwrap_or(&message))
+    }
 }
 
 /// Writes a value as JSON and reads it again. Returns the value that was read, and the JSON.

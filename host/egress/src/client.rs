@@ -171,8 +171,9 @@ impl Egress {
                 failure
             }
             Err(_) => {
+                let limit = if request.timeout_ms.is_none() { " (http_timeout_ms)" } else { "" };
                 let timeout = humantime::format_duration(timeout);
-                Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}", what()))
+                Failure::new(kind::TIMEOUT, format!("{}: no answer within {timeout}{limit}", what()))
             }
         };
         Ok(Err(failure.with_reach(reach)))

@@ -164,6 +164,7 @@ impl Pause {
 
 /// What a person found of an effect in doubt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SettledEffect)]
 pub struct Settled {
     /// The position of the effect's call in the run.
     pub seq: u64,

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::{Query, page};
-use super::{Api, ApiError, ApiResult, ErrorBody};
+use super::{Api, ApiError, ApiResult};
 use crate::tenants::{AuditPage, Caller, UsageReport};
 use forge_clock as clock;
 use forge_journal::Timestamp;
@@ -58,7 +58,6 @@ struct UsageQuery {
     params(AuditQuery),
     responses(
         (status = 200, description = "A page of the audit log.", body = AuditPage),
-        (status = 400, description = "A parameter is invalid.", body = ErrorBody),
     ),
 )]
 async fn audit(api: State<Api>, caller: Caller, Query(query): Query<AuditQuery>) -> ApiResult<AuditPage> {
@@ -79,7 +78,6 @@ async fn audit(api: State<Api>, caller: Caller, Query(query): Query<AuditQuery>)
     params(UsageQuery),
     responses(
         (status = 200, description = "The hours with usage, and their sum.", body = UsageReport),
-        (status = 400, description = "A parameter is invalid.", body = ErrorBody),
     ),
 )]
 async fn usage(api: State<Api>, caller: Caller, Query(query): Query<UsageQuery>) -> ApiResult<UsageReport> {

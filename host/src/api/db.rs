@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::BodyLimit;
 use super::parameters::{Query, page};
-use super::{Api, ApiError, ApiResult, ErrorBody, body};
-use crate::config::size;
+use super::{Api, ApiError, ApiResult, ErrorBody, json};
 use crate::tenants::Caller;
 use forge_journal::db::{Entry, Operation};
 use forge_store::{DbFilter, DbPage};
@@ -164,8 +164,8 @@ async fn put_entry(
     let executor = api.executor(&caller);
     let limits = executor.db_limits().await?;
     let mut operations: Vec<Operation> = requirement(&key, &headers)?.into_iter().collect();
-    let value =
-        body::document(&headers, body, size(limits.value_bytes), "the value (db_value_bytes)").await?;
+    let limit = BodyLimit::db_value(limits.value_bytes);
+    let value = json::document(&headers, body, limit, "the value").await?;
     operations.push(Operation::Put { key: key.clone(), value });
     let versions = executor.db_commit(operations).await?;
     let version = versions.last().copied().unwrap_or_default();

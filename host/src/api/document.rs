@@ -3,7 +3,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
+use super::{Api, responses};
 
 /// The head of the document.
 #[derive(OpenApi)]
@@ -37,6 +37,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     // OpenAPI has no other form for a parameter that may contain `/`.
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    responses::complete(&mut document);
     document
 }
 

@@ -8,9 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::body::BodyLimit;
 use super::parameters::Path;
-use super::{Api, ApiError, ErrorBody, body};
-use crate::config::size;
+use super::{Api, ApiError, ErrorBody, json};
 use crate::executor::EventRequest;
 use crate::tenants::Caller;
 use forge_journal::{Document, RunId, Sent};
@@ -110,9 +110,6 @@ enum Responses {
     /// The event is durable: the run can take it, even if the host crashes.
     #[response(status = 202)]
     Accepted(SentEvent),
-    /// The body or a parameter is invalid.
-    #[response(status = 400)]
-    Invalid(ErrorBody),
     /// The run does not exist.
     #[response(status = 404)]
     Unknown(ErrorBody),
@@ -122,9 +119,6 @@ enum Responses {
     /// The payload is too large.
     #[response(status = 413)]
     TooLarge(ErrorBody),
-    /// The content type is not JSON.
-    #[response(status = 415)]
-    WrongType(ErrorBody),
     /// The inbox of the run is full. Nothing was sent.
     #[response(status = 429)]
     Full(ErrorBody),
@@ -148,7 +142,7 @@ type Accepted = (StatusCode, Json<SentEvent>);
         ("name" = String, Path, description = "The name of the event, of 1 to 255 bytes."),
         ("Idempotency-Key" = Option<String>, Header, description = "The same as `key` in the body."),
     ),
-    request_body = Option<EventBody>,
+    request_body = EventBody,
     responses(Responses),
 )]
 async fn send_event(
@@ -159,7 +153,7 @@ async fn send_event(
     body: Body,
 ) -> Result<Accepted, ApiError> {
     let limit = body_limit(&api, &caller).await?;
-    let EventBody { payload, key } = body::read_json(&headers, body, limit).await?;
+    let EventBody { payload, key } = json::read(&headers, body, limit, "at least `{}`").await?;
     let event = EventRequest { name, payload, key: key_of(&headers, key)? };
     let sent = api.executor(&caller).send_event(RunId(id), event).await?;
     Ok((StatusCode::ACCEPTED, Json(sent.into())))
@@ -188,15 +182,15 @@ async fn send_event_by_key(
 ) -> Result<Accepted, ApiError> {
     let limit = body_limit(&api, &caller).await?;
     let KeyedEventBody { run_key, payload, key } =
-        body::need_json(&headers, body, limit, "at least `run_key`").await?;
+        json::read(&headers, body, limit, "at least `run_key`").await?;
     let event = EventRequest { name, payload, key: key_of(&headers, key)? };
     let (run, sent) = api.executor(&caller).send_event_by_key(&workflow, &run_key, event).await?;
     Ok((StatusCode::ACCEPTED, Json(SentEvent { run_id: Some(run.0), ..sent.into() })))
 }
 
-async fn body_limit(api: &Api, caller: &Caller) -> Result<usize, ApiError> {
+async fn body_limit(api: &Api, caller: &Caller) -> Result<BodyLimit, ApiError> {
     let tenant = api.host.tenants().get(&caller.tenant).await?;
-    Ok(size(tenant.limits().payload_bytes).saturating_add(BESIDE_PAYLOAD))
+    Ok(BodyLimit::payload(&tenant.limits(), BESIDE_PAYLOAD))
 }
 
 /// Returns the key of an event, which the body or the header may have.

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::BodyLimit;
 use super::parameters::{Path, Query};
-use super::{Api, ApiError, ApiResult, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, json};
 use crate::tenants::{ApiKey, Caller, CreatedKey, NewKey};
 
-/// The maximum size of the body in bytes.
-const KEY_BYTES: usize = 4 << 10;
+/// The maximum size of the body.
+const KEY: BodyLimit = BodyLimit::fixed(4 << 10);
 
 /// The API keys.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -59,7 +60,7 @@ async fn list_keys(api: State<Api>, caller: Caller, Query(query): Query<KeysQuer
         (status = 201, description = "The key and its token, which is shown only once.", body = CreatedKey),
         (status = 400, description = "The body is invalid, or the key would be unusable.", body = ErrorBody),
         (status = 403, description = "The tenant has reached its limit, or a key of the host is required.", body = ErrorBody),
-        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
+        (status = 409, description = "Another request changed it at the same time.", body = ErrorBody),
     ),
 )]
 async fn create_key(
@@ -68,7 +69,7 @@ async fn create_key(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let new: NewKey = body::need_json(&headers, body, KEY_BYTES, "`role` and `name`").await?;
+    let new: NewKey = json::read(&headers, body, KEY, "`role` and `name`").await?;
     let created = api.host.tenants().create_key(caller.whose(new.host)?, new, &caller).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }
@@ -84,7 +85,7 @@ async fn create_key(
     responses(
         (status = 200, description = "The revoked key.", body = ApiKey),
         (status = 404, description = "The key does not exist.", body = ErrorBody),
-        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
+        (status = 409, description = "Another request changed it at the same time.", body = ErrorBody),
     ),
 )]
 async fn revoke_key(

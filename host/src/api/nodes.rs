@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Api, ApiResult, ErrorBody};
+use super::{Api, ApiResult};
 use forge_store::Node;
 
 /// `GET /_api/nodes`.
@@ -14,6 +14,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 
 /// The nodes that share a database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NodeList)]
 pub struct Nodes {
     /// The nodes by name; empty with SQLite.
     pub nodes: Vec<Node>,
@@ -27,7 +28,6 @@ pub struct Nodes {
     security(("key" = ["read", "host"])),
     responses(
         (status = 200, description = "The nodes.", body = Nodes),
-        (status = 503, description = "The database is not available.", body = ErrorBody),
     ),
 )]
 async fn nodes(api: State<Api>) -> ApiResult<Nodes> {

@@ -10,9 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::body::BodyLimit;
 use super::parameters::Path;
-use super::{Api, ApiError, ApiResult, ErrorBody, body};
-use crate::config::size;
+use super::{Api, ApiError, ApiResult, ErrorBody, json};
 use crate::executor::WorkflowRecord;
 use crate::tenants::Caller;
 use forge_journal::{Document, Failure, RunId, kind};
@@ -35,6 +35,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// The outcome of a call, as a person found it. One of the two fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = StepOutcome)]
 pub struct ResolveBody {
     /// The call completed with this result: of a step, what it returns; of a request, the response with `status`,
     /// `headers` and `body`. `null` for a compensation.
@@ -83,7 +84,6 @@ impl TryFrom<ResolveBody> for Resolution {
         (status = 200, description = "The run is terminated.", body = WorkflowRecord),
         (status = 404, description = "The run does not exist.", body = ErrorBody),
         (status = 409, description = "The run has ended in another way.", body = ErrorBody),
-        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn terminate_run(api: State<Api>, caller: Caller, Path(id): Path<Uuid>) -> ApiResult<WorkflowRecord> {
@@ -111,7 +111,6 @@ async fn terminate_run(api: State<Api>, caller: Caller, Path(id): Path<Uuid>) ->
         (status = 400, description = "The body is invalid, or the result does not fit the call.", body = ErrorBody),
         (status = 404, description = "The run or step does not exist.", body = ErrorBody),
         (status = 409, description = "The outcome of the step is not in doubt.", body = ErrorBody),
-        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn resolve_step(
@@ -123,8 +122,8 @@ async fn resolve_step(
 ) -> ApiResult<WorkflowRecord> {
     let (executor, run) = (api.executor(&caller), RunId(id));
     let tenant = api.host.tenants().get(&caller.tenant).await?;
-    let limit = size(tenant.limits().payload_bytes).saturating_add(BESIDE_RESULT);
-    let body: ResolveBody = body::read_json(&headers, body, limit).await?;
+    let limit = BodyLimit::payload(&tenant.limits(), BESIDE_RESULT);
+    let body: ResolveBody = json::read(&headers, body, limit, "`completed` or `failed`").await?;
     let resolution = Resolution::try_from(body)?;
     executor.check(run).await?;
     let outcome = match &resolution {
@@ -148,7 +147,6 @@ async fn resolve_step(
         (status = 204, description = "The run is deleted."),
         (status = 404, description = "The run does not exist.", body = ErrorBody),
         (status = 409, description = "The run is not final.", body = ErrorBody),
-        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn delete_run(api: State<Api>, caller: Caller, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {

@@ -115,7 +115,6 @@ fn statuses(list: &str) -> Result<Vec<WorkflowStatus>, ApiError> {
     params(RunsQuery),
     responses(
         (status = 200, description = "A page of runs.", body = RunPage),
-        (status = 400, description = "A parameter is invalid.", body = ErrorBody),
     ),
 )]
 async fn list_runs(api: State<Api>, caller: Caller, Query(query): Query<RunsQuery>) -> ApiResult<RunPage> {
@@ -131,7 +130,6 @@ async fn list_runs(api: State<Api>, caller: Caller, Query(query): Query<RunsQuer
     params(("id" = Uuid, Path, description = "The id of the run."), WaitQuery),
     responses(
         (status = 200, description = "The run.", body = WorkflowRecord),
-        (status = 400, description = "A parameter is invalid.", body = ErrorBody),
         (status = 404, description = "The run does not exist.", body = ErrorBody),
     ),
 )]
@@ -157,7 +155,6 @@ async fn show_run(
     params(("id" = Uuid, Path, description = "The id of the run."), StepsParameters),
     responses(
         (status = 200, description = "A page of the calls of the run.", body = Steps),
-        (status = 400, description = "A parameter is invalid.", body = ErrorBody),
         (status = 404, description = "The run does not exist.", body = ErrorBody),
     ),
 )]
@@ -183,9 +180,6 @@ enum Commanded {
     /// The status of the run does not allow the command, or the run would be paused again at once.
     #[response(status = 409)]
     Conflict(ErrorBody),
-    /// The host cannot do it now. After `outcome_unknown` and `node_silent`, the command may take effect: repeat it.
-    #[response(status = 503)]
-    Unavailable(ErrorBody),
 }
 
 /// Cancel a run

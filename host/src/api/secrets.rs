@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::BodyLimit;
 use super::parameters::Path;
-use super::{Api, ApiError, ApiResult, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, json};
 use crate::tenants::{Caller, NewSecret, SecretInfo};
 
-/// The maximum size of the body in bytes.
-const SECRET_BYTES: usize = 256 << 10;
+/// The maximum size of the body.
+const SECRET: BodyLimit = BodyLimit::fixed(256 << 10);
 
 /// The secrets.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -30,6 +31,7 @@ pub struct SecretList {
 
 /// The result of a re-encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ResealedSecrets)]
 pub struct Resealed {
     /// The number of secrets that were encrypted with another key before.
     pub resealed: u64,
@@ -61,7 +63,6 @@ async fn list_secrets(api: State<Api>, caller: Caller) -> ApiResult<SecretList> 
         (status = 400, description = "The name, the value or a rule is invalid.", body = ErrorBody),
         (status = 403, description = "The tenant has reached its limit.", body = ErrorBody),
         (status = 409, description = "The host has no key to encrypt it, or it conflicts with another secret.", body = ErrorBody),
-        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
     ),
 )]
 async fn set_secret(
@@ -71,7 +72,7 @@ async fn set_secret(
     headers: HeaderMap,
     body: Body,
 ) -> ApiResult<SecretInfo> {
-    let new: NewSecret = body::need_json(&headers, body, SECRET_BYTES, "`value` and `servers`").await?;
+    let new: NewSecret = json::read(&headers, body, SECRET, "`value` and `servers`").await?;
     Ok(Json(api.host.tenants().set_secret(&caller.tenant, &name, new, &caller).await?))
 }
 
@@ -83,7 +84,6 @@ async fn set_secret(
     responses(
         (status = 204, description = "The secret is removed."),
         (status = 404, description = "The secret does not exist.", body = ErrorBody),
-        (status = 429, description = "The tenant's keys make too many changes each second.", body = ErrorBody),
     ),
 )]
 async fn remove_secret(

@@ -10,10 +10,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::body::BodyLimit;
 use super::parameters::{Path, Query};
 use super::wait::WaitQuery;
-use super::{Api, ApiError, ErrorBody, SentEvent, StartEvent, body, trace};
-use crate::config::size;
+use super::{Api, ApiError, ErrorBody, SentEvent, StartEvent, json, trace};
 use crate::encoding::null_as_absent;
 use crate::executor::{self, Existing, OnFailed, StartRequest, WorkflowRecord};
 use crate::tenants::Caller;
@@ -30,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// A run to start.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewRun)]
 pub struct StartBody {
     /// The input; `{}` if absent.
     #[serde(default)]
@@ -57,6 +58,7 @@ fn is_default(on_failed: &OnFailed) -> bool {
 
 /// A run that was started. If the request waited for it, the body also has all fields of `WorkflowRecord`.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = StartedRun)]
 pub struct Started {
     /// The id of the run.
     pub run_id: Uuid,
@@ -102,11 +104,9 @@ impl<'de> Deserialize<'de> for Started {
     responses(
         (status = 202, description = "The run is started and not final.", body = Started),
         (status = 200, description = "With `wait`: the run is final. The body also has `run_id`, `existing` and `event`.", body = WorkflowRecord),
-        (status = 400, description = "The body or a parameter is invalid.", body = ErrorBody),
         (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
         (status = 409, description = "The key was used with another input or version, a failed run cannot be restarted because steps of it are not compensated, all versions are deprecated, or the run that gets the event is final.", body = ErrorBody),
         (status = 413, description = "The input or the payload of the event is too large.", body = ErrorBody),
-        (status = 415, description = "The content type is not JSON.", body = ErrorBody),
         (status = 429, description = "Too many starts wait, or start each second, or the inbox of the run that gets the event is full. Nothing was started.", body = ErrorBody),
         (status = 503, description = "The host cannot start runs now. After `outcome_unknown`, the run may have been started: repeat the start with the same `key`. After other codes, nothing was started.", body = ErrorBody),
     ),
@@ -122,9 +122,9 @@ async fn start_run(
     let at_most = query.duration()?;
     let tenant = api.host.tenants().get(&caller.tenant).await?;
     // The input and the payload of an event.
-    let limit = size(tenant.limits().payload_bytes).saturating_mul(2).saturating_add(BESIDE_INPUT);
+    let limit = BodyLimit::payloads(&tenant.limits(), 2, BESIDE_INPUT);
     let StartBody { input, version, key, event, on_failed } =
-        body::need_json(&headers, body, limit, "at least `{}`").await?;
+        json::read(&headers, body, limit, "at least `{}`").await?;
     let trace_id = trace::trace_id(&headers);
     let (auth, event) = (caller.auth(), event.map(Into::into));
     let request = StartRequest { workflow, input, version, key, event, on_failed, auth, trace_id };

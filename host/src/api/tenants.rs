@@ -1,19 +1,22 @@
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::BodyLimit;
 use super::parameters::Path;
-use super::{Api, ApiError, ApiResult, ErrorBody, body};
+use super::{Api, ApiError, ApiResult, ErrorBody, json};
+use crate::config::{LimitChangesSchema, Retention};
+use crate::encoding::null_as_absent;
 use crate::tenants::{Caller, Role, SettingsChange, TenantInfo};
 
-/// The maximum size of the body in bytes: some thousand rules.
-const SETTINGS_BYTES: usize = 256 << 10;
+/// The maximum size of the body: some thousand rules.
+const SETTINGS: BodyLimit = BodyLimit::fixed(256 << 10);
 
 /// The tenants, and the caller.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -30,27 +33,42 @@ pub struct TenantList {
     pub tenants: Vec<TenantInfo>,
 }
 
-/// A tenant to create.
+/// A tenant to create, with its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(try_from = "Map<String, Value>")]
+#[serde(deny_unknown_fields)]
 pub struct NewTenant {
     /// The name: 1 to 63 lower-case letters, digits and `-`.
     pub name: String,
-    /// The settings.
-    #[serde(flatten)]
-    pub settings: SettingsChange,
+    /// The servers that its workflows may reach; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Vec<String>>,
+    /// The private networks in which these servers may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_private: Option<Vec<String>>,
+    /// Limits by name; the host's values for the others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_absent")]
+    #[schema(value_type = LimitChangesSchema)]
+    pub limits: BTreeMap<String, Option<u64>>,
+    /// How long final runs are kept; the host's rules apply where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub retention: Option<Retention>,
+    /// Whether the tenant is suspended from the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<bool>,
 }
 
-/// Rejects unknown fields, which serde ignores with `flatten`.
-impl TryFrom<Map<String, Value>> for NewTenant {
-    type Error = serde_json::Error;
+impl NewTenant {
+    /// Returns a tenant with this name and these settings.
+    pub fn new(name: String, settings: SettingsChange) -> Self {
+        let SettingsChange { egress, egress_private, limits, retention, suspended } = settings;
+        Self { name, egress, egress_private, limits, retention, suspended }
+    }
 
-    fn try_from(mut fields: Map<String, Value>) -> Result<Self, Self::Error> {
-        let name = fields.remove("name").ok_or_else(|| serde_json::Error::missing_field("name"))?;
-        Ok(Self {
-            name: serde_json::from_value(name)?,
-            settings: serde_json::from_value(Value::Object(fields))?,
-        })
+    /// Returns the name and the settings.
+    fn into_parts(self) -> (String, SettingsChange) {
+        let Self { name, egress, egress_private, limits, retention, suspended } = self;
+        (name, SettingsChange { egress, egress_private, limits, retention, suspended })
     }
 }
 
@@ -94,7 +112,8 @@ async fn create_tenant(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<TenantInfo>), ApiError> {
-    let NewTenant { name, settings } = body::need_json(&headers, body, SETTINGS_BYTES, "`name`").await?;
+    let new: NewTenant = json::read(&headers, body, SETTINGS, "`name`").await?;
+    let (name, settings) = new.into_parts();
     Ok((StatusCode::CREATED, Json(api.host.tenants().create(&name, &settings, &caller).await?)))
 }
 
@@ -130,6 +149,7 @@ async fn show_tenant(api: State<Api>, caller: Caller, Path(tenant): Path<String>
         (status = 200, description = "The changed tenant.", body = TenantInfo),
         (status = 400, description = "A limit or a rule is invalid. Nothing was changed.", body = ErrorBody),
         (status = 404, description = "The tenant does not exist.", body = ErrorBody),
+        (status = 409, description = "Another request changed it at the same time.", body = ErrorBody),
     ),
 )]
 async fn change_tenant(
@@ -139,7 +159,7 @@ async fn change_tenant(
     headers: HeaderMap,
     body: Body,
 ) -> ApiResult<TenantInfo> {
-    let change: SettingsChange = body::read_json(&headers, body, SETTINGS_BYTES).await?;
+    let change: SettingsChange = json::read(&headers, body, SETTINGS, "at least `{}`").await?;
     Ok(Json(api.host.tenants().change(&tenant, &change, &caller).await?))
 }
 

@@ -45,3 +45,61 @@ fn every_type_that_the_document_names_is_in_it() {
         assert!(document["components"]["schemas"].get(name).is_some(), "{name} is missing");
     }
 }
+
+/// Generators name the types of a client after the schemas. A schema without a name becomes a type with an invented one.
+#[test]
+fn every_object_and_every_enumeration_of_the_document_has_a_name() {
+    let document = serde_json::to_value(super::openapi()).unwrap();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let letters = name.chars().all(char::is_alphanumeric);
+        assert!(letters && !["BTreeMap", "Option", "Vec"].contains(&name.as_str()), "{name}");
+        let parts = schema["allOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
+        for part in &parts {
+            for (field, of_field) in part["properties"].as_object().into_iter().flatten() {
+                assert!(!is_nameless(of_field), "{name}.{field} has a schema without a name: {of_field}");
+            }
+        }
+    }
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let bodies =
+                operation["responses"].as_object().unwrap().values().chain([&operation["requestBody"]]);
+            for content in bodies.filter_map(|body| body["content"].as_object()).flat_map(|it| it.values()) {
+                assert!(!is_nameless(&content["schema"]), "{method} {path}: {content}");
+            }
+        }
+    }
+}
+
+/// Returns whether a schema contains an object with fields or an enumeration that has no name.
+fn is_nameless(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            ["properties", "enum", "additionalProperties", "allOf"]
+                .iter()
+                .any(|word| fields.contains_key(*word))
+                || fields.values().any(is_nameless)
+        }
+        Value::Array(items) => items.iter().any(is_nameless),
+        _ => false,
+    }
+}
+
+#[test]
+fn every_operation_can_answer_with_the_errors_that_come_before_it() {
+    let document = serde_json::to_value(super::openapi()).unwrap();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let mut statuses = vec!["403", "429"];
+            if operation["security"][0]["key"].is_array() {
+                statuses.extend(["400", "401", "404", "500", "503"]);
+            }
+            if operation.get("requestBody").is_some() {
+                statuses.extend(["408", "413", "415"]);
+            }
+            for status in statuses {
+                assert!(operation["responses"].get(status).is_some(), "{method} {path} has no {status}");
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::BodyLimit;
 use super::parameters::Path;
 use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::executor::ExecutorError;
@@ -31,6 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 
 /// The workflows of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = WorkflowList)]
 pub struct Workflows {
     /// The workflows by name.
     pub workflows: Vec<WorkflowVersions>,
@@ -54,21 +56,18 @@ struct VersionPath {
 
 /// Upload a component
 ///
-/// Registers the workflows of the component. Uploading the same bytes again has no effect.
+/// Registers the workflows of the component. Uploading the same bytes again has no effect. The content type is
+/// `application/octet-stream` or `application/wasm`.
 #[utoipa::path(
     post, path = "/_api/workflows", tag = "workflows",
     security(("key" = ["deploy"])),
-    request_body(content = Component, content_type = "application/wasm"),
+    request_body(content = Component, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "The workflows of the component are registered.", body = Registered),
         (status = 200, description = "The same component was uploaded before.", body = Registered),
         (status = 409, description = "A version is registered with another component.", body = ErrorBody),
-        (status = 408, description = "The component does not arrive in time.", body = ErrorBody),
-        (status = 413, description = "The component is too large.", body = ErrorBody),
-        (status = 415, description = "The content type is neither `application/wasm` nor `application/octet-stream`.", body = ErrorBody),
         (status = 422, description = "The body is not a workflow component.", body = ErrorBody),
         (status = 429, description = "The tenant has an upload that waits, or has used its compile time. `Retry-After` says when to try again.", body = ErrorBody),
-        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn upload_component(
@@ -108,7 +107,8 @@ async fn prepare(
             return Err(error.into());
         }
     };
-    let reading = timeout(time, body::read_reserved(body, place.limit, "the component"));
+    let reading =
+        timeout(time, body::read_reserved(body, BodyLimit::component(place.limit), "the component"));
     let component = reading.await.map_err(|_| ApiError::upload_too_slow("the component", time))??;
     let detail = json!({ "bytes": component.len() });
     let digest = digest(&component);
@@ -155,7 +155,6 @@ async fn show_workflow(
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
         (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
-        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn activate_version(
@@ -178,7 +177,6 @@ async fn activate_version(
     responses(
         (status = 200, description = "The version.", body = WorkflowInfo),
         (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
-        (status = 503, description = "The host cannot do it now.", body = ErrorBody),
     ),
 )]
 async fn deprecate_version(

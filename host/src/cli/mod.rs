@@ -93,8 +93,9 @@ struct Context {
 
 const EXAMPLES: &str = "\
 Examples:
-  forge serve                                     run the server, in its own terminal
   forge new hello && cd hello                     create a workflow project
+  forge dev                                       run it, and again whenever a file is saved
+  forge serve                                     run a server, in its own terminal
   forge deploy .                                  compile and upload it
   forge start hello --input @input.json --wait    run it
   forge runs                                      list runs";

@@ -89,7 +89,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             return context.print(&client.tenants().await?, |list| table(&list.tenants));
         }
         Command::Create { name, settings } => {
-            client.create_tenant(&NewTenant { name, settings: settings.into_change()? }).await?
+            client.create_tenant(&NewTenant::new(name, settings.into_change()?)).await?
         }
         Command::Show { name: Some(name) } => client.tenant(&name).await?,
         Command::Show { name: None } => client.tenant(&client.caller().await?.tenant).await?,

@@ -21,6 +21,7 @@ pub use limits::Limits;
 pub use retention::{InvalidRetention, Retention};
 pub use server::ServerLimits;
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};
+pub(crate) use tenant::{LimitChangesSchema, LimitValuesSchema};
 pub(crate) use workflow_name::{LONGEST_WORKFLOW_NAME, is_workflow_name};
 
 /// The configuration of a host.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The unit of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = LimitUnit)]
 pub enum Unit {
     /// Units of fuel: about one for each WebAssembly instruction.
     Fuel,
@@ -30,6 +31,18 @@ pub enum Unit {
 
 /// Values of limits, by name.
 pub type LimitValues = BTreeMap<String, u64>;
+
+/// Limits by name.
+#[derive(utoipa::ToSchema)]
+#[schema(as = LimitValues)]
+#[expect(dead_code, reason = "a name for the document")]
+pub(crate) struct LimitValuesSchema(BTreeMap<String, u64>);
+
+/// Limits by name; `null` resets a limit to the host's value.
+#[derive(utoipa::ToSchema)]
+#[schema(as = LimitChanges)]
+#[expect(dead_code, reason = "a name for the document")]
+pub(crate) struct LimitChangesSchema(BTreeMap<String, Option<u64>>);
 
 /// An error of an invalid limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

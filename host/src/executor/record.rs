@@ -143,6 +143,7 @@ pub struct RunPage {
 
 /// A page of the journal of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = StepPage)]
 pub struct Steps {
     /// The calls of the run, in the order in which they began.
     pub steps: Vec<StepRecord>,
@@ -204,17 +205,22 @@ pub struct Health {
     pub status: HealthStatus,
     /// Details that concern all tenants. With API keys, only keys of the host get them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = HealthDetails)]
     pub details: Option<HealthDetails>,
 }
 
 /// Details of the health of a host.
+// In the OpenAPI document, they are fields of `Health` that may be absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HealthDetails {
     /// Forge's version.
+    #[schema(required = false)]
     pub version: String,
     /// Runs that are neither final nor paused. They are counted up to 10,000.
+    #[schema(required = false)]
     pub active_runs: u64,
     /// Runs in memory. The others wait for a timer and take a row in the database.
+    #[schema(required = false)]
     pub runs_in_memory: usize,
     /// Why it is degraded.
     pub error: Option<String>,

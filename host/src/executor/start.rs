@@ -53,6 +53,7 @@ pub enum OnFailed {
 
 /// A run that a key has started before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ExistingRun)]
 pub struct Existing {
     /// The status when the start was answered.
     pub status: WorkflowStatus,

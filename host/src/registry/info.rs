@@ -25,6 +25,7 @@ pub struct WorkflowInfo {
 
 /// The result of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RegisteredComponent)]
 pub struct Registered {
     /// The SHA-256 of the component.
     pub digest: String,

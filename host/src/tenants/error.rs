@@ -1,8 +1,9 @@
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::config::InvalidLimit;
 use forge_egress::secrets::SecretError;
-use forge_egress::{InvalidNetwork, InvalidRule};
 use forge_store::StoreError;
 
 use super::Role;
@@ -65,14 +66,18 @@ pub enum TenantError {
         most: u64,
     },
     /// A limit is invalid.
-    #[error(transparent)]
+    #[error("`limits`: {0}")]
     InvalidLimit(#[from] InvalidLimit),
-    /// A rule for servers is invalid.
-    #[error(transparent)]
-    InvalidRule(#[from] InvalidRule),
-    /// A network is invalid.
-    #[error(transparent)]
-    InvalidNetwork(#[from] InvalidNetwork),
+    /// A rule for servers or a network is invalid.
+    #[error("`{field}[{index}]`: {why}")]
+    InvalidRule {
+        /// The field with the list.
+        field: &'static str,
+        /// Its place in the list, from 0.
+        index: usize,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Private networks are set without rules for servers.
     #[error("`egress_private` requires `egress`: set both")]
     NetworksWithoutRules,
@@ -121,8 +126,19 @@ impl From<serde_json::Error> for TenantError {
 }
 
 impl TenantError {
+    /// Reads the rules or networks of a list.
+    pub(super) fn read_rules<T>(field: &'static str, texts: &[String]) -> Result<Vec<T>, Self>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let read = |(index, text): (usize, &String)| {
+            text.parse().map_err(|error: T::Err| Self::InvalidRule { field, index, why: error.to_string() })
+        };
+        texts.iter().enumerate().map(read).collect()
+    }
+
     /// A document cannot be decoded.
-    pub(super) fn corrupt(what: &str, name: &str, why: impl std::fmt::Display) -> Self {
+    pub(super) fn corrupt(what: &str, name: &str, why: impl Display) -> Self {
         Self::Store(StoreError::Corrupt { table: "forge_directory", why: format!("{what} {name}: {why}") })
     }
 }

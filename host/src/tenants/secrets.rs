@@ -94,7 +94,7 @@ fn open_one(keys: Option<&KeyRing>, entry: &Entry) -> Result<Secret, TenantError
     let document = Document::decode(entry)?;
     let keys = keys.ok_or(SecretError::NoKey)?;
     let value = keys.open(&entry.tenant, &entry.name, &document.sealed)?;
-    let hosts = document.servers.iter().map(|rule| rule.parse()).collect::<Result<Vec<Rule>, _>>()?;
+    let hosts = TenantError::read_rules("servers", &document.servers)?;
     Ok(Secret { value, hosts })
 }
 
@@ -124,7 +124,7 @@ impl Tenants {
         check_name(name)?;
         let NewSecret { value, servers } = new;
         let value = SecretValue::new(value)?;
-        let rules = servers.iter().map(|rule| rule.parse()).collect::<Result<Vec<Rule>, _>>()?;
+        let rules: Vec<Rule> = TenantError::read_rules("servers", &servers)?;
         let keys = self.secret_keys.as_ref().ok_or(SecretError::NoKey)?;
         let sealed = keys.seal(tenant, name, &value)?;
         let document = Document { sealed, servers, updated_at: clock::now().to_datetime() };

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TenantError;
-use crate::config::{LimitValues, Retention, TenantLimits};
+use crate::config::{LimitChangesSchema, LimitValues, LimitValuesSchema, Retention, TenantLimits};
 use crate::encoding::null_as_absent;
 use forge_egress::{Network, Policy, Rule};
 use forge_store::directory::{Entry, EntryKind};
@@ -22,6 +22,7 @@ pub struct Settings {
     pub egress_private: Vec<String>,
     /// The limits that are set, by name.
     #[serde(skip_serializing_if = "LimitValues::is_empty")]
+    #[schema(value_type = LimitValuesSchema)]
     pub limits: LimitValues,
     /// How long final runs are kept, such as `completed=30d,payment:failed=1y`. The host's rules apply where there is none.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Retention::stored")]
@@ -48,6 +49,7 @@ pub struct SettingsChange {
         skip_serializing_if = "std::collections::BTreeMap::is_empty",
         deserialize_with = "null_as_absent"
     )]
+    #[schema(value_type = LimitChangesSchema)]
     pub limits: std::collections::BTreeMap<String, Option<u64>>,
     /// How long final runs are kept; an empty text removes the tenant's rules.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,9 +82,9 @@ impl Settings {
     /// Returns the egress policy that is set, if any.
     pub(super) fn policy(&self) -> Result<Option<Policy>, TenantError> {
         let Some(rules) = &self.egress else { return Ok(None) };
-        let rules = rules.iter().map(|rule| rule.parse()).collect::<Result<Vec<Rule>, _>>()?;
-        let private = self.egress_private.iter().map(|network| network.parse());
-        Ok(Some(Policy::only(rules, private.collect::<Result<Vec<Network>, _>>()?)))
+        let rules: Vec<Rule> = TenantError::read_rules("egress", rules)?;
+        let private: Vec<Network> = TenantError::read_rules("egress_private", &self.egress_private)?;
+        Ok(Some(Policy::only(rules, private)))
     }
 
     /// Returns the host's limits with those that are set. A limit that exceeds what this host can give is ignored.

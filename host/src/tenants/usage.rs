@@ -15,6 +15,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// The usage of a tenant in an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = HourlyUsage)]
 pub struct Usage {
     /// The name of the tenant.
     pub tenant: String,

@@ -210,6 +210,7 @@ pub(super) const AMOUNTS: usize = 13;
 
 /// Measured amounts, which can be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = UsageAmounts)]
 pub struct Amounts {
     /// Units of fuel that guests consumed, replays included.
     pub fuel: u64,

@@ -11,8 +11,7 @@ use forge_journal as journal;
 use forge_journal::events::{Receive, UncheckedEvent, check_name};
 use forge_journal::{EffectKind, NewEffect, RunId};
 
-/// The kind of effect that waits for an event.
-pub const EVENT: EffectKind = EffectKind::new("event");
+pub use forge_journal::EVENT;
 
 /// The kind of effect that sends an event.
 pub const SEND: EffectKind = EffectKind::new("send_event");
