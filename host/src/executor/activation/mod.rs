@@ -189,6 +189,8 @@ impl Activation {
         session: &mut Session,
         wake_at: Option<Timestamp>,
     ) -> Result<bool, Stop> {
+        // They end here: what the run changes with them is committed now.
+        let _turns = self.context.db.turns();
         let mut beginning = Vec::new();
         let children = session.count_awaited(children::CHILD);
         for due in session.effects_due()? {
