@@ -8,8 +8,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::parameters::Path;
 use super::body::BodyLimit;
+use super::parameters::Path;
 use super::{Api, ApiError, ErrorBody, json};
 use crate::executor::EventRequest;
 use crate::tenants::Caller;
