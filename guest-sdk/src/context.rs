@@ -121,16 +121,17 @@ impl WorkflowContext {
         &self.db
     }
 
-    /// Returns a receiver of events with this name, which other runs of the tenant and clients of the API send to the
-    /// run. See [`EventReceiver`]. [`forge::event`](crate::event()) does the same without a context.
+    /// Returns a receiver of events with this name, which other runs of the tenant and clients of the API
+    /// send to the run. See [`EventReceiver`]. [`forge::event`](crate::event()) does the same without a
+    /// context.
     ///
     /// An event that came before the run waits for it is kept, in the order of its name.
     pub fn event(&self, name: impl Into<String>) -> EventReceiver {
         event::event(name)
     }
 
-    /// Sends an event to a run of the same tenant, with `.await`. A run may send events to itself. See [`SendEvent`].
-    /// [`forge::send_event`](crate::send_event) does the same without a context.
+    /// Sends an event to a run of the same tenant, with `.await`. A run may send events to itself. See
+    /// [`SendEvent`]. [`forge::send_event`](crate::send_event) does the same without a context.
     ///
     /// ```
     /// use forge::prelude::*;
@@ -152,8 +153,8 @@ impl WorkflowContext {
     /// Returns a run of a workflow as an attached child, whose output this run gets. See [`ChildRunner`].
     /// [`forge::child`](crate::child()) does the same without a context.
     ///
-    /// If this run fails, ends or drops the child's handle, the child is cancelled and rolled back. Inside a step, a
-    /// further attempt starts another child.
+    /// If this run fails, ends or drops the child's handle, the child is cancelled and rolled back. Inside a
+    /// step, a further attempt starts another child.
     ///
     /// ```
     /// use forge::prelude::*;
@@ -179,14 +180,14 @@ impl WorkflowContext {
         child::child(workflow, input)
     }
 
-    /// Starts a run that goes on whatever happens to this one, with `.await`, which returns its id. See [`StartWorkflow`].
-    /// [`forge::start_workflow`](crate::start_workflow) does the same without a context.
+    /// Starts a run that goes on whatever happens to this one, with `.await`, which returns its id. See
+    /// [`StartWorkflow`]. [`forge::start_workflow`](crate::start_workflow) does the same without a context.
     pub fn start_workflow(&self, workflow: impl Into<String>, input: impl Serialize) -> StartWorkflow {
         child::start_workflow(workflow, input)
     }
 
-    /// Cancels a run that this run started: a handler of a step that started a run may undo it so. The run is rolled back;
-    /// this does not wait for it. A run that has ended stays as it is.
+    /// Cancels a run that this run started: a handler of a step that started a run may undo it so. The run is
+    /// rolled back; this does not wait for it. A run that has ended stays as it is.
     ///
     /// # Errors
     /// Returns a [`Failure`](crate::Failure) if this run has not started that one.

@@ -211,5 +211,6 @@ async fn stranger(ctx: &WorkflowContext, run: Uuid) -> Result<()> {
 #[test]
 fn a_run_cancels_only_runs_that_it_has_started() {
     let run = TestRun::new(StrangerWorkflow).run(Uuid::nil());
+    assert_eq!(run.failure().kind, "invalid-input");
     assert!(run.failure().message.contains("has not started run"), "{}", run.failure().message);
 }

@@ -2,7 +2,8 @@
 //!
 //! A test goes through the real binary and real HTTP: [`Host`] is a `forge serve` process that can be
 //! killed and started again, [`Services`] are what the workflows call, and count every effect,
-//! [`Api`] is a client of the host, [`Cli`] runs its other commands, [`Database`] reads its file with plain SQL.
+//! [`Api`] is a client of the host, [`Cli`] runs its other commands, [`Terminal`] runs them as a person sees them,
+//! [`Database`] reads its file with plain SQL.
 //! Workflows are mostly written as programs ([`program`]) for one guest that interprets them.
 //!
 //! - `FORGE_SEED=n cargo test -p forge-tests` repeats a test with the seed that it printed
@@ -36,6 +37,7 @@ pub mod raw_service;
 mod services;
 mod shim;
 mod stepped_clock;
+mod terminal;
 mod watched_store;
 
 pub use api::{Answer, Api};
@@ -54,4 +56,5 @@ pub use proxy::Proxy;
 pub use services::Services;
 pub use shim::{failing_writes, skewed_clock};
 pub use stepped_clock::SteppedClock;
+pub use terminal::Terminal;
 pub use watched_store::{Watch, WatchedStore};

@@ -152,8 +152,11 @@ impl Watch {
                 Write::StartWithEvent { run, .. } if *written == Written::Done => {
                     durable.entry(run.id).or_default().0 = Some(run.as_ref().clone());
                 }
-                Write::Start(_) | Write::InsertUnowned(_) | Write::StartWithEvent { .. } | Write::Send(_) => {
-                }
+                Write::Start(_)
+                | Write::InsertUnowned(_)
+                | Write::StartWithEvent { .. }
+                | Write::Send(_)
+                | Write::Transaction(_) => {}
                 Write::Save(id, changes) => {
                     let (run, rows) = durable.entry(*id).or_default();
                     if let Some(changed) = &changes.run {

@@ -7,6 +7,7 @@ mod clients;
 mod demo;
 mod postgres;
 mod setup;
+mod shells;
 mod test;
 
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ Usage: cargo xtask <command>
 Commands:
   bench   Measure the host and compare it with the limits of the machine; `bench --help` has its options
   demo    Run the examples: a payment, one that is rolled back, and one during which the host is killed
-  setup   Install the Rust target for WebAssembly, PostgreSQL, and the generators of API clients, if they are missing
+  setup   Install the Rust target for WebAssembly, PostgreSQL, shells and generators of API clients, if they are missing
   test    Run `setup`, then every test of this repository
 
 Environment:

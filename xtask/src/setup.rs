@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use forge_toolchain::Toolchain;
 use forge_toolchain::environment::forget_outer_cargo;
 
-use super::{apt, clients, postgres};
+use super::{apt, clients, postgres, shells};
 
 /// Makes a rustup toolchain from Debian's packages.
 const DEBIAN_SCRIPT: &str = include_str!("wasm-guest.sh");
@@ -25,7 +25,8 @@ pub(crate) fn run() -> Result<()> {
 /// Installs what the tests need. Without the generators of API clients, only the tests of generated clients fail.
 pub(crate) fn for_tests() -> Result<()> {
     wasm_target()?;
-    postgres::ensure()
+    postgres::ensure()?;
+    shells::ensure()
 }
 
 /// Returns the toolchain that compiles workflows. Makes one from Debian's packages if rustup cannot add the target.

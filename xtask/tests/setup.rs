@@ -19,15 +19,24 @@ case "$*" in
 esac
 "#;
 
-/// Runs `cargo xtask setup` on a machine that has only this `rustup` and PostgreSQL. The files are those that the
+/// A shell that only says its version.
+const SHELL: &str = "#!/bin/sh\necho 5.9\n";
+
+/// Runs `cargo xtask setup` on a machine that has only this `rustup`, PostgreSQL, zsh and fish. The files are those that the
 /// `rustup` looks for.
 fn setup(folder: &Path, files: &[&str], setting: &str) -> Output {
     for name in ["initdb", "pg_basebackup", "pg_ctl", "postgres", "psql"].iter().chain(files) {
         fs::write(folder.join(name), "").unwrap();
     }
-    let rustup = folder.join("rustup");
-    fs::write(&rustup, RUSTUP).unwrap();
-    fs::set_permissions(&rustup, fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, script) in [("rustup", RUSTUP), ("zsh", SHELL), ("fish", SHELL)] {
+        fs::write(folder.join(name), script).unwrap();
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    run_setup(folder, setting)
+}
+
+/// Runs `cargo xtask setup` on a machine that has what is in this folder.
+fn run_setup(folder: &Path, setting: &str) -> Output {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     xtask.arg("setup").current_dir(folder).env("PATH", folder).env("FORGE_POSTGRES_BIN", folder);
     xtask.env("FORGE_WASM_TOOLCHAIN", setting).output().unwrap()
@@ -95,4 +104,14 @@ fn a_download_has_a_minute_and_its_failure_comes_with_the_cause_and_the_command_
     for part in ["\n    no network for 60 s\n", "run `rustup target add wasm32-unknown-unknown`"] {
         assert!(said(&output).contains(part), "{}", said(&output));
     }
+}
+
+#[test]
+fn a_shell_that_is_missing_where_no_package_can_be_installed_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(setup(folder.path(), &["stable.target"], "").status.success());
+    fs::remove_file(folder.path().join("fish")).unwrap();
+    let output = run_setup(folder.path(), "");
+    assert!(!output.status.success());
+    assert!(said(&output).contains("`forge completions` need: install fish"), "{}", said(&output));
 }

@@ -63,9 +63,9 @@ impl Child {
     /// Waits for the end of the child and returns its output. Dropping this future does not cancel the child.
     ///
     /// # Errors
-    /// Returns a [`Failure`] of kind `child` if the child failed or was cancelled; [`Failure::child`] returns its run
-    /// id, kind and message. Other kinds mean that the child was not started, or (`invalid-output`) that its output does
-    /// not deserialise as `T`.
+    /// Returns a [`Failure`] of kind `child` if the child failed or was cancelled; [`Failure::child`] returns
+    /// its run id, kind and message. Other kinds mean that the child was not started, or (`invalid-output`)
+    /// that its output does not deserialise as `T`.
     pub async fn result<T: DeserializeOwned>(&self) -> Result<T> {
         let output = self.end.clone().await.map_err(Error::new)?;
         serde_json::from_str(&output).map_err(|error| {
@@ -75,8 +75,8 @@ impl Child {
         })
     }
 
-    /// Cancels the child. It is rolled back, and [`result`](Self::result) then returns a failure of kind `child`. A child
-    /// that has ended stays as it is.
+    /// Cancels the child. It is rolled back, and [`result`](Self::result) then returns a failure of kind
+    /// `child`. A child that has ended stays as it is.
     ///
     /// # Errors
     /// Returns a [`Failure`] if the host refuses the request.

@@ -1,11 +1,12 @@
 //! Runs that a run starts.
 //!
-//! A child is a run of its own: it has its own record, steps and timeout, and may execute on another node. It is started once,
-//! whatever crashes. It belongs to the same tenant and has the same [`auth`](crate::WorkflowContext::auth).
+//! A child is a run of its own: it has its own record, steps and timeout, and may execute on another node. It
+//! is started once, whatever crashes. It belongs to the same tenant and has the same
+//! [`auth`](crate::WorkflowContext::auth).
 //!
-//! An attached child ([`child`]) belongs to the run that started it: the run gets its output, and if the run fails or
-//! ends, or drops the child's handle, the child is cancelled and rolled back. A detached one ([`start_workflow`]) goes on
-//! whatever happens to the run that started it.
+//! An attached child ([`child`]) belongs to the run that started it: the run gets its output, and if the run
+//! fails or ends, or drops the child's handle, the child is cancelled and rolled back. A detached one
+//! ([`start_workflow`]) goes on whatever happens to the run that started it.
 //!
 //! ```
 //! use forge::prelude::*;
@@ -60,7 +61,8 @@ pub use start::{ChildRunner, StartWorkflow};
 use crate::call;
 use crate::error::{Error, Failure, Result};
 
-/// Returns a run of a workflow as an attached child. See [`WorkflowContext::child`](crate::WorkflowContext::child).
+/// Returns a run of a workflow as an attached child. See
+/// [`WorkflowContext::child`](crate::WorkflowContext::child).
 pub fn child(workflow: impl Into<String>, input: impl Serialize) -> ChildRunner {
     ChildRunner::new(workflow.into(), &input)
 }
@@ -71,7 +73,8 @@ pub fn start_workflow(workflow: impl Into<String>, input: impl Serialize) -> Sta
     StartWorkflow::new(workflow.into(), &input)
 }
 
-/// Cancels a run that this run started. See [`WorkflowContext::cancel_run`](crate::WorkflowContext::cancel_run).
+/// Cancels a run that this run started. See
+/// [`WorkflowContext::cancel_run`](crate::WorkflowContext::cancel_run).
 ///
 /// # Errors
 /// Returns a [`Failure`] if this run has not started that one.

@@ -46,14 +46,15 @@ impl ChildRunner {
         ChildRunner { request, written }
     }
 
-    /// Sets the workflow's version. Without it, the newest version that is not deprecated is used.
+    /// Sets the workflow's version. Without it, the child has the version that a start by a client gets: the
+    /// activated one, or the highest that is not deprecated.
     pub fn version(mut self, version: u32) -> Self {
         self.request.version = Some(version);
         self
     }
 
-    /// Sets the longest duration of the child's run, after which it fails with kind `timeout` and is rolled back. Without
-    /// it, the timeout of the workflow applies.
+    /// Sets the longest duration of the child's run, after which it fails with kind `timeout` and is rolled
+    /// back. The timeout of its workflow applies without it, and if it is longer.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.timeout = Some(millis(timeout));
         self
@@ -69,8 +70,8 @@ impl ChildRunner {
 
     /// Starts the child and returns its handle, without waiting for the child.
     ///
-    /// The host may still refuse the child, because there is no such workflow or version, or the run has reached a limit.
-    /// [`Child::result`] then fails.
+    /// The host may still refuse the child, because there is no such workflow or version, or the run has
+    /// reached a limit. [`Child::result`] then fails.
     ///
     /// # Errors
     /// Returns a [`Failure`] if the input cannot be written as JSON.
@@ -97,13 +98,14 @@ impl StartWorkflow {
         StartWorkflow { request, written }
     }
 
-    /// Sets the workflow's version. Without it, the newest version that is not deprecated is used.
+    /// Sets the workflow's version. Without it, the run has the version that a start by a client gets.
     pub fn version(mut self, version: u32) -> Self {
         self.request.version = Some(version);
         self
     }
 
-    /// Sets the longest duration of the run. Without it, the timeout of the workflow applies.
+    /// Sets the longest duration of the run. The timeout of its workflow applies without it, and if it is
+    /// longer.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.timeout = Some(millis(timeout));
         self
@@ -112,8 +114,8 @@ impl StartWorkflow {
     /// Starts the run and returns its id once the start is durable. `.await` does the same.
     ///
     /// # Errors
-    /// Returns a [`Failure`] if the run was not started: there is no such workflow or version, this run has reached a limit, or the
-    /// input is invalid.
+    /// Returns a [`Failure`] if the run was not started: there is no such workflow or version, this run has
+    /// reached a limit, or the input is invalid.
     pub async fn start(self) -> Result<Uuid> {
         let StartWorkflow { request, written } = self;
         check(&request, written)?;

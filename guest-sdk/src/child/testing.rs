@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::bindings::forge::workflow::children::Request;
 use crate::error::Failure;
+use crate::event::testing::ends_at;
 use crate::test_host::{NEVER, TestHost, json};
 use crate::timestamp::millis;
 
@@ -143,15 +144,6 @@ pub(crate) fn report(host: &mut TestHost) -> Vec<TestChild> {
     started.into_iter().map(|started| TestChild { status: status(&started), ..started.child }).collect()
 }
 
-/// Returns the failure of an event to a run that this run started and that has ended.
-pub(crate) fn has_ended(host: &mut TestHost, run_id: Uuid) -> Option<Failure> {
-    let now = host.now();
-    let started = &host.effect::<Children>().started;
-    started.iter().find(|started| started.child.run_id == run_id && started.end.0 <= now)?;
-    let message = format!("run {run_id} has ended, so it takes no more events");
-    Some(Failure::new(Failure::CONFLICT, message).not_retryable())
-}
-
 /// Adds a run that the workflow starts. Returns its record, and its position.
 fn add(host: &mut TestHost, scope: u64, request: &Request, attached: bool) -> (TestChild, usize) {
     host.places.next_call(scope);
@@ -190,6 +182,7 @@ fn submit(host: &mut TestHost, position: usize, child: &TestChild, outcome: Test
     host.when_cancelled(call, move |host, Ended(_)| cancel(host, position));
     let started = &mut host.effect::<Children>().started[position];
     (started.call, started.end) = (Some(call), end);
+    ends_at(host, child.run_id, end.0);
     call
 }
 
@@ -204,9 +197,10 @@ fn cancel(host: &mut TestHost, position: usize) {
     let started = &mut host.effect::<Children>().started[position];
     if started.end.0 > now {
         started.end = (now, ChildStatus::Cancelled);
-        let ended = Ended(Err(of_child(started.child.run_id, &Failure::cancelled())));
-        if let Some(call) = started.call {
-            host.complete(call, ended);
+        let (run_id, call) = (started.child.run_id, started.call);
+        ends_at(host, run_id, now);
+        if let Some(call) = call {
+            host.complete(call, Ended(Err(of_child(run_id, &Failure::cancelled()))));
         }
     }
 }
@@ -271,7 +265,10 @@ pub(super) mod host {
                     cancel_at(host, position);
                     Ok(())
                 }
-                None => Err(Failure::permanent(format!("this run has not started run {run_id}"))),
+                None => {
+                    let message = format!("this run has not started run `{run_id}`, so it cannot cancel it");
+                    Err(Failure::new(Failure::INVALID_INPUT, message).not_retryable())
+                }
             };
             host.submit(0, Cancelled(outcome))
         })

@@ -1,7 +1,7 @@
 //! Events: messages to a run, from other runs of the tenant and from clients of the API.
 //!
-//! A run keeps the events that it has not received, in the order in which they came, also those that came before it waits for
-//! them. A run that waits for an event does not stay in memory.
+//! A run keeps the events that it has not received, in the order in which they came, also those that came
+//! before it waits for them. A run that waits for an event does not stay in memory.
 //!
 //! ```
 //! use forge::prelude::*;

@@ -9,8 +9,8 @@ use crate::call;
 use crate::error::{Error, Failure, Result, short_type_name};
 use crate::timestamp::millis;
 
-/// A receiver of one event. [`recv`](EventReceiver::recv) waits for the event, [`try_recv`](EventReceiver::try_recv)
-/// does not.
+/// A receiver of one event. [`recv`](EventReceiver::recv) waits for the event,
+/// [`try_recv`](EventReceiver::try_recv) does not.
 #[derive(Debug)]
 #[must_use = "no event is received until `.recv().await` or `.try_recv().await`"]
 pub struct EventReceiver {
@@ -23,21 +23,21 @@ impl EventReceiver {
         EventReceiver { name, timeout: None }
     }
 
-    /// Sets the time after which [`recv`](Self::recv) fails with kind `timeout`. An event that comes later is kept for
-    /// the next call.
+    /// Sets the time after which [`recv`](Self::recv) fails with kind `timeout`. An event that comes later is
+    /// kept for the next call.
     pub fn timeout(self, timeout: Duration) -> Self {
         EventReceiver { timeout: Some(timeout), ..self }
     }
 
-    /// Waits for the next event and returns its payload. Each event is received once. Several calls that wait for events
-    /// of one name get them in the order of the calls.
+    /// Waits for the next event and returns its payload. Each event is received once. Several calls that wait
+    /// for events of one name get them in the order of the calls.
     ///
     /// If this future is dropped before an event came, the event is kept for the next call.
     ///
     /// # Errors
-    /// Returns a [`Failure`] of kind `timeout` if no event came in time, and of kind `invalid-input` if the payload does
-    /// not deserialise as `T`, or the name is longer than 255 bytes or has control characters. An event with such a
-    /// payload is received: the next call gets the next event.
+    /// Returns a [`Failure`] of kind `timeout` if no event came in time, and of kind `invalid-input` if the
+    /// payload does not deserialise as `T`, or the name is longer than 255 bytes or has control characters.
+    /// An event with such a payload is received: the next call gets the next event.
     pub async fn recv<T: DeserializeOwned>(self) -> Result<T> {
         let payload = self.receive(self.timeout.map(millis)).await.map_err(Error::new)?;
         self.read(&payload)

@@ -27,8 +27,8 @@ impl SendEvent {
         SendEvent { run_id, name, payload, key: None }
     }
 
-    /// Sets the event's key: of several events with one name and one key, the run gets the first, whoever sends them.
-    /// Without it, the call has a key of its own, which is the same in each attempt of a step.
+    /// Sets the event's key: of several events with one name and one key, the run gets the first, whoever
+    /// sends them. Without it, the call has a key of its own, which is the same in each attempt of a step.
     pub fn key(self, key: impl Into<String>) -> Self {
         SendEvent { key: Some(key.into()), ..self }
     }
@@ -36,8 +36,8 @@ impl SendEvent {
     /// Sends the event. `.await` does the same.
     ///
     /// # Errors
-    /// Returns a [`Failure`] if the event was not sent: the tenant has no such run, the run has ended, it has too many events
-    /// that it has not received, or the payload, the name or the key is invalid.
+    /// Returns a [`Failure`] if the event was not sent: the tenant has no such run, the run has ended, it has
+    /// too many events that it has not received, or the payload, the name or the key is invalid.
     pub async fn send(self) -> Result<()> {
         let SendEvent { run_id, name, payload, key } = self;
         let payload = payload.map_err(|error| {

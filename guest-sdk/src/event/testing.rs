@@ -91,6 +91,8 @@ pub(crate) struct Events {
     /// The events that the workflow sent.
     pub(crate) sent: Vec<TestSentEvent>,
     known: BTreeSet<Identity>,
+    /// The times at which other runs end: then they take no more events.
+    ends: BTreeMap<Uuid, u64>,
 }
 
 /// The outcome of a call that receives: the event and its number.
@@ -107,6 +109,18 @@ pub(crate) fn schedule(host: &mut TestHost, event: TestEvent) {
             arrive(host, event);
         }
     });
+}
+
+/// Sets the time at which another run ends.
+pub(crate) fn ends_at(host: &mut TestHost, run_id: Uuid, time: u64) {
+    host.effect::<Events>().ends.insert(run_id, time);
+}
+
+/// Returns the failure of an event to a run that has ended.
+fn has_ended(host: &mut TestHost, run_id: Uuid) -> Option<Failure> {
+    let now = host.now();
+    host.effect::<Events>().ends.get(&run_id).filter(|end| **end <= now)?;
+    Some(Failure::permanent(format!("run {run_id} has ended, so it takes no more events")))
 }
 
 /// Adds an event to the run's inbox, and gives it to the first call that waits for it.
@@ -161,10 +175,10 @@ pub(super) mod host {
     use uuid::Uuid;
 
     use super::{
-        Events, Key, NEVER, Received, Sent, TestEvent, TestSentEvent, arrive, cancelled, deliver, refuse,
+        Events, Key, NEVER, Received, Sent, TestEvent, TestSentEvent, arrive, cancelled, deliver, has_ended,
+        refuse,
     };
     use crate::bindings::Failure as WireFailure;
-    use crate::child::testing::has_ended;
     use crate::error::Failure;
     use crate::test_host::with;
 

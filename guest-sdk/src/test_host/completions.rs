@@ -29,7 +29,8 @@ impl TestHost {
         call
     }
 
-    /// Adds what is done with the outcome of a call if it is cancelled: by the guest, or because the run is rolled back.
+    /// Adds what is done with the outcome of a call if it is cancelled: by the guest, or because the run is
+    /// rolled back.
     pub(crate) fn when_cancelled<T: 'static>(
         &mut self,
         call: u64,

@@ -33,8 +33,8 @@
 //! assert_eq!(run.requests[1].url, "http://stock/reservations/r-1");
 //! ```
 //!
-//! [`TestRun::event`] sends events to the run, [`TestRun::child`] decides the outcome of the runs that it starts, and the report has
-//! both: what it sent, and what became of its children.
+//! [`TestRun::event`] sends events to the run, [`TestRun::child`] decides the outcome of the runs that it
+//! starts, and the report has both: what it sent, and what became of its children.
 //!
 //! Three things differ from the real host. Nothing is replayed. Of the limits, only those of a step's result
 //! (1 MiB), of a response (4 MiB), and of keys, values and transactions of the store apply. And `Uuid::new_v4()` is truly random; in a component it is
@@ -95,15 +95,15 @@ impl<W: ForgeWorkflow> TestRun<W> {
         self
     }
 
-    /// Sends an event to the run: before it starts, or at the time that the event has. A run that waits for events which
-    /// nobody sends times out.
+    /// Sends an event to the run: before it starts, or at the time that the event has. A run that waits for
+    /// events which nobody sends times out.
     pub fn event(mut self, event: TestEvent) -> Self {
         event::testing::schedule(&mut self.host, event);
         self
     }
 
-    /// Sets the function that decides the outcome of attached children of this workflow. Without one, the host refuses to
-    /// start them. Detached runs need none: they do not end.
+    /// Sets the function that decides the outcome of attached children of this workflow. Without one, the
+    /// host refuses to start them. Detached runs need none: they do not end.
     pub fn child(mut self, workflow: &str, outcome: impl FnMut(&TestChild) -> TestOutcome + 'static) -> Self {
         self.host.effect::<Children>().answers.insert(workflow.to_owned(), Box::new(outcome));
         self

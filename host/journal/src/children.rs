@@ -26,6 +26,13 @@ impl RunId {
         Self(Builder::from_unix_timestamp_millis(time, &bits).into_uuid())
     }
 
+    /// Returns the time in the id, in milliseconds: that at which the run was accepted, or of the call that started it.
+    #[must_use]
+    pub fn started_at(self) -> Timestamp {
+        let [a, b, c, d, e, f, ..] = self.0.into_bytes();
+        Timestamp(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
     /// Returns the id as a JSON string: the result of a call that starts a detached run.
     #[must_use]
     pub fn to_json(self) -> String {
@@ -46,7 +53,7 @@ impl RunId {
 pub struct StartRun {
     /// The workflow's name.
     pub workflow: String,
-    /// The workflow's version. `None`: the newest one that is not deprecated.
+    /// The workflow's version. `None`: the one that a start by a client gets.
     #[serde(default)]
     pub version: Option<u32>,
     /// The milliseconds after which the run times out. `None`: those of the workflow.
@@ -129,8 +136,7 @@ mod tests {
         let child = RunId::child_of(parent, 7, at);
         assert_eq!(child, RunId::child_of(parent, 7, at));
         assert_eq!(child.to_string(), "01941f29-ac39-7fd0-80b0-8044e20f18f5", "ids never change");
-        let (seconds, nanoseconds) = child.0.get_timestamp().unwrap().to_unix();
-        assert_eq!(seconds * 1_000 + u64::from(nanoseconds) / 1_000_000, 1_735_689_612_345);
+        assert_eq!(child.started_at(), at);
         assert_eq!(child.0.get_version_num(), 7);
         assert_eq!(child.0.get_variant(), uuid::Variant::RFC4122);
         let other = RunId(uuid::Uuid::from_u128(parent.0.as_u128() + 1));

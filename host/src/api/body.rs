@@ -44,6 +44,11 @@ impl BodyLimit {
         Self { bytes, setting: Some("payload_bytes") }
     }
 
+    /// Returns the limit of a value of the tenant's store.
+    pub(super) fn db_value(bytes: u64) -> Self {
+        Self { bytes: size(bytes), setting: Some("db_value_bytes") }
+    }
+
     /// Returns the limit of a component.
     pub(super) const fn component(bytes: usize) -> Self {
         Self { bytes, setting: Some("component_bytes") }

@@ -17,6 +17,7 @@ use super::{Api, responses};
     tags(
         (name = "workflows", description = "Components, and the versions of their workflows."),
         (name = "runs", description = "Runs of workflows."),
+        (name = "db", description = "The tenant's store: JSON documents under keys."),
         (name = "tenants", description = "Tenants with their API keys, secrets, audit log and usage."),
         (name = "host", description = "The host."),
     ),
@@ -33,6 +34,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// Returns the OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = super::resources().into_openapi();
+    // OpenAPI has no other form for a parameter that may contain `/`.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     responses::complete(&mut document);
     document
 }

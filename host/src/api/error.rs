@@ -12,7 +12,8 @@ use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
 use crate::tenants::{Denied, TenantError};
 use forge_egress::secrets::SecretError;
-use forge_journal::Unsent;
+use forge_journal::db::quoted;
+use forge_journal::{Unsent, kind};
 use forge_store::{Refusal, StoreError};
 
 /// Seconds after which a client should repeat a request that failed because the host is busy, stops or cannot write.
@@ -62,6 +63,12 @@ impl ApiError {
     /// 400: the body is invalid.
     pub(super) fn invalid_body(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidBody, message)
+    }
+
+    /// 404: the tenant's store has no such key.
+    pub(super) fn unknown_entry(key: &str) -> Self {
+        let message = format!("the store has no key {}; `GET /_api/db` lists the keys", quoted(key));
+        Self::new(ErrorCode::UnknownEntry, message)
     }
 
     /// 500: the task of a request panicked.
@@ -251,6 +258,12 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
             ExecutorError::UnknownKey { .. } => ErrorCode::UnknownRun,
             ExecutorError::InvalidEvent(_) => ErrorCode::InvalidEvent,
+            ExecutorError::DbKey(_) => ErrorCode::InvalidKey,
+            ExecutorError::Db(ref failure) => match failure.kind.as_str() {
+                kind::CONFLICT => ErrorCode::VersionConflict,
+                kind::LIMIT => ErrorCode::Limit,
+                _ => ErrorCode::InvalidBody,
+            },
             ExecutorError::Unsent(ref unsent) => match unsent {
                 Unsent::Unknown(_) => ErrorCode::UnknownRun,
                 Unsent::Final { .. } => ErrorCode::Conflict,

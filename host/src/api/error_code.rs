@@ -41,6 +41,7 @@ pub enum ErrorCode {
     UnknownTenant,
     UnknownKey,
     UnknownSecret,
+    UnknownEntry,
     MethodNotAllowed,
     BodyTimeout,
     VersionTaken,
@@ -55,6 +56,7 @@ pub enum ErrorCode {
     TenantExists,
     Changed,
     Secret,
+    VersionConflict,
     BodyTooLarge,
     InputTooLarge,
     PayloadTooLarge,
@@ -99,7 +101,8 @@ impl ErrorCode {
             | Self::UnknownStep
             | Self::UnknownTenant
             | Self::UnknownKey
-            | Self::UnknownSecret => StatusCode::NOT_FOUND,
+            | Self::UnknownSecret
+            | Self::UnknownEntry => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::VersionTaken
@@ -114,6 +117,7 @@ impl ErrorCode {
             | Self::TenantExists
             | Self::Changed
             | Self::Secret => StatusCode::CONFLICT,
+            Self::VersionConflict => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge | Self::InputTooLarge | Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType | Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidComponent => StatusCode::UNPROCESSABLE_ENTITY,

@@ -10,7 +10,7 @@ use super::ApiError;
 use super::body::{self, BodyLimit};
 use super::plain::at;
 use crate::encoding;
-use forge_journal::MOST_DEPTH;
+use forge_journal::{Document, MOST_DEPTH};
 
 /// Serde's message about a document with more than [`MOST_DEPTH`] levels. It has no type of error of its own.
 const TOO_DEEP: &str = "recursion limit exceeded";
@@ -26,12 +26,31 @@ pub(super) async fn read<T: DeserializeOwned>(
     if bytes.is_empty() {
         return Err(ApiError::invalid_body(format!("the body is empty; it must have {least}")));
     }
+    parse(text(headers, &bytes)?).map_err(ApiError::invalid_body)
+}
+
+/// Reads a body that is any JSON document. `what` names it in errors.
+pub(super) async fn document(
+    headers: &HeaderMap,
+    body: Body,
+    limit: BodyLimit,
+    what: &str,
+) -> Result<Document, ApiError> {
+    let bytes = body::read(headers, body, limit, what).await?;
+    let text = text(headers, &bytes)?;
+    let document = Document::parse(text)
+        .map_err(|error| ApiError::invalid_body(format!("{what} is not valid JSON: {error}")))?;
+    document.check().map_err(|error| ApiError::invalid_body(format!("{what} cannot be stored: {error}")))?;
+    Ok(document)
+}
+
+/// Returns the text of a body that says that it is JSON.
+fn text<'b>(headers: &HeaderMap, bytes: &'b [u8]) -> Result<&'b str, ApiError> {
     let media_type = body::media_type(headers);
     if !media_type.as_deref().is_some_and(is_json) {
         return Err(ApiError::unsupported_media_type(media_type.as_deref(), "application/json"));
     }
-    let text = encoding::utf8(&bytes).map_err(|why| ApiError::invalid_body(format!("the body {why}")))?;
-    parse(text).map_err(ApiError::invalid_body)
+    encoding::utf8(bytes).map_err(|why| ApiError::invalid_body(format!("the body {why}")))
 }
 
 /// Reads a JSON object. The error is a message.

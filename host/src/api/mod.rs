@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod browser;
 mod changes;
+mod db;
 mod document;
 mod error;
 mod error_code;
@@ -40,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use auth::TENANT;
+pub use db::{EntryPage, StoredEntry};
 pub use document::openapi;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
 pub use error_code::ErrorCode;
@@ -104,6 +106,7 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(tenants::router())
         .merge(keys::router())
         .merge(secrets::router())
+        .merge(db::router())
         .merge(audit::router())
         .layer(middleware::from_fn(changes::run_to_completion))
         // A start runs to completion by itself, faster. An upload may be dropped while it waits, and what the writer has of

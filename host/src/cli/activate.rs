@@ -1,5 +1,5 @@
 use super::printable::Printable;
-use super::{CliError, Context};
+use super::{CliError, Context, parse};
 
 /// The arguments of `forge activate`.
 #[derive(Debug, clap::Args)]
@@ -8,6 +8,7 @@ pub(super) struct Args {
     /// The name of the workflow.
     name: String,
     /// The version to activate.
+    #[arg(value_parser = parse::number(1..=u32::MAX))]
     version: u32,
 }
 

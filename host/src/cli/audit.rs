@@ -1,6 +1,6 @@
 use super::table::Column::{Cut, Whole};
 use super::table::Table;
-use super::{CliError, Context, text};
+use super::{CliError, Context, parse, text};
 use crate::tenants::AuditRecord;
 
 /// The arguments of `forge audit`.
@@ -11,7 +11,7 @@ pub(super) struct Args {
     #[arg(long)]
     all: bool,
     /// The maximum number of records, up to 500.
-    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = parse::number(1..=500))]
     limit: u32,
     /// Show only records before this one: the `next_cursor` of the previous page.
     #[arg(long, value_name = "NUMBER")]

@@ -4,22 +4,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use url::Host;
 
 use super::CliError;
 use crate::api::{
-    CallerInfo, ErrorBody, ErrorDetail, EventBody, KeyList, KeyedEventBody, NewTenant, Nodes, Resealed,
-    ResolveBody, SecretList, SentEvent, StartBody, Started, TENANT, TenantList, Workflows,
+    CallerInfo, EntryPage, ErrorBody, ErrorDetail, EventBody, KeyList, KeyedEventBody, NewTenant, Nodes,
+    Resealed, ResolveBody, SecretList, SentEvent, StartBody, Started, StoredEntry, TENANT, TenantList,
+    Workflows,
 };
 use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::tenants::{
     ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
 };
-use forge_journal::RunId;
+use forge_journal::db::Entry;
+use forge_journal::{Document, RunId};
 
 /// The time limit for connecting to the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -251,6 +253,38 @@ impl Client {
         self.fetch(self.request(Method::POST, &["reseal-secrets"], &[])).await
     }
 
+    /// Returns a page of the tenant's store.
+    pub(super) async fn entries(&self, query: Query<'_>) -> Result<EntryPage, CliError> {
+        self.get(&["db"], query).await
+    }
+
+    /// Returns an entry of the tenant's store.
+    pub(super) async fn entry(&self, key: &str) -> Result<Entry, CliError> {
+        let (headers, body) = self.exchange(self.request(Method::GET, &["db", key], &[])).await?;
+        let unreadable = || anyhow::anyhow!("{} sent an entry without a version", self.server);
+        let version = headers.get(ETAG).and_then(|tag| tag.to_str().ok());
+        let version = version.and_then(|tag| tag.trim_matches('"').parse().ok()).ok_or_else(unreadable)?;
+        Ok(Entry { key: key.to_owned(), version, value: self.decode(&body)? })
+    }
+
+    /// Stores an entry, if it has this version or is absent.
+    pub(super) async fn put_entry(
+        &self,
+        key: &str,
+        value: &Document,
+        if_version: Option<u64>,
+        if_absent: bool,
+    ) -> Result<StoredEntry, CliError> {
+        let request = if_match(self.request(Method::PUT, &["db", key], &[]).json(value), if_version);
+        self.fetch(if if_absent { request.header(IF_NONE_MATCH, "*") } else { request }).await
+    }
+
+    /// Deletes an entry, if it has this version.
+    pub(super) async fn delete_entry(&self, key: &str, if_version: Option<u64>) -> Result<(), CliError> {
+        let request = if_match(self.request(Method::DELETE, &["db", key], &[]), if_version);
+        self.send(request).await.map(|_| ())
+    }
+
     /// Returns a page of the audit log.
     pub(super) async fn audit(
         &self,
@@ -294,7 +328,11 @@ impl Client {
     /// Sends a request and decodes the body of the response.
     async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
         let body = self.send(request).await?;
-        serde_json::from_slice(&body).map_err(|error| {
+        self.decode(&body)
+    }
+
+    fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, CliError> {
+        serde_json::from_slice(body).map_err(|error| {
             let server = &self.server;
             anyhow::anyhow!("{server} sent a response that this version of forge cannot read: {error}").into()
         })
@@ -302,13 +340,22 @@ impl Client {
 
     /// Sends a request and returns the body of the response, or the error that the response contains.
     async fn send(&self, request: RequestBuilder) -> Result<Bytes, CliError> {
+        self.exchange(request).await.map(|(_, body)| body)
+    }
+
+    /// The same as [`Client::send`], with the headers of the response.
+    async fn exchange(&self, request: RequestBuilder) -> Result<(HeaderMap, Bytes), CliError> {
         let request = request.build().map_err(anyhow::Error::from)?;
         let changes = !request.method().is_safe();
         let failed = |error| self.no_answer(&error, changes);
         let response = self.http.execute(request).await.map_err(failed)?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes().await.map_err(failed)?;
-        if status.is_success() { Ok(body) } else { Err(error_response(&self.server, status, &body)) }
+        if status.is_success() {
+            Ok((headers, body))
+        } else {
+            Err(error_response(&self.server, status, &body))
+        }
     }
 
     /// Returns the error of a request without an answer, which changes something or not.
@@ -326,6 +373,14 @@ impl Client {
 /// Returns the query parameter of a flag: absent unless the flag is set.
 fn flag(is_set: bool) -> Option<String> {
     is_set.then(|| true.to_string())
+}
+
+/// Returns a request that changes an entry only if it has this version.
+fn if_match(request: RequestBuilder, version: Option<u64>) -> RequestBuilder {
+    match version {
+        Some(version) => request.header(IF_MATCH, format!("\"{version}\"")),
+        None => request,
+    }
 }
 
 /// Returns the error of a response: in the API's form, or in another form from a proxy or another program.

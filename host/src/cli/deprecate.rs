@@ -1,5 +1,5 @@
 use super::printable::Printable;
-use super::{CliError, Context, output};
+use super::{CliError, Context, output, parse};
 
 /// The arguments of `forge deprecate`.
 #[derive(Debug, clap::Args)]
@@ -8,6 +8,7 @@ pub(super) struct Args {
     /// The name of the workflow.
     name: String,
     /// The version to deprecate.
+    #[arg(value_parser = parse::number(1..=u32::MAX))]
     version: u32,
 }
 

@@ -26,7 +26,7 @@ pub enum ExitStatus {
     NotFound = 4,
     /// The server cannot be reached, or asks to try again later.
     Unavailable = 5,
-    /// The request conflicts with an existing version, key or the status of a run.
+    /// The request conflicts with an existing version, key or entry, or the status of a run.
     Conflict = 6,
     /// The awaited run is paused, or has not ended within the given time.
     NotEnded = 7,
@@ -177,7 +177,7 @@ impl CliError {
             Self::NoAnswer { .. } => ExitStatus::OutcomeUnknown,
             Self::Api { error, .. } if error.code == OUTCOME_UNKNOWN => ExitStatus::OutcomeUnknown,
             Self::Api { status: 404, .. } => ExitStatus::NotFound,
-            Self::Api { status: 409, .. } => ExitStatus::Conflict,
+            Self::Api { status: 409 | 412, .. } => ExitStatus::Conflict,
             Self::Api { status: 429 | 503, .. } | Self::Unreachable { .. } => ExitStatus::Unavailable,
             Self::RunFailed { .. } => ExitStatus::RunFailed,
             Self::Paused { .. } | Self::NotEnded { .. } => ExitStatus::NotEnded,

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use super::printable::Printable;
 use super::table::Column::{Cut, Whole};
 use super::table::Table;
-use super::{CliError, Context, text};
+use super::{CliError, Context, parse, text};
 use crate::config::Database;
 use crate::tenants::{ApiKey, Caller, CreatedKey, NewKey, Role, Tenants};
 use forge_clock as clock;
@@ -51,7 +51,7 @@ struct Create {
     #[arg(long)]
     host: bool,
     /// The time until it expires, such as 90d [default: it does not expire].
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     expires_in: Option<Duration>,
     /// Create it directly in this database, without a server: for the first key, which a server needs before other
     /// machines can reach it. No server may be using an SQLite database.

@@ -10,6 +10,7 @@ mod client;
 mod compile_component;
 mod completions;
 mod confirm;
+mod db;
 mod deploy;
 mod deprecate;
 mod dev;
@@ -92,8 +93,9 @@ struct Context {
 
 const EXAMPLES: &str = "\
 Examples:
-  forge serve                                     run the server, in its own terminal
   forge new hello && cd hello                     create a workflow project
+  forge dev                                       run it, and again whenever a file is saved
+  forge serve                                     run a server, in its own terminal
   forge deploy .                                  compile and upload it
   forge start hello --input @input.json --wait    run it
   forge runs                                      list runs";
@@ -104,9 +106,9 @@ Exit codes:
   1  error
   2  the command line is wrong
   3  the run failed or was rolled back (start --wait, runs watch)
-  4  the workflow, version or run does not exist
+  4  the workflow, version, run or key does not exist
   5  the server cannot be reached, or asks to try again later
-  6  conflict with an existing version, key or the status of a run
+  6  conflict with an existing version, key or entry, or the status of a run
   7  the run is paused, or has not ended within the given time (start --wait, runs watch)
   8  the request may have taken effect, and its answer was lost: send it again, a start or an event with the same --key
   130  Ctrl-C ended the command while it waited for a run, which goes on (start --wait, runs watch)";
@@ -141,6 +143,8 @@ enum Command {
     Keys(keys::Args),
     /// List, set and remove secrets, and generate the key that encrypts them
     Secrets(secrets::Args),
+    /// List, read, store and delete entries of the tenant's store
+    Db(db::Args),
     /// Show the audit log
     Audit(audit::Args),
     /// Show usage by the hour
@@ -237,6 +241,7 @@ impl Cli {
             Command::Tenants(args) => tenants::run(args, &context).await,
             Command::Keys(args) => keys::run(args, &context).await,
             Command::Secrets(args) => secrets::run(args, &context).await,
+            Command::Db(args) => db::run(args, &context).await,
             Command::Audit(args) => audit::run(args, &context).await,
             Command::Usage(args) => usage::run(args, &context).await,
             Command::Nodes(args) => nodes::run(args, &context).await,

@@ -71,6 +71,11 @@ pub(super) fn has_color() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
+/// Returns whether standard error shows colours.
+pub(super) fn notes_have_color() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
 /// Shows a line on the terminal of standard error, in place of the line that was shown before.
 pub(super) fn show_progress(text: &str) {
     let mut stderr = io::stderr().lock();

@@ -1,5 +1,6 @@
 //! Parsers for the values of flags: amounts with a suffix, and durations.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::TenantLimits;
@@ -18,6 +19,25 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is not a count, such as 500000, 500k, 50M or 5G"))
 }
 
+/// Returns a parser of whole numbers in this range.
+pub(super) fn number(
+    range: RangeInclusive<u32>,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| match (range.start(), range.end()) {
+            (start, &u32::MAX) => format!("`{text}` is not a whole number from {start} on"),
+            (start, end) => format!("`{text}` is not a whole number from {start} to {end}"),
+        })
+    }
+}
+
+/// Parses a duration: `500ms`, `30s`, `1h30m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = |_| format!("`{text}` is not a duration, such as 500ms, 30s, 5m or 1h30m");
+    humantime::parse_duration(text).map_err(wrong)
+}
+
 /// Parses the number of calls that a run may make.
 pub(super) fn calls(text: &str) -> Result<u64, String> {
     let most = TenantLimits::MOST_CALLS_PER_RUN;
@@ -29,7 +49,7 @@ pub(super) fn calls(text: &str) -> Result<u64, String> {
 
 /// Parses a duration of at least `shortest`.
 pub(super) fn at_least(text: &str, shortest: Duration) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let duration = duration(text)?;
     if duration < shortest {
         return Err(format!("it must be at least {}", humantime::format_duration(shortest)));
     }
@@ -65,6 +85,19 @@ mod tests {
         assert_eq!(count("1000"), Ok(1_000));
         assert_eq!(calls("8M"), Ok(8_000_000));
         assert!(calls("9M").is_err());
+    }
+
+    #[test]
+    fn a_number_or_duration_that_is_none_is_refused_with_what_is_one() {
+        assert_eq!(number(1..=500)("500"), Ok(500));
+        let refused = |text: &str| number(1..=500)(text).unwrap_err();
+        assert_eq!(refused("many"), "`many` is not a whole number from 1 to 500");
+        assert_eq!(refused("501"), "`501` is not a whole number from 1 to 500");
+        assert_eq!(number(1..=u32::MAX)("0").unwrap_err(), "`0` is not a whole number from 1 on");
+        assert_eq!(
+            duration("soon").unwrap_err(),
+            "`soon` is not a duration, such as 500ms, 30s, 5m or 1h30m"
+        );
     }
 
     #[test]

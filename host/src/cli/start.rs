@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::printable::Printable;
-use super::{CliError, Context, follow, input, output, text};
+use super::{CliError, Context, follow, input, output, parse, text};
 use crate::api::{StartBody, StartEvent};
 use crate::executor::{Existing, OnFailed};
 use forge_journal::{RunId, WorkflowStatus};
@@ -16,7 +16,7 @@ pub(super) struct Args {
     #[arg(long, short, default_value = "{}", value_name = "JSON|@FILE", allow_hyphen_values = true)]
     input: String,
     /// The version of the workflow [default: the current one].
-    #[arg(long)]
+    #[arg(long, value_parser = parse::number(1..=u32::MAX))]
     version: Option<u32>,
     /// An idempotency key: a second start with the same key returns the same run.
     #[arg(long)]

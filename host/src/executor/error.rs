@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::registry::RegistryError;
 use crate::tenants::{Tenant, TenantError};
 use forge_egress::EgressError;
-use forge_journal::{RunId, Unsent, WorkflowStatus};
+use forge_journal::{Failure, RunId, Unsent, WorkflowStatus};
 use forge_sandbox::EngineError;
 use forge_store::{Refusal, StoreError};
 
@@ -46,6 +46,12 @@ pub enum ExecutorError {
     /// The name, the key or the payload of an event cannot be used.
     #[error("{0}")]
     InvalidEvent(String),
+    /// The tenant's store has no such keys.
+    #[error("{0}")]
+    DbKey(Failure),
+    /// A transaction of the tenant's store failed. Nothing was changed.
+    #[error(transparent)]
+    Db(#[from] Failure),
     /// The payload of an event is larger than payloads may be.
     #[error(
         "the payload of the event has {size} bytes; the most is {limit} (payload_bytes). Pass large data by reference, for \

@@ -8,6 +8,7 @@ mod activation;
 mod archive;
 mod cluster;
 mod command;
+mod db;
 mod effects;
 mod error;
 mod events;

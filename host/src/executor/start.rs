@@ -249,7 +249,7 @@ impl WorkflowExecutor {
             Err(StoreError::Closed)
         };
         match written.await.unwrap_or_else(broke_off)? {
-            Written::Done | Written::Performed(_) | Written::Sent(_) => {
+            Written::Done | Written::Performed(_) | Written::Sent(_) | Written::Transacted(_) => {
                 // The event is the first entry of the run's inbox.
                 let sent = request.event.map(|_| Sent { seq: FIRST_ENTRY, duplicate: false });
                 Ok(Started { run: id, existing: None, sent, record: None })

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use forge_egress::Lookups;
+use forge_journal::db::{Operation, Transaction};
 use forge_journal::{Changes, Growth};
 use forge_scheduling::{ByteBudget, CpuMeter, HourlyAllowance, RateLimiter};
 use forge_store::directory::Amounts;
@@ -39,6 +40,8 @@ pub struct Account {
     responses: Arc<ByteBudget>,
     answers: Arc<ByteBudget>,
     compile_ms: AtomicU64,
+    db_puts: AtomicU64,
+    db_bytes: AtomicU64,
     /// The uploads under way, and those that wait.
     uploads: Uploads,
     /// The time in which the tenant's uploads were compiled.
@@ -102,6 +105,8 @@ impl Account {
             responses: Arc::default(),
             answers: Arc::default(),
             compile_ms: AtomicU64::new(0),
+            db_puts: AtomicU64::new(0),
+            db_bytes: AtomicU64::new(0),
             uploads: Uploads::default(),
             compile_time: HourlyAllowance::default(),
             cpu: Arc::default(),
@@ -210,6 +215,14 @@ impl Account {
         self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts what a transaction puts into the tenant's store.
+    pub fn transacted(&self, transaction: &Transaction) {
+        let puts =
+            transaction.operations.iter().filter(|operation| matches!(operation, Operation::Put { .. }));
+        self.db_puts.fetch_add(puts.count() as u64, Ordering::Relaxed);
+        self.db_bytes.fetch_add(transaction.size() as u64, Ordering::Relaxed);
+    }
+
     /// Returns the bytes that the runs of the tenant take in the store, with their journals.
     pub fn stored(&self) -> u64 {
         u64::try_from(self.stored.load(Ordering::Relaxed)).unwrap_or(0)
@@ -282,6 +295,8 @@ impl Account {
             log_dropped: take(&self.log_dropped),
             audit_lines: take(&self.audit_lines),
             compile_ms: take(&self.compile_ms),
+            db_puts: take(&self.db_puts),
+            db_bytes: take(&self.db_bytes),
         }
     }
 
@@ -299,6 +314,8 @@ impl Account {
             log_dropped,
             audit_lines,
             compile_ms,
+            db_puts,
+            db_bytes,
         } = *amounts;
         for (counter, amount) in [
             (&self.fuel, fuel),
@@ -312,6 +329,8 @@ impl Account {
             (&self.log_dropped, log_dropped),
             (&self.audit_lines, audit_lines),
             (&self.compile_ms, compile_ms),
+            (&self.db_puts, db_puts),
+            (&self.db_bytes, db_bytes),
         ] {
             counter.fetch_add(amount, Ordering::Relaxed);
         }

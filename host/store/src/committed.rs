@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forge_journal::{Changes, InboxEntry, Performed, Row, Run, RunId, Sent, Unsent};
+use forge_journal::{Changes, InboxEntry, Outcome, Performed, Row, Run, RunId, Sent, Unsent};
 
 /// What became of a batch that was committed.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,8 @@ pub enum Written {
     Performed(Vec<(u64, Performed)>),
     /// What became of a message.
     Sent(Result<Sent, Unsent>),
+    /// What became of a transaction that no run has called.
+    Transacted(Outcome),
 }
 
 impl Written {

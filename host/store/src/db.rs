@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forge_journal::TenantId;
 use forge_journal::db::{Entry, Operation, Transaction, end_of_prefix};
+use forge_journal::{Failure, Outcome, TenantId, kind};
 
 /// A selection of a tenant's entries, in the order of their keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,4 +61,11 @@ pub(crate) fn named_keys<'t>(transactions: &[&'t Transaction]) -> BTreeMap<&'t T
         keys.extend(transaction.operations.iter().map(Operation::key));
     }
     named
+}
+
+/// Returns the next of the outcomes of transactions that were performed in one go.
+pub(crate) fn next_outcome(outcomes: &mut impl Iterator<Item = Outcome>) -> Outcome {
+    // There is one for each transaction.
+    let missing = || Err(Failure::permanent(kind::ERROR, "the store has no outcome of the transaction"));
+    outcomes.next().unwrap_or_else(missing)
 }

@@ -217,7 +217,7 @@ pub struct UsageRow {
 }
 
 /// The number of [`Amounts`].
-pub(super) const AMOUNTS: usize = 11;
+pub(super) const AMOUNTS: usize = 13;
 
 /// Measured amounts, which can be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -249,6 +249,12 @@ pub struct Amounts {
     /// Milliseconds in which components were checked and compiled.
     #[serde(default)]
     pub compile_ms: u64,
+    /// Entries that were put into the tenant's store, also by transactions that failed.
+    #[serde(default)]
+    pub db_puts: u64,
+    /// Bytes of keys and values in transactions of the tenant's store, also of transactions that failed.
+    #[serde(default)]
+    pub db_bytes: u64,
 }
 
 impl Amounts {
@@ -266,6 +272,8 @@ impl Amounts {
             log_dropped,
             audit_lines,
             compile_ms,
+            db_puts,
+            db_bytes,
         } = *self;
         [
             ("fuel", fuel),
@@ -279,6 +287,8 @@ impl Amounts {
             ("log_dropped", log_dropped),
             ("audit_lines", audit_lines),
             ("compile_ms", compile_ms),
+            ("db_puts", db_puts),
+            ("db_bytes", db_bytes),
         ]
     }
 
@@ -296,6 +306,8 @@ impl Amounts {
             log_dropped,
             audit_lines,
             compile_ms,
+            db_puts,
+            db_bytes,
         ] = values;
         Self {
             fuel,
@@ -309,6 +321,8 @@ impl Amounts {
             log_dropped,
             audit_lines,
             compile_ms,
+            db_puts,
+            db_bytes,
         }
     }
 }

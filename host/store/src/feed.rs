@@ -26,12 +26,13 @@ pub struct Change {
 }
 
 impl Change {
-    /// Returns the run's id.
-    pub fn run_id(&self) -> RunId {
+    /// Returns the run's id; `None` if the change is of no run.
+    pub fn run_id(&self) -> Option<RunId> {
         match &self.write {
-            Write::Start(run) | Write::InsertUnowned(run) | Write::StartWithEvent { run, .. } => run.id,
-            Write::Save(id, _) => *id,
-            Write::Send(message) => message.to,
+            Write::Start(run) | Write::InsertUnowned(run) | Write::StartWithEvent { run, .. } => Some(run.id),
+            Write::Save(id, _) => Some(*id),
+            Write::Send(message) => Some(message.to),
+            Write::Transaction(_) => None,
         }
     }
 

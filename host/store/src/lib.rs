@@ -67,6 +67,8 @@ pub enum Write {
     Save(RunId, Changes),
     /// Appends to the inbox of a run, on whatever node it is.
     Send(Box<Message>),
+    /// Performs a transaction of a tenant's store that no run has called.
+    Transaction(Box<Transaction>),
 }
 
 /// Approximate bytes of a run or a row without its documents.
@@ -79,7 +81,7 @@ impl Write {
             Self::Start(run) => Some((run, false)),
             Self::InsertUnowned(run) => Some((run, true)),
             Self::StartWithEvent { run, unowned, .. } => Some((run, *unowned)),
-            Self::Save(..) | Self::Send(_) => None,
+            Self::Save(..) | Self::Send(_) | Self::Transaction(_) => None,
         }
     }
 
@@ -91,13 +93,18 @@ impl Write {
         }
     }
 
-    /// Returns the transactions of calls, in their order.
+    /// Returns the transactions of tenants' stores, in their order.
     pub(crate) fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        let own = match self {
+            Self::Transaction(transaction) => Some(&**transaction),
+            _ => None,
+        };
         let operations = self.changes().into_iter().flat_map(|(_, changes)| &changes.operations);
-        operations.filter_map(|(_, operation)| match operation {
+        let of_calls = operations.filter_map(|(_, operation)| match operation {
             Operation::Transaction(transaction) => Some(transaction),
             _ => None,
-        })
+        });
+        own.into_iter().chain(of_calls)
     }
 
     /// Returns the run that starts, if it may take the key of another one over, with that run.
@@ -109,6 +116,7 @@ impl Write {
     fn rows(&self) -> usize {
         match self {
             Self::Start(_) | Self::InsertUnowned(_) | Self::StartWithEvent { .. } | Self::Send(_) => 1,
+            Self::Transaction(transaction) => transaction.operations.len(),
             Self::Save(_, changes) => {
                 let others = changes.operations.len() + changes.taken.len() + changes.outbox.len();
                 changes.rows.len() + others + usize::from(changes.run.is_some())
@@ -125,6 +133,8 @@ impl Write {
             Self::Save(_, changes) => (&changes.tenant, changes.grown),
             // The inbox counts its entries itself.
             Self::Send(message) => (&message.tenant, Growth::default()),
+            // The tenant's store has totals of its own.
+            Self::Transaction(transaction) => (&transaction.tenant, Growth::default()),
         }
     }
 
@@ -136,6 +146,7 @@ impl Write {
             Self::Start(run) | Self::InsertUnowned(run) => of_run(run),
             Self::StartWithEvent { run, event, .. } => of_run(run) + ROW_BYTES + event.payload.len(),
             Self::Send(message) => ROW_BYTES + message.payload.len(),
+            Self::Transaction(transaction) => transaction.size(),
             Self::Save(_, changes) => {
                 let rows =
                     changes.rows.iter().map(|row| ROW_BYTES + length(&row.input) + length(&row.result));

@@ -3,7 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use forge_journal::{Changes, Inbox, Message, Performed, Run, RunId, Sent, Unsent};
+use forge_journal::db::Transaction;
+use forge_journal::{Changes, Inbox, Message, Outcome, Performed, Run, RunId, Sent, Unsent};
 use futures::FutureExt as _;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -117,6 +118,18 @@ impl RunWriter {
         match self.send_and_wait(Write::Send(Box::new(message))).await? {
             Written::Sent(sent) => Ok(sent),
             other => Err(StoreError::Unavailable(format!("the store answered a message with {other:?}"))),
+        }
+    }
+
+    /// Performs a transaction of the tenant's store, and returns its outcome when that is durable. The writer belongs to no
+    /// run.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it is not durable, or that is unknown.
+    pub async fn transact(&self, transaction: Transaction) -> Result<Outcome, StoreError> {
+        match self.send_and_wait(Write::Transaction(Box::new(transaction))).await? {
+            Written::Transacted(outcome) => Ok(outcome),
+            other => Err(StoreError::Unavailable(format!("the store answered a transaction with {other:?}"))),
         }
     }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod db;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -172,6 +174,7 @@ async fn conforms(store: &dyn Store) {
     deletes_final_runs_with_their_journals(store).await;
     finds_final_runs_by_their_age(store).await;
     counts_what_runs_take(store).await;
+    db::conforms(store).await;
     counts_the_runs_that_are_not_final(store).await;
 }
 
@@ -604,6 +607,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
         wake_at: Some(Timestamp(i64::MAX)),
+        awaits: Some(forge_journal::EntryKind::Event),
         child: Some(run(9).id),
         started_at: Timestamp(i64::MIN),
         completed_at: Some(Timestamp(0)),

@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::component::ComponentError;
 use crate::dependencies::UnsuitableDependency;
@@ -9,7 +9,10 @@ use crate::process::CommandError;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The path has no manifest.
-    #[error("there is no Cargo.toml in {}. Give the folder of a workflow crate; `forge new NAME` makes one", path.display())]
+    #[error(
+        "there is no Cargo.toml in {}. Give the folder of a workflow crate; `forge new NAME` makes one",
+        shown(path)
+    )]
     NoManifest {
         /// The path given.
         path: PathBuf,
@@ -86,4 +89,9 @@ fn listed(packages: &[(String, PathBuf)]) -> String {
         .iter()
         .map(|(name, folder)| format!("\n    forge build {}  ({name})", folder.display()))
         .collect()
+}
+
+/// Returns a folder as it reads in a sentence.
+fn shown(folder: &Path) -> String {
+    if folder == Path::new(".") { "this folder".to_owned() } else { folder.display().to_string() }
 }

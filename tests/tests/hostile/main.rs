@@ -8,5 +8,6 @@ mod calls;
 mod computing;
 mod hand_written;
 mod memory_isolation;
+mod messages;
 mod rollback;
 mod uploads;

@@ -76,13 +76,14 @@ pub enum Operation {
 }
 
 /// An entry of a tenant's store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Entry {
     /// The key.
     pub key: String,
     /// The version.
     pub version: u64,
     /// The value.
+    #[schema(value_type = serde_json::Value)]
     pub value: Document,
 }
 

@@ -10,7 +10,6 @@ mod stored;
 use std::collections::BTreeSet;
 
 pub use self::apply::IllegalEvent;
-pub(crate) use self::apply::set_outcome;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
 pub use self::operator::Unresolvable;

@@ -8,7 +8,7 @@ use crate::execution::Execution;
 use crate::state::InstanceState;
 use forge_journal as journal;
 use forge_journal::children::{CancelRun, UncheckedStart};
-use forge_journal::{EffectKind, NewEffect, RunId};
+use forge_journal::{EffectKind, EntryKind, Journal, Kind, NewEffect, RunId};
 
 /// The kind of effect that starts an attached child and waits for its end.
 pub const CHILD: EffectKind = EffectKind::new("child");
@@ -21,6 +21,9 @@ pub const CANCEL: EffectKind = EffectKind::new("cancel_run");
 
 /// The maximum size of a workflow's name, in bytes.
 const WORKFLOW: usize = 255;
+
+/// The bytes that reading one row of the journal counts as when the guest is charged for it.
+const ROW: usize = 16;
 
 impl Host for InstanceState {
     fn start(&mut self, scope: Handle, request: Request) -> wasmtime::Result<Started> {
@@ -53,6 +56,7 @@ impl Host for InstanceState {
 
     fn cancel(&mut self, scope: Handle, run_id: String) -> wasmtime::Result<CallId> {
         let execution = self.execution_for(run_id.len())?;
+        let searched = execution.session.journal().rows().len().saturating_mul(ROW);
         let run = shown(&run_id);
         let kept = CancelRun::unchecked(&run);
         let effect = NewEffect {
@@ -60,11 +64,14 @@ impl Host for InstanceState {
             name: run.clone(),
             input: CancelRun::unchecked(&run_id),
             wake_at: None,
+            awaits: None,
         };
-        let call = submit(execution, scope, effect, |_| {
-            let failure = invalid(format!("`{run}`, which is to be cancelled, is not the id of a run"));
-            run_id.parse::<RunId>().is_err().then_some(Refused { kept, failure })
+        let call = submit(execution, scope, effect, |execution| {
+            let is_own = run_id.parse().is_ok_and(|id| has_started(execution.session.journal(), id));
+            let failure = || invalid(format!("this run has not started run `{run}`, so it cannot cancel it"));
+            (!is_own).then(|| Refused { kept, failure: failure() })
         });
+        self.passed(searched);
         self.or_stop(call)
     }
 
@@ -89,7 +96,8 @@ fn start(
     let name = shown(workflow);
     let kept = UncheckedStart { workflow: &name, input: "null", ..unchecked };
     let kept = kept.to_json();
-    let effect = NewEffect { kind, name: name.clone(), input: unchecked.to_json(), wake_at: None };
+    let awaits = (kind == CHILD).then_some(EntryKind::ChildEnded);
+    let effect = NewEffect { kind, name: name.clone(), input: unchecked.to_json(), wake_at: None, awaits };
     submit(execution, scope, effect, |execution| {
         let failure = check(execution, workflow, input, &name)?;
         Some(Refused { kept, failure })
@@ -114,6 +122,15 @@ fn child_of(execution: &Execution, call: CallId) -> RunId {
     let (seq, at) =
         execution.session.row_of(call).map_or((0, run.started_at), |row| (row.seq, row.started_at));
     RunId::child_of(run.id, seq, at)
+}
+
+/// Returns whether a run has started this one.
+fn has_started(journal: &Journal, id: RunId) -> bool {
+    let run = journal.run().id;
+    let starts = journal.rows().iter().filter(|row| matches!(row.kind, Kind::Effect(CHILD | START)));
+    // Ids of other times need no hash.
+    let mut starts = starts.filter(|row| id.started_at() == row.started_at);
+    starts.any(|row| RunId::child_of(run, row.seq, row.started_at) == id)
 }
 
 /// Reads the outcome of the start of a detached run: its id, as a JSON string.

@@ -1,17 +1,17 @@
 //! The tenant's store: the interface `db`.
 
-use super::cut;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::interfaces::db::{Entry, Host, Operation};
 use super::interfaces::types::{CallId, Failure, Scope as Handle};
+use super::{NAME, Refused, cut, invalid, shown, submit, text_length};
 use crate::Stop;
 use crate::execution::Execution;
 use crate::state::InstanceState;
-use forge_clock as clock;
 use forge_journal as journal;
 use forge_journal::db::{self, Get, List};
-use forge_journal::{Document, EffectKind, NewEffect, Scope, kind};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use forge_journal::{Document, EffectKind, NewEffect, Outcome, Reach, kind};
 
 /// The kind of effect that reads an entry.
 pub const GET: EffectKind = EffectKind::new("db_get");
@@ -21,9 +21,6 @@ pub const LIST: EffectKind = EffectKind::new("db_list");
 
 /// The kind of effect that is a transaction.
 pub const COMMIT: EffectKind = EffectKind::new("db");
-
-/// The maximum size of a call's name in the journal, in bytes: the width of the column in the spec.
-const NAME: usize = 255;
 
 /// The operations of a refused transaction that the journal names: enough to recognise it.
 const KEPT_OPERATIONS: usize = 10;
@@ -35,9 +32,9 @@ impl Host for InstanceState {
     }
 
     fn got(&mut self, call: CallId) -> wasmtime::Result<Result<Option<Entry>, Failure>> {
-        let outcome = outcome::<Option<db::Entry>>(self.execution()?, call, GET);
-        let outcome = self.or_stop(outcome)?;
-        Ok(outcome.map(|entry| entry.map(|entry| self.entry(entry))))
+        let outcome = self.outcome_of(call, GET)?;
+        let entry = self.or_stop(read::<Option<db::Entry>>(call, outcome))?;
+        Ok(entry.map(|entry| entry.map(Entry::from)))
     }
 
     fn list(
@@ -47,35 +44,32 @@ impl Host for InstanceState {
         after: Option<String>,
         limit: u32,
     ) -> wasmtime::Result<CallId> {
-        let bytes = prefix.len() + after.as_deref().map_or(0, str::len);
+        let bytes = text_length(after.iter().chain([&prefix]));
         let call = list(self.execution_for(bytes)?, scope, List { prefix, after, limit });
         self.or_stop(call)
     }
 
     fn listed(&mut self, call: CallId) -> wasmtime::Result<Result<Vec<Entry>, Failure>> {
-        let outcome = outcome::<Vec<db::Entry>>(self.execution()?, call, LIST);
-        let outcome = self.or_stop(outcome)?;
-        Ok(outcome.map(|entries| entries.into_iter().map(|entry| self.entry(entry)).collect()))
+        let outcome = self.outcome_of(call, LIST)?;
+        let entries = self.or_stop(read::<Vec<db::Entry>>(call, outcome))?;
+        Ok(entries.map(|entries| entries.into_iter().map(Entry::from).collect()))
     }
 
     fn commit(&mut self, scope: Handle, operations: Vec<Operation>) -> wasmtime::Result<CallId> {
-        let bytes = operations.iter().map(size).sum();
+        let bytes = operations.iter().map(size).fold(0, usize::saturating_add);
         let call = commit(self.execution_for(bytes)?, scope, operations);
         self.or_stop(call)
     }
 
     fn committed(&mut self, call: CallId) -> wasmtime::Result<Result<Vec<u64>, Failure>> {
-        let outcome = outcome(self.execution()?, call, COMMIT);
-        self.or_stop(outcome)
+        let outcome = self.outcome_of(call, COMMIT)?;
+        self.or_stop(read(call, outcome))
     }
 }
 
-impl InstanceState {
-    /// Charges the guest for an entry.
-    fn entry(&mut self, entry: db::Entry) -> Entry {
-        let db::Entry { key, version, value } = entry;
-        self.passed(key.len().saturating_add(value.text().len()));
-        Entry { key, version, value: value.text().to_string() }
+impl From<db::Entry> for Entry {
+    fn from(db::Entry { key, version, value }: db::Entry) -> Self {
+        Self { key, version, value: value.text().to_string() }
     }
 }
 
@@ -83,39 +77,37 @@ impl InstanceState {
 fn size(operation: &Operation) -> usize {
     match operation {
         Operation::Require((key, _)) | Operation::Delete(key) => key.len(),
-        Operation::Put((key, value)) => key.len().saturating_add(value.len()),
+        Operation::Put((key, value)) => text_length([key, value]),
     }
 }
 
 fn get(execution: &mut Execution, scope: Handle, key: String) -> Result<CallId, Stop> {
-    let checked = db::check_key(&key, &execution.limits.db);
-    let name = cut(key.clone(), NAME);
-    let kept = Get { key: name.clone() };
-    submit(execution, scope, Call { kind: GET, name, input: Get { key }, kept, checked })
+    let kept = Get { key: shown(&key) };
+    let call = Call { kind: GET, name: kept.key.clone(), kept, input: Get { key } };
+    call.submit(execution, scope, |input, limits| db::check_key(&input.key, limits).err())
 }
 
 fn list(execution: &mut Execution, scope: Handle, list: List) -> Result<CallId, Stop> {
-    let limits = &execution.limits.db;
-    let checked = db::check_prefix(&list.prefix, limits)
-        .and_then(|()| list.after.as_deref().map_or(Ok(()), |after| db::check_key(after, limits)));
-    let prefix = cut(list.prefix.clone(), NAME - 1);
-    let kept = List { prefix: prefix.clone(), after: None, limit: list.limit };
-    submit(execution, scope, Call { kind: LIST, name: format!("{prefix}*"), input: list, kept, checked })
+    let after = list.after.as_deref().map(shown);
+    let kept = List { prefix: shown(&list.prefix), after, limit: list.limit };
+    let name = cut(format!("{}*", kept.prefix), NAME);
+    Call { kind: LIST, name, kept, input: list }.submit(execution, scope, |list, limits| {
+        let prefix = db::check_prefix(&list.prefix, limits);
+        prefix.and_then(|()| list.after.iter().try_for_each(|after| db::check_key(after, limits))).err()
+    })
 }
 
 fn commit(execution: &mut Execution, scope: Handle, operations: Vec<Operation>) -> Result<CallId, Stop> {
-    let mut checked = Ok(());
-    let operations = operations.into_iter().map(|operation| decoded(operation, &mut checked));
-    let operations = operations.collect::<Result<Vec<_>, _>>()?;
-    let checked = db::check(&operations, &execution.limits.db).and(checked);
-    let kept: Vec<_> =
-        operations.iter().take(KEPT_OPERATIONS).map(|operation| cut(operation.describe(), NAME)).collect();
-    let name = name(&operations);
-    submit(execution, scope, Call { kind: COMMIT, name, input: operations, kept, checked })
+    let mut not_json = None;
+    let operations = operations.into_iter().map(|operation| decoded(operation, &mut not_json));
+    let input = operations.collect::<Result<Vec<_>, _>>()?;
+    let kept = input.iter().take(KEPT_OPERATIONS).map(|operation| shown(&operation.describe())).collect();
+    let call = Call::<_, Vec<_>> { kind: COMMIT, name: name(&input), kept, input };
+    call.submit(execution, scope, |input, limits| db::check(input, limits).err().or(not_json))
 }
 
-/// Returns an operation of the guest. A value that is no JSON is kept as text, and is an error.
-fn decoded(operation: Operation, checked: &mut Result<(), journal::Failure>) -> Result<db::Operation, Stop> {
+/// Returns an operation of the guest. A value that is no JSON is kept as text, and noted.
+fn decoded(operation: Operation, not_json: &mut Option<journal::Failure>) -> Result<db::Operation, Stop> {
     Ok(match operation {
         Operation::Require((key, version)) => db::Operation::Require { key, version },
         Operation::Delete(key) => db::Operation::Delete { key },
@@ -123,8 +115,8 @@ fn decoded(operation: Operation, checked: &mut Result<(), journal::Failure>) -> 
             let value = match Document::parse(&value) {
                 Ok(value) => value,
                 Err(error) => {
-                    let message = format!("the value of {} is no JSON: {error}", db::quoted(&key));
-                    *checked = Err(journal::Failure::permanent(kind::INVALID_INPUT, message));
+                    let message = format!("the value of {} is not JSON: {error}", db::quoted(&key));
+                    not_json.get_or_insert(invalid(message));
                     Document::of(&value).map_err(|error| unwritable(error.to_string()))?
                 }
             };
@@ -137,12 +129,11 @@ fn decoded(operation: Operation, checked: &mut Result<(), journal::Failure>) -> 
 fn name(operations: &[db::Operation]) -> String {
     let is_change = |operation: &&db::Operation| !matches!(operation, db::Operation::Require { .. });
     let first = operations.iter().find(is_change).or(operations.first());
-    let first = first.map_or_else(|| "nothing".to_owned(), db::Operation::describe);
-    let changes = operations.iter().filter(is_change).count();
-    match changes.saturating_sub(1) {
-        0 => cut(first, NAME),
-        more => {
-            let more = format!(" and {more} more");
+    let first = shown(&first.map_or_else(|| "nothing".to_owned(), db::Operation::describe));
+    match operations.iter().filter(is_change).count() {
+        0 | 1 => first,
+        changes => {
+            let more = format!(" and {} more", changes - 1);
             cut(first, NAME - more.len()) + &more
         }
     }
@@ -155,53 +146,45 @@ struct Call<I, K> {
     input: I,
     /// What the journal keeps of the input if the call is refused.
     kept: K,
-    /// Why the call is refused, if the journal does not have it yet.
-    checked: Result<(), journal::Failure>,
 }
 
-/// Submits a call, or refuses it. What the journal has does not depend on the limits of today.
-fn submit<I: Serialize, K: Serialize>(
-    execution: &mut Execution,
-    scope: Handle,
-    call: Call<I, K>,
-) -> Result<CallId, Stop> {
-    let Call { kind, name, input, kept, checked } = call;
-    let input = db::encode(&input).map_err(unwritable)?;
-    let checked = checked.and_then(|()| check_size(execution, &name, &input));
-    let (scope, effect) = (Scope::from_handle(scope), NewEffect { kind, name, input, wake_at: None });
-    let now = clock::now();
-    Ok(match checked {
-        Ok(()) => execution.session.submit(scope, effect, now)?,
-        Err(failure) => {
-            let kept = db::encode(&kept).map_err(unwritable)?;
-            execution.session.refuse(scope, effect, &kept, failure, now)?
-        }
-    })
+impl<I: Serialize, K: Serialize> Call<I, K> {
+    /// Submits the call. A new one is refused if `check` finds a reason, or it is too large for the journal.
+    fn submit(
+        self,
+        execution: &mut Execution,
+        scope: Handle,
+        check: impl FnOnce(&I, &db::Limits) -> Option<journal::Failure>,
+    ) -> Result<CallId, Stop> {
+        let Self { kind, name, input, kept } = self;
+        let [document, kept] = [db::encode(&input), db::encode(&kept)].map(|text| text.map_err(unwritable));
+        let (document, kept) = (document?, kept?);
+        let bytes = document.len() as u64;
+        let effect = NewEffect { kind, name: name.clone(), input: document, wake_at: None, awaits: None };
+        submit(execution, scope, effect, |execution| {
+            let limits = &execution.limits;
+            let failure =
+                check(&input, &limits.db).or_else(|| too_large(&name, bytes, limits.payload_bytes))?;
+            Some(Refused { kept, failure: failure.with_reach(Reach::Nowhere) })
+        })
+    }
+}
+
+fn too_large(name: &str, bytes: u64, most: u64) -> Option<journal::Failure> {
+    let message = format!(
+        "the transaction `{name}` has {bytes} bytes; the most is {most} (payload_bytes). Use several transactions, or store \
+         large data elsewhere and keep a reference"
+    );
+    (bytes > most).then(|| journal::Failure::permanent(kind::LIMIT, message))
 }
 
 fn unwritable(why: String) -> Stop {
     Stop::Failed(journal::Failure::permanent(kind::ERROR, why))
 }
 
-fn check_size(execution: &Execution, name: &str, input: &str) -> Result<(), journal::Failure> {
-    let (bytes, most) = (input.len() as u64, execution.limits.payload_bytes);
-    if bytes <= most {
-        return Ok(());
-    }
-    let message = format!(
-        "the transaction `{name}` has {bytes} bytes; the most is {most} (payload_bytes). Nothing was changed. Use several \
-         transactions, or store large data elsewhere and keep a reference"
-    );
-    Err(journal::Failure::permanent(kind::LIMIT, message))
-}
-
-/// Returns the outcome of a delivered call.
-fn outcome<T: DeserializeOwned>(
-    execution: &mut Execution,
-    call: CallId,
-    kind: EffectKind,
-) -> Result<Result<T, Failure>, Stop> {
-    match execution.session.outcome(call, kind)? {
+/// Returns the outcome of a call as the guest gets it.
+fn read<T: DeserializeOwned>(call: CallId, outcome: Outcome) -> Result<Result<T, Failure>, Stop> {
+    match outcome {
         Err(failure) => Ok(Err(failure.into())),
         Ok(result) => db::decode(result.as_deref().unwrap_or("null"))
             .map(Ok)

@@ -1,5 +1,6 @@
 //! Changes of the files of a project.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,7 +68,18 @@ fn is_source(folder: &Path, file: &Path) -> bool {
     let name = relative.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_temporary =
         name.ends_with('~') || name.ends_with(".swp") || name.ends_with(".tmp") || name == "4913";
-    !relative.components().any(|part| is_ignored(&part)) && name != "Cargo.lock" && !is_temporary
+    let is_database = relative.components().any(|part| is_of_database(part.as_os_str()));
+    !relative.components().any(|part| is_ignored(&part))
+        && name != "Cargo.lock"
+        && !is_temporary
+        && !is_database
+}
+
+/// Returns whether a file or folder is an SQLite database or lies beside one, as `forge.db-wal` and `forge.db.cache` do. A
+/// server in the folder of the project writes to them.
+fn is_of_database(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.split_once(".db").is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(['-', '.']))
 }
 
 #[cfg(test)]
@@ -77,12 +89,23 @@ mod tests {
     #[test]
     fn files_that_programs_write_are_not_changes() {
         let folder = Path::new("/p");
-        for file in ["/p/src/lib.rs", "/p/Cargo.toml", "/p/input.json", "/p/shared/src/lib.rs"] {
+        for file in
+            ["/p/src/lib.rs", "/p/Cargo.toml", "/p/input.json", "/p/shared/src/lib.rs", "/p/src/my.dbs.rs"]
+        {
             assert!(is_source(folder, Path::new(file)), "{file}");
         }
-        for file in
-            ["/p/target/x", "/p/.git/index", "/p/Cargo.lock", "/p/src/lib.rs~", "/p/src/.lib.rs.swp", "/q/a"]
-        {
+        let of_programs = [
+            "/p/target/x",
+            "/p/.git/index",
+            "/p/Cargo.lock",
+            "/p/src/lib.rs~",
+            "/p/src/.lib.rs.swp",
+            "/p/forge.db",
+            "/p/forge.db-wal",
+            "/p/data/forge.db.cache/48/a",
+            "/q/a",
+        ];
+        for file in of_programs {
             assert!(!is_source(folder, Path::new(file)), "{file}");
         }
     }

@@ -21,6 +21,7 @@ use crate::config::{DEFAULT_LISTEN, Database};
 use crate::executor::WorkflowRecord;
 use forge_clock as clock;
 use forge_journal::RunId;
+use forge_toolchain::BuildError;
 
 /// The arguments of `forge dev`.
 #[derive(Debug, clap::Args)]
@@ -94,6 +95,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 fn folder(path: &Path) -> anyhow::Result<PathBuf> {
     let folder = if path.ends_with("Cargo.toml") { path.parent().unwrap_or(path) } else { path };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if !folder.join("Cargo.toml").is_file() {
+        // Before anything in the folder is watched or created.
+        return Err(BuildError::NoManifest { path: path.to_owned() }.into());
+    }
     folder.canonicalize().with_context(|| format!("cannot find the project {}", path.display()))
 }
 

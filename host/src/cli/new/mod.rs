@@ -26,7 +26,7 @@ Creates a folder with a small workflow, its tests, and a copy of the SDK.
 
 Examples:
   forge new hello
-  cd hello && cargo test && forge deploy";
+  cd hello && cargo test && forge dev";
 
 /// The files of a project. `{{name}}`, `{{workflow}}`, `{{structure}}` and `{{sdk}}` are placeholders.
 const TEMPLATE: [(&str, &str); 5] = [
@@ -42,12 +42,12 @@ const SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let name = create(&args)?;
-    let (path, workflow) = (args.path.display(), name.workflow());
-    let project = json!({ "name": name.package(), "path": args.path, "workflow": workflow });
+    let path = args.path.display();
+    let project = json!({ "name": name.package(), "path": args.path, "workflow": name.workflow() });
     context.print(&project, |_| format!("created {path}"))?;
     context.hint(&format!(
-        "\n  cd {path}\n  cargo test\n  forge deploy        # with `forge serve` in another terminal\n  \
-         forge start {workflow} --input @input.json --wait",
+        "\n  cd {path}\n  cargo test        # without a server\n  forge dev         # run it, and again whenever a file is saved\n\n\
+         README.md has the other commands",
     ));
     Ok(())
 }

@@ -2,7 +2,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cli::table::Column::{Cut, Whole};
 use crate::cli::table::Table;
-use crate::cli::{CliError, Context, output, text, waits};
+use crate::cli::{CliError, Context, output, parse, text, waits};
 use crate::executor::RunSummary;
 use forge_clock as clock;
 use forge_journal::WorkflowStatus;
@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(long)]
     key: Option<String>,
     /// The maximum number of runs, up to 500 [default: 50].
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = parse::number(1..=500))]
     limit: Option<u32>,
     /// List only runs after this one: the `next_cursor` of the previous page.
     #[arg(long)]

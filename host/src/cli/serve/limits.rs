@@ -62,10 +62,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "COUNT", env = "FORGE_CALLS_PER_RUN", value_parser = parse::calls)]
     calls_per_run: Option<u64>,
     /// Runs in memory; runs that wait for timers are evicted to load others [default: 1000].
-    #[arg(long, value_name = "COUNT", env = "FORGE_LIVE_INSTANCES", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", env = "FORGE_LIVE_INSTANCES", value_parser = parse::number(1..=u32::MAX))]
     live_instances: Option<u32>,
     /// Time after which a run that waits for a timer is evicted from memory [default: 10s].
-    #[arg(long, value_name = "DURATION", env = "FORGE_EVICT_AFTER", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "FORGE_EVICT_AFTER", value_parser = parse::duration)]
     evict_after: Option<Duration>,
     /// Starts in the queue; further ones are refused with HTTP status 429 [default: 10k].
     #[arg(long, value_name = "COUNT", env = "FORGE_START_QUEUE", value_parser = parse::count)]
@@ -77,16 +77,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = parse::bytes)]
     write_queue: Option<u64>,
     /// Time that a rollback waits for responses to requests under way [default: 30s].
-    #[arg(long, value_name = "DURATION", env = "FORGE_ROLLBACK_PATIENCE", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "FORGE_ROLLBACK_PATIENCE", value_parser = parse::duration)]
     rollback_patience: Option<Duration>,
     /// Attempts of a compensation, including the first [default: 5].
-    #[arg(long, value_name = "COUNT", env = "FORGE_COMPENSATION_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", env = "FORGE_COMPENSATION_ATTEMPTS", value_parser = parse::number(1..=u32::MAX))]
     compensation_attempts: Option<u32>,
     /// Wait before the second attempt of a compensation; it doubles with each further attempt [default: 1s].
-    #[arg(long, value_name = "DURATION", env = "FORGE_COMPENSATION_BACKOFF", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "FORGE_COMPENSATION_BACKOFF", value_parser = parse::duration)]
     compensation_backoff: Option<Duration>,
     /// Longest wait before a further attempt that a response may ask for with `Retry-After` [default: 1h].
-    #[arg(long, value_name = "DURATION", env = "FORGE_MAX_RETRY_AFTER", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "FORGE_MAX_RETRY_AFTER", value_parser = parse::duration)]
     max_retry_after: Option<Duration>,
     /// Size of answers of the API that clients have not read yet; one tenant may use a quarter of it [default: 256MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_API_ANSWERS", value_parser = parse::bytes)]

@@ -39,7 +39,7 @@ pub(super) fn init(form: Form) -> anyhow::Result<LastLines> {
     let log = tracing_subscriber::fmt().with_env_filter(filter);
     let result = match form {
         Form::Text => {
-            let log = log.with_writer(writer).with_ansi(output::notes_on_terminal());
+            let log = log.with_writer(writer).with_ansi(output::notes_have_color());
             log.fmt_fields(log_fields::printable()).try_init()
         }
         Form::Json => log.json().flatten_event(true).with_writer(PrintableJson(writer)).try_init(),

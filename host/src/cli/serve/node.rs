@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::cli::parse::at_least;
+use crate::cli::parse::{self, at_least};
 use crate::config::{NodeConfig, machine_name};
 
 /// The shortest lease. It is renewed three times as often.
@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", env = "FORGE_LEASE", value_parser = lease)]
     lease: Option<Duration>,
     /// The number of connections for reading [default: 8].
-    #[arg(long, value_name = "COUNT", env = "FORGE_DATABASE_CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", env = "FORGE_DATABASE_CONNECTIONS", value_parser = parse::number(1..=u32::MAX))]
     database_connections: Option<u32>,
     /// The time without a response after which the database counts as unavailable [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_DATABASE_TIMEOUT", value_parser = timeout)]

@@ -11,9 +11,10 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    CHILD, Event, Failure, IllegalEvent, Journal, Operation, Row, Session, SessionLimits, StepStatus,
-    Storage, TenantId, Timestamp, kind,
+    Event, Failure, IllegalEvent, Journal, Operation, Row, Session, SessionLimits, StepStatus, Storage,
+    TenantId, Timestamp, kind,
 };
+use forge_sandbox::imports::children;
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, InstancePermits};
 use forge_store::{RemoteCommand, RunWriter, StoreError};
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::rollback::PendingRollback;
 use super::command::{Command, Reply, Trial};
+use super::db::DbReader;
 use super::effects::{self, Beginning, Begun, Departure, Ended};
 use super::inboxes::Notices;
 use crate::config::{self, Limits, TenantLimits, size};
@@ -53,6 +55,7 @@ pub(super) struct ActivationContext {
     pub(super) tenant: Arc<Tenant>,
     /// The workflows of the tenant.
     pub(super) registry: WorkflowRegistry,
+    pub(super) db: DbReader,
     pub(super) writer: RunWriter,
     /// The permits for instances, of which the run holds one.
     pub(super) instances: Arc<InstancePermits<TenantId>>,
@@ -187,7 +190,7 @@ impl Activation {
         wake_at: Option<Timestamp>,
     ) -> Result<bool, Stop> {
         let mut beginning = Vec::new();
-        let children = session.count_awaited(CHILD);
+        let children = session.count_awaited(children::CHILD);
         for due in session.effects_due()? {
             let journal = session.journal();
             let Some(row) = journal.row(due.seq) else { continue };
@@ -204,6 +207,7 @@ impl Activation {
                 row,
                 tenant: &self.context.tenant,
                 registry: &self.context.registry,
+                db: &self.context.db,
                 children,
                 writer: &self.context.writer,
                 departure: &departure,

@@ -12,6 +12,7 @@
 //! [`Beginning::writer`] again.
 
 mod child;
+mod db;
 mod departure;
 mod event;
 mod http;
@@ -32,11 +33,12 @@ use futures::future::BoxFuture;
 
 pub(super) use self::child::started_by;
 pub(super) use self::departure::Departure;
+use crate::executor::db::DbReader;
 use crate::registry::WorkflowRegistry;
 use crate::tenants::Tenant;
 
 /// The table of effects.
-const EFFECTS: [&dyn Effect; 8] = [
+const EFFECTS: [&dyn Effect; 11] = [
     &http::Http,
     &timer::Timer::SLEEP,
     &timer::Timer::TIMEOUT,
@@ -45,6 +47,9 @@ const EFFECTS: [&dyn Effect; 8] = [
     &child::Child,
     &child::Start,
     &child::Cancel,
+    &db::Get,
+    &db::Entries,
+    &db::Commit,
 ];
 
 /// The most effects that a run names as in doubt. A person reads them, and each answer about the run has them.
@@ -137,6 +142,8 @@ pub(super) struct Beginning<'b> {
     pub(super) tenant: &'b Arc<Tenant>,
     /// The workflows of the tenant.
     pub(super) registry: &'b WorkflowRegistry,
+    /// The store of the tenant.
+    pub(super) db: &'b DbReader,
     /// The number of children that the run waits for, this one included.
     pub(super) children: usize,
     /// The writer of the run, which knows whether the node has its lease.

@@ -9,6 +9,7 @@ use forge_store::{RemoteCommand, StoreError};
 use super::{NextAction, RunTask, corrupt};
 use crate::executor::activation::{Activation, ActivationContext, ActivationParts};
 use crate::executor::command::Trial;
+use crate::executor::db::DbReader;
 use crate::executor::{Inner, Receivers};
 use crate::registry::RegistryError;
 use crate::tenants::{Tenant, TenantError};
@@ -63,6 +64,7 @@ impl RunTask {
             instances: Arc::clone(&self.inner.instances),
             cpu: Arc::clone(&self.inner.cpu),
             registry: self.inner.registry.for_tenant(&self.tenant),
+            db: DbReader::new(&self.inner, &self.tenant),
             writer: self.writer.clone(),
             commands,
             inbox,

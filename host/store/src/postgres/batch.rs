@@ -67,8 +67,11 @@ impl<'w> Batch<'w> {
                 batch.begin(run, owner, run.key.is_some() || unowned, &mut places);
             }
             match write {
-                Write::Start(_) | Write::InsertUnowned(_) | Write::StartWithEvent { .. } | Write::Send(_) => {
-                }
+                Write::Start(_)
+                | Write::InsertUnowned(_)
+                | Write::StartWithEvent { .. }
+                | Write::Send(_)
+                | Write::Transaction(_) => {}
                 Write::Save(id, changes) => {
                     for child in children(changes) {
                         batch.begin(child, Owner::This, true, &mut places);
@@ -127,6 +130,16 @@ impl<'w> Batch<'w> {
 
     pub(super) fn has_unowned(&self) -> bool {
         self.runs.iter().any(|state| state.owner == Owner::Nobody)
+    }
+
+    /// Returns the part of the batch that writes runs.
+    pub(super) fn runs_only(self) -> Self {
+        Self { rows: Vec::new(), ..self }
+    }
+
+    /// Returns the part of the batch that writes rows.
+    pub(super) fn rows_only(self) -> Self {
+        Self { rows: self.rows, ..Self::default() }
     }
 
     /// Splits the batch into parts for one statement each.

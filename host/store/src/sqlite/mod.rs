@@ -300,8 +300,9 @@ fn loaded(connection: &Connection, id: RunId) -> Result<Option<Loaded>, StoreErr
 
 fn apply(connection: &Connection, batch: &[Write]) -> Result<Committed, StoreError> {
     let mut committed = Committed { written: runs::start(connection, batch)?, ..Committed::default() };
-    operations::perform(connection, batch, &mut committed)?;
+    // A run that has just started may send to itself.
     runs::save(connection, batch)?;
+    operations::perform(connection, batch, &mut committed)?;
     steps::save(connection, batch, &committed.written)?;
     operations::finish(connection, batch, &mut committed)?;
     directory::grow(connection, batch, &committed)?;

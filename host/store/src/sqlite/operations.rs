@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::{db, inbox, runs};
+use crate::db::next_outcome;
 use crate::{Committed, StoreError, Write, Written};
 use forge_journal::{Operation, Performed};
 
@@ -17,14 +18,19 @@ pub(super) fn perform(
         if transactions.is_empty() { Vec::new() } else { db::perform(connection, &transactions)? }
             .into_iter();
     for (place, write) in batch.iter().enumerate() {
+        if let Write::Transaction(_) = write {
+            committed.written[place] = Written::Transacted(next_outcome(&mut transacted));
+        }
         let Some((_, changes)) = write.changes().filter(|(_, changes)| !changes.operations.is_empty()) else {
             continue;
         };
         let mut performed = Vec::with_capacity(changes.operations.len());
         for (seq, operation) in &changes.operations {
             let outcome = match operation {
-                Operation::Send(message) => Performed::sent(&inbox::send(connection, message, committed)?),
-                Operation::Transaction(_) => Performed::transacted(transacted.next()),
+                Operation::Send(message) => {
+                    Performed::sent(message, &inbox::send(connection, message, committed)?)
+                }
+                Operation::Transaction(_) => Performed::Ended(next_outcome(&mut transacted)),
                 Operation::Start(run) => {
                     if runs::start_child(connection, run)? {
                         committed.started.push((**run).clone());

@@ -7,6 +7,7 @@ mod abi;
 mod computing;
 mod contract;
 mod floods;
+mod messages;
 mod rollback;
 mod secrets;
 mod sizes;
@@ -63,6 +64,7 @@ fn attacks() -> impl Iterator<Item = &'static (&'static str, Attack)> {
         times::ATTACKS,
         rollback::ATTACKS,
         secrets::ATTACKS,
+        messages::ATTACKS,
     ]
     .into_iter()
     .flatten()
