@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod postgres;
+mod progress;
 mod setup;
 mod shells;
 mod test;
