@@ -37,9 +37,10 @@ impl Build {
     /// Says about how long the build takes, runs it, and says how long it took. Returns whether it succeeded. Cargo shows how
     /// many crates are left on a terminal, and the crates that it compiles elsewhere.
     pub(crate) fn run(&self, cargo: &mut Command, target: &Path) -> Result<bool> {
-        let estimate = match self.was_done(target) {
-            true => "what has changed".to_owned(),
-            false => format!("the first time takes about {} minutes on two cores", self.minutes),
+        let estimate = match (self.was_done(target), self.minutes) {
+            (true, _) => "what has changed".to_owned(),
+            (false, 1) => "the first time takes about a minute on two cores".to_owned(),
+            (false, minutes) => format!("the first time takes about {minutes} minutes on two cores"),
         };
         println!("   compiling: {estimate}");
         let begun = Instant::now();
