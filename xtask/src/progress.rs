@@ -1,6 +1,7 @@
 //! What a chore is doing, and about how long it takes.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -53,10 +54,13 @@ impl Build {
 
     /// Returns whether the build was done before into this target folder.
     fn was_done(&self, target: &Path) -> bool {
-        let library = format!("lib{}-", self.includes);
-        // Without this folder, nothing was compiled.
+        // Without this folder, nothing was compiled. Each compilation leaves a list of its sources: `CRATE-HASH.d` or `CRATE.d`.
         let files = std::fs::read_dir(target.join("debug/deps")).into_iter().flatten().flatten();
-        files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with(&library))
+        files.into_iter().any(|file| {
+            let (name, extension) = (PathBuf::from(file.file_name()), OsStr::new("d"));
+            let stem = name.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            name.extension() == Some(extension) && stem.split('-').next() == Some(self.includes)
+        })
     }
 }
 
@@ -73,16 +77,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_was_done_if_its_library_is_there() {
+    fn a_build_was_done_if_its_crate_was_compiled() {
         let target = tempfile::tempdir().unwrap();
         let build = Build { includes: "forge_host", minutes: 6 };
         assert!(!build.was_done(target.path()));
         let folder = target.path().join("debug/deps");
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("libforge_hosted-1.rlib"), "").unwrap();
+        std::fs::write(folder.join("forge_hosted-1.d"), "").unwrap();
+        std::fs::write(folder.join("forge_host-1.o"), "").unwrap();
         assert!(!build.was_done(target.path()));
-        std::fs::write(folder.join("libforge_host-1.rlib"), "").unwrap();
-        assert!(build.was_done(target.path()));
+        for name in ["forge_host-1.d", "forge_host.d"] {
+            std::fs::write(folder.join(name), "").unwrap();
+            assert!(build.was_done(target.path()), "{name}");
+            std::fs::remove_file(folder.join(name)).unwrap();
+        }
     }
 
     #[test]
