@@ -22,6 +22,8 @@ ALTER TABLE forge_runs ADD COLUMN inbox_seen INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE forge_runs ADD COLUMN waits_for TEXT;
 -- The run that started this one, as a JSON object.
 ALTER TABLE forge_runs ADD COLUMN parent TEXT;
+-- The kind of entry of the inbox that is the outcome of a call.
+ALTER TABLE forge_steps ADD COLUMN awaits TEXT;
 -- The run that a call has started.
 ALTER TABLE forge_steps ADD COLUMN child_run TEXT;
 

@@ -148,6 +148,20 @@ async fn a_run_that_fails_beside_its_child_rolls_the_child_back_first() {
 }
 
 #[tokio::test]
+async fn a_child_that_is_dropped_by_the_failure_of_its_parent_is_rolled_back_before_it() {
+    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let api = host.api();
+    services.delay("undo-child", 1, 300);
+    let waiting = block![reversible("child"), Statement::Event("never".to_owned(), None)];
+    let failing = block![Statement::Event("fail".to_owned(), None), fail("it fails")];
+    let run = api.start_program(&services, block![reversible("parent"), Statement::DropChild(waiting, failing)]).await;
+    services.until_asked("child", 1).await;
+    api.send_event(&run, "fail", &json!(1), None).await;
+    assert_eq!(api.settled(&run).await["status"], "compensated");
+    assert_eq!(undone(&services), ["undo-child", "undo-parent"]);
+}
+
+#[tokio::test]
 async fn a_child_whose_handle_is_dropped_is_cancelled_and_a_detached_run_goes_on() {
     let (host, services) = (Host::with_interpreter().await, Services::start().await);
     let api = host.api();

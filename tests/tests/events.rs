@@ -213,6 +213,14 @@ async fn a_call_that_cannot_send_fails_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_run_sends_to_itself_with_its_first_call() {
+    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let api = host.api();
+    let run = api.start_program(&services, block![send("self", "x", json!(1), None), event("x")]).await;
+    assert_eq!(api.settled(&run).await["output"], json!(["sent", 1]));
+}
+
+#[tokio::test]
 async fn a_full_inbox_refuses_events_and_keeps_what_it_has() {
     let (host, services) = (Host::start().await, Services::start().await);
     let limits = json!({"inbox_events": 3, "inbox_bytes": 100});

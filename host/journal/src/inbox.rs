@@ -10,15 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{
-    EffectKind, Failure, HashMap, Kind, Outcome, Row, Run, RunId, TenantId, Timestamp, UnknownWord, kind,
-};
-
-/// The effect that waits for an event. Its row has the event's name.
-pub const EVENT: EffectKind = EffectKind::new("event");
-
-/// The effect that starts an attached child and waits for its end.
-pub const CHILD: EffectKind = EffectKind::new("child");
+use super::{Failure, HashMap, Outcome, Row, Run, RunId, TenantId, Timestamp, UnknownWord, kind};
 
 /// The kind of an entry.
 #[derive(
@@ -276,11 +268,10 @@ pub(super) type Address = (EntryKind, Arc<str>);
 impl Row {
     /// Returns what the call waits for in the inbox, if its outcome comes from there.
     pub(super) fn address(&self) -> Option<Address> {
-        match self.kind {
-            Kind::Effect(EVENT) => Some((EntryKind::Event, Arc::clone(&self.name))),
-            Kind::Effect(CHILD) => Some((EntryKind::ChildEnded, self.seq.to_string().into())),
-            _ => None,
-        }
+        self.awaits.map(|kind| match kind {
+            EntryKind::ChildEnded => (kind, self.seq.to_string().into()),
+            EntryKind::Event | EntryKind::Cancel => (kind, Arc::clone(&self.name)),
+        })
     }
 }
 

@@ -69,7 +69,7 @@ pub use depth::{MOST_DEPTH, is_too_deep};
 pub use document::{Document, InvalidDocument};
 pub use event::{Event, Outcome};
 pub use failure::{Failure, Reach, kind};
-pub use inbox::{CHILD, ChildFailure, EVENT, EntryKind, Inbox, InboxEntry, Message, Sent, Unsent};
+pub use inbox::{ChildFailure, EntryKind, Inbox, InboxEntry, Message, Sent, Unsent};
 pub use operation::{Operation, Performed};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};
 pub use run::{NewRun, Parent, Pause, PauseReason, Run, RunId, Settled, Timestamp};
@@ -78,7 +78,7 @@ pub use session::{
     CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
     Storage, Verdict,
 };
-pub use state::{Changes, CorruptJournal, IllegalEvent, Journal, Unresolvable};
+pub use state::{Changes, CorruptJournal, Growth, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
 pub use waits_for::WaitsFor;
 

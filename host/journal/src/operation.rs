@@ -1,8 +1,7 @@
 //! What the store does for a run in the commit that records the call: exactly once, because the call and its effect are one
 //! commit.
 
-use super::state::set_outcome;
-use super::{Message, Outcome, Row, Run, RunId, Sent, Timestamp, Unsent, db};
+use super::{EntryKind, Message, Outcome, Row, Run, RunId, Sent, Timestamp, Unsent, db};
 
 /// An operation of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +29,7 @@ impl Performed {
         match self {
             Self::Ended(outcome) => {
                 row.completed_at = Some(at);
-                set_outcome(row, outcome.clone());
+                row.set_outcome(outcome.clone());
             }
             Self::Started(run) => row.child = Some(*run),
         }
@@ -38,10 +37,11 @@ impl Performed {
 }
 
 impl Performed {
-    /// Returns what became of the call that sent a message.
-    pub fn sent(sent: &Result<Sent, Unsent>) -> Self {
+    /// Returns what became of the call that sent a message. A run that has ended needs not be cancelled.
+    pub fn sent(message: &Message, sent: &Result<Sent, Unsent>) -> Self {
         Self::Ended(match sent {
             Ok(_) => Ok(Some("null".into())),
+            Err(Unsent::Final { .. }) if message.kind == EntryKind::Cancel => Ok(Some("null".into())),
             Err(unsent) => Err(unsent.to_failure()),
         })
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Failure, Kind, RunId, StepStatus, Timestamp};
+use super::{EntryKind, Failure, Kind, Outcome, RunId, StepStatus, Timestamp};
 
 /// The place of a call: the workflow's body, or one attempt of one step or compensation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +106,8 @@ pub struct Begin {
     pub input: Option<Arc<str>>,
     /// When the call is a timer: its end.
     pub wake_at: Option<Timestamp>,
+    /// When the outcome of the call comes from the inbox of the run: the kind of entry.
+    pub awaits: Option<EntryKind>,
 }
 
 impl Begin {
@@ -127,6 +129,7 @@ impl Begin {
             options: StepOptions::default(),
             input: input.map(Arc::from),
             wake_at: None,
+            awaits: None,
         }
     }
 }
@@ -166,6 +169,8 @@ pub struct Row {
     pub order: Option<u64>,
     /// The end of the timer, or the time at which the next attempt begins.
     pub wake_at: Option<Timestamp>,
+    /// The kind of entry of the inbox that is the outcome of the call.
+    pub awaits: Option<EntryKind>,
     /// The run that the call has started. That is durable.
     pub child: Option<RunId>,
     /// The time at which the call began.
@@ -184,7 +189,7 @@ pub struct Row {
 impl Row {
     /// Creates the row of a call that begins at `started_at`.
     pub fn new(seq: u64, begin: Begin, started_at: Timestamp) -> Self {
-        let Begin { scope, index, kind, name, fingerprint, options, input, wake_at } = begin;
+        let Begin { scope, index, kind, name, fingerprint, options, input, wake_at, awaits } = begin;
         Self {
             seq,
             scope,
@@ -201,6 +206,7 @@ impl Row {
             attempt_orders: Vec::new(),
             order: None,
             wake_at,
+            awaits,
             child: None,
             started_at,
             completed_at: None,
@@ -232,6 +238,20 @@ impl Row {
     pub fn is_call(&self, kind: Kind, name: &str, input: Option<&str>) -> bool {
         let same = *self.name == *name && !name.contains('#') && self.input.as_deref() == input;
         self.kind == kind && (same || self.fingerprint == fingerprint(kind, name, input))
+    }
+
+    /// Sets the outcome of an effect.
+    pub(super) fn set_outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Ok(result) => {
+                self.status = StepStatus::Completed;
+                self.result = result;
+            }
+            Err(failure) => {
+                self.status = StepStatus::Failed;
+                self.failure = Some(Box::new(failure));
+            }
+        }
     }
 
     /// Returns the scope of the current attempt.

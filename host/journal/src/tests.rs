@@ -61,7 +61,13 @@ fn executed(entry: Entry) -> Scope {
 }
 
 fn send(session: &mut Session, scope: Scope, url: &str) -> CallId {
-    let effect = NewEffect { kind: HTTP, name: url.to_owned(), input: format!("\"{url}\""), wake_at: None };
+    let effect = NewEffect {
+        kind: HTTP,
+        name: url.to_owned(),
+        input: format!("\"{url}\""),
+        wake_at: None,
+        awaits: None,
+    };
     session.submit(scope, effect, at(2)).expect("the request is submitted")
 }
 
@@ -460,8 +466,13 @@ fn what_is_discarded_of_a_run_that_the_store_never_had_is_not_its_start() {
 fn a_timer_that_is_asked_for_again_and_again_is_kept_once() {
     let mut session = fresh();
     let scope = executed(step(&mut session, "a", StepOptions::default()));
-    let timeout =
-        || NewEffect { kind: TIMEOUT, name: "5ms".to_owned(), input: "5".to_owned(), wake_at: Some(at(5)) };
+    let timeout = || NewEffect {
+        kind: TIMEOUT,
+        name: "5ms".to_owned(),
+        input: "5".to_owned(),
+        wake_at: Some(at(5)),
+        awaits: None,
+    };
     for _ in 0..100 {
         session.submit_for_scope(scope, timeout(), at(1)).unwrap();
     }

@@ -155,6 +155,9 @@ tenant_limits! {
     start_queue: Count = 10_000,
     /// Starts each second on one host; further starts are rejected (429). Default 50,000: more than a host can do.
     start_rate: PerSecond = 50_000,
+    /// Runs that are not final: under way, waiting or paused. Further starts are rejected (429), and a call that starts a child
+    /// fails. Default 1 million: each takes some KiB in the database for as long as it waits.
+    unfinished_runs: Count = 1_000_000,
     /// Changes of API keys and secrets by the tenant's own keys, each second on one host; further changes are rejected (429).
     /// Each is a commit that every node reads. Default 10: a script that sets up a tenant is not held up for long.
     directory_rate: PerSecond = 10,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::registry::RegistryError;
-use crate::tenants::TenantError;
+use crate::tenants::{Tenant, TenantError};
 use forge_egress::EgressError;
 use forge_journal::{Failure, RunId, Unsent, WorkflowStatus};
 use forge_sandbox::EngineError;
@@ -130,7 +130,7 @@ pub enum ExecutorError {
     /// The store failed. Nothing was acknowledged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// More starts wait, or come each second, than the tenant's limits allow.
+    /// More starts wait or come each second, or more runs are unfinished, than the tenant's limits allow.
     #[error(
         "tenant `{tenant}` has reached the limit `{limit}` = {value}; nothing was started: send the request again in a \
          second, or raise the limit"
@@ -149,6 +149,13 @@ pub enum ExecutorError {
     /// The host stops.
     #[error("the host is shutting down: send the request again when it is back")]
     ShuttingDown,
+}
+
+impl ExecutorError {
+    /// Returns the error of a start beyond a limit.
+    pub(super) fn busy(tenant: &Tenant, limit: &'static str, value: u64) -> Self {
+        Self::Busy { tenant: tenant.name.to_string(), limit, value }
+    }
 }
 
 /// Why the executor cannot be opened.

@@ -191,11 +191,7 @@ impl WorkflowExecutor {
         request.input.check().map_err(|error| ExecutorError::InvalidInput(error.to_string()))?;
         let tenant = self.inner.tenants.get(&self.tenant).await?;
         tenant.check_active()?;
-        let busy = |limit: &'static str, value| ExecutorError::Busy {
-            tenant: tenant.name.to_string(),
-            limit,
-            value,
-        };
+        let busy = |limit: &'static str, value| ExecutorError::busy(&tenant, limit, value);
         let rate = tenant.limits().start_rate;
         if !tenant.account.keeps_rate(rate) {
             return Err(busy("start_rate", rate));
@@ -308,6 +304,10 @@ impl WorkflowExecutor {
         let (stored, most) = (tenant.account.stored(), tenant.limits().storage_bytes);
         if stored >= most {
             return Err(TenantError::Storage { tenant: tenant.name.to_string(), stored, most }.into());
+        }
+        let most = tenant.limits().unfinished_runs;
+        if tenant.account.unfinished() >= most {
+            return Err(ExecutorError::busy(tenant, "unfinished_runs", most));
         }
         tenant.account.started();
         let run = Run::new(NewRun {

@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use forge_egress::Lookups;
-use forge_journal::Changes;
 use forge_journal::db::{Operation, Transaction};
+use forge_journal::{Changes, Growth};
 use forge_scheduling::{ByteBudget, CpuMeter, HourlyAllowance, RateLimiter};
 use forge_store::directory::Amounts;
 
@@ -27,6 +27,8 @@ pub struct Account {
     audit_lines: AtomicU64,
     /// The bytes that the runs of the tenant take in the store, by the store's last answer and what was committed since.
     stored: AtomicI64,
+    /// The number of runs of the tenant that are not final, known in the same way.
+    unfinished: AtomicI64,
     /// The number of starts that wait for their commit or for an instance permit.
     starts: AtomicUsize,
     start_rate: RateLimiter,
@@ -93,6 +95,7 @@ impl Account {
             log_dropped: AtomicU64::new(0),
             audit_lines: AtomicU64::new(0),
             stored: AtomicI64::new(0),
+            unfinished: AtomicI64::new(0),
             starts: AtomicUsize::new(0),
             start_rate: RateLimiter::default(),
             directory_rate: RateLimiter::default(),
@@ -225,14 +228,21 @@ impl Account {
         u64::try_from(self.stored.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Adds to the bytes that are stored.
-    pub(super) fn grown(&self, bytes: i64) {
-        self.stored.fetch_add(bytes, Ordering::Relaxed);
+    /// Returns the number of runs of the tenant that are not final.
+    pub fn unfinished(&self) -> u64 {
+        u64::try_from(self.unfinished.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Sets the bytes that are stored, as the store counts them.
-    pub(super) fn set_stored(&self, bytes: u64) {
+    /// Adds to what is stored.
+    pub(super) fn grown(&self, growth: Growth) {
+        self.stored.fetch_add(growth.bytes, Ordering::Relaxed);
+        self.unfinished.fetch_add(growth.unfinished, Ordering::Relaxed);
+    }
+
+    /// Sets what is stored, as the store counts it.
+    pub(super) fn set_stored(&self, bytes: u64, unfinished: u64) {
         self.stored.store(bytes.cast_signed(), Ordering::Relaxed);
+        self.unfinished.store(unfinished.cast_signed(), Ordering::Relaxed);
     }
 
     /// Adds time in which a run had an instance.
@@ -244,6 +254,7 @@ impl Account {
     pub(super) fn used(&self, limit: &str) -> Option<u64> {
         match limit {
             "storage_bytes" => Some(self.stored()),
+            "unfinished_runs" => Some(self.unfinished()),
             "response_bytes_in_flight" => Some(self.responses.used()),
             "start_queue" => Some(self.starts.load(Ordering::Relaxed) as u64),
             _ => None,

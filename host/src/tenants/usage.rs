@@ -65,23 +65,25 @@ impl Tenants {
         written
     }
 
-    /// Reads what the runs of each tenant take in the store. Between two calls, the accounts count what this node commits.
+    /// Reads what each tenant has in the store. Between two calls, the accounts count what this node commits.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(crate) async fn read_stored(&self) -> Result<(), StoreError> {
         let stored = self.store.directory().stored().await?;
-        let stored: HashMap<String, u64> = stored.into_iter().collect();
+        let stored: HashMap<String, (u64, u64)> =
+            stored.into_iter().map(|of| (of.tenant, (of.bytes, of.unfinished))).collect();
         for tenant in stored.keys() {
             self.account(tenant);
         }
         for account in self.accounts() {
-            account.set_stored(stored.get(&*account.tenant).copied().unwrap_or(0));
+            let (bytes, unfinished) = stored.get(&*account.tenant).copied().unwrap_or_default();
+            account.set_stored(bytes, unfinished);
         }
         Ok(())
     }
 
-    /// Reads what the runs of each tenant take in the store, if this node has committed something since the last call, or a
+    /// Reads what each tenant has in the store, if this node has committed something since the last call, or a
     /// tenant has no room: an idle node costs the store nothing.
     ///
     /// # Errors
@@ -89,7 +91,10 @@ impl Tenants {
     pub(crate) async fn read_stored_if_busy(&self) -> Result<(), StoreError> {
         let is_full = || {
             let directory = self.directory.read();
-            directory.tenants().any(|tenant| tenant.account.stored() >= tenant.limits().storage_bytes)
+            directory.tenants().any(|tenant| {
+                let (account, limits) = (&tenant.account, tenant.limits());
+                account.stored() >= limits.storage_bytes || account.unfinished() >= limits.unfinished_runs
+            })
         };
         if self.has_grown.swap(false, Ordering::Relaxed) || is_full() {
             self.read_stored().await?;

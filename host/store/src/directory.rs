@@ -194,6 +194,17 @@ pub struct AuditFilter {
     pub limit: u32,
 }
 
+/// What a tenant has in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The name of the tenant.
+    pub tenant: String,
+    /// The bytes that its runs take, with their journals and inboxes.
+    pub bytes: u64,
+    /// The number of its runs that are not final.
+    pub unfinished: u64,
+}
+
 /// The usage of a tenant in one hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsageRow {
@@ -351,9 +362,8 @@ pub trait Directory: Send + Sync {
     /// Adds amounts to the usage of tenants. The sums are durable when the method returns.
     async fn add_usage(&self, usage: &[UsageRow]) -> Result<(), StoreError>;
 
-    /// Returns the bytes that the runs of each tenant take, with their journals. Commits and deletions keep the numbers;
-    /// nothing is scanned.
-    async fn stored(&self) -> Result<Vec<(String, u64)>, StoreError>;
+    /// Returns what each tenant has in the store. Commits and deletions keep the numbers; nothing is scanned.
+    async fn stored(&self) -> Result<Vec<Stored>, StoreError>;
 
     /// Returns the usage in a range of hours, by tenant and hour.
     async fn usage(

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use forge_journal::{Changes, Run, RunId};
+use forge_journal::{Changes, Growth, Run, RunId};
 use parking_lot::RwLock;
 
 use super::{Delivered, Write};
@@ -44,8 +44,8 @@ impl Change {
         }
     }
 
-    /// Returns the bytes by which the run and its journal have grown in the store.
-    pub fn grown(&self) -> i64 {
+    /// Returns what the change adds to the totals of the tenant.
+    pub fn grown(&self) -> Growth {
         self.write.grown().1
     }
 

@@ -42,7 +42,7 @@ pub use run_writer::RunWriter;
 pub use writer::Writer;
 
 use forge_journal::db::{Entry, Totals, Transaction};
-use forge_journal::{Changes, Inbox, Message, Operation, Row, Run, RunId, Timestamp, WorkflowStatus};
+use forge_journal::{Changes, Growth, Inbox, Message, Operation, Row, Run, RunId, Timestamp, WorkflowStatus};
 
 /// A write of a batch.
 ///
@@ -124,17 +124,17 @@ impl Write {
         }
     }
 
-    /// Returns the tenant whose runs take more space, and by how many bytes. A start whose key is taken takes none.
-    fn grown(&self) -> (&Arc<str>, i64) {
+    /// Returns a tenant, and what is added to its totals. A start whose key is taken adds nothing.
+    fn grown(&self) -> (&Arc<str>, Growth) {
         match self {
             Self::Start(run) | Self::InsertUnowned(run) | Self::StartWithEvent { run, .. } => {
-                (&run.tenant, run.stored_bytes().cast_signed())
+                (&run.tenant, run.growth())
             }
             Self::Save(_, changes) => (&changes.tenant, changes.grown),
             // The inbox counts its entries itself.
-            Self::Send(message) => (&message.tenant, 0),
+            Self::Send(message) => (&message.tenant, Growth::default()),
             // The tenant's store has totals of its own.
-            Self::Transaction(transaction) => (&transaction.tenant, 0),
+            Self::Transaction(transaction) => (&transaction.tenant, Growth::default()),
         }
     }
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use forge_journal::{
-    Begin, Changes, EVENT, EntryKind, Event, Inbox, InboxEntry, Journal, Kind, Message, NewRun, Operation,
-    Parent, Performed, Run, RunId, Scope, Sent, Timestamp, Unsent, WorkflowStatus,
+    Begin, Changes, EffectKind, EntryKind, Event, Inbox, InboxEntry, Journal, Kind, Message, NewRun,
+    Operation, Parent, Performed, Run, RunId, Scope, Sent, Timestamp, Unsent, WorkflowStatus,
 };
 use forge_postgres::Server;
 use forge_store::postgres::{PostgresOptions, PostgresStore};
@@ -79,8 +79,11 @@ async fn is_due(store: &dyn Store, run: RunId, at: Timestamp) -> bool {
 async fn waiting(store: &dyn Store, number: u128) -> Journal {
     let mut journal = Journal::unsaved(run(number));
     journal.apply(Event::Running, Timestamp(1_500)).unwrap();
-    let event = Kind::Effect(EVENT);
-    let begin = Begin::new(Scope::BODY, Some(0), event, "approval", Some("{}"));
+    let event = Kind::Effect(EffectKind::new("event"));
+    let begin = Begin {
+        awaits: Some(EntryKind::Event),
+        ..Begin::new(Scope::BODY, Some(0), event, "approval", Some("{}"))
+    };
     journal.apply(Event::Begun(begin), Timestamp(1_500)).unwrap();
     let until = Event::Waiting { until: Timestamp(9_000), waits_for: Some("[]".into()) };
     journal.apply(until, Timestamp(1_500)).unwrap();
@@ -174,7 +177,7 @@ async fn an_inbox_has_limits_and_a_final_or_foreign_run_takes_nothing() {
         assert_eq!(store.delete(&[id]).await.unwrap(), [id]);
         assert_eq!(store.inbox(id, 0, 100).await.unwrap(), None);
         let totals = store.directory().stored().await.unwrap();
-        assert!(totals.iter().all(|(_, bytes)| *bytes == 0), "{totals:?}");
+        assert!(totals.iter().all(|totals| (totals.bytes, totals.unfinished) == (0, 0)), "{totals:?}");
     })
     .await;
 }
@@ -202,10 +205,13 @@ async fn a_child_starts_and_ends_in_the_commits_of_its_parent_and_its_own() {
     on_each_store(async |store| {
         let mut parent = Journal::unsaved(run(1));
         parent.apply(Event::Running, Timestamp(1_500)).unwrap();
-        let child = Kind::Effect(forge_journal::CHILD);
+        let child = Kind::Effect(EffectKind::new("child"));
         parent
             .apply(
-                Event::Begun(Begin::new(Scope::BODY, Some(0), child, "ship", Some("{}"))),
+                Event::Begun(Begin {
+                    awaits: Some(EntryKind::ChildEnded),
+                    ..Begin::new(Scope::BODY, Some(0), child, "ship", Some("{}"))
+                }),
                 Timestamp(1_500),
             )
             .unwrap();
@@ -217,7 +223,7 @@ async fn a_child_starts_and_ends_in_the_commits_of_its_parent_and_its_own() {
         let committed = commit(store, &[Write::Save(parent.run().id, changes)]).await;
         let performed = Written::Performed(vec![(1, Performed::Started(started.id))]);
         assert_eq!(committed.written, [performed]);
-        assert_eq!(committed.started, [started.clone()]);
+        assert_eq!(committed.started, std::slice::from_ref(&started));
         let again = commit(
             store,
             &[Write::Save(parent.run().id, Changes { new_run: false, new_rows: 0, ..repeated })],

@@ -175,6 +175,7 @@ async fn conforms(store: &dyn Store) {
     finds_final_runs_by_their_age(store).await;
     counts_what_runs_take(store).await;
     db::conforms(store).await;
+    counts_the_runs_that_are_not_final(store).await;
 }
 
 fn run(number: u128) -> Run {
@@ -606,6 +607,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
         wake_at: Some(Timestamp(i64::MAX)),
+        awaits: Some(forge_journal::EntryKind::Event),
         child: Some(run(9).id),
         started_at: Timestamp(i64::MIN),
         completed_at: Some(Timestamp(0)),
@@ -958,13 +960,65 @@ async fn reads_a_journal_in_pages(store: &dyn Store) {
 
 async fn stored(store: &dyn Store, tenant: &str) -> u64 {
     let stored = store.directory().stored().await.unwrap();
-    stored.into_iter().find(|(of, _)| of == tenant).map_or(0, |(_, bytes)| bytes)
+    stored.into_iter().find(|stored| stored.tenant == tenant).map_or(0, |stored| stored.bytes)
+}
+
+async fn unfinished(store: &dyn Store, tenant: &str) -> u64 {
+    let stored = store.directory().stored().await.unwrap();
+    stored.into_iter().find(|stored| stored.tenant == tenant).map_or(0, |stored| stored.unfinished)
 }
 
 /// What a run of the store takes, by its rows.
 async fn taken(store: &dyn Store, id: RunId) -> u64 {
     let run = store.run(id).await.unwrap().unwrap();
     run.stored_bytes() + rows(store, id).await.iter().map(Row::stored_bytes).sum::<u64>()
+}
+
+async fn counts_the_runs_that_are_not_final(store: &dyn Store) {
+    const TENANT: &str = "unfinished";
+    let of =
+        |number, key: Option<&str>| Run { tenant: TENANT.into(), key: key.map(Into::into), ..run(number) };
+    let starts = [
+        Write::Start(Box::new(of(95_101, Some("one")))),
+        Write::Start(Box::new(of(95_102, Some("one")))),
+        Write::InsertUnowned(Box::new(of(95_103, None))),
+    ];
+    let written = store.commit(store.epoch(), &starts[..2]).await.unwrap().written;
+    assert_eq!(written[1], Written::KeyTaken(of(95_101, None).id));
+    assert_eq!(unfinished(store, TENANT).await, 1);
+    store.commit(store.epoch(), &starts[2..]).await.unwrap();
+    assert_eq!(unfinished(store, TENANT).await, 2);
+
+    // A run that starts and ends in one commit was never counted.
+    let mut short = Journal::unsaved(of(95_104, None));
+    short.apply(Event::Running, Timestamp(2_000)).unwrap();
+    short.apply(Event::Finished { output: "1".into() }, Timestamp(3_000)).unwrap();
+    save(store, &mut short).await;
+    assert_eq!(unfinished(store, TENANT).await, 2);
+
+    // A paused run is not final, and neither is one that is loaded again, or whose rollback is retried.
+    let mut long = Journal::unsaved(of(95_105, None));
+    long.apply(Event::Running, Timestamp(2_000)).unwrap();
+    save(store, &mut long).await;
+    assert_eq!(unfinished(store, TENANT).await, 3);
+    let pause = Pause::of(long.run(), PauseReason::Operator, String::new());
+    long.apply(Event::Paused(pause), Timestamp(2_500)).unwrap();
+    save(store, &mut long).await;
+    assert_eq!(unfinished(store, TENANT).await, 3);
+    let mut long = Journal::load(store.run(long.run().id).await.unwrap().unwrap(), Vec::new()).unwrap();
+    let failure = Failure::permanent(kind::ERROR, "no");
+    long.apply(Event::Terminated { failure, in_doubt: Vec::new() }, Timestamp(4_000)).unwrap();
+    save(store, &mut long).await;
+    assert_eq!(unfinished(store, TENANT).await, 2);
+    store.delete(&[long.run().id, short.run().id]).await.unwrap();
+    assert_eq!(unfinished(store, TENANT).await, 2);
+    for number in [95_101, 95_103] {
+        let mut journal = Journal::new(of(number, None));
+        journal.apply(Event::Running, Timestamp(2_000)).unwrap();
+        journal.apply(Event::Finished { output: "1".into() }, Timestamp(3_000)).unwrap();
+        save(store, &mut journal).await;
+    }
+    assert_eq!(unfinished(store, TENANT).await, 0);
 }
 
 async fn counts_what_runs_take(store: &dyn Store) {

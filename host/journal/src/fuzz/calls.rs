@@ -81,6 +81,7 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
         name: "GET x".to_owned(),
         input: String::new(),
         wake_at: (kind != HTTP).then(|| NOW.plus(wait)),
+        awaits: None,
     };
     match call {
         Call::Begin(scope, name, options) => {

@@ -8,7 +8,8 @@ use super::schedule::{Item, What};
 use super::waiting::Awaited;
 use super::{CallId, GuestError, Next, Ready, Session, SessionError};
 use crate::{
-    Begin, EffectKind, Event, Failure, Kind, Outcome, Row, Scope, StepStatus, Timestamp, fingerprint,
+    Begin, EffectKind, EntryKind, Event, Failure, Kind, Outcome, Row, Scope, StepStatus, Timestamp,
+    fingerprint,
 };
 
 /// An effect that the guest begins.
@@ -22,6 +23,8 @@ pub struct NewEffect {
     pub input: String,
     /// When the effect is a timer: its end.
     pub wake_at: Option<Timestamp>,
+    /// When its outcome comes from the inbox of the run: the kind of entry.
+    pub awaits: Option<EntryKind>,
 }
 
 /// An effect that the guest waits for and that has not begun in this session.
@@ -123,8 +126,13 @@ impl Session {
     pub fn workflow_time(&mut self, scope: Scope, now: Timestamp) -> Result<Timestamp, SessionError> {
         let now = self.journal.time(now);
         let Some(index) = self.take_index(scope)? else { return Ok(now) };
-        let reading =
-            Found { kind: Kind::Time, name: "workflow_time".to_owned(), input: String::new(), wake_at: None };
+        let reading = Found {
+            kind: Kind::Time,
+            name: "workflow_time".to_owned(),
+            input: String::new(),
+            wake_at: None,
+            awaits: None,
+        };
         let seq = self.find_or_record(scope, Some(index), reading, now)?;
         let Some(row) = self.journal.row(seq) else { return Ok(now) };
         let recorded = row.started_at;
@@ -151,8 +159,11 @@ impl Session {
             check_same(row, effect.kind, &effect.name, input)?;
             return Ok(row.seq);
         }
-        let begin =
-            Begin { wake_at: effect.wake_at, ..Begin::new(scope, index, effect.kind, effect.name, input) };
+        let begin = Begin {
+            wake_at: effect.wake_at,
+            awaits: effect.awaits,
+            ..Begin::new(scope, index, effect.kind, effect.name, input)
+        };
         self.record(begin, now)
     }
 
@@ -427,10 +438,11 @@ struct Found {
     name: String,
     input: String,
     wake_at: Option<Timestamp>,
+    awaits: Option<EntryKind>,
 }
 
 impl From<NewEffect> for Found {
-    fn from(NewEffect { kind, name, input, wake_at }: NewEffect) -> Self {
-        Self { kind: Kind::Effect(kind), name, input, wake_at }
+    fn from(NewEffect { kind, name, input, wake_at, awaits }: NewEffect) -> Self {
+        Self { kind: Kind::Effect(kind), name, input, wake_at, awaits }
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::{CallId, Ready, Session, SessionError};
-use crate::inbox::EVENT;
-use crate::{Event, Failure, InboxEntry, Kind, Outcome, Performed, Timestamp, kind};
+use crate::{EntryKind, Event, Failure, InboxEntry, Outcome, Performed, Timestamp, kind};
 
 impl Session {
     /// Adds an entry that was appended to the inbox while the guest executes.
@@ -66,7 +65,7 @@ impl Session {
 
     /// Returns the outcome of a call whose time has come.
     pub(super) fn timed_out(&self, seq: u64) -> Outcome {
-        match self.journal.row(seq).filter(|row| row.kind == Kind::Effect(EVENT)) {
+        match self.journal.row(seq).filter(|row| row.awaits == Some(EntryKind::Event)) {
             Some(row) => Err(Failure::new(kind::TIMEOUT, format!("no event `{}` came in time", row.name))),
             None => Ok(None),
         }

@@ -42,6 +42,7 @@ impl Session {
             },
             input: None,
             wake_at: None,
+            awaits: None,
         };
         let seq = self.record(begin, now)?;
         Ok(self.execute(seq, 1))

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::Journal;
-use crate::{Begin, Event, Kind, Outcome, Pause, Row, RunId, StepStatus, Timestamp, WorkflowStatus, inbox};
+use crate::{Begin, Event, Kind, Pause, Row, RunId, StepStatus, Timestamp, WorkflowStatus, inbox};
 
 /// The error for an event that is not possible in the current state: a bug, or rows that were changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,13 +32,13 @@ impl Journal {
                 let order = self.next_order();
                 self.end(seq, at, |row| {
                     row.order = Some(order);
-                    set_outcome(row, outcome);
+                    row.set_outcome(outcome);
                 });
                 Ok(())
             }
             Event::Arrived { seq, outcome } => {
                 self.open_effect("arrived", seq, false)?;
-                self.end(seq, at, |row| set_outcome(row, outcome));
+                self.end(seq, at, |row| row.set_outcome(outcome));
                 Ok(())
             }
             Event::Taken { seq, entry } => self.take_entry(seq, entry, at),
@@ -271,19 +271,6 @@ impl Journal {
         if let Some(row) = index.and_then(|index| self.rows.get_mut(index)) {
             change(row);
             self.touched.insert(seq);
-        }
-    }
-}
-
-pub(crate) fn set_outcome(row: &mut Row, outcome: Outcome) {
-    match outcome {
-        Ok(result) => {
-            row.status = StepStatus::Completed;
-            row.result = result;
-        }
-        Err(failure) => {
-            row.status = StepStatus::Failed;
-            row.failure = Some(Box::new(failure));
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::Journal;
+use super::stored::Growth;
 use crate::{Message, Operation, Row, Run, Timestamp};
 
 /// Units of fuel of a run that a crash may lose. They are about a second of computing.
@@ -27,8 +28,8 @@ pub struct Changes {
     pub outbox: Vec<Message>,
     /// The tenant of the run.
     pub tenant: Arc<str>,
-    /// The bytes by which the run and its rows have grown in the store since the last changes.
-    pub grown: i64,
+    /// What the run and its rows add to the totals of the tenant since the last changes.
+    pub grown: Growth,
 }
 
 impl Changes {
@@ -61,7 +62,7 @@ impl Journal {
         let new_rows = rows.iter().filter(|row| row.seq > self.last_stored).count();
         self.last_stored = self.rows.len() as u64;
         let new_run = run.is_some() && !std::mem::replace(&mut self.run_stored, true);
-        let grown = self.counted.total().cast_signed() - before.cast_signed();
+        let grown = self.counted.total() - before;
         Changes {
             run,
             new_run,

@@ -1,9 +1,9 @@
 //! What a run takes from its inbox, and what it sends to its parent and its children.
 
 use super::Journal;
-use super::apply::{IllegalEvent, set_outcome};
-use crate::inbox::{self, CHILD};
-use crate::{EntryKind, Inbox, InboxEntry, Kind, Row, StepStatus, Timestamp, WorkflowStatus};
+use super::apply::IllegalEvent;
+use crate::inbox;
+use crate::{EntryKind, Inbox, InboxEntry, Row, StepStatus, Timestamp, WorkflowStatus};
 
 impl Journal {
     /// Sets the entries that the store has, when the run was loaded.
@@ -41,7 +41,7 @@ impl Journal {
         let (outcome, result) = taken.outcome();
         self.end(seq, at, |row| {
             row.order = Some(order);
-            set_outcome(row, outcome);
+            row.set_outcome(outcome);
             row.result = result;
         });
         Ok(())
@@ -72,10 +72,13 @@ impl Journal {
         self.outbox.extend(cancels);
     }
 
-    /// Returns the calls whose attached children are under way.
+    /// Returns the calls whose attached children are under way. A child whose call was dropped is cancelled, and under way until
+    /// it has ended.
     pub fn children_under_way(&self) -> impl Iterator<Item = &Row> {
-        let open = self.rows.iter().filter(|row| row.is_open() && is_attached(row) && row.child.is_some());
-        open.filter(|row| row.address().is_none_or(|address| self.inbox.first(&address).is_none()))
+        let may_be = |row: &&Row| row.is_open() || row.status == StepStatus::Skipped;
+        let started = self.rows.iter().filter(|row| is_attached(row) && row.child.is_some());
+        let has_ended = |row: &Row| row.address().is_some_and(|address| self.inbox.first(&address).is_some());
+        started.filter(may_be).filter(move |row| !has_ended(row))
     }
 
     /// Returns whether the run waits for its attached children before it is rolled back.
@@ -85,5 +88,5 @@ impl Journal {
 }
 
 fn is_attached(row: &Row) -> bool {
-    row.kind == Kind::Effect(CHILD)
+    row.awaits == Some(EntryKind::ChildEnded)
 }

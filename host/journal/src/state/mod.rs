@@ -10,11 +10,11 @@ mod stored;
 use std::collections::BTreeSet;
 
 pub use self::apply::IllegalEvent;
-pub(crate) use self::apply::set_outcome;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
 pub use self::operator::Unresolvable;
 use self::stored::Counted;
+pub use self::stored::Growth;
 use super::index::Index;
 use super::{Inbox, Message, Row, Run, Scope, StepStatus, Timestamp};
 
@@ -50,7 +50,7 @@ pub struct Journal {
     run_stored: bool,
     /// The revision of the last `take_changes`.
     revision: u64,
-    /// The bytes that the store has counted, or was told to count by `take_changes`.
+    /// What the store has counted, or was told to count by `take_changes`.
     counted: Counted,
 }
 

@@ -1,7 +1,7 @@
 //! What a person decides about a run that its code cannot end: it is terminated, or the outcome of a call is given.
 
 use super::Journal;
-use super::apply::{IllegalEvent, set_outcome};
+use super::apply::IllegalEvent;
 use crate::{
     Begin, Failure, Kind, Outcome, PauseReason, Row, Scope, StepStatus, Timestamp, WorkflowStatus, kind,
 };
@@ -180,7 +180,7 @@ impl Journal {
         self.end(seq, at, |row| {
             row.failure = None;
             row.order = order;
-            set_outcome(row, outcome);
+            row.set_outcome(outcome);
         });
         let within: Vec<u64> = self
             .rows()

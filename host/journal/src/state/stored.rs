@@ -1,4 +1,4 @@
-//! The bytes that a run takes in a store, which counts them for the run's tenant.
+//! What a store counts for the tenant of a run: the bytes that the run takes, and whether it is unfinished.
 //!
 //! The migrations compute the same numbers in SQL, to count what is deleted.
 
@@ -9,7 +9,43 @@ use crate::{Row, Run};
 /// The bytes of a run or a row beside its texts: its numbers, and its entries in indexes.
 const OVERHEAD: u64 = 256;
 
+/// What a write adds to the totals of a tenant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// The bytes that runs take in a store, with their journals.
+    pub bytes: i64,
+    /// The number of runs that are not final.
+    pub unfinished: i64,
+}
+
+impl Growth {
+    /// Returns whether nothing is added or taken away.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::ops::AddAssign for Growth {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.unfinished += other.unfinished;
+    }
+}
+
+impl std::ops::Sub for Growth {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { bytes: self.bytes - other.bytes, unfinished: self.unfinished - other.unfinished }
+    }
+}
+
 impl Run {
+    /// Returns what the run adds to the totals of its tenant when it is inserted.
+    pub fn growth(&self) -> Growth {
+        Growth { bytes: self.stored_bytes().cast_signed(), unfinished: i64::from(!self.status.is_final()) }
+    }
+
     /// Returns the bytes that the run takes in a store, without its journal.
     pub fn stored_bytes(&self) -> u64 {
         let output = self.output.as_deref().map_or(0, str::len);
@@ -28,13 +64,13 @@ impl Row {
     }
 }
 
-/// The bytes of a run that the store has counted, or was told to count.
+/// What the store has counted of a run, or was told to count.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counted {
-    run: u64,
-    /// By `seq` - 1. A row has less than 4 GiB.
+    run: Growth,
+    /// The bytes of rows, by `seq` - 1. A row has less than 4 GiB.
     rows: Vec<u32>,
-    total: u64,
+    total: Growth,
 }
 
 impl Counted {
@@ -46,15 +82,15 @@ impl Counted {
         counted
     }
 
-    /// Returns the bytes of the run and its rows.
-    pub(super) fn total(&self) -> u64 {
+    /// Returns what is counted of the run and its rows.
+    pub(super) fn total(&self) -> Growth {
         self.total
     }
 
     /// Counts the run as it is now.
     pub(super) fn count_run(&mut self, run: &Run) {
-        let now = run.stored_bytes();
-        self.total = self.total + now - std::mem::replace(&mut self.run, now);
+        let now = run.growth();
+        self.total += now - std::mem::replace(&mut self.run, now);
     }
 
     /// Counts a row as it is now.
@@ -65,6 +101,6 @@ impl Counted {
         }
         let now = u32::try_from(row.stored_bytes()).unwrap_or(u32::MAX);
         let before = std::mem::replace(&mut self.rows[place], now);
-        self.total = self.total + u64::from(now) - u64::from(before);
+        self.total.bytes += i64::from(now) - i64::from(before);
     }
 }

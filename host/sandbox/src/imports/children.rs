@@ -8,9 +8,10 @@ use crate::execution::Execution;
 use crate::state::InstanceState;
 use forge_journal as journal;
 use forge_journal::children::{CancelRun, UncheckedStart};
-use forge_journal::{EffectKind, Journal, Kind, NewEffect, RunId};
+use forge_journal::{EffectKind, EntryKind, Journal, Kind, NewEffect, RunId};
 
-pub use forge_journal::CHILD;
+/// The kind of effect that starts an attached child and waits for its end.
+pub const CHILD: EffectKind = EffectKind::new("child");
 
 /// The kind of effect that starts a detached child.
 pub const START: EffectKind = EffectKind::new("start");
@@ -63,6 +64,7 @@ impl Host for InstanceState {
             name: run.clone(),
             input: CancelRun::unchecked(&run_id),
             wake_at: None,
+            awaits: None,
         };
         let call = submit(execution, scope, effect, |execution| {
             let is_own = run_id.parse().is_ok_and(|id| has_started(execution.session.journal(), id));
@@ -94,7 +96,8 @@ fn start(
     let name = shown(workflow);
     let kept = UncheckedStart { workflow: &name, input: "null", ..unchecked };
     let kept = kept.to_json();
-    let effect = NewEffect { kind, name: name.clone(), input: unchecked.to_json(), wake_at: None };
+    let awaits = (kind == CHILD).then_some(EntryKind::ChildEnded);
+    let effect = NewEffect { kind, name: name.clone(), input: unchecked.to_json(), wake_at: None, awaits };
     submit(execution, scope, effect, |execution| {
         let failure = check(execution, workflow, input, &name)?;
         Some(Refused { kept, failure })

@@ -165,7 +165,7 @@ impl<I: Serialize, K: Serialize> Call<I, K> {
         let [document, kept] = [db::encode(&input), db::encode(&kept)].map(|text| text.map_err(unwritable));
         let (document, kept) = (document?, kept?);
         let bytes = document.len() as u64;
-        let effect = NewEffect { kind, name: name.clone(), input: document, wake_at: None };
+        let effect = NewEffect { kind, name: name.clone(), input: document, wake_at: None, awaits: None };
         submit(execution, scope, effect, |execution| {
             let limits = &execution.limits;
             let failure =

@@ -9,9 +9,10 @@ use crate::state::InstanceState;
 use forge_clock as clock;
 use forge_journal as journal;
 use forge_journal::events::{Receive, UncheckedEvent, check_name};
-use forge_journal::{EffectKind, NewEffect, RunId};
+use forge_journal::{EffectKind, EntryKind, NewEffect, RunId};
 
-pub use forge_journal::EVENT;
+/// The kind of effect that waits for an event.
+pub const EVENT: EffectKind = EffectKind::new("event");
 
 /// The kind of effect that sends an event.
 pub const SEND: EffectKind = EffectKind::new("send_event");
@@ -60,6 +61,7 @@ fn receive(
         name: shown(name),
         input: input.clone(),
         wake_at: timeout_ms.map(|timeout| clock::now().plus(timeout)),
+        awaits: Some(EntryKind::Event),
     };
     submit(execution, scope, effect, |_| {
         let failure =
@@ -74,7 +76,7 @@ fn send(execution: &mut Execution, scope: Handle, event: UncheckedEvent<'_>) -> 
     let key = event.key.map(shown);
     let kept = UncheckedEvent { run: &run, name: &name, key: key.as_deref(), payload: "null" };
     let kept = kept.to_json();
-    let effect = NewEffect { kind: SEND, name: name.clone(), input, wake_at: None };
+    let effect = NewEffect { kind: SEND, name: name.clone(), input, wake_at: None, awaits: None };
     submit(execution, scope, effect, |execution| {
         let failure = check(execution, event, &run, &name)?;
         Some(Refused { kept, failure })

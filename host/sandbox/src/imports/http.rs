@@ -77,12 +77,12 @@ fn send(execution: &mut Execution, scope: Handle, request: Request) -> Result<Ca
     let input = request.to_json().map_err(unwritable)?;
     let (scope, bytes) = (Scope::from_handle(scope), input.len() as u64);
     if bytes <= execution.limits.payload_bytes {
-        let effect = NewEffect { kind: KIND, name, input, wake_at: None };
+        let effect = NewEffect { kind: KIND, name, input, wake_at: None, awaits: None };
         return Ok(execution.session.submit(scope, effect, clock::now())?);
     }
     let failure = too_large(execution, &name, bytes);
     let kept = excerpt(request)?;
-    let effect = NewEffect { kind: KIND, name, input, wake_at: None };
+    let effect = NewEffect { kind: KIND, name, input, wake_at: None, awaits: None };
     Ok(execution.session.refuse(scope, effect, &kept, failure, clock::now())?)
 }
 
@@ -106,7 +106,7 @@ fn refuse_large(
         return Ok(None);
     }
     let failure = too_large(execution, &name, bytes);
-    let effect = NewEffect { kind: KIND, name, input, wake_at: None };
+    let effect = NewEffect { kind: KIND, name, input, wake_at: None, awaits: None };
     Ok(Some(execution.session.refuse(scope, effect, &kept, failure, clock::now())?))
 }
 

@@ -38,6 +38,7 @@ impl InstanceState {
             name: humantime::format_duration(std::time::Duration::from_millis(duration)).to_string(),
             input: duration.to_string(),
             wake_at: Some(now.plus(duration)),
+            awaits: None,
         };
         let scope = Scope::from_handle(scope);
         let session = &mut self.execution()?.session;

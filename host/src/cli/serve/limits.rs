@@ -70,6 +70,9 @@ pub(super) struct Args {
     /// Starts in the queue; further ones are refused with HTTP status 429 [default: 10k].
     #[arg(long, value_name = "COUNT", env = "FORGE_START_QUEUE", value_parser = parse::count)]
     start_queue: Option<u64>,
+    /// Runs of a tenant that are not final; further starts are refused with HTTP status 429 [default: 1M].
+    #[arg(long, value_name = "COUNT", env = "FORGE_UNFINISHED_RUNS", value_parser = parse::count)]
+    unfinished_runs: Option<u64>,
     /// Size of journal rows in the write queue; at this size, runs wait for the disk [default: 64MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_WRITE_QUEUE", value_parser = parse::bytes)]
     write_queue: Option<u64>,
@@ -118,6 +121,7 @@ impl Args {
         set(&mut tenant.http_requests, self.http_requests);
         set(&mut tenant.calls_per_run, self.calls_per_run);
         set(&mut tenant.start_queue, self.start_queue);
+        set(&mut tenant.unfinished_runs, self.unfinished_runs);
         set(&mut tenant.storage_bytes, self.storage_size);
         set(&mut limits.response_bytes_in_flight, self.responses_in_flight);
         // By default, one tenant may use all instances of the host.

@@ -11,9 +11,10 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    CHILD, Event, Failure, IllegalEvent, Journal, Operation, Row, Session, SessionLimits, StepStatus,
-    Storage, TenantId, Timestamp, kind,
+    Event, Failure, IllegalEvent, Journal, Operation, Row, Session, SessionLimits, StepStatus, Storage,
+    TenantId, Timestamp, kind,
 };
+use forge_sandbox::imports::children;
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, InstancePermits};
 use forge_store::{RemoteCommand, RunWriter, StoreError};
@@ -191,7 +192,7 @@ impl Activation {
         // They end here: what the run changes with them is committed now.
         let _turns = self.context.db.turns();
         let mut beginning = Vec::new();
-        let children = session.count_awaited(CHILD);
+        let children = session.count_awaited(children::CHILD);
         for due in session.effects_due()? {
             let journal = session.journal();
             let Some(row) = journal.row(due.seq) else { continue };

@@ -163,6 +163,15 @@ impl Starting {
             let error = TenantError::Storage { tenant: tenant.name.to_string(), stored, most };
             return Ok(failed(kind::LIMIT, &error));
         }
+        let most = tenant.limits().unfinished_runs;
+        if tenant.account.unfinished() >= most {
+            let why = format!(
+                "tenant `{}` has {most} runs that are not final, which is the most (unfinished_runs). Wait for the end of \
+                 some, or ask for a higher limit",
+                tenant.name
+            );
+            return Ok(failed(kind::LIMIT, &why));
+        }
         tenant.account.started();
         let run = Run::new(NewRun {
             id,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::operations::children;
 use crate::Write;
-use forge_journal::{Row, Run, RunId};
+use forge_journal::{Growth, Row, Run, RunId};
 
 /// Approximate bytes of documents in one statement. PostgreSQL's limit is 1 GiB, and it needs several times as much
 /// memory as a statement has bytes.
@@ -45,8 +45,8 @@ pub(super) struct RowState<'w> {
 pub(super) struct Batch<'w> {
     pub(super) runs: Vec<RunState<'w>>,
     pub(super) rows: Vec<RowState<'w>>,
-    /// The bytes by which runs of each tenant grow, without the runs that [`begin`](RunState::begins).
-    pub(super) grown: BTreeMap<&'w str, i64>,
+    /// What is added to the totals of each tenant, without the runs that [`begin`](RunState::begins).
+    pub(super) grown: BTreeMap<&'w str, Growth>,
 }
 
 /// Tenant, workflow and idempotency key of a run, which are unique together.
@@ -92,11 +92,11 @@ impl<'w> Batch<'w> {
     }
 
     fn grow(&mut self, write: &'w Write) {
-        let (tenant, bytes) = write.grown();
+        let (tenant, growth) = write.grown();
         // The statement counts these itself: another run may have the key.
         let begins = write.start().is_some_and(|(run, unowned)| run.key.is_some() || unowned);
-        if !begins && bytes != 0 {
-            *self.grown.entry(tenant).or_default() += bytes;
+        if !begins && !growth.is_none() {
+            *self.grown.entry(tenant).or_default() += growth;
         }
     }
 
@@ -130,6 +130,16 @@ impl<'w> Batch<'w> {
 
     pub(super) fn has_unowned(&self) -> bool {
         self.runs.iter().any(|state| state.owner == Owner::Nobody)
+    }
+
+    /// Returns the part of the batch that writes runs.
+    pub(super) fn runs_only(self) -> Self {
+        Self { rows: Vec::new(), ..self }
+    }
+
+    /// Returns the part of the batch that writes rows.
+    pub(super) fn rows_only(self) -> Self {
+        Self { rows: self.rows, ..Self::default() }
     }
 
     /// Splits the batch into parts for one statement each.

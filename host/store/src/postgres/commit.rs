@@ -94,13 +94,23 @@ async fn commit_once(
     for (run, old) in restarts {
         release_key(connection, run, old).await?;
     }
-    let mut done =
-        if has_operations { operations::perform(connection, token, writes).await? } else { Done::default() };
-    let with_rows = operations::with_rows(writes, &done);
-    for part in &Batch::of(&with_rows).parts() {
+    if !has_operations {
+        for part in &Batch::of(writes).parts() {
+            begun.append(&mut write_part(connection, token, part, rows).await?);
+        }
+        connection.finish(End::Commit).await?;
+        return Ok((begun, Done::default()));
+    }
+    operations::lock(connection, writes).await?;
+    // First the runs, which may send to themselves; the rows have the outcomes.
+    for part in &Batch::of(writes).runs_only().parts() {
         begun.append(&mut write_part(connection, token, part, rows).await?);
     }
-    operations::send_first_events(connection, token, writes, &begun, &mut done).await?;
+    let done = operations::perform(connection, token, writes, &begun).await?;
+    let with_outcomes = operations::with_outcomes(writes, &done);
+    for part in &Batch::of(&with_outcomes).rows_only().parts() {
+        write_part(connection, token, part, rows).await?;
+    }
     connection.finish(End::Commit).await?;
     Ok((begun, done))
 }

@@ -9,7 +9,7 @@ use super::text;
 use crate::StoreError;
 use crate::directory::{
     self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, Entry, EntryId,
-    LISTED_CHANGES, TRIM, Update, UpdateRow, UsageRow,
+    LISTED_CHANGES, Stored, TRIM, Update, UpdateRow, UsageRow,
 };
 use sqlx::postgres::PgRow;
 
@@ -51,7 +51,8 @@ static USAGE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-const STORED: &str = "SELECT tenant, greatest(sum(bytes), 0)::BIGINT FROM forge_storage GROUP BY tenant";
+const STORED: &str = "SELECT tenant, greatest(sum(bytes), 0)::BIGINT, greatest(sum(unfinished), 0)::BIGINT \
+     FROM forge_storage GROUP BY tenant";
 
 pub(super) async fn update(connections: &Connections, since: Option<i64>) -> Result<Update, StoreError> {
     if let Some(since) = since {
@@ -185,11 +186,11 @@ pub(super) async fn add_usage(connections: &Connections, usage: &[UsageRow]) -> 
     connection.finish(End::Commit).await.map_err(QueryError::of_change)
 }
 
-pub(super) async fn stored(connections: &Connections) -> Result<Vec<(String, u64)>, StoreError> {
+pub(super) async fn stored(connections: &Connections) -> Result<Vec<Stored>, StoreError> {
     let rows = connections.all(|| sqlx::query(STORED)).await?;
     let decode = |row| {
         let mut columns = Columns::new("forge_storage", row);
-        Ok((columns.string()?, columns.bits()?))
+        Ok(Stored { tenant: columns.string()?, bytes: columns.bits()?, unfinished: columns.bits()? })
     };
     rows.iter().map(decode).collect()
 }

@@ -55,7 +55,7 @@ use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
+use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
 use super::{
     Acquired, Committed, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest,
     RemoteResponse, Store, StoreError, VersionRow, Write,
@@ -322,7 +322,7 @@ impl Directory for PostgresStore {
         directory::add_usage(&self.shared.readers, usage).await
     }
 
-    async fn stored(&self) -> Result<Vec<(String, u64)>, StoreError> {
+    async fn stored(&self) -> Result<Vec<Stored>, StoreError> {
         directory::stored(&self.shared.readers).await
     }
 

@@ -1,5 +1,5 @@
 //! What calls, runs and clients do in the commit of a batch beside writing runs and rows. It is done in the transaction of the
-//! batch, before the runs are written, so that the rows of calls are written with the outcomes.
+//! batch, between the runs and the rows, which have the outcomes.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::notifications::Message as Notice;
 use super::statement::FencingToken;
 use super::{db, inbox};
-use crate::committed::with_outcomes;
+use crate::committed;
 use crate::db::next_outcome;
 use crate::{Committed, Delivered, Epoch, Write, Written};
 use forge_journal::{Changes, Message, Operation, Outcome, Performed, RunId};
@@ -41,15 +41,15 @@ pub(super) fn has_any(writes: &[Write]) -> bool {
     })
 }
 
-/// Does it.
+/// Does it, once the runs are written. `begun` are those that have begun.
 pub(super) async fn perform(
     connection: &mut Connection,
     token: &FencingToken<'_>,
     writes: &[Write],
+    begun: &[Uuid],
 ) -> Result<Done, CommitError> {
     let mut done = Done::default();
     let mut delivered = Vec::new();
-    lock(connection, writes).await?;
     let transactions: Vec<_> = writes.iter().flat_map(Write::transactions).collect();
     let transacted =
         if transactions.is_empty() { Vec::new() } else { db::perform(connection, &transactions).await? };
@@ -78,6 +78,9 @@ pub(super) async fn perform(
             Write::Transaction(_) => {
                 done.written.push((place, Written::Transacted(next_outcome(&mut transacted))))
             }
+            Write::StartWithEvent { run, event, .. } if begun.contains(&run.id.0) => {
+                inbox::send(connection, token, &[event], &mut delivered).await?;
+            }
             Write::Start(_) | Write::InsertUnowned(_) | Write::StartWithEvent { .. } => {}
         }
     }
@@ -85,36 +88,15 @@ pub(super) async fn perform(
     Ok(done)
 }
 
-/// Sends the first events of runs that have begun.
-pub(super) async fn send_first_events(
-    connection: &mut Connection,
-    token: &FencingToken<'_>,
-    writes: &[Write],
-    begun: &[Uuid],
-    done: &mut Done,
-) -> Result<(), CommitError> {
-    let events = writes.iter().filter_map(|write| match write {
-        Write::StartWithEvent { run, event, .. } if begun.contains(&run.id.0) => Some(&**event),
-        _ => None,
-    });
-    let events: Vec<&Message> = events.collect();
-    if events.is_empty() {
-        return Ok(());
-    }
-    let mut delivered = Vec::new();
-    inbox::send(connection, token, &events, &mut delivered).await?;
-    finish(connection, token, delivered, done).await
-}
-
 /// Returns a batch in which the rows of calls have the outcomes of their operations.
-pub(super) fn with_rows<'w>(writes: &'w [Write], done: &Done) -> Cow<'w, [Write]> {
+pub(super) fn with_outcomes<'w>(writes: &'w [Write], done: &Done) -> Cow<'w, [Write]> {
     if done.written.iter().all(|(_, written)| !matches!(written, Written::Performed(_))) {
         return Cow::Borrowed(writes);
     }
     let mut writes = writes.to_vec();
     for (place, written) in &done.written {
         if let Some(Write::Save(_, changes)) = writes.get_mut(*place) {
-            changes.rows = with_outcomes(changes, written).into_owned();
+            changes.rows = committed::with_outcomes(changes, written).into_owned();
         }
     }
     Cow::Owned(writes)
@@ -144,7 +126,7 @@ pub(super) fn children(changes: &Changes) -> impl Iterator<Item = &forge_journal
 }
 
 /// Locks the runs of the batch and those that get messages.
-async fn lock(connection: &mut Connection, writes: &[Write]) -> Result<(), CommitError> {
+pub(super) async fn lock(connection: &mut Connection, writes: &[Write]) -> Result<(), CommitError> {
     let mut runs = BTreeSet::new();
     for write in writes {
         match write {
@@ -178,7 +160,7 @@ async fn perform_all(
         let outcome = match operation {
             Operation::Send(message) => {
                 let sent = inbox::send(connection, token, &[message], delivered).await?;
-                sent.first().map_or(Performed::Ended(Ok(None)), Performed::sent)
+                sent.first().map_or(Performed::Ended(Ok(None)), |sent| Performed::sent(message, sent))
             }
             Operation::Transaction(_) => Performed::Ended(next_outcome(transacted)),
             // It is inserted with the other runs.

@@ -54,7 +54,8 @@ static STATEMENTS: LazyLock<[[String; 3]; 3]> =
 pub(super) const STORAGE_PARTS: i64 = 16;
 
 /// Returns a statement. `$1` is the epoch, `$2` the number of the write connection, `$3` the channel, `$4` the
-/// notification for unowned runs, `$5` tenants whose runs grow, and `$6` by how many bytes. The statement returns no row and writes nothing if the epoch has ended or another
+/// notification for unowned runs, `$5` tenants whose totals change, `$6` and
+/// `$7` their bytes and unfinished runs. The statement returns no row and writes nothing if the epoch has ended or another
 /// connection writes in it, and fails with [`OUTDATED`](super::error::OUTDATED) if a row in the database is newer than what is written to it.
 ///
 /// `unnest` stands in the select list: in the FROM clause, PostgreSQL would copy each array first.
@@ -62,9 +63,9 @@ fn sql(runs: Part, rows: Part) -> String {
     let mut sql = "WITH fence AS MATERIALIZED ( \
          SELECT epoch FROM forge_nodes WHERE epoch = $1 AND writer = $2 AND ended_at IS NULL FOR KEY SHARE)"
         .to_owned();
-    let mut parameters = 6;
+    let mut parameters = 7;
     let mut begun = "ARRAY[]::UUID[]";
-    // What the new runs of a tenant take in the store, which is what `Run::stored_bytes` returns for them.
+    // What new runs add to the totals of their tenants, which is what `Run::growth` returns for them.
     let mut of_begun = "";
     // Each is a condition with which a row was not written.
     let mut outdated = Vec::new();
@@ -96,7 +97,7 @@ fn sql(runs: Part, rows: Part) -> String {
                 "(SELECT count(*) FROM saved) < (SELECT count(*) FROM runs WHERE NOT begins)".to_owned(),
             );
             begun = "ARRAY(SELECT id FROM begun)";
-            of_begun = " UNION ALL SELECT tenant, bytes FROM begun";
+            of_begun = " UNION ALL SELECT tenant, bytes, 1 FROM begun";
         }
     }
     if rows != Part::Nothing {
@@ -118,11 +119,13 @@ fn sql(runs: Part, rows: Part) -> String {
     }
     sql.push_str(&format!(
         ", grown AS ( \
-             INSERT INTO forge_storage AS total (tenant, part, bytes) \
-             SELECT tenant, $1 % {STORAGE_PARTS}, sum(bytes) FROM ( \
-                 SELECT unnest($5::TEXT[]) AS tenant, unnest($6::BIGINT[]) AS bytes FROM fence{of_begun} \
+             INSERT INTO forge_storage AS total (tenant, part, bytes, unfinished) \
+             SELECT tenant, $1 % {STORAGE_PARTS}, sum(bytes), sum(unfinished) FROM ( \
+                 SELECT unnest($5::TEXT[]) AS tenant, unnest($6::BIGINT[]) AS bytes, unnest($7::BIGINT[]) AS unfinished \
+                   FROM fence{of_begun} \
              ) AS sizes GROUP BY tenant ORDER BY tenant \
-             ON CONFLICT (tenant, part) DO UPDATE SET bytes = total.bytes + excluded.bytes)"
+             ON CONFLICT (tenant, part) DO UPDATE \
+             SET bytes = total.bytes + excluded.bytes, unfinished = total.unfinished + excluded.unfinished)"
     ));
     let outdated = if outdated.is_empty() { "FALSE".to_owned() } else { outdated.join(" OR ") };
     sql.push_str(&format!(
@@ -165,11 +168,10 @@ pub(super) fn query(
     parameters.add(token.channel)?;
     parameters.add(batch.has_unowned().then_some(token.unowned))?;
     // What was committed before was counted then.
-    let grown = batch.grown.iter().filter(|_| known == Rows::MayBeNew);
-    let (tenants, bytes): (Vec<_>, Vec<i64>) =
-        grown.map(|(tenant, bytes)| (text::encode(tenant), *bytes)).unzip();
-    parameters.add(tenants)?;
-    parameters.add(bytes)?;
+    let grown: Vec<_> = batch.grown.iter().filter(|_| known == Rows::MayBeNew).collect();
+    parameters.array(&grown, |(tenant, _)| text::encode(tenant))?;
+    parameters.array(&grown, |(_, growth)| growth.bytes)?;
+    parameters.array(&grown, |(_, growth)| growth.unfinished)?;
     if runs_part != Part::Nothing {
         let owner = |owner| if owner == Owner::This { token.epoch.0 } else { 0 };
         parameters.array(runs, |state| state.run.id.0)?;

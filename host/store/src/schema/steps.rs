@@ -23,6 +23,7 @@ columns! {
     error           Text    Mutable: of_failure(row, |it| &it.message)           => row.failure = value.map(with_message);
     error_kind      Text    Mutable: of_failure(row, |it| &it.kind)              => set_kind(row, value);
     error_reach     Text    Mutable: reach(row)                                  => set_reach(row, value)?;
+    awaits          Text    Fixed:   row.awaits.map(|kind| kind.as_str().into()) => row.awaits = value.map(parsed).transpose()?;
     child_run       Text    Mutable: row.child.map(|run| run.to_string().into())  => row.child = value.map(parsed).transpose()?;
     options         Text    Fixed:   to_json(row.options.as_deref())?            => row.options = from_json(value)?;
     attempt_orders  Text    Mutable: to_json(attempt_orders(row))?               => row.attempt_orders = from_json(value)?.unwrap_or_default();
@@ -68,6 +69,7 @@ pub(crate) fn blank(seq: u64) -> Row {
         attempt_orders: Vec::new(),
         order: None,
         wake_at: None,
+        awaits: None,
         child: None,
         started_at: Timestamp::NOW,
         completed_at: None,

@@ -5,10 +5,11 @@ use rusqlite::{Connection, Params, params};
 
 use super::decode::all;
 use crate::directory::{
-    self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, EntryId, LISTED_CHANGES, TRIM,
-    Update, UpdateRow, UsageRow,
+    self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, EntryId, LISTED_CHANGES,
+    Stored, TRIM, Update, UpdateRow, UsageRow,
 };
 use crate::{Committed, StoreError, Write};
+use forge_journal::Growth;
 
 pub(super) fn update(connection: &Connection, since: Option<i64>) -> Result<Update, StoreError> {
     if let Some(since) = since
@@ -124,26 +125,28 @@ pub(super) fn grow(
     committed: &Committed,
 ) -> Result<(), StoreError> {
     let done = batch.iter().zip(&committed.written).filter(|(_, written)| written.is_done());
-    let started = committed.started.iter().map(|run| (&run.tenant, run.stored_bytes().cast_signed()));
-    let mut grown: BTreeMap<&str, i64> = BTreeMap::new();
-    for (tenant, bytes) in
-        done.map(|(write, _)| write.grown()).chain(started).filter(|(_, bytes)| *bytes != 0)
-    {
-        *grown.entry(tenant).or_default() += bytes;
+    let started = committed.started.iter().map(|run| (&run.tenant, run.growth()));
+    let mut grown: BTreeMap<&str, Growth> = BTreeMap::new();
+    for (tenant, growth) in done.map(|(write, _)| write.grown()).chain(started) {
+        if !growth.is_none() {
+            *grown.entry(tenant).or_default() += growth;
+        }
     }
-    for (tenant, bytes) in grown {
+    for (tenant, Growth { bytes, unfinished }) in grown {
         let mut statement = connection.prepare_cached(
-            "INSERT INTO forge_storage (tenant, bytes) VALUES (?, ?) \
-             ON CONFLICT (tenant) DO UPDATE SET bytes = bytes + excluded.bytes",
+            "INSERT INTO forge_storage (tenant, bytes, unfinished) VALUES (?, ?, ?) ON CONFLICT (tenant) DO UPDATE \
+             SET bytes = bytes + excluded.bytes, unfinished = unfinished + excluded.unfinished",
         )?;
-        statement.execute(params![tenant, bytes])?;
+        statement.execute(params![tenant, bytes, unfinished])?;
     }
     Ok(())
 }
 
-pub(super) fn stored(connection: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT tenant, max(bytes, 0) FROM forge_storage")?;
-    all(&mut statement, (), "forge_storage", |columns| Ok((columns.string()?, columns.bits()?)))
+pub(super) fn stored(connection: &Connection) -> Result<Vec<Stored>, StoreError> {
+    let sql = "SELECT tenant, max(bytes, 0), max(unfinished, 0) FROM forge_storage";
+    all(&mut *connection.prepare_cached(sql)?, (), "forge_storage", |columns| {
+        Ok(Stored { tenant: columns.string()?, bytes: columns.bits()?, unfinished: columns.bits()? })
+    })
 }
 
 pub(super) fn usage(

@@ -38,7 +38,7 @@ use self::connection::{READERS, Readers, WriteConnection};
 use self::files::Files;
 use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Update, UsageRow};
+use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
     DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
@@ -278,7 +278,7 @@ impl Directory for SqliteStore {
         self.write(move |connection| directory::add_usage(connection, &usage)).await
     }
 
-    async fn stored(&self) -> Result<Vec<(String, u64)>, StoreError> {
+    async fn stored(&self) -> Result<Vec<Stored>, StoreError> {
         self.read(directory::stored).await
     }
 
@@ -300,8 +300,9 @@ fn loaded(connection: &Connection, id: RunId) -> Result<Option<Loaded>, StoreErr
 
 fn apply(connection: &Connection, batch: &[Write]) -> Result<Committed, StoreError> {
     let mut committed = Committed { written: runs::start(connection, batch)?, ..Committed::default() };
-    operations::perform(connection, batch, &mut committed)?;
+    // A run that has just started may send to itself.
     runs::save(connection, batch)?;
+    operations::perform(connection, batch, &mut committed)?;
     steps::save(connection, batch, &committed.written)?;
     operations::finish(connection, batch, &mut committed)?;
     directory::grow(connection, batch, &committed)?;

@@ -27,7 +27,9 @@ pub(super) fn perform(
         let mut performed = Vec::with_capacity(changes.operations.len());
         for (seq, operation) in &changes.operations {
             let outcome = match operation {
-                Operation::Send(message) => Performed::sent(&inbox::send(connection, message, committed)?),
+                Operation::Send(message) => {
+                    Performed::sent(message, &inbox::send(connection, message, committed)?)
+                }
                 Operation::Transaction(_) => Performed::Ended(next_outcome(&mut transacted)),
                 Operation::Start(run) => {
                     if runs::start_child(connection, run)? {

@@ -1,0 +1,7 @@
+-- The runs of a tenant that are not final, as each commit counts them: see `growth` in host/journal/src/state/stored.rs. Final
+-- runs alone are deleted, so a deletion changes nothing. The number of a tenant is the sum of its parts.
+ALTER TABLE forge_storage ADD COLUMN unfinished BIGINT NOT NULL DEFAULT 0;
+
+INSERT INTO forge_storage (tenant, part, bytes, unfinished)
+SELECT tenant, -1, 0, count(*) FROM forge_runs WHERE status NOT IN ('completed', 'compensated', 'failed') GROUP BY tenant
+ON CONFLICT (tenant, part) DO UPDATE SET unfinished = excluded.unfinished;
