@@ -145,6 +145,11 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
         &["tenants", "list"],
         &["keys", "list"],
         &["secrets", "list"],
+        &["db", "put", "stock/tea", "5"],
+        &["db", "put", "stock/tea", "4", "--if-version", "7"],
+        &["db", "get", "stock/tea"],
+        &["db", "list", "stock/"],
+        &["db", "delete", "stock/tea"],
         &["audit"],
         &["nodes"],
     ];
