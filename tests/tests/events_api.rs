@@ -168,8 +168,10 @@ async fn names_keys_and_payloads_that_cannot_be_used_are_refused_by_name() {
     let answer = request.header("content-type", "application/json").body(text).send().await.unwrap();
     assert_eq!(answer.status(), 202);
     assert_eq!(api.record(&run).await["events"]["first"][0]["name"], "order/7 ü");
-    // No body at all is an event with the payload null.
-    assert_eq!(api.post(&format!("/_api/runs/{run}/events/go")).await.status, 202);
+    // A payload that is absent is null.
+    let (code, message) = api.post(&format!("/_api/runs/{run}/events/go")).await.refused(400);
+    assert!(code == "invalid_body" && message.contains("at least `{}`"), "{message}");
+    send(&api, &run, "go", &json!({})).await.ok();
     assert_eq!(api.settled(&run).await["output"], json!([null]));
 }
 
@@ -232,6 +234,20 @@ async fn a_full_inbox_refuses_events_and_loses_none_that_it_has_acknowledged_wit
     let url =
         tokio::task::spawn_blocking(|| Server::shared().unwrap().create_database().unwrap()).await.unwrap();
     a_full_inbox_loses_nothing(Host::builder().database(url).flag(["--node", "a"])).await;
+}
+
+#[tokio::test]
+async fn a_tenant_without_room_in_the_database_sends_no_events() {
+    let (host, services) = (host().await, Services::start().await);
+    let api = tenant(&host, &services, "acme", json!({ "storage_bytes": 100_000 })).await;
+    let run = api.start_program(&services, block![event("go")]).await;
+    let payload = json!({ "payload": "x".repeat(50_000) });
+    let refused = eventually_some("an event is refused", async || {
+        Some(send(&api, &run, "large", &payload).await).filter(|answer| answer.status != 202)
+    })
+    .await;
+    let (code, message) = refused.refused(403);
+    assert!(code == "limit" && message.contains("storage_bytes"), "{message}");
 }
 
 #[tokio::test]
