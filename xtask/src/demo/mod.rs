@@ -21,7 +21,8 @@ const SLOW_CHARGE_MS: u64 = 3_000;
 /// The longest wait for an event before the demo fails.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-const EXAMPLES: [&str; 3] = ["examples/payment", "examples/onboarding", "examples/verification"];
+const EXAMPLES: [&str; 4] =
+    ["examples/payment", "examples/onboarding", "examples/verification", "examples/approval"];
 
 pub(crate) fn run() -> Result<()> {
     let began = Instant::now();
@@ -35,6 +36,7 @@ pub(crate) fn run() -> Result<()> {
     demo.roll_back_payment()?;
     demo.kill_host_during_payment()?;
     demo.run_other_examples()?;
+    demo.approve_order()?;
     demo.check_effects()?;
     let directory = demo.directory.clone();
     drop(demo);
@@ -136,6 +138,19 @@ impl Demo {
         Ok(())
     }
 
+    /// The stock is in the tenant's store, and the order is shipped by a child.
+    fn approve_order(&self) -> Result<()> {
+        say("An order that waits for an approval, an event, and is then shipped by a workflow of its own");
+        self.forge(&["db", "put", "stock/mug", "3"])?;
+        let run = self.start_run("approved_order", "examples/approval/input.json", json!({}))?;
+        self.until(&run, "waiting")?;
+        self.forge(&["runs", "show", &run])?;
+        self.forge(&["send", &run, "approval", "--payload", r#"{"by": "ada", "approved": true}"#])?;
+        self.until(&run, "completed")?;
+        self.forge(&["runs", "show", &run, "--deep"])?;
+        self.forge(&["db", "list"])
+    }
+
     /// Checks that no effect happened twice.
     fn check_effects(&self) -> Result<()> {
         say("The ledger of the services: the requests that they received, and whether they performed them");
@@ -170,7 +185,13 @@ impl Demo {
 
     /// Waits until a run ends, prints it, and checks its status.
     fn expect(&self, run: &str, status: &str) -> Result<()> {
-        let ended = || -> Result<bool> {
+        self.until(run, status)?;
+        self.forge(&["runs", "show", run])
+    }
+
+    /// Waits until a run has a status. Fails if it ends with another one.
+    fn until(&self, run: &str, status: &str) -> Result<()> {
+        let has_it = || -> Result<bool> {
             let output = self.command(&["runs", "show", run, "--json"]).output()?;
             let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
             match shown["run"]["status"].as_str() {
@@ -182,8 +203,7 @@ impl Demo {
                 _ => Ok(false),
             }
         };
-        wait_for("the run to end", ended)?;
-        self.forge(&["runs", "show", run])
+        wait_for(&format!("the run to be {status}"), has_it)
     }
 
     /// Runs `forge`, which prints to the terminal.
