@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use forge_tests::program::{block, effect, fail, reversible, step};
+use forge_tests::program::{Statement, block, effect, fail, reversible, step};
 use forge_tests::{Cli, Host, Services, binary, component, components};
 use serde_json::json;
 
@@ -93,6 +93,12 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
     let (api, cli) = (host.api(), host.cli());
     api.deploy(&component("greeting")).await;
     api.deploy(&components::describing(&[(LONG, 1)])).await;
+    let parent = api.start_program(&services, block![Statement::Child(block![effect("pack")])]).await;
+    api.settled(&parent).await;
+    let child = api.step(&parent, "child", "program").await["child_run"].as_str().unwrap().to_owned();
+    let waiting = block![effect("kettle"), Statement::Event("approval".to_owned(), None)];
+    let waiting = api.start_program(&services, waiting).await;
+    api.until_status(&waiting, "waiting").await;
     let bodies = [
         block![step("tea", block![effect("kettle")]), reversible("milk")],
         block![
@@ -119,13 +125,18 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
 
     fits(&cli.run(["usage"]).await.ok(), "usage");
     let mut all = String::new();
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 21] = [
         &["workflows"],
         &["workflows", "greeting"],
         &["activate", "greeting", "2"],
         &["deprecate", "greeting", "3"],
         &["start", "greeting", "--input", "\"Ada\"", "--wait"],
         &["runs"],
+        &["send", &waiting, "other", "--payload", "[1]"],
+        &["runs", "show", &waiting],
+        &["runs", "show", &parent],
+        &["runs", "show", &parent, "--deep"],
+        &["runs", "show", &child],
         &["runs", "show", &failed],
         &["runs", "show", &loop_of_steps],
         &["runs", "show", "last"],

@@ -58,10 +58,12 @@ async fn a_line_says_for_how_long_the_server_has_been_compiling_and_is_gone_with
     proxy.cut_answers();
     let deploy = ["--server", &proxy.address().to_string(), "deploy", file.to_str().unwrap()];
     let mut terminal = Terminal::start(host.cli().command(deploy), 24, 80);
-    for seconds in [1, 2] {
-        let line = format!("the server compiles the component ({seconds} s)");
-        terminal.until_screen(&line, |screen| screen == line).await;
-    }
+    let seconds = |screen: &str| -> Option<u64> {
+        let time = screen.strip_prefix("the server compiles the component (")?.strip_suffix(" s)")?;
+        time.parse().ok()
+    };
+    let first = terminal.until_screen("the line", |screen| seconds(screen) >= Some(1)).await;
+    terminal.until_screen("a later time", |screen| seconds(screen) > seconds(&first)).await;
     proxy.heal();
     assert!(terminal.ended().await.success());
     let screen = terminal.screen();

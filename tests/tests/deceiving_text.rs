@@ -21,6 +21,8 @@ const COMMANDS: &[&str] = &[
     "deploy /dev/null",
     "start evil",
     "start evil --wait",
+    "send RUN evil",
+    "send --workflow evil --run-key evil evil",
     "workflows",
     "workflows evil",
     "activate evil 1",
@@ -29,6 +31,7 @@ const COMMANDS: &[&str] = &[
     "runs list",
     "runs show RUN",
     "runs show --all RUN",
+    "runs show --deep RUN",
     "runs watch RUN",
     "runs cancel RUN",
     "runs resume RUN",
@@ -93,11 +96,15 @@ fn answer(method: &Method, path: &str) -> Response {
         ("POST", ["workflows"]) => json!({"digest": EVIL, "workflows": [version()], "created": true}),
         ("POST", ["workflows", _, "start"]) => json!({"run_id": RUN, "existing": {
             "status": "failed", "error": EVIL, "started_at": at(), "completed_at": at()}}),
+        ("POST", [_, _, "events", _]) => json!({"run_id": RUN, "seq": 1, "duplicate": false}),
         ("POST", ["workflows", ..]) => version(),
         ("GET", ["workflows"]) => json!({"workflows": [versions()]}),
         ("GET", ["workflows", ..]) => versions(),
         ("GET", ["runs"]) => json!({"runs": [run()], "next_cursor": RUN}),
-        ("GET", ["runs", _, "steps"]) => json!({"steps": [step("step"), step("http"), step("sleep")]}),
+        ("GET", ["runs", _, "steps"]) => {
+            let kinds = ["step", "http", "sleep", "event", "child"];
+            json!({"steps": kinds.map(step)})
+        }
         ("DELETE", ["runs", ..]) => json!({}),
         (_, ["runs", ..]) => run(),
         ("GET", ["caller"]) => json!({"tenant": "evil", "role": "admin", "host": true, "key": EVIL}),
@@ -144,13 +151,16 @@ fn run() -> Value {
     json!({"id": RUN, "workflow_name": EVIL, "version": 1, "input": EVIL, "output": {EVIL: EVIL},
         "status": "failed", "current_step": EVIL, "step_results": {EVIL: EVIL}, "started_at": at(), "completed_at": at(),
         "error": EVIL, "trace_id": EVIL, "in_doubt": [EVIL], "error_kind": EVIL, "not_compensated": [EVIL],
-        "pause_reason": null, "deadline": at(), "digest": EVIL, "key": EVIL})
+        "pause_reason": null, "deadline": at(), "digest": EVIL, "key": EVIL,
+        "waits_for": [{"kind": EVIL, "name": EVIL, "until": at(), "run": RUN}],
+        "events": {"count": 1, "bytes": 1, "first": [{"seq": 1, "name": EVIL, "key": EVIL, "at": at(), "bytes": 1}]},
+        "parent": {"run_id": RUN, "call": 1, "depth": 1, "attached": true}})
 }
 
 fn step(kind: &str) -> Value {
     json!({"seq": 1, "parent": null, "parent_attempt": null, "kind": kind, "step_name": EVIL, "status": "failed",
         "attempt": 2, "optional": true, "compensable": true, "input": EVIL, "result": EVIL, "error": EVIL,
-        "error_kind": EVIL, "wake_at": null, "started_at": at(), "completed_at": at(), "duration_ms": 1})
+        "error_kind": EVIL, "child_run": RUN, "wake_at": null, "started_at": at(), "completed_at": at(), "duration_ms": 1})
 }
 
 fn tenant() -> Value {
@@ -185,6 +195,7 @@ async fn no_command_prints_what_a_hostile_server_sends_as_it_is() {
             let shows = format!("{stdout}{stderr}");
             // The other commands print a number, a status, or what they were given.
             let is_own = [
+                "send",
                 "runs cancel",
                 "runs resume",
                 "runs pause",
@@ -212,7 +223,8 @@ async fn json_output_has_the_same_data_and_no_character_that_deceives() {
             let documents = stdout.lines().chain(stderr.lines());
             let documents: Vec<Value> =
                 documents.filter_map(|line| serde_json::from_str(line).ok()).collect();
-            let is_own = ["runs delete", "secrets remove", "reseal"].iter().any(|own| command.contains(own));
+            let is_own =
+                ["send", "runs delete", "secrets remove", "reseal"].iter().any(|own| command.contains(own));
             let has = |document: &Value| has_text(document, EVIL);
             assert!(error.is_none() && is_own || documents.iter().any(has), "{command}: {stdout}{stderr}");
         }

@@ -58,3 +58,20 @@ async fn a_folder_without_a_project_is_refused_and_left_as_it_is() {
     );
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_port_that_is_in_use_is_said_with_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let cli = Cli::default().folder(folder.path());
+    cli.run(["new", "dinner"]).await.ok();
+    let used = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = used.local_addr().unwrap().to_string();
+    for command in [["dev", "dinner"], ["serve", "--dev"]] {
+        let said = cli.run(command.iter().chain(&["--listen", &address])).await.failed(1);
+        let expected = format!(
+            "error: cannot listen on {address}: another program does, perhaps another `forge serve`. Stop it, or give another \
+             address with --listen\n"
+        );
+        assert!(said.starts_with(&expected), "{said}");
+    }
+}

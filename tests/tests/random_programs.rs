@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use forge_example_services::ledger::Entry;
+use forge_tests::random::COUNTER;
 use forge_tests::{Crashes, Database, Execution, Host, Services, random};
 use serde_json::json;
 
@@ -74,6 +75,7 @@ async fn programs_end_the_same_however_often_the_host_is_killed() {
     assert!(missed * 20 < compared, "kills hit nearly all programs");
     for host in [&fixture.crashing, &fixture.calm] {
         compensations_are_in_reverse_order(&mut host.database().await).await;
+        the_counter_has_every_increment(host).await;
     }
     every_key_has_one_effect(&fixture.services.ledger.entries());
 }
@@ -146,6 +148,16 @@ async fn compensations_are_in_reverse_order(database: &mut Database) {
         )
         .await;
     assert!(wrong.is_empty(), "compensated in the wrong order: {wrong:#?}");
+}
+
+/// The number that all programs increment is that of the increments that were committed.
+async fn the_counter_has_every_increment(host: &Host) {
+    let sql = "SELECT count(*) FROM forge_workflow_steps
+                WHERE kind = 'db' AND step_name = 'put ' || ? AND status = 'completed'";
+    let increments: Vec<(i64,)> = host.database().await.rows(sql, &[&COUNTER]).await;
+    let counter = host.api().get(&format!("/_api/db/{COUNTER}")).await.ok();
+    println!("{counter} increments");
+    assert_eq!(counter.as_i64(), Some(increments[0].0));
 }
 
 fn every_key_has_one_effect(ledger: &[Entry]) {

@@ -6,6 +6,7 @@ mod cargo;
 mod clients;
 mod demo;
 mod postgres;
+mod progress;
 mod setup;
 mod shells;
 mod test;

@@ -1,10 +1,13 @@
 //! `cargo xtask test`: runs every test of the repository, also in a fresh clone.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use super::cargo::{cargo, root, target};
+use super::progress::{Build, Steps};
 use super::{clients, setup};
 
 /// One `cargo test`.
@@ -14,12 +17,28 @@ struct Suite {
     manifest: &'static str,
     /// Whether its artifacts are in the repository's target folder, because they share dependencies.
     shares_target: bool,
+    build: Build,
 }
 
 const SUITES: [Suite; 3] = [
-    Suite { name: "host, SDK and end-to-end", manifest: "Cargo.toml", shares_target: true },
-    Suite { name: "benchmark", manifest: "bench/Cargo.toml", shares_target: true },
-    Suite { name: "examples, natively", manifest: "examples/Cargo.toml", shares_target: false },
+    Suite {
+        name: "host, SDK and end-to-end",
+        manifest: "Cargo.toml",
+        shares_target: true,
+        build: Build { includes: "forge_tests", minutes: 14 },
+    },
+    Suite {
+        name: "benchmark",
+        manifest: "bench/Cargo.toml",
+        shares_target: true,
+        build: Build { includes: "forge_bench", minutes: 2 },
+    },
+    Suite {
+        name: "examples, natively",
+        manifest: "examples/Cargo.toml",
+        shares_target: false,
+        build: Build { includes: "payment", minutes: 1 },
+    },
 ];
 
 /// The result of a suite.
@@ -30,11 +49,14 @@ struct Outcome {
 }
 
 pub(crate) fn run() -> Result<()> {
+    // The setup, and for each suite its build and its tests.
+    let mut steps = Steps::new(7);
+    steps.next("What the tests need besides Rust");
     setup::for_tests()?;
     if let Err(error) = clients::ensure() {
         eprintln!("xtask: The tests of generated clients will fail: {error:#}");
     }
-    let outcomes = SUITES.iter().map(Suite::run).collect::<Result<Vec<_>>>()?;
+    let outcomes = SUITES.iter().map(|suite| suite.run(&mut steps)).collect::<Result<Vec<_>>>()?;
     eprint!("\n{}", summary(&outcomes));
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     if failed > 0 {
@@ -44,17 +66,29 @@ pub(crate) fn run() -> Result<()> {
 }
 
 impl Suite {
-    /// Runs the tests. A failed test is an outcome, not an error, so that the other suites run.
-    fn run(&self) -> Result<Outcome> {
-        let mut cargo = cargo();
-        cargo.args(["test", "--workspace", "--no-fail-fast", "--manifest-path", self.manifest]);
-        if self.shares_target {
-            cargo.arg("--target-dir").arg(target()?);
-        }
-        eprintln!("\nxtask: {} (cargo test --workspace --manifest-path {})", self.name, self.manifest);
+    /// Compiles and runs the tests. A failed test is an outcome, not an error, so that the other suites run.
+    fn run(&self, steps: &mut Steps) -> Result<Outcome> {
         let started = Instant::now();
-        let passed = cargo.current_dir(root()?).status()?.success();
+        steps.next(&format!("Compiling: {}", self.name));
+        let mut passed = self.build.run(self.cargo()?.arg("--no-run"), &self.target()?)?;
+        steps.next(&format!("Running: {}", self.name));
+        match passed {
+            true => passed = self.cargo()?.arg("--no-fail-fast").status()?.success(),
+            false => println!("   left out: they do not compile"),
+        }
         Ok(Outcome { name: self.name, passed, took: started.elapsed() })
+    }
+
+    fn cargo(&self) -> Result<Command> {
+        let mut cargo = cargo();
+        cargo.args(["test", "--workspace", "--manifest-path", self.manifest]).current_dir(root()?);
+        cargo.arg("--target-dir").arg(self.target()?);
+        Ok(cargo)
+    }
+
+    fn target(&self) -> Result<PathBuf> {
+        let is_given = std::env::var_os("CARGO_TARGET_DIR").is_some();
+        if self.shares_target || is_given { target() } else { Ok(root()?.join("examples/target")) }
     }
 }
 

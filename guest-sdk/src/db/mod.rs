@@ -83,9 +83,7 @@ impl Db {
 
     /// Returns the entry of a key: its value, and the version for [`Transaction::require`].
     pub async fn get_entry<T: DeserializeOwned>(&self, key: impl AsRef<str>) -> Result<Option<Entry<T>>> {
-        let call = call::perform(|scope| host::get(scope, key.as_ref())).await;
-        let entry = host::got(call).map_err(failed)?;
-        entry.map(Entry::read).transpose()
+        got(call::perform(|scope| host::get(scope, key.as_ref())).await)
     }
 
     /// Stores a value under a key, and returns the new version.
@@ -103,6 +101,7 @@ impl Db {
     /// exist.
     ///
     /// If another run changes the key meanwhile, the function is called again with the new value. Each try is in the journal.
+    /// Runs of one node that update a key take turns.
     pub async fn update<T, F>(&self, key: impl Into<String>, mut change: F) -> Result<T>
     where
         T: Serialize + DeserializeOwned,
@@ -137,7 +136,7 @@ impl Db {
     {
         let key = key.into();
         loop {
-            let entry = self.get_entry(&key).await?;
+            let entry = got(call::perform(|scope| host::get_for_update(scope, &key)).await)?;
             let version = entry.as_ref().map(|entry| entry.version);
             let value = change(entry.map(|entry| entry.value))?;
             match self.transaction().require(&key, version).put(&key, &value).commit().await {
@@ -186,6 +185,11 @@ impl<T: DeserializeOwned> Entry<T> {
         })?;
         Ok(Entry { key, version, value })
     }
+}
+
+/// Returns the entry that a call has read.
+fn got<T: DeserializeOwned>(call: u64) -> Result<Option<Entry<T>>> {
+    host::got(call).map_err(failed)?.map(Entry::read).transpose()
 }
 
 fn failed(failure: crate::bindings::Failure) -> Error {

@@ -184,6 +184,10 @@ pub(super) mod host {
         submit(scope, |store| store.get(key))
     }
 
+    pub(crate) fn get_for_update(scope: u64, key: &str) -> u64 {
+        get(scope, key)
+    }
+
     pub(crate) fn got(call: u64) -> Result<Option<Entry>, WireFailure> {
         take(call)
     }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::turns::{Turn, Turns};
 use super::{ExecutorError, Inner, WorkflowExecutor};
 use forge_clock as clock;
 use forge_journal::TenantId;
-use forge_journal::db::{Entry, Limits, Operation, Totals, Transaction, check_key, check_prefix};
+use forge_journal::db::{Entry, Limits, Operation, Transaction, check_key, check_prefix};
 use forge_scheduling::TurnPermits;
 use forge_store::{DbFilter, DbPage, Store, StoreError};
+use parking_lot::Mutex;
 
 /// Entries in a page by default.
 const PAGE: u32 = 50;
@@ -18,11 +20,14 @@ const LARGEST_PAGE: u32 = 500;
 /// The bytes of keys and values in a page. With them, a response takes some megabytes of memory.
 const PAGE_BYTES: u64 = 2 << 20;
 
-/// Reads the store of a tenant. Reads of one tenant do not delay those of others. Cheap to clone.
+/// Reads the store of a tenant for one run. Reads of one tenant do not delay those of others. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct DbReader {
     store: Arc<dyn Store>,
     reads: Arc<TurnPermits<TenantId>>,
+    turns: Arc<Turns>,
+    /// The turns that the run has.
+    held: Arc<Mutex<Vec<Turn>>>,
     tenant: TenantId,
 }
 
@@ -30,7 +35,19 @@ impl DbReader {
     /// Creates the reader of a tenant's store.
     pub(super) fn new(inner: &Inner, tenant: &TenantId) -> Self {
         let (store, reads) = (Arc::clone(&inner.store), Arc::clone(&inner.reads));
-        Self { store, reads, tenant: Arc::clone(tenant) }
+        let (turns, held) = (Arc::clone(&inner.turns), Arc::default());
+        Self { store, reads, turns, held, tenant: Arc::clone(tenant) }
+    }
+
+    /// Waits until it is the run's turn to change a key. The run has the turn until [`DbReader::turns`] is dropped.
+    pub(super) async fn take_turn(&self, key: &str) {
+        let turn = self.turns.take(&self.tenant, key).await;
+        self.held.lock().push(turn);
+    }
+
+    /// Returns the turns that the run has.
+    pub(super) fn turns(&self) -> Vec<Turn> {
+        std::mem::take(&mut *self.held.lock())
     }
 
     /// Returns an entry.
@@ -79,14 +96,6 @@ impl WorkflowExecutor {
     /// Returns the limits of the tenant's store.
     pub(crate) async fn db_limits(&self) -> Result<Limits, ExecutorError> {
         Ok(self.inner.tenants.get(&self.tenant).await?.limits().db())
-    }
-
-    /// Returns the totals of the tenant's store.
-    ///
-    /// # Errors
-    /// [`ExecutorError::Store`].
-    pub async fn db_totals(&self) -> Result<Totals, ExecutorError> {
-        self.reading(async || Ok(self.inner.store.db_totals(&self.tenant).await?)).await
     }
 
     /// Performs a transaction of the tenant's store. It is durable when the method returns. Returns the version of the entry

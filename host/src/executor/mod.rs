@@ -19,6 +19,7 @@ mod record;
 mod run_task;
 mod start;
 mod timer_queue;
+mod turns;
 mod unreadable;
 mod waiters;
 
@@ -46,6 +47,7 @@ use self::command::Command;
 use self::inboxes::{Children, Inboxes, Notice, Notices};
 use self::loader::Loader;
 use self::timer_queue::TimerQueue;
+use self::turns::Turns;
 use self::waiters::Waiters;
 use crate::config::{Config, Limits, Retention};
 use crate::maintenance::{Archive, Maintenance};
@@ -79,6 +81,8 @@ struct Inner {
     instances: Arc<InstancePermits<TenantId>>,
     /// The permits of reads for callers: they leave half of the store's connections to the host.
     reads: Arc<TurnPermits<TenantId>>,
+    /// The turns of runs that change one key of the tenant's store.
+    turns: Arc<Turns>,
     /// The permits of guests that compute a lot.
     cpu: Arc<CpuPermits<TenantId>>,
     feed: Arc<Feed>,
@@ -215,6 +219,7 @@ impl WorkflowExecutor {
             loader: Loader::new(Arc::clone(&store)),
             instances,
             reads: TurnPermits::new(store.concurrent_reads() / 2),
+            turns: Arc::default(),
             cpu: CpuPermits::new(threads),
             feed,
             store,

@@ -32,7 +32,8 @@ impl Tenants {
     pub async fn show(&self, name: &str) -> Result<TenantInfo, TenantError> {
         let tenant = self.get(name).await?;
         self.read_stored().await?;
-        Ok(TenantInfo::from(&*tenant))
+        let in_db = self.store.db_totals(&tenant.name).await?;
+        Ok(TenantInfo::from(&*tenant).with_db(in_db))
     }
 
     /// Creates a tenant.

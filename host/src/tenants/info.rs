@@ -1,3 +1,4 @@
+use forge_journal::db::Totals;
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, Tenant};
@@ -30,6 +31,20 @@ pub struct EffectiveLimit {
     pub is_set: bool,
     /// What the limit bounds.
     pub about: String,
+}
+
+impl TenantInfo {
+    /// Adds what the tenant's store has.
+    pub(super) fn with_db(mut self, totals: Totals) -> Self {
+        for limit in &mut self.limits {
+            match limit.name.as_str() {
+                "db_entries" => limit.used = Some(totals.entries),
+                "db_bytes" => limit.used = Some(totals.bytes),
+                _ => {}
+            }
+        }
+        self
+    }
 }
 
 impl From<&Tenant> for TenantInfo {

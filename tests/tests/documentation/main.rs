@@ -15,6 +15,7 @@ mod page;
 mod session;
 mod shown;
 
+use std::fs::File;
 use std::io::Write as _;
 
 use forge_tests::Services;
@@ -28,6 +29,7 @@ const SERVICES: &str = "127.0.0.1:7080";
 
 #[tokio::test]
 async fn the_commands_of_the_pages_run_in_order_and_print_what_is_shown() {
+    let _turn = turn();
     let _services = Services::start_at(SERVICES.parse().unwrap()).await;
     for page in Page::all() {
         let mut session = Session::new();
@@ -46,6 +48,14 @@ async fn the_code_of_the_pages_compiles_and_runs() {
     let guest = Guest::of(&Page::all()).await;
     guest.tests_pass().await;
     guest.workflows_complete().await;
+}
+
+/// Waits until no other test of this user has the services' address. Others wait until the result is dropped.
+fn turn() -> File {
+    let name = format!("forge-tests-services-{}.lock", rustix::process::getuid().as_raw());
+    let file = File::create(std::env::temp_dir().join(name)).unwrap();
+    file.lock().unwrap();
+    file
 }
 
 /// Prints a line, also if the test passes: the test harness does not capture standard error itself.

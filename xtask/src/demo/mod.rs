@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use self::ledger::Ledger;
 use self::process::{Server, forget};
-use super::cargo::{cargo, root};
+use super::cargo::{cargo, root, target};
+use super::progress::{self, Build, Steps};
 use super::setup;
 
 /// The delay of the charge during which the host is killed.
@@ -21,17 +22,24 @@ const SLOW_CHARGE_MS: u64 = 3_000;
 /// The longest wait for an event before the demo fails.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
+/// The steps of the demo.
+const STEPS: u32 = 9;
+
+/// The build of the host: 990 s of processor time on two cores in November 2026.
+const BUILD: Build = Build { includes: "forge_host", minutes: 8 };
+
 const EXAMPLES: [&str; 4] =
     ["examples/payment", "examples/onboarding", "examples/verification", "examples/approval"];
 
 pub(crate) fn run() -> Result<()> {
     let began = Instant::now();
-    let root = root()?;
-    std::env::set_current_dir(&root)?;
-    say("Setting up: the WebAssembly target, the host and the example services");
+    std::env::set_current_dir(root()?)?;
+    let mut steps = Steps::new(STEPS);
+    steps.next("The Rust target for WebAssembly");
     setup::wasm_target()?;
+    steps.next("The host and the example services");
     build(&["forge-host", "forge-example-services"])?;
-    let mut demo = Demo::start(&root)?;
+    let mut demo = Demo::start(steps)?;
     demo.run_payment()?;
     demo.roll_back_payment()?;
     demo.kill_host_during_payment()?;
@@ -39,18 +47,15 @@ pub(crate) fn run() -> Result<()> {
     demo.approve_order()?;
     demo.check_effects()?;
     let directory = demo.directory.clone();
+    // Its servers end.
     drop(demo);
     // A failed demo keeps its logs and its database.
     std::fs::remove_dir_all(directory)?;
-    say(&format!("The demo succeeded ({} s)", began.elapsed().as_secs()));
+    println!("\nThe demo succeeded, in {}.", progress::duration(began.elapsed()));
     println!(
-        "   Next: read examples/payment/src/lib.rs, then `cargo run -p forge-host -- new my-workflow`, or the README."
+        "Next: read examples/payment/src/lib.rs, then `cargo run -p forge-host -- new my-workflow`, or the README."
     );
     Ok(())
-}
-
-fn say(text: &str) {
-    println!("\n\x1b[1m== {text}\x1b[0m");
 }
 
 fn build(packages: &[&str]) -> Result<()> {
@@ -58,8 +63,7 @@ fn build(packages: &[&str]) -> Result<()> {
     // The demo needs no object store, which has many dependencies.
     cargo.args(["build", "--no-default-features"]);
     cargo.args(packages.iter().flat_map(|package| ["--package", package]));
-    println!("   cargo build {} (the first build takes minutes: wasmtime is large)", packages.join(" "));
-    ensure!(cargo.status()?.success(), "the build failed; its errors are above");
+    ensure!(BUILD.run(&mut cargo, &target()?)?, "the build failed; its errors are above");
     Ok(())
 }
 
@@ -71,13 +75,12 @@ struct Demo {
     directory: PathBuf,
     services: Server,
     host: Server,
+    steps: Steps,
 }
 
 impl Demo {
-    fn start(root: &Path) -> Result<Self> {
-        let binaries =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-        let binaries = binaries.join("debug");
+    fn start(mut steps: Steps) -> Result<Self> {
+        let binaries = target()?.join("debug");
         let directory = std::env::temp_dir().join(format!("forge-demo-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
         let services = Server::start(
@@ -87,29 +90,31 @@ impl Demo {
         println!("   the example services (inventory, payments, users, mail) listen on {}", services.url);
         let host = serve(&binaries, &directory, "127.0.0.1:0")?;
         println!("   forge serves {} with the database {}", host.url, directory.join("forge.db").display());
-        let demo = Self { binaries, directory, services, host };
-        say("Deploying the examples: ordinary async Rust, compiled to WebAssembly components");
+        steps.next("Deploying the examples: ordinary async Rust, compiled to WebAssembly components");
+        println!("   the first time takes about a minute");
+        let demo = Self { binaries, directory, services, host, steps };
         for example in EXAMPLES {
             demo.forge(&["deploy", example])?;
         }
         Ok(demo)
     }
 
-    fn run_payment(&self) -> Result<()> {
-        say("A payment that succeeds");
+    fn run_payment(&mut self) -> Result<()> {
+        self.steps.next("A payment that succeeds");
         let run = self.start_run("payment_workflow", "examples/payment/input.json", json!({}))?;
         self.expect(&run, "completed")
     }
 
     /// The third step fails because its mail bounces.
-    fn roll_back_payment(&self) -> Result<()> {
-        say("A payment whose third step fails: the completed steps are compensated, in reverse order");
+    fn roll_back_payment(&mut self) -> Result<()> {
+        self.steps
+            .next("A payment whose third step fails: the completed steps are compensated, in reverse order");
         let run = self.start_run("payment_with_confirmation", "examples/payment/bounce.json", json!({}))?;
         self.expect(&run, "compensated")
     }
 
     fn kill_host_during_payment(&mut self) -> Result<()> {
-        say("A payment during which the host is killed (SIGKILL), while it charges the card");
+        self.steps.next("A payment during which the host is killed (SIGKILL), while it charges the card");
         let ledger = Ledger::new(&self.services.url);
         ledger.slow_down("charge_card", SLOW_CHARGE_MS)?;
         let run = self.start_run(
@@ -126,8 +131,8 @@ impl Demo {
         self.expect(&run, "completed")
     }
 
-    fn run_other_examples(&self) -> Result<()> {
-        say("The other examples: onboarding, and verification with the low-level API");
+    fn run_other_examples(&mut self) -> Result<()> {
+        self.steps.next("The other examples: onboarding, and verification with the low-level API");
         for (workflow, input) in [
             ("user_onboarding", "examples/onboarding/input.json"),
             ("verification_workflow", "examples/verification/input.json"),
@@ -139,8 +144,10 @@ impl Demo {
     }
 
     /// The stock is in the tenant's store, and the order is shipped by a child.
-    fn approve_order(&self) -> Result<()> {
-        say("An order that waits for an approval, an event, and is then shipped by a workflow of its own");
+    fn approve_order(&mut self) -> Result<()> {
+        self.steps.next(
+            "An order that waits for an approval, an event, and is then shipped by a workflow of its own",
+        );
         self.forge(&["db", "put", "stock/mug", "3"])?;
         let run = self.start_run("approved_order", "examples/approval/input.json", json!({}))?;
         self.until(&run, "waiting")?;
@@ -152,8 +159,10 @@ impl Demo {
     }
 
     /// Checks that no effect happened twice.
-    fn check_effects(&self) -> Result<()> {
-        say("The ledger of the services: the requests that they received, and whether they performed them");
+    fn check_effects(&mut self) -> Result<()> {
+        self.steps.next(
+            "The ledger of the services: the requests that they received, and whether they performed them",
+        );
         let ledger = Ledger::new(&self.services.url);
         wait_for("all requests to be answered", || Ok(!ledger.entries()?.iter().any(ledger::is_in_flight)))?;
         let entries = ledger.entries()?;

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct Get {
     /// The key.
     pub key: String,
+    /// The run is going to change the entry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_update: bool,
 }
 
 /// The input of a call that lists entries, in the order of their keys.
@@ -72,6 +75,8 @@ mod tests {
         assert_eq!(decode::<Option<Entry>>("null"), Ok(None));
         assert!(decode::<Vec<Entry>>("{}").unwrap_err().contains("no document of the store"));
 
+        let get = Get { key: "a".to_owned(), for_update: false };
+        assert_eq!((encode(&get).unwrap().as_str(), decode(r#"{"key":"a"}"#)), (r#"{"key":"a"}"#, Ok(get)));
         let list = List { prefix: "a/".to_owned(), after: None, limit: 10 };
         assert_eq!(encode(&list).unwrap(), r#"{"prefix":"a/","limit":10}"#);
         assert_eq!(decode::<List>(r#"{"prefix":"a/","limit":10}"#), Ok(list));

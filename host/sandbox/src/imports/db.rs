@@ -27,7 +27,12 @@ const KEPT_OPERATIONS: usize = 10;
 
 impl Host for InstanceState {
     fn get(&mut self, scope: Handle, key: String) -> wasmtime::Result<CallId> {
-        let call = get(self.execution_for(key.len())?, scope, key);
+        let call = get(self.execution_for(key.len())?, scope, key, false);
+        self.or_stop(call)
+    }
+
+    fn get_for_update(&mut self, scope: Handle, key: String) -> wasmtime::Result<CallId> {
+        let call = get(self.execution_for(key.len())?, scope, key, true);
         self.or_stop(call)
     }
 
@@ -81,9 +86,9 @@ fn size(operation: &Operation) -> usize {
     }
 }
 
-fn get(execution: &mut Execution, scope: Handle, key: String) -> Result<CallId, Stop> {
-    let kept = Get { key: shown(&key) };
-    let call = Call { kind: GET, name: kept.key.clone(), kept, input: Get { key } };
+fn get(execution: &mut Execution, scope: Handle, key: String, for_update: bool) -> Result<CallId, Stop> {
+    let kept = Get { key: shown(&key), for_update };
+    let call = Call { kind: GET, name: kept.key.clone(), kept, input: Get { key, for_update } };
     call.submit(execution, scope, |input, limits| db::check_key(&input.key, limits).err())
 }
 

@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -20,18 +19,12 @@ pub(super) struct Server {
     url: String,
 }
 
-/// The first line that the server prints.
-#[derive(Deserialize)]
-struct Announcement {
-    url: String,
-}
-
 impl Server {
     /// Starts the server and waits until it listens.
     pub(super) async fn start(listen: SocketAddr, database: &Database) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find the file of this program")?;
         let mut child = Command::new(program)
-            .args(["serve", "--dev", "--json", "--log", "text", "--listen", &listen.to_string()])
+            .args(["serve", "--dev", "--log", "text", "--listen", &listen.to_string()])
             .args(["--database", &database.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -45,8 +38,9 @@ impl Server {
             let status = child.wait().await.context("cannot wait for the server")?;
             bail!("the server has not started ({status}); its message is above");
         }
-        let Announcement { url } =
-            serde_json::from_str(&line).context("the server printed something else")?;
+        // Not JSON, for which the server would also print its errors as JSON.
+        let url = line.split_once(" serves ").and_then(|(_, rest)| rest.split_whitespace().next());
+        let url = url.context("the server printed something else than its address")?.to_owned();
         Ok(Self { child, url })
     }
 

@@ -11,6 +11,7 @@ mod stop;
 
 pub(super) use stop::Signals;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -135,8 +136,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         )));
     }
     // The port comes first: no run may continue in a process that cannot be reached.
-    let listener =
-        TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let listener = listen(args.listen).await?;
     let address = listener.local_addr().context("cannot read the address of the listener")?;
     config.node = args.node.into_config(address);
     let executor = WorkflowExecutor::open(config).await.map_err(anyhow::Error::from)?;
@@ -184,6 +184,16 @@ fn hide_memory() {}
 fn this_program() -> std::io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { std::env::current_exe() }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "cannot listen on {address}: another program does, perhaps another `forge serve`. Stop it, or give another \
+             address with --listen"
+        ),
+        _ => anyhow!("cannot listen on {address}: {error}"),
+    })
 }
 
 /// Prints the address of the server, for which the parent process may wait. An error is ignored.

@@ -1,5 +1,6 @@
 //! Converts the rows of a journal to the nodes of a tree.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::{Child, Children, Style, tone};
@@ -49,7 +50,8 @@ impl Node {
 
 /// Returns the top level of the tree.
 pub(super) fn nodes(steps: &[StepRecord], runs: &Children, style: &Style) -> Vec<Node> {
-    let mut nodes = Calls::of(steps, runs, style).below(0, 0);
+    let runs = RefCell::new(runs.iter().map(|(id, child)| (*id, child)).collect());
+    let mut nodes = Calls::of(steps, &runs, style).below(0, 0);
     if style.only_failed {
         keep_failed(&mut nodes);
     }
@@ -64,19 +66,22 @@ fn keep_failed(nodes: &mut Vec<Node>) {
     });
 }
 
+/// The runs that are not shown yet, by id.
+type Unshown<'a> = BTreeMap<Uuid, &'a Child>;
+
 /// The calls of a run.
 struct Calls<'a> {
     /// The calls by the position of their parent; 0 is the body of the workflow.
     children: BTreeMap<u64, Vec<&'a StepRecord>>,
     /// The order in which compensations started, by their position.
     compensations: BTreeMap<u64, usize>,
-    /// The runs that calls have started.
-    runs: &'a Children,
+    /// The runs that calls have started and that are not shown yet. Each is shown once, whatever a server sends.
+    runs: &'a RefCell<Unshown<'a>>,
     style: &'a Style,
 }
 
 impl<'a> Calls<'a> {
-    fn of(steps: &'a [StepRecord], runs: &'a Children, style: &'a Style) -> Self {
+    fn of(steps: &'a [StepRecord], runs: &'a RefCell<Unshown<'a>>, style: &'a Style) -> Self {
         let is_quiet = |step: &StepRecord| matches!(step.kind.as_str(), "time" | "timeout");
         let mut calls = Self { children: BTreeMap::new(), compensations: BTreeMap::new(), runs, style };
         for step in steps.iter().filter(|step| style.every_call || !is_quiet(step)) {
@@ -128,7 +133,8 @@ impl<'a> Calls<'a> {
 
     /// Returns the node of the run that a call has started, with the calls of that run.
     fn run(&self, id: Uuid, call: &StepRecord, depth: usize) -> Node {
-        let (found, steps) = match self.runs.get(&id) {
+        let child = self.runs.borrow_mut().remove(&id);
+        let (found, steps) = match child {
             Some(Child { record, steps }) => (Some(record.as_ref()), steps.as_slice()),
             None => (None, &[][..]),
         };

@@ -320,3 +320,12 @@ fn a_run_names_the_run_that_started_it_and_the_events_that_it_has_not_taken() {
     assert!(tree.ends_with("\n  and 30 more"), "{tree}");
     assert_eq!(tree.lines().filter(|line| line.contains("12 B")).count(), MOST_EVENTS, "{tree}");
 }
+
+#[test]
+fn a_run_is_shown_once_whatever_the_server_says() {
+    let calls = || (1..=20).map(|seq| child(seq, "loop", 7, StepStatus::Running)).collect::<Vec<_>>();
+    let children = Children::from([relative(7, WorkflowStatus::Running, calls())]);
+    let style = Style { color: false, every_call: true, only_failed: false, now: start() };
+    let tree = render(&record(WorkflowStatus::Running), &calls(), &children, &style);
+    assert_eq!(tree.lines().filter(|line| line.contains("child loop")).count(), 40, "{tree}");
+}

@@ -11,8 +11,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    Event, Failure, IllegalEvent, Journal, Operation, Row, Session, SessionLimits, StepStatus, Storage,
-    TenantId, Timestamp, kind,
+    Event, IllegalEvent, Journal, Operation, Row, Session, SessionLimits, StepStatus, Storage, TenantId,
+    Timestamp,
 };
 use forge_sandbox::imports::children;
 use forge_sandbox::{Detached, Host, Stop};
@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::rollback::PendingRollback;
-use super::command::{Command, Reply, Trial};
+use super::command::{Command, Reply, Trial, cancellation};
 use super::db::DbReader;
 use super::effects::{self, Beginning, Begun, Departure, Ended};
 use super::inboxes::Notices;
@@ -189,6 +189,8 @@ impl Activation {
         session: &mut Session,
         wake_at: Option<Timestamp>,
     ) -> Result<bool, Stop> {
+        // They end here: what the run changes with them is committed now.
+        let _turns = self.context.db.turns();
         let mut beginning = Vec::new();
         let children = session.count_awaited(children::CHILD);
         for due in session.effects_due()? {
@@ -371,7 +373,7 @@ impl Activation {
             }
             None => self.cancelled_by.push(reply),
         }
-        self.request_rollback(session, Failure::permanent(kind::CANCELLED, "the run was cancelled"))
+        self.request_rollback(session, cancellation(session.journal()))
     }
 
     /// Answers the callers that cancelled the run, once that is durable.

@@ -30,9 +30,14 @@ impl Effect for Get {
     }
 
     fn begin(&self, beginning: &Beginning<'_>) -> Result<Option<Begun>, Stop> {
-        let db::Get { key } = input(beginning.row)?;
+        let db::Get { key, for_update } = input(beginning.row)?;
         let reader = beginning.db.clone();
-        let read = async move { ended(reader.entry(&key).await) };
+        let read = async move {
+            if for_update {
+                reader.take_turn(&key).await;
+            }
+            ended(reader.entry(&key).await)
+        };
         Ok(Some(Begun::AtOnce(read.boxed())))
     }
 }
