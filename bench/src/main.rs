@@ -9,6 +9,7 @@ mod database;
 mod figures;
 mod host;
 mod http;
+mod limits;
 mod load;
 mod machine;
 mod raw;

@@ -28,9 +28,9 @@ impl Execution {
     fn from(record: &Value, steps: &[Value]) -> Self {
         let mut lines = vec![
             format!("run is {}", text(&record["status"])),
-            mark_ids(&format!("error: {}", error(record))),
+            without_ids(&format!("error: {}", error(record))),
             format!("kind of error: {}", record["error_kind"]),
-            mark_ids(&format!("output: {}", record["output"])),
+            without_ids(&format!("output: {}", record["output"])),
         ];
         lines.extend(compensations(steps));
         // How often a program tries to change what others change, too, is left to chance.
@@ -38,7 +38,7 @@ impl Execution {
         let mut rows: Vec<(String, String)> = steps
             .iter()
             .filter(|step| !is_shared(step))
-            .map(|step| mark_ids(&row(step, steps)))
+            .map(|step| without_ids(&row(step, steps)))
             .map(|row| (number_drawn(&row, &mut Numbers::Hidden), row))
             .collect();
         rows.sort();
@@ -130,26 +130,21 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Marks the ids of runs as drawn: they differ from run to run.
-fn mark_ids(line: &str) -> String {
+/// Replaces the ids of runs, which differ from run to run. What a program drew stays.
+fn without_ids(line: &str) -> String {
     const LENGTH: usize = 36;
-    let mut marked = String::with_capacity(line.len());
+    let mut replaced = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(next) = rest.chars().next() {
-        let id = rest
-            .get(..LENGTH)
-            .filter(|id| uuid::Uuid::try_parse(id).is_ok() && !marked.ends_with([':', '-']));
-        let taken = match id {
-            Some(id) => {
-                marked.push_str("drawn:");
-                id.len()
-            }
-            None => next.len_utf8(),
-        };
-        marked.push_str(&rest[..taken]);
-        rest = &rest[taken..];
+        let is_drawn = replaced.ends_with([':', '-']);
+        let id = rest.get(..LENGTH).filter(|id| !is_drawn && uuid::Uuid::try_parse(id).is_ok());
+        match id {
+            Some(_) => replaced.push_str("(a run)"),
+            None => replaced.push(next),
+        }
+        rest = &rest[id.map_or(next.len_utf8(), str::len)..];
     }
-    marked
+    replaced
 }
 
 enum Numbers {

@@ -168,17 +168,15 @@ impl Generator {
             Statement::Send("self".to_owned(), name.clone(), payload.into(), key.map(str::to_owned))
         };
         let receive = || Statement::Event(name.clone(), None);
+        let there = || Statement::EventsThatAreThere(name.clone());
         match self.random.u32(0..5) {
             0 => Statement::Join(vec![block![receive()], block![self.sleep(), send(1, None)]]),
             1 => Statement::Repeat(1, block![send(1, None), self.sleep(), receive()]),
             2 => Statement::Repeat(
                 1,
-                block![send(1, Some("k")), send(2, Some("k")), send(3, None), receive(), receive()],
+                block![send(1, Some("k")), send(2, Some("k")), send(3, None), receive(), there()],
             ),
-            3 => Statement::Repeat(
-                1,
-                block![send(1, None), send(2, None), Statement::EventsThatAreThere(name.clone())],
-            ),
+            3 => Statement::Repeat(1, block![send(1, None), send(2, None), there()]),
             _ => Statement::Try(block![Statement::Event(name.clone(), Some(5))]),
         }
     }
@@ -194,8 +192,8 @@ impl Generator {
                 Statement::Try(block![Statement::Child(body)])
             }
             2 => {
-                body.push(self.never());
-                Statement::Try(block![Statement::CancelChild(body, block![self.sleep()])])
+                let waiting = block![self.sleep(), self.never()];
+                Statement::Try(block![Statement::CancelChild(waiting, block![self.sleep()])])
             }
             3 => {
                 body.push(self.never());

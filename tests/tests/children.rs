@@ -154,7 +154,9 @@ async fn a_child_that_is_dropped_by_the_failure_of_its_parent_is_rolled_back_bef
     services.delay("undo-child", 1, 300);
     let waiting = block![reversible("child"), Statement::Event("never".to_owned(), None)];
     let failing = block![Statement::Event("fail".to_owned(), None), fail("it fails")];
-    let run = api.start_program(&services, block![reversible("parent"), Statement::DropChild(waiting, failing)]).await;
+    let run = api
+        .start_program(&services, block![reversible("parent"), Statement::DropChild(waiting, failing)])
+        .await;
     services.until_asked("child", 1).await;
     api.send_event(&run, "fail", &json!(1), None).await;
     assert_eq!(api.settled(&run).await["status"], "compensated");

@@ -4,7 +4,9 @@
 
 use forge_postgres::Server;
 use forge_tests::program::{Block, Statement, block, effect, fail, gate};
-use forge_tests::{Answer, Api, Host, HostBuilder, Services, component, eventually, eventually_some};
+use forge_tests::{
+    Answer, Api, Cluster, Host, HostBuilder, Services, component, eventually, eventually_some,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -168,8 +170,10 @@ async fn names_keys_and_payloads_that_cannot_be_used_are_refused_by_name() {
     let answer = request.header("content-type", "application/json").body(text).send().await.unwrap();
     assert_eq!(answer.status(), 202);
     assert_eq!(api.record(&run).await["events"]["first"][0]["name"], "order/7 ü");
-    // No body at all is an event with the payload null.
-    assert_eq!(api.post(&format!("/_api/runs/{run}/events/go")).await.status, 202);
+    // A payload that is absent is null.
+    let (code, message) = api.post(&format!("/_api/runs/{run}/events/go")).await.refused(400);
+    assert!(code == "invalid_body" && message.contains("at least `{}`"), "{message}");
+    send(&api, &run, "go", &json!({})).await.ok();
     assert_eq!(api.settled(&run).await["output"], json!([null]));
 }
 
@@ -232,6 +236,20 @@ async fn a_full_inbox_refuses_events_and_loses_none_that_it_has_acknowledged_wit
     let url =
         tokio::task::spawn_blocking(|| Server::shared().unwrap().create_database().unwrap()).await.unwrap();
     a_full_inbox_loses_nothing(Host::builder().database(url).flag(["--node", "a"])).await;
+}
+
+#[tokio::test]
+async fn a_tenant_without_room_in_the_database_sends_no_events() {
+    let (host, services) = (host().await, Services::start().await);
+    let api = tenant(&host, &services, "acme", json!({ "storage_bytes": 100_000 })).await;
+    let run = api.start_program(&services, block![event("go")]).await;
+    let payload = json!({ "payload": "x".repeat(50_000) });
+    let refused = eventually_some("an event is refused", async || {
+        Some(send(&api, &run, "large", &payload).await).filter(|answer| answer.status != 202)
+    })
+    .await;
+    let (code, message) = refused.refused(403);
+    assert!(code == "limit" && message.contains("storage_bytes"), "{message}");
 }
 
 #[tokio::test]
@@ -481,4 +499,46 @@ async fn the_runs_of_a_tenant_that_are_not_final_are_bounded_with_postgresql() {
     let url =
         tokio::task::spawn_blocking(|| Server::shared().unwrap().create_database().unwrap()).await.unwrap();
     unfinished_runs_are_bounded(Host::builder().database(url).flag(["--node", "a"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_sent_through_any_node_and_a_key_is_one_event_on_all() {
+    const LINES: u64 = 20;
+    let cluster = Cluster::builder().flag(["--lease", "10m"]).flag(["--evict-after", "1ms"]);
+    let cluster = cluster.start(["a", "b"]).await;
+    let [a, b] = [cluster.api(0), cluster.api(1)];
+    let services = Services::start().await;
+    a.deploy(&component("interpreter")).await;
+    let body = block![event("first"), event("end"), all("line")];
+    let run = start(&a, &services, body, json!({ "key": "k" })).await.ok();
+    let run = run["run_id"].as_str().unwrap().to_owned();
+    until_it_waits(&b, &run).await;
+    let sent = b.send_event(&run, "first", &json!("from b"), None).await;
+    assert_eq!(sent, json!({ "seq": 1, "duplicate": false }));
+    a.until_step(&run, "event", "first", "completed").await;
+    // Each line goes through both nodes at the same time.
+    let lines = (0..LINES).flat_map(|line| [(&a, line), (&b, line)]).map(|(api, line)| {
+        let run = &run;
+        async move { api.send_event(run, "line", &json!(line), Some(&format!("l-{line}"))).await }
+    });
+    let lines = futures::future::join_all(lines).await;
+    for both in lines.chunks(2) {
+        assert_eq!(both[0]["seq"], both[1]["seq"], "{both:?}");
+        assert_ne!(both[0]["duplicate"], both[1]["duplicate"], "{both:?}");
+    }
+    let events = b.record(&run).await["events"].take();
+    assert_eq!(
+        (&events["count"], events["first"].as_array().unwrap().len()),
+        (&json!(LINES), 20),
+        "{events}"
+    );
+    let end = json!({ "run_key": "k" });
+    b.post_json("/_api/workflows/program/events/end", &end).await.ok();
+    let record = b.settled(&run).await;
+    let mut taken: Vec<u64> =
+        record["output"][2].as_array().unwrap().iter().map(|line| line.as_u64().unwrap()).collect();
+    taken.sort_unstable();
+    assert_eq!((&record["output"][0], taken), (&json!("from b"), (0..LINES).collect()), "{record:#}");
+    let again = b.send_event(&run, "line", &json!(0), Some("l-0")).await;
+    assert_eq!(again["duplicate"], true, "the key is known after the end");
 }

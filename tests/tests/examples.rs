@@ -3,15 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use forge_tests::{Host, Services, binary, component, example};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// The input that lies beside an example, for services that are elsewhere.
 fn input(services: &Services, file: &str) -> Value {
-    let path = binary::root().join("examples").join(file);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut input: Value = serde_json::from_str(&text).unwrap();
+    let mut input = input_of(file);
     input["services"] = json!(services.url());
     input
+}
+
+/// The input that lies beside an example.
+fn input_of(file: &str) -> Value {
+    let path = binary::root().join("examples").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
 }
 
 /// Runs an example to its end.
@@ -131,6 +137,39 @@ async fn verification_makes_the_same_token_after_a_kill() {
     assert_eq!(record["output"]["token"], token, "{record:#}");
     let stored = api.get(&format!("/_api/db/tokens/{}", token.as_str().unwrap())).await.ok();
     assert_eq!(stored, json!({ "verified": false }));
+}
+
+#[tokio::test]
+async fn an_order_is_shipped_by_a_child_once_it_is_approved() {
+    let host = Host::start().await;
+    let api = host.api();
+    api.deploy(&example("approval")).await;
+    api.send(Method::PUT, "/_api/db/stock/mug", Some(&json!(3))).await.ok();
+    let run = api.start("approved_order", input_of("approval/input.json")).await;
+    let record = api.until_status(&run, "waiting").await;
+    assert_eq!(record["waits_for"][0]["name"], "approval", "{record:#}");
+    api.send_event(&run, "approval", &json!({"by": "ada", "approved": true}), None).await;
+    let record = api.settled(&run).await;
+    assert_eq!(record["output"]["approved_by"], "ada", "{record:#}");
+    let stored = api.get("/_api/db").await.ok();
+    let stored: Vec<_> =
+        stored["entries"].as_array().unwrap().iter().map(|entry| (&entry["key"], &entry["value"])).collect();
+    let shipped = json!(format!("shipped/{run}"));
+    let mugs = json!({"sku": "mug", "quantity": 2});
+    assert_eq!(stored, [(&shipped, &mugs), (&json!("stock/mug"), &json!(1))]);
+}
+
+#[tokio::test]
+async fn an_order_that_nobody_approves_in_time_gives_its_units_back() {
+    let host = Host::start().await;
+    let api = host.api();
+    api.deploy(&example("approval")).await;
+    api.send(Method::PUT, "/_api/db/stock/mug", Some(&json!(3))).await.ok();
+    let mut input = input_of("approval/input.json");
+    input["approve_within_ms"] = json!(50);
+    let record = api.settled(&api.start("approved_order", input).await).await;
+    assert_eq!((&record["status"], &record["error_kind"]), (&json!("compensated"), &json!("timeout")));
+    assert_eq!(api.get("/_api/db/stock/mug").await.ok(), 3);
 }
 
 #[tokio::test]

@@ -152,17 +152,9 @@ async fn compensations_are_in_reverse_order(database: &mut Database) {
 
 /// The number that all programs increment is that of the increments that were committed.
 async fn the_counter_has_every_increment(host: &Host) {
-    let increments: Vec<(i64,)> = host
-        .database()
-        .await
-        .rows(
-            &format!(
-                "SELECT count(*) FROM forge_workflow_steps
-                  WHERE kind = 'db' AND step_name = 'put {COUNTER}' AND status = 'completed'"
-            ),
-            &[],
-        )
-        .await;
+    let sql = "SELECT count(*) FROM forge_workflow_steps
+                WHERE kind = 'db' AND step_name = 'put ' || ? AND status = 'completed'";
+    let increments: Vec<(i64,)> = host.database().await.rows(sql, &[&COUNTER]).await;
     let counter = host.api().get(&format!("/_api/db/{COUNTER}")).await.ok();
     println!("{counter} increments");
     assert_eq!(counter.as_i64(), Some(increments[0].0));

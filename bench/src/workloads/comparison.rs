@@ -1,54 +1,36 @@
 //! Interleaved comparisons of W1, W2 and W3 with raw commits and round trips. The speed of a disk may change within
 //! seconds, so workload and limit alternate within one, and the ratio is the median of the ratios of all comparisons.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::json;
 
 use crate::bench::Bench;
 use crate::database::{Kind, Reader};
 use crate::figures::Figure;
 use crate::host::Host;
-use crate::http::{Connection, post_json};
+use crate::limits::{Limits, SIDE};
 use crate::load::{Until, WARM_UP, load};
-use crate::raw::Journal;
 use crate::starts::{MANY, STEPS, pure_steps, requests};
-use crate::stats;
 use crate::workload::Workload;
 
 /// The rows of a raw commit that W1 is compared with. With 64 runs in flight, a commit of the host has some hundreds.
 const BATCH: usize = 256;
 
-/// The time for which each side of a comparison is measured, and for which it runs before: after a pause the kernel
-/// keeps threads that wake each other on one core for about a tenth of a second, and they are slower by a third there.
-const SIDE: Duration = Duration::from_millis(200);
-
-/// The same where runs are counted, which needs longer until all clients are busy and until the last run has ended.
+/// [`SIDE`] where runs are counted, which needs longer until all clients are busy and until the last run has ended.
 const COUNTED_SIDE: Duration = Duration::from_millis(600);
-
-/// The runs whose journal is inserted again.
-const JOURNAL_RUNS: u64 = 5_000;
 
 struct Sides {
     host: Host,
     reader: Reader,
-    journal: Journal,
-    effects: Connection,
+    limits: Limits,
 }
 
 pub(crate) async fn measure(bench: &mut Bench, selected: &[Workload]) -> Result<()> {
-    let mut ended = bench.host(&[]).await?;
-    load(ended.alone(), &pure_steps(STEPS), MANY, Until::Count(JOURNAL_RUNS)).await?;
-    ended.kill()?;
+    let limits = Limits::open(bench).await?;
     let host = bench.host(&[]).await?;
     load(host.alone(), &pure_steps(STEPS), MANY, Until::Time(WARM_UP)).await?;
-    let mut sides = Sides {
-        reader: host.read().await?,
-        journal: Journal::open(ended.database()).await?,
-        effects: Connection::open(bench.effects.address()).await?,
-        host,
-    };
+    let mut sides = Sides { reader: host.read().await?, limits, host };
     for _ in 0..bench.full_or_quick(8, 6) {
         for workload in selected {
             sides.one_in_flight(bench, *workload).await?;
@@ -64,14 +46,14 @@ impl Sides {
     /// Compares runs one at a time with a raw commit, and their steps with a round trip and a raw commit if they send
     /// requests.
     async fn one_in_flight(&mut self, bench: &mut Bench, workload: Workload) -> Result<()> {
-        let commit = self.commit().await?;
+        let commit = self.limits.commit().await?;
         let (start, name, steps, most_commits) = match workload {
             Workload::W2 => (requests(&bench.effects, STEPS), "a step, p50", f64::from(STEPS), 11.0),
             Workload::W3 => (pure_steps(1), "start to result, p50", 1.0, 2.0),
             _ => (pure_steps(STEPS), "start to result, p50", 1.0, 2.0),
         };
         let (limit, limit_name, target) = match workload {
-            Workload::W2 => (self.round_trip().await? + commit, "a round trip and a raw commit", 1.9),
+            Workload::W2 => (self.limits.round_trip().await? + commit, "a round trip and a raw commit", 1.9),
             _ => (commit, "a raw commit", 2.5),
         };
         load(self.host.alone(), &start, 1, Until::Time(SIDE)).await?;
@@ -88,7 +70,7 @@ impl Sides {
 
     /// Compares the rows of many runs with raw batches.
     async fn rows(&mut self, bench: &mut Bench) -> Result<()> {
-        let raw = self.journal.rows_per_second(BATCH).await?;
+        let raw = self.limits.rows_per_second(BATCH).await?;
         let runs = load(self.host.alone(), &pure_steps(STEPS), MANY, Until::Time(COUNTED_SIDE)).await?.rate();
         let rows = runs * f64::from(STEPS);
         let figure = Figure::new(Workload::W1, "journal rows", rows, "rows/s").in_flight(MANY);
@@ -98,25 +80,5 @@ impl Sides {
         };
         bench.figures.add(figure.against("256 rows in a raw commit", raw).at_least(target));
         Ok(())
-    }
-
-    /// Returns the median latency of a raw commit in microseconds.
-    async fn commit(&mut self) -> Result<f64> {
-        self.journal.commit_latency(SIDE).await?;
-        self.journal.commit_latency(SIDE).await
-    }
-
-    /// Returns the median latency of a request to the effect server in microseconds.
-    async fn round_trip(&mut self) -> Result<f64> {
-        let request = post_json("/effect", None, &json!({ "step": 1 }));
-        let (began, mut latencies) = (Instant::now(), Vec::new());
-        while began.elapsed() < 2 * SIDE {
-            let sent = Instant::now();
-            self.effects.send_ok(&request).await?;
-            if began.elapsed() > SIDE {
-                latencies.push(sent.elapsed());
-            }
-        }
-        stats::median_of(&latencies)
     }
 }

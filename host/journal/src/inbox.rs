@@ -156,9 +156,10 @@ impl ChildFailure {
 /// Returns the message that tells the parent of an attached child how the child ended. `None`: it is no attached child.
 pub(super) fn end_of(run: &Run, at: Timestamp) -> Option<Message> {
     let parent = run.parent.filter(|parent| parent.attached)?;
+    // What is not compensated and what is in doubt is in the record of the child.
     let failure = run.has_failed().then(|| {
-        let kind = run.failure.as_ref().map_or(kind::ERROR, |failure| &failure.kind).to_owned();
-        ChildFailure { run: run.id, kind, message: run.error().unwrap_or_default() }
+        let (kind, message) = run.failure.as_ref().map_or((kind::ERROR, ""), |it| (&it.kind, &it.message));
+        ChildFailure { run: run.id, kind: kind.to_owned(), message: message.to_owned() }
     });
     let output = run.output.as_deref().and_then(|output| RawValue::from_string(output.to_owned()).ok());
     let end = ChildEnd { run: run.id, output, failure };

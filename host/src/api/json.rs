@@ -37,6 +37,11 @@ pub(super) async fn document(
     what: &str,
 ) -> Result<Document, ApiError> {
     let bytes = body::read(headers, body, limit, what).await?;
+    if bytes.is_empty() {
+        return Err(ApiError::invalid_body(format!(
+            "the body is empty; it must have {what}, a JSON document"
+        )));
+    }
     let text = text(headers, &bytes)?;
     let document = Document::parse(text)
         .map_err(|error| ApiError::invalid_body(format!("{what} is not valid JSON: {error}")))?;

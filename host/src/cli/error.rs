@@ -217,6 +217,9 @@ impl CliError {
             Self::Interrupted { .. } => super::output::note(&message),
             _ => super::output::note(&format!("error: {}", Printable::lines(&message))),
         }
+        if let (Self::RunFailed { run, error: Some(_), .. }, false) = (self, json) {
+            super::output::hint(&format!("see what happened: forge runs show {run}"));
+        }
         ExitCode::from(self.exit_status() as u8)
     }
 }

@@ -89,8 +89,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     } else if let Some(output) = &record.output {
         output::print_document(&format!("{output:#}"))?;
         follow::note_in_doubt(&record);
-    } else if record.status.is_final() {
-        context.hint(&format!("see what happened: forge runs show {run}"));
     }
     let calls = follow::last_calls(&client, &record).await;
     follow::outcome(&record, &calls)

@@ -209,11 +209,17 @@ pub(super) fn events(request: &RemoteCommand, journal: &Journal) -> Result<Vec<E
     })
 }
 
+/// Returns the failure of a run that is cancelled.
+pub(super) fn cancellation(journal: &Journal) -> Failure {
+    let by = if journal.inbox().has_cancel() { " by the run that started it" } else { "" };
+    Failure::permanent(kind::CANCELLED, format!("the run was cancelled{by}"))
+}
+
 /// Returns the events that cancel a run without an instance. If it can go on and has requests under way, their steps
 /// complete first; if it has children under way, they end first.
 fn cancelled(journal: &Journal, is_paused: bool) -> Vec<Event> {
     let run = journal.run();
-    let failure = Failure::permanent(kind::CANCELLED, "the run was cancelled");
+    let failure = cancellation(journal);
     let can_go_on = run.pause.as_ref().is_none_or(|pause| pause.reason == PauseReason::Operator);
     if !journal.awaits_children() && (!can_go_on || !effects::has_open_steps(journal)) {
         return vec![Event::Unwinding { failure }];

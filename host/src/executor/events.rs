@@ -26,7 +26,7 @@ impl WorkflowExecutor {
     ///
     /// # Errors
     /// [`ExecutorError::Unsent`] if there is no such run, it is final, or its inbox is full;
-    /// [`ExecutorError::InvalidEvent`] or [`ExecutorError::PayloadTooLarge`] if the name, the key or the payload cannot be
+    /// [`ExecutorError::Tenant`] if the tenant is suspended or has no room in the database; [`ExecutorError::InvalidEvent`] or [`ExecutorError::PayloadTooLarge`] if the name, the key or the payload cannot be
     /// used.
     pub async fn send_event(&self, run: RunId, event: EventRequest) -> Result<Sent, ExecutorError> {
         if self.inner.shutdown.is_cancelled() {
@@ -37,6 +37,7 @@ impl WorkflowExecutor {
         }
         let tenant = self.inner.tenants.get(&self.tenant).await?;
         tenant.check_active()?;
+        tenant.check_room()?;
         let message = self.message(run, event, &tenant)?;
         let writer = self.inner.writer_for(run, &self.tenant);
         Ok(writer.send_message(message).await??)

@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 
 use super::{EventRequest, ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
-use crate::tenants::{Admitted, Tenant, TenantError};
+use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
 use forge_journal::{Document, Journal, Message, NewRun, Run, RunId, Sent, WorkflowStatus, kind};
 use forge_store::{RunWriter, StoreError, Written};
@@ -301,10 +301,7 @@ impl WorkflowExecutor {
             Some(version) => self.registry().get_version(&request.workflow, version).await?,
             None => self.registry().get(&request.workflow).await?,
         };
-        let (stored, most) = (tenant.account.stored(), tenant.limits().storage_bytes);
-        if stored >= most {
-            return Err(TenantError::Storage { tenant: tenant.name.to_string(), stored, most }.into());
-        }
+        tenant.check_room()?;
         let most = tenant.limits().unfinished_runs;
         if tenant.account.unfinished() >= most {
             return Err(ExecutorError::busy(tenant, "unfinished_runs", most));

@@ -53,7 +53,7 @@ pub enum TenantError {
     },
     /// The runs of the tenant take all the space that they may.
     #[error(
-        "the runs of tenant `{tenant}` and their journals have {stored} bytes in the database; the most is {most} \
+        "the runs of tenant `{tenant}` with their journals and events have {stored} bytes in the database; the most is {most} \
          (storage_bytes). Delete final runs (`forge runs delete`), keep them for a shorter time (retention), or ask for a \
          higher limit"
     )]

@@ -106,6 +106,18 @@ impl Tenant {
         Err(TenantError::Limit { tenant: self.name.to_string(), limit, value, advice })
     }
 
+    /// Checks that the runs of the tenant may take more space in the database.
+    ///
+    /// # Errors
+    /// [`TenantError::Storage`].
+    pub(crate) fn check_room(&self) -> Result<(), TenantError> {
+        let (stored, most) = (self.account.stored(), self.limits().storage_bytes);
+        if stored < most {
+            return Ok(());
+        }
+        Err(TenantError::Storage { tenant: self.name.to_string(), stored, most })
+    }
+
     /// Checks that the tenant is not suspended now.
     ///
     /// # Errors

@@ -23,12 +23,13 @@ const SLOW_CHARGE_MS: u64 = 3_000;
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// The steps of the demo.
-const STEPS: u32 = 8;
+const STEPS: u32 = 9;
 
 /// The build of the host: 990 s of processor time on two cores in November 2026.
 const BUILD: Build = Build { includes: "forge_host", minutes: 8 };
 
-const EXAMPLES: [&str; 3] = ["examples/payment", "examples/onboarding", "examples/verification"];
+const EXAMPLES: [&str; 4] =
+    ["examples/payment", "examples/onboarding", "examples/verification", "examples/approval"];
 
 pub(crate) fn run() -> Result<()> {
     let began = Instant::now();
@@ -43,6 +44,7 @@ pub(crate) fn run() -> Result<()> {
     demo.roll_back_payment()?;
     demo.kill_host_during_payment()?;
     demo.run_other_examples()?;
+    demo.approve_order()?;
     demo.check_effects()?;
     let directory = demo.directory.clone();
     // Its servers end.
@@ -141,6 +143,21 @@ impl Demo {
         Ok(())
     }
 
+    /// The stock is in the tenant's store, and the order is shipped by a child.
+    fn approve_order(&mut self) -> Result<()> {
+        self.steps.next(
+            "An order that waits for an approval, an event, and is then shipped by a workflow of its own",
+        );
+        self.forge(&["db", "put", "stock/mug", "3"])?;
+        let run = self.start_run("approved_order", "examples/approval/input.json", json!({}))?;
+        self.until(&run, "waiting")?;
+        self.forge(&["runs", "show", &run])?;
+        self.forge(&["send", &run, "approval", "--payload", r#"{"by": "ada", "approved": true}"#])?;
+        self.until(&run, "completed")?;
+        self.forge(&["runs", "show", &run, "--deep"])?;
+        self.forge(&["db", "list"])
+    }
+
     /// Checks that no effect happened twice.
     fn check_effects(&mut self) -> Result<()> {
         self.steps.next(
@@ -177,7 +194,13 @@ impl Demo {
 
     /// Waits until a run ends, prints it, and checks its status.
     fn expect(&self, run: &str, status: &str) -> Result<()> {
-        let ended = || -> Result<bool> {
+        self.until(run, status)?;
+        self.forge(&["runs", "show", run])
+    }
+
+    /// Waits until a run has a status. Fails if it ends with another one.
+    fn until(&self, run: &str, status: &str) -> Result<()> {
+        let has_it = || -> Result<bool> {
             let output = self.command(&["runs", "show", run, "--json"]).output()?;
             let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
             match shown["run"]["status"].as_str() {
@@ -189,8 +212,7 @@ impl Demo {
                 _ => Ok(false),
             }
         };
-        wait_for("the run to end", ended)?;
-        self.forge(&["runs", "show", run])
+        wait_for(&format!("the run to be {status}"), has_it)
     }
 
     /// Runs `forge`, which prints to the terminal.

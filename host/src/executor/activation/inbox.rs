@@ -1,9 +1,10 @@
 //! What comes into the inbox of a run that is in memory.
 
-use forge_journal::{Failure, Session, kind};
+use forge_journal::Session;
 use forge_sandbox::Stop;
 
 use super::{Activation, Leave};
+use crate::executor::command::cancellation;
 use crate::executor::inboxes::Notice;
 
 impl Activation {
@@ -41,8 +42,7 @@ impl Activation {
     /// Requests a rollback if the parent of the run asks for it.
     fn heed_cancel(&mut self, session: &mut Session) -> Result<(), Stop> {
         if session.journal().inbox().has_cancel() {
-            let why = "the run was cancelled by the run that started it";
-            self.request_rollback(session, Failure::permanent(kind::CANCELLED, why))?;
+            self.request_rollback(session, cancellation(session.journal()))?;
         }
         Ok(())
     }

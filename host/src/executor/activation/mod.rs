@@ -11,8 +11,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    Event, Failure, IllegalEvent, Journal, Operation, Row, Session, SessionLimits, StepStatus, Storage,
-    TenantId, Timestamp, kind,
+    Event, IllegalEvent, Journal, Operation, Row, RunId, Session, SessionLimits, StepStatus, Storage,
+    TenantId, Timestamp,
 };
 use forge_sandbox::imports::children;
 use forge_sandbox::{Detached, Host, Stop};
@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::rollback::PendingRollback;
-use super::command::{Command, Reply, Trial};
+use super::command::{Command, Reply, Trial, cancellation};
 use super::db::DbReader;
 use super::effects::{self, Beginning, Begun, Departure, Ended};
 use super::inboxes::Notices;
@@ -228,7 +228,7 @@ impl Activation {
         }
         // What ends at once is part of the same commit.
         self.take_ended(session)?;
-        let operations = std::mem::take(&mut self.operations);
+        let operations = self.take_operations(session.journal());
         let is_idle = operations.is_empty() && beginning.is_empty();
         if is_idle && self.running.is_empty() && session.waits_only_for(effects::may_leave_memory) {
             let (until, waits_for) = (wake_at.unwrap_or(Timestamp::MAX), wait::described(session));
@@ -254,6 +254,22 @@ impl Activation {
             session.performed(seq, performed, clock::now())?;
         }
         Ok(has_performed || session.has_ready())
+    }
+
+    /// Returns the operations for the next commit. A message to a run whose start is being prepared waits for the start.
+    fn take_operations(&mut self, journal: &Journal) -> Vec<(u64, Operation)> {
+        let is_starting = |run: RunId| {
+            let rows = self.under_way.keys().filter_map(|seq| journal.row(*seq));
+            rows.into_iter().any(|row| RunId::child_of(journal.run().id, row.seq, row.started_at) == run)
+        };
+        let waits = |operation: &Operation| match operation {
+            Operation::Send(message) => is_starting(message.to),
+            Operation::Start(_) | Operation::Transaction(_) => false,
+        };
+        let (later, now) =
+            std::mem::take(&mut self.operations).into_iter().partition(|(_, operation)| waits(operation));
+        self.operations = later;
+        now
     }
 
     /// Runs what an effect does, as a part of this task.
@@ -373,7 +389,7 @@ impl Activation {
             }
             None => self.cancelled_by.push(reply),
         }
-        self.request_rollback(session, Failure::permanent(kind::CANCELLED, "the run was cancelled"))
+        self.request_rollback(session, cancellation(session.journal()))
     }
 
     /// Answers the callers that cancelled the run, once that is durable.

@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 
 use super::{Beginning, Begun, Effect, Ended};
 use crate::registry::{RegistryError, WorkflowRegistry};
-use crate::tenants::{Tenant, TenantError};
+use crate::tenants::Tenant;
 
 /// The pause before a start that is beyond `start_rate` is tried again.
 const TURN: Duration = Duration::from_millis(10);
@@ -158,9 +158,7 @@ impl Starting {
         while !tenant.account.keeps_rate(tenant.limits().start_rate) {
             tokio::time::sleep(TURN).await;
         }
-        let (stored, most) = (tenant.account.stored(), tenant.limits().storage_bytes);
-        if stored >= most {
-            let error = TenantError::Storage { tenant: tenant.name.to_string(), stored, most };
+        if let Err(error) = tenant.check_room() {
             return Ok(failed(kind::LIMIT, &error));
         }
         let most = tenant.limits().unfinished_runs;
