@@ -26,7 +26,7 @@ const EVENTS: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longer than the timeout of a run, until which it waits: no run leaves memory.
-const NEVER: &str = "48h";
+const NEVER: &str = "1h";
 
 /// The target of a run that has left memory, in milliseconds.
 const EVICTED_TARGET: f64 = 5.0;
