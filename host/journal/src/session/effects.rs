@@ -395,9 +395,9 @@ impl Session {
         self.waiting.rows().filter_map(|seq| self.journal.row(seq))
     }
 
-    /// Returns the number of effects of this kind that the guest waits for.
-    pub fn count_awaited(&self, kind: EffectKind) -> usize {
-        self.waiting.count(kind)
+    /// Returns the number of attached children that the guest waits for.
+    pub fn count_children(&self) -> usize {
+        self.waiting.count_receivers(EntryKind::ChildEnded)
     }
 
     /// Returns the effects that begin now: the guest waits for them, and they have not begun.

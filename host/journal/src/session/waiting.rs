@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::CallId;
 use crate::inbox::Address;
-use crate::{EffectKind, HashMap, Kind, Row, Timestamp};
+use crate::{EffectKind, EntryKind, HashMap, Kind, Row, Timestamp};
 
 /// The calls that are not delivered, by row.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Waiting {
     calls: BTreeMap<u64, Waiter>,
     /// The rows that wait for a time.
     timers: BTreeSet<(Timestamp, u64)>,
-    /// The rows whose outcome comes from the inbox, by address. Never iterated.
+    /// The rows whose outcome comes from the inbox, by address. Their order does not matter.
     receivers: HashMap<Address, BTreeSet<u64>>,
     /// The addresses for which a call or an entry was added.
     to_match: VecDeque<Address>,
@@ -121,6 +121,11 @@ impl Waiting {
         self.receivers.get(address)?.first().copied()
     }
 
+    /// Returns the number of different entries of this kind that calls wait for.
+    pub(super) fn count_receivers(&self, kind: EntryKind) -> usize {
+        self.receivers.keys().filter(|(of, _)| *of == kind).count()
+    }
+
     /// Returns whether a call waits for an entry of the inbox.
     pub(super) fn has_receiver(&self) -> bool {
         !self.receivers.is_empty()
@@ -154,12 +159,6 @@ impl Waiting {
     /// Returns the rows whose time has come, in the order of their times.
     pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = u64> {
         self.timers.range(..=(now, u64::MAX)).map(|(_, seq)| *seq)
-    }
-
-    /// Returns the number of calls that wait for an effect of this kind.
-    pub(super) fn count(&self, kind: EffectKind) -> usize {
-        let found = self.kinds.iter().find(|(awaited, _)| *awaited == Awaited::Effect(kind));
-        found.map_or(0, |(_, count)| *count)
     }
 
     /// Returns the rows, in their order.

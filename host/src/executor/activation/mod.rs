@@ -14,7 +14,6 @@ use forge_journal::{
     Event, IllegalEvent, Journal, Operation, Row, RunId, Session, SessionLimits, StepStatus, Storage,
     TenantId, Timestamp,
 };
-use forge_sandbox::imports::children;
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, InstancePermits};
 use forge_store::{RemoteCommand, RunWriter, StoreError};
@@ -192,7 +191,7 @@ impl Activation {
         // They end here: what the run changes with them is committed now.
         let _turns = self.context.db.turns();
         let mut beginning = Vec::new();
-        let children = session.count_awaited(children::CHILD);
+        let children = session.count_children();
         for due in session.effects_due()? {
             let journal = session.journal();
             let Some(row) = journal.row(due.seq) else { continue };
