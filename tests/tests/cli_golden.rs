@@ -125,7 +125,7 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
 
     fits(&cli.run(["usage"]).await.ok(), "usage");
     let mut all = String::new();
-    let commands: [&[&str]; 21] = [
+    let commands: [&[&str]; 26] = [
         &["workflows"],
         &["workflows", "greeting"],
         &["activate", "greeting", "2"],
