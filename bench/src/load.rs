@@ -79,9 +79,21 @@ pub(crate) async fn load(hosts: &[Host], start: &Start, in_flight: u32, until: U
 
 /// Starts runs over so many connections; returns when all starts are acknowledged.
 pub(crate) async fn start_all(host: &Host, starts: &[Start], connections: u32) -> Result<Load> {
-    let requests: Vec<Arc<[u8]>> = starts.iter().map(|start| start.request(false)).collect();
-    let next = move |number, _| requests.get(number as usize).cloned();
-    send(host.alone(), connections, next, |_| Ok(())).await
+    send(host.alone(), connections, each(starts, false), |_| Ok(())).await
+}
+
+/// Executes these runs, so many of them at once. Every run must complete.
+pub(crate) async fn run_all(host: &Host, starts: &[Start], in_flight: u32) -> Result<Load> {
+    send(host.alone(), in_flight, each(starts, true), check_completed).await
+}
+
+/// Returns the request of each start by its number.
+fn each(
+    starts: &[Start],
+    waits: bool,
+) -> impl Fn(u64, Duration) -> Option<Arc<[u8]>> + Send + Sync + 'static {
+    let requests: Vec<Arc<[u8]>> = starts.iter().map(|start| start.request(waits)).collect();
+    move |number, _| requests.get(number as usize).cloned()
 }
 
 /// Sends the requests that `next` returns for 0, 1, 2 and so on, and the time until then, until it returns none.

@@ -20,6 +20,16 @@ pub(crate) enum Workload {
     W6,
     /// The latency of a tenant's runs while another tenant saturates the host.
     W9,
+    /// Events for runs that wait.
+    W10,
+    /// Parents with 100 children.
+    W11,
+    /// Transactions of the tenant's store.
+    W12,
+    /// 64 runs that increment counters of the tenant's store.
+    W13,
+    /// 100,000 runs that wait for an event.
+    W14,
     /// W1 in a database with 100,000 finished runs.
     Ageing,
 }

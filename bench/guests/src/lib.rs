@@ -1,6 +1,8 @@
-//! The workflows that the benchmark runs. They do what real ones do and nothing else: named steps, requests and timers.
+//! The workflows that the benchmark runs. They do what real ones do and nothing else: named steps, requests, timers, events,
+//! children and transactions of the tenant's store.
 
 use forge::prelude::*;
+use futures::future::try_join_all;
 use serde::Deserialize;
 
 /// The input of [`pure_steps`].
@@ -67,4 +69,70 @@ pub async fn computing(_ctx: &WorkflowContext, input: Computing) -> Result<u64> 
     Ok(state)
 }
 
-forge::export!(PureStepsWorkflow, HttpStepsWorkflow, ComputingWorkflow);
+/// The input of [`event_requests`].
+#[derive(Deserialize)]
+pub struct Events {
+    events: u32,
+    /// The effect server's URL.
+    effects: String,
+}
+
+/// Waits for events, one after the other, and executes a step with one request after each.
+#[forge::workflow]
+pub async fn event_requests(ctx: &WorkflowContext, input: Events) -> Result<u32> {
+    let url = format!("{}/timed", input.effects);
+    for _ in 0..input.events {
+        let number: u32 = ctx.event("number").recv().await?;
+        ctx.step(format!("step_{number}"), || post(&url, number)).run().await?;
+    }
+    Ok(input.events)
+}
+
+/// The input of [`parent`].
+#[derive(Deserialize)]
+pub struct Children {
+    children: u32,
+}
+
+/// Starts children of one step, all at once, and waits for their results.
+#[forge::workflow]
+pub async fn parent(ctx: &WorkflowContext, input: Children) -> Result<u32> {
+    let child = json!({ "steps": 1 });
+    let results = (0..input.children).map(|_| ctx.child("pure_steps", &child).run::<u32>());
+    Ok(try_join_all(results).await?.iter().sum())
+}
+
+/// The input of [`transactions`] and [`increments`].
+#[derive(Deserialize)]
+pub struct Changes {
+    key: String,
+    count: u32,
+}
+
+/// Commits transactions of the tenant's store that change one key, one after the other.
+#[forge::workflow]
+pub async fn transactions(ctx: &WorkflowContext, input: Changes) -> Result<u32> {
+    for number in 0..input.count {
+        ctx.db().put(&input.key, &number).await?;
+    }
+    Ok(input.count)
+}
+
+/// Increments a counter in the tenant's store, which other runs may increment, too.
+#[forge::workflow]
+pub async fn increments(ctx: &WorkflowContext, input: Changes) -> Result<u32> {
+    for _ in 0..input.count {
+        ctx.db().update(&input.key, |count: Option<u64>| count.unwrap_or(0) + 1).await?;
+    }
+    Ok(input.count)
+}
+
+forge::export!(
+    PureStepsWorkflow,
+    HttpStepsWorkflow,
+    ComputingWorkflow,
+    EventRequestsWorkflow,
+    ParentWorkflow,
+    TransactionsWorkflow,
+    IncrementsWorkflow,
+);

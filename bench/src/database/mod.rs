@@ -54,6 +54,11 @@ impl Reader {
         Ok(self.runs(&format!("id = '{run}' AND status = 'waiting'")).await? > 0)
     }
 
+    /// Returns the number of runs that wait.
+    pub(crate) async fn waiting(&mut self) -> Result<u64> {
+        self.runs("status = 'waiting'").await
+    }
+
     /// Returns the time from a run's timer to its end in milliseconds: for each run that has a timer and completed, or
     /// for one of them.
     pub(crate) async fn lateness(&mut self, run: Option<&str>) -> Result<Vec<f64>> {
@@ -134,7 +139,7 @@ mod tests {
         assert_eq!(reader.lateness(Some(COMPLETED)).await.unwrap(), [8.0]);
         assert!(reader.lateness(Some(WAITING)).await.unwrap().is_empty());
         assert!(reader.is_waiting(WAITING).await.unwrap() && !reader.is_waiting(COMPLETED).await.unwrap());
-        assert_eq!(reader.completed().await.unwrap(), 1);
+        assert_eq!((reader.completed().await.unwrap(), reader.waiting().await.unwrap()), (1, 1));
         let before = reader.commits().await.unwrap();
         for _ in 0..3 {
             insert("INSERT INTO forge_workflow_runs DEFAULT VALUES").await;

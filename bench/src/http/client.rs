@@ -51,6 +51,11 @@ pub(crate) fn post(path: &str, tenant: Option<&str>, content_type: &str, body: &
     [head.as_bytes(), body].concat()
 }
 
+/// Encodes a `GET` for the default tenant.
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").into_bytes()
+}
+
 /// Encodes a `POST` of a document.
 pub(crate) fn post_json(path: &str, tenant: Option<&str>, body: &Value) -> Vec<u8> {
     post(path, tenant, "application/json", body.to_string().as_bytes())

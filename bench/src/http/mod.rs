@@ -4,7 +4,7 @@
 mod client;
 mod server;
 
-pub(crate) use client::{Connection, post, post_json};
+pub(crate) use client::{Connection, get, post, post_json};
 pub(crate) use server::EffectServer;
 
 use std::ops::Range;

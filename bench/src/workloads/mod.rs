@@ -1,12 +1,17 @@
 //! The workloads.
 
 mod ageing;
+mod children;
 mod comparison;
+mod counters;
+mod events;
 mod neighbour;
 mod recovery;
 mod replay;
 mod sleepers;
 mod throughput;
+mod transactions;
+mod waiters;
 
 use std::collections::BTreeSet;
 
@@ -36,6 +41,11 @@ pub(crate) async fn run(bench: &mut Bench, selected: &BTreeSet<Workload>) -> Res
             Workload::W5 => sleepers::measure(bench).await.context("W5"),
             Workload::W6 => replay::measure(bench).await.context("W6"),
             Workload::W9 => neighbour::measure(bench).await.context("W9"),
+            Workload::W10 => events::measure(bench).await.context("W10"),
+            Workload::W11 => children::measure(bench).await.context("W11"),
+            Workload::W12 => transactions::measure(bench).await.context("W12"),
+            Workload::W13 => counters::measure(bench).await.context("W13"),
+            Workload::W14 => waiters::measure(bench).await.context("W14"),
             Workload::Ageing => ageing::measure(bench).await.context("ageing"),
         }?;
     }

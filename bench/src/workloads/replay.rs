@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use serde_json::Value;
+use anyhow::Result;
 
 use crate::bench::Bench;
 use crate::database::{Kind, Reader};
 use crate::figures::Figure;
 use crate::host::Host;
-use crate::starts::{sleep, wait_for};
+use crate::starts::{sleep, start, wait_for};
 use crate::stats;
 use crate::workload::Workload;
 
@@ -39,7 +38,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     for _ in 0..bench.full_or_quick(7, 2) {
         let mut runs = Vec::new();
         for (number, (length, _)) in (0..).zip(LENGTHS) {
-            runs.push(start(&host, &mut reader, length, SLEEP + number * APART).await?);
+            runs.push(start_sleeper(&host, &mut reader, length, SLEEP + number * APART).await?);
         }
         for (run, lateness) in runs.iter().zip(&mut lateness) {
             let late = async || Ok(reader.lateness(Some(run)).await?.first().copied());
@@ -62,10 +61,8 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
 }
 
 /// Starts a run, waits until it sleeps, and returns its id.
-async fn start(host: &Host, reader: &mut Reader, steps: u32, time: Duration) -> Result<String> {
-    let request = sleep(steps, time).request(false);
-    let answer: Value = serde_json::from_slice(host.connect().await?.send_ok(&request).await?)?;
-    let run = answer["run_id"].as_str().context("the response to a start has no `run_id`")?.to_owned();
+async fn start_sleeper(host: &Host, reader: &mut Reader, steps: u32, time: Duration) -> Result<String> {
+    let run = start(host, &sleep(steps, time)).await?;
     wait_for("a step of W6", async || Ok(reader.is_waiting(&run).await?.then_some(()))).await?;
     Ok(run)
 }

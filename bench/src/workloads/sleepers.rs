@@ -8,24 +8,18 @@ use crate::bench::Bench;
 use crate::figures::Figure;
 use crate::host::Host;
 use crate::load::{Start, Until, load, start_all};
-use crate::starts::{MANY, STEPS, pure_steps, sleep, wait_for};
+use crate::starts::{EVICTION, MANY, STEPS, pure_steps, settled_memory, sleep, wait_for};
 use crate::stats::percentile;
 use crate::workload::Workload;
 
 /// Runs before memory is measured, so that caches and buffers have their final size.
-const RUNS_BEFORE: u64 = 2_000;
+pub(super) const RUNS_BEFORE: u64 = 2_000;
 
 /// One of so many sleepers is started beforehand to measure the rate of starts.
 const SAMPLE: u64 = 50;
 
 /// Longer than the benchmark, shorter than `--evict-after` of runs that stay in memory.
 const LONG: Duration = Duration::from_secs(3_000);
-
-/// How long the last runs may take to be evicted.
-const EVICTION: Duration = Duration::from_secs(15);
-
-/// Memory has settled when it changes by less than 1 % in this time.
-const SETTLED: Duration = Duration::from_secs(2);
 
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     evicted(bench).await?;
@@ -96,18 +90,4 @@ async fn in_memory(bench: &mut Bench) -> Result<()> {
 async fn start_sleepers(host: &Host, durations: impl Iterator<Item = Duration>) -> Result<Duration> {
     let starts: Vec<Start> = durations.map(|duration| sleep(0, duration)).collect();
     Ok(start_all(host, &starts, MANY).await?.elapsed)
-}
-
-/// Returns the host's memory in bytes when it has settled.
-async fn settled_memory(host: &Host) -> Result<u64> {
-    let until = Instant::now() + EVICTION;
-    let mut last = host.memory()?;
-    loop {
-        tokio::time::sleep(SETTLED).await;
-        let now = host.memory()?;
-        if now.abs_diff(last) <= last / 100 || Instant::now() > until {
-            return Ok(now);
-        }
-        last = now;
-    }
 }

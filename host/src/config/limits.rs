@@ -26,7 +26,8 @@ pub struct Limits {
     /// The number of instance permits: instances in memory at once. If all are taken, the run that has waited for a timer
     /// for the longest time is evicted, and further runs wait for a permit. Default 1,000: about 60 MB of parked instances.
     pub live_instances: u32,
-    /// The time after which a run that waits only for timers is evicted. Default 10 s.
+    /// A run that waits only for timers, and for longer than this, is evicted at once; one that waits for an event or a child,
+    /// after this time. Default 10 s.
     pub evict_after: Duration,
     /// The time that a run that must leave memory waits for responses to its requests, so that they are not sent again.
     /// Default 3 s: less than the 5 s within which the host stops.

@@ -369,6 +369,11 @@ impl Session {
         self.waiting.next_timer()
     }
 
+    /// Returns whether the guest waits for the inbox, so that nothing tells when it goes on.
+    pub fn awaits_inbox(&self) -> bool {
+        self.waiting.has_receiver()
+    }
+
     /// Returns whether there may be an end to deliver.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty() || self.waiting.may_match()

@@ -28,11 +28,13 @@ pub(super) struct Waiting {
     unchecked: BTreeSet<u64>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Waiter {
     call: CallId,
     timer: Option<Timestamp>,
     awaited: Awaited,
+    /// What it waits for in the inbox.
+    address: Option<Address>,
 }
 
 /// What a call waits for, as far as it decides on whether the run may leave memory.
@@ -56,15 +58,16 @@ impl Waiting {
             Some((_, row)) if row.awaits_retry() => Awaited::Retry,
             _ => Awaited::Other,
         };
-        self.calls.insert(seq, Waiter { call, timer, awaited });
+        let address = row.filter(|row| row.is_open()).and_then(Row::address);
+        if let Some(address) = &address {
+            self.receivers.entry(address.clone()).or_default().insert(seq);
+            self.to_match.push_back(address.clone());
+        }
+        self.calls.insert(seq, Waiter { call, timer, awaited, address });
         self.timers.extend(timer.map(|wake_at| (wake_at, seq)));
         match self.kinds.iter_mut().find(|(kind, _)| *kind == awaited) {
             Some((_, count)) => *count += 1,
             None => self.kinds.push((awaited, 1)),
-        }
-        if let Some(address) = row.filter(|row| row.is_open()).and_then(Row::address) {
-            self.receivers.entry(address.clone()).or_default().insert(seq);
-            self.to_match.push_back(address);
         }
         self.unsent.insert(seq);
         self.unchecked.insert(seq);
@@ -73,7 +76,10 @@ impl Waiting {
 
     /// Removes and returns the call for a row.
     pub(super) fn remove(&mut self, seq: u64) -> Option<CallId> {
-        let Waiter { call, timer, awaited } = self.calls.remove(&seq)?;
+        let Waiter { call, timer, awaited, address } = self.calls.remove(&seq)?;
+        if let Some(address) = address {
+            self.forget_receiver(seq, &address);
+        }
         if let Some(wake_at) = timer {
             self.timers.remove(&(wake_at, seq));
         }
@@ -111,14 +117,13 @@ impl Waiting {
     }
 
     /// Returns the first row that waits for this address.
-    pub(super) fn receiver(&mut self, address: &Address) -> Option<u64> {
-        while let Some(seq) = self.receivers.get(address).and_then(|rows| rows.first().copied()) {
-            if self.calls.contains_key(&seq) {
-                return Some(seq);
-            }
-            self.forget_receiver(seq, address);
-        }
-        None
+    pub(super) fn receiver(&self, address: &Address) -> Option<u64> {
+        self.receivers.get(address)?.first().copied()
+    }
+
+    /// Returns whether a call waits for an entry of the inbox.
+    pub(super) fn has_receiver(&self) -> bool {
+        !self.receivers.is_empty()
     }
 
     /// Removes all calls.

@@ -64,7 +64,7 @@ pub(super) struct Args {
     /// Runs in memory; runs that wait for timers are evicted to load others [default: 1000].
     #[arg(long, value_name = "COUNT", env = "FORGE_LIVE_INSTANCES", value_parser = parse::number(1..=u32::MAX))]
     live_instances: Option<u32>,
-    /// Time after which a run that waits for a timer is evicted from memory [default: 10s].
+    /// Time after which a run that waits is evicted from memory; at once if it waits for a longer timer [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_EVICT_AFTER", value_parser = parse::duration)]
     evict_after: Option<Duration>,
     /// Starts in the queue; further ones are refused with HTTP status 429 [default: 10k].

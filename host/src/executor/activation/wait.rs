@@ -7,7 +7,7 @@ use forge_journal::{Session, TenantId, Timestamp};
 use forge_sandbox::Stop;
 use forge_scheduling::Evictable;
 use forge_store::RemoteCommand;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 
 use super::rollback::deadline;
 use super::{Activation, Leave};
@@ -51,11 +51,19 @@ impl Activation {
         let waits_until = self.waits_until();
         let sleeps = self.running.is_empty() && session.waits_only_for(effects::may_leave_memory);
         let sleeps_until = sleeps.then_some(wake_at.unwrap_or(Timestamp::MAX));
-        if let Some(wake_at) = sleeps_until
-            && u128::from(wake_at.since(clock::now())) > self.context.limits.evict_after.as_millis()
-        {
+        let evict_after = self.context.limits.evict_after;
+        let is_far = |wake_at: &Timestamp| u128::from(wake_at.since(clock::now())) > evict_after.as_millis();
+        let far = sleeps_until.filter(is_far);
+        if let Some(wake_at) = far.filter(|_| !session.awaits_inbox()) {
             return Err(self.leave_with(Leave::Evicted(wake_at)));
         }
+        // An event or the end of a child may come at any time.
+        let leaves = async {
+            match far {
+                Some(wake_at) => tokio::time::sleep(evict_after).map(|()| wake_at).await,
+                None => std::future::pending().await,
+            }
+        };
         let mut evictable = sleeps_until
             .map(|wake_at| (self.context.instances.evictable(&self.context.tenant.name), wake_at));
         let timer = async {
@@ -81,6 +89,7 @@ impl Activation {
                 self.check_deadline(session)?;
             }
             () = patience => {}
+            wake_at = leaves => return Err(self.leave_with(Leave::Evicted(wake_at))),
             Some(notice) = self.context.inbox.next() => self.receive(session, notice).await?,
             Some(command) = self.context.commands.recv() => match (&command.request, command::events(&command.request, session.journal())) {
                 (RemoteCommand::Cancel, _) => self.request_cancel(session, command.reply)?,

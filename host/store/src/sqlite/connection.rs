@@ -20,7 +20,7 @@ const BUSY: Duration = Duration::from_secs(10);
 const CLOSING: Duration = Duration::from_millis(500);
 
 /// Prepared statements that a connection keeps. There are fewer.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// Page cache of the writing connection, in kibibytes.
 const CACHE_KIB: u32 = 64 << 10;
