@@ -154,7 +154,7 @@ async fn compensations_are_in_reverse_order(database: &mut Database) {
 async fn the_counter_has_every_increment(host: &Host) {
     let sql = "SELECT count(*) FROM forge_workflow_steps
                 WHERE kind = 'db' AND step_name = 'put ' || ? AND status = 'completed'";
-    let increments: Vec<(i64,)> = host.database().await.rows(sql, &[&COUNTER]).await;
+    let increments: Vec<(i64,)> = host.database().await.rows(sql, &[COUNTER]).await;
     let counter = host.api().get(&format!("/_api/db/{COUNTER}")).await.ok();
     println!("{counter} increments");
     assert_eq!(counter.as_i64(), Some(increments[0].0));
