@@ -1,10 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Begin, Failure, Pause, RunId, Settled, Timestamp};
-
-/// The outcome of an effect or a reading of the time: its result, if it has one, or its failure.
-pub type Outcome = Result<Option<Arc<str>>, Failure>;
+use super::{Begin, Failure, Outcome, Pause, RunId, Settled, Timestamp};
 
 /// An event of a run. A call is named by the `seq` of its row.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,9 @@ pub struct Failure {
     #[serde(skip)]
     pub reach: Option<Reach>,
 }
+
+/// The outcome of an effect or a reading of the time: its result, if it has one, or its failure.
+pub type Outcome = Result<Option<Arc<str>>, Failure>;
 
 /// How far an effect came that failed: whether what it does may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

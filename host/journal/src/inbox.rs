@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Failure, HashMap, Outcome, Row, Run, RunId, TenantId, Timestamp, UnknownWord, kind};
+use super::{Failure, HashMap, Outcome, Run, RunId, TenantId, Timestamp, UnknownWord, kind};
 
 /// The kind of an entry.
 #[derive(
@@ -145,14 +145,6 @@ pub struct ChildFailure {
     pub message: String,
 }
 
-impl ChildFailure {
-    /// Reads the failure of a child from the row of the call that started it.
-    pub fn of(row: &Row) -> Option<Self> {
-        row.failure.as_ref().filter(|failure| failure.kind == kind::CHILD)?;
-        serde_json::from_str(row.result.as_deref()?).ok()
-    }
-}
-
 /// Returns the message that tells the parent of an attached child how the child ended. `None`: it is no attached child.
 pub(super) fn end_of(run: &Run, at: Timestamp) -> Option<Message> {
     let parent = run.parent.filter(|parent| parent.attached)?;
@@ -265,16 +257,6 @@ impl InboxEntry {
 
 /// What a call waits for in the inbox.
 pub(super) type Address = (EntryKind, Arc<str>);
-
-impl Row {
-    /// Returns what the call waits for in the inbox, if its outcome comes from there.
-    pub(super) fn address(&self) -> Option<Address> {
-        self.awaits.map(|kind| match kind {
-            EntryKind::ChildEnded => (kind, self.seq.to_string().into()),
-            EntryKind::Event | EntryKind::Cancel => (kind, Arc::clone(&self.name)),
-        })
-    }
-}
 
 /// The entries that a run has not taken, as far as this node knows them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

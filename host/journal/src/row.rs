@@ -3,6 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::inbox::Address;
 use super::{EntryKind, Failure, Kind, Outcome, RunId, StepStatus, Timestamp};
 
 /// The place of a call: the workflow's body, or one attempt of one step or compensation.
@@ -257,6 +258,14 @@ impl Row {
     /// Returns the scope of the current attempt.
     pub fn current_scope(&self) -> Scope {
         Scope { step: self.seq, attempt: self.attempt }
+    }
+
+    /// Returns what the call waits for in the inbox, if its outcome comes from there.
+    pub(super) fn address(&self) -> Option<Address> {
+        self.awaits.map(|kind| match kind {
+            EntryKind::ChildEnded => (kind, self.seq.to_string().into()),
+            EntryKind::Event | EntryKind::Cancel => (kind, Arc::clone(&self.name)),
+        })
     }
 
     /// Returns the bytes of the input and the result.

@@ -182,11 +182,16 @@ impl Session {
         if let Some(call) = self.next_recorded()? {
             return Ok(Next::Deliver(call));
         }
+        if self.unwind_request.is_some()
+            && let Some(call) = self.next_ended(now)?
+        {
+            return Ok(Next::Deliver(call));
+        }
         if let Some(failure) = self.unwind_request.take() {
             self.begin_unwinding(failure, now)?;
             return Ok(Next::Unwind);
         }
-        if let Some(call) = self.take_from_inbox(now)? {
+        if let Some(call) = self.take_from_inbox(now, |_| true)? {
             return Ok(Next::Deliver(call));
         }
         self.collect_arrived();
@@ -252,6 +257,25 @@ impl Session {
                 self.ready.push_back(Ready::Effect(seq, outcome));
             }
         }
+    }
+
+    /// Delivers what has ended already of the calls that the guest waits for, before a rollback that was requested: the steps
+    /// of these calls complete, and are compensated.
+    fn next_ended(&mut self, now: Timestamp) -> Result<Option<CallId>, SessionError> {
+        if let Some(call) = self.take_from_inbox(now, |kind| kind == EntryKind::ChildEnded)? {
+            return Ok(Some(call));
+        }
+        self.collect_arrived();
+        loop {
+            let journal = &self.journal;
+            let has_ended = |ready: &Ready| matches!(ready, Ready::Effect(seq, _) if journal.row(*seq).is_some_and(|row| !row.is_open()));
+            let Some(place) = self.ready.iter().position(has_ended) else { break };
+            let Some(ready) = self.ready.remove(place) else { break };
+            if let Some(call) = self.deliver(ready, now)? {
+                return Ok(Some(call));
+            }
+        }
+        Ok(None)
     }
 
     fn deliver(&mut self, ready: Ready, now: Timestamp) -> Result<Option<CallId>, SessionError> {

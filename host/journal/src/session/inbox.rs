@@ -14,8 +14,12 @@ impl Session {
 
     /// Delivers the first entry of the inbox that a call waits for. Entries come before timeouts: an event that is there is
     /// taken.
-    pub(super) fn take_from_inbox(&mut self, now: Timestamp) -> Result<Option<CallId>, SessionError> {
-        while let Some(address) = self.waiting.next_to_match() {
+    pub(super) fn take_from_inbox(
+        &mut self,
+        now: Timestamp,
+        suits: impl Fn(EntryKind) -> bool,
+    ) -> Result<Option<CallId>, SessionError> {
+        while let Some(address) = self.waiting.next_to_match(&suits) {
             let Some(entry) = self.journal.inbox().first(&address) else { continue };
             let (entry, payload) = (entry.seq, Arc::clone(&entry.payload));
             let Some(seq) = self.waiting.receiver(&address) else { continue };

@@ -111,9 +111,10 @@ impl Waiting {
         !self.to_match.is_empty()
     }
 
-    /// Returns the next address for which a call or an entry was added.
-    pub(super) fn next_to_match(&mut self) -> Option<Address> {
-        self.to_match.pop_front()
+    /// Returns the next address for which a call or an entry was added, of a kind that `suits`.
+    pub(super) fn next_to_match(&mut self, suits: impl Fn(EntryKind) -> bool) -> Option<Address> {
+        let place = self.to_match.iter().position(|(kind, _)| suits(*kind))?;
+        self.to_match.remove(place)
     }
 
     /// Returns the first row that waits for this address.
