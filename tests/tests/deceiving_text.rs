@@ -39,6 +39,10 @@ const COMMANDS: &[&str] = &[
     "runs terminate RUN",
     "runs resolve RUN step --completed",
     "runs delete RUN",
+    "db list",
+    "db get evil",
+    "db put evil 1",
+    "db delete evil",
     "tenants list",
     "tenants create evil",
     "tenants show",
@@ -107,6 +111,12 @@ fn answer(method: &Method, path: &str) -> Response {
         }
         ("DELETE", ["runs", ..]) => json!({}),
         (_, ["runs", ..]) => run(),
+        ("GET", ["db"]) => {
+            json!({"entries": [{"key": EVIL, "version": 1, "value": EVIL}], "next_cursor": EVIL})
+        }
+        ("GET", ["db", ..]) => return ([("etag", "\"1\"")], axum::Json(json!(EVIL))).into_response(),
+        ("DELETE", ["db", ..]) => return StatusCode::NO_CONTENT.into_response(),
+        (_, ["db", ..]) => json!({"key": EVIL, "version": 1}),
         ("GET", ["caller"]) => json!({"tenant": "evil", "role": "admin", "host": true, "key": EVIL}),
         ("GET", ["tenants"]) => json!({"tenants": [tenant()]}),
         (_, ["tenants", ..]) => tenant(),
@@ -121,7 +131,8 @@ fn answer(method: &Method, path: &str) -> Response {
         }
         (_, ["usage"]) => {
             let amounts = json!({"fuel": 1, "runs": 1, "steps": 1, "http_requests": 1, "http_bytes": 1,
-                "journal_bytes": 1, "run_ms": 1, "log_bytes": 1, "log_dropped": 1, "audit_lines": 1});
+                "journal_bytes": 1, "run_ms": 1, "log_bytes": 1, "log_dropped": 1, "audit_lines": 1, "db_puts": 1,
+                "db_bytes": 1});
             let mut hour = amounts.clone();
             hour["tenant"] = EVIL.into();
             hour["hour"] = at();
@@ -200,13 +211,15 @@ async fn no_command_prints_what_a_hostile_server_sends_as_it_is() {
                 "runs resume",
                 "runs pause",
                 "runs delete",
+                "db delete",
                 "secrets remove",
                 "reseal",
                 "resolve",
             ];
             let is_own = error.is_none() && is_own.iter().any(|own| command.contains(own));
             // A table cuts texts that do not fit.
-            let is_shown = shows.contains("FORGED") && (shows.contains("\\u{202e}") || shows.contains('…'));
+            let escaped = ["\\u{202e}", "\\u202e", "…"].iter().any(|escaped| shows.contains(escaped));
+            let is_shown = shows.contains("FORGED") && escaped;
             assert!(is_own || is_shown, "{command}: {shows}");
         }
     }
@@ -223,8 +236,9 @@ async fn json_output_has_the_same_data_and_no_character_that_deceives() {
             let documents = stdout.lines().chain(stderr.lines());
             let documents: Vec<Value> =
                 documents.filter_map(|line| serde_json::from_str(line).ok()).collect();
-            let is_own =
-                ["send", "runs delete", "secrets remove", "reseal"].iter().any(|own| command.contains(own));
+            let is_own = ["send", "runs delete", "db delete", "secrets remove", "reseal"]
+                .iter()
+                .any(|own| command.contains(own));
             let has = |document: &Value| has_text(document, EVIL);
             assert!(error.is_none() && is_own || documents.iter().any(has), "{command}: {stdout}{stderr}");
         }

@@ -14,6 +14,32 @@ pub fn input() -> Input {
     Input { card_token: "tok_visa".into(), sku: "mug".into(), token: "t_1".into() }
 }
 
+/// The types of documents whose form does not matter.
+pub type Approval = serde_json::Value;
+pub type Line = serde_json::Value;
+pub type Report = serde_json::Value;
+pub type Shipment = serde_json::Value;
+
+pub type Token = String;
+
+/// The variables of code that is not run: a run, an order, a month, an entry, a time, a token, a key, a version and a number.
+pub fn values() -> (Uuid, String, String, String, Duration, Token, String, u64, u64) {
+    let text = || "text".to_owned();
+    (Uuid::nil(), text(), text(), text(), Duration::from_secs(60), text(), text(), 1, 1)
+}
+
+pub async fn recall(shipment: &Shipment) -> Result<()> {
+    send(shipment).await.map(drop)
+}
+
+pub async fn take(_db: &forge::Db, what: &str, _number: u64) -> Result<String> {
+    send(&json!({"take": what})).await
+}
+
+pub async fn put_back(_db: &forge::Db, what: &str, _number: u64) -> Result<()> {
+    send(&json!({"put back": what})).await.map(drop)
+}
+
 #[derive(serde::Serialize, Deserialize)]
 pub struct Charge {
     pub charge_id: String,

@@ -327,5 +327,5 @@ fn a_run_is_shown_once_whatever_the_server_says() {
     let children = Children::from([relative(7, WorkflowStatus::Running, calls())]);
     let style = Style { color: false, every_call: true, only_failed: false, now: start() };
     let tree = render(&record(WorkflowStatus::Running), &calls(), &children, &style);
-    assert_eq!(tree.lines().filter(|line| line.contains("child loop")).count(), 40, "{tree}");
+    assert_eq!(tree.lines().filter(|line| line.contains("─ ● child loop")).count(), 40, "{tree}");
 }
