@@ -136,7 +136,7 @@ impl RunFilter {
 
     /// Returns the highest id that the filter selects.
     pub(crate) fn last_id(&self) -> Uuid {
-        // No run has the highest or the lowest id.
+        // No run has the highest id, and a page that ends with the lowest is the last.
         let before =
             self.cursor.map_or(Uuid::max(), |cursor| Uuid::from_u128(cursor.as_u128().saturating_sub(1)));
         self.id_prefix.map_or(before, |prefix| prefix.last().min(before))

@@ -53,6 +53,10 @@ pub(super) async fn list(
     tenant: &str,
     filter: &RunFilter,
 ) -> Result<Vec<RunSummary>, StoreError> {
+    if filter.cursor.is_some_and(|cursor| cursor.is_nil()) {
+        // No id is lower.
+        return Ok(Vec::new());
+    }
     let sql = sql(filter);
     let tenant = text::encode(tenant);
     let given = [&filter.workflow, &filter.key].into_iter().flatten();
