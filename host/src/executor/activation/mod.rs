@@ -1,5 +1,6 @@
 //! One activation of a run: the time for which it has an instance in memory, and what it waits for meanwhile.
 
+mod begin;
 mod inbox;
 mod rollback;
 mod wait;
@@ -11,15 +12,14 @@ use std::time::Instant;
 use async_trait::async_trait;
 use forge_clock as clock;
 use forge_journal::{
-    Event, IllegalEvent, Journal, Operation, Row, RunId, Session, SessionLimits, StepStatus, Storage,
-    TenantId, Timestamp,
+    Event, IllegalEvent, Journal, Operation, Session, SessionLimits, Storage, TenantId, Timestamp,
 };
 use forge_sandbox::{Detached, Host, Stop};
 use forge_scheduling::{CpuPermit, CpuPermits, InstancePermits};
 use forge_store::{RemoteCommand, RunWriter, StoreError};
-use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
+use futures::StreamExt as _;
+use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::rollback::PendingRollback;
 use super::command::{Command, Reply, Trial, cancellation};
 use super::db::DbReader;
-use super::effects::{self, Beginning, Begun, Departure, Ended};
+use super::effects::{Departure, Ended};
 use super::inboxes::Notices;
 use crate::config::{self, Limits, TenantLimits, size};
 use crate::registry::WorkflowRegistry;
@@ -181,149 +181,10 @@ impl Activation {
         ActivationParts { context, leave, cancelled_by, postponed }
     }
 
-    /// Begins the effects that the guest waits for, once the journal up to them is durable. Returns whether some of
-    /// them have ended or gone on already.
-    async fn begin_effects(
-        &mut self,
-        session: &mut Session,
-        wake_at: Option<Timestamp>,
-    ) -> Result<bool, Stop> {
-        // They end here: what the run changes with them is committed now.
-        let _turns = self.context.db.turns();
-        let mut beginning = Vec::new();
-        let children = session.count_children();
-        for due in session.effects_due()? {
-            let journal = session.journal();
-            let Some(row) = journal.row(due.seq) else { continue };
-            if self.must_not_begin(journal, row, due) {
-                continue;
-            }
-            let departure: Arc<Departure> = Arc::default();
-            if due.may_have_begun {
-                // It may have left before a crash, and is not withheld.
-                departure.leave();
-            }
-            let effect = effects::begin(&Beginning {
-                journal,
-                row,
-                tenant: &self.context.tenant,
-                registry: &self.context.registry,
-                db: &self.context.db,
-                children,
-                writer: &self.context.writer,
-                departure: &departure,
-                may_have_begun: due.may_have_begun,
-                resend_in_doubt: self.context.resend_in_doubt,
-            })?;
-            match effect {
-                Some(Begun::After(effect)) => beginning.push((due.seq, effect, departure)),
-                Some(Begun::AtOnce(effect)) => {
-                    let seq = due.seq;
-                    self.run(seq, async move { (seq, effect.await) }.boxed(), departure);
-                }
-                Some(Begun::InCommit(operation)) => self.operations.push((due.seq, operation)),
-                None => {}
-            }
-        }
-        // What ends at once is part of the same commit.
-        self.take_ended(session)?;
-        let operations = self.take_operations(session.journal());
-        let is_idle = operations.is_empty() && beginning.is_empty();
-        if is_idle && self.running.is_empty() && session.waits_only_for(effects::may_leave_memory) {
-            let (until, waits_for) = (wake_at.unwrap_or(Timestamp::MAX), wait::described(session));
-            session.journal_mut().apply(Event::Waiting { until, waits_for }, clock::now())?;
-        }
-        if is_idle {
-            self.save_changes(session).await?;
-            return Ok(session.has_ready());
-        }
-        let changes = session.journal_mut().take_changes_with(operations, clock::now());
-        let durable = self.context.writer.perform(changes).await;
-        let performed = durable.map_err(|error| self.leave_with(Leave::Store(error)))?;
-        for (seq, effect, departure) in beginning {
-            let writer = self.context.writer.clone();
-            let beginning = async move {
-                let leased = writer.await_lease().await;
-                (seq, if let Err(error) = leased { Err(error) } else { effect.await })
-            };
-            self.run(seq, beginning.boxed(), departure);
-        }
-        let has_performed = !performed.is_empty();
-        for (seq, performed) in performed {
-            session.performed(seq, performed, clock::now())?;
-        }
-        Ok(has_performed || session.has_ready())
-    }
-
-    /// Returns the operations for the next commit. A message to a run whose start is being prepared waits for the start.
-    fn take_operations(&mut self, journal: &Journal) -> Vec<(u64, Operation)> {
-        let is_starting = |run: RunId| {
-            let rows = self.under_way.keys().filter_map(|seq| journal.row(*seq));
-            rows.into_iter().any(|row| RunId::child_of(journal.run().id, row.seq, row.started_at) == run)
-        };
-        let waits = |operation: &Operation| match operation {
-            Operation::Send(message) => is_starting(message.to),
-            Operation::Start(_) | Operation::Transaction(_) => false,
-        };
-        let (later, now) =
-            std::mem::take(&mut self.operations).into_iter().partition(|(_, operation)| waits(operation));
-        self.operations = later;
-        now
-    }
-
-    /// Runs what an effect does, as a part of this task.
-    fn run(
-        &mut self,
-        seq: u64,
-        effect: BoxFuture<'static, (u64, Result<Ended, StoreError>)>,
-        departure: Arc<Departure>,
-    ) {
-        let (effect, handle) = futures::future::abortable(effect);
-        self.running.push(effect);
-        self.under_way.insert(seq, UnderWay { handle, departure });
-    }
-
     /// Hands the changes of the session to the writer.
     async fn save_changes(&mut self, session: &mut Session) -> Result<(), Stop> {
         let saved = self.context.writer.save(session.journal_mut().take_changes()).await;
         saved.map_err(|error| self.leave_with(Leave::Store(error)))
-    }
-
-    /// Takes the outcome of an effect, unless it was aborted.
-    fn ended(
-        &mut self,
-        session: &mut Session,
-        ended: Result<(u64, Result<Ended, StoreError>), Aborted>,
-    ) -> Result<(), Stop> {
-        let Ok((seq, outcome)) = ended else { return Ok(()) };
-        self.under_way.remove(&seq);
-        let outcome = match outcome {
-            Ok(Ended::Outcome(outcome)) => outcome,
-            Ok(Ended::InCommit(operation)) => {
-                // Unless the guest has dropped the call, or the run is to be rolled back: a child that starts now would not be
-                // cancelled.
-                let journal = session.journal();
-                let is_awaited = journal.row(seq).is_some_and(Row::is_open);
-                if is_awaited && journal.run().requested_rollback().is_none() {
-                    self.operations.push((seq, operation));
-                }
-                return Ok(());
-            }
-            // An effect that did not begin, because the tenant is suspended, or because the node has lost the run.
-            Err(StoreError::Fenced) if self.context.tenant.is_suspended() => {
-                return Err(self.suspend(session));
-            }
-            Err(error) => return Err(self.leave_with(Leave::Store(error))),
-        };
-        let journal = session.journal();
-        match journal.row(seq).filter(|row| row.status == StepStatus::Skipped) {
-            Some(row) => {
-                let doubt = effects::in_doubt(journal, row, Some(&outcome));
-                session.abandon(seq, doubt, outcome.unwrap_or_default(), clock::now())?;
-            }
-            None => session.arrive(seq, outcome, clock::now())?,
-        }
-        Ok(())
     }
 
     fn leave_with(&mut self, leave: Leave) -> Stop {
@@ -349,14 +210,6 @@ impl Activation {
             Ok(()) => self.leave_with(leave),
             Err(error) => self.leave_instead(leave, error.into()),
         }
-    }
-
-    /// Takes the outcomes of the effects that have ended, without waiting for others.
-    fn take_ended(&mut self, session: &mut Session) -> Result<(), Stop> {
-        while let Some(Some(ended)) = self.running.next().now_or_never() {
-            self.ended(session, ended)?;
-        }
-        Ok(())
     }
 
     /// Ends the activation because the tenant is suspended. Aborts the effects under way; they begin again when the tenant is
