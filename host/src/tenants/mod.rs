@@ -115,7 +115,13 @@ impl Tenants {
     /// # Errors
     /// [`TenantError::Unknown`], [`TenantError::Store`].
     pub async fn get(&self, name: &str) -> Result<Arc<Tenant>, TenantError> {
-        self.directory().await?.get(name).cloned()
+        let found = self.directory().await?.get(name).cloned();
+        if matches!(found, Err(TenantError::Unknown(_))) && self.store.nodes().is_some() {
+            // Another node may have made it a moment ago.
+            self.refresh().await?;
+            return self.directory().await?.get(name).cloned();
+        }
+        found
     }
 
     /// Returns whether the host has API keys, valid or not. Callers need one then.
