@@ -26,6 +26,24 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use crate::host::run::{self, LogLevel};
 use crate::scope;
 
+/// `println!` in the body of a workflow: a line at info.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __println {
+    ($($argument:tt)*) => {
+        $crate::tracing::info!("{}", ::std::format!($($argument)*))
+    };
+}
+
+/// `eprintln!` in the body of a workflow: a line at warn.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __eprintln {
+    ($($argument:tt)*) => {
+        $crate::tracing::warn!("{}", ::std::format!($($argument)*))
+    };
+}
+
 /// The subscriber that sends events to the host. Spans are ignored.
 #[derive(Debug, Default)]
 pub(crate) struct HostLog {

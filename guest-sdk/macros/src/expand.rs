@@ -29,7 +29,7 @@ pub(crate) fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
     // where a dependency on tokio keeps its name.
     let names = syn::parse_quote! {
         #[allow(unused_imports)]
-        use ::forge::tokio;
+        use ::forge::{__eprintln as eprintln, __println as println, tokio};
     };
     function.block.stmts.insert(0, names);
     quote! { #function #generated }
