@@ -78,7 +78,7 @@ impl Interpreter {
             }
             Statement::EventsThatAreThere(name) => self.events_that_are_there(name).await,
             Statement::Send(run, name, payload, key) => self.send(run, name, payload, key.as_deref()).await,
-            Statement::Child(body) => self.ctx.child("program", &self.program(body)).run().await,
+            Statement::Child(body) => self.ctx.child("program", self.program(body)).run().await,
             Statement::ChildOf(workflow, input, timeout) => {
                 let child = self.ctx.child(workflow, input);
                 match timeout {
@@ -92,19 +92,19 @@ impl Interpreter {
                 join_all(children).await.into_iter().collect()
             }
             Statement::DropChild(child, body) => {
-                let started = self.ctx.child("program", &self.program(child)).start().await?;
+                let started = self.ctx.child("program", self.program(child)).start().await?;
                 let observation = self.block(body, seen).await;
                 drop(started);
                 observation
             }
             Statement::CancelChild(child, body) => {
-                let started = self.ctx.child("program", &self.program(child)).start().await?;
+                let started = self.ctx.child("program", self.program(child)).start().await?;
                 self.block(body, seen).await?;
                 started.cancel().await?;
                 started.result().await
             }
             Statement::Detach(body) => {
-                let run = self.ctx.start_workflow("program", &self.program(body)).await?;
+                let run = self.ctx.start_workflow("program", self.program(body)).await?;
                 Ok(json!(format!("drawn:{run}")))
             }
             Statement::Increment(key) => {
