@@ -22,8 +22,15 @@ const PINS: [&str; 3] = [
 const HOW_TO_INSTALL: &str = "the tests of generated clients need Python 3.10 or newer with `venv` (Debian: `python3-venv`), and \
                               packages from PyPI and npm";
 
-/// Installs the generators in `target/clients`, where the tests look for them, if other versions or none are there.
+/// The environment variable with the folder of the generators, instead of `target/clients`.
+const FOLDER: &str = "FORGE_CLIENTS";
+
+/// Installs the generators in `target/clients`, where the tests look for them, if other versions or none are there. Those in the
+/// folder that the environment names are used as they are.
 pub(crate) fn ensure() -> Result<()> {
+    if std::env::var_os(FOLDER).is_some() {
+        return Ok(());
+    }
     let root = root()?;
     let clients = Clients { folder: root.join("target/clients"), pins: read_pins(&root)? };
     if clients.is_current() {

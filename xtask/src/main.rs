@@ -26,6 +26,7 @@ Environment:
   FORGE_WASM_TOOLCHAIN=<name>   Compile workflows with this rustup toolchain. `setup` makes `wasm-guest` from
                                 Debian's packages; it does so by itself if rustup cannot add the target
   FORGE_POSTGRES_BIN=<folder>   Take `initdb`, `pg_ctl`, `postgres` and `psql` from there
+  FORGE_CLIENTS=<folder>        Take the generators of API clients from there
 ";
 
 fn main() -> ExitCode {

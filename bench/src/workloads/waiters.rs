@@ -19,7 +19,7 @@ const TARGET: f64 = 1_024.0;
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     let waiters: u64 = bench.full_or_quick(100_000, 20_000);
     bench.say(&format!("W14: {waiters} runs that wait for an event"));
-    let host = bench.host(&[]).await?;
+    let host = bench.host(&["--evict-after", "1ms"]).await?;
     load(host.alone(), &pure_steps(STEPS), MANY, Until::Count(RUNS_BEFORE)).await?;
     start_waiters(bench, &host, SAMPLE).await?;
     let before = settled_memory(&host).await?;
