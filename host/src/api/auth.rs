@@ -85,17 +85,21 @@ impl Gate {
         Ok(Some(caller))
     }
 
-    /// Returns who sends a request, from its headers. A key of the host acts for `tenant`.
+    /// Returns who asks for a page, from the headers of the request. A key of the host acts for `tenant`.
     ///
     /// # Errors
-    /// The credentials are absent or invalid, or a host without API keys is addressed by a DNS name.
-    #[expect(dead_code, reason = "for the pages of the dashboard")]
+    /// The credentials are absent or invalid, they are a run token, or a host without API keys is addressed by a DNS name.
     pub(crate) async fn identify(
         &self,
         headers: &HeaderMap,
         tenant: Option<&str>,
     ) -> Result<Caller, ApiError> {
-        self.known(credentials::of_headers(headers)?, headers, tenant).await
+        let caller = self.known(credentials::of_headers(headers)?, headers, tenant).await?;
+        match &caller.scope {
+            // A page shows more than one run.
+            Some(scope) => Err(ApiError::token_scope(scope)),
+            None => Ok(caller),
+        }
     }
 
     async fn known(

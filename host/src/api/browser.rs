@@ -87,7 +87,6 @@ pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
 }
 
 /// Rejects requests of web pages from other origins.
-#[expect(dead_code, reason = "for the pages of the dashboard")]
 pub(crate) async fn same_origin(request: Request, next: Next) -> Response {
     match foreign_origin(request.headers()) {
         Some(origin) => ApiError::cross_site(&origin).into_response(),

@@ -63,6 +63,8 @@ pub use wait::MAX_WAIT;
 pub use workflows::Workflows;
 
 pub(crate) use auth::Gate;
+pub(crate) use browser::same_origin;
+pub(crate) use parameters::{Path, Query};
 
 use self::browser::Allowed;
 use crate::config::Origin;
@@ -80,16 +82,11 @@ struct Api {
 
 /// Returns the API of an executor.
 pub fn router(executor: WorkflowExecutor) -> Router {
-    router_until(executor, Vec::new(), CancellationToken::new())
+    with_gate(executor, Vec::new(), CancellationToken::new()).0
 }
 
-/// Returns the API of an executor, for its own pages and those of other `origins`. Once `closing` is cancelled, no request
-/// waits for a run any longer.
-pub fn router_until(executor: WorkflowExecutor, origins: Vec<Origin>, closing: CancellationToken) -> Router {
-    with_gate(executor, origins, closing).0
-}
-
-/// Returns the API of an executor, and the gate through which the pages of the dashboard go, too.
+/// Returns the API of an executor, for its own pages and those of other `origins`, and the gate through which the pages of the
+/// dashboard go, too. Once `closing` is cancelled, no request waits for a run any longer.
 pub(crate) fn with_gate(
     executor: WorkflowExecutor,
     origins: Vec<Origin>,
