@@ -367,7 +367,7 @@ async fn every_node_accepts_what_another_one_has_signed_also_after_a_restart() {
         .await;
     };
     read(&cluster, 1).await;
-    cluster.kill(0);
-    cluster.restart(0).await;
+    cluster.host(0).kill();
+    cluster.host(0).restart().await;
     read(&cluster, 0).await;
 }
