@@ -110,7 +110,7 @@ impl ApiError {
 
     /// 403: a request with the session of a browser is to change something, and does not prove that a page of this host sends
     /// it.
-    pub(super) fn no_csrf() -> Self {
+    pub(crate) fn no_csrf() -> Self {
         let message = "a request that changes something with a session needs the header `Forge-CSRF` with the `csrf` of \
                        `GET /_api/session`";
         Self::new(ErrorCode::Csrf, message)

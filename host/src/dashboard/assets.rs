@@ -31,6 +31,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("api.js", MODULE, include_str!("assets/api.js")),
     ("dialog.js", MODULE, include_str!("assets/dialog.js")),
     ("page.js", MODULE, include_str!("assets/page.js")),
+    ("tenant.js", MODULE, include_str!("assets/tenant.js")),
     ("time.js", MODULE, include_str!("assets/time.js")),
 ];
 
