@@ -164,6 +164,7 @@ async fn conforms(store: &dyn Store) {
     keeps_versions_immutable(store).await;
     keeps_tenants_apart(store).await;
     changes_an_entry_only_as_it_was_read(store).await;
+    makes_one_signing_secret_and_keeps_it(store).await;
     tells_which_entries_have_changed_since_a_revision(store).await;
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
@@ -803,6 +804,15 @@ async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
     let entries =
         directory.audit_entries(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
     assert_eq!(entries.len(), 3, "a change that was not made is not in the log");
+}
+
+async fn makes_one_signing_secret_and_keeps_it(store: &dyn Store) {
+    let directory = store.directory();
+    let (one, other) = tokio::join!(directory.signing_secret(&[1; 32]), directory.signing_secret(&[2; 32]));
+    let secret = one.unwrap();
+    assert!([[1; 32], [2; 32]].contains(&secret));
+    assert_eq!(other.unwrap(), secret, "whoever is first");
+    assert_eq!(directory.signing_secret(&[3; 32]).await.unwrap(), secret);
 }
 
 async fn tells_which_entries_have_changed_since_a_revision(store: &dyn Store) {

@@ -55,7 +55,9 @@ use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
+use super::directory::{
+    AuditEntry, AuditFilter, Change, Directory, EntryId, SigningSecret, Stored, Update, UsageRow,
+};
 use super::{
     Acquired, Committed, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest,
     RemoteResponse, Store, StoreError, VersionRow, Write,
@@ -312,6 +314,10 @@ impl Directory for PostgresStore {
 
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {
         directory::change(&self.shared.readers, &self.shared.notifier, change, audit).await
+    }
+
+    async fn signing_secret(&self, new: &SigningSecret) -> Result<SigningSecret, StoreError> {
+        directory::signing_secret(&self.shared.readers, new).await
     }
 
     async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {

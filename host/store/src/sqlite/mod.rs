@@ -38,7 +38,9 @@ use self::connection::{READERS, Readers, WriteConnection};
 use self::files::Files;
 use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
+use super::directory::{
+    AuditEntry, AuditFilter, Change, Directory, EntryId, SigningSecret, Stored, Update, UsageRow,
+};
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
     DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
@@ -266,6 +268,14 @@ impl Directory for SqliteStore {
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {
         let (change, audit) = (change.cloned(), audit.clone());
         self.write(move |connection| directory::change(connection, change.as_ref(), &audit)).await
+    }
+
+    async fn signing_secret(&self, new: &SigningSecret) -> Result<SigningSecret, StoreError> {
+        if let Some(stored) = self.read(directory::signing_secret).await? {
+            return Ok(stored);
+        }
+        let new = *new;
+        self.write(move |connection| directory::make_signing_secret(connection, &new)).await
     }
 
     async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
