@@ -148,9 +148,9 @@ mod workflow_info;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+pub use ::{futures, serde_json, tracing, uuid};
 #[cfg(feature = "schema")]
 pub use ::schemars;
-pub use ::{futures, serde_json, tracing, uuid};
 
 pub use auth::AuthContext;
 pub use child::{Child, ChildFailure, ChildRunner, StartWorkflow, cancel_run, child, start_workflow};

@@ -36,6 +36,7 @@ pub enum ErrorCode {
     UnknownRoute,
     UnknownWorkflow,
     UnknownVersion,
+    NoSchema,
     UnknownRun,
     UnknownStep,
     UnknownTenant,
@@ -97,6 +98,7 @@ impl ErrorCode {
             Self::UnknownRoute
             | Self::UnknownWorkflow
             | Self::UnknownVersion
+            | Self::NoSchema
             | Self::UnknownRun
             | Self::UnknownStep
             | Self::UnknownTenant
