@@ -94,6 +94,12 @@ impl Client {
         self.get(&["workflows", name], &[]).await
     }
 
+    /// Returns the JSON Schema of the input of a version; of the current one without `version`.
+    pub(super) async fn input_schema(&self, name: &str, version: Option<u32>) -> Result<Document, CliError> {
+        let version = version.map(|version| version.to_string());
+        self.get(&["workflows", name, "schema"], &[("version", version)]).await
+    }
+
     /// Activates or deprecates a version.
     pub(super) async fn change_version(
         &self,
@@ -395,7 +401,8 @@ fn error_response(server: &Url, status: StatusCode, body: &[u8]) -> CliError {
         Ok(body) => body.error,
         Err(_) => {
             let code = "unexpected_answer".to_owned();
-            ErrorDetail { code, message: format!("{server} answers {status}: is this a Forge server?") }
+            let message = format!("{server} answers {status}: is this a Forge server?");
+            ErrorDetail { code, message, path: None }
         }
     };
     CliError::Api { status: status.as_u16(), error }

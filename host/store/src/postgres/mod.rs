@@ -63,7 +63,8 @@ use super::{
     RemoteResponse, Store, StoreError, VersionRow, Write,
 };
 use crate::{
-    DbFilter, DbPage, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
+    DbFilter, DbPage, InputSchema, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
+    VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -266,6 +267,7 @@ impl Store for PostgresStore {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
         components::register(
@@ -274,9 +276,14 @@ impl Store for PostgresStore {
             digest,
             component,
             versions,
+            schemas,
             conflict,
         )
         .await
+    }
+
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        components::input_schema(&self.shared.readers, digest).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -43,8 +43,8 @@ use super::directory::{
 };
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
-    DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
-    VersionConflict,
+    DbFilter, DbPage, InputSchema, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter,
+    StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -211,13 +211,19 @@ impl Store for SqliteStore {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
-        let (digest, versions) = (digest.to_owned(), versions.to_vec());
+        let (digest, versions, schemas) = (digest.to_owned(), versions.to_vec(), schemas.to_vec());
         self.write(move |connection| {
-            components::register(connection, &digest, component.as_deref(), &versions, conflict)
+            components::register(connection, &digest, component.as_deref(), &versions, &schemas, conflict)
         })
         .await
+    }
+
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        let digest = digest.to_owned();
+        self.read(move |connection| components::input_schema(connection, &digest)).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
