@@ -14,6 +14,7 @@ mod inbox;
 mod inspect;
 mod lists;
 mod log;
+mod logs;
 mod open;
 mod operations;
 mod overview;
@@ -41,8 +42,8 @@ use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
-    DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
-    VersionConflict,
+    DbFilter, DbPage, LogFilter, LogLimits, LogPage, Overview, Readable, RunFilter, RunSummary, StepFilter,
+    StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -140,6 +141,11 @@ impl Store for SqliteStore {
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
         self.read(move |connection| steps::page(connection, id, filter)).await
+    }
+
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |connection| logs::page(connection, id, &filter)).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
@@ -304,6 +310,7 @@ fn apply(connection: &Connection, batch: &[Write]) -> Result<Committed, StoreErr
     runs::save(connection, batch)?;
     operations::perform(connection, batch, &mut committed)?;
     steps::save(connection, batch, &committed.written)?;
+    logs::save(connection, batch)?;
     operations::finish(connection, batch, &mut committed)?;
     directory::grow(connection, batch, &committed)?;
     Ok(committed)
