@@ -18,6 +18,7 @@ mod health;
 mod json;
 mod keys;
 mod lasting_body;
+mod logs;
 mod nodes;
 mod operators;
 mod parameters;
@@ -109,6 +110,7 @@ fn resources() -> OpenApiRouter<Api> {
     document::router()
         .merge(workflows::router())
         .merge(runs::router())
+        .merge(logs::router())
         .merge(operators::router())
         .merge(health::router())
         .merge(nodes::router())
