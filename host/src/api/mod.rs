@@ -19,6 +19,7 @@ mod health;
 mod json;
 mod keys;
 mod lasting_body;
+mod logs;
 mod nodes;
 mod operators;
 mod parameters;
@@ -117,6 +118,7 @@ fn resources() -> OpenApiRouter<Api> {
     document::router()
         .merge(workflows::router())
         .merge(runs::router())
+        .merge(logs::router())
         .merge(operators::router())
         .merge(health::router())
         .merge(nodes::router())

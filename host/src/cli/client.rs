@@ -15,7 +15,7 @@ use crate::api::{
     NewTenant, Nodes, Resealed, ResolveBody, RunToken, SecretList, SentEvent, StartBody, Started,
     StoredEntry, TENANT, TenantList, Workflows,
 };
-use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
+use crate::executor::{Logs, RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::tenants::{
     ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
@@ -172,6 +172,11 @@ impl Client {
     pub(super) async fn steps_page(&self, run: RunId, after: u64) -> Result<Steps, CliError> {
         let query = [("cursor", Some(after.to_string())), ("payloads", Some(false.to_string()))];
         self.get(&["runs", &run.to_string(), "steps"], &query).await
+    }
+
+    /// Returns a page of the lines that a run has logged.
+    pub(super) async fn logs(&self, run: RunId, query: Query<'_>) -> Result<Logs, CliError> {
+        self.get(&["runs", &run.to_string(), "logs"], query).await
     }
 
     /// Gives the outcome of a call.

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod db;
+mod logs;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use forge_journal::{
-    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Reach, Row, Run, RunId, Scope,
-    StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
+    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Notes, Pause, PauseReason, Reach, Row, Run, RunId,
+    Scope, StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
 use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, Update, UsageRow};
@@ -179,6 +180,7 @@ async fn conforms(store: &dyn Store) {
     finds_final_runs_by_their_age(store).await;
     counts_what_runs_take(store).await;
     db::conforms(store).await;
+    logs::conforms(store).await;
     counts_the_runs_that_are_not_final(store).await;
 }
 
@@ -601,6 +603,8 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         key: Some("odd \0".into()),
         auth: r#"{"a":"\u0000"}"#.into(),
         trace_id: Some(odd.into()),
+        notes: Notes { body: u32::MAX, lines: u64::MAX, bytes: u64::MAX, is_full: true },
+        published: Some(r#"{"a\u0000": 1e400}"#.into()),
         ..run(8_000)
     };
     let row = Row {
@@ -616,6 +620,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         result: Some("{ \"b\": 1, \"a\" : 1.0, \"a\": 2 }".into()),
         failure: Some(Box::new(failure.with_reach(Reach::Unanswered))),
         attempt: u32::MAX,
+        notes: u32::MAX,
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
         wake_at: Some(Timestamp(i64::MAX)),

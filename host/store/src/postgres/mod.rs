@@ -18,6 +18,7 @@ mod inbox;
 mod journals;
 mod lease;
 mod lists;
+mod logs;
 mod migrate;
 mod notifications;
 mod open;
@@ -63,7 +64,7 @@ use super::{
     RemoteResponse, Store, StoreError, VersionRow, Write,
 };
 use crate::{
-    DbFilter, DbPage, InputSchema, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
+    DbFilter, DbPage, InputSchema, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, LogFilter, LogPage,
     VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
@@ -205,6 +206,10 @@ impl Store for PostgresStore {
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
         overview::page(&self.shared.readers, id, filter).await
+    }
+
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {
+        logs::page(&self.shared.readers, id, filter).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {

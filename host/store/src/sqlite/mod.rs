@@ -14,6 +14,7 @@ mod inbox;
 mod inspect;
 mod lists;
 mod log;
+mod logs;
 mod open;
 mod operations;
 mod overview;
@@ -43,7 +44,7 @@ use super::directory::{
 };
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
-    DbFilter, DbPage, InputSchema, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter,
+    DbFilter, DbPage, InputSchema, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, LogFilter, LogPage,
     StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
@@ -142,6 +143,11 @@ impl Store for SqliteStore {
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
         self.read(move |connection| steps::page(connection, id, filter)).await
+    }
+
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |connection| logs::page(connection, id, &filter)).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
@@ -320,6 +326,7 @@ fn apply(connection: &Connection, batch: &[Write]) -> Result<Committed, StoreErr
     runs::save(connection, batch)?;
     operations::perform(connection, batch, &mut committed)?;
     steps::save(connection, batch, &committed.written)?;
+    logs::save(connection, batch)?;
     operations::finish(connection, batch, &mut committed)?;
     directory::grow(connection, batch, &committed)?;
     Ok(committed)
