@@ -2,9 +2,13 @@
 
 use tracing::Level;
 
-use super::cut;
+use forge_clock as clock;
+use forge_journal::{Failure, InvalidTag, kind};
+
 use super::interfaces::run::{Host, LogLevel, RunInfo};
-use super::interfaces::types::Scope;
+use super::interfaces::types::{Failure as GuestFailure, Scope};
+use super::{cut, invalid};
+use crate::Stop;
 use crate::execution::Execution;
 use crate::log::{Line, LogBudget};
 use crate::state::InstanceState;
@@ -47,6 +51,19 @@ impl Host for InstanceState {
         }
         self.passed(searched);
         Ok(())
+    }
+
+    fn tag(&mut self, name: String, value: String) -> wasmtime::Result<Result<(), GuestFailure>> {
+        let session = &mut self.execution_for(name.len().saturating_add(value.len()))?.session;
+        let searched = session.unfinished().saturating_mul(ROW);
+        let tagged = session.tag(&name, &value, clock::now()).map_err(Stop::from);
+        self.passed(searched);
+        Ok(self.or_stop(tagged)?.map_err(|refused| {
+            GuestFailure::from(match refused {
+                InvalidTag::TooMany(_) => Failure::permanent(kind::LIMIT, refused.to_string()),
+                _ => invalid(refused.to_string()),
+            })
+        }))
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
