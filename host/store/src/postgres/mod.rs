@@ -64,8 +64,8 @@ use super::{
     RemoteResponse, Store, StoreError, VersionRow, Write,
 };
 use crate::{
-    DbFilter, DbPage, InputSchema, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, LogFilter, LogPage,
-    VersionConflict,
+    DbFilter, DbPage, InputSchema, LogFilter, LogPage, Overview, Readable, RunFilter, RunSummary, StepFilter,
+    StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};

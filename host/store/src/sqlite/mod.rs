@@ -44,8 +44,8 @@ use super::directory::{
 };
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
-    DbFilter, DbPage, InputSchema, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, LogFilter, LogPage,
-    StepPage, VersionConflict,
+    DbFilter, DbPage, InputSchema, LogFilter, LogLimits, LogPage, Overview, Readable, RunFilter, RunSummary,
+    StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
