@@ -61,7 +61,7 @@ impl ApiError {
     }
 
     /// 400: a parameter of the path or the query is invalid.
-    pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidParameter, message)
     }
 

@@ -66,6 +66,7 @@ pub use workflows::Workflows;
 pub(crate) use auth::Gate;
 pub(crate) use browser::same_origin;
 pub(crate) use parameters::{Path, Query};
+pub(crate) use runs::run_filter;
 
 use self::browser::Allowed;
 use crate::config::Origin;
