@@ -27,6 +27,8 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 pub struct ApiError {
     code: ErrorCode,
     message: String,
+    /// The place in the input of the request that is wrong.
+    path: Option<String>,
     /// When a client should try again, if that is known.
     retry_after: Option<Duration>,
 }
@@ -48,15 +50,18 @@ pub struct ErrorDetail {
     /// A message for people: what happened, and what to do.
     #[schema(example = "there is no workflow `paymnt`; there are: payment")]
     pub message: String,
+    /// With `invalid_input`: the place in the input, such as `$.items[2].price`, if its schema says what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 impl ApiError {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), path: None, retry_after: None }
     }
 
     /// 400: a parameter of the path or the query is invalid.
-    pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidParameter, message)
     }
 
@@ -227,7 +232,8 @@ impl ApiError {
 
     /// Returns the body of the response.
     fn body(&self) -> ErrorBody {
-        ErrorBody { error: ErrorDetail { code: self.code.to_string(), message: self.message.clone() } }
+        let (code, message) = (self.code.to_string(), self.message.clone());
+        ErrorBody { error: ErrorDetail { code, message, path: self.path.clone() } }
     }
 }
 
@@ -253,6 +259,7 @@ impl From<StoreError> for ApiError {
 impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
         let mut retry_after = None;
+        let mut path = None;
         let code = match error {
             RegistryError::Store(error) => return error.into(),
             RegistryError::Tenant(error) => return error.into(),
@@ -263,13 +270,18 @@ impl From<RegistryError> for ApiError {
             RegistryError::UnknownWorkflow { .. } => ErrorCode::UnknownWorkflow,
             RegistryError::UnknownVersion { .. } => ErrorCode::UnknownVersion,
             RegistryError::AllDeprecated { .. } => ErrorCode::AllDeprecated,
+            RegistryError::NoSchema { .. } => ErrorCode::NoSchema,
+            RegistryError::InputMisfit { path: ref place, .. } => {
+                path = Some(place.clone());
+                ErrorCode::InvalidInput
+            }
             RegistryError::UploadsWait { .. } => ErrorCode::Busy,
             RegistryError::CompileTime { retry_after: time, .. } => {
                 retry_after = Some(time);
                 ErrorCode::Busy
             }
         };
-        Self { retry_after, ..Self::new(code, error.to_string()) }
+        Self { path, retry_after, ..Self::new(code, error.to_string()) }
     }
 }
 

@@ -38,6 +38,7 @@ pub enum ErrorCode {
     UnknownRoute,
     UnknownWorkflow,
     UnknownVersion,
+    NoSchema,
     UnknownRun,
     UnknownStep,
     UnknownTenant,
@@ -104,6 +105,7 @@ impl ErrorCode {
             Self::UnknownRoute
             | Self::UnknownWorkflow
             | Self::UnknownVersion
+            | Self::NoSchema
             | Self::UnknownRun
             | Self::UnknownStep
             | Self::UnknownTenant

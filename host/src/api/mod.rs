@@ -20,6 +20,7 @@ mod health;
 mod json;
 mod keys;
 mod lasting_body;
+mod logs;
 mod nodes;
 mod operators;
 mod parameters;
@@ -67,6 +68,7 @@ pub(crate) use auth::Gate;
 pub(crate) use browser::same_origin;
 pub(crate) use form::Form;
 pub(crate) use parameters::{Path, Query};
+pub(crate) use runs::run_filter;
 pub(crate) use session::{no_session_cookie, session_cookie};
 
 use self::browser::Allowed;
@@ -120,6 +122,7 @@ fn resources() -> OpenApiRouter<Api> {
     document::router()
         .merge(workflows::router())
         .merge(runs::router())
+        .merge(logs::router())
         .merge(operators::router())
         .merge(health::router())
         .merge(nodes::router())

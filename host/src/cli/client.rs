@@ -15,7 +15,7 @@ use crate::api::{
     NewTenant, Nodes, Resealed, ResolveBody, RunToken, SecretList, SentEvent, StartBody, Started,
     StoredEntry, TENANT, TenantList, Workflows,
 };
-use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
+use crate::executor::{Logs, RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::tenants::{
     ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
@@ -94,6 +94,12 @@ impl Client {
         self.get(&["workflows", name], &[]).await
     }
 
+    /// Returns the JSON Schema of the input of a version; of the current one without `version`.
+    pub(super) async fn input_schema(&self, name: &str, version: Option<u32>) -> Result<Document, CliError> {
+        let version = version.map(|version| version.to_string());
+        self.get(&["workflows", name, "schema"], &[("version", version)]).await
+    }
+
     /// Activates or deprecates a version.
     pub(super) async fn change_version(
         &self,
@@ -166,6 +172,11 @@ impl Client {
     pub(super) async fn steps_page(&self, run: RunId, after: u64) -> Result<Steps, CliError> {
         let query = [("cursor", Some(after.to_string())), ("payloads", Some(false.to_string()))];
         self.get(&["runs", &run.to_string(), "steps"], &query).await
+    }
+
+    /// Returns a page of the lines that a run has logged.
+    pub(super) async fn logs(&self, run: RunId, query: Query<'_>) -> Result<Logs, CliError> {
+        self.get(&["runs", &run.to_string(), "logs"], query).await
     }
 
     /// Gives the outcome of a call.
@@ -395,7 +406,8 @@ fn error_response(server: &Url, status: StatusCode, body: &[u8]) -> CliError {
         Ok(body) => body.error,
         Err(_) => {
             let code = "unexpected_answer".to_owned();
-            ErrorDetail { code, message: format!("{server} answers {status}: is this a Forge server?") }
+            let message = format!("{server} answers {status}: is this a Forge server?");
+            ErrorDetail { code, message, path: None }
         }
     };
     CliError::Api { status: status.as_u16(), error }

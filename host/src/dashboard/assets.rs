@@ -31,6 +31,12 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("api.js", MODULE, include_str!("assets/api.js")),
     ("dialog.js", MODULE, include_str!("assets/dialog.js")),
     ("page.js", MODULE, include_str!("assets/page.js")),
+    ("runs/bulk.js", MODULE, include_str!("assets/runs/bulk.js")),
+    ("runs/filters.js", MODULE, include_str!("assets/runs/filters.js")),
+    ("runs/list.js", MODULE, include_str!("assets/runs/list.js")),
+    ("runs/live.js", MODULE, include_str!("assets/runs/live.js")),
+    ("runs/page.js", MODULE, include_str!("assets/runs/page.js")),
+    ("runs/select.js", MODULE, include_str!("assets/runs/select.js")),
     ("tenant.js", MODULE, include_str!("assets/tenant.js")),
     ("time.js", MODULE, include_str!("assets/time.js")),
 ];
@@ -58,7 +64,7 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
 });
 
 pub(super) fn router() -> Router<Pages> {
-    Router::new().route("/assets/{digest}/{name}", get(asset))
+    Router::new().route("/assets/{digest}/{*name}", get(asset))
 }
 
 /// Returns the relative URL of an asset.

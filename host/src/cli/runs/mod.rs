@@ -2,6 +2,7 @@ mod change;
 mod children;
 mod delete;
 mod list;
+mod logs;
 mod resolve;
 mod show;
 mod terminate;
@@ -29,6 +30,8 @@ enum RunsCommand {
     List(list::Args),
     /// Show a run as a tree of its steps
     Show(show::Args),
+    /// Show the lines that a run has logged
+    Logs(logs::Args),
     /// Watch a run until it ends
     Watch(watch::Args),
     /// Cancel a run: its completed steps are compensated
@@ -66,6 +69,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         None => list::run(args.list, context).await,
         Some(RunsCommand::List(args)) => list::run(args, context).await,
         Some(RunsCommand::Show(args)) => show::run(args, context).await,
+        Some(RunsCommand::Logs(args)) => logs::run(args, context).await,
         Some(RunsCommand::Watch(args)) => watch::run(args, context).await,
         Some(RunsCommand::Cancel(args)) => change::run(args, "cancel", context).await,
         Some(RunsCommand::Resume(args)) => change::run(args, "resume", context).await,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cli::parse;
 use crate::config::{Limits, LogLimits, milliseconds};
+use forge_journal::LogLevel;
 
 /// Flags that change [`Limits::default`].
 #[derive(Debug, clap::Args)]
@@ -88,6 +89,9 @@ pub(super) struct Args {
     /// Longest wait before a further attempt that a response may ask for with `Retry-After` [default: 1h].
     #[arg(long, value_name = "DURATION", env = "FORGE_MAX_RETRY_AFTER", value_parser = parse::duration)]
     max_retry_after: Option<Duration>,
+    /// Keep the lines that workflows log with their runs, from this level on: trace, debug, info, warn, error or off [default: info].
+    #[arg(long, value_name = "LEVEL", env = "FORGE_KEPT_LOG_LEVEL", value_parser = log_level)]
+    kept_log_level: Option<KeptLogLevel>,
     /// Size of answers of the API that clients have not read yet; one tenant may use a quarter of it [default: 256MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_API_ANSWERS", value_parser = parse::bytes)]
     api_answers: Option<u64>,
@@ -144,6 +148,7 @@ impl Args {
         set(&mut limits.api_answers, self.api_answers);
         set(&mut limits.session_time, self.session_time);
         set(&mut limits.run_token_time, self.run_token_time);
+        set(&mut limits.kept_log_level, self.kept_log_level.map(|kept| kept.0));
         set(&mut limits.log.truncate, self.wal_truncate);
         set(&mut limits.log.most, self.wal_limit);
         set(&mut limits.read_time, self.read_time);
@@ -166,6 +171,17 @@ fn log_length(text: &str) -> Result<u64, String> {
         }
         bytes => Ok(bytes),
     }
+}
+
+/// The level of the lines that are kept; `None`: no line is kept.
+#[derive(Debug, Clone, Copy)]
+struct KeptLogLevel(Option<LogLevel>);
+
+fn log_level(word: &str) -> Result<KeptLogLevel, String> {
+    if word == "off" {
+        return Ok(KeptLogLevel(None));
+    }
+    parse::log_level(word).map(|level| KeptLogLevel(Some(level))).map_err(|why| format!("{why}, or off"))
 }
 
 fn set<T>(limit: &mut T, value: Option<T>) {

@@ -18,6 +18,7 @@ mod inbox;
 mod journals;
 mod lease;
 mod lists;
+mod logs;
 mod migrate;
 mod notifications;
 mod open;
@@ -63,7 +64,8 @@ use super::{
     RemoteResponse, Store, StoreError, VersionRow, Write,
 };
 use crate::{
-    DbFilter, DbPage, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
+    DbFilter, DbPage, InputSchema, LogFilter, LogPage, Overview, Readable, RunFilter, RunSummary, StepFilter,
+    StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -206,6 +208,10 @@ impl Store for PostgresStore {
         overview::page(&self.shared.readers, id, filter).await
     }
 
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {
+        logs::page(&self.shared.readers, id, filter).await
+    }
+
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         runs::with_key(&self.shared.readers, tenant, workflow, key).await
     }
@@ -266,6 +272,7 @@ impl Store for PostgresStore {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
         components::register(
@@ -274,9 +281,14 @@ impl Store for PostgresStore {
             digest,
             component,
             versions,
+            schemas,
             conflict,
         )
         .await
+    }
+
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        components::input_schema(&self.shared.readers, digest).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
