@@ -107,7 +107,7 @@ impl ApiError {
 
     /// 403: a run token is used for something else than reading its run.
     pub(super) fn token_scope(scope: &RunScope) -> Self {
-        let without = if scope.payloads { "" } else { ", without payloads and logs" };
+        let without = if scope.payloads { "" } else { ", without payloads and log lines" };
         let message =
             format!("this token only reads run {}{without}; use an API key for other requests", scope.run);
         Self::new(ErrorCode::TokenScope, message)

@@ -111,7 +111,7 @@ fn row(view: &View, record: &AuditRecord, all: bool) -> Markup {
 /// Returns the links to the newest entries and to those before the page.
 fn pager(view: &View, all: bool, cursor: Option<i64>, next: Option<i64>) -> Markup {
     html! {
-        nav.pager aria-label="Pages of the audit log" {
+        nav.pages aria-label="Pages of the audit log" {
             @if cursor.is_some() { a.button href=(link(view, all, None)) { "Newest" } }
             @if let Some(next) = next { a.button rel="next" href=(link(view, all, Some(next))) { "Older" } }
         }
