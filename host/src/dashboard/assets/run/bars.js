@@ -15,7 +15,7 @@ function extent(journal, calls, now) {
 }
 
 /** Returns the attempts of a step that have made calls: `{ attempt, from, to }`. */
-function attempts(journal, seq, now) {
+export function attempts(journal, seq, now) {
   return callsBelow(journal, seq)
     .filter((entry) => typeof entry === "object")
     .map(({ attempt, calls }) => ({ attempt, ...extent(journal, calls, now) }));

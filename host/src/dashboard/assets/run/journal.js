@@ -39,6 +39,8 @@ export class Journal {
   open = new Set();
   /** The number of calls. */
   size = 0;
+  /** When the last call began or ended: a little after the run, if the clocks of two nodes differ. */
+  latest = 0;
 
   /** Takes records over: new ones, and new states of known ones. Returns the positions of those that changed. */
   merge(records) {
@@ -51,6 +53,7 @@ export class Journal {
       this.starts[seq] = milliseconds(row.started_at);
       this.ends[seq] = milliseconds(row.completed_at);
       this.wakes[seq] = milliseconds(row.wake_at);
+      this.latest = Math.max(this.latest, this.starts[seq], this.ends[seq] || 0);
       if (isOpen(row)) this.open.add(seq);
       else this.open.delete(seq);
       changed.push(seq);
