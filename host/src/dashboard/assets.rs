@@ -30,6 +30,8 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
     ("api.js", MODULE, include_str!("assets/api.js")),
     ("dialog.js", MODULE, include_str!("assets/dialog.js")),
+    // Built from `clients/typescript`; a test compares it.
+    ("forge.js", MODULE, include_str!("assets/forge.js")),
     ("page.js", MODULE, include_str!("assets/page.js")),
     ("time.js", MODULE, include_str!("assets/time.js")),
 ];
