@@ -45,7 +45,8 @@ impl View {
     }
 
     pub(super) fn with_caller(self, caller: Caller) -> Self {
-        Self { caller: Some(caller), ..self }
+        let csrf = caller.session.as_ref().map(|session| session.csrf.clone());
+        Self { caller: Some(caller), csrf, ..self }
     }
 
     /// Returns the tenant that the URL names.

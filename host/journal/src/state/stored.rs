@@ -51,7 +51,8 @@ impl Run {
         let output = self.output.as_deref().map_or(0, str::len);
         // A failure has a column of its own, too.
         let error = self.error().map_or(0, |error| error.len());
-        OVERHEAD + (self.input.len() + output + 2 * error) as u64
+        let published = self.published.as_deref().map_or(0, str::len);
+        OVERHEAD + (self.input.len() + output + 2 * error + published) as u64
     }
 }
 
