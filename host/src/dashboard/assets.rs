@@ -39,6 +39,8 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("clipboard.js"),
     module!("dialog.js"),
     module!("dom.js"),
+    // Built from `clients/typescript`; a test compares it.
+    module!("forge.js"),
     module!("json.js"),
     module!("json/check.js"),
     module!("json/field.js"),
