@@ -16,6 +16,7 @@
 mod api;
 pub mod binary;
 mod cli;
+pub mod clients;
 mod clock;
 mod cluster;
 pub mod components;

@@ -70,7 +70,7 @@ pub(crate) fn run() -> Result<()> {
     steps.next("What the tests need besides Rust");
     setup::for_tests()?;
     if let Err(error) = clients::ensure() {
-        eprintln!("xtask: The tests of generated clients will fail: {error:#}");
+        eprintln!("xtask: The tests of API clients will fail: {error:#}");
     }
     let outcomes = SUITES.iter().map(|suite| suite.run(&mut steps)).collect::<Result<Vec<_>>>()?;
     eprint!("\n{}", summary(&outcomes));
