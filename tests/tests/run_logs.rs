@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::ChildStdout;
+
 use forge_tests::program::{Block, Statement, block, effect, fail_for_good, gate, reversible, step};
-use forge_tests::{Api, Cluster, Host, Services, component, eventually, eventually_some};
+use forge_tests::{Api, Cli, Cluster, Host, Proxy, Services, component, eventually, eventually_some};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 fn log(line: &str) -> Statement {
     Statement::Log(line.to_owned())
@@ -151,21 +156,39 @@ async fn follow_shows_lines_as_they_come_across_a_restart_until_the_run_ends() {
     let body = block![log("one"), gate("first"), log("two"), gate("second"), log("three")];
     let run = api.start_program(&services, body).await;
     services.until_asked("first", 1).await;
-    let cli = host.cli();
-    let following = tokio::spawn({
-        let run = run.clone();
-        async move { cli.run(["runs", "logs", &run, "--follow"]).await }
-    });
+    // The host gets another address when it starts again.
+    let proxy = Proxy::start(address(&host)).await;
+    let cli = Cli::default().server(&format!("http://{}", proxy.address()));
+    let mut following = cli.command(["runs", "logs", &run, "--follow"]).spawn().unwrap();
+    let mut shown = following_lines(following.stdout.take().unwrap());
+    assert_eq!(shown.recv().await.unwrap(), "one");
     services.open("first");
     services.until_asked("second", 1).await;
+    assert_eq!(shown.recv().await.unwrap(), "two");
     host.kill();
     host.restart().await;
+    proxy.lead_to(address(&host));
     services.open("second");
-    api.settled(&run).await;
-    let output = following.await.unwrap();
-    let shown: Vec<&str> = output.stdout.lines().map(|line| line.split_once(" INFO  ").unwrap().1).collect();
-    assert_eq!(shown, ["one", "two", "three"], "{}", output.stderr);
-    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_eq!(shown.recv().await.unwrap(), "three");
+    assert_eq!(shown.recv().await, None, "the run has ended");
+    let output = tokio::task::spawn_blocking(|| following.wait_with_output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn address(host: &Host) -> SocketAddr {
+    host.url().trim_start_matches("http://").parse().unwrap()
+}
+
+/// Returns the messages that a command prints, as they come.
+fn following_lines(stdout: ChildStdout) -> UnboundedReceiver<String> {
+    let (sender, receiver) = unbounded_channel();
+    tokio::task::spawn_blocking(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let (_, message) = line.split_once(" INFO  ").unwrap();
+            sender.send(message.to_owned()).unwrap();
+        }
+    });
+    receiver
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod completions;
 mod places;
 mod record;
 mod steps;
+mod tags;
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
@@ -73,6 +74,7 @@ pub(crate) struct TestHost {
     pub(crate) logs: Vec<TestLog>,
     /// The last value of each name that the run has published, as JSON.
     pub(crate) published: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
     /// The state of effects, by type.
     effects: BTreeMap<TypeId, Box<dyn Any>>,
 }
@@ -134,6 +136,7 @@ impl TestHost {
             compensations: Vec::new(),
             logs: Vec::new(),
             published: BTreeMap::new(),
+            tags: BTreeMap::new(),
             effects: BTreeMap::new(),
         }
     }
@@ -186,7 +189,7 @@ impl TestHost {
 
 /// The host's interface `run`.
 pub(crate) mod run {
-    use super::{TestLog, json, with};
+    use super::{TestLog, json, tags, with};
     pub(crate) use crate::bindings::forge::workflow::run::{LogLevel, RunInfo};
 
     pub(crate) fn info() -> RunInfo {
@@ -198,6 +201,10 @@ pub(crate) mod run {
             auth: json(&host.auth),
             seed: host.seed,
         })
+    }
+
+    pub(crate) fn tag(name: &str, value: &str) -> Result<(), crate::bindings::Failure> {
+        with(|host| tags::set(&mut host.tags, name, value))
     }
 
     pub(crate) fn log(scope: u64, level: LogLevel, message: &str) {

@@ -37,6 +37,8 @@ pub struct TestReport<T> {
     pub published: BTreeMap<String, Value>,
     /// The lines that the workflow logged.
     pub logs: Vec<TestLog>,
+    /// The tags that the workflow set.
+    pub tags: BTreeMap<String, String>,
     /// The virtual time from the start to the end of the run.
     pub elapsed: Duration,
 }
@@ -63,6 +65,7 @@ impl<T> TestReport<T> {
             compensations: host.compensations,
             published: host.published.into_iter().map(|(name, value)| (name, parsed(&value))).collect(),
             logs: host.logs,
+            tags: host.tags,
             elapsed,
         }
     }

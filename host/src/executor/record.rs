@@ -98,6 +98,14 @@ pub struct WorkflowRecord {
     pub fuel: u64,
 }
 
+impl WorkflowRecord {
+    /// Returns the record without inputs, outputs and results.
+    pub fn without_payloads(self) -> Self {
+        let (input, step_results) = (Document::stored("null".into()), BTreeMap::new());
+        Self { input, output: None, step_results, ..self }
+    }
+}
+
 /// The run that started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ParentRun {

@@ -231,6 +231,17 @@ pub struct VersionRow {
     pub active: bool,
     /// When the version was uploaded.
     pub created_at: Timestamp,
+    /// The digest of the [`InputSchema`], if the input has one.
+    pub input_schema: Option<String>,
+}
+
+/// The JSON Schema of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSchema {
+    /// The SHA-256 of the text, in hexadecimal.
+    pub digest: String,
+    /// The schema.
+    pub text: String,
 }
 
 /// A database for runs, journals and components.
@@ -409,8 +420,8 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the totals of a tenant's store. Transactions keep the numbers; nothing is scanned.
     async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError>;
 
-    /// Stores a component and its versions, all of one tenant. They are durable when the method returns. Returns the
-    /// versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.
+    /// Stores a component and its versions, all of one tenant, with the schemas that they name. They are durable when the
+    /// method returns. Returns the versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.
     /// Versions that exist with the same component are not changed. `component` is `None` if its bytes are in an object
     /// store.
     async fn register(
@@ -418,11 +429,15 @@ pub trait Store: Send + Sync + 'static {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError>;
 
     /// Returns the bytes of the component with this digest; `None` if it does not exist or is in an object store.
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Returns the text of the [`InputSchema`] with this digest.
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError>;
 
     /// Returns the versions of one or all workflows of a tenant, by name and descending version.
     async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError>;

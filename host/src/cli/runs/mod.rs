@@ -6,6 +6,7 @@ mod logs;
 mod resolve;
 mod show;
 mod terminate;
+mod token;
 mod watch;
 
 use clap::Subcommand;
@@ -48,6 +49,8 @@ enum RunsCommand {
     Resolve(resolve::Args),
     /// Delete a run that has ended
     Delete(delete::Args),
+    /// Make a token with which a web page reads one run
+    Token(token::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -74,5 +77,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Some(RunsCommand::Terminate(args)) => terminate::run(args, context).await,
         Some(RunsCommand::Resolve(args)) => resolve::run(args, context).await,
         Some(RunsCommand::Delete(args)) => delete::run(args, context).await,
+        Some(RunsCommand::Token(args)) => token::run(args, context).await,
     }
 }

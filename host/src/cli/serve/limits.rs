@@ -95,6 +95,12 @@ pub(super) struct Args {
     /// Size of answers of the API that clients have not read yet; one tenant may use a quarter of it [default: 256MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_API_ANSWERS", value_parser = parse::bytes)]
     api_answers: Option<u64>,
+    /// Time until a session of the dashboard ends [default: 12h].
+    #[arg(long, value_name = "DURATION", env = "FORGE_SESSION_TIME", value_parser = parse::some_time)]
+    session_time: Option<Duration>,
+    /// Longest time for which a run token may be valid [default: 24h].
+    #[arg(long, value_name = "DURATION", env = "FORGE_RUN_TOKEN_TIME", value_parser = parse::some_time)]
+    run_token_time: Option<Duration>,
     /// Time of a read for a caller, such as a list of runs [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_READ_TIME", value_parser = parse::some_time)]
     read_time: Option<Duration>,
@@ -140,6 +146,8 @@ impl Args {
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
         set(&mut limits.api_answers, self.api_answers);
+        set(&mut limits.session_time, self.session_time);
+        set(&mut limits.run_token_time, self.run_token_time);
         set(&mut limits.kept_log_level, self.kept_log_level.map(|kept| kept.0));
         set(&mut limits.log.truncate, self.wal_truncate);
         set(&mut limits.log.most, self.wal_limit);

@@ -56,14 +56,16 @@ use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
+use super::directory::{
+    AuditEntry, AuditFilter, Change, Directory, EntryId, SigningSecret, Stored, Update, UsageRow,
+};
 use super::{
     Acquired, Committed, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest,
     RemoteResponse, Store, StoreError, VersionRow, Write,
 };
 use crate::{
-    DbFilter, DbPage, LogFilter, LogPage, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
-    VersionConflict,
+    DbFilter, DbPage, InputSchema, LogFilter, LogPage, Overview, Readable, RunFilter, RunSummary, StepFilter,
+    StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -270,6 +272,7 @@ impl Store for PostgresStore {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
         components::register(
@@ -278,9 +281,14 @@ impl Store for PostgresStore {
             digest,
             component,
             versions,
+            schemas,
             conflict,
         )
         .await
+    }
+
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        components::input_schema(&self.shared.readers, digest).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -318,6 +326,10 @@ impl Directory for PostgresStore {
 
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {
         directory::change(&self.shared.readers, &self.shared.notifier, change, audit).await
+    }
+
+    async fn signing_secret(&self, new: &SigningSecret) -> Result<SigningSecret, StoreError> {
+        directory::signing_secret(&self.shared.readers, new).await
     }
 
     async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
