@@ -39,6 +39,8 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("clipboard.js"),
     module!("dialog.js"),
     module!("dom.js"),
+    // Built from `clients/typescript`; a test compares it.
+    module!("forge.js"),
     module!("json.js"),
     module!("json/check.js"),
     module!("json/field.js"),
@@ -68,6 +70,12 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("run/tree.js"),
     module!("run/view.js"),
     module!("run/words.js"),
+    module!("runs/bulk.js"),
+    module!("runs/filters.js"),
+    module!("runs/list.js"),
+    module!("runs/live.js"),
+    module!("runs/page.js"),
+    module!("runs/select.js"),
     module!("time.js"),
 ];
 

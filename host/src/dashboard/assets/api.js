@@ -20,6 +20,11 @@ export function url(path) {
   return `${root}_api/${path}`;
 }
 
+/** Returns the relative link to a page, such as `runs/1`. Each part of a path that is not fixed must be encoded. */
+export function href(path) {
+  return root + path + (page.tenant ? `?tenant=${encodeURIComponent(page.tenant)}` : "");
+}
+
 /** Returns the headers by which the API knows the caller of this page. */
 export function headers() {
   const headers = { Accept: "application/json" };
