@@ -1,0 +1,83 @@
+// The page that starts a run.
+
+import { read, request, root } from "../api.js";
+import { part } from "../json/scan.js";
+import { fields, isForm } from "./fields.js";
+import { Input } from "./input.js";
+
+/** The code of a workflow whose input has no schema. */
+const NO_SCHEMA = "no_schema";
+
+const page = document.querySelector("#start");
+const { workflow, from } = page.dataset;
+const find = (selector) => page.querySelector(selector);
+const version = find("#start-version");
+const trouble = find("#start-trouble");
+const input = new Input(page);
+const ofWorkflow = `workflows/${encodeURIComponent(workflow)}`;
+
+/** Reads the schema of the chosen version, and shows the input in its form. */
+async function showVersion() {
+  const query = version.value === "" ? "" : `?version=${version.value}`;
+  try {
+    const field = fields(await request(`${ofWorkflow}/schema${query}`));
+    input.setField(isForm(field) ? field : undefined);
+  } catch (error) {
+    input.setField(undefined);
+    if (error.code !== NO_SCHEMA) say(error.message);
+  }
+}
+
+/** Shows the input of another run. */
+async function takeFrom(run) {
+  try {
+    input.setText(part(await read(`runs/${run}`), ["input"]) ?? "{}");
+  } catch (error) {
+    say(`The input of run ${run} cannot be read: ${error.message}`);
+  }
+}
+
+/** Shows an error that belongs to no field. */
+function say(message) {
+  trouble.hidden = message === undefined;
+  trouble.textContent = message ?? "";
+}
+
+async function start() {
+  say(undefined);
+  const text = input.read();
+  if (text === undefined) return;
+  const key = find("#start-key").value;
+  const members = [
+    `"input":${text}`,
+    version.value === "" ? undefined : `"version":${version.value}`,
+    key === "" ? undefined : `"key":${JSON.stringify(key)}`,
+  ];
+  // As text, because JavaScript would change numbers.
+  const body = new Blob([`{${members.filter((member) => member !== undefined).join(",")}}`]);
+  const button = find("button[type=submit]");
+  button.disabled = true;
+  try {
+    const headers = { "Content-Type": "application/json" };
+    const { run_id } = await request(`${ofWorkflow}/start`, { method: "POST", body, headers });
+    const tenant = new URLSearchParams(location.search).get("tenant");
+    location.assign(`${root}runs/${run_id}${tenant === null ? "" : `?tenant=${encodeURIComponent(tenant)}`}`);
+  } catch (error) {
+    button.disabled = false;
+    // An error of the input is shown at its field, if there is one.
+    if (error.path === undefined || !input.show([{ path: error.path, message: error.message }])) say(error.message);
+  }
+}
+
+page.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void start();
+});
+page.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) page.requestSubmit();
+});
+version.addEventListener("change", () => void showVersion());
+
+await showVersion();
+if (from !== undefined) await takeFrom(from);
+page.hidden = false;
