@@ -10,8 +10,8 @@ use forge_host::journal::db::{Entry, Totals};
 use forge_host::journal::{Inbox, Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
-    Committed, DbFilter, DbPage, Directory, Due, Epoch, InputSchema, Loaded, Overview, Readable, StepFilter,
-    StepPage, Store, StoreError, VersionConflict, VersionRow, Write, Written,
+    Committed, DbFilter, DbPage, Directory, Due, Epoch, InputSchema, Loaded, LogFilter, LogPage, Overview,
+    Readable, StepFilter, StepPage, Store, StoreError, VersionConflict, VersionRow, Write, Written,
 };
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
@@ -228,6 +228,10 @@ impl Store for WatchedStore {
 
     async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError> {
         self.store.db_totals(tenant).await
+    }
+
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {
+        self.store.logs(id, filter).await
     }
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {

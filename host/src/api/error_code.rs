@@ -33,6 +33,8 @@ pub enum ErrorCode {
     Suspended,
     Limit,
     CrossSite,
+    TokenScope,
+    Csrf,
     UnknownRoute,
     UnknownWorkflow,
     UnknownVersion,
@@ -94,7 +96,12 @@ impl ErrorCode {
             | Self::InvalidRule
             | Self::InvalidSecret => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::Suspended | Self::Limit | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Forbidden
+            | Self::Suspended
+            | Self::Limit
+            | Self::CrossSite
+            | Self::TokenScope
+            | Self::Csrf => StatusCode::FORBIDDEN,
             Self::UnknownRoute
             | Self::UnknownWorkflow
             | Self::UnknownVersion

@@ -11,11 +11,11 @@ use url::Host;
 
 use super::CliError;
 use crate::api::{
-    CallerInfo, EntryPage, ErrorBody, ErrorDetail, EventBody, KeyList, KeyedEventBody, NewTenant, Nodes,
-    Resealed, ResolveBody, SecretList, SentEvent, StartBody, Started, StoredEntry, TENANT, TenantList,
-    Workflows,
+    CallerInfo, EntryPage, ErrorBody, ErrorDetail, EventBody, KeyList, KeyedEventBody, NewRunToken,
+    NewTenant, Nodes, Resealed, ResolveBody, RunToken, SecretList, SentEvent, StartBody, Started,
+    StoredEntry, TENANT, TenantList, Workflows,
 };
-use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
+use crate::executor::{Logs, RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::tenants::{
     ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
@@ -174,6 +174,11 @@ impl Client {
         self.get(&["runs", &run.to_string(), "steps"], &query).await
     }
 
+    /// Returns a page of the lines that a run has logged.
+    pub(super) async fn logs(&self, run: RunId, query: Query<'_>) -> Result<Logs, CliError> {
+        self.get(&["runs", &run.to_string(), "logs"], query).await
+    }
+
     /// Gives the outcome of a call.
     pub(super) async fn resolve(
         &self,
@@ -193,6 +198,12 @@ impl Client {
     /// Cancels, pauses, resumes or terminates a run.
     pub(super) async fn change_run(&self, run: RunId, action: &str) -> Result<WorkflowRecord, CliError> {
         self.fetch(self.request(Method::POST, &["runs", &run.to_string(), action], &[])).await
+    }
+
+    /// Makes a token that reads a run.
+    pub(super) async fn create_run_token(&self, run: RunId, new: &NewRunToken) -> Result<RunToken, CliError> {
+        let path = ["runs", &run.to_string(), "tokens"];
+        self.fetch(self.request(Method::POST, &path, &[]).json(new)).await
     }
 
     /// Returns the caller that the API key stands for.

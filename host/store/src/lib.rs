@@ -9,6 +9,7 @@ mod db;
 pub mod directory;
 mod error;
 mod feed;
+mod logs;
 mod nodes;
 mod open;
 mod overview;
@@ -31,6 +32,7 @@ pub use db::{DbFilter, DbPage};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
+pub use logs::{LogFilter, LogPage};
 pub use nodes::{
     Epoch, MOST_COUNTED, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse,
     Resolution,
@@ -119,7 +121,7 @@ impl Write {
             Self::Transaction(transaction) => transaction.operations.len(),
             Self::Save(_, changes) => {
                 let others = changes.operations.len() + changes.taken.len() + changes.outbox.len();
-                changes.rows.len() + others + usize::from(changes.run.is_some())
+                changes.rows.len() + changes.lines.len() + others + usize::from(changes.run.is_some())
             }
         }
     }
@@ -141,7 +143,7 @@ impl Write {
     /// Returns the approximate size in memory, in bytes.
     fn size(&self) -> usize {
         let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len);
-        let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output);
+        let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output) + length(&run.published);
         match self {
             Self::Start(run) | Self::InsertUnowned(run) => of_run(run),
             Self::StartWithEvent { run, event, .. } => of_run(run) + ROW_BYTES + event.payload.len(),
@@ -150,6 +152,7 @@ impl Write {
             Self::Save(_, changes) => {
                 let rows =
                     changes.rows.iter().map(|row| ROW_BYTES + length(&row.input) + length(&row.result));
+                let lines = changes.lines.iter().map(|line| ROW_BYTES + line.message.len());
                 let outbox = changes.outbox.iter().map(|message| ROW_BYTES + message.payload.len());
                 let operations = changes.operations.iter().map(|(_, operation)| match operation {
                     Operation::Send(message) => ROW_BYTES + message.payload.len(),
@@ -158,6 +161,7 @@ impl Write {
                 });
                 changes.run.as_deref().map_or(0, of_run)
                     + rows.sum::<usize>()
+                    + lines.sum::<usize>()
                     + outbox.sum::<usize>()
                     + operations.sum::<usize>()
             }
@@ -363,6 +367,10 @@ pub trait Store: Send + Sync + 'static {
     /// Returns a page of a run's journal.
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError>;
 
+    /// Returns a page of the lines that a run has logged. `None`: there is no such run. The cost is proportional to the lines
+    /// after `filter.after`, up to the end of the page.
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError>;
+
     /// Returns the run that was started with this tenant, workflow and key.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
@@ -399,7 +407,7 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<RunId>, StoreError>;
 
-    /// Deletes those of the runs that are final, with their journals, and returns them. That is durable when the method returns.
+    /// Deletes those of the runs that are final, with their journals and lines, and returns them. That is durable when the method returns.
     /// A key that started a deleted run is free again.
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
 

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod db;
+mod logs;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use forge_journal::{
-    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Reach, Row, Run, RunId, Scope,
-    StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
+    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Notes, Pause, PauseReason, Reach, Row, Run, RunId,
+    Scope, StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
 use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, Update, UsageRow};
@@ -167,6 +168,7 @@ async fn conforms(store: &dyn Store) {
     keeps_schemas_of_inputs(store).await;
     keeps_tenants_apart(store).await;
     changes_an_entry_only_as_it_was_read(store).await;
+    makes_one_signing_secret_and_keeps_it(store).await;
     tells_which_entries_have_changed_since_a_revision(store).await;
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
@@ -178,6 +180,7 @@ async fn conforms(store: &dyn Store) {
     finds_final_runs_by_their_age(store).await;
     counts_what_runs_take(store).await;
     db::conforms(store).await;
+    logs::conforms(store).await;
     counts_the_runs_that_are_not_final(store).await;
 }
 
@@ -600,6 +603,8 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         key: Some("odd \0".into()),
         auth: r#"{"a":"\u0000"}"#.into(),
         trace_id: Some(odd.into()),
+        notes: Notes { body: u32::MAX, lines: u64::MAX, bytes: u64::MAX, is_full: true },
+        published: Some(r#"{"a\u0000": 1e400}"#.into()),
         ..run(8_000)
     };
     let row = Row {
@@ -615,6 +620,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         result: Some("{ \"b\": 1, \"a\" : 1.0, \"a\": 2 }".into()),
         failure: Some(Box::new(failure.with_reach(Reach::Unanswered))),
         attempt: u32::MAX,
+        notes: u32::MAX,
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
         wake_at: Some(Timestamp(i64::MAX)),
@@ -839,6 +845,15 @@ async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
     let entries =
         directory.audit_entries(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
     assert_eq!(entries.len(), 3, "a change that was not made is not in the log");
+}
+
+async fn makes_one_signing_secret_and_keeps_it(store: &dyn Store) {
+    let directory = store.directory();
+    let (one, other) = tokio::join!(directory.signing_secret(&[1; 32]), directory.signing_secret(&[2; 32]));
+    let secret = one.unwrap();
+    assert!([[1; 32], [2; 32]].contains(&secret));
+    assert_eq!(other.unwrap(), secret, "whoever is first");
+    assert_eq!(directory.signing_secret(&[3; 32]).await.unwrap(), secret);
 }
 
 async fn tells_which_entries_have_changed_since_a_revision(store: &dyn Store) {
