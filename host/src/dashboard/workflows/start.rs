@@ -59,8 +59,12 @@ fn input() -> Markup {
             header {
                 h2 #input-title { "Input" }
                 div #start-modes.modes role="radiogroup" aria-label="How the input is entered" hidden {
-                    label { input type="radio" name="mode" value="form" checked; span { "Form" } }
-                    label { input type="radio" name="mode" value="json"; span { "JSON" } }
+                    @for (value, name) in [("form", "Form"), ("json", "JSON")] {
+                        label for={ "start-" (value) "-mode" } {
+                            input id={ "start-" (value) "-mode" } type="radio" name="mode" value=(value) checked[value == "form"];
+                            span { (name) }
+                        }
+                    }
                 }
             }
             div.body {
@@ -77,7 +81,7 @@ fn input() -> Markup {
 }
 
 fn options(workflow: &WorkflowVersions, wanted: Option<u32>) -> Markup {
-    let current = workflow.current.map(|version| format!("The current one (v{version})"));
+    let current = workflow.versions.iter().find(|info| workflow.current == Some(info.version));
     // Without a current version, a start must name one.
     let chosen =
         wanted.or_else(|| workflow.versions.first().map(|info| info.version).filter(|_| current.is_none()));
@@ -88,7 +92,11 @@ fn options(workflow: &WorkflowVersions, wanted: Option<u32>) -> Markup {
                 div.field {
                     label for="start-version" { "Version" }
                     select #start-version {
-                        @if let Some(current) = current { option value="" selected[chosen.is_none()] { (current) } }
+                        @if let Some(current) = current {
+                            option value="" selected[chosen.is_none()] data-has-schema[current.input_schema.is_some()] {
+                                "The current one (v" (current.version) ")"
+                            }
+                        }
                         @for info in &workflow.versions { (version(info, chosen)) }
                     }
                 }
@@ -104,7 +112,7 @@ fn options(workflow: &WorkflowVersions, wanted: Option<u32>) -> Markup {
 
 fn version(info: &WorkflowInfo, chosen: Option<u32>) -> Markup {
     html! {
-        option value=(info.version) selected[chosen == Some(info.version)] {
+        option value=(info.version) selected[chosen == Some(info.version)] data-has-schema[info.input_schema.is_some()] {
             "v" (info.version) @if info.deprecated { " (deprecated)" }
         }
     }

@@ -1,12 +1,9 @@
 // The page that starts a run.
 
-import { read, request, root } from "../api.js";
+import { href, read, request } from "../api.js";
 import { part } from "../json/scan.js";
 import { fields, isForm } from "./fields.js";
 import { Input } from "./input.js";
-
-/** The code of a workflow whose input has no schema. */
-const NO_SCHEMA = "no_schema";
 
 const page = document.querySelector("#start");
 const { workflow, from } = page.dataset;
@@ -18,13 +15,19 @@ const ofWorkflow = `workflows/${encodeURIComponent(workflow)}`;
 
 /** Reads the schema of the chosen version, and shows the input in its form. */
 async function showVersion() {
-  const query = version.value === "" ? "" : `?version=${version.value}`;
+  const [chosen] = version.selectedOptions;
+  if (chosen.dataset.hasSchema === undefined) {
+    input.setField(undefined);
+    return;
+  }
+  const query = chosen.value === "" ? "" : `?version=${chosen.value}`;
   try {
     const field = fields(await request(`${ofWorkflow}/schema${query}`));
-    input.setField(isForm(field) ? field : undefined);
+    // The answer for a version that is no longer chosen is of no use.
+    if (version.selectedOptions[0] === chosen) input.setField(isForm(field) ? field : undefined);
   } catch (error) {
     input.setField(undefined);
-    if (error.code !== NO_SCHEMA) say(error.message);
+    say(`The schema cannot be read: ${error.message}`);
   }
 }
 
@@ -60,8 +63,7 @@ async function start() {
   try {
     const headers = { "Content-Type": "application/json" };
     const { run_id } = await request(`${ofWorkflow}/start`, { method: "POST", body, headers });
-    const tenant = new URLSearchParams(location.search).get("tenant");
-    location.assign(`${root}runs/${run_id}${tenant === null ? "" : `?tenant=${encodeURIComponent(tenant)}`}`);
+    location.assign(href(`runs/${run_id}`));
   } catch (error) {
     button.disabled = false;
     // An error of the input is shown at its field, if there is one.

@@ -1,6 +1,6 @@
 // Uploads a component that was dropped or chosen, and shows the answer.
 
-import { headers, root, url } from "../api.js";
+import { headers, href, url } from "../api.js";
 import { make, setText } from "../dom.js";
 import { size } from "../run/words.js";
 
@@ -103,7 +103,7 @@ export class Upload {
         "ul",
         { className: "plain" },
         ...versions.map(({ name, version }) =>
-          make("li", {}, make("a", { href: `${root}workflows/${encodeURIComponent(name)}${location.search}` }, name), ` v${version}`),
+          make("li", {}, make("a", { href: href(`workflows/${encodeURIComponent(name)}`) }, name), ` v${version}`),
         ),
       );
     const notice = make("div", { className: "notice", "data-kind": "good" }, make("p", {}, make("strong", {}, title)), list(workflows));
