@@ -69,11 +69,11 @@ test("a struct is a group of fields with their words", () => {
     order.members.map(({ name, field }) => [name, field.kind]),
     [
       ["sku", "text"],
+      ["payment", "variant"],
       ["count", "integer"],
       ["gift", "boolean"],
       ["until", "text"],
       ["delivery", "choice"],
-      ["payment", "variant"],
       ["address", "group"],
       ["notes", "list"],
       ["extra", "json"],
@@ -114,8 +114,8 @@ test("what cannot be written has the path that the API would name", () => {
   state.members.get("count").text = "many";
   const { problems } = write(order, state);
   assert.deepEqual(problems, [
-    { path: "$.count", message: "This must be a whole number, such as 42." },
     { path: "$.payment", message: "Choose one." },
+    { path: "$.count", message: "This must be a whole number, such as 42." },
   ]);
 });
 

@@ -148,7 +148,8 @@ class Reader {
     }));
     // A member that must be there and is not described has no field.
     if (required.some((name) => !properties.some(([known]) => known === name))) return { kind: "json" };
-    return { kind: "group", members };
+    // What is needed comes first. A schema of Rust has its members in the order of their names.
+    return { kind: "group", members: [...members.filter((one) => one.isRequired), ...members.filter((one) => !one.isRequired)] };
   }
 }
 

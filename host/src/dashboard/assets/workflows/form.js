@@ -1,6 +1,7 @@
 // Shows the fields of an input, and keeps what is entered in their state.
 
 import { make, setText } from "../dom.js";
+import { lines } from "../printable.js";
 import { above } from "./values.js";
 import { element as elementOf } from "./widgets.js";
 
@@ -33,7 +34,7 @@ export class Form {
       const field = [...this.element.querySelectorAll("[data-path]")].find((one) => one.dataset.path === place);
       const error = field?.querySelector(":scope > [data-error]");
       if (error == null) continue;
-      setText(error, error.textContent === "" ? message : `${error.textContent} ${message}`);
+      setText(error, error.textContent === "" ? lines(message) : `${error.textContent} ${lines(message)}`);
       error.hidden = false;
       const control = field.querySelector("input:not([type=hidden]), select, textarea, button");
       control?.setAttribute("aria-invalid", "true");

@@ -2,6 +2,7 @@
 
 import { href, read, request } from "../api.js";
 import { part } from "../json/scan.js";
+import { lines } from "../printable.js";
 import { fields, isForm } from "./fields.js";
 import { Input } from "./input.js";
 
@@ -43,7 +44,13 @@ async function takeFrom(run) {
 /** Shows an error that belongs to no field. */
 function say(message) {
   trouble.hidden = message === undefined;
-  trouble.textContent = message ?? "";
+  trouble.textContent = lines(message ?? "");
+}
+
+/** Returns what is wrong at the path of an error. The message begins with the path, which the form shows by its place. */
+function reason({ path, message }) {
+  const why = message.split(`, at ${path}: `).at(-1);
+  return `${why.charAt(0).toUpperCase()}${why.slice(1)}.`;
 }
 
 async function start() {
@@ -67,7 +74,7 @@ async function start() {
   } catch (error) {
     button.disabled = false;
     // An error of the input is shown at its field, if there is one.
-    if (error.path === undefined || !input.show([{ path: error.path, message: error.message }])) say(error.message);
+    if (error.path === undefined || !input.show([{ path: error.path, message: reason(error) }])) say(error.message);
   }
 }
 

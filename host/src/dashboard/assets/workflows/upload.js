@@ -2,6 +2,7 @@
 
 import { headers, href, url } from "../api.js";
 import { make, setText } from "../dom.js";
+import { line, lines } from "../printable.js";
 import { size } from "../run/words.js";
 
 /** The content type of a component. */
@@ -48,7 +49,7 @@ export class Upload {
   async send(file) {
     if (this.request !== undefined) return;
     this.#outcome();
-    this.#step(`Sending ${file.name} (${size(file.size)})`, 0);
+    this.#step(`Sending ${line(file.name)} (${size(file.size)})`, 0);
     try {
       const answer = await this.#post(file);
       if (answer !== undefined) this.#registered(answer);
@@ -69,9 +70,9 @@ export class Upload {
       for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
       request.setRequestHeader("Content-Type", COMPONENT);
       request.upload.addEventListener("progress", ({ loaded, total }) => {
-        if (loaded < total) this.#step(`Sending ${file.name}: ${size(loaded)} of ${size(total)}`, loaded / total);
+        if (loaded < total) this.#step(`Sending ${line(file.name)}: ${size(loaded)} of ${size(total)}`, loaded / total);
       });
-      request.upload.addEventListener("load", () => this.#step(`Checking and compiling ${file.name}`));
+      request.upload.addEventListener("load", () => this.#step(`Checking and compiling ${line(file.name)}`));
       request.addEventListener("load", () => {
         const document = parsed(request.responseText);
         if (request.status < 300 && document !== undefined) resolve(document);
@@ -120,8 +121,8 @@ export class Upload {
       make(
         "div",
         { className: "notice", "data-kind": "bad" },
-        make("p", {}, make("strong", {}, `${file.name} was not deployed`)),
-        make("pre", { className: "refusal", tabIndex: 0 }, message),
+        make("p", {}, make("strong", {}, `${line(file.name)} was not deployed`)),
+        make("pre", { className: "refusal", tabIndex: 0 }, lines(message)),
       ),
     );
   }

@@ -3,6 +3,7 @@
 import { request } from "../api.js";
 import { ask } from "../dialog.js";
 import { make } from "../dom.js";
+import { lines } from "../printable.js";
 
 /** Makes the buttons of versions work. */
 export function watchVersions(buttons) {
@@ -47,7 +48,7 @@ function question(act, workflow, version, current) {
 /** Says why a change was refused, below the table. */
 function said(button, message) {
   const table = button.closest(".scroll");
-  const notice = make("p", { className: "notice", "data-kind": "bad", role: "alert" }, message);
+  const notice = make("p", { className: "notice", "data-kind": "bad", role: "alert" }, lines(message));
   if (table.nextElementSibling?.getAttribute("role") === "alert") table.nextElementSibling.remove();
   table.after(notice);
 }

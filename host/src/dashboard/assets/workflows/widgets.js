@@ -2,6 +2,7 @@
 
 import { button, make, setText } from "../dom.js";
 import { jsonField } from "../json/field.js";
+import { line, lines } from "../printable.js";
 import { below, blank, limits } from "./values.js";
 
 let ids = 0;
@@ -44,10 +45,10 @@ export function element(field, state, place) {
 
 /** The name of a field, as programs know it, with its title if that says more. */
 function nameOf(field, { name, isRequired, isWhole }) {
-  const title = field.title !== undefined && field.title !== name ? field.title : undefined;
+  const title = field.title !== undefined && field.title !== name ? line(field.title) : undefined;
   if (isWhole) return [title ?? "Input"];
   return [
-    make("code", {}, name),
+    make("code", {}, line(name)),
     title && make("span", { className: "title" }, title),
     !isRequired && make("span", { className: "optional" }, "optional"),
   ];
@@ -55,7 +56,7 @@ function nameOf(field, { name, isRequired, isWhole }) {
 
 /** Returns the words about a field, and the element for its errors. */
 function words(field, id) {
-  const said = [field.description, limits(field)].filter((part) => part !== undefined);
+  const said = [field.description, limits(field)].filter((part) => part !== undefined).map(lines);
   const hint = make("p", { className: "hint", id: `${id}-hint`, hidden: said.length === 0 }, said.join(" · "));
   const error = make("p", { className: "error-text", id: `${id}-error`, "data-error": "", hidden: true });
   return { hint, error };
@@ -113,7 +114,7 @@ function choice(field, state, about, { isRequired }, hint) {
   const options = field.options.map((option, index) => ({ label: option.label, isChosen: index === state.index }));
   const base = hint.textContent;
   const describe = () => {
-    const said = [base, field.options[state.index]?.description].filter((part) => part);
+    const said = [base, lines(field.options[state.index]?.description ?? "")].filter((part) => part !== "");
     hint.hidden = said.length === 0;
     setText(hint, said.join(" · "));
   };
@@ -126,7 +127,7 @@ function choice(field, state, about, { isRequired }, hint) {
 
 /** Returns a list of options, of which one is chosen. `choose` gets its index. */
 function select(about, options, choose) {
-  const input = make("select", about, ...options.map(({ label, isChosen }) => make("option", { selected: isChosen }, label)));
+  const input = make("select", about, ...options.map(({ label, isChosen }) => make("option", { selected: isChosen }, line(label))));
   input.addEventListener("change", () => choose(input.selectedIndex));
   return input;
 }
@@ -135,7 +136,7 @@ function constant(field, place) {
   const value = typeof field.value === "string" ? field.value : JSON.stringify(field.value);
   const { hint, error } = words(field, newId());
   const name = make("p", { className: "label" }, ...nameOf(field, { ...place, isRequired: true }));
-  return make("div", { className: "field", "data-path": place.path }, name, make("p", {}, make("code", {}, value)), hint, error);
+  return make("div", { className: "field", "data-path": place.path }, name, make("p", {}, make("code", {}, line(value))), hint, error);
 }
 
 function jsonArea(state, about) {
@@ -174,7 +175,7 @@ function group(field, state, place) {
     state.isSet = input.checked;
     fill();
   });
-  return part(field, place, make("label", { className: "check" }, input, "Set ", make("code", {}, place.name ?? "it")), body);
+  return part(field, place, make("label", { className: "check" }, input, "Set ", make("code", {}, line(place.name ?? "it"))), body);
 }
 
 function list(field, state, place) {
@@ -228,7 +229,7 @@ function variant(field, state, place) {
 
 /** Returns the fields of an alternative. The member that tells it from others is chosen already, and has no field. */
 function shownOption({ label, description, field }, state, place) {
-  const hint = description === undefined ? [] : [make("p", { className: "hint" }, description)];
+  const hint = description === undefined ? [] : [make("p", { className: "hint" }, lines(description))];
   if (field.kind === "constant") return hint;
   if (field.kind !== "group") return [...hint, element({ ...field, description: undefined }, state, { ...place, name: label, isRequired: true })];
   const members = field.members.filter((member) => member.field.kind !== "constant");
