@@ -84,6 +84,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("workflows/input.js"),
     module!("workflows/page.js"),
     module!("workflows/start.js"),
+    module!("workflows/tags.js"),
     module!("workflows/upload.js"),
     module!("workflows/values.js"),
     module!("workflows/versions.js"),

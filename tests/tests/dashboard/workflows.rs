@@ -76,6 +76,7 @@ async fn a_workflow_has_its_versions_with_what_can_be_done_to_each() {
         greeting.all("a", "href")
     );
     assert_eq!(greeting.all("details", "data-schema"), [""; 0], "it has none");
+    assert_eq!(greeting.all("span", "data-counts"), ["greeting"]);
     assert_eq!(page(&site, "workflows/order").await.all("details", "data-schema"), ["order"]);
     let unknown = site.get("workflows/tea").await;
     check(&unknown);

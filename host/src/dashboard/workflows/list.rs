@@ -60,7 +60,7 @@ fn row(view: &View, workflow: &WorkflowVersions) -> Markup {
                 }
             }
             td { (workflow.versions.len()) }
-            td { (counts(name, None)) }
+            td { (counts(view, name)) }
             td { @if let Some(at) = newest { (parts::time(at)) } }
             @if view.may(Role::Start) {
                 td.acts {

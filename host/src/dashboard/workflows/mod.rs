@@ -9,6 +9,7 @@ use axum::Router;
 use axum::routing::get;
 use maud::{Markup, html};
 
+use super::view::View;
 use super::{Pages, parts};
 
 pub(super) fn router() -> Router<Pages> {
@@ -20,8 +21,9 @@ pub(super) fn router() -> Router<Pages> {
 
 /// Returns the place for the numbers of runs by status, which a module reads when the page is there: counting takes longer than
 /// everything else on the page.
-fn counts(workflow: &str, version: Option<u32>) -> Markup {
-    html! { span.counts data-counts=(workflow) data-version=[version] { span.soft { "…" } } }
+fn counts(view: &View, workflow: &str) -> Markup {
+    let runs = view.href_with(&["runs"], &[("workflow", workflow)]);
+    html! { span.counts data-counts=(workflow) data-runs=(runs) { a href=(runs) { "runs" } } }
 }
 
 /// Returns a digest in short, and in full as its title.

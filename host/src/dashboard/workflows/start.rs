@@ -105,6 +105,12 @@ fn options(workflow: &WorkflowVersions, wanted: Option<u32>) -> Markup {
                     input #start-key maxlength="255" autocomplete="off" spellcheck="false" aria-describedby="start-key-hint";
                     p #start-key-hint.hint { "A later start with the same key and input returns the same run." }
                 }
+                fieldset.field.tags {
+                    legend { "Tags" }
+                    ul #start-tags {}
+                    button #start-add-tag.small type="button" { "Add a tag" }
+                    p.hint { "Runs are found by their tags, such as " code { "order" } " with the value " code { "1041" } "." }
+                }
             }
         }
     }

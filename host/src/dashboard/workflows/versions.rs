@@ -21,11 +21,11 @@ pub(super) async fn versions(
         p.crumbs { a href=(view.href(&["workflows"])) { "Workflows" } }
         div.head {
             h1 { (parts::text(&name)) }
-            a.button href=(view.href_with(&["runs"], &[("workflow", &name)])) { "Runs" }
             @if view.may(Role::Start) {
                 a.button.main href=(view.href(&["workflows", &name, "start"])) { "Start a run" }
             }
         }
+        dl.run-counts { dt { "Runs" } dd { (counts(&view, &name)) } }
         @if workflow.current.is_none() {
             p.notice data-kind="warn" {
                 "All versions are deprecated: a start must name one. Activate a version to start it without."
@@ -68,9 +68,9 @@ fn row(view: &View, workflow: &WorkflowVersions, info: &WorkflowInfo) -> Markup 
     let runs = view.href_with(&["runs"], &[("workflow", &info.name), ("version", &version)]);
     html! {
         tr {
-            th scope="row" { a href=(runs) { "v" (version) } }
+            th scope="row" { "v" (version) }
             td { (state(info, is_current)) }
-            td { (counts(&info.name, Some(info.version))) }
+            td { a href=(runs) { "runs" span.unseen { " of version " (version) } } }
             td { (info.timeout) }
             td { @if info.input_schema.is_some() { a href={ "#schema-" (version) } { "schema" } } @else { span.soft { "any" } } }
             td { (digest(&info.digest)) }

@@ -1,4 +1,4 @@
-// How many runs a workflow or a version has, by status.
+// How many runs a workflow has, by status.
 
 import { request } from "../api.js";
 import { make } from "../dom.js";
@@ -19,21 +19,21 @@ export async function showCounts(places) {
 }
 
 async function show(place) {
-  const { counts: workflow, version } = place.dataset;
-  const query = new URLSearchParams({ workflow, ...(version === undefined ? {} : { version }) });
+  const { counts: workflow, runs } = place.dataset;
   try {
-    const { counts, capped } = await request(`runs/counts?${query}`);
-    place.replaceChildren(...words(counts, capped));
-  } catch (error) {
-    place.replaceChildren(make("span", { className: "soft", title: error.message }, "not counted"));
+    const { counts, capped } = await request(`runs/counts?workflow=${encodeURIComponent(workflow)}`);
+    place.replaceChildren(...links(counts, capped, runs));
+  } catch {
+    // The link to the runs stays: their number is not worth an error.
   }
 }
 
-function words(counts, capped) {
+/** Returns a link to the runs of each status. */
+function links(counts, capped, runs) {
   const found = ORDER.filter((status) => counts[status] > 0);
   if (found.length === 0) return [make("span", { className: "soft" }, "none")];
   return found.map((status) => {
     const count = counts[status] >= capped ? `${capped}+` : String(counts[status]);
-    return make("span", { className: "status", "data-status": status }, `${count} ${status}`);
+    return make("a", { className: "status", "data-status": status, href: `${runs}&status=${status}` }, `${count} ${status}`);
   });
 }

@@ -5,6 +5,7 @@ import { part } from "../json/scan.js";
 import { lines } from "../printable.js";
 import { fields, isForm } from "./fields.js";
 import { Input } from "./input.js";
+import { Tags } from "./tags.js";
 
 const page = document.querySelector("#start");
 const { workflow, from } = page.dataset;
@@ -12,6 +13,7 @@ const find = (selector) => page.querySelector(selector);
 const version = find("#start-version");
 const trouble = find("#start-trouble");
 const input = new Input(page);
+const tags = new Tags(page);
 const ofWorkflow = `workflows/${encodeURIComponent(workflow)}`;
 
 /** Reads the schema of the chosen version, and shows the input in its form. */
@@ -57,11 +59,12 @@ async function start() {
   say(undefined);
   const text = input.read();
   if (text === undefined) return;
-  const key = find("#start-key").value;
+  const [key, tagged] = [find("#start-key").value, tags.read()];
   const members = [
     `"input":${text}`,
     version.value === "" ? undefined : `"version":${version.value}`,
     key === "" ? undefined : `"key":${JSON.stringify(key)}`,
+    tagged === undefined ? undefined : `"tags":${JSON.stringify(tagged)}`,
   ];
   // As text, because JavaScript would change numbers.
   const body = new Blob([`{${members.filter((member) => member !== undefined).join(",")}}`]);
