@@ -28,6 +28,8 @@ pub(super) enum Message {
     Responded(i64),
     Awaited(RunId),
     AtRest(RunId),
+    Watched(Vec<RunId>),
+    Changed(Vec<(RunId, u64)>),
     /// These runs, each of the node with this epoch, have new entries in their inboxes.
     Inboxes(Vec<(Epoch, RunId)>),
     DirectoryChanged,
@@ -42,6 +44,8 @@ impl From<Notification> for Option<Message> {
             Notification::Unowned => Some(Message::Unowned),
             Notification::Awaited(run) => Some(Message::Awaited(run)),
             Notification::AtRest(run) => Some(Message::AtRest(run)),
+            Notification::Watched(runs) => Some(Message::Watched(runs)),
+            Notification::Changed(runs) => Some(Message::Changed(runs)),
             Notification::Requested
             | Notification::Inbox(_)
             | Notification::DirectoryChanged
@@ -52,6 +56,11 @@ impl From<Notification> for Option<Message> {
     }
 }
 
+/// Returns the items of a list, separated by commas.
+fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    items.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
 impl Message {
     pub(super) fn payload(&self, sender: Epoch) -> String {
         match self {
@@ -60,9 +69,12 @@ impl Message {
             Self::Responded(request) => format!("{sender} answered {request}"),
             Self::Awaited(run) => format!("{sender} awaited {run}"),
             Self::AtRest(run) => format!("{sender} rested {run}"),
+            Self::Watched(runs) => format!("{sender} watched {}", list(runs, ToString::to_string)),
+            Self::Changed(runs) => {
+                format!("{sender} changed {}", list(runs, |(run, first)| format!("{run}/{first}")))
+            }
             Self::Inboxes(runs) => {
-                let runs = runs.iter().map(|(epoch, run)| format!("{epoch}/{run}"));
-                format!("{sender} inboxes {}", runs.collect::<Vec<_>>().join(","))
+                format!("{sender} inboxes {}", list(runs, |(epoch, run)| format!("{epoch}/{run}")))
             }
             Self::DirectoryChanged => format!("{sender} versions"),
             Self::Replaced(epoch) => format!("{sender} replaced {epoch}"),
@@ -81,6 +93,16 @@ impl Message {
             "answered" => Self::Responded(argument.parse().ok()?),
             "awaited" => Self::Awaited(argument.parse().ok()?),
             "rested" => Self::AtRest(argument.parse().ok()?),
+            "watched" => {
+                Self::Watched(argument.split(',').map(|run| run.parse().ok()).collect::<Option<_>>()?)
+            }
+            "changed" => {
+                let run = |text: &str| {
+                    let (run, first) = text.split_once('/')?;
+                    Some((run.parse().ok()?, first.parse().ok()?))
+                };
+                Self::Changed(argument.split(',').map(run).collect::<Option<_>>()?)
+            }
             "inboxes" => {
                 let run = |text: &str| {
                     let (epoch, run) = text.split_once('/')?;
@@ -204,6 +226,8 @@ fn received(shared: &Shared, sender: Epoch, message: Message) {
         Message::Unowned => shared.notify(Notification::Unowned),
         Message::Awaited(run) => shared.notify(Notification::Awaited(run)),
         Message::AtRest(run) => shared.notify(Notification::AtRest(run)),
+        Message::Watched(runs) => shared.notify(Notification::Watched(runs)),
+        Message::Changed(runs) => shared.notify(Notification::Changed(runs)),
         Message::Inboxes(runs) => {
             if runs.iter().any(|(owner, _)| *owner == Epoch(0)) {
                 shared.notify(Notification::Unowned);
@@ -229,6 +253,8 @@ mod tests {
             Message::Responded(9),
             Message::Awaited(run),
             Message::AtRest(run),
+            Message::Watched(vec![run, RunId(uuid::Uuid::from_u128(8))]),
+            Message::Changed(vec![(run, 1), (RunId(uuid::Uuid::from_u128(8)), u64::MAX)]),
             Message::Inboxes(vec![(Epoch(3), run), (Epoch(0), run)]),
             Message::DirectoryChanged,
             Message::Replaced(Epoch(1)),
@@ -238,8 +264,17 @@ mod tests {
     }
 
     #[test]
+    fn a_message_with_the_most_runs_fits_a_notification() {
+        let run = RunId(uuid::Uuid::max());
+        let runs = vec![(run, 1 << 24); crate::MOST_NOTIFIED];
+        assert!(Message::Changed(runs).payload(Epoch(i64::MAX)).len() < 8_000);
+    }
+
+    #[test]
     fn an_unknown_payload_is_no_message() {
-        for payload in ["", "free", "5", "5 hello", "5 asked", "x free", "5 awaited 7"] {
+        for payload in
+            ["", "free", "5", "5 hello", "5 asked", "x free", "5 awaited 7", "5 changed 7", "5 watched"]
+        {
             assert_eq!(Message::parse(payload), None, "{payload}");
         }
     }
