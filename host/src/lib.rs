@@ -13,7 +13,7 @@
 //! - [`tenants`]: settings, limits, API keys, secrets, the audit log, usage.
 //! - [`maintenance`]: recurring jobs.
 //! - [`executor`]: starts runs, executes them, and sends commands to them.
-//! - [`api`]: the HTTP API. [`cli`]: the commands of `forge`.
+//! - [`api`]: the HTTP API. [`dashboard`]: the pages for browsers. [`cli`]: the commands of `forge`.
 //!
 //! To embed it:
 //!
@@ -35,9 +35,11 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod dashboard;
 mod encoding;
 pub mod executor;
 pub mod maintenance;
+mod printable;
 pub mod registry;
 pub mod tenants;
 

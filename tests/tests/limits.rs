@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use chrono::DateTime;
 use forge_tests::program::{Block, Statement, block, effect, fail, gate, reversible, step};
 use forge_tests::{Api, Host, Services, component};
 use reqwest::Method;
@@ -116,6 +117,27 @@ async fn an_answer_that_the_journal_has_no_room_for_is_the_failure_of_its_reques
         "{caught}"
     );
     assert_eq!(services.performed(), ["e"]);
+}
+
+#[tokio::test]
+async fn children_beyond_the_start_rate_wait_their_turn_and_their_parent_goes_on() {
+    let services = Services::start().await;
+    let host = Host::start().await;
+    let slow = tenant(&host, &services, "start_rate", 2).await;
+    let run = slow.start_program(&services, block![Statement::Children(8, block![effect("leaf")])]).await;
+    let record = slow.settled(&run).await;
+    assert_eq!(record["status"], "completed", "{record:#}");
+    let steps = slow.steps(&run).await;
+    let mut times = Vec::new();
+    for child in steps.iter().filter_map(|step| step["child_run"].as_str()) {
+        let started = slow.record(child).await["started_at"].as_str().unwrap().to_owned();
+        times.push(DateTime::parse_from_rfc3339(&started).unwrap());
+    }
+    times.sort_unstable();
+    assert_eq!(times.len(), 8);
+    // Two began at once at most, and then two a second.
+    let took = times[7] - times[0];
+    assert!(took.num_milliseconds() >= 2_500, "{took}");
 }
 
 #[tokio::test]

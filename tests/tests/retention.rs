@@ -23,7 +23,8 @@ async fn a_run_is_archived_and_deleted_at_its_age_and_others_stay() {
     let services = Services::start().await;
     let api = host.api();
     api.deploy(&component("interpreter")).await;
-    let body = json!({"input": services.program(block![effect("tea")]), "key": "order-1041"});
+    let event = json!({ "name": "note", "payload": { "text": "hurry" }, "key": "n1" });
+    let body = json!({"input": services.program(block![effect("tea")]), "key": "order-1041", "event": event});
     let completed = api.start_acknowledged("program", &body).await;
     let rolled_back = api.start_program(&services, block![reversible("seat"), fail("sold out")]).await;
     let failed = api.start_program(&services, block![fail("sold out")]).await;
@@ -42,6 +43,12 @@ async fn a_run_is_archived_and_deleted_at_its_age_and_others_stay() {
     let document: Value = serde_json::from_slice(&std::fs::read(archived(&completed)).unwrap()).unwrap();
     assert_eq!((&document["run"]["id"], &document["run"]["key"]), (&json!(completed), &json!("order-1041")));
     assert_eq!(document["steps"][0]["result"]["status"], 200, "{document:#}");
+    let event = &document["events"][0];
+    assert_eq!(
+        (&event["name"], &event["payload"]),
+        (&json!("note"), &json!({ "text": "hurry" })),
+        "{document:#}"
+    );
     assert!(archived(&failed).exists() && !archived(&rolled_back).exists());
     let audit = api.get("/_api/audit").await.ok().to_string();
     assert!(audit.contains("run.expire") && audit.contains("ended_before"), "{audit}");

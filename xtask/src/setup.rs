@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use forge_toolchain::Toolchain;
 use forge_toolchain::environment::forget_outer_cargo;
 
-use super::{apt, clients, postgres, shells};
+use super::{apt, browser, clients, postgres, shells};
 
 /// Makes a rustup toolchain from Debian's packages.
 const DEBIAN_SCRIPT: &str = include_str!("wasm-guest.sh");
@@ -26,7 +26,8 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn for_tests() -> Result<()> {
     wasm_target()?;
     postgres::ensure()?;
-    shells::ensure()
+    shells::ensure()?;
+    browser::ensure()
 }
 
 /// Returns the toolchain that compiles workflows. Makes one from Debian's packages if rustup cannot add the target.

@@ -21,15 +21,30 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// The modules of `host/src`, and the modules among them that each may import.
-const MODULES: [(&str, &[&str]); 8] = [
+const MODULES: [(&str, &[&str]); 10] = [
     ("config", &[]),
     ("encoding", &[]),
+    ("printable", &[]),
     ("tenants", &["config", "encoding"]),
     ("registry", &["config", "tenants"]),
     ("maintenance", &["config", "tenants"]),
     ("executor", &["config", "maintenance", "registry", "tenants"]),
     ("api", &["config", "encoding", "executor", "maintenance", "registry", "tenants"]),
-    ("cli", &["api", "config", "encoding", "executor", "maintenance", "registry", "tenants"]),
+    ("dashboard", &["api", "config", "executor", "printable", "registry", "tenants"]),
+    (
+        "cli",
+        &[
+            "api",
+            "config",
+            "dashboard",
+            "encoding",
+            "executor",
+            "maintenance",
+            "printable",
+            "registry",
+            "tenants",
+        ],
+    ),
 ];
 
 /// Where the kind of an effect may be named: `(sources, the part of them that may)`.

@@ -19,16 +19,17 @@ case "$*" in
 esac
 "#;
 
-/// A shell that only says its version.
-const SHELL: &str = "#!/bin/sh\necho 5.9\n";
+/// A program that only says its version.
+const PROGRAM: &str = "#!/bin/sh\necho 5.9\n";
 
-/// Runs `cargo xtask setup` on a machine that has only this `rustup`, PostgreSQL, zsh and fish. The files are those that the
+/// Runs `cargo xtask setup` on a machine that has only this `rustup`, PostgreSQL, shells and a browser. The files are those that the
 /// `rustup` looks for.
 fn setup(folder: &Path, files: &[&str], setting: &str) -> Output {
     for name in ["initdb", "pg_basebackup", "pg_ctl", "postgres", "psql"].iter().chain(files) {
         fs::write(folder.join(name), "").unwrap();
     }
-    for (name, script) in [("rustup", RUSTUP), ("zsh", SHELL), ("fish", SHELL)] {
+    let programs = ["zsh", "fish", "chromium", "chromedriver"].map(|name| (name, PROGRAM));
+    for (name, script) in programs.into_iter().chain([("rustup", RUSTUP)]) {
         fs::write(folder.join(name), script).unwrap();
         fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }

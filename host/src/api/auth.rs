@@ -47,7 +47,7 @@ pub(super) type Requirements = HashMap<String, HashMap<Method, Requirement>>;
 
 /// Authenticates and authorizes requests.
 #[derive(Clone)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     executor: WorkflowExecutor,
     requirements: Arc<Requirements>,
     answers: Answers,
@@ -74,7 +74,6 @@ impl Gate {
             let caller = self.executor.tenants().recognize(token).await.ok();
             return Ok(caller.filter(|caller| check_name(caller, headers).is_ok()));
         };
-        let token = bearer(headers)?;
         let tenant =
             match headers.get(TENANT) {
                 None => None,
@@ -82,8 +81,7 @@ impl Gate {
                     ApiError::invalid_parameter("the header `Forge-Tenant` is not a valid name")
                 })?),
             };
-        let caller = self.executor.tenants().authenticate(token, tenant).await?;
-        check_name(&caller, headers)?;
+        let caller = self.identify(headers, tenant).await?;
         caller.check(role)?;
         if requirement.host {
             caller.of_host()?;
@@ -97,6 +95,29 @@ impl Gate {
 }
 
 impl Gate {
+    /// Returns who sends a request, from its credentials. A key of the host acts for `tenant`.
+    ///
+    /// # Errors
+    /// The credentials are absent or invalid, or a host without API keys is addressed by a DNS name.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        tenant: Option<&str>,
+    ) -> Result<Caller, ApiError> {
+        let caller = self.executor.tenants().authenticate(bearer(headers)?, tenant).await?;
+        check_name(&caller, headers)?;
+        Ok(caller)
+    }
+
+    /// Passes a request of a caller on. The answer counts in the tenant's budget until the client has read it, and is
+    /// broken off when the caller's API key is revoked.
+    pub(crate) async fn pass(&self, caller: Caller, mut request: Request, next: Next) -> Response {
+        let changes = !request.method().is_safe();
+        let account = self.executor.tenants().account(&caller.tenant);
+        request.extensions_mut().insert(caller.clone());
+        self.answers.bounded(Some(account.answers()), changes, self.answer(&caller, request, next)).await
+    }
+
     /// Returns the response, unless the caller's API key is revoked before.
     async fn answer(&self, caller: &Caller, request: Request, next: Next) -> Response {
         let grace = if request.method().is_safe() { Duration::ZERO } else { CHANGE_GRACE };
@@ -118,18 +139,16 @@ fn check_name(caller: &Caller, headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Passes an authorized request on, with its caller.
-pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+pub(super) async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let path = path.as_ref().map_or("", MatchedPath::as_str);
     let caller = gate.caller(request.method(), path, request.headers()).await;
-    let changes = !request.method().is_safe();
     match caller {
-        Ok(Some(caller)) => {
-            let account = gate.executor.tenants().account(&caller.tenant);
-            request.extensions_mut().insert(caller.clone());
-            gate.answers.bounded(Some(account.answers()), changes, gate.answer(&caller, request, next)).await
+        Ok(Some(caller)) => gate.pass(caller, request, next).await,
+        Ok(None) => {
+            let changes = !request.method().is_safe();
+            gate.answers.bounded(None, changes, next.run(request)).await
         }
-        Ok(None) => gate.answers.bounded(None, changes, next.run(request)).await,
         Err(error) => error.into_response(),
     }
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use super::ApiError;
 
 /// Rejects requests of web pages from other origins.
-pub(super) async fn same_origin(request: Request, next: Next) -> Response {
+pub(crate) async fn same_origin(request: Request, next: Next) -> Response {
     match foreign_origin(request.headers()) {
         Some(origin) => ApiError::cross_site(&origin).into_response(),
         None => next.run(request).await,

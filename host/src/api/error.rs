@@ -23,7 +23,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 
 /// An error as the client sees it. The details of an internal error are only in the host's log.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ApiError {
     code: ErrorCode,
     message: String,
@@ -112,13 +112,13 @@ impl ApiError {
     }
 
     /// 404: the path does not exist.
-    pub(super) fn unknown_route(method: &Method, path: &str) -> Self {
+    pub(crate) fn unknown_route(method: &Method, path: &str) -> Self {
         let message = format!("there is no {method} {path}; /_api/openapi.json describes the API");
         Self::new(ErrorCode::UnknownRoute, message)
     }
 
     /// 405: the path exists with another method.
-    pub(super) fn wrong_method(method: &Method, path: &str) -> Self {
+    pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
         let message =
             format!("{path} does not support {method}; the header `Allow` lists the supported methods");
         Self::new(ErrorCode::MethodNotAllowed, message)
@@ -188,6 +188,16 @@ impl ApiError {
             "{what} has the content encoding `{coding}`, which this API does not decode: send it without a `Content-Encoding`"
         );
         Self::new(ErrorCode::UnsupportedEncoding, message)
+    }
+
+    /// Returns the code.
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// Returns the message for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// 500: an internal error. Its details are only logged.
@@ -341,6 +351,8 @@ impl IntoResponse for ApiError {
         if self.code == ErrorCode::Unauthorized {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
         }
+        // The dashboard shows it as a page.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -56,7 +56,10 @@ pub use tenants::{CallerInfo, NewTenant, TenantList};
 pub use wait::MAX_WAIT;
 pub use workflows::Workflows;
 
-use self::auth::Gate;
+pub(crate) use auth::Gate;
+pub(crate) use browser::same_origin;
+pub(crate) use parameters::{Path, Query};
+
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Caller;
 
@@ -76,14 +79,20 @@ pub fn router(executor: WorkflowExecutor) -> Router {
 
 /// Returns the API of an executor. Once `closing` is cancelled, no request waits for a run any longer.
 pub fn router_until(executor: WorkflowExecutor, closing: CancellationToken) -> Router {
+    with_gate(executor, closing).0
+}
+
+/// Returns the API of an executor, and the gate through which the pages of the dashboard go, too.
+pub(crate) fn with_gate(executor: WorkflowExecutor, closing: CancellationToken) -> (Router, Gate) {
     let (router, document) = resources().split_for_parts();
     let gate = Gate::new(executor.clone(), &document);
-    router
-        .route_layer(middleware::from_fn_with_state(gate, auth::admit))
+    let router = router
+        .route_layer(middleware::from_fn_with_state(gate.clone(), auth::admit))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(browser::same_origin))
-        .with_state(Api { host: executor, closing })
+        .with_state(Api { host: executor, closing });
+    (router, gate)
 }
 
 /// The result of a handler that answers with a document.

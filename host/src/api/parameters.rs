@@ -12,7 +12,7 @@ use super::ApiError;
 use super::plain::{at, type_name};
 
 /// The parameters in the path.
-pub(super) struct Path<T>(pub(super) T);
+pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = ApiError;
@@ -58,7 +58,7 @@ fn invalid_path(rejection: PathRejection) -> String {
 }
 
 /// The parameters in the query.
-pub(super) struct Query<T>(pub(super) T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;

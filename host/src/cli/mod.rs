@@ -24,7 +24,6 @@ mod new;
 mod nodes;
 mod output;
 mod parse;
-mod printable;
 mod progress;
 mod project;
 mod run_ref;
@@ -52,6 +51,7 @@ pub use error::{CliError, ExitStatus};
 use client::Client;
 
 use crate::config::{Database, LogLimits, NodeConfig};
+use crate::printable;
 use forge_store::{self, Store};
 
 /// The address at which `forge serve` listens by default.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::record::{record, step_record};
 use crate::maintenance::Archive;
 use crate::registry::Objects;
+use forge_journal::{EntryKind, InboxEntry};
 use forge_store::{Loaded, RecentSteps, StoreError};
 
 /// Returns what writes runs to `TENANT/WORKFLOW/ID.json` in a folder of an object store.
@@ -24,8 +25,9 @@ pub(super) fn archive(folder: Objects) -> Archive {
     })
 }
 
-/// Returns the run and its steps as the API shows them. The steps of a journal that cannot be read are `null`.
-fn document(Loaded { run, rows, .. }: &Loaded) -> Result<Value, StoreError> {
+/// Returns the run, its steps and the events that it has not taken, as the API shows them. The steps of a journal that cannot
+/// be read are `null`.
+fn document(Loaded { run, rows, inbox }: &Loaded) -> Result<Value, StoreError> {
     let (run, steps, error) = match rows {
         Ok(rows) => (
             record(run, &RecentSteps::of(rows)),
@@ -36,10 +38,16 @@ fn document(Loaded { run, rows, .. }: &Loaded) -> Result<Value, StoreError> {
     };
     let mut document = json!({ "run": serde_json::to_value(run).map_err(rejected)? });
     document["steps"] = serde_json::to_value(steps).map_err(rejected)?;
+    document["events"] = inbox.entries().filter(|entry| entry.kind == EntryKind::Event).map(event).collect();
     if let Some(error) = error {
         document["error"] = error.into();
     }
     Ok(document)
+}
+
+fn event(InboxEntry { seq, name, key, payload, at, .. }: &InboxEntry) -> Value {
+    let payload = serde_json::from_str(payload).unwrap_or_else(|_| Value::from(&**payload));
+    json!({ "seq": seq, "name": **name, "key": **key, "at": at.to_datetime(), "payload": payload })
 }
 
 fn rejected(error: serde_json::Error) -> StoreError {

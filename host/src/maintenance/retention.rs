@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use forge_clock as clock;
 use forge_journal::{RunId, Timestamp, WorkflowStatus};
-use forge_store::StoreError;
 use forge_store::directory::AuditEntry;
+use forge_store::{Loaded, StoreError};
 use serde_json::json;
 
 use super::{Context, Task};
@@ -113,7 +113,10 @@ async fn delete_batch(
 /// Archives a run before it is deleted. After a crash in between, it is archived again under the same name.
 async fn archive_run(context: &Context, archive: &super::Archive, run: RunId) -> Result<(), StoreError> {
     match context.store.load(&[run]).await?.pop().transpose()?.flatten() {
-        Some(loaded) => archive(loaded).await,
+        Some(loaded) => {
+            let inbox = context.store.inbox(run, 0, u32::MAX).await?.unwrap_or_default();
+            archive(Loaded { inbox, ..loaded }).await
+        }
         None => Ok(()),
     }
 }

@@ -390,6 +390,14 @@ async fn lets_a_start_take_the_key_of_a_failed_run_over(store: &dyn Store) {
     assert_eq!((is.key.as_deref(), is.restarted_as, is.restart_of), (Some("order-2"), None, Some(old)));
     let found = store.run_with_key("default", "restart", "order-2").await.unwrap();
     assert_eq!(found.map(|run| run.id), Some(winner));
+    // The old run names the run that got the key, also if that was not started as its restart.
+    let failed =
+        ended(store, Run { key: Some("order-3".into()), ..keyed(97_007) }, WorkflowStatus::Failed).await;
+    let of_3 = |number| Run { key: Some("order-3".into()), restart_of: Some(failed), ..keyed(number) };
+    let other = Run { restart_of: Some(winner), ..of_3(97_009) };
+    commit(&[other, of_3(97_008)].map(|run| Write::Start(Box::new(run)))).await;
+    let holder = store.run_with_key("default", "restart", "order-3").await.unwrap().unwrap();
+    assert_eq!(store.run(failed).await.unwrap().unwrap().restarted_as, Some(holder.id));
     // The one that has the key now has not failed, and another key or workflow is not taken over.
     assert_eq!(commit(&[restart(97_005, winner)]).await, [Written::KeyTaken(winner)]);
     let other = Run { workflow: "other".into(), restart_of: Some(winner), ..keyed(97_006) };

@@ -220,7 +220,7 @@ async fn serve(
     mut stop: stop::Signals,
 ) -> anyhow::Result<()> {
     let closing = CancellationToken::new();
-    let router = crate::api::router_until(executor.clone(), closing.clone());
+    let router = crate::dashboard::router(executor.clone(), closing.clone());
     let mut server = tokio::spawn(crate::api::serve(listener, router, limits, closing.clone()));
     let mut outcome = Ok(());
     tokio::select! {

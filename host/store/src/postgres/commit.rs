@@ -92,7 +92,7 @@ async fn commit_once(
     let mut begun = Vec::new();
     connection.begin("BEGIN").await?;
     for (run, old) in restarts {
-        release_key(connection, run, old).await?;
+        release_key(connection, first_with_key_of(run, writes), old).await?;
     }
     if !has_operations {
         for part in &Batch::of(writes).parts() {
@@ -113,6 +113,12 @@ async fn commit_once(
     }
     connection.finish(End::Commit).await?;
     Ok((begun, done))
+}
+
+/// Returns the run of the batch that gets the key of this run if the key is free: the first with this key.
+fn first_with_key_of<'w>(run: &'w Run, writes: &'w [Write]) -> &'w Run {
+    let mut starts = writes.iter().filter_map(Write::start).map(|(run, _)| run);
+    starts.find(|other| key(other) == key(run)).unwrap_or(run)
 }
 
 /// In the transaction in which the run starts, so that the key is never free.

@@ -1,4 +1,4 @@
-//! Escapes text that comes from guests, tenants and servers, before it is printed.
+//! Escapes text that comes from guests, tenants and servers, before it is printed or shown in a page.
 
 use std::fmt::{self, Write as _};
 
@@ -11,7 +11,7 @@ const MOST_MARKS: usize = 8;
 /// Text that is displayed with visible escapes in place of characters that control a terminal, begin a line, change the
 /// direction of text, or are invisible.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Printable<'t> {
+pub(crate) struct Printable<'t> {
     text: &'t str,
     form: Form,
 }
@@ -26,23 +26,23 @@ enum Form {
 
 impl<'t> Printable<'t> {
     /// Returns text that is displayed on one line: a line break is displayed as `\n`.
-    pub(super) fn line(text: &'t str) -> Self {
+    pub(crate) fn line(text: &'t str) -> Self {
         Self { text, form: Form::Line }
     }
 
     /// Returns text whose line breaks stay. Later lines are indented, so that none looks like a line of the program's own.
-    pub(super) fn lines(text: &'t str) -> Self {
+    pub(crate) fn lines(text: &'t str) -> Self {
         Self { text, form: Form::Lines }
     }
 
     /// Returns a JSON document that is displayed with JSON's own escapes, so that its data stays the same.
-    pub(super) fn json(text: &'t str) -> Self {
+    pub(crate) fn json(text: &'t str) -> Self {
         Self { text, form: Form::Json }
     }
 
     /// Returns text that the program has composed. Its line breaks stay; what it contains of others must have been escaped
     /// as a line or as lines before.
-    pub(super) fn composed(text: &'t str) -> Self {
+    pub(crate) fn composed(text: &'t str) -> Self {
         Self { text, form: Form::Own }
     }
 }

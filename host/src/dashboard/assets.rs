@@ -1,0 +1,80 @@
+//! The styles and modules of the pages.
+//!
+//! The URL of an asset has a digest of all assets, so that a browser keeps them until one changes. Modules import each other
+//! by relative paths, and so by the same digest.
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use sha2::{Digest as _, Sha256};
+
+use super::Pages;
+use super::view::View;
+use crate::api::Path;
+
+/// The styles, in the order in which they apply.
+const STYLES: &str = concat!(
+    include_str!("assets/base.css"),
+    include_str!("assets/runs.css"),
+    include_str!("assets/run.css"),
+    include_str!("assets/workflows.css"),
+    include_str!("assets/admin.css"),
+);
+
+/// The assets: name, type, content.
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("forge.css", "text/css; charset=utf-8", STYLES),
+    ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+    ("api.js", MODULE, include_str!("assets/api.js")),
+    ("dialog.js", MODULE, include_str!("assets/dialog.js")),
+    ("page.js", MODULE, include_str!("assets/page.js")),
+    ("time.js", MODULE, include_str!("assets/time.js")),
+];
+
+const MODULE: &str = "text/javascript; charset=utf-8";
+
+/// Hexadecimal digits of the digest in a URL.
+const DIGITS: usize = 16;
+
+/// An asset under its digest never changes.
+const KEPT: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// Under another digest, a browser asks for an asset that another version of the host has.
+const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-store");
+
+static DIGEST: LazyLock<String> = LazyLock::new(|| {
+    let mut digest = Sha256::new();
+    for (name, _, content) in ASSETS {
+        digest.update(name);
+        digest.update(content);
+    }
+    let mut digits: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.truncate(DIGITS);
+    digits
+});
+
+pub(super) fn router() -> Router<Pages> {
+    Router::new().route("/assets/{digest}/{name}", get(asset))
+}
+
+/// Returns the relative URL of an asset.
+pub(super) fn href(view: &View, name: &str) -> String {
+    debug_assert!(ASSETS.iter().any(|(known, ..)| *known == name), "there is no asset {name}");
+    format!("{}assets/{}/{name}", view.root, *DIGEST)
+}
+
+async fn asset(Path((digest, name)): Path<(String, String)>) -> Response {
+    let Some((_, kind, content)) = ASSETS.iter().find(|(known, ..)| *known == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let kept = if digest == *DIGEST { KEPT } else { NOT_KEPT };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, kept),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (headers, *content).into_response()
+}

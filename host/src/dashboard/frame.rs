@@ -1,0 +1,101 @@
+//! What all pages have in common: who looks, the headers of the response, and errors as pages.
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use super::next::NextPage;
+use super::view::View;
+use super::{layout, login};
+use crate::api::{ApiError, ErrorCode, Gate};
+
+/// The most segments of a path below `/` for which pages are rendered: an error page repeats `../` for each of them in each
+/// of its links.
+const DEEPEST: usize = 8;
+
+/// Only files and requests of the host itself. No inline script or style, no frames.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; \
+     base-uri 'none'; frame-ancestors 'none'",
+);
+
+/// Identifies the callers of pages.
+#[derive(Clone)]
+pub(super) struct Frame {
+    gate: Gate,
+}
+
+impl Frame {
+    pub(super) fn new(gate: Gate) -> Self {
+        Self { gate }
+    }
+}
+
+/// Passes a request for a page on, with its [`View`], and completes the response.
+pub(super) async fn frame(State(frame): State<Frame>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    // The API has its own errors.
+    if path == "/_api" || path.starts_with("/_api/") || path.matches('/').count() > DEEPEST {
+        return ApiError::unknown_route(request.method(), path).into_response();
+    }
+    let mut view = View::new(request.uri());
+    let response = match frame.gate.identify(request.headers(), view.tenant().as_deref()).await {
+        Ok(caller) => {
+            view = view.with_caller(caller.clone());
+            let request = with_view(request, &view);
+            frame.gate.pass(caller, request, next).await
+        }
+        Err(error) if error.code() == ErrorCode::Unauthorized && is_public(&request) => {
+            next.run(with_view(request, &view)).await
+        }
+        Err(error) if error.code() == ErrorCode::Unauthorized && request.method() == Method::GET => {
+            to_login(&view)
+        }
+        Err(error) => error.into_response(),
+    };
+    let mut response = as_page(&view, response);
+    set_headers(response.headers_mut());
+    response
+}
+
+/// Returns whether a request needs no credentials: for the page on which they are entered, and for pages that do not exist.
+fn is_public(request: &Request) -> bool {
+    request.extensions().get::<MatchedPath>().is_none_or(|path| path.as_str() == login::PATH)
+}
+
+fn with_view(mut request: Request, view: &View) -> Request {
+    request.extensions_mut().insert(view.clone());
+    request
+}
+
+/// Sends the browser to the login, and from there back to the page.
+fn to_login(view: &View) -> Response {
+    let next = NextPage::of(view);
+    let query = next.as_ref().map(|next| ("next", next.as_str()));
+    Redirect::to(&view.href_with(&["login"], query.as_slice())).into_response()
+}
+
+/// Replaces the JSON of an error by a page.
+fn as_page(view: &View, response: Response) -> Response {
+    let Some(error) = response.extensions().get::<ApiError>() else { return response };
+    let mut page = layout::error_page(view, error);
+    *page.status_mut() = response.status();
+    for name in [header::RETRY_AFTER, header::ALLOW] {
+        if let Some(value) = response.headers().get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
+}
+
+fn set_headers(headers: &mut HeaderMap) {
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PERMISSIONS, HeaderValue::from_static("camera=(), microphone=(), geolocation=()"));
+}
+
+/// The features of a browser that no page uses.
+const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");

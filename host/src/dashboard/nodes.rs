@@ -1,0 +1,9 @@
+//! The nodes that share the database.
+
+use axum::Router;
+
+use super::Pages;
+
+pub(super) fn router() -> Router<Pages> {
+    Router::new()
+}
