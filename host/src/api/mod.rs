@@ -18,6 +18,7 @@ mod health;
 mod json;
 mod keys;
 mod lasting_body;
+mod live;
 mod nodes;
 mod operators;
 mod parameters;
@@ -68,6 +69,8 @@ use crate::tenants::Caller;
 struct Api {
     /// The executor, of any tenant.
     host: WorkflowExecutor,
+    /// Identifies clients that present their credentials later.
+    gate: Gate,
     /// Cancelled when the host stops. Requests that wait for a run are answered then.
     closing: CancellationToken,
 }
@@ -91,7 +94,7 @@ pub(crate) fn with_gate(executor: WorkflowExecutor, closing: CancellationToken) 
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(browser::same_origin))
-        .with_state(Api { host: executor, closing });
+        .with_state(Api { host: executor, gate: gate.clone(), closing });
     (router, gate)
 }
 
@@ -123,6 +126,7 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(start::router())
         .merge(events::router())
         .merge(workflows::uploads())
+        .merge(live::router())
 }
 
 async fn unknown_route(request: Request) -> ApiError {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::TenantLimits;
+use super::{LiveLimits, TenantLimits};
 use forge_journal::RetryPolicy;
 use forge_sandbox::EngineLimits;
 use forge_store::LogLimits;
@@ -49,6 +49,8 @@ pub struct Limits {
     /// The bytes of answers of the API that wait for their clients to read them. One tenant may use a quarter of it. Default
     /// 256 MiB: 37 of the largest answers.
     pub api_answers: u64,
+    /// The limits of subscriptions.
+    pub live: LiveLimits,
     /// The limits of SQLite's write-ahead log.
     pub log: LogLimits,
     /// The time of a read for a caller, such as a list of runs, with the wait for its turn. Default 10 s: clients give up
@@ -76,6 +78,7 @@ impl Default for Limits {
             write_queue_bytes: 64 << 20,
             response_bytes_in_flight: 1 << 30,
             api_answers: 256 << 20,
+            live: LiveLimits::default(),
             log: LogLimits::default(),
             read_time: Duration::from_secs(10),
             store_retry: Duration::from_secs(1),

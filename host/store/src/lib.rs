@@ -33,8 +33,8 @@ pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
 pub use nodes::{
-    Epoch, MOST_COUNTED, MOST_NOTIFIED, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest,
-    RemoteResponse, Resolution,
+    Changed, Epoch, MOST_COUNTED, MOST_NOTIFIED, Node, Nodes, Notification, Refusal, RemoteCommand,
+    RemoteRequest, RemoteResponse, Resolution,
 };
 pub use open::{migrate, open};
 pub use overview::{Overview, Readable, RecentStep, RecentSteps, UntakenEvent, UntakenEvents};

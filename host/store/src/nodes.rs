@@ -42,7 +42,21 @@ impl std::fmt::Display for Epoch {
 pub const MOST_COUNTED: u32 = 10_000;
 
 /// The most runs that a notification names. The payload of a notification in PostgreSQL has at most 8,000 bytes.
-pub const MOST_NOTIFIED: usize = 150;
+pub const MOST_NOTIFIED: usize = 120;
+
+/// What tells a reader that follows a run which part of its journal is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// The lowest revision of the changes.
+    pub revision: u64,
+    /// The first call that has changed; [`Changed::NO_CALL`] if only the run has.
+    pub first: u64,
+}
+
+impl Changed {
+    /// A position behind all calls, which have 24 bits.
+    pub const NO_CALL: u64 = 1 << 24;
+}
 
 /// A node, as other nodes see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -230,9 +244,8 @@ pub enum Notification {
     AtRest(RunId),
     /// Clients of another node follow these runs: it is to learn of their changes for a while.
     Watched(Vec<RunId>),
-    /// Another node has changed these runs, which clients of this node follow: each with the first call that may have
-    /// changed.
-    Changed(Vec<(RunId, u64)>),
+    /// Another node has changed these runs, which clients of this node follow.
+    Changed(Vec<(RunId, Changed)>),
     /// Another node has appended to the inbox of this run, which this node executes.
     Inbox(RunId),
     /// Workflow versions, tenants, keys or secrets were changed.

@@ -13,6 +13,10 @@ pub struct Position {
     pub revision: u64,
     /// The last call that has changed; 0 if none has.
     pub last_changed: u64,
+    /// The number of calls that were looked at.
+    pub calls: u64,
+    /// The number of those that have changed.
+    pub changed: u64,
 }
 
 /// A page of the calls that have changed since a revision.

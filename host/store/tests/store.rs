@@ -978,7 +978,7 @@ async fn reads_what_changed_since_a_revision(store: &dyn Store) {
     let position = store.position(id, None, 0).await.unwrap().unwrap();
     assert_eq!((&*position.tenant, position.revision, position.last_changed), ("default", highest, last));
     let now = store.position(id, Some(highest), 0).await.unwrap().unwrap();
-    assert_eq!((now.revision, now.last_changed), (highest, 0));
+    assert_eq!((now.revision, now.last_changed, now.calls, now.changed), (highest, 0, last, 0));
 
     let filter = ChangedFilter {
         since: None,
@@ -999,6 +999,7 @@ async fn reads_what_changed_since_a_revision(store: &dyn Store) {
         let position = store.position(id, Some(since), 0).await.unwrap().unwrap();
         let changed: Vec<Row> = all.iter().filter(|row| row.revision > since).cloned().collect();
         assert_eq!(position.last_changed, changed.last().map_or(0, |row| row.seq));
+        assert_eq!(position.changed, changed.len() as u64);
         let filter = ChangedFilter { since: Some(since), limit: 500, until: position.last_changed, ..filter };
         let page = store.changed_steps(id, filter).await.unwrap();
         assert_eq!((page.rows, page.has_more), (changed, false), "since {since}");

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
-use crate::{Epoch, Notification, StoreError};
+use crate::{Changed, Epoch, Notification, StoreError};
 use forge_journal::RunId;
 
 /// How long the channel may be quiet before its connection is checked.
@@ -29,7 +29,7 @@ pub(super) enum Message {
     Awaited(RunId),
     AtRest(RunId),
     Watched(Vec<RunId>),
-    Changed(Vec<(RunId, u64)>),
+    Changed(Vec<(RunId, Changed)>),
     /// These runs, each of the node with this epoch, have new entries in their inboxes.
     Inboxes(Vec<(Epoch, RunId)>),
     DirectoryChanged,
@@ -71,7 +71,8 @@ impl Message {
             Self::AtRest(run) => format!("{sender} rested {run}"),
             Self::Watched(runs) => format!("{sender} watched {}", list(runs, ToString::to_string)),
             Self::Changed(runs) => {
-                format!("{sender} changed {}", list(runs, |(run, first)| format!("{run}/{first}")))
+                let text = |(run, Changed { revision, first }): &_| format!("{run}/{revision}/{first}");
+                format!("{sender} changed {}", list(runs, text))
             }
             Self::Inboxes(runs) => {
                 format!("{sender} inboxes {}", list(runs, |(epoch, run)| format!("{epoch}/{run}")))
@@ -98,8 +99,10 @@ impl Message {
             }
             "changed" => {
                 let run = |text: &str| {
-                    let (run, first) = text.split_once('/')?;
-                    Some((run.parse().ok()?, first.parse().ok()?))
+                    let (run, changed) = text.split_once('/')?;
+                    let (revision, first) = changed.split_once('/')?;
+                    let changed = Changed { revision: revision.parse().ok()?, first: first.parse().ok()? };
+                    Some((run.parse().ok()?, changed))
                 };
                 Self::Changed(argument.split(',').map(run).collect::<Option<_>>()?)
             }
@@ -254,7 +257,10 @@ mod tests {
             Message::Awaited(run),
             Message::AtRest(run),
             Message::Watched(vec![run, RunId(uuid::Uuid::from_u128(8))]),
-            Message::Changed(vec![(run, 1), (RunId(uuid::Uuid::from_u128(8)), u64::MAX)]),
+            Message::Changed(vec![
+                (run, Changed { revision: 3, first: 1 }),
+                (RunId(uuid::Uuid::from_u128(8)), Changed { revision: u64::MAX, first: Changed::NO_CALL }),
+            ]),
             Message::Inboxes(vec![(Epoch(3), run), (Epoch(0), run)]),
             Message::DirectoryChanged,
             Message::Replaced(Epoch(1)),
@@ -266,7 +272,8 @@ mod tests {
     #[test]
     fn a_message_with_the_most_runs_fits_a_notification() {
         let run = RunId(uuid::Uuid::max());
-        let runs = vec![(run, 1 << 24); crate::MOST_NOTIFIED];
+        let changed = Changed { revision: 1 << 40, first: Changed::NO_CALL };
+        let runs = vec![(run, changed); crate::MOST_NOTIFIED];
         assert!(Message::Changed(runs).payload(Epoch(i64::MAX)).len() < 8_000);
     }
 

@@ -11,10 +11,12 @@ use crate::schema::steps::{COLUMNS, PAYLOADS, TABLE, blank};
 use crate::{ChangedFilter, ChangedPage, Position, StoreError};
 use forge_journal::{Row, RunId};
 
-/// The highest revisions of a run and of its calls after `$3`, and the last of these whose revision is above `$2`.
-const POSITION: &str = "SELECT run.tenant, greatest(run.revision, coalesce(call.revision, 0)), coalesce(call.seq, 0) \
+/// The highest revisions of a run and of its calls after `$3`, the last of these whose revision is above `$2`, and the numbers
+/// of calls and of these.
+const POSITION: &str = "SELECT run.tenant, greatest(run.revision, coalesce(call.revision, 0)), coalesce(call.seq, 0), calls, changed \
      FROM forge_runs run CROSS JOIN LATERAL ( \
-         SELECT max(revision) AS revision, max(seq) FILTER (WHERE revision > $2) AS seq FROM forge_steps \
+         SELECT max(revision) AS revision, max(seq) FILTER (WHERE revision > $2) AS seq, count(*) AS calls, \
+             count(*) FILTER (WHERE revision > $2) AS changed FROM forge_steps \
          WHERE run_id = $1 AND seq > $3 \
      ) AS call WHERE run.id = $1";
 
@@ -55,7 +57,13 @@ pub(super) async fn position(
     let query = || sqlx::query(POSITION).bind(id.0).bind(lower_bound(since)).bind(signed(after));
     let Some(found) = readers.first(query).await? else { return Ok(None) };
     let mut columns = Columns::new(TABLE, &found);
-    Ok(Some(Position { tenant: columns.text()?, revision: columns.bits()?, last_changed: columns.bits()? }))
+    Ok(Some(Position {
+        tenant: columns.text()?,
+        revision: columns.bits()?,
+        last_changed: columns.bits()?,
+        calls: columns.bits()?,
+        changed: columns.bits()?,
+    }))
 }
 
 /// Returns a page of the calls that have changed.

@@ -14,8 +14,9 @@ use forge_journal::RunId;
 
 const RUN: &str = "SELECT number, tenant, revision FROM forge_runs WHERE id = ?";
 
-/// The highest revision of calls, and the last of them whose revision is above `?3`.
-const POSITION: &str = "SELECT coalesce(max(revision), 0), coalesce(max(CASE WHEN revision > ?3 THEN key & 16777215 END), 0) \
+/// The highest revision of calls, the last of them whose revision is above `?3`, and the numbers of calls and of these.
+const POSITION: &str = "SELECT coalesce(max(revision), 0), coalesce(max(CASE WHEN revision > ?3 THEN key & 16777215 END), 0), \
+         count(*), count(CASE WHEN revision > ?3 THEN 1 END) \
      FROM forge_steps WHERE key > ?1 AND key <= ?2";
 
 /// Returns the statement for a page of changed calls.
@@ -47,10 +48,10 @@ pub(super) fn position(
     let [after, until] = keys(run, after, u64::MAX);
     let parameters = [after, until, lower_bound(since)];
     let of_calls = first(&mut *connection.prepare_cached(POSITION)?, parameters, TABLE, |columns| {
-        Ok((columns.bits()?, columns.bits()?))
+        Ok((columns.bits()?, columns.bits()?, columns.bits()?, columns.bits()?))
     })?;
-    let (revision, last_changed) = of_calls.unwrap_or_default();
-    Ok(Some(Position { tenant, revision: revision.max(of_run), last_changed }))
+    let (revision, last_changed, calls, changed) = of_calls.unwrap_or_default();
+    Ok(Some(Position { tenant, revision: revision.max(of_run), last_changed, calls, changed }))
 }
 
 /// Returns a page of the calls that have changed.
