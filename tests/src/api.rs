@@ -51,10 +51,14 @@ impl Answer {
     }
 }
 
+/// Chooses the TLS of HTTP clients, which are built without one of their own. Another test may have done it.
+pub fn choose_tls() {
+    _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl Api {
     pub(crate) fn new(url: watch::Receiver<Option<String>>) -> Self {
-        // reqwest is built without a provider of its own. Another test may have installed this one.
-        _ = rustls::crypto::ring::default_provider().install_default();
+        choose_tls();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client can be made");
         Self { client, url, token: None, tenant: None }
     }

@@ -53,6 +53,7 @@ mod fuzz;
 pub mod http;
 mod inbox;
 mod index;
+mod notes;
 mod operation;
 mod row;
 mod run;
@@ -60,6 +61,7 @@ mod run_id_prefix;
 mod session;
 mod state;
 mod status;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod waits_for;
@@ -70,16 +72,18 @@ pub use document::{Document, InvalidDocument};
 pub use event::Event;
 pub use failure::{Failure, Outcome, Reach, kind};
 pub use inbox::{ChildFailure, EntryKind, Inbox, InboxEntry, Message, Sent, Unsent};
+pub use notes::{LogLevel, LogLine, Notes, Published, published};
 pub use operation::{Operation, Performed};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};
 pub use run::{NewRun, Parent, Pause, PauseReason, Run, RunId, Settled, Timestamp};
 pub use run_id_prefix::{InvalidPrefix, RunIdPrefix};
 pub use session::{
-    CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
-    Storage, Verdict,
+    CallId, DueEffect, Entry, GuestError, NewEffect, Next, Note, Receipt, Session, SessionError,
+    SessionLimits, Storage, Verdict,
 };
 pub use state::{Changes, CorruptJournal, Growth, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
+pub use tags::{InvalidTag, MOST_TAGS, Tags};
 pub use waits_for::WaitsFor;
 
 /// The name of a tenant. Cheap to clone.

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Failure, UnknownWord, WorkflowStatus, kind};
+use super::{Failure, Notes, Tags, UnknownWord, WorkflowStatus, kind};
 
 /// The id of a run: a UUIDv7, so that ids sort by time and rows of new runs are appended.
 #[derive(
@@ -234,6 +234,8 @@ pub struct Run {
     pub pause: Option<Pause>,
     /// The idempotency key of the start.
     pub key: Option<Arc<str>>,
+    /// The tags, by which the run is found.
+    pub tags: Tags,
     /// The run whose key this one took over.
     pub restart_of: Option<RunId>,
     /// The run that took the key over from this one. The store sets it.
@@ -248,6 +250,10 @@ pub struct Run {
     pub trace_id: Option<Arc<str>>,
     /// The units of fuel used, without replays. The store may have a lower number after a crash.
     pub fuel: u64,
+    /// The number and size of the lines that the run has logged.
+    pub notes: Notes,
+    /// The last value of each name that the run has published, a JSON object.
+    pub published: Option<Arc<str>>,
     /// The revision of the run's journal in which the run last changed; see [`Row::revision`](super::Row::revision).
     pub revision: u64,
 }
@@ -298,6 +304,7 @@ impl Run {
             settled: Vec::new(),
             pause: None,
             key: None,
+            tags: Tags::default(),
             restart_of: None,
             restarted_as: None,
             parent: None,
@@ -305,6 +312,8 @@ impl Run {
             auth: "{}".into(),
             trace_id: None,
             fuel: 0,
+            notes: Notes::default(),
+            published: None,
             revision: 0,
         }
     }

@@ -85,6 +85,17 @@ pub struct CallerInfo {
     pub key: Option<String>,
 }
 
+impl From<Caller> for CallerInfo {
+    fn from(caller: Caller) -> Self {
+        Self {
+            tenant: caller.tenant.to_string(),
+            role: caller.role,
+            host: caller.is_host,
+            key: caller.key.map(|key| key.id),
+        }
+    }
+}
+
 /// List the tenants
 #[utoipa::path(
     get, path = "/_api/tenants", tag = "tenants",
@@ -172,10 +183,5 @@ async fn change_tenant(
     responses((status = 200, description = "The caller.", body = CallerInfo)),
 )]
 async fn caller(caller: Caller) -> Json<CallerInfo> {
-    Json(CallerInfo {
-        tenant: caller.tenant.to_string(),
-        role: caller.role,
-        host: caller.is_host,
-        key: caller.key.map(|key| key.id),
-    })
+    Json(caller.into())
 }

@@ -2,6 +2,7 @@
 
 mod limits;
 mod live;
+mod origin;
 mod retention;
 mod server;
 mod tenant;
@@ -20,6 +21,7 @@ use forge_sandbox::CompilerUser;
 pub use forge_store::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
 pub use live::LiveLimits;
+pub use origin::{InvalidOrigin, Origin};
 pub use retention::{InvalidRetention, Retention};
 pub use server::ServerLimits;
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};

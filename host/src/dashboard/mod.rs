@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::frame::Frame;
 use crate::api::{self, ApiError};
+use crate::config::Origin;
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Caller;
 
@@ -46,9 +47,10 @@ impl Pages {
 /// The result of a handler. An error becomes a page.
 type PageResult = Result<Response, ApiError>;
 
-/// Returns the API of an executor with the dashboard. Once `closing` is cancelled, no request waits for a run any longer.
-pub fn router(executor: WorkflowExecutor, closing: CancellationToken) -> Router {
-    let (api, gate) = api::with_gate(executor.clone(), closing);
+/// Returns the API of an executor with the dashboard. Web pages of `origins` may use the API. Once `closing` is cancelled, no
+/// request waits for a run any longer.
+pub fn router(executor: WorkflowExecutor, origins: Vec<Origin>, closing: CancellationToken) -> Router {
+    let (api, gate) = api::with_gate(executor.clone(), origins, closing);
     let pages = pages()
         .fallback(unknown_page)
         .method_not_allowed_fallback(wrong_method)

@@ -11,7 +11,7 @@ use crate::tenants::{Caller, Denied, Role};
 use forge_journal::DEFAULT_TENANT;
 
 /// The parameter of each page that names the tenant for which a caller of the host acts.
-const TENANT: &str = "tenant";
+pub(super) const TENANT: &str = "tenant";
 
 /// The characters of a segment of a path that are escaped.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -45,7 +45,8 @@ impl View {
     }
 
     pub(super) fn with_caller(self, caller: Caller) -> Self {
-        Self { caller: Some(caller), ..self }
+        let csrf = caller.session.as_ref().map(|session| session.csrf.clone());
+        Self { caller: Some(caller), csrf, ..self }
     }
 
     /// Returns the tenant that the URL names.

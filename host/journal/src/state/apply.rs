@@ -26,6 +26,7 @@ impl Journal {
         match event {
             Event::Running => self.running(),
             Event::Waiting { until, waits_for } => self.waiting(until, waits_for),
+            Event::Tagged { name, value } => self.tag(&name, &value),
             Event::Begun(begin) => self.begin(begin, at),
             Event::Delivered { seq, outcome } => {
                 self.open_effect("delivered", seq, true)?;
@@ -67,6 +68,10 @@ impl Journal {
                 Ok(())
             }
             Event::AttemptStarted { seq } => self.start_attempt(seq),
+            Event::Logged { scope, note, level, message, is_last } => {
+                self.log((scope, note), level, message, is_last, at)
+            }
+            Event::Published { scope, note, values } => self.publish((scope, note), values),
             Event::Dropped { seq } => {
                 if !self.row(seq).is_some_and(Row::is_open) {
                     return Err(self.illegal("dropped", format!("call {seq} has ended")));
@@ -96,6 +101,15 @@ impl Journal {
             Event::Terminated { failure, in_doubt } => self.terminate(&failure, in_doubt, at),
             Event::Resolved { seq, outcome } => self.resolve(seq, outcome, at),
         }
+    }
+
+    fn tag(&mut self, name: &str, value: &str) -> Result<(), IllegalEvent> {
+        self.check_status("tagged", |s| matches!(s, WorkflowStatus::Running | WorkflowStatus::Compensating))?;
+        if self.run.tags.get(name) != Some(value) {
+            self.run.tags.set(name, value).map_err(|why| self.illegal("tagged", why.to_string()))?;
+            self.run_touched = true;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, begin: Begin, at: Timestamp) -> Result<(), IllegalEvent> {
@@ -143,6 +157,7 @@ impl Journal {
         let order = self.next_order();
         self.change(seq, |row| {
             row.attempt += 1;
+            row.notes = 0;
             row.attempt_orders.push(order);
             row.wake_at = None;
         });

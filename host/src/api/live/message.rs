@@ -5,8 +5,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use crate::api::{ApiError, runs};
-use crate::executor::RunFilter;
+use crate::api::ApiError;
 use crate::executor::live::FollowRun;
 use forge_journal::RunId;
 
@@ -52,6 +51,7 @@ struct Subscribe {
     runs: Option<Map<String, Value>>,
     since: Option<u64>,
     payloads: Option<bool>,
+    logs: Option<bool>,
 }
 
 impl Message {
@@ -86,15 +86,15 @@ impl Message {
 impl Subscribe {
     fn target(self) -> Result<Target, ApiError> {
         match self {
-            Self { run: Some(run), runs: None, since, payloads } => {
-                let payloads = payloads.unwrap_or(true);
-                Ok(Target::Run(FollowRun { run: RunId(run), since, payloads }))
+            Self { run: Some(run), runs: None, since, payloads, logs } => {
+                let (payloads, logs) = (payloads.unwrap_or(true), logs.unwrap_or_default());
+                Ok(Target::Run(FollowRun { run: RunId(run), since, payloads, logs }))
             }
-            Self { run: None, runs: Some(filter), since: None, payloads: None } => {
+            Self { run: None, runs: Some(filter), since: None, payloads: None, logs: None } => {
                 Ok(Target::List(query(filter)))
             }
             _ => Err(ApiError::invalid_body(
-                "`subscribe` has either `run`, with `since` and `payloads`, or `runs` with the parameters of \
+                "`subscribe` has either `run`, with `since`, `payloads` and `logs`, or `runs` with the parameters of \
                  `GET /_api/runs`",
             )),
         }
@@ -108,11 +108,6 @@ impl Target {
             Self::List(_) => LIST.to_owned(),
         }
     }
-}
-
-/// Returns the filter of a list.
-pub(super) fn filter(query: &str) -> Result<RunFilter, ApiError> {
-    runs::filter(query)
 }
 
 /// Returns parameters as the query that has them. Several values, such as statuses, are separated by commas there.
@@ -140,14 +135,15 @@ mod tests {
     #[test]
     fn a_message_is_a_token_a_subscription_or_the_end_of_one() {
         let run = "0199d1c4-0000-7000-8000-000000000001";
-        let follow = FollowRun { run: run.parse().unwrap(), since: None, payloads: true };
+        let follow = FollowRun { run: run.parse().unwrap(), since: None, payloads: true, logs: false };
         assert_eq!(read(r#"{"token": "t"}"#), Message::Token("t".to_owned()));
         assert_eq!(read(r#"{"unsubscribe": "a"}"#), Message::Unsubscribe("a".to_owned()));
         let message = read(&format!(r#"{{"subscribe": {{"run": "{run}"}}}}"#));
         assert_eq!(message, Message::Subscribe(run.to_owned(), Target::Run(follow)));
-        let text =
-            format!(r#"{{"subscribe": {{"run": "{run}", "since": 7, "payloads": false}}, "id": "a"}}"#);
-        let target = Target::Run(FollowRun { since: Some(7), payloads: false, ..follow });
+        let text = format!(
+            r#"{{"subscribe": {{"run": "{run}", "since": 7, "payloads": false, "logs": true}}, "id": "a"}}"#
+        );
+        let target = Target::Run(FollowRun { since: Some(7), payloads: false, logs: true, ..follow });
         assert_eq!(read(&text), Message::Subscribe("a".to_owned(), target));
     }
 
@@ -158,7 +154,7 @@ mod tests {
         );
         let Message::Subscribe(id, Target::List(query)) = message else { panic!() };
         assert_eq!((&*id, &*query), ("runs", "key=a%26b&limit=7&status=failed%2Cpaused"));
-        let filter = filter(&query).unwrap();
+        let filter = crate::api::runs::run_filter(&query).unwrap();
         assert_eq!((filter.limit, filter.statuses.len(), filter.key.as_deref()), (7, 2, Some("a&b")));
     }
 

@@ -9,7 +9,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +20,7 @@ use self::socket::Socket;
 use super::auth::TENANT;
 use super::parameters::{Path, Query};
 use super::server::{InUse, Lasts};
-use super::{Api, ApiError, ErrorBody, ErrorCode};
+use super::{Api, ApiError, ErrorBody};
 use crate::executor::live::FollowRun;
 use crate::tenants::Caller;
 use forge_journal::RunId;
@@ -55,6 +55,12 @@ struct LiveRunQuery {
     /// Whether the frames have inputs, outputs and results.
     #[param(default = true)]
     payloads: Option<bool>,
+    /// Whether the frames have the lines that the run logs.
+    #[param(default = false)]
+    logs: Option<bool>,
+    /// A run token: browsers cannot send the header `Authorization` here. API keys are refused in a URL.
+    #[expect(dead_code, reason = "it is read where requests are authorized")]
+    token: Option<String>,
 }
 
 /// A connection that outlives its response; `None` if a server other than ours serves the router.
@@ -77,7 +83,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Kept {
 /// as its first message.
 #[utoipa::path(
     get, path = "/_api/live", tag = "live",
-    security((), ("key" = ["read"])),
+    security((), ("key" = ["read"]), ("run_token" = [])),
     params(LiveQuery),
     responses(
         (status = 101, description = "The connection is a WebSocket."),
@@ -94,11 +100,7 @@ async fn live(
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|rejection| ApiError::invalid_parameter(rejection.body_text()))?;
     let tenant = tenant(query.tenant, &headers)?;
-    let caller = match api.gate.identify(&headers, tenant.as_deref()).await {
-        Ok(caller) => Some(caller),
-        Err(error) if error.code() == ErrorCode::Unauthorized && has_no_credentials(&headers) => None,
-        Err(error) => return Err(error),
-    };
+    let caller = api.gate.subscriber(&headers, tenant.as_deref()).await?;
     let message_bytes = api.host.limits().live.message_bytes;
     let upgrade = upgrade
         .read_buffer_size(BUFFER)
@@ -118,7 +120,7 @@ async fn live(
 /// response ends with the run. A client that asks again from the end on is answered with 204.
 #[utoipa::path(
     get, path = "/_api/runs/{id}/live", tag = "live",
-    security(("key" = ["read"])),
+    security(("key" = ["read"]), ("run_token" = [])),
     params(("id" = Uuid, Path, description = "The id of the run."), LiveRunQuery),
     responses(
         (status = 200, description = "The frames.", body = String, content_type = "text/event-stream"),
@@ -139,8 +141,9 @@ async fn live_run(
     let last = headers.get(LAST_EVENT_ID).map(|id| id.to_str().ok().and_then(|id| id.parse().ok()));
     // What is no position is of another server: then all is sent.
     let since = last.unwrap_or(query.since);
-    let payloads = query.payloads.unwrap_or(true);
-    let mut subscription = executor.follow(&connection, FollowRun { run: RunId(id), since, payloads })?;
+    let (payloads, logs) = (query.payloads.unwrap_or(true), query.logs.unwrap_or_default());
+    let follow = allowed(&caller, FollowRun { run: RunId(id), since, payloads, logs })?;
+    let mut subscription = executor.follow(&connection, follow)?;
     if !subscription.begins().await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -155,6 +158,16 @@ fn tenant(in_query: Option<String>, headers: &HeaderMap) -> Result<Option<String
     Ok(in_query.or(in_header))
 }
 
-fn has_no_credentials(headers: &HeaderMap) -> bool {
-    !headers.contains_key(header::AUTHORIZATION)
+/// Returns what a caller may follow of what it asks for.
+///
+/// # Errors
+/// The run is not the one of its token.
+fn allowed(caller: &Caller, mut follow: FollowRun) -> Result<FollowRun, ApiError> {
+    match &caller.scope {
+        Some(scope) if scope.run != follow.run => return Err(ApiError::token_scope(scope)),
+        _ => {}
+    }
+    follow.payloads &= caller.reads_payloads();
+    follow.logs &= caller.reads_payloads();
+    Ok(follow)
 }

@@ -12,8 +12,10 @@ use futures::{Stream, StreamExt as _};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::message::{self, Message, Target};
+use super::allowed;
+use super::message::{Message, Target};
 use super::stream::{Subscription, Yielded};
+use crate::api::runs::run_filter;
 use crate::api::{Api, ApiError, ErrorCode};
 use crate::executor::live::LiveConnection;
 use crate::executor::{ExecutorError, WorkflowExecutor};
@@ -33,6 +35,7 @@ pub(super) struct Socket {
 
 /// A client that is known.
 struct Session {
+    caller: Caller,
     executor: WorkflowExecutor,
     connection: LiveConnection,
     frames: SelectAll<Frames>,
@@ -138,6 +141,7 @@ impl Socket {
     async fn converse(&mut self, caller: &Caller, first: Option<Message>) -> Result<(), End> {
         let executor = self.api.executor(caller);
         let mut session = Session {
+            caller: caller.clone(),
             connection: executor.live_connection()?,
             executor,
             frames: SelectAll::new(),
@@ -245,9 +249,15 @@ impl Session {
             return Err(ApiError::invalid_body(message));
         }
         let subscription = match target {
-            Target::Run(follow) => Subscription::Run(self.executor.follow(&self.connection, follow)?),
+            Target::Run(follow) => {
+                let follow = allowed(&self.caller, follow)?;
+                Subscription::Run(self.executor.follow(&self.connection, follow)?)
+            }
             Target::List(query) => {
-                let filter = message::filter(&query)?;
+                if let Some(scope) = &self.caller.scope {
+                    return Err(ApiError::token_scope(scope));
+                }
+                let filter = run_filter(&query)?;
                 Subscription::List(self.executor.follow_list(&self.connection, filter)?)
             }
         };

@@ -62,6 +62,10 @@ impl InUse {
     }
 }
 
+/// The mark of a request that came through a proxy: one of this machine, or one that the configuration names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ThroughProxy;
+
 /// Serves requests until `closing` is cancelled, and then completes those in progress.
 pub async fn serve(listener: TcpListener, router: Router, limits: ServerLimits, closing: CancellationToken) {
     let (limits, tasks) = (Arc::new(limits), TaskTracker::new());
@@ -122,6 +126,9 @@ async fn answer(
         let of_connection = Arc::new(connection.request());
         let mut request = request.map(|body| Body::new(RequestBody::new(body, body_time)));
         request.extensions_mut().insert(InUse { request: Arc::clone(&of_connection), tasks: tasks.clone() });
+        if connection.is_proxied() {
+            request.extensions_mut().insert(ThroughProxy);
+        }
         let answered = router.call(request);
         async move {
             let response = answered.await?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::quota::Room;
-use crate::executor::{RunSummary, StepRecord, WorkflowRecord};
+use crate::executor::{LogRecord, RunSummary, StepRecord, WorkflowRecord};
 
 /// The kind of a frame: its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
@@ -42,6 +42,8 @@ pub(super) struct OfRun<'f> {
     pub(super) run: Option<&'f WorkflowRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) steps: Option<&'f [StepRecord]>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) logs: &'f [LogRecord],
     /// Absent if a further frame of the same group follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) position: Option<u64>,
@@ -71,7 +73,7 @@ impl Frame {
 
     /// Returns the frame with which a subscription to a run ends.
     pub(super) fn end(run: RunId, position: Option<u64>) -> Result<Self, serde_json::Error> {
-        let members = OfRun { run: None, steps: None, position };
+        let members = OfRun { run: None, steps: None, logs: &[], position };
         Self::new(FrameKind::End, &run.to_string(), position, &members)
     }
 
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_frame_begins_with_its_kind_and_the_id_of_the_subscription() {
-        let members = OfRun { run: None, steps: Some(&[]), position: Some(7) };
+        let members = OfRun { run: None, steps: Some(&[]), logs: &[], position: Some(7) };
         let frame = Frame::new(FrameKind::Delta, "a\"b", Some(7), &members).unwrap();
         let shown = json!({ "type": "delta", "id": "a\"b", "steps": [], "position": 7 });
         assert_eq!(read(frame.text()), shown);
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_frame_may_have_no_members() {
-        let members = OfRun { run: None, steps: None, position: None };
+        let members = OfRun { run: None, steps: None, logs: &[], position: None };
         let frame = Frame::new(FrameKind::End, "a", None, &members).unwrap();
         assert_eq!(read(frame.text()), json!({ "type": "end", "id": "a" }));
     }

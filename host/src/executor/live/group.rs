@@ -1,18 +1,19 @@
 //! The changes of a run since a position, read page by page.
 
 use forge_journal::RunId;
-use forge_store::{ChangedFilter, Overview, Position, RecentSteps, StoreError};
+use forge_store::{ChangedFilter, LogFilter, Overview, Position, RecentSteps, StoreError};
 
 use super::frame::OfRun;
-use super::topic::View;
+use super::topic::{Place, View};
 use super::{Frame, FrameKind};
+use crate::executor::logs::log_record;
 use crate::executor::record::{PendingEvents, record, step_record};
-use crate::executor::{ExecutorError, WorkflowExecutor, WorkflowRecord};
+use crate::executor::{ExecutorError, LogRecord, StepRecord, WorkflowExecutor, WorkflowRecord};
 
-/// The most calls in a frame.
+/// The most calls, and lines of the log, in a frame.
 const PAGE: u32 = 200;
 
-/// The bytes of inputs and results in a frame; one call may have more. With 64 KiB, a connection's buffers stay small.
+/// The bytes of inputs and results in a frame, and of lines; one call or line may have more. With 64 KiB, a connection's buffers stay small.
 const PAGE_BYTES: u64 = 64 << 10;
 
 /// The changes of a run since a position, as a group of pages.
@@ -26,7 +27,7 @@ pub(super) struct Group {
     since: Option<u64>,
     /// The position of a subscriber that has all pages.
     position: u64,
-    /// The last call of the previous page.
+    /// The call behind which the calls are looked at.
     after: u64,
     /// The last call that has changed.
     until: u64,
@@ -39,12 +40,22 @@ pub(super) struct Shown {
     revision: u64,
 }
 
-/// The frames of a group, one by one.
+/// The frames of a group, one by one: the calls, then the lines.
 pub(super) struct RunFrames {
     kind: FrameKind,
     group: Group,
     /// The record, until it is in a frame.
     record: Option<Box<WorkflowRecord>>,
+    read: Read,
+}
+
+/// How far a group is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Read {
+    /// The last call.
+    call: u64,
+    /// The last line.
+    line: u64,
     is_done: bool,
 }
 
@@ -99,8 +110,7 @@ impl Group {
         // The calls have their results.
         record.step_results.clear();
         if !self.view.payloads {
-            record.input = serde_json::Value::Null.into();
-            record.output = None;
+            record = record.without_payloads();
         }
         Ok(Shown { record, revision })
     }
@@ -131,56 +141,86 @@ impl Shown {
 }
 
 impl RunFrames {
-    /// The frames of a group. The first one has the record.
-    pub(super) fn new(kind: FrameKind, group: Group, shown: Shown) -> Self {
-        Self { kind, group, record: Some(Box::new(shown.record)), is_done: false }
+    /// The frames of a group, with the lines behind this one. The first frame has the record.
+    pub(super) fn new(kind: FrameKind, group: Group, shown: Shown, line: u64) -> Self {
+        let read = Read { call: group.after, line, is_done: false };
+        Self { kind, group, record: Some(Box::new(shown.record)), read }
     }
 
-    /// Returns the position after the last frame.
-    pub(super) fn position(&self) -> u64 {
-        self.group.position
+    /// Returns what a reader has after the last frame.
+    pub(super) fn place(&self) -> Place {
+        Place { position: self.group.position, line: self.read.line }
     }
 
     /// Returns the next frame.
     pub(super) async fn next(&mut self, executor: &WorkflowExecutor) -> Result<Option<Frame>, ExecutorError> {
-        let frame = self.peek(executor).await?;
-        if let Some((_, after)) = &frame {
-            self.advance(*after);
-        }
-        Ok(frame.map(|(frame, _)| frame))
+        let Some((frame, read)) = self.peek(executor).await? else { return Ok(None) };
+        self.advance(read);
+        Ok(Some(frame))
     }
 
     /// Returns the next frame, and what [`RunFrames::advance`] goes on from.
     pub(super) async fn peek(
         &self,
         executor: &WorkflowExecutor,
-    ) -> Result<Option<(Frame, Option<u64>)>, ExecutorError> {
-        if self.is_done {
+    ) -> Result<Option<(Frame, Read)>, ExecutorError> {
+        let (mut read, last) = (self.read, self.group.until);
+        if read.is_done {
             return Ok(None);
         }
-        let Group { run, view, since, position, after, until } = self.group;
-        let page = if until > after {
-            let View { payloads } = view;
-            let filter = ChangedFilter { since, after, until, limit: PAGE, bytes: PAGE_BYTES, payloads };
-            executor.reading(async || Ok(executor.inner.store.changed_steps(run, filter).await?)).await?
-        } else {
-            forge_store::ChangedPage::default()
-        };
-        let steps: Vec<_> = page.rows.iter().map(step_record).collect();
-        let next = page.rows.last().map(|row| row.seq).filter(|_| page.has_more);
-        let position = if next.is_none() { Some(position) } else { None };
+        let steps = if read.call < last { self.steps(executor, &mut read.call).await? } else { Vec::new() };
+        let (mut lines, mut has_more) = (Vec::new(), read.call < last);
+        if !has_more && self.group.view.logs {
+            (lines, has_more) = self.lines(executor, &mut read.line).await?;
+        }
+        read.is_done = !has_more;
+        let position = read.is_done.then_some(self.group.position);
         let has_steps = self.kind == FrameKind::Snapshot || !steps.is_empty();
-        let members =
-            OfRun { run: self.record.as_deref(), steps: has_steps.then_some(steps.as_slice()), position };
-        Ok(Some((Frame::new(self.kind, &run.to_string(), position, &members)?, next)))
+        let members = OfRun {
+            run: self.record.as_deref(),
+            steps: has_steps.then_some(steps.as_slice()),
+            logs: &lines,
+            position,
+        };
+        Ok(Some((Frame::new(self.kind, &self.group.run.to_string(), position, &members)?, read)))
     }
 
-    /// Goes on behind a call, or ends.
-    pub(super) fn advance(&mut self, after: Option<u64>) {
+    /// Goes on behind a frame.
+    pub(super) fn advance(&mut self, read: Read) {
         self.record = None;
-        match after {
-            Some(after) => self.group.after = after,
-            None => self.is_done = true,
-        }
+        self.read = read;
+    }
+
+    /// Returns the next page of calls, and goes on behind it.
+    async fn steps(
+        &self,
+        executor: &WorkflowExecutor,
+        call: &mut u64,
+    ) -> Result<Vec<StepRecord>, ExecutorError> {
+        let Group { run, view: View { payloads, .. }, since, until, .. } = self.group;
+        let filter = ChangedFilter { since, after: *call, until, limit: PAGE, bytes: PAGE_BYTES, payloads };
+        let page =
+            executor.reading(async || Ok(executor.inner.store.changed_steps(run, filter).await?)).await?;
+        *call = page.rows.last().map(|row| row.seq).filter(|_| page.has_more).unwrap_or(until);
+        Ok(page.rows.iter().map(step_record).collect())
+    }
+
+    /// Returns the next page of lines, and whether there are more, and goes on behind it. Lines after the position are left to
+    /// the next group: no line comes twice.
+    async fn lines(
+        &self,
+        executor: &WorkflowExecutor,
+        line: &mut u64,
+    ) -> Result<(Vec<LogRecord>, bool), ExecutorError> {
+        let Group { run, since, position, .. } = self.group;
+        let since = since.unwrap_or_default();
+        let filter =
+            LogFilter { after: *line, since, limit: PAGE, bytes: PAGE_BYTES, ..LogFilter::default() };
+        let page = executor.reading(async || Ok(executor.inner.store.logs(run, &filter).await?)).await?;
+        let page = page.ok_or(ExecutorError::UnknownRun(run))?;
+        let lines: Vec<_> = page.lines.iter().take_while(|line| line.revision <= position).collect();
+        let has_more = page.has_more && lines.len() == page.lines.len();
+        *line = lines.last().map_or(*line, |line| line.seq);
+        Ok((lines.into_iter().map(log_record).collect(), has_more))
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::frame::OfList;
 use super::hub::FollowedLists;
-use super::quota::ListPlace;
+use super::quota::CountedList;
 use super::{Frame, FrameKind, LiveConnection};
 use crate::executor::{ExecutorError, RunFilter, RunSummary, WorkflowExecutor};
 
@@ -34,7 +34,7 @@ pub struct ListSubscription {
     known: Option<HashMap<Uuid, u64>>,
     /// When the list was last read.
     read_at: Option<Instant>,
-    _place: ListPlace,
+    _counted: CountedList,
 }
 
 impl WorkflowExecutor {
@@ -47,7 +47,7 @@ impl WorkflowExecutor {
         connection: &LiveConnection,
         filter: RunFilter,
     ) -> Result<ListSubscription, ExecutorError> {
-        let place = connection.place_for_list()?;
+        let counted = connection.subscribe_to_list()?;
         let (lists, changes) = self.inner.live.follow_lists(&self.tenant);
         Ok(ListSubscription {
             executor: self.clone(),
@@ -56,7 +56,7 @@ impl WorkflowExecutor {
             _lists: lists,
             known: None,
             read_at: None,
-            _place: place,
+            _counted: counted,
         })
     }
 }

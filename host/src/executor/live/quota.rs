@@ -38,14 +38,21 @@ pub(super) struct Share {
 
 /// One of a limited number, until it is dropped.
 #[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
+struct One(Arc<AtomicUsize>);
 
-/// A place for a subscription, until it is dropped.
+/// A subscription that counts, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    _of_connection: Counted,
-    _of_tenant: Counted,
-    _of_host: Counted,
+pub(super) struct Counted {
+    _of_connection: One,
+    _of_tenant: One,
+    _of_host: One,
+}
+
+/// A subscription to a list that counts, until it is dropped.
+#[derive(Debug)]
+pub(super) struct CountedList {
+    _list: One,
+    _counted: Counted,
 }
 
 /// Room for a frame, until it is dropped.
@@ -61,10 +68,10 @@ struct OfConnection {
     subscriptions: Arc<AtomicUsize>,
     lists: Arc<AtomicUsize>,
     reads: Semaphore,
-    _counted: Counted,
+    _counted: One,
 }
 
-impl Counted {
+impl One {
     fn of(
         count: &Arc<AtomicUsize>,
         most: usize,
@@ -79,7 +86,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for One {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -100,7 +107,7 @@ impl Quotas {
         let share = self.share(tenant);
         let most = self.limits.connections_per_tenant;
         let what = "lasting connections of this tenant";
-        let counted = Counted::of(&share.connections, most, what, "--live-connections")?;
+        let counted = One::of(&share.connections, most, what, "--live-connections")?;
         Ok(LiveConnection(Arc::new(OfConnection {
             quotas: Arc::clone(self),
             share,
@@ -137,12 +144,12 @@ impl Quotas {
 }
 
 impl LiveConnection {
-    /// Returns a place for a further subscription.
-    pub(super) fn place(&self) -> Result<Place, ExecutorError> {
+    /// Counts a further subscription.
+    pub(super) fn subscribe(&self) -> Result<Counted, ExecutorError> {
         let OfConnection { quotas, share, subscriptions, .. } = &*self.0;
         let limits = &quotas.limits;
         let parts = usize::try_from(LiveLimits::PARTS).unwrap_or(1);
-        let of_connection = Counted::of(
+        let of_connection = One::of(
             subscriptions,
             limits.subscriptions_per_connection,
             "subscriptions on this connection",
@@ -150,24 +157,19 @@ impl LiveConnection {
         )?;
         let setting = "--live-subscriptions";
         let of_tenant = limits.subscriptions / parts;
-        Ok(Place {
+        Ok(Counted {
             _of_connection: of_connection,
-            _of_tenant: Counted::of(
-                &share.subscriptions,
-                of_tenant,
-                "subscriptions of this tenant",
-                setting,
-            )?,
-            _of_host: Counted::of(&quotas.subscriptions, limits.subscriptions, "subscriptions", setting)?,
+            _of_tenant: One::of(&share.subscriptions, of_tenant, "subscriptions of this tenant", setting)?,
+            _of_host: One::of(&quotas.subscriptions, limits.subscriptions, "subscriptions", setting)?,
         })
     }
 
-    /// Returns a place for a further subscription to a list.
-    pub(super) fn place_for_list(&self) -> Result<ListPlace, ExecutorError> {
+    /// Counts a further subscription to a list.
+    pub(super) fn subscribe_to_list(&self) -> Result<CountedList, ExecutorError> {
         let most = self.0.quotas.limits.lists_per_connection;
         let what = "subscriptions to lists on this connection";
-        let list = Counted::of(&self.0.lists, most, what, "--live-lists-per-connection")?;
-        Ok(ListPlace { _list: list, _place: self.place()? })
+        let list = One::of(&self.0.lists, most, what, "--live-lists-per-connection")?;
+        Ok(CountedList { _list: list, _counted: self.subscribe()? })
     }
 
     /// Waits until this connection may read another page.
@@ -194,11 +196,4 @@ impl LiveConnection {
     pub fn limits(&self) -> &LiveLimits {
         &self.0.quotas.limits
     }
-}
-
-/// A place for a subscription to a list, until it is dropped.
-#[derive(Debug)]
-pub(super) struct ListPlace {
-    _list: Counted,
-    _place: Place,
 }

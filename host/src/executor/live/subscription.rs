@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use super::group::{Group, RunFrames};
 use super::hub::Followed;
-use super::quota::Place;
-use super::topic::{Delta, Latest, View};
+use super::quota::Counted;
+use super::topic::{Delta, Latest, Place, View};
 use super::{Frame, FrameKind, LiveConnection};
 use crate::executor::{ExecutorError, WorkflowExecutor};
 
@@ -24,6 +24,8 @@ pub struct FollowRun {
     pub since: Option<u64>,
     /// Whether the frames have inputs, outputs and results.
     pub payloads: bool,
+    /// Whether the frames have the lines that the run logs.
+    pub logs: bool,
 }
 
 /// A client that follows a run.
@@ -37,8 +39,10 @@ pub struct RunSubscription {
     topic: Followed,
     /// The position of the client; `None` before its first snapshot.
     position: Option<u64>,
+    /// The last line that it has; 0 if that is not known.
+    line: u64,
     state: State,
-    _place: Place,
+    _counted: Counted,
 }
 
 enum State {
@@ -71,10 +75,10 @@ impl WorkflowExecutor {
     pub fn follow(
         &self,
         connection: &LiveConnection,
-        FollowRun { run, since, payloads }: FollowRun,
+        FollowRun { run, since, payloads, logs }: FollowRun,
     ) -> Result<RunSubscription, ExecutorError> {
-        let place = connection.place()?;
-        let view = View { payloads };
+        let counted = connection.subscribe()?;
+        let view = View { payloads, logs };
         let (topic, changes) = self.inner.live.follow(run, &self.tenant, view);
         Ok(RunSubscription {
             executor: self.clone(),
@@ -84,8 +88,9 @@ impl WorkflowExecutor {
             changes,
             topic,
             position: since,
+            line: 0,
             state: State::Behind,
-            _place: place,
+            _counted: counted,
         })
     }
 }
@@ -99,7 +104,7 @@ impl RunSubscription {
         if matches!(self.state, State::Behind) {
             self.begin().await?;
         }
-        let has_all = |frames: &RunFrames| self.position == Some(frames.position());
+        let has_all = |frames: &RunFrames| self.position == Some(frames.place().position);
         Ok(!matches!(&self.state, State::Reading(frames, true) if has_all(frames)))
     }
 
@@ -116,9 +121,9 @@ impl RunSubscription {
                     match next_page(&self.executor, &self.connection, frames).await? {
                         Some(frame) => return Ok(Some(frame)),
                         None => {
-                            let position = frames.position();
-                            self.topic.reached(position);
-                            self.arrived(position, is_end);
+                            let place = frames.place();
+                            self.topic.reached(place);
+                            self.arrived(place, is_end);
                         }
                     }
                 }
@@ -128,8 +133,8 @@ impl RunSubscription {
                         return Ok(Some(frame.clone()));
                     }
                     None => {
-                        let (position, is_end) = (delta.position, delta.is_end);
-                        self.arrived(position, is_end);
+                        let (place, is_end) = (delta.to, delta.is_end);
+                        self.arrived(place, is_end);
                     }
                 },
                 State::Current => self.changed().await?,
@@ -153,12 +158,14 @@ impl RunSubscription {
         let (group, shown) = Box::pin(begun).await?;
         let kind = if group.is_snapshot() { FrameKind::Snapshot } else { FrameKind::Delta };
         let is_end = shown.is_end_at(group.position());
-        self.state = State::Reading(Box::new(RunFrames::new(kind, group, shown)), is_end);
+        let line = if group.is_snapshot() { 0 } else { self.line };
+        self.state = State::Reading(Box::new(RunFrames::new(kind, group, shown, line)), is_end);
         Ok(())
     }
 
-    fn arrived(&mut self, position: u64, is_end: bool) {
+    fn arrived(&mut self, Place { position, line }: Place, is_end: bool) {
         self.position = Some(position);
+        self.line = line;
         self.state = if is_end { State::Ending } else { State::Current };
     }
 
@@ -188,7 +195,7 @@ async fn next_page(
     loop {
         let _turn = connection.turn().await;
         let mut room = connection.room(bytes).await;
-        let Some((frame, after)) = Box::pin(frames.peek(executor)).await? else { return Ok(None) };
+        let Some((frame, next)) = Box::pin(frames.peek(executor)).await? else { return Ok(None) };
         let needed = frame.text().len() as u64;
         if needed > bytes {
             // Not held while room for all of it is waited for.
@@ -196,7 +203,7 @@ async fn next_page(
             continue;
         }
         room.iter_mut().for_each(|room| room.shrink(needed));
-        frames.advance(after);
+        frames.advance(next);
         return Ok(Some(frame.within(room)));
     }
 }

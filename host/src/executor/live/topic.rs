@@ -24,6 +24,7 @@ const SHARED_FRAMES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) payloads: bool,
+    pub(super) logs: bool,
 }
 
 /// A run that somebody follows, and how. All of its subscribers get the same frames.
@@ -42,8 +43,17 @@ struct State {
     mark: Option<Mark>,
     /// Whether a task reads the run.
     is_reading: bool,
-    /// The position that all published frames lead to; `None` if nobody has read the run.
-    position: Option<u64>,
+    /// Where all published frames lead to; `None` if nobody has read the run.
+    reached: Option<Place>,
+}
+
+/// What a reader of a run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The position.
+    pub(super) position: u64,
+    /// The last line of the log up to that position, if lines are read.
+    pub(super) line: u64,
 }
 
 /// What has changed of a run.
@@ -72,7 +82,8 @@ enum News {
 /// Frames for all subscribers of a topic that are at `since` or a later position.
 pub(super) struct Delta {
     pub(super) since: u64,
-    pub(super) position: u64,
+    /// Where they lead to.
+    pub(super) to: Place,
     /// Whether there is more to see than the position tells.
     inbox: bool,
     pub(super) frames: Vec<Frame>,
@@ -110,12 +121,13 @@ impl Mark {
 impl Delta {
     /// Returns whether the frames lead a subscriber on from its position.
     pub(super) fn leads_on_from(&self, position: u64) -> bool {
-        self.since <= position && (self.position > position || (self.inbox && self.position == position))
+        self.since <= position
+            && (self.to.position > position || (self.inbox && self.to.position == position))
     }
 
     /// Returns whether a subscriber at this position has all of it.
     pub(super) fn is_known_at(&self, position: u64) -> bool {
-        self.position < position || (!self.inbox && self.position == position)
+        self.to.position < position || (!self.inbox && self.to.position == position)
     }
 }
 
@@ -133,10 +145,10 @@ impl Topic {
         self.latest.receiver_count() > 0
     }
 
-    /// Notes that a subscriber has read the run up to a position, from which the next frames can lead on.
-    pub(super) fn reached(&self, position: u64) {
+    /// Notes what a subscriber has read, from where the next frames can lead on.
+    pub(super) fn reached(&self, place: Place) {
         let mut state = self.state.lock();
-        state.position = state.position.max(Some(position));
+        state.reached = state.reached.max(Some(place));
     }
 
     /// Notes that the run has changed. Returns whether the caller must begin to read it.
@@ -147,26 +159,26 @@ impl Topic {
     }
 
     /// Returns what has changed and where to read from; `None` if nothing has, and then the caller reads no more.
-    fn next(&self) -> Option<(Mark, Option<u64>)> {
+    fn next(&self) -> Option<(Mark, Option<Place>)> {
         let mut state = self.state.lock();
         let mark = state.mark.take().filter(|_| self.has_subscribers());
         state.is_reading = mark.is_some();
-        Some((mark?, state.position))
+        Some((mark?, state.reached))
     }
 
     /// Reads the run and publishes what is new until the run stays as it is.
     pub(super) async fn follow(self: Arc<Self>, executor: WorkflowExecutor) {
-        while let Some((mark, position)) = self.next() {
+        while let Some((mark, reached)) = self.next() {
             let begun = Instant::now();
-            let news = match position {
-                Some(since) => self.read(&executor, mark, since).await,
+            let news = match reached {
+                Some(from) => self.read(&executor, mark, from).await,
                 None => Ok(News::Unshared),
             };
             match news {
                 Ok(News::None) => {}
                 Ok(News::Unshared) => self.publish(None),
                 Ok(News::Shared(delta)) => {
-                    self.reached(delta.position);
+                    self.reached(delta.to);
                     self.publish(Some(Arc::new(delta)));
                 }
                 Err(error) => {
@@ -192,8 +204,14 @@ impl Topic {
         self.latest.send_replace(Latest(delta));
     }
 
-    /// Returns what is new since a position.
-    async fn read(&self, executor: &WorkflowExecutor, mark: Mark, since: u64) -> Result<News, ExecutorError> {
+    /// Returns what is new.
+    async fn read(
+        &self,
+        executor: &WorkflowExecutor,
+        mark: Mark,
+        from: Place,
+    ) -> Result<News, ExecutorError> {
+        let since = from.position;
         let first = mark.first_after(since);
         let begun = executor.reading(async || {
             let group = Group::begin(executor, self.run, Some(since), first, self.view).await?;
@@ -209,7 +227,7 @@ impl Topic {
             return Ok(News::None);
         }
         let is_end = shown.is_end_at(position);
-        let mut reader = RunFrames::new(FrameKind::Delta, group, shown);
+        let mut reader = RunFrames::new(FrameKind::Delta, group, shown, from.line);
         let (mut frames, mut bytes) = (Vec::new(), 0);
         while let Some(frame) = reader.next(executor).await? {
             bytes += frame.text().len() as u64;
@@ -222,7 +240,7 @@ impl Topic {
         let Some(room) = room else { return Ok(News::Unshared) };
         let room = Arc::new(room);
         let frames = frames.into_iter().map(|frame| frame.sharing(Arc::clone(&room))).collect();
-        Ok(News::Shared(Delta { since, position, inbox: mark.inbox, frames, is_end }))
+        Ok(News::Shared(Delta { since, to: reader.place(), inbox: mark.inbox, frames, is_end }))
     }
 }
 
@@ -254,7 +272,8 @@ mod tests {
 
     #[test]
     fn frames_lead_on_from_their_position_and_later_ones() {
-        let delta = |inbox| Delta { since: 5, position: 8, inbox, frames: Vec::new(), is_end: false };
+        let to = Place { position: 8, line: 0 };
+        let delta = |inbox| Delta { since: 5, to, inbox, frames: Vec::new(), is_end: false };
         let leads = |inbox| [4, 5, 7, 8, 9].map(|position| delta(inbox).leads_on_from(position));
         assert_eq!(leads(false), [false, true, true, false, false]);
         assert_eq!(leads(true), [false, true, true, true, false]);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forge_journal::{Pause, Run, RunId, Timestamp, WaitsFor, WorkflowStatus};
+use forge_journal::{Notes, Pause, Run, RunId, Tags, Timestamp, WaitsFor, WorkflowStatus, published};
 
 use super::{
     Access, Column, Decoded, Encoded, Role, borrowed, columns, from_json, number, optional, parsed, required,
@@ -22,6 +22,7 @@ columns! {
     output          Text    Mutable: optional(&run.output)                  => run.output = value.map(Into::into);
     error           Text    Derived: run.error().map(Into::into)            => ();
     failure         Text    Mutable: to_json(run.failure.as_ref())?         => run.failure = from_json(value)?;
+    error_kind      Text    Derived: error_kind(run)                        => ();
     stuck           Text    Mutable: optional(&run.failed_compensations)    => run.failed_compensations = value.map(Into::into);
     uncompensated   Text    Mutable: names(&run.uncompensated)?             => run.uncompensated = with_names(value)?;
     in_doubt        Text    Mutable: optional(&run.in_doubt)                => run.in_doubt = value.map(Into::into);
@@ -34,6 +35,7 @@ columns! {
     restarted_as    Text    Fixed:   id(run.restarted_as)                   => run.restarted_as = value.map(parsed).transpose()?;
     auth            Text    Fixed:   borrowed(&run.auth)                    => run.auth = required(value)?.into();
     trace_id        Text    Fixed:   optional(&run.trace_id)                => run.trace_id = value.map(Into::into);
+    tags            Text    Mutable: tags(run)?                             => run.tags = from_json(value)?.unwrap_or_default();
     tenant          Text    Fixed:   borrowed(&run.tenant)                  => run.tenant = required(value)?.into();
     version         Integer Fixed:   Some(run.version.into())               => run.version = number(required(value)?)?;
     started_at      Integer Fixed:   Some(run.started_at.0)                 => run.started_at = time(value)?;
@@ -45,6 +47,8 @@ columns! {
     inbox_seen      Integer Mutable: Some(run.inbox_seen.cast_signed())     => run.inbox_seen = required(value)?.cast_unsigned();
     due_at          Integer Derived [DUE_AT]: run.due_at().map(|time| time.0)        => ();
     fuel            Integer Mutable: Some(run.fuel.cast_signed())           => run.fuel = required(value)?.cast_unsigned();
+    notes           Text    Mutable: notes(run)?                            => run.notes = from_json(value)?.unwrap_or_default();
+    published       Text    Mutable: optional(&run.published)               => run.published = with_values(value)?;
     revision        Integer Mutable: Some(run.revision.cast_signed())       => run.revision = required(value)?.cast_unsigned();
 }
 
@@ -80,6 +84,7 @@ pub(crate) fn blank(id: RunId) -> Run {
         settled: Vec::new(),
         pause: None,
         key: None,
+        tags: Tags::default(),
         restart_of: None,
         restarted_as: None,
         parent: None,
@@ -87,6 +92,8 @@ pub(crate) fn blank(id: RunId) -> Run {
         auth: empty,
         trace_id: None,
         fuel: 0,
+        notes: Notes::default(),
+        published: None,
         revision: 0,
     }
 }
@@ -108,9 +115,29 @@ fn with_calls(list: Option<&str>) -> Decoded<Option<Arc<str>>> {
     Ok(list.map(Into::into))
 }
 
+/// The number and size of the lines; NULL for none.
+fn notes(run: &Run) -> Encoded<Cow<'static, str>> {
+    to_json((run.notes != Notes::default()).then_some(&run.notes))
+}
+
+/// What the run has published.
+fn with_values(values: Option<&str>) -> Decoded<Option<Arc<str>>> {
+    published(values).map_err(|error| error.to_string())?;
+    Ok(values.map(Into::into))
+}
+
 /// What a person found of effects in doubt; NULL for none.
 fn settled(run: &Run) -> Encoded<Cow<'static, str>> {
     to_json((!run.settled.is_empty()).then_some(&run.settled))
+}
+
+/// The tags as a JSON object; NULL for none.
+fn tags(run: &Run) -> Encoded<Cow<'static, str>> {
+    to_json((!run.tags.is_empty()).then_some(&run.tags))
+}
+
+fn error_kind(run: &Run) -> Option<Cow<'_, str>> {
+    run.failure.as_ref().map(|failure| Cow::Borrowed(failure.kind.as_str()))
 }
 
 fn id(run: Option<RunId>) -> Option<Cow<'static, str>> {
