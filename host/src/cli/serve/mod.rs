@@ -26,7 +26,7 @@ use url::Url;
 
 use self::served::Served;
 use super::{CliError, Context};
-use crate::config::{Config, DEFAULT_LISTEN, Database, Origin, Retention, ServerLimits};
+use crate::config::{Config, DEFAULT_LISTEN, Database, Retention, ServerLimits};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Tenants;
 use forge_sandbox::CompilerUser;
