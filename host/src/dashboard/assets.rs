@@ -38,6 +38,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("api.js"),
     module!("clipboard.js"),
     module!("dialog.js"),
+    module!("document.js"),
     module!("dom.js"),
     // Built from `clients/typescript`; a test compares it.
     module!("forge.js"),
