@@ -139,6 +139,9 @@ mod tests {
     #[test]
     fn a_run_token_only_reads_what_its_run_has() {
         let accepting = endpoints(|requirement| requirement.run_token.is_some());
-        assert_eq!(accepting, ["GET /_api/runs/{id}", "GET /_api/runs/{id}/steps"]);
+        let expected = ["GET /_api/runs/{id}", "GET /_api/runs/{id}/logs", "GET /_api/runs/{id}/steps"];
+        assert_eq!(accepting, expected);
+        let of_payloads = endpoints(|requirement| requirement.run_token.is_some_and(|token| token.payloads));
+        assert_eq!(of_payloads, ["GET /_api/runs/{id}/logs"]);
     }
 }

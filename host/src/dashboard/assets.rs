@@ -78,6 +78,18 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("runs/page.js"),
     module!("runs/select.js"),
     module!("time.js"),
+    module!("tenant.js"),
+    module!("workflows/counts.js"),
+    module!("workflows/fields.js"),
+    module!("workflows/form.js"),
+    module!("workflows/input.js"),
+    module!("workflows/page.js"),
+    module!("workflows/start.js"),
+    module!("workflows/tags.js"),
+    module!("workflows/upload.js"),
+    module!("workflows/values.js"),
+    module!("workflows/versions.js"),
+    module!("workflows/widgets.js"),
 ];
 
 const MODULE: &str = "text/javascript; charset=utf-8";

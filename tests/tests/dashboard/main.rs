@@ -6,6 +6,7 @@ mod base_path;
 mod run;
 mod runs;
 mod site;
+mod workflows;
 
 use forge_tests::program::{Statement, block, fail_for_good, step};
 use forge_tests::{Api, Host, Services};
