@@ -76,8 +76,8 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("runs/live.js"),
     module!("runs/page.js"),
     module!("runs/select.js"),
+    module!("tenant.js"),
     module!("time.js"),
-    ("tenant.js", MODULE, include_str!("assets/tenant.js")),
 ];
 
 const MODULE: &str = "text/javascript; charset=utf-8";

@@ -50,7 +50,9 @@ fn sentence(run: &WorkflowRecord) -> Option<String> {
         }
         WorkflowStatus::Running => {
             let step = run.current_step.as_deref().map(|step| step.replace('`', "'"));
-            return Some(step.map_or("It executes.".to_owned(), |step| format!("It executes step `{step}`.")));
+            return Some(
+                step.map_or("It executes.".to_owned(), |step| format!("It executes step `{step}`.")),
+            );
         }
         WorkflowStatus::Waiting => "It waits, and takes no memory meanwhile.",
         WorkflowStatus::Compensating => "It is being rolled back.",
@@ -61,7 +63,9 @@ fn sentence(run: &WorkflowRecord) -> Option<String> {
         WorkflowStatus::Failed => "It failed, and steps of it are not compensated.",
         WorkflowStatus::Paused => match run.pause_reason {
             Some(PauseReason::Operator) | None => "A person has paused it.",
-            Some(PauseReason::Nondeterminism) => "It is paused: its code does not repeat the calls of its journal.",
+            Some(PauseReason::Nondeterminism) => {
+                "It is paused: its code does not repeat the calls of its journal."
+            }
             Some(PauseReason::InDoubt) => "It is paused: a request may or may not have arrived.",
             Some(PauseReason::MissingVersion) => "It is paused: its code cannot be loaded.",
             Some(PauseReason::CorruptJournal) => "It is paused: its journal cannot be read.",
@@ -82,7 +86,9 @@ fn advice(run: &WorkflowRecord) -> Option<&'static str> {
     let is_terminated = run.error_kind.as_deref() == Some(kind::TERMINATED);
     Some(match run.status {
         WorkflowStatus::Paused => match run.pause_reason? {
-            PauseReason::Operator => "Resume it to let it go on, or cancel it to roll it back. Its timeout continues.",
+            PauseReason::Operator => {
+                "Resume it to let it go on, or cancel it to roll it back. Its timeout continues."
+            }
             PauseReason::Nondeterminism => {
                 "Nothing of it is lost. Resume it if the cause was chance, such as the order of a `HashMap`. Cancel it to roll \
                  it back, or terminate it to end it without its code."
@@ -92,7 +98,9 @@ fn advice(run: &WorkflowRecord) -> Option<&'static str> {
                  to send the request again."
             }
             // Their messages say what to do.
-            PauseReason::MissingVersion | PauseReason::CorruptJournal | PauseReason::RejectedWrite => return None,
+            PauseReason::MissingVersion | PauseReason::CorruptJournal | PauseReason::RejectedWrite => {
+                return None;
+            }
         },
         WorkflowStatus::Failed if !run.not_compensated.is_empty() && is_terminated => {
             "Undo each of these steps by hand, then resolve it below. After the last one, the run is rolled back."
@@ -127,7 +135,9 @@ fn wait(view: &View, call: &WaitsFor) -> Markup {
     let until = until.as_ref().map(|until| html! { " " (end(*until)) });
     match kind.as_str() {
         "sleep" => html! { "It sleeps" @if let Some(until) = until { (until) } },
-        "retry" => html! { "It tries step " code { (parts::text(name)) } " again" @if let Some(until) = until { (until) } },
+        "retry" => {
+            html! { "It tries step " code { (parts::text(name)) } " again" @if let Some(until) = until { (until) } }
+        }
         "event" => html! {
             "It waits for the event " code { (parts::text(name)) }
             @if let Some(until) = until { (until) }
