@@ -187,6 +187,20 @@ impl Api {
         all
     }
 
+    /// Returns the lines that a run has logged, from all pages, with a query such as `level=warn`.
+    pub async fn logs(&self, run: &str, query: &str) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), json!(0));
+        while !cursor.is_null() {
+            let mut page = self.get(&format!("/_api/runs/{run}/logs?cursor={cursor}&{query}")).await.ok();
+            match page["lines"].take() {
+                Value::Array(lines) => all.extend(lines),
+                other => panic!("the lines are a list, not {other}"),
+            }
+            cursor = page["next_cursor"].take();
+        }
+        all
+    }
+
     /// Returns the row of a run's journal with this kind and name.
     pub async fn step(&self, run: &str, kind: &str, name: &str) -> Value {
         let steps = self.steps(run).await;

@@ -75,8 +75,6 @@ class Connection {
   #attempt: object | undefined;
   /** The failures in a row. */
   #failures = 0;
-  /** Why the host closes this connection, as it said. */
-  #reason: ForgeError | undefined;
   /** Whether the last connection was refused for good. A second time, a new token will not help either. */
   #refused = false;
 
@@ -112,7 +110,7 @@ class Connection {
         for (const [id, entry] of this.#entries) this.#subscribe(id, entry);
       };
       socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-      socket.onclose = () => this.#lost(this.#reason ?? new Error("the connection to the host is lost"));
+      socket.onclose = () => this.#lost(new Error("the connection to the host is lost"));
       // `onclose` follows. Without a listener, some implementations throw.
       socket.onerror = () => {};
       this.#renewBefore(expires_at);
@@ -138,7 +136,7 @@ class Connection {
   }
 
   #lost(error: Error): void {
-    this.#socket = this.#reason = undefined;
+    this.#hangUp();
     const isFinalNow = isFinal(error) && this.#refused;
     this.#refused = isFinal(error);
     for (const [id, { subscription }] of [...this.#entries]) {
@@ -154,8 +152,7 @@ class Connection {
     const entry = this.#entries.get(id ?? "");
     const error = frame.error && new ForgeError(frame.error);
     if (error && id === undefined) {
-      this.#reason = error;
-      this.#socket?.close();
+      this.#lost(error);
     } else if (!entry) {
       // It has left, and the host had not heard of it.
     } else if (error && isFinal(error)) {

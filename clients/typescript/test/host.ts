@@ -119,6 +119,16 @@ export class Host {
     while (this.watching !== count) await once(this.#door.changes, "change");
   }
 
+  /** The address without the proxy, until the process ends. */
+  get direct(): string {
+    return `http://127.0.0.1:${this.#door.port}`;
+  }
+
+  /** Keeps back what the host sends on connections to `/_api/live`, or lets it through. */
+  set holding(is: boolean) {
+    this.#door.hold(is);
+  }
+
   /** Refuses connections, and cuts those that are open, or accepts connections again. */
   set reachable(is: boolean) {
     this.#door.close(!is);
@@ -137,7 +147,8 @@ class Door {
   readonly url: string;
   /** The port of the process. */
   port = 0;
-  readonly watching = new Set<Socket>();
+  /** The connections to `/_api/live`: each end with the client, with that with the host. */
+  readonly watching = new Map<Socket, Socket>();
   watched = 0;
   readonly changes = new EventTarget();
   readonly #server: Server;
@@ -159,6 +170,13 @@ class Door {
   close(is: boolean): void {
     this.#closed = is;
     if (is) for (const socket of this.#sockets) socket.destroy();
+  }
+
+  hold(is: boolean): void {
+    for (const [client, host] of this.watching) {
+      if (is) host.unpipe(client);
+      else host.pipe(client);
+    }
   }
 
   async remove(): Promise<void> {
@@ -184,14 +202,14 @@ class Door {
       });
     }
     client.once("data", (head) => {
-      if (head.toString().startsWith("GET /_api/live")) this.#watch(client);
+      if (head.toString().startsWith("GET /_api/live")) this.#watch(client, host);
     });
   }
 
-  #watch(client: Socket): void {
+  #watch(client: Socket, host: Socket): void {
     this.watched++;
     const changed = () => this.changes.dispatchEvent(new Event("change"));
-    this.watching.add(client);
+    this.watching.set(client, host);
     client.on("close", () => {
       this.watching.delete(client);
       changed();

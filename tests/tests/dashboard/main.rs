@@ -5,6 +5,7 @@
 mod base_path;
 mod runs;
 mod site;
+mod workflows;
 
 use forge_tests::program::{Statement, block, fail_for_good, step};
 use forge_tests::{Api, Host, Services};

@@ -154,8 +154,6 @@ var Connection = class {
   #attempt;
   /** The failures in a row. */
   #failures = 0;
-  /** Why the host closes this connection, as it said. */
-  #reason;
   /** Whether the last connection was refused for good. A second time, a new token will not help either. */
   #refused = false;
   constructor(key, token, dial) {
@@ -188,7 +186,7 @@ var Connection = class {
         for (const [id, entry] of this.#entries) this.#subscribe(id, entry);
       };
       socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-      socket.onclose = () => this.#lost(this.#reason ?? new Error("the connection to the host is lost"));
+      socket.onclose = () => this.#lost(new Error("the connection to the host is lost"));
       socket.onerror = () => {
       };
       this.#renewBefore(expires_at);
@@ -210,7 +208,7 @@ var Connection = class {
     this.#timer = setTimeout(() => this.#open(), backoff(this.#failures++));
   }
   #lost(error) {
-    this.#socket = this.#reason = void 0;
+    this.#hangUp();
     const isFinalNow = isFinal(error) && this.#refused;
     this.#refused = isFinal(error);
     for (const [id, { subscription }] of [...this.#entries]) {
@@ -225,8 +223,7 @@ var Connection = class {
     const entry = this.#entries.get(id ?? "");
     const error = frame.error && new ForgeError(frame.error);
     if (error && id === void 0) {
-      this.#reason = error;
-      this.#socket?.close();
+      this.#lost(error);
     } else if (!entry) {
     } else if (error && isFinal(error)) {
       this.#remove(id);

@@ -1,4 +1,4 @@
-//! The places of the calls and the logs, which the modules in `assets/run/` fill.
+//! The place of the calls, which the modules in `assets/run/` fill.
 
 use maud::{Markup, html};
 
@@ -70,26 +70,6 @@ fn search() -> Markup {
                 button.quiet type="button" data-do="in" aria-label="Zoom in" { "+" }
                 button.quiet type="button" data-do="whole" { "Whole run" }
             }
-        }
-    }
-}
-
-/// Returns the place of the logs.
-pub(super) fn logs() -> Markup {
-    html! {
-        section.panel.run-logs aria-labelledby="logs-title" {
-            header {
-                h2 #logs-title { "Logs" }
-                span #logs-count .soft role="status" {}
-                label.field {
-                    span.unseen { "Level" }
-                    select #logs-level {
-                        option value="" { "Every level" }
-                        @for level in ["debug", "info", "warn", "error"] { option value=(level) { (level) " and above" } }
-                    }
-                }
-            }
-            div #logs .body { p.soft { "Loading" } }
         }
     }
 }

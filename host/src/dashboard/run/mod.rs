@@ -48,7 +48,6 @@ fn body(view: &View, run: &WorkflowRecord) -> Markup {
             p #run-news .unseen aria-live="polite" {}
             (data::data(view, run))
             (calls::calls(view, run))
-            (calls::logs())
             (dialogs::dialogs(view, run))
         }
         (layout::module(view, "run.js"))
@@ -65,7 +64,7 @@ fn prose(said: &str) -> Markup {
     let said = Printable::lines(said).to_string();
     let pieces: Vec<&str> = said.split('`').collect();
     // A text of which a quote is not closed stays as it is.
-    if pieces.len() % 2 == 0 {
+    if pieces.len().is_multiple_of(2) {
         return html! { (said) };
     }
     html! {
@@ -91,3 +90,6 @@ fn took(run: &WorkflowRecord) -> String {
     let end = run.completed_at.unwrap_or_else(|| clock::now().to_datetime());
     parts::duration(u64::try_from((end - run.started_at).num_milliseconds()).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

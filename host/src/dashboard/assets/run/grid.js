@@ -36,6 +36,7 @@ export class Grid {
     const { calls, element, rows } = this;
     setAttribute(element, "aria-rowcount", calls.lines.length + 1);
     rows.style.height = `${calls.lines.length * this.#height}px`;
+    element.style.setProperty("--lines", calls.lines.length);
     this.#draw(true);
   }
 
