@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
-use jsonschema::{Registry, Validator};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,22 +13,19 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use crate::PATIENCE;
+use crate::schema::Schemas;
 
 /// `docs/live.schema.json` with the schemas of the OpenAPI document.
-static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
-    let schema: Value =
-        serde_json::from_str(include_str!("../../docs/live.schema.json")).expect("it is JSON");
+static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
+    let own = serde_json::from_str(include_str!("../../docs/live.schema.json")).expect("it is JSON");
     let openapi = serde_json::to_value(forge_host::api::openapi()).expect("the document is JSON");
-    let registry = Registry::new().add("forge:/_api/openapi.json", openapi).expect("it has a URI");
-    let registry = registry.prepare().expect("its references can be resolved");
-    let options = jsonschema::options().with_registry(&registry).should_validate_formats(true);
-    options.build(&schema).expect("it is a schema")
+    Schemas { own, other: ("openapi.json", openapi) }
 });
 
 /// Checks a message against the schema.
 pub fn is_as_documented(message: &Value) {
-    if let Err(error) = SCHEMA.validate(message) {
-        panic!("{error} at {}: {message}", error.instance_path());
+    if let Err(why) = SCHEMAS.check(message) {
+        panic!("{why}");
     }
 }
 
