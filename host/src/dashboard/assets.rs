@@ -38,6 +38,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("api.js"),
     module!("clipboard.js"),
     module!("dialog.js"),
+    module!("document.js"),
     module!("dom.js"),
     // Built from `clients/typescript`; a test compares it.
     module!("forge.js"),
@@ -60,6 +61,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("run/grid.js"),
     module!("run/journal.js"),
     module!("run/keys.js"),
+    module!("run/logs.js"),
     module!("run/parts.js"),
     module!("run/row.js"),
     module!("run/scale.js"),
