@@ -116,7 +116,10 @@ impl<'d> Reader<'d> {
                 Value::Array(names) => names.iter().map(named).collect(),
                 name => named(name).map(|one| vec![one]),
             };
-            let why = "is no type: types are null, boolean, integer, number, string, array and object";
+            let why =
+                "is no type: types are null, boolean, integer, number, string, array and object, each once";
+            // A check compares all of them in one step.
+            let types = types.filter(|types| types.len() <= Type::ALL);
             rules.push(Rule::Types(types.ok_or_else(|| invalid(&below(at, "type"), why))?));
         }
         if let Some(value) = keywords.get("const") {
