@@ -307,9 +307,9 @@ impl<'s> Check<'s> {
         let mut check = Check { schema, steps, depth, path: Path::default(), is_quiet };
         let checked = check.node(node, &text);
         self.steps = check.steps;
-        checked.or_else(|misfit| match misfit.is_given_up() {
-            true => Err(misfit),
-            false => Err(self.below(name, || format!("the name is not allowed: {}", misfit.why))),
+        checked.map_err(|misfit| match misfit.is_given_up() {
+            true => misfit,
+            false => self.below(name, || format!("the name is not allowed: {}", misfit.why)),
         })
     }
 

@@ -175,12 +175,14 @@ impl<'d> Reader<'d> {
                 return Err(invalid(&below(at, keyword), "is not supported: use `$ref`"));
             }
         }
-        let lists: [(&str, fn(Vec<NodeId>) -> Rule); 3] =
-            [("allOf", Rule::All), ("anyOf", Rule::Any), ("oneOf", Rule::One)];
-        for (keyword, rule) in lists {
-            if let Some(nodes) = self.list(keywords, at, keyword)? {
-                rules.push(rule(nodes));
-            }
+        if let Some(nodes) = self.list(keywords, at, "allOf")? {
+            rules.push(Rule::All(nodes));
+        }
+        if let Some(nodes) = self.list(keywords, at, "anyOf")? {
+            rules.push(Rule::Any(nodes));
+        }
+        if let Some(nodes) = self.list(keywords, at, "oneOf")? {
+            rules.push(Rule::One(nodes));
         }
         if let Some(node) = self.one(keywords, at, "not") {
             rules.push(Rule::Not(node));
