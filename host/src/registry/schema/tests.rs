@@ -219,7 +219,7 @@ fn a_schema_that_cannot_be_used_is_refused_with_the_place() {
         refused(&json!({"properties": {"a": {"type": "text"}}}))
             .starts_with("`#/properties/a/type` is no type")
     );
-    assert!(refused(&json!({"type": ["string"; 8]})).contains("each once"));
+    assert!(refused(&json!({"type": vec!["string"; 8]})).contains("each once"));
     assert_eq!(refused(&json!({"minLength": -1})), "`#/minLength` is no integer from 0");
     assert!(refused(&json!({"$ref": "https://example.com/a"})).contains("a reference is `#` or `#/…`"));
     assert!(refused(&json!({"$ref": "#name"})).contains("a reference is `#` or `#/…`"));
