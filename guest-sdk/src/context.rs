@@ -121,6 +121,34 @@ impl WorkflowContext {
         &self.db
     }
 
+    /// Sets a tag of the run, by which people and programs find it: `forge runs --tag order=1041`.
+    ///
+    /// The name has 1 to 64 characters of A-Z, a-z, 0-9, `_`, `.` and `-`, the value at most 255 bytes
+    /// without control characters. A run has at most 16 tags, with those of its start; a second value of a
+    /// name replaces the first.
+    ///
+    /// The tag is saved with the next changes of the run, for example when a step ends. A replay does not set
+    /// it again.
+    ///
+    /// ```
+    /// use forge::prelude::*;
+    ///
+    /// #[forge::workflow]
+    /// async fn ship(ctx: &WorkflowContext, order: u64) -> Result<()> {
+    ///     ctx.tag("order", order)
+    /// }
+    ///
+    /// let run = forge::testing::TestRun::new(ShipWorkflow).run(1041);
+    /// assert_eq!(run.tags["order"], "1041");
+    /// ```
+    ///
+    /// # Errors
+    /// Returns a [`Failure`](crate::Failure) of kind `invalid-input` if the name or the value is not allowed, and of
+    /// kind `limit` if the run has 16 other tags.
+    pub fn tag(&self, name: &str, value: impl Display) -> Result<()> {
+        host::run::tag(name, &value.to_string()).map_err(|failure| Error::new(Failure::from(failure)))
+    }
+
     /// Returns a receiver of events with this name, which other runs of the tenant and clients of the API
     /// send to the run. See [`EventReceiver`]. [`forge::event`](crate::event()) does the same without a
     /// context.

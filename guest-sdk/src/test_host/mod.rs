@@ -7,6 +7,7 @@ mod completions;
 mod places;
 mod record;
 mod steps;
+mod tags;
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
@@ -71,6 +72,7 @@ pub(crate) struct TestHost {
     pub(crate) steps: Vec<Row>,
     pub(crate) compensations: Vec<String>,
     pub(crate) logs: Vec<TestLog>,
+    pub(crate) tags: BTreeMap<String, String>,
     /// The state of effects, by type.
     effects: BTreeMap<TypeId, Box<dyn Any>>,
 }
@@ -131,6 +133,7 @@ impl TestHost {
             steps: Vec::new(),
             compensations: Vec::new(),
             logs: Vec::new(),
+            tags: BTreeMap::new(),
             effects: BTreeMap::new(),
         }
     }
@@ -183,7 +186,7 @@ impl TestHost {
 
 /// The host's interface `run`.
 pub(crate) mod run {
-    use super::{TestLog, json, with};
+    use super::{TestLog, json, tags, with};
     pub(crate) use crate::bindings::forge::workflow::run::{LogLevel, RunInfo};
 
     pub(crate) fn info() -> RunInfo {
@@ -195,6 +198,10 @@ pub(crate) mod run {
             auth: json(&host.auth),
             seed: host.seed,
         })
+    }
+
+    pub(crate) fn tag(name: &str, value: &str) -> Result<(), crate::bindings::Failure> {
+        with(|host| tags::set(&mut host.tags, name, value))
     }
 
     pub(crate) fn log(scope: u64, level: LogLevel, message: &str) {

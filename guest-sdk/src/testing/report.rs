@@ -35,6 +35,8 @@ pub struct TestReport<T> {
     pub compensations: Vec<String>,
     /// The lines that the workflow logged.
     pub logs: Vec<TestLog>,
+    /// The tags that the workflow set.
+    pub tags: BTreeMap<String, String>,
     /// The virtual time from the start to the end of the run.
     pub elapsed: Duration,
 }
@@ -60,6 +62,7 @@ impl<T> TestReport<T> {
             db,
             compensations: host.compensations,
             logs: host.logs,
+            tags: host.tags,
             elapsed,
         }
     }

@@ -15,6 +15,13 @@ pub enum Event {
         /// What it waits for, a JSON list for people.
         waits_for: Option<Arc<str>>,
     },
+    /// The guest set a tag of the run.
+    Tagged {
+        /// The name.
+        name: String,
+        /// The value.
+        value: String,
+    },
     /// A call began.
     Begun(Begin),
     /// An effect ended and the guest sees it, or a reading of the time was answered.

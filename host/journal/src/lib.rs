@@ -61,6 +61,7 @@ mod run_id_prefix;
 mod session;
 mod state;
 mod status;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod waits_for;
@@ -82,6 +83,7 @@ pub use session::{
 };
 pub use state::{Changes, CorruptJournal, Growth, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};
+pub use tags::{InvalidTag, MOST_TAGS, Tags};
 pub use waits_for::WaitsFor;
 
 /// The name of a tenant. Cheap to clone.

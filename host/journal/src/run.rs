@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Failure, Notes, UnknownWord, WorkflowStatus, kind};
+use super::{Failure, Notes, Tags, UnknownWord, WorkflowStatus, kind};
 
 /// The id of a run: a UUIDv7, so that ids sort by time and rows of new runs are appended.
 #[derive(
@@ -234,6 +234,8 @@ pub struct Run {
     pub pause: Option<Pause>,
     /// The idempotency key of the start.
     pub key: Option<Arc<str>>,
+    /// The tags, by which the run is found.
+    pub tags: Tags,
     /// The run whose key this one took over.
     pub restart_of: Option<RunId>,
     /// The run that took the key over from this one. The store sets it.
@@ -302,6 +304,7 @@ impl Run {
             settled: Vec::new(),
             pause: None,
             key: None,
+            tags: Tags::default(),
             restart_of: None,
             restarted_as: None,
             parent: None,

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::parameters::{Path, Query, page};
+use super::parameters::{Path, Query, page, query_parameters};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ApiResult, ErrorBody};
 use crate::executor::{RunFilter, RunPage, Steps, StepsQuery, WorkflowRecord};
@@ -93,6 +93,11 @@ impl TryFrom<RunsQuery> for RunFilter {
             cursor,
         })
     }
+}
+
+/// Reads the query of a list of runs, as `GET /_api/runs` does.
+pub(crate) fn run_filter(query: &str) -> Result<RunFilter, ApiError> {
+    query_parameters::<RunsQuery>(query).map_err(ApiError::invalid_parameter)?.try_into()
 }
 
 /// Reads statuses that are separated by commas.

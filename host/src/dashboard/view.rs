@@ -11,7 +11,7 @@ use crate::tenants::{Caller, Denied, Role};
 use forge_journal::DEFAULT_TENANT;
 
 /// The parameter of each page that names the tenant for which a caller of the host acts.
-const TENANT: &str = "tenant";
+pub(super) const TENANT: &str = "tenant";
 
 /// The characters of a segment of a path that are escaped.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

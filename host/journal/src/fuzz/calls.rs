@@ -22,6 +22,7 @@ pub(super) enum Call {
     Submit(Scope, EffectKind, u64),
     Deadline(Scope, u64),
     Time(Scope),
+    Tag(&'static str, &'static str),
     Compensate(u64),
     Resume(CallId),
     Take(CallId),
@@ -52,6 +53,7 @@ pub(super) fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(scope, kind, wait)| Call::Submit(scope, kind, wait)),
         1 => (scope(), number(0..5)).prop_map(|(scope, wait)| Call::Deadline(scope, wait)),
         1 => scope().prop_map(Call::Time),
+        1 => (select(&["a", "b", ""][..]), select(&["1", "\0"][..])).prop_map(|(name, value)| Call::Tag(name, value)),
         3 => number(0..6).prop_map(Call::Compensate),
         3 => id().prop_map(Call::Resume),
         2 => id().prop_map(Call::Take),
@@ -105,6 +107,7 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
             session.submit_for_scope(own(scope), effect(TIMEOUT, wait), NOW).map(drop)
         }
         Call::Time(scope) => session.workflow_time(own(scope), NOW).map(drop),
+        Call::Tag(name, value) => session.tag(name, value, NOW).map(drop),
         Call::Compensate(step) => return session.begin_compensation(step, NOW).map(opened),
         Call::Resume(id) => return session.resume_step(id).map(opened),
         Call::Take(id) => session.outcome(id, HTTP).map(drop),

@@ -24,6 +24,7 @@ mod rollback;
 mod schedule;
 mod scopes;
 mod steps;
+mod tags;
 mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};

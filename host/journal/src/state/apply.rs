@@ -26,6 +26,7 @@ impl Journal {
         match event {
             Event::Running => self.running(),
             Event::Waiting { until, waits_for } => self.waiting(until, waits_for),
+            Event::Tagged { name, value } => self.tag(&name, &value),
             Event::Begun(begin) => self.begin(begin, at),
             Event::Delivered { seq, outcome } => {
                 self.open_effect("delivered", seq, true)?;
@@ -100,6 +101,15 @@ impl Journal {
             Event::Terminated { failure, in_doubt } => self.terminate(&failure, in_doubt, at),
             Event::Resolved { seq, outcome } => self.resolve(seq, outcome, at),
         }
+    }
+
+    fn tag(&mut self, name: &str, value: &str) -> Result<(), IllegalEvent> {
+        self.check_status("tagged", |s| matches!(s, WorkflowStatus::Running | WorkflowStatus::Compensating))?;
+        if self.run.tags.get(name) != Some(value) {
+            self.run.tags.set(name, value).map_err(|why| self.illegal("tagged", why.to_string()))?;
+            self.run_touched = true;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, begin: Begin, at: Timestamp) -> Result<(), IllegalEvent> {

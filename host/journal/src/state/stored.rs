@@ -49,10 +49,11 @@ impl Run {
     /// Returns the bytes that the run takes in a store, without its journal.
     pub fn stored_bytes(&self) -> u64 {
         let output = self.output.as_deref().map_or(0, str::len);
-        // A failure has a column of its own, too.
+        // A failure has a column of its own, too, and the tags have a table.
         let error = self.error().map_or(0, |error| error.len());
         let published = self.published.as_deref().map_or(0, str::len);
-        OVERHEAD + (self.input.len() + output + 2 * error + published) as u64
+        let documents = self.input.len() + output + published;
+        OVERHEAD + (documents + 2 * error + 2 * self.tags.json_length()) as u64
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use tracing::Level;
 
 use super::interfaces::run::{Host, LogLevel, RunInfo};
-use super::interfaces::types::{Json, Scope as Handle};
+use super::interfaces::types::{Failure as GuestFailure, Json, Scope as Handle};
 use super::{check_document, cut, invalid, shown, text_length};
 use crate::Stop;
 use crate::execution::Execution;
@@ -13,7 +13,7 @@ use crate::log::{Line, LogBudget};
 use crate::state::InstanceState;
 use forge_clock as clock;
 use forge_journal::events::check_name;
-use forge_journal::{Document, Failure, Note, Scope};
+use forge_journal::{Document, Failure, InvalidTag, Note, Scope, kind};
 
 /// The maximum size of a log line, in bytes. Longer lines are cut.
 const LOG_LINE: usize = 8 << 10;
@@ -65,6 +65,19 @@ impl Host for InstanceState {
         // The values of all names are one document.
         self.passed(written);
         self.or_stop(published)
+    }
+
+    fn tag(&mut self, name: String, value: String) -> wasmtime::Result<Result<(), GuestFailure>> {
+        let session = &mut self.execution_for(name.len().saturating_add(value.len()))?.session;
+        let searched = session.unfinished().saturating_mul(ROW);
+        let tagged = session.tag(&name, &value, clock::now()).map_err(Stop::from);
+        self.passed(searched);
+        Ok(self.or_stop(tagged)?.map_err(|refused| {
+            GuestFailure::from(match refused {
+                InvalidTag::TooMany(_) => Failure::permanent(kind::LIMIT, refused.to_string()),
+                _ => invalid(refused.to_string()),
+            })
+        }))
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {

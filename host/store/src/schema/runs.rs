@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forge_journal::{Notes, Pause, Run, RunId, Timestamp, WaitsFor, WorkflowStatus, published};
+use forge_journal::{Notes, Pause, Run, RunId, Tags, Timestamp, WaitsFor, WorkflowStatus, published};
 
 use super::{
     Access, Column, Decoded, Encoded, Role, borrowed, columns, from_json, number, optional, parsed, required,
@@ -22,6 +22,7 @@ columns! {
     output          Text    Mutable: optional(&run.output)                  => run.output = value.map(Into::into);
     error           Text    Derived: run.error().map(Into::into)            => ();
     failure         Text    Mutable: to_json(run.failure.as_ref())?         => run.failure = from_json(value)?;
+    error_kind      Text    Derived: error_kind(run)                        => ();
     stuck           Text    Mutable: optional(&run.failed_compensations)    => run.failed_compensations = value.map(Into::into);
     uncompensated   Text    Mutable: names(&run.uncompensated)?             => run.uncompensated = with_names(value)?;
     in_doubt        Text    Mutable: optional(&run.in_doubt)                => run.in_doubt = value.map(Into::into);
@@ -34,6 +35,7 @@ columns! {
     restarted_as    Text    Fixed:   id(run.restarted_as)                   => run.restarted_as = value.map(parsed).transpose()?;
     auth            Text    Fixed:   borrowed(&run.auth)                    => run.auth = required(value)?.into();
     trace_id        Text    Fixed:   optional(&run.trace_id)                => run.trace_id = value.map(Into::into);
+    tags            Text    Mutable: tags(run)?                             => run.tags = from_json(value)?.unwrap_or_default();
     tenant          Text    Fixed:   borrowed(&run.tenant)                  => run.tenant = required(value)?.into();
     version         Integer Fixed:   Some(run.version.into())               => run.version = number(required(value)?)?;
     started_at      Integer Fixed:   Some(run.started_at.0)                 => run.started_at = time(value)?;
@@ -82,6 +84,7 @@ pub(crate) fn blank(id: RunId) -> Run {
         settled: Vec::new(),
         pause: None,
         key: None,
+        tags: Tags::default(),
         restart_of: None,
         restarted_as: None,
         parent: None,
@@ -126,6 +129,15 @@ fn with_values(values: Option<&str>) -> Decoded<Option<Arc<str>>> {
 /// What a person found of effects in doubt; NULL for none.
 fn settled(run: &Run) -> Encoded<Cow<'static, str>> {
     to_json((!run.settled.is_empty()).then_some(&run.settled))
+}
+
+/// The tags as a JSON object; NULL for none.
+fn tags(run: &Run) -> Encoded<Cow<'static, str>> {
+    to_json((!run.tags.is_empty()).then_some(&run.tags))
+}
+
+fn error_kind(run: &Run) -> Option<Cow<'_, str>> {
+    run.failure.as_ref().map(|failure| Cow::Borrowed(failure.kind.as_str()))
 }
 
 fn id(run: Option<RunId>) -> Option<Cow<'static, str>> {
