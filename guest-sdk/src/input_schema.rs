@@ -1,6 +1,11 @@
 //! The JSON Schema of a workflow's input, if its type derives one.
 
+use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// The input type of a workflow, which is asked for its schema.
 ///
@@ -14,6 +19,25 @@ impl<T> Input<T> {
     pub const fn new() -> Self {
         Self(PhantomData)
     }
+}
+
+/// Common types of which nothing derives a schema. They have one, too, but the code that computes it would be in each component
+/// that takes one of them. A method of the type itself comes before those of traits.
+macro_rules! plain {
+    ($($plain:ty),+ $(,)?) => {$(
+        impl Input<$plain> {
+            /// Returns `None`.
+            pub fn input_schema(&self) -> Option<String> {
+                None
+            }
+        }
+    )+};
+}
+
+plain! {
+    (), bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, String, Vec<String>, Option<String>,
+    BTreeMap<String, String>, HashMap<String, String>, BTreeMap<String, Value>, HashMap<String, Value>, Value, Vec<Value>,
+    Option<Value>, Map<String, Value>, Uuid, DateTime<Utc>,
 }
 
 /// An input type with a schema.

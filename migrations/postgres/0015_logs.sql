@@ -12,6 +12,12 @@ CREATE TABLE forge_logs (
     PRIMARY KEY (run_id, seq)
 );
 
+CREATE VIEW forge_workflow_logs AS
+SELECT run_id AS workflow_run_id, seq, forge_time(at) AS at,
+       CASE level WHEN 0 THEN 'trace' WHEN 1 THEN 'debug' WHEN 2 THEN 'info' WHEN 3 THEN 'warn' ELSE 'error' END AS level,
+       step AS step_name, scope_step, scope_attempt, message
+  FROM forge_logs;
+
 -- The number and size of the lines of a run, as a JSON object; NULL: none.
 ALTER TABLE forge_runs ADD COLUMN notes TEXT;
 -- The last value of each name that a run has published, as a JSON object.

@@ -10,6 +10,14 @@ CREATE TABLE forge_logs (
     revision      INTEGER NOT NULL                        -- of the journal with which it was written
 );
 
+CREATE VIEW forge_workflow_logs AS
+SELECT r.id AS workflow_run_id, l.key & 16777215 AS seq, strftime('%Y-%m-%dT%H:%M:%fZ', l.at / 1000.0, 'unixepoch') AS at,
+       CASE l.level WHEN 0 THEN 'trace' WHEN 1 THEN 'debug' WHEN 2 THEN 'info' WHEN 3 THEN 'warn' ELSE 'error' END AS level,
+       l.step AS step_name, l.scope_step, l.scope_attempt, l.message
+  FROM forge_logs l
+  -- The second condition lets a query use the primary key of the lines of a run.
+  JOIN forge_runs r ON r.number = l.key >> 24 AND l.key BETWEEN r.number << 24 AND (r.number << 24) + 16777215;
+
 -- The number and size of the lines of a run, as a JSON object; NULL: none.
 ALTER TABLE forge_runs ADD COLUMN notes TEXT;
 -- The last value of each name that a run has published, as a JSON object.

@@ -63,6 +63,11 @@ impl Api {
         Self { client, url, token: None, tenant: None }
     }
 
+    /// Returns the address of the host; an empty one while it is down.
+    pub fn url(&self) -> String {
+        self.url.borrow().clone().unwrap_or_default()
+    }
+
     /// Returns a client that uses an API key.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
@@ -181,6 +186,20 @@ impl Api {
             match page["steps"].take() {
                 Value::Array(steps) => all.extend(steps),
                 other => panic!("the steps are a list, not {other}"),
+            }
+            cursor = page["next_cursor"].take();
+        }
+        all
+    }
+
+    /// Returns the lines that a run has logged, from all pages, with a query such as `level=warn`.
+    pub async fn logs(&self, run: &str, query: &str) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), json!(0));
+        while !cursor.is_null() {
+            let mut page = self.get(&format!("/_api/runs/{run}/logs?cursor={cursor}&{query}")).await.ok();
+            match page["lines"].take() {
+                Value::Array(lines) => all.extend(lines),
+                other => panic!("the lines are a list, not {other}"),
             }
             cursor = page["next_cursor"].take();
         }

@@ -177,6 +177,8 @@ async fn a_token_without_payloads_reads_what_happened_and_not_with_what() {
     let record = bare.get(&path).await.ok();
     assert_eq!((&record["input"], &record["step_results"]), (&Value::Null, &json!({})), "{record:#}");
     assert_eq!(record["status"], "running");
+    full.get(&format!("{path}/logs")).await.ok();
+    assert_eq!(bare.get(&format!("{path}/logs")).await.refused(403).0, "token_scope");
     for query in ["", "?payloads=true", "?payloads=false"] {
         let steps = bare.get(&format!("{path}/steps{query}")).await.ok();
         let steps = steps["steps"].as_array().unwrap();

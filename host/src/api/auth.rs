@@ -102,6 +102,16 @@ impl Gate {
         }
     }
 
+    /// Checks that a caller may read what an endpoint of the API returns: a page that shows it requires the same.
+    ///
+    /// # Errors
+    /// The role of the caller, or that it does not act for the host. An endpoint that does not exist is open to nobody.
+    pub(crate) fn may_read(&self, caller: &Caller, path: &str) -> Result<(), ApiError> {
+        let requirement = self.requirements.get(path).and_then(|methods| methods.get(&Method::GET));
+        let requirement = requirement.ok_or_else(|| ApiError::not_open(path))?;
+        requirement.role.map_or(Ok(()), |role| check_role(caller, role, requirement))
+    }
+
     async fn known(
         &self,
         credentials: Credentials<'_>,
@@ -186,10 +196,7 @@ impl<'r> Asked<'r> {
 /// Checks that a caller may make a request: for all endpoints, API keys, run tokens and sessions.
 fn check(caller: &Caller, role: Role, requirement: &Requirement, asked: &Asked<'_>) -> Result<(), ApiError> {
     check_scope(caller, requirement, asked)?;
-    caller.check(role)?;
-    if requirement.host {
-        caller.of_host()?;
-    }
+    check_role(caller, role, requirement)?;
     let sent = asked.headers.get(CSRF).map(|csrf| csrf.as_bytes());
     match &caller.session {
         Some(session) if !asked.method.is_safe() && sent != Some(session.csrf.as_bytes()) => {
@@ -197,6 +204,11 @@ fn check(caller: &Caller, role: Role, requirement: &Requirement, asked: &Asked<'
         }
         _ => Ok(()),
     }
+}
+
+fn check_role(caller: &Caller, role: Role, requirement: &Requirement) -> Result<(), ApiError> {
+    caller.check(role)?;
+    if requirement.host { caller.of_host() } else { Ok(()) }
 }
 
 /// Checks that a run token is used to read its run.
@@ -261,7 +273,7 @@ impl Caller {
     }
 
     /// Returns the tenant that a request is about; `None` for the host or all tenants, which requires a key of the host.
-    pub(super) fn whose(&self, of_host: bool) -> Result<Option<&str>, ApiError> {
+    pub(crate) fn whose(&self, of_host: bool) -> Result<Option<&str>, ApiError> {
         if of_host { self.of_host().map(|()| None) } else { Ok(Some(&self.tenant)) }
     }
 }

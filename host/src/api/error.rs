@@ -107,7 +107,7 @@ impl ApiError {
 
     /// 403: a run token is used for something else than reading its run.
     pub(super) fn token_scope(scope: &RunScope) -> Self {
-        let without = if scope.payloads { "" } else { ", without payloads and logs" };
+        let without = if scope.payloads { "" } else { ", without payloads and log lines" };
         let message =
             format!("this token only reads run {}{without}; use an API key for other requests", scope.run);
         Self::new(ErrorCode::TokenScope, message)
@@ -115,7 +115,7 @@ impl ApiError {
 
     /// 403: a request with the session of a browser is to change something, and does not prove that a page of this host sends
     /// it.
-    pub(super) fn no_csrf() -> Self {
+    pub(crate) fn no_csrf() -> Self {
         let message = "a request that changes something with a session needs the header `Forge-CSRF` with the `csrf` of \
                        `GET /_api/session`";
         Self::new(ErrorCode::Csrf, message)

@@ -48,7 +48,7 @@ impl TryFrom<LogsParameters> for LogQuery {
 /// the run's next change is durable.
 #[utoipa::path(
     get, path = "/_api/runs/{id}/logs", tag = "runs",
-    security(("key" = ["read"])),
+    security(("key" = ["read"]), ("run_token" = ["payloads"])),
     params(("id" = Uuid, Path, description = "The id of the run."), LogsParameters),
     responses(
         (status = 200, description = "A page of the lines of the run.", body = Logs),

@@ -15,6 +15,7 @@ mod document;
 mod error;
 mod error_code;
 mod events;
+mod form;
 mod health;
 mod json;
 mod keys;
@@ -66,8 +67,10 @@ pub use workflows::Workflows;
 
 pub(crate) use auth::Gate;
 pub(crate) use browser::same_origin;
+pub(crate) use form::Form;
 pub(crate) use parameters::{Path, Query};
 pub(crate) use runs::run_filter;
+pub(crate) use session::{no_session_cookie, session_cookie};
 
 use self::browser::Allowed;
 use crate::config::Origin;

@@ -145,8 +145,11 @@ mod tests {
             "GET /_api/live",
             "GET /_api/runs/{id}",
             "GET /_api/runs/{id}/live",
+            "GET /_api/runs/{id}/logs",
             "GET /_api/runs/{id}/steps",
         ];
         assert_eq!(accepting, expected);
+        let of_payloads = endpoints(|requirement| requirement.run_token.is_some_and(|token| token.payloads));
+        assert_eq!(of_payloads, ["GET /_api/runs/{id}/logs"]);
     }
 }

@@ -81,7 +81,7 @@ async fn begin_session(
 ) -> Result<impl IntoResponse, ApiError> {
     let Login { key } = json::read(&headers, body, LOGIN, "`key`").await?;
     let (session, caller) = api.host.tenants().log_in(&key).await?;
-    let cookie = cookie(&session, &headers, &extensions)?;
+    let cookie = session_cookie(&session, &headers, &extensions)?;
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SessionInfo::from(caller))))
 }
 
@@ -106,12 +106,12 @@ async fn show_session(caller: Caller) -> Json<SessionInfo> {
     responses((status = 204, description = "The cookie is removed.")),
 )]
 async fn end_session() -> impl IntoResponse {
-    (StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, no_cookie())]))
+    (StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, no_session_cookie())]))
 }
 
 /// Returns the cookie of a session. It has no path, so it is sent to what is below the page that sets it, whatever base path a
 /// proxy adds.
-pub(crate) fn cookie(
+pub(crate) fn session_cookie(
     session: &Granted<Session>,
     headers: &HeaderMap,
     extensions: &Extensions,
@@ -127,7 +127,7 @@ pub(crate) fn cookie(
 }
 
 /// Returns the cookie that removes a session.
-pub(crate) fn no_cookie() -> HeaderValue {
+pub(crate) fn no_session_cookie() -> HeaderValue {
     HeaderValue::from_static("forge_session=; Max-Age=0; HttpOnly; SameSite=Strict")
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let expires_at = clock::now().plus(60_500).to_datetime();
         let gives = Session { csrf: String::new(), expires_at };
         let session = Granted { token: "forge_session_a.b".to_owned(), gives };
-        cookie(&session, &headers, &extensions).unwrap().to_str().unwrap().to_owned()
+        session_cookie(&session, &headers, &extensions).unwrap().to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -169,6 +169,6 @@ mod tests {
 
     #[test]
     fn the_cookie_that_removes_a_session_has_its_name() {
-        assert!(no_cookie().to_str().unwrap().starts_with(&format!("{}=;", credentials::SESSION)));
+        assert!(no_session_cookie().to_str().unwrap().starts_with(&format!("{}=;", credentials::SESSION)));
     }
 }

@@ -141,9 +141,7 @@ async fn create_tenant(
     ),
 )]
 async fn show_tenant(api: State<Api>, caller: Caller, Path(tenant): Path<String>) -> ApiResult<TenantInfo> {
-    if !caller.is_host && *caller.tenant != *tenant {
-        return Err(crate::tenants::TenantError::Unknown(tenant).into());
-    }
+    caller.check_tenant(&tenant)?;
     Ok(Json(api.host.tenants().show(&tenant).await?))
 }
 

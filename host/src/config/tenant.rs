@@ -143,8 +143,8 @@ tenant_limits! {
     /// Size of the lines that are kept of one run, with 100 bytes more for each, and of what it writes to the host's log while
     /// it is in memory; further lines are dropped, and the last one says so. Default 1 MiB, some thousand lines.
     log_bytes_per_run: Bytes = 1 << 20,
-    /// What workflows write to the host's log, each second on one host: bytes, and 100 more for each line. Further lines are dropped and counted.
-    /// Default 1 MiB, some thousand lines: the log is shared by all tenants.
+    /// What workflows write to the host's log, each second on one host: bytes, and 100 more for each line. Further lines are
+    /// dropped and counted. Default 1 MiB, some thousand lines: the log is shared by all tenants.
     log_rate: BytesPerSecond = 1 << 20,
     /// Names under which one run publishes values. Default 16: each read of the run has all of them.
     published_names: Count = 16,

@@ -38,6 +38,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("api.js"),
     module!("clipboard.js"),
     module!("dialog.js"),
+    module!("document.js"),
     module!("dom.js"),
     // Built from `clients/typescript`; a test compares it.
     module!("forge.js"),
@@ -60,6 +61,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("run/grid.js"),
     module!("run/journal.js"),
     module!("run/keys.js"),
+    module!("run/logs.js"),
     module!("run/parts.js"),
     module!("run/row.js"),
     module!("run/scale.js"),
@@ -76,7 +78,19 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("runs/live.js"),
     module!("runs/page.js"),
     module!("runs/select.js"),
+    module!("tenant.js"),
     module!("time.js"),
+    module!("workflows/counts.js"),
+    module!("workflows/fields.js"),
+    module!("workflows/form.js"),
+    module!("workflows/input.js"),
+    module!("workflows/page.js"),
+    module!("workflows/start.js"),
+    module!("workflows/tags.js"),
+    module!("workflows/upload.js"),
+    module!("workflows/values.js"),
+    module!("workflows/versions.js"),
+    module!("workflows/widgets.js"),
 ];
 
 const MODULE: &str = "text/javascript; charset=utf-8";
@@ -122,4 +136,41 @@ async fn asset(Path((digest, path)): Path<(String, String)>) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     (headers, *content).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path as FilePath;
+
+    use super::*;
+
+    /// Returns the path that an import of a module leads to.
+    fn imported(from: &str, import: &str) -> String {
+        let folder = FilePath::new(from).parent().unwrap();
+        let mut path = Vec::new();
+        for part in folder.join(import).iter().map(|part| part.to_str().unwrap()) {
+            match part {
+                "." => {}
+                ".." => assert!(path.pop().is_some(), "{from} imports {import}, which is above the assets"),
+                part => path.push(part.to_owned()),
+            }
+        }
+        path.join("/")
+    }
+
+    #[test]
+    fn each_import_of_a_module_is_an_asset() {
+        for (path, _, content) in ASSETS.iter().filter(|(_, kind, _)| *kind == MODULE) {
+            let lines =
+                content.lines().filter(|line| line.starts_with("import ") || line.starts_with("} from "));
+            for line in lines {
+                let import = line.split('"').nth(1).unwrap_or_else(|| panic!("{path}: {line}"));
+                let found = imported(path, import);
+                assert!(
+                    ASSETS.iter().any(|(known, ..)| *known == found),
+                    "{path} imports {found}, which is no asset"
+                );
+            }
+        }
+    }
 }

@@ -14,7 +14,8 @@ const PAGE: u32 = 50;
 /// The most runs, calls or lines in a page.
 pub(super) const LARGEST_PAGE: u32 = 500;
 
-/// The bytes of inputs and results in a page of calls, or of messages in a page of lines. With them, a response takes some megabytes of memory.
+/// The bytes of inputs and results in a page of calls, or of messages in a page of lines. With them, a response takes some
+/// megabytes of memory.
 pub(super) const PAGE_BYTES: u64 = 2 << 20;
 
 /// A page of the journal of a run.

@@ -99,7 +99,7 @@ pub struct WorkflowRecord {
 }
 
 impl WorkflowRecord {
-    /// Returns the record without inputs, outputs and results.
+    /// Returns the record without inputs, outputs and results. What the run has published stays: it is there to be shown.
     pub fn without_payloads(self) -> Self {
         let (input, step_results) = (Document::stored("null".into()), BTreeMap::new());
         Self { input, output: None, step_results, ..self }

@@ -96,10 +96,7 @@ pub enum RegistryError {
         version: u32,
     },
     /// The input of a start does not fit the schema.
-    #[error(
-        "the input does not fit the schema of `{name}` version {version}, at {path}: {why}. `forge workflows schema {name}` \
-         shows the schema"
-    )]
+    #[error("the input does not fit the schema of `{name}` version {version}, at {path}: {why}")]
     InputMisfit {
         /// The workflow.
         name: String,

@@ -13,6 +13,9 @@ use forge_store::{InputSchema, Store, StoreError};
 /// The memory for schemas, in bytes: some hundred large ones. Beyond it, schemas are read again.
 const MEMORY: usize = 64 << 20;
 
+/// The most bytes of all schemas of a component, without those that are the same. It bounds the time in which they are checked.
+const BYTES_PER_COMPONENT: usize = 1 << 20;
+
 /// The size up to which an input is checked where it is, in bytes: that takes less than a millisecond. A larger one is checked
 /// on a thread for blocking work.
 const CHECKED_AT_ONCE: usize = 4 << 10;
@@ -95,6 +98,7 @@ pub(super) async fn checked(
 ) -> Result<(Vec<Option<String>>, Vec<InputSchema>), RegistryError> {
     let check = move || {
         let mut schemas: Vec<InputSchema> = Vec::new();
+        let mut bytes = 0;
         let mut digests = Vec::with_capacity(described.len());
         for Described { name, version, input_schema, .. } in described {
             let Some(text) = input_schema else {
@@ -106,6 +110,13 @@ pub(super) async fn checked(
             // Versions of a workflow often have the same one.
             if schemas.iter().any(|known| known.digest == digest) {
                 continue;
+            }
+            bytes += text.len();
+            if bytes > BYTES_PER_COMPONENT {
+                return Err(InvalidComponent(format!(
+                    "the schemas of the component's inputs have more than {BYTES_PER_COMPONENT} bytes together: shorten their \
+                     descriptions, or split the component"
+                )));
             }
             Schema::parse(&text).map_err(|error| {
                 InvalidComponent(format!(

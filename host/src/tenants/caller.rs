@@ -152,6 +152,18 @@ impl Caller {
         if self.role >= needed { Ok(()) } else { Err(TenantError::Role { needed, has: self.role }) }
     }
 
+    /// Checks that the caller may know of a tenant: its own one, or any one if it acts for the host.
+    ///
+    /// # Errors
+    /// [`TenantError::Unknown`]: it does not learn whether the tenant exists.
+    pub(crate) fn check_tenant(&self, tenant: &str) -> Result<(), TenantError> {
+        if self.is_host || *self.tenant == *tenant {
+            Ok(())
+        } else {
+            Err(TenantError::Unknown(tenant.to_owned()))
+        }
+    }
+
     /// The begin of [`Caller::actor`] for a key of a tenant.
     pub(super) const KEY: &'static str = "key ";
 

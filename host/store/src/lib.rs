@@ -422,8 +422,8 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<RunId>, StoreError>;
 
-    /// Deletes those of the runs that are final, with their journals and lines, and returns them. That is durable when the method returns.
-    /// A key that started a deleted run is free again.
+    /// Deletes those of the runs that are final, with their journals and lines, and returns them. That is durable when the method
+    /// returns. A key that started a deleted run is free again.
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
 
     /// Returns an entry of a tenant's store.

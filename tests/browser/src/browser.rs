@@ -123,6 +123,20 @@ impl Browser {
         .await;
     }
 
+    /// Waits until the page has loaded what it asked for, and nothing new for half a second.
+    pub async fn idle(&self) {
+        let requests = "return [document.readyState, performance.getEntriesByType('resource').length]";
+        let mut before = Value::Null;
+        eventually("the page has loaded everything", async || {
+            let now = self.script(requests).await;
+            let is_idle = now == before && now[0] == "complete";
+            before = now;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            is_idle
+        })
+        .await;
+    }
+
     /// Runs a script in the page and returns its value.
     pub async fn script(&self, script: &str) -> Value {
         let value = self.driver.execute(script, Vec::new()).await;

@@ -101,8 +101,10 @@ pub enum Statement {
     Repeat(u32, Block),
     /// The block. If it fails, the observation is the failure, and the program continues.
     Try(Block),
-    /// A line in the host's log.
+    /// A line in the log of the run, at info.
     Log(String),
+    /// Publishes a value under a name.
+    Publish(String, Value),
     /// Fails.
     Fail(Failure),
     /// Panics with this message.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Session, SessionError};
+use super::{Session, SessionError, Storage};
 use crate::notes::published;
 use crate::{Document, Event, Failure, LogLevel, LogLine, Row, Scope, Timestamp, kind};
 
@@ -125,6 +125,16 @@ impl Session {
             );
             return Ok(Err(Failure::permanent(kind::LIMIT, message)));
         }
+        let grown = bytes.saturating_sub(before.as_deref().map_or(0, str::len) as u64);
+        let Storage { used, limit } = self.storage;
+        if grown > 0 && used.saturating_add(grown) > limit {
+            let message = format!(
+                "`{name}` is not published: the runs of this tenant have {used} bytes in the database; the most is {limit} \
+                 (storage_bytes)"
+            );
+            return Ok(Err(Failure::permanent(kind::LIMIT, message)));
+        }
+        self.storage.used = used.saturating_add(grown);
         if before.as_ref() != Some(&values) {
             let Note { scope, number } = note;
             self.journal.apply(Event::Published { scope, note: number, values }, now)?;

@@ -161,13 +161,13 @@ fn tenant(in_query: Option<String>, headers: &HeaderMap) -> Result<Option<String
 /// Returns what a caller may follow of what it asks for.
 ///
 /// # Errors
-/// The run is not the one of its token.
+/// The run is not the one of its token, or the token does not read logs.
 fn allowed(caller: &Caller, mut follow: FollowRun) -> Result<FollowRun, ApiError> {
-    match &caller.scope {
-        Some(scope) if scope.run != follow.run => return Err(ApiError::token_scope(scope)),
-        _ => {}
+    if let Some(scope) = &caller.scope
+        && (scope.run != follow.run || (follow.logs && !scope.payloads))
+    {
+        return Err(ApiError::token_scope(scope));
     }
     follow.payloads &= caller.reads_payloads();
-    follow.logs &= caller.reads_payloads();
     Ok(follow)
 }

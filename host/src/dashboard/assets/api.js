@@ -5,13 +5,20 @@ const page = document.documentElement.dataset;
 /** The way from this page to the root of the dashboard: empty, or `../` once or more. */
 export const root = page.root ?? "";
 
-/** An answer of the API that is an error: with its status, its code for programs, and its message for people. */
+/** The tenant for which a caller of the host acts; `undefined` if it is the caller's own. */
+export const tenant = page.tenant;
+
+/**
+ * An answer of the API that is an error: with its status, its code for programs, and its message for people. `path` is the place
+ * in an input that does not fit its schema.
+ */
 export class ApiError extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, path) {
     super(message);
     this.name = "ApiError";
     this.status = status;
     this.code = code;
+    this.path = path;
   }
 }
 
@@ -79,6 +86,6 @@ function refusal({ status }, document) {
   if (document === undefined) {
     return new ApiError(status, "no_json", `The answer (HTTP ${status}) is not from this host's API.`);
   }
-  const { code = "unknown", message = `The host answered with HTTP ${status}.` } = document?.error ?? {};
-  return new ApiError(status, code, message);
+  const { code = "unknown", message = `The host answered with HTTP ${status}.`, path } = document?.error ?? {};
+  return new ApiError(status, code, message, path);
 }

@@ -1,4 +1,4 @@
-//! The places of the calls and the logs, which the modules in `assets/run/` fill.
+//! The place of the calls, which the modules in `assets/run/` fill.
 
 use maud::{Markup, html};
 
@@ -47,18 +47,10 @@ pub(super) fn calls(view: &View, run: &WorkflowRecord) -> Markup {
 fn search() -> Markup {
     html! {
         form #calls-search .wf-tools role="search" aria-label="Calls" {
-            label.field {
-                span.unseen { "Search by name, error or #position" }
-                input type="search" name="text" placeholder="Name, error or #17" autocomplete="off" spellcheck="false";
-            }
-            label.field {
-                span.unseen { "Status" }
-                select name="status" { option value="" { "Every status" } }
-            }
-            label.field {
-                span.unseen { "Kind" }
-                select name="kind" { option value="" { "Every kind" } }
-            }
+            input type="search" name="text" aria-label="Search by name, error or #position" placeholder="Name, error or #17"
+                autocomplete="off" spellcheck="false";
+            select name="status" aria-label="Status" { option value="" { "Every status" } }
+            select name="kind" aria-label="Kind" { option value="" { "Every kind" } }
             label.check { input type="checkbox" name="quiet"; " Clock and timeouts" }
             label.check { input type="checkbox" name="fold" checked; " Fold idle time" }
             div.wf-buttons role="group" aria-label="Tree" {
@@ -70,26 +62,6 @@ fn search() -> Markup {
                 button.quiet type="button" data-do="in" aria-label="Zoom in" { "+" }
                 button.quiet type="button" data-do="whole" { "Whole run" }
             }
-        }
-    }
-}
-
-/// Returns the place of the logs.
-pub(super) fn logs() -> Markup {
-    html! {
-        section.panel.run-logs aria-labelledby="logs-title" {
-            header {
-                h2 #logs-title { "Logs" }
-                span #logs-count .soft role="status" {}
-                label.field {
-                    span.unseen { "Level" }
-                    select #logs-level {
-                        option value="" { "Every level" }
-                        @for level in ["debug", "info", "warn", "error"] { option value=(level) { (level) " and above" } }
-                    }
-                }
-            }
-            div #logs .body { p.soft { "Loading" } }
         }
     }
 }

@@ -12,7 +12,7 @@ use forge_journal::WorkflowStatus;
 /// Returns the dialogs of what the caller may do.
 pub(super) fn dialogs(view: &View, run: &WorkflowRecord) -> Markup {
     html! {
-        @if view.may(Role::Start) { (event()) (again(run)) }
+        @if view.may(Role::Start) { (event()) (again(view, run)) }
         @if view.may(Role::Admin) { (resolve()) }
     }
 }
@@ -35,7 +35,8 @@ fn event() -> Markup {
     )
 }
 
-fn again(run: &WorkflowRecord) -> Markup {
+fn again(view: &View, run: &WorkflowRecord) -> Markup {
+    let form = view.href_with(&["workflows", &run.workflow_name, "start"], &[("from", &run.id.to_string())]);
     let has_failed = matches!(run.status, WorkflowStatus::Failed | WorkflowStatus::Compensated);
     dialog(
         "again",
@@ -43,6 +44,7 @@ fn again(run: &WorkflowRecord) -> Markup {
         "Start",
         &html! {
             p { "Starts another run of " strong { (parts::text(&run.workflow_name)) } " with this input. This run stays as it is." }
+            p { a href=(form) { "Edit the input in a form" } }
             (field("again-input", "Input, JSON", &json("again-input", "input", 14)))
             div.pair {
                 (field("again-version", "Version", &html! {
@@ -71,8 +73,14 @@ fn resolve() -> Markup {
             p data-said {}
             fieldset.choice {
                 legend.unseen { "The outcome" }
-                label { input type="radio" name="outcome" value="completed" checked; " It is completed" }
-                label { input type="radio" name="outcome" value="failed"; " It has failed" }
+                div {
+                    input #outcome-completed type="radio" name="outcome" value="completed" checked;
+                    " " label for="outcome-completed" { "It is completed" }
+                }
+                div {
+                    input #outcome-failed type="radio" name="outcome" value="failed";
+                    " " label for="outcome-failed" { "It has failed" }
+                }
             }
             div data-when="completed" {
                 (field("resolve-result", "Result, JSON", &json("resolve-result", "result", 8)))

@@ -49,7 +49,7 @@ fn facts(view: &View, run: &WorkflowRecord) -> Markup {
             @if !run.status.is_final() { (fact("Times out", &time(run.deadline))) }
             @if let Some(key) = &run.key { (fact("Key", &html! { code { (parts::text(key)) } })) }
             (lineage(view, run))
-            (fact("Calls", &html! { (run.calls) }))
+            (fact("Calls", &html! { (grouped(run.calls)) }))
             (fact("Code", &html! {
                 code title=(run.digest) { (run.digest.get(..DIGITS).unwrap_or(&run.digest)) }
             }))
@@ -87,7 +87,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -8,6 +8,7 @@ mod calls;
 mod data;
 mod dialogs;
 mod head;
+mod logs;
 mod why;
 
 use axum::Router;
@@ -46,9 +47,9 @@ fn body(view: &View, run: &WorkflowRecord) -> Markup {
             (head::head(view, run))
             p #run-trouble .notice data-kind="warn" role="status" hidden {}
             p #run-news .unseen aria-live="polite" {}
-            (data::data(view, run))
+            (data::data(run))
             (calls::calls(view, run))
-            (calls::logs())
+            (logs::logs())
             (dialogs::dialogs(view, run))
         }
         (layout::module(view, "run.js"))
@@ -65,7 +66,7 @@ fn prose(said: &str) -> Markup {
     let said = Printable::lines(said).to_string();
     let pieces: Vec<&str> = said.split('`').collect();
     // A text of which a quote is not closed stays as it is.
-    if pieces.len() % 2 == 0 {
+    if pieces.len().is_multiple_of(2) {
         return html! { (said) };
     }
     html! {
@@ -91,3 +92,6 @@ fn took(run: &WorkflowRecord) -> String {
     let end = run.completed_at.unwrap_or_else(|| clock::now().to_datetime());
     parts::duration(u64::try_from((end - run.started_at).num_milliseconds()).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

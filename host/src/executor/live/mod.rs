@@ -13,6 +13,7 @@ mod group;
 mod hub;
 mod list;
 mod nodes;
+mod pace;
 mod quota;
 mod subscription;
 mod topic;

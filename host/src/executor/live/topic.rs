@@ -1,21 +1,18 @@
 //! A run that somebody follows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use forge_journal::{RunId, TenantId};
 use forge_store::Changed;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::group::{Group, RunFrames};
+use super::pace::Pace;
 use super::quota::Share;
 use super::{Frame, FrameKind};
 use crate::executor::{ExecutorError, WorkflowExecutor};
-
-/// The time between two reads of a run. The first change after a pause is read at once.
-const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The frames that subscribers share. If more has changed, each subscriber reads it at its own pace.
 const SHARED_FRAMES: usize = 8;
@@ -34,6 +31,8 @@ pub(super) struct Topic {
     pub(super) view: View,
     share: Arc<Share>,
     state: Mutex<State>,
+    /// Wakes the task that reads the run.
+    marked: Notify,
     latest: watch::Sender<Latest>,
 }
 
@@ -134,7 +133,7 @@ impl Delta {
 impl Topic {
     pub(super) fn new(run: RunId, tenant: TenantId, view: View, share: Arc<Share>) -> Arc<Self> {
         let latest = watch::Sender::new(Latest::default());
-        Arc::new(Self { run, tenant, view, share, state: Mutex::default(), latest })
+        Arc::new(Self { run, tenant, view, share, state: Mutex::default(), marked: Notify::new(), latest })
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Latest> {
@@ -155,42 +154,45 @@ impl Topic {
     pub(super) fn mark(&self, mark: Mark) -> bool {
         let mut state = self.state.lock();
         state.mark = Some(mark.and(state.mark));
-        !std::mem::replace(&mut state.is_reading, true)
+        let must_begin = !std::mem::replace(&mut state.is_reading, true);
+        drop(state);
+        if !must_begin {
+            self.marked.notify_one();
+        }
+        must_begin
     }
 
-    /// Returns what has changed and where to read from; `None` if nothing has, and then the caller reads no more.
-    fn next(&self) -> Option<(Mark, Option<Place>)> {
+    /// Takes what has changed, and from where to read; `None` if nothing has.
+    fn take(&self) -> Option<(Mark, Option<Place>)> {
         let mut state = self.state.lock();
-        let mark = state.mark.take().filter(|_| self.has_subscribers());
-        state.is_reading = mark.is_some();
-        Some((mark?, state.reached))
+        Some((state.mark.take()?, state.reached))
     }
 
-    /// Reads the run and publishes what is new until the run stays as it is.
+    /// Stops reading, unless something has changed.
+    fn stops(&self) -> bool {
+        let mut state = self.state.lock();
+        state.is_reading = state.mark.is_some() && self.has_subscribers();
+        !state.is_reading
+    }
+
+    /// Reads the run and publishes what is new, until the run has stayed as it is for a while.
     pub(super) async fn follow(self: Arc<Self>, executor: WorkflowExecutor) {
-        while let Some((mark, reached)) = self.next() {
-            let begun = Instant::now();
-            let news = match reached {
-                Some(from) => self.read(&executor, mark, from).await,
-                None => Ok(News::Unshared),
-            };
-            match news {
-                Ok(News::None) => {}
-                Ok(News::Unshared) => self.publish(None),
-                Ok(News::Shared(delta)) => {
-                    self.reached(delta.to);
-                    self.publish(Some(Arc::new(delta)));
-                }
-                Err(error) => {
-                    // Subscribers read by themselves, and tell their clients.
-                    tracing::debug!(run = %self.run, %error, "a run that is followed cannot be read");
-                    self.publish(None);
-                }
+        let stopping = executor.inner.shutdown.clone();
+        stopping.run_until_cancelled(self.follow_until_idle(&executor)).await;
+    }
+
+    async fn follow_until_idle(&self, executor: &WorkflowExecutor) {
+        let mut pace = Pace::default();
+        loop {
+            tokio::time::sleep_until(pace.next(Instant::now())).await;
+            pace.begin(Instant::now());
+            if let Some((mark, reached)) = self.take() {
+                self.read_and_publish(executor, mark, reached).await;
             }
-            let next = begun + INTERVAL;
-            tokio::select! {
-                () = tokio::time::sleep_until(next) => {}
-                () = executor.inner.shutdown.cancelled() => break,
+            let idle_at = pace.forgotten_at().unwrap_or_else(Instant::now);
+            let idle = tokio::time::timeout_at(idle_at, self.marked.notified()).await.is_err();
+            if (idle || !self.has_subscribers()) && self.stops() {
+                break;
             }
         }
         // A subscriber that has not taken the frames reads by itself: an idle run holds no memory.
@@ -198,6 +200,26 @@ impl Topic {
             latest.0 = None;
             false
         });
+    }
+
+    async fn read_and_publish(&self, executor: &WorkflowExecutor, mark: Mark, reached: Option<Place>) {
+        let news = match reached {
+            Some(from) => self.read(executor, mark, from).await,
+            None => Ok(News::Unshared),
+        };
+        match news {
+            Ok(News::None) => {}
+            Ok(News::Unshared) => self.publish(None),
+            Ok(News::Shared(delta)) => {
+                self.reached(delta.to);
+                self.publish(Some(Arc::new(delta)));
+            }
+            Err(error) => {
+                // Subscribers read by themselves, and tell their clients.
+                tracing::debug!(run = %self.run, %error, "a run that is followed cannot be read");
+                self.publish(None);
+            }
+        }
     }
 
     fn publish(&self, delta: Option<Arc<Delta>>) {

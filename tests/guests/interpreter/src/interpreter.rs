@@ -132,6 +132,10 @@ impl Interpreter {
                 info!("{line}");
                 Ok(json!("logged"))
             }
+            Statement::Publish(name, value) => {
+                self.ctx.publish(name, value);
+                Ok(json!("published"))
+            }
             Statement::Fail(failure) => Err(error(failure)),
             Statement::Panic(message) => panic!("{message}"),
             Statement::Spin => spin(),

@@ -27,6 +27,8 @@ export function jsonField(area) {
     /** Sets the document, with line breaks and indents if it is one. */
     set(text) {
       area.value = text.trim() === "" || check(text) !== undefined ? text : formatted(text);
+      area.setSelectionRange(0, 0);
+      area.scrollTop = 0;
       said();
     },
     /** Returns the text, `absent` if it is empty. If it is wrong, goes to that place and returns `undefined`. */

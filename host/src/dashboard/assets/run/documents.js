@@ -35,7 +35,9 @@ export function callDocuments(run, row, signal) {
     const all = loaded;
     try {
       const text = part(await all, ["steps", 0, name]);
-      return text === "null" && name === "result" && row.status !== "completed" ? undefined : text;
+      // A step without an input has `null`, and so has a call without a result yet.
+      const isNone = text === "null" && (name === "input" || row.status !== "completed");
+      return isNone ? undefined : text;
     } catch (error) {
       // Another attempt reads it again.
       if (loaded === all) loaded = undefined;

@@ -35,6 +35,7 @@ export class Parts {
   /** Reads the page again, and replaces the parts that have changed. Throws an ApiError. */
   async refresh(signal) {
     const fresh = new DOMParser().parseFromString(await pageText(signal), "text/html");
+    document.title = fresh.title;
     const now = partsOf(this.root);
     for (const [name, part] of partsOf(fresh)) {
       if (this.#rendered.get(name) === content(part)) continue;

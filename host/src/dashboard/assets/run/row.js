@@ -1,10 +1,11 @@
 // One row of the tree of the calls.
 
+import { href } from "../api.js";
 import { make, setAttribute, setText } from "../dom.js";
 import { line as printable } from "../printable.js";
 import { bars, placed } from "./bars.js";
 import { COLLAPSED, LEAF } from "./tree.js";
-import { duration, facts, label, status } from "./words.js";
+import { duration, facts, label, requestParts, status } from "./words.js";
 
 /** The deepest indent. Deeper calls are told apart by `aria-level` alone. */
 const DEEPEST = 24;
@@ -33,7 +34,7 @@ export class RowView {
   }
 
   /** Shows a line at its place. */
-  show(calls, line, { height, isActive, isOpen, hrefOfRun }) {
+  show(calls, line, { height, isActive, isOpen }) {
     const { lines, journal } = calls;
     const [seq, attempt, state] = [lines.seq[line], lines.attempt[line], lines.state[line]];
     const row = journal.rows[seq];
@@ -51,20 +52,20 @@ export class RowView {
     setAttribute(element, "aria-selected", isOpen);
     element.classList.toggle("active", isActive);
     if (attempt > 0) this.#attempt(attempt);
-    else this.#call(row, calls, hrefOfRun);
+    else this.#call(row, calls);
     const tone = attempt > 0 ? "faint" : status(row.status).tone;
     element.dataset.tone = tone;
     this.#bars(calls, seq, attempt);
   }
 
-  #call(row, calls, hrefOfRun) {
+  #call(row, calls) {
     const { kind, name } = label(row);
     const { sign, word } = status(row.status);
     setText(this.kind, kind);
-    setText(this.name, printable(name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name));
+    this.#name(row, name);
     setText(this.facts, facts(row, calls.journal.wakes[row.seq], calls.now).join(", "));
     this.child.hidden = row.child_run === undefined;
-    if (row.child_run !== undefined) this.child.href = hrefOfRun(row.child_run);
+    if (row.child_run !== undefined) this.child.href = href(`runs/${row.child_run}`);
     setText(this.position, `#${row.seq}`);
     this.position.hidden = false;
     this.position.href = `#call-${row.seq}`;
@@ -72,12 +73,29 @@ export class RowView {
       this.status.dataset.word = row.status;
       this.status.replaceChildren(make("span", { "aria-hidden": "true" }, sign), make("span", { className: "wf-word" }, ` ${word}`));
     }
-    const { starts, endOf } = { starts: calls.journal.starts, endOf: (seq) => calls.journal.endOf(seq, calls.until) };
-    const isLasting = !Number.isNaN(calls.journal.ends[row.seq]) || calls.journal.open.has(row.seq);
-    setText(this.took, isLasting ? duration(endOf(row.seq) - starts[row.seq]) : "");
+    const { journal, until } = calls;
+    const lasts = !Number.isNaN(journal.ends[row.seq]) || journal.open.has(row.seq);
+    setText(this.took, lasts ? duration(journal.endOf(row.seq, until) - journal.starts[row.seq]) : "");
+  }
+
+  #name(row, name) {
+    const shown = printable(name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name);
+    if (this.name.textContent === shown) return;
+    const parts = requestParts({ kind: row.kind, step_name: shown });
+    this.name.classList.toggle("parts", parts !== undefined);
+    if (parts === undefined) {
+      this.name.textContent = shown;
+      return;
+    }
+    this.name.replaceChildren(
+      make("span", { className: "wf-method" }, parts.method),
+      make("span", { className: "wf-host" }, parts.server),
+      make("span", {}, parts.path),
+    );
   }
 
   #attempt(attempt) {
+    this.name.classList.remove("parts");
     setText(this.kind, "");
     setText(this.name, `attempt ${attempt}`);
     setText(this.facts, "");

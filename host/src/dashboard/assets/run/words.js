@@ -51,6 +51,12 @@ export function count(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 }
 
+/** Returns the method, the server and the path of a request; `undefined` if the call is none. */
+export function requestParts({ kind, step_name: name }) {
+  const found = kind === "http" ? /^([A-Z]+ )(\w+:\/\/[^/]*)(\/.*)$/su.exec(name) : null;
+  return found === null ? undefined : { method: found[1], server: found[2], path: found[3] };
+}
+
 /** Returns the name of a call: its kind, unless its name tells it, and its name. */
 export function label(row) {
   switch (row.kind) {
