@@ -23,6 +23,7 @@ mod operators;
 mod parameters;
 mod plain;
 mod responses;
+mod run_filter;
 mod runs;
 mod secrets;
 mod server;

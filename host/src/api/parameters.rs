@@ -70,7 +70,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 }
 
 /// Reads the parameters of a query. The error is a message.
-fn query_parameters<T: DeserializeOwned>(query: &str) -> Result<T, String> {
+pub(super) fn query_parameters<T: DeserializeOwned>(query: &str) -> Result<T, String> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     let reader = serde_urlencoded::Deserializer::new(pairs);
     serde_path_to_error::deserialize(reader).map_err(|error| {

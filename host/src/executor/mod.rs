@@ -13,6 +13,7 @@ mod effects;
 mod error;
 mod events;
 mod inboxes;
+mod list;
 mod loader;
 mod query;
 mod record;
@@ -38,8 +39,8 @@ pub use events::EventRequest;
 pub use forge_store::{RunFilter, RunSummary};
 pub use query::StepsQuery;
 pub use record::{
-    Health, HealthDetails, HealthStatus, ParentRun, PendingEvent, PendingEvents, RunPage, StepRecord, Steps,
-    WorkflowRecord,
+    Health, HealthDetails, HealthStatus, ParentRun, PendingEvent, PendingEvents, RunCounts, RunPage,
+    StepRecord, Steps, WorkflowRecord,
 };
 pub use start::{Existing, OnFailed, StartRequest, Started};
 

@@ -35,7 +35,7 @@ const MIGRATIONS: [Migration; 15] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0013_db.sql"), needs: 2 },
     // A host that does not count unfinished runs would leave a number that is wrong for ever.
     Migration { sql: include_str!("../../../../migrations/postgres/0014_unfinished_runs.sql"), needs: 14 },
-    // A host that does not know tags would leave the status of a tagged run as it was for lists.
+    // A host that does not know the kinds of errors would leave failed runs out of lists by kind.
     Migration { sql: include_str!("../../../../migrations/postgres/0016_tags.sql"), needs: 15 },
 ];
 

@@ -23,6 +23,7 @@ mod reading;
 mod runs;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +42,7 @@ use self::reading::{EndWithCaller, Reading};
 use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
-    DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunSummary, StepFilter, StepPage,
+    DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunList, StepFilter, StepPage,
     VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
@@ -152,9 +153,19 @@ impl Store for SqliteStore {
         self.read(move |connection| Ok(ids.iter().map(|id| loaded(connection, *id)).collect())).await
     }
 
-    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError> {
         let (tenant, filter) = (tenant.to_owned(), filter.clone());
         self.read(move |connection| lists::list(connection, &tenant, &filter)).await
+    }
+
+    async fn counts(
+        &self,
+        tenant: &str,
+        filter: &RunFilter,
+        most: u32,
+    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+        let (tenant, filter) = (tenant.to_owned(), filter.clone());
+        self.read(move |connection| lists::counts(connection, &tenant, &filter, most)).await
     }
 
     async fn due(
