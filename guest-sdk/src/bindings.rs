@@ -5,7 +5,7 @@
 
 wit_bindgen::generate!({
     path: "../wit",
-    world: "workflow",
+    world: "workflow-with-schemas",
     pub_export_macro: true,
     default_bindings_module: "forge::__private::bindings",
 });

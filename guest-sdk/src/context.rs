@@ -18,7 +18,7 @@ use crate::host;
 use crate::http::HttpClient;
 use crate::step::StepRunner;
 use crate::timestamp::from_timestamp;
-use crate::{low_level, random, saga, scope, time};
+use crate::{low_level, publish, random, saga, scope, time};
 
 /// The run that a workflow executes: its identity, its steps, its time and its effects. (Specification:
 /// "WorkflowContext".)
@@ -221,6 +221,35 @@ impl WorkflowContext {
     /// Returns a [`Failure`](crate::Failure) if this run has not started that one.
     pub async fn cancel_run(&self, run_id: Uuid) -> Result<()> {
         child::cancel_run(run_id).await
+    }
+
+    /// Publishes a value under a name, in place of the last one: how far the run is, what it has found. The record of the run
+    /// has the last value of each name; the API, `forge runs show` and the dashboard show it, also while the run sleeps and
+    /// after its end. [`forge::publish`](crate::publish()) does the same without a context.
+    ///
+    /// Publishing never waits and never fails the run. A value is saved with the run's next change, and a run that computes
+    /// saves it meanwhile. A replay publishes nothing again; code that runs again after a crash may.
+    ///
+    /// A run may publish 16 names and 64 KiB in all, unless the host is configured otherwise. A value that is not published,
+    /// because it is beyond a limit or cannot be written as JSON, is a line of the run's log, at warn.
+    ///
+    /// ```
+    /// use forge::prelude::*;
+    ///
+    /// #[forge::workflow]
+    /// async fn import(ctx: &WorkflowContext, pages: u32) -> Result<()> {
+    ///     for page in 1..=pages {
+    ///         ctx.step(format!("page_{page}"), || async { Ok(()) }).run().await?;
+    ///         ctx.publish("progress", &json!({ "done": page, "of": pages }));
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let run = forge::testing::TestRun::new(ImportWorkflow).run(3);
+    /// assert_eq!(run.published["progress"], json!({ "done": 3, "of": 3 }));
+    /// ```
+    pub fn publish<T: Serialize + ?Sized>(&self, name: &str, value: &T) {
+        publish::publish(name, value);
     }
 
     /// Returns a step that runs `f`. Once the step's result is in the journal, `f` is not called again.

@@ -1,4 +1,4 @@
-//! The exports of a component: `describe` and `run` of `wit/workflow.wit`.
+//! The exports of a component: `describe`, `run` and `input-schemas` of `wit/workflow.wit`.
 
 use serde_json::to_string;
 
@@ -49,6 +49,12 @@ macro_rules! export {
             impl $crate::__private::bindings::Guest for Component {
                 fn describe() -> ::std::vec::Vec<$crate::__private::bindings::WorkflowInfo> {
                     $crate::__private::describe(WORKFLOWS)
+                }
+
+                fn input_schemas() -> ::std::vec::Vec<$crate::__private::bindings::InputSchema> {
+                    $crate::__private::input_schemas(&[
+                        $((<$workflow as $crate::ForgeWorkflow>::INFO, <$workflow as $crate::ForgeWorkflow>::input_schema)),+
+                    ])
                 }
 
                 fn run(
@@ -181,6 +187,15 @@ mod component {
         workflows.iter().map(describe).collect()
     }
 
+    /// The `input-schemas` export.
+    pub fn input_schemas(workflows: &[(WorkflowInfo, fn() -> Option<String>)]) -> Vec<bindings::InputSchema> {
+        let schema = |(info, schema): &(WorkflowInfo, fn() -> Option<String>)| {
+            let schema = schema()?;
+            Some(bindings::InputSchema { workflow: info.name.to_owned(), version: info.version, schema })
+        };
+        workflows.iter().filter_map(schema).collect()
+    }
+
     /// Returns `true` if `W` is the workflow with this name and version.
     pub fn is<W: ForgeWorkflow>(name: &str, version: u32) -> bool {
         W::INFO.name == name && W::INFO.version == version
@@ -212,4 +227,4 @@ mod component {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use component::{describe, is, run, unknown};
+pub use component::{describe, input_schemas, is, run, unknown};

@@ -93,6 +93,8 @@
 //!
 //! # Features
 //!
+//! - `schema` (on): exports the JSON Schemas of inputs that derive [`JsonSchema`](schemars::JsonSchema). Turn it off to
+//!   compile without the crate `schemars`.
 //! - `heap` (on): sets the crate `dlmalloc` as the component's global allocator. Turn it off to set another
 //!   `#[global_allocator]`.
 
@@ -116,9 +118,11 @@ mod executor;
 mod export;
 mod host;
 pub mod http;
+mod input_schema;
 pub mod log;
 mod low_level;
 pub mod prelude;
+mod publish;
 pub mod random;
 mod retry;
 mod round_trip;
@@ -146,6 +150,8 @@ mod workflow_info;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 pub use ::{futures, serde_json, tracing, uuid};
+#[cfg(feature = "schema")]
+pub use ::schemars;
 
 pub use auth::AuthContext;
 pub use child::{Child, ChildFailure, ChildRunner, StartWorkflow, cancel_run, child, start_workflow};
@@ -153,6 +159,7 @@ pub use context::WorkflowContext;
 pub use db::Db;
 pub use error::{Error, Failure, Result};
 pub use event::{EventReceiver, SendEvent, event, send_event};
+pub use publish::publish;
 pub use retry::RetryPolicy;
 pub use step::{Mode, Optional, Required, StepRunner};
 pub use time::sleep;
@@ -204,6 +211,9 @@ pub use workflow_info::WorkflowInfo;
 ///
 /// The input must be `Deserialize`, the output `Serialize`. The error can be of any type that converts to
 /// [`Error`].
+///
+/// If the type of the input also derives `JsonSchema`, which is in the prelude, the component exports the schema, and the
+/// host refuses a start whose input does not fit.
 pub use forge_macros::workflow;
 
 /// Items that expanded macros refer to. Not part of the API.
@@ -217,6 +227,7 @@ pub mod __private {
 
     pub use crate::bindings;
     pub use crate::export::*;
+    pub use crate::input_schema::{Derived, Input, Underived};
     pub use crate::select::fused;
     pub use crate::workflow::WorkflowResult;
 }

@@ -1,6 +1,7 @@
 //! Logging with `tracing`. The prelude and this module have its macros.
 //!
-//! The host's log gets the lines of a workflow with their run and step. A replay writes no line again.
+//! The lines of a workflow are kept with its run: `forge runs logs` shows them with their step and attempt. The host's own log
+//! gets them, too. A replay writes no line again; code that runs again after a crash may.
 //!
 //! ```
 //! use forge::prelude::*;

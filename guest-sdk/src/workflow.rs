@@ -20,6 +20,11 @@ pub trait ForgeWorkflow: 'static {
     /// The output of a run.
     type Output: Serialize + 'static;
 
+    /// Returns the JSON Schema of the input. Returns `None` if its type derives none.
+    fn input_schema() -> Option<String> {
+        None
+    }
+
     /// Runs the workflow's body.
     fn run(ctx: WorkflowContext, input: Self::Input) -> LocalBoxFuture<'static, Result<Self::Output>>;
 }

@@ -39,6 +39,7 @@ pub mod dashboard;
 mod encoding;
 pub mod executor;
 pub mod maintenance;
+mod moments;
 mod printable;
 pub mod registry;
 pub mod tenants;

@@ -51,10 +51,14 @@ impl Answer {
     }
 }
 
+/// Chooses the TLS of HTTP clients, which are built without one of their own. Another test may have done it.
+pub fn choose_tls() {
+    _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl Api {
     pub(crate) fn new(url: watch::Receiver<Option<String>>) -> Self {
-        // reqwest is built without a provider of its own. Another test may have installed this one.
-        _ = rustls::crypto::ring::default_provider().install_default();
+        choose_tls();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client can be made");
         Self { client, url, token: None, tenant: None }
     }
@@ -177,6 +181,20 @@ impl Api {
             match page["steps"].take() {
                 Value::Array(steps) => all.extend(steps),
                 other => panic!("the steps are a list, not {other}"),
+            }
+            cursor = page["next_cursor"].take();
+        }
+        all
+    }
+
+    /// Returns the lines that a run has logged, from all pages, with a query such as `level=warn`.
+    pub async fn logs(&self, run: &str, query: &str) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), json!(0));
+        while !cursor.is_null() {
+            let mut page = self.get(&format!("/_api/runs/{run}/logs?cursor={cursor}&{query}")).await.ok();
+            match page["lines"].take() {
+                Value::Array(lines) => all.extend(lines),
+                other => panic!("the lines are a list, not {other}"),
             }
             cursor = page["next_cursor"].take();
         }

@@ -30,6 +30,22 @@ pub fn describing(workflows: &[(&str, u32)]) -> Vec<u8> {
     component(WIT, &core("", DESCRIBES, &data(workflows)))
 }
 
+/// Returns a component with one workflow, `attack`, that exports this schema for a workflow and a version.
+pub fn exporting_schema(workflow: &str, version: u32, schema: &str) -> Vec<u8> {
+    // A record has the name (address and length), the version and the schema (address and length).
+    const LIST: usize = 0x10000;
+    const RECORD: usize = 20;
+    let (name, text) = (LIST + 8 + RECORD, LIST + 8 + RECORD + workflow.len());
+    let words = [LIST + 8, 1, name, workflow.len(), version as usize, text, schema.len()];
+    let memory = words.into_iter().flat_map(word).chain(workflow.bytes()).chain(schema.bytes());
+    let memory: String = memory.map(|byte| format!("\\{byte:02x}")).collect();
+    let export = format!(
+        r#"(func (export "input-schemas") (result i32) i32.const {LIST}) (data (i32.const {LIST}) "{memory}")"#
+    );
+    let core = crate::Parts { memory: "4", fields: &export, ..crate::Parts::default() }.core();
+    encoded("workflow-with-schemas", WIT, &core, StringEncoding::UTF8)
+}
+
 /// Returns a component whose core module is this, in text form. [`Parts`](crate::Parts) writes one.
 pub fn of_core(core: &str) -> Vec<u8> {
     component(WIT, core)
@@ -37,7 +53,7 @@ pub fn of_core(core: &str) -> Vec<u8> {
 
 /// Returns a component whose core module is this, in text form, and has strings in this encoding.
 pub fn of_core_in(encoding: StringEncoding, core: &str) -> Vec<u8> {
-    encoded(WIT, core, encoding)
+    encoded("workflow", WIT, core, encoding)
 }
 
 /// Returns a component whose `describe` does not end.
@@ -98,13 +114,13 @@ fn word(number: usize) -> [u8; 4] {
 
 /// Makes a component from a core module for the world `workflow` of this interface.
 fn component(wit: &str, core: &str) -> Vec<u8> {
-    encoded(wit, core, StringEncoding::UTF8)
+    encoded("workflow", wit, core, StringEncoding::UTF8)
 }
 
-fn encoded(wit: &str, core: &str, encoding: StringEncoding) -> Vec<u8> {
+fn encoded(world: &str, wit: &str, core: &str, encoding: StringEncoding) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("workflow.wit", wit).expect("the interface is one");
-    let world = resolve.select_world(&[package], Some("workflow")).expect("it has the world");
+    let world = resolve.select_world(&[package], Some(world)).expect("it has the world");
     let mut module = wat(core);
     embed_component_metadata(&mut module, &resolve, world, encoding)
         .expect("a module can carry its interface");
@@ -126,5 +142,6 @@ mod tests {
         super::describing(&[("a", 1), ("b", 2)]);
         super::describing_forever();
         super::describing_nothing();
+        super::exporting_schema("attack", 1, "true");
     }
 }

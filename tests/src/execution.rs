@@ -17,7 +17,9 @@ pub struct Execution {
 impl Execution {
     /// Reads the result of a run that has ended.
     pub async fn of(api: &Api, run: &str) -> Self {
-        Self::from(&api.record(run).await, &api.steps(run).await)
+        let mut execution = Self::from(&api.record(run).await, &api.steps(run).await);
+        execution.lines.extend(logged(&api.logs(run, "").await));
+        execution
     }
 
     /// Creates the result from a run's record and steps, as the API returns them.
@@ -31,6 +33,7 @@ impl Execution {
             without_ids(&format!("error: {}", error(record))),
             format!("kind of error: {}", record["error_kind"]),
             without_ids(&format!("output: {}", record["output"])),
+            format!("published: {}", record["published"]),
         ];
         lines.extend(compensations(steps));
         // How often a program tries to change what others change, too, is left to chance.
@@ -64,6 +67,15 @@ impl Execution {
         }
         difference
     }
+}
+
+/// The lines that the run has logged, with their steps and attempts. Those of parallel branches may differ in their order.
+fn logged(lines: &[Value]) -> Vec<String> {
+    let line =
+        |line: &Value| format!("log of {}[{}]: {}", line["step"], line["attempt"], text(&line["message"]));
+    let mut lines: Vec<String> = lines.iter().map(line).collect();
+    lines.sort();
+    lines
 }
 
 /// The compensations, in the order in which they began.

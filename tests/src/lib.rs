@@ -16,6 +16,7 @@
 mod api;
 pub mod binary;
 mod cli;
+pub mod clients;
 mod clock;
 mod cluster;
 pub mod components;
@@ -40,7 +41,7 @@ mod stepped_clock;
 mod terminal;
 mod watched_store;
 
-pub use api::{Answer, Api};
+pub use api::{Answer, Api, choose_tls};
 pub use cli::{Cli, Output};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use crashes::{Crashes, Kill};
@@ -51,6 +52,7 @@ pub use guests::{component, example};
 pub use host::{Host, HostBuilder, Refused};
 pub use limited_host::LimitedHost;
 pub use parts::Parts;
+pub use process::{Log as ProcessLog, Process};
 pub use program;
 pub use proxy::Proxy;
 pub use services::Services;

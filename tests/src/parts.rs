@@ -4,7 +4,7 @@ use crate::components::{data, of_core};
 
 /// The parts of a core module for the world `workflow`, in text form. The default has one workflow, `attack`, which
 /// ends with `null`.
-pub struct Parts {
+pub struct Parts<'a> {
     /// The name of the workflow.
     pub workflow: &'static str,
     /// Its version.
@@ -20,7 +20,7 @@ pub struct Parts {
     /// The body of `run`, which returns the address of its answer. That is at 8192.
     pub run: &'static str,
     /// Further fields.
-    pub fields: &'static str,
+    pub fields: &'a str,
 }
 
 /// The function `log` of the host, as `$log`.
@@ -29,7 +29,7 @@ pub const LOG: &str = r#"(import "forge:workflow/run@0.1.0" "log" (func $log (pa
 /// An endless loop.
 pub const SPIN: &str = "(loop $again (br $again)) unreachable";
 
-impl Default for Parts {
+impl Default for Parts<'_> {
     fn default() -> Self {
         Self {
             workflow: "attack",
@@ -44,14 +44,19 @@ impl Default for Parts {
     }
 }
 
-impl Parts {
+impl Parts<'_> {
     /// Returns the component.
     pub fn component(&self) -> Vec<u8> {
+        of_core(&self.core())
+    }
+
+    /// Returns the core module in text form.
+    pub(crate) fn core(&self) -> String {
         let Self { workflow, version, imports, memory, realloc, describe, run, fields } = self;
         let list = data(&[(*workflow, *version)]);
         // Zero for a result that is no failure, then the address and the length of `null`, then that.
         let output = r#"(data (i32.const 8192) "\00\00\00\00\10\20\00\00\04\00\00\00\00\00\00\00null")"#;
-        of_core(&format!(
+        format!(
             r#"(module
                 {imports}
                 (memory (export "memory") {memory})
@@ -59,6 +64,6 @@ impl Parts {
                 (func (export "describe") (result i32) {describe})
                 (func (export "run") (param i32 i32 i32 i32 i32) (result i32) {run})
                 {list} {output} {fields})"#
-        ))
+        )
     }
 }

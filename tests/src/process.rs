@@ -8,19 +8,19 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A running process. Dropping it kills it.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     readers: Vec<JoinHandle<()>>,
 }
 
 /// The lines that processes wrote.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<String>>);
+pub struct Log(Arc<Mutex<String>>);
 
 impl Process {
     /// Starts a process. `on_line` is called for every line that it writes, after the line is in the log. Standard error
     /// goes to `stderr` instead, if there is one.
-    pub(crate) fn spawn(
+    pub fn spawn(
         command: &mut Command,
         stderr: Option<Stdio>,
         log: &Log,
@@ -91,7 +91,8 @@ impl Log {
         text.push('\n');
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// Returns all lines.
+    pub fn text(&self) -> String {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

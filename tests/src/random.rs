@@ -85,10 +85,13 @@ impl Generator {
 
     fn statement(&mut self, place: Place) -> Statement {
         let deep = place.depth >= MAX_DEPTH;
-        match self.random.u32(0..120) {
+        match self.random.u32(0..140) {
             100..110 => self.talk(),
             110..118 if !deep => self.relative(place),
-            118.. => Statement::Increment(COUNTER.to_owned()),
+            120..132 => Statement::Log(self.name("l")),
+            // The last value of branches that run at once is left to chance.
+            132.. if !place.parallel => Statement::Publish("progress".to_owned(), self.name("p").into()),
+            118..120 => Statement::Increment(COUNTER.to_owned()),
             26..52 if !deep => self.step(place),
             52..60 if !deep => self.join(place),
             60..68 if !deep => self.race(place),

@@ -10,8 +10,8 @@ use forge_host::journal::db::{Entry, Totals};
 use forge_host::journal::{Inbox, Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
-    Committed, DbFilter, DbPage, Directory, Due, Epoch, Loaded, Overview, Readable, RunList, StepFilter,
-    StepPage, Store, StoreError, VersionConflict, VersionRow, Write, Written,
+    Committed, DbFilter, DbPage, Directory, Due, Epoch, InputSchema, Loaded, LogFilter, LogPage, Overview,
+    Readable, RunList, StepFilter, StepPage, Store, StoreError, VersionConflict, VersionRow, Write, Written,
 };
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
@@ -230,6 +230,10 @@ impl Store for WatchedStore {
         self.store.db_totals(tenant).await
     }
 
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {
+        self.store.logs(id, filter).await
+    }
+
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
         self.store.steps(id, filter).await
     }
@@ -295,9 +299,14 @@ impl Store for WatchedStore {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
-        self.store.register(digest, component, versions, conflict).await
+        self.store.register(digest, component, versions, schemas, conflict).await
+    }
+
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        self.store.input_schema(digest).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -46,7 +46,7 @@ async fn an_operation_requires_a_body_exactly_if_the_document_says_so() {
             );
         }
     }
-    assert_eq!(required, 10);
+    assert_eq!(required, 12);
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ fn normal(word: &str) -> &str {
     match word {
         _ if is("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") => "RUN",
         _ if is("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx,") => "RUN,",
+        _ if is("0000-00-00T00:00:00.000Z") => "TIMESTAMP",
         _ if is("0000-00-00") => "DATE",
         _ if is("00:00:00") => "TIME",
         _ if is("xxxxxxxxxxxx") && digits > 0 => "DIGEST",
@@ -100,7 +101,12 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
     let waiting = api.start_program(&services, waiting).await;
     api.until_status(&waiting, "waiting").await;
     let bodies = [
-        block![step("tea", block![effect("kettle")]), reversible("milk")],
+        block![
+            Statement::Log("the shop is open".to_owned()),
+            step("tea", block![Statement::Log("the water boils".to_owned()), effect("kettle")]),
+            Statement::Publish("progress".to_owned(), json!({"cups": 1})),
+            reversible("milk"),
+        ],
         block![
             reversible("reserve"),
             step(
@@ -112,10 +118,13 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
         ],
         (1..=20).map(|number| step(format!("page_{number}"), block![]).into()).collect(),
     ];
+    let mut runs = Vec::new();
     for body in bodies {
         let run = api.start_program(&services, body).await;
         api.settled(&run).await;
+        runs.push(run);
     }
+    let tea = &*runs[0];
     let run = api.start(LONG, json!({})).await;
     api.settled(&run).await;
     let failed = cli.run(["runs", "--failed", "--workflow", "program", "--json"]).await.json();
@@ -125,7 +134,7 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
 
     fits(&cli.run(["usage"]).await.ok(), "usage");
     let mut all = String::new();
-    let commands: [&[&str]; 26] = [
+    let commands: [&[&str]; 29] = [
         &["workflows"],
         &["workflows", "greeting"],
         &["activate", "greeting", "2"],
@@ -137,6 +146,9 @@ async fn every_output_is_the_golden_one_and_fits_80_columns() {
         &["runs", "show", &parent],
         &["runs", "show", &parent, "--deep"],
         &["runs", "show", &child],
+        &["runs", "show", tea],
+        &["runs", "logs", tea],
+        &["runs", "logs", &failed],
         &["runs", "show", &failed],
         &["runs", "show", &loop_of_steps],
         &["runs", "show", "last"],

@@ -6,27 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use forge_tests::binary::root;
+use forge_tests::clients::{installed, output};
 use forge_tests::program::{Statement, block};
 use forge_tests::{Api, Host, Services, component};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// Returns a file that `cargo xtask setup` has installed.
-fn installed(path: &str) -> PathBuf {
-    let folder = std::env::var_os("FORGE_CLIENTS").map(PathBuf::from);
-    let file = folder.unwrap_or_else(|| root().join("target/clients")).join(path);
-    assert!(file.exists(), "the generators of API clients are missing: run `cargo xtask setup`");
-    file
-}
-
-/// Runs a command and returns what it printed.
-fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{printed}{errors}", output.status);
-    printed
-}
 
 /// A host with API keys, and a folder with its document and a component.
 struct Stage {

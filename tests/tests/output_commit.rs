@@ -241,8 +241,16 @@ async fn an_effect_costs_one_commit_and_a_run_without_any_is_one_commit() {
     let host = Watched::open(directory.path(), |_| {}).await;
     let effects = (0..EFFECTS).map(|number| step(format!("s{number}"), block![effect("e")]).into()).collect();
     let pure = (0..10).map(|number| step(format!("s{number}"), block![Statement::Draw]).into()).collect();
+    // Lines and values cost nothing.
+    let notes = |number: u64| {
+        let (log, name) = (Statement::Log("a line".to_owned()), "progress".to_owned());
+        let body = block![log.clone(), effect("e"), log.clone(), Statement::Publish(name, number.into())];
+        step(format!("s{number}"), body).into()
+    };
+    let noted = (0..EFFECTS).map(notes).collect();
+    let talk = (0..10).map(|number| Statement::Log(format!("line {number}"))).collect();
     // The last commit has the answer to the last request, and the end.
-    for (body, expected) in [(effects, EFFECTS + 1), (pure, 1)] {
+    for (body, expected) in [(effects, EFFECTS + 1), (pure, 1), (noted, EFFECTS + 1), (talk, 1)] {
         let mut fewest = u64::MAX;
         // On a busy machine a guest takes so long that what it did is written before it waits.
         for _ in 0..5 {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use forge_tests::program::{block, effect, fail, gate, reversible};
+use forge_tests::program::{Statement, block, effect, fail, gate, reversible};
 use forge_tests::{Api, Cluster, Host, Services, component, eventually};
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ async fn a_run_is_archived_and_deleted_at_its_age_and_others_stay() {
     let api = host.api();
     api.deploy(&component("interpreter")).await;
     let event = json!({ "name": "note", "payload": { "text": "hurry" }, "key": "n1" });
-    let body = json!({"input": services.program(block![effect("tea")]), "key": "order-1041", "event": event});
+    let body = json!({"input": services.program(block![Statement::Log("boiling".to_owned()), effect("tea")]), "key": "order-1041", "event": event});
     let completed = api.start_acknowledged("program", &body).await;
     let rolled_back = api.start_program(&services, block![reversible("seat"), fail("sold out")]).await;
     let failed = api.start_program(&services, block![fail("sold out")]).await;
@@ -43,6 +43,8 @@ async fn a_run_is_archived_and_deleted_at_its_age_and_others_stay() {
     let document: Value = serde_json::from_slice(&std::fs::read(archived(&completed)).unwrap()).unwrap();
     assert_eq!((&document["run"]["id"], &document["run"]["key"]), (&json!(completed), &json!("order-1041")));
     assert_eq!(document["steps"][0]["result"]["status"], 200, "{document:#}");
+    let line = &document["logs"][0];
+    assert_eq!((&line["message"], &line["level"]), (&json!("boiling"), &json!("info")), "{document:#}");
     let event = &document["events"][0];
     assert_eq!(
         (&event["name"], &event["payload"]),

@@ -1,4 +1,5 @@
-//! The generators of API clients, with which a test generates a Python and a TypeScript client.
+//! What the tests of API clients need: generators for Python and TypeScript, and the packages with which `clients/typescript`
+//! is built and tested.
 //!
 //! Python's package index has both Node.js and npm, so a Python with `venv` is all that they need.
 
@@ -11,22 +12,24 @@ use anyhow::{Context as _, Result, ensure};
 use super::apt;
 use super::cargo::root;
 
-/// The pinned versions, relative to the repository. A change of one of these files installs everything again.
-const PINS: [&str; 3] = [
-    "tests/clients/python/requirements.txt",
-    "tests/clients/typescript/package.json",
-    "tests/clients/typescript/package-lock.json",
-];
+/// The pinned versions of Python's packages, one of which is Node.js. Relative to the repository.
+const PYTHON_PINS: &str = "tests/clients/python/requirements.txt";
 
-/// What to do if the generators cannot be installed.
-const HOW_TO_INSTALL: &str = "the tests of generated clients need Python 3.10 or newer with `venv` (Debian: `python3-venv`), and \
-                              packages from PyPI and npm";
+/// The folders with pinned versions of npm's packages, relative to the repository, and where they are installed.
+const NPM: [(&str, &str); 2] = [("tests/clients/typescript", "typescript"), ("clients/typescript", "client")];
 
-/// The environment variable with the folder of the generators, instead of `target/clients`.
+/// The files that pin versions of npm's packages.
+const NPM_PINS: [&str; 2] = ["package.json", "package-lock.json"];
+
+/// What to do if something cannot be installed.
+const HOW_TO_INSTALL: &str = "the tests of API clients need Python 3.10 or newer with `venv` (Debian: `python3-venv`), and \
+                              packages from PyPI, such as Node.js, and from npm";
+
+/// The environment variable with another folder than `target/clients`.
 const FOLDER: &str = "FORGE_CLIENTS";
 
-/// Installs the generators in `target/clients`, where the tests look for them, if other versions or none are there. Those in the
-/// folder that the environment names are used as they are.
+/// Installs in `target/clients`, where the tests look, what is missing or has another version. A folder that the environment
+/// names is used as it is.
 pub(crate) fn ensure() -> Result<()> {
     if std::env::var_os(FOLDER).is_some() {
         return Ok(());
@@ -36,17 +39,18 @@ pub(crate) fn ensure() -> Result<()> {
     if clients.is_current() {
         return Ok(());
     }
-    eprintln!("xtask: Installing the generators of API clients in {}.", clients.folder.display());
+    eprintln!("xtask: Installing what the tests of API clients need in {}.", clients.folder.display());
     clients.install(&root).context(HOW_TO_INSTALL)
 }
 
 fn read_pins(root: &Path) -> Result<String> {
+    let npm = NPM.into_iter().flat_map(|(from, _)| NPM_PINS.map(|file| format!("{from}/{file}")));
     let read =
-        |file: &str| fs::read_to_string(root.join(file)).with_context(|| format!("{file} cannot be read"));
-    PINS.into_iter().map(read).collect()
+        |file: String| fs::read_to_string(root.join(&file)).with_context(|| format!("{file} cannot be read"));
+    std::iter::once(PYTHON_PINS.to_owned()).chain(npm).map(read).collect()
 }
 
-/// The installed generators.
+/// What is installed.
 struct Clients {
     folder: PathBuf,
     /// The versions that the repository wants.
@@ -73,17 +77,18 @@ impl Clients {
         let bin = python.join("bin");
         let mut pip = Command::new(bin.join("python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-        apt::run(pip.arg(root.join(PINS[0])))?;
+        apt::run(pip.arg(root.join(PYTHON_PINS)))?;
 
-        let typescript = folder.join("typescript");
-        fs::create_dir_all(&typescript)?;
-        for file in &PINS[1..] {
-            let file = root.join(file);
-            fs::copy(&file, typescript.join(file.file_name().context("a file has a name")?))?;
+        for (from, to) in NPM {
+            let (from, to) = (root.join(from), folder.join(to));
+            fs::create_dir_all(&to)?;
+            for file in NPM_PINS {
+                fs::copy(from.join(file), to.join(file))?;
+            }
+            let mut npm = Command::new(bin.join("npm"));
+            npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
+            apt::run(npm.current_dir(&to))?;
         }
-        let mut npm = Command::new(bin.join("npm"));
-        npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
-        apt::run(npm.current_dir(&typescript))?;
         fs::write(self.stamp(), pins)?;
         Ok(())
     }
@@ -113,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn generators_are_current_until_a_version_changes() {
+    fn packages_are_current_until_a_version_changes() {
         let folder = tempfile::tempdir().unwrap();
         let clients = |pins: &str| Clients { folder: folder.path().to_owned(), pins: pins.to_owned() };
         assert!(!clients("a==1").is_current());

@@ -20,14 +20,14 @@ Usage: cargo xtask <command>
 Commands:
   bench   Measure the host and compare it with the limits of the machine; `bench --help` has its options
   demo    Run the examples: a payment, one that is rolled back, and one during which the host is killed
-  setup   Install the Rust target for WebAssembly, PostgreSQL, shells and generators of API clients, if they are missing
+  setup   Install what the tests need, if it is missing: the Rust target for WebAssembly, PostgreSQL, shells, a browser, Node.js
   test    Run `setup`, then every test of this repository
 
 Environment:
   FORGE_WASM_TOOLCHAIN=<name>   Compile workflows with this rustup toolchain. `setup` makes `wasm-guest` from
                                 Debian's packages; it does so by itself if rustup cannot add the target
   FORGE_POSTGRES_BIN=<folder>   Take `initdb`, `pg_ctl`, `postgres` and `psql` from there
-  FORGE_CLIENTS=<folder>        Take the generators of API clients from there
+  FORGE_CLIENTS=<folder>        Take Node.js and the generators of API clients from there
 ";
 
 fn main() -> ExitCode {

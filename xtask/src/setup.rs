@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<()> {
     clients::ensure()
 }
 
-/// Installs what the tests need. Without the generators of API clients, only the tests of generated clients fail.
+/// Installs what the tests need, but for those of API clients: a machine that cannot have Node.js runs the others.
 pub(crate) fn for_tests() -> Result<()> {
     wasm_target()?;
     postgres::ensure()?;

@@ -15,27 +15,43 @@ struct Suite {
     name: &'static str,
     /// The manifest of its workspace, relative to the root. Guests are workspaces of their own.
     manifest: &'static str,
+    /// What cargo tests of the workspace.
+    packages: &'static [&'static str],
     /// Whether its artifacts are in the repository's target folder, because they share dependencies.
     shares_target: bool,
     build: Build,
 }
 
-const SUITES: [Suite; 3] = [
+/// The tests in a browser have a driver that changes features of dependencies. The other tests are to run with those of the
+/// shipped program.
+const BROWSER: &str = "forge-browser-tests";
+
+const SUITES: [Suite; 4] = [
     Suite {
         name: "host, SDK and end-to-end",
         manifest: "Cargo.toml",
+        packages: &["--workspace", "--exclude", BROWSER],
         shares_target: true,
         build: Build { includes: "forge_tests", minutes: 14 },
     },
     Suite {
+        name: "dashboard, in a browser",
+        manifest: "Cargo.toml",
+        packages: &["--package", BROWSER],
+        shares_target: true,
+        build: Build { includes: "forge_browser_tests", minutes: 4 },
+    },
+    Suite {
         name: "benchmark",
         manifest: "bench/Cargo.toml",
+        packages: &["--workspace"],
         shares_target: true,
         build: Build { includes: "forge_bench", minutes: 2 },
     },
     Suite {
         name: "examples, natively",
         manifest: "examples/Cargo.toml",
+        packages: &["--workspace"],
         shares_target: false,
         build: Build { includes: "payment", minutes: 1 },
     },
@@ -50,11 +66,11 @@ struct Outcome {
 
 pub(crate) fn run() -> Result<()> {
     // The setup, and for each suite its build and its tests.
-    let mut steps = Steps::new(7);
+    let mut steps = Steps::new(9);
     steps.next("What the tests need besides Rust");
     setup::for_tests()?;
     if let Err(error) = clients::ensure() {
-        eprintln!("xtask: The tests of generated clients will fail: {error:#}");
+        eprintln!("xtask: The tests of API clients will fail: {error:#}");
     }
     let outcomes = SUITES.iter().map(|suite| suite.run(&mut steps)).collect::<Result<Vec<_>>>()?;
     eprint!("\n{}", summary(&outcomes));
@@ -81,7 +97,7 @@ impl Suite {
 
     fn cargo(&self) -> Result<Command> {
         let mut cargo = cargo();
-        cargo.args(["test", "--workspace", "--manifest-path", self.manifest]).current_dir(root()?);
+        cargo.args(["test", "--manifest-path", self.manifest]).args(self.packages).current_dir(root()?);
         cargo.arg("--target-dir").arg(self.target()?);
         Ok(cargo)
     }

@@ -21,16 +21,17 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// The modules of `host/src`, and the modules among them that each may import.
-const MODULES: [(&str, &[&str]); 10] = [
+const MODULES: [(&str, &[&str]); 11] = [
     ("config", &[]),
     ("encoding", &[]),
+    ("moments", &[]),
     ("printable", &[]),
     ("tenants", &["config", "encoding"]),
     ("registry", &["config", "tenants"]),
     ("maintenance", &["config", "tenants"]),
     ("executor", &["config", "maintenance", "registry", "tenants"]),
     ("api", &["config", "encoding", "executor", "maintenance", "registry", "tenants"]),
-    ("dashboard", &["api", "config", "executor", "printable", "registry", "tenants"]),
+    ("dashboard", &["api", "config", "executor", "moments", "printable", "registry", "tenants"]),
     (
         "cli",
         &[
@@ -40,6 +41,7 @@ const MODULES: [(&str, &[&str]); 10] = [
             "encoding",
             "executor",
             "maintenance",
+            "moments",
             "printable",
             "registry",
             "tenants",

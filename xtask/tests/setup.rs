@@ -40,7 +40,7 @@ fn setup(folder: &Path, files: &[&str], setting: &str) -> Output {
 fn run_setup(folder: &Path, setting: &str) -> Output {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     xtask.arg("setup").current_dir(folder).env("PATH", folder).env("FORGE_POSTGRES_BIN", folder);
-    // The generators of API clients have tests of their own.
+    // What the tests of API clients need is tested by them.
     xtask.env("FORGE_CLIENTS", folder);
     xtask.env("FORGE_WASM_TOOLCHAIN", setting).output().unwrap()
 }

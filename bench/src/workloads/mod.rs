@@ -5,6 +5,7 @@ mod children;
 mod comparison;
 mod counters;
 mod events;
+mod lists;
 mod neighbour;
 mod recovery;
 mod replay;
@@ -47,6 +48,7 @@ pub(crate) async fn run(bench: &mut Bench, selected: &BTreeSet<Workload>) -> Res
             Workload::W13 => counters::measure(bench).await.context("W13"),
             Workload::W14 => waiters::measure(bench).await.context("W14"),
             Workload::Ageing => ageing::measure(bench).await.context("ageing"),
+            Workload::Lists => lists::measure(bench).await.context("lists"),
         }?;
     }
     Ok(())

@@ -81,6 +81,12 @@ fn implementation(function: &ItemFn, attributes: &Attributes) -> Result<TokenStr
             type Input = #input;
             type Output = #output;
 
+            fn input_schema() -> ::std::option::Option<::std::string::String> {
+                #[allow(unused_imports)]
+                use ::forge::__private::{Derived as _, Underived as _};
+                (&::forge::__private::Input::<Self::Input>::new()).input_schema()
+            }
+
             fn run(
                 #ctx: ::forge::WorkflowContext,
                 #argument: Self::Input,

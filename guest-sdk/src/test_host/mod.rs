@@ -72,6 +72,8 @@ pub(crate) struct TestHost {
     pub(crate) steps: Vec<Row>,
     pub(crate) compensations: Vec<String>,
     pub(crate) logs: Vec<TestLog>,
+    /// The last value of each name that the run has published, as JSON.
+    pub(crate) published: BTreeMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
     /// The state of effects, by type.
     effects: BTreeMap<TypeId, Box<dyn Any>>,
@@ -133,6 +135,7 @@ impl TestHost {
             steps: Vec::new(),
             compensations: Vec::new(),
             logs: Vec::new(),
+            published: BTreeMap::new(),
             tags: BTreeMap::new(),
             effects: BTreeMap::new(),
         }
@@ -216,5 +219,9 @@ pub(crate) mod run {
             let step = host.step_name(scope);
             host.logs.push(TestLog { step, level, message: message.to_owned() });
         });
+    }
+
+    pub(crate) fn publish(_scope: u64, name: &str, value: &str) {
+        with(|host| host.published.insert(name.to_owned(), value.to_owned()));
     }
 }

@@ -33,6 +33,8 @@ pub struct TestReport<T> {
     pub db: BTreeMap<String, Value>,
     /// The names of the steps that were compensated, in order.
     pub compensations: Vec<String>,
+    /// The last value of each name that the workflow published.
+    pub published: BTreeMap<String, Value>,
     /// The lines that the workflow logged.
     pub logs: Vec<TestLog>,
     /// The tags that the workflow set.
@@ -61,6 +63,7 @@ impl<T> TestReport<T> {
             unreceived: inbox.into_values().collect(),
             db,
             compensations: host.compensations,
+            published: host.published.into_iter().map(|(name, value)| (name, parsed(&value))).collect(),
             logs: host.logs,
             tags: host.tags,
             elapsed,
@@ -103,4 +106,8 @@ impl<T> TestReport<T> {
             None => panic!("the run has no step `{name}`, but {:?}", names()),
         }
     }
+}
+
+fn parsed(json: &str) -> Value {
+    serde_json::from_str(json).expect("the SDK publishes JSON")
 }

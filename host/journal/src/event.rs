@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Begin, Failure, Outcome, Pause, RunId, Settled, Timestamp};
+use super::{Begin, Failure, LogLevel, Outcome, Pause, RunId, Scope, Settled, Timestamp};
 
 /// An event of a run. A call is named by the `seq` of its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,28 @@ pub enum Event {
     AttemptStarted {
         /// The call.
         seq: u64,
+    },
+    /// The guest logged a line that is kept.
+    Logged {
+        /// The scope in which it logged the line.
+        scope: Scope,
+        /// The number of the note in its scope, from 1.
+        note: u32,
+        /// The severity.
+        level: LogLevel,
+        /// The message.
+        message: Arc<str>,
+        /// No line is kept after it.
+        is_last: bool,
+    },
+    /// The guest published a value.
+    Published {
+        /// The scope in which it published the value.
+        scope: Scope,
+        /// The number of the note in its scope, from 1.
+        note: u32,
+        /// The last value of each name, a JSON object.
+        values: Arc<str>,
     },
     /// The guest dropped a call before it ended.
     Dropped {

@@ -53,6 +53,7 @@ mod fuzz;
 pub mod http;
 mod inbox;
 mod index;
+mod notes;
 mod operation;
 mod row;
 mod run;
@@ -71,13 +72,14 @@ pub use document::{Document, InvalidDocument};
 pub use event::Event;
 pub use failure::{Failure, Outcome, Reach, kind};
 pub use inbox::{ChildFailure, EntryKind, Inbox, InboxEntry, Message, Sent, Unsent};
+pub use notes::{LogLevel, LogLine, Notes, Published, published};
 pub use operation::{Operation, Performed};
 pub use row::{Begin, RetryPolicy, Row, Scope, StepOptions, fingerprint};
 pub use run::{NewRun, Parent, Pause, PauseReason, Run, RunId, Settled, Timestamp};
 pub use run_id_prefix::{InvalidPrefix, RunIdPrefix};
 pub use session::{
-    CallId, DueEffect, Entry, GuestError, NewEffect, Next, Receipt, Session, SessionError, SessionLimits,
-    Storage, Verdict,
+    CallId, DueEffect, Entry, GuestError, NewEffect, Next, Note, Receipt, Session, SessionError,
+    SessionLimits, Storage, Verdict,
 };
 pub use state::{Changes, CorruptJournal, Growth, IllegalEvent, Journal, Unresolvable};
 pub use status::{StepStatus, UnknownWord, WorkflowStatus};

@@ -163,6 +163,8 @@ pub struct Row {
     pub failure: Option<Box<Failure>>,
     /// The current attempt, from 1.
     pub attempt: u32,
+    /// The number of the last note of the current attempt that was kept; see [`Notes`](super::Notes).
+    pub notes: u32,
     /// The delivery numbers of the beginnings of the second and later attempts.
     pub attempt_orders: Vec<u64>,
     /// The delivery number of the end: its position in the order in which the guest saw calls end. `None` if the guest has
@@ -204,6 +206,7 @@ impl Row {
             result: None,
             failure: None,
             attempt: 1,
+            notes: 0,
             attempt_orders: Vec::new(),
             order: None,
             wake_at,

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Failure, Tags, UnknownWord, WorkflowStatus, kind};
+use super::{Failure, Notes, Tags, UnknownWord, WorkflowStatus, kind};
 
 /// The id of a run: a UUIDv7, so that ids sort by time and rows of new runs are appended.
 #[derive(
@@ -250,6 +250,10 @@ pub struct Run {
     pub trace_id: Option<Arc<str>>,
     /// The units of fuel used, without replays. The store may have a lower number after a crash.
     pub fuel: u64,
+    /// The number and size of the lines that the run has logged.
+    pub notes: Notes,
+    /// The last value of each name that the run has published, a JSON object.
+    pub published: Option<Arc<str>>,
     /// The revision of the run's journal in which the run last changed; see [`Row::revision`](super::Row::revision).
     pub revision: u64,
 }
@@ -308,6 +312,8 @@ impl Run {
             auth: "{}".into(),
             trace_id: None,
             fuel: 0,
+            notes: Notes::default(),
+            published: None,
             revision: 0,
         }
     }

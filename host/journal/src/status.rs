@@ -28,6 +28,10 @@ impl UnknownWord {
         Self::new("kind of inbox entry", word)
     }
 
+    pub(crate) fn log_level(word: &str) -> Self {
+        Self::new("log level", word)
+    }
+
     pub(crate) fn pause_reason(word: &str) -> Self {
         Self::new("pause reason", word)
     }

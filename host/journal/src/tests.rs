@@ -1,5 +1,7 @@
 //! The journal and sessions, without a guest: the tests make the calls that a guest would make.
 
+mod notes;
+
 use uuid::Uuid;
 
 use super::*;
@@ -13,6 +15,10 @@ const LIMITS: SessionLimits = SessionLimits {
     max_calls: 100,
     max_outstanding: 10,
     max_bytes: u64::MAX,
+    kept_log_level: Some(LogLevel::Info),
+    log_bytes: 1 << 20,
+    published_names: 16,
+    published_bytes: 64 << 10,
     compensation_retry: RetryPolicy { max_attempts: 2, backoff_ms: 10, max_backoff_ms: 10 },
     max_retry_after_ms: 1_000,
 };

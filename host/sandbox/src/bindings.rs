@@ -6,3 +6,12 @@ wasmtime::component::bindgen!({
     imports: { default: trappable },
     exports: { default: async },
 });
+
+/// The export that a component may have in addition.
+pub(crate) mod schemas {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "input-schemas",
+        exports: { default: async },
+    });
+}

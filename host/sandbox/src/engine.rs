@@ -7,10 +7,11 @@ use std::sync::mpsc::SyncSender;
 use bytes::Bytes;
 use forge_journal::{Failure, PauseReason, Session};
 use tokio::sync::Semaphore;
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::{Instance, InstancePre, Linker};
 use wasmtime::{Store, UpdateDeadline, component};
 
-use super::bindings::WorkflowPre;
+use super::bindings::schemas::{InputSchema, InputSchemas};
+use super::bindings::{Workflow, WorkflowPre};
 use super::cache::{Cache, CacheFolder, OpenError};
 use super::compiler::blocking;
 use super::execution::Execution;
@@ -26,6 +27,9 @@ const WORKFLOWS: usize = 1_000;
 
 /// The maximum size of a workflow's name, in bytes: the width of the column in the spec.
 const WORKFLOW_NAME: usize = 255;
+
+/// The export with the schemas of inputs, which components need not have.
+const INPUT_SCHEMAS: &str = "input-schemas";
 
 /// How many times the limit on CPU time a registered component may take. Versions before had a limit of one minute.
 const REGISTERED_FACTOR: u32 = 6;
@@ -56,6 +60,8 @@ pub struct Described {
     pub timeout_ms: u64,
     /// Whether new runs take this version only if they ask for it.
     pub deprecated: bool,
+    /// The JSON Schema of the input, unchecked; `None` if the component exports none.
+    pub input_schema: Option<String>,
 }
 
 /// How an execution of a guest ended.
@@ -188,25 +194,24 @@ impl Engine {
         Ok(Component(WorkflowPre::new(pre).map_err(mismatch)?))
     }
 
-    /// Returns the workflows of a component, by calling its `describe`.
+    /// Returns the workflows of a component, by calling its `describe` and, if it has this export, its `input-schemas`.
     ///
     /// # Errors
-    /// [`InvalidComponent`] if `describe` traps, runs out of fuel, or exceeds a limit.
+    /// [`InvalidComponent`] if one of them traps, runs out of fuel, or exceeds a limit, or if there is a schema of a workflow
+    /// that the component does not have.
     pub async fn describe(&self, component: &Component) -> Result<Vec<Described>, InvalidComponent> {
         // The semaphore is never closed. Without a permit, uploads could use the instances that runs need.
         let _permit = self.describing.acquire().await;
         let mut store =
             self.store(InstanceState::without_run(&self.limits.instance), self.limits.fuel_for_describe);
         let called = async {
-            let instance = component.0.instantiate_async(&mut store).await?;
-            instance.call_describe(&mut store).await
+            let instance = component.0.instance_pre().instantiate_async(&mut store).await?;
+            let infos = Workflow::new(&mut store, &instance)?.call_describe(&mut store).await?;
+            Ok((instance, infos))
         };
-        let infos = match called.await {
-            Ok(infos) => infos,
-            Err(error) => {
-                let failure = classify(&error, store.data_mut(), self.limits.fuel_for_describe);
-                return Err(InvalidComponent(format!("the component's `describe` failed: {failure}")));
-            }
+        let (instance, infos) = match called.await {
+            Ok(called) => called,
+            Err(error) => return Err(self.failed("describe", &error, &mut store)),
         };
         if infos.len() > WORKFLOWS {
             return Err(InvalidComponent(format!(
@@ -225,8 +230,56 @@ impl Engine {
             version: info.version,
             timeout_ms: info.timeout,
             deprecated: info.deprecated,
+            input_schema: None,
         });
-        Ok(described.collect())
+        let mut described: Vec<Described> = described.collect();
+        let component = component.0.instance_pre().component();
+        if component.get_export_index(None, INPUT_SCHEMAS).is_some() {
+            self.add_input_schemas(&mut store, &instance, &mut described).await?;
+        }
+        Ok(described)
+    }
+
+    /// Calls `input-schemas` with fuel of its own, and adds the schemas to the workflows.
+    async fn add_input_schemas(
+        &self,
+        store: &mut Store<InstanceState>,
+        instance: &Instance,
+        described: &mut [Described],
+    ) -> Result<(), InvalidComponent> {
+        let fuel = self.limits.fuel_for_describe;
+        let called = async {
+            store.set_fuel(fuel)?;
+            store.data_mut().refuelled(fuel);
+            InputSchemas::new(&mut *store, instance)?.call_input_schemas(&mut *store).await
+        };
+        let schemas = match called.await {
+            Ok(schemas) => schemas,
+            Err(error) => return Err(self.failed(INPUT_SCHEMAS, &error, store)),
+        };
+        for InputSchema { workflow, version, schema } in schemas {
+            let known = described.iter_mut().find(|known| known.name == workflow && known.version == version);
+            let Some(known) = known.filter(|known| known.input_schema.is_none()) else {
+                let name = &workflow[..workflow.floor_char_boundary(WORKFLOW_NAME)];
+                return Err(InvalidComponent(format!(
+                    "the component's `{INPUT_SCHEMAS}` has version {version} of workflow `{name}`, which the component does not \
+                     have, or has it twice: return one schema of each workflow of `describe` at most"
+                )));
+            };
+            known.input_schema = Some(schema);
+        }
+        Ok(())
+    }
+
+    /// Returns the error of an export that failed at upload.
+    fn failed(
+        &self,
+        export: &str,
+        error: &wasmtime::Error,
+        store: &mut Store<InstanceState>,
+    ) -> InvalidComponent {
+        let failure = classify(error, store.data_mut(), self.limits.fuel_for_describe);
+        InvalidComponent(format!("the component's `{export}` failed: {failure}"))
     }
 
     /// Runs a guest until it returns, traps or is stopped, and returns how it ended with the session and the host.

@@ -3,47 +3,37 @@
 //! The OpenAPI document states the role that each endpoint requires, and this module enforces it from there. An endpoint
 //! without security metadata rejects every request.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use uuid::Uuid;
 
 use super::answers::Answers;
-use super::{ApiError, browser};
+use super::requirements::{self, Requirement, Requirements};
+use super::{ApiError, browser, credentials};
 use crate::executor::WorkflowExecutor;
-use crate::tenants::{Caller, Denied, Role};
+use crate::tenants::{Caller, Credentials, Denied, Role, RunScope};
 
 /// The header that selects the tenant for which a key of the host acts.
 pub const TENANT: HeaderName = HeaderName::from_static("forge-tenant");
 
-/// The name of the security scheme in the document. Its scopes are roles.
-const SCHEME: &str = "key";
+/// The header with which the pages of a session prove that they send a request.
+pub const CSRF: HeaderName = HeaderName::from_static("forge-csrf");
 
-/// The scope of endpoints that require a key of the host.
-const HOST: &str = "host";
+/// The parameter of the path that names a run.
+const RUN: &str = "id";
+const RUN_IN_PATH: &str = "{id}";
 
 /// The time in which a request that changes something is answered after its API key was revoked: such as the one that has
 /// revoked it. What waits for longer, such as for a run, a body or a compilation, is closed.
 const CHANGE_GRACE: Duration = Duration::from_millis(500);
-
-/// What an endpoint requires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Requirement {
-    /// The role; `None` for a public endpoint.
-    role: Option<Role>,
-    /// Whether it requires a key of the host.
-    host: bool,
-}
-
-/// Requirements by the router's path and the method. Never iterated.
-pub(super) type Requirements = HashMap<String, HashMap<Method, Requirement>>;
 
 /// Authenticates and authorizes requests.
 #[derive(Clone)]
@@ -53,58 +43,82 @@ pub(crate) struct Gate {
     answers: Answers,
 }
 
+/// What authorization knows of a request.
+struct Asked<'r> {
+    method: &'r Method,
+    /// The path of the route.
+    path: &'r str,
+    /// The run in the path.
+    run: Option<&'r str>,
+    query: Option<&'r str>,
+    headers: &'r HeaderMap,
+}
+
 impl Gate {
     pub(super) fn new(executor: WorkflowExecutor, document: &OpenApi) -> Self {
         let answers = Answers::new(executor.limits().api_answers);
-        Self { executor, requirements: Arc::new(requirements(document)), answers }
+        Self { executor, requirements: Arc::new(requirements::requirements(document)), answers }
     }
 
-    async fn caller(
-        &self,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-    ) -> Result<Option<Caller>, ApiError> {
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        let requirement = self.requirements.get(path).and_then(|methods| methods.get(method));
-        let Some(requirement) = requirement else { return Err(ApiError::not_open(path)) };
+    /// Returns the caller of a request that it may make; `None` for nobody in particular at a public endpoint.
+    async fn caller(&self, asked: &Asked<'_>) -> Result<Option<Caller>, ApiError> {
+        let method = if asked.method == Method::HEAD { &Method::GET } else { asked.method };
+        let requirement = self.requirements.get(asked.path).and_then(|methods| methods.get(method));
+        let Some(requirement) = requirement else { return Err(ApiError::not_open(asked.path)) };
+        let in_query = asked.query.filter(|_| requirement.token_in_query).and_then(credentials::of_query);
         let Some(role) = requirement.role else {
-            // The health endpoint returns more to an authenticated caller.
-            let token = bearer(headers).unwrap_or_default();
-            let caller = self.executor.tenants().recognize(token).await.ok();
-            return Ok(caller.filter(|caller| check_name(caller, headers).is_ok()));
-        };
-        let tenant =
-            match headers.get(TENANT) {
-                None => None,
-                Some(tenant) => Some(tenant.to_str().map_err(|_| {
-                    ApiError::invalid_parameter("the header `Forge-Tenant` is not a valid name")
-                })?),
+            // A public endpoint may return more to an authenticated caller.
+            let credentials = asked.credentials(in_query.as_ref()).unwrap_or(Credentials::None);
+            let caller = self.executor.tenants().recognize(credentials).await.ok();
+            let is_known = |caller: &Caller| {
+                check_name(caller, asked.headers).is_ok() && check_scope(caller, requirement, asked).is_ok()
             };
-        let caller = self.identify(headers, tenant).await?;
-        caller.check(role)?;
-        if requirement.host {
-            caller.of_host()?;
-        }
+            return Ok(caller.filter(is_known));
+        };
+        let (credentials, tenant) = (asked.credentials(in_query.as_ref())?, asked.tenant()?);
+        let caller = self.known(credentials, asked.headers, tenant).await?;
+        check(&caller, role, requirement, asked)?;
         // A suspended tenant is read-only, except for keys of the host.
         if role > Role::Read && !caller.is_host {
             self.executor.tenants().get(&caller.tenant).await?.check_active()?;
         }
         Ok(Some(caller))
     }
-}
 
-impl Gate {
-    /// Returns who sends a request, from its credentials. A key of the host acts for `tenant`.
+    /// Returns who asks for a page, from the headers of the request. A key of the host acts for `tenant`.
     ///
     /// # Errors
-    /// The credentials are absent or invalid, or a host without API keys is addressed by a DNS name.
+    /// The credentials are absent or invalid, they are a run token, or a host without API keys is addressed by a DNS name.
     pub(crate) async fn identify(
         &self,
         headers: &HeaderMap,
         tenant: Option<&str>,
     ) -> Result<Caller, ApiError> {
-        let caller = self.executor.tenants().authenticate(bearer(headers)?, tenant).await?;
+        let caller = self.known(credentials::of_headers(headers)?, headers, tenant).await?;
+        match &caller.scope {
+            // A page shows more than one run.
+            Some(scope) => Err(ApiError::token_scope(scope)),
+            None => Ok(caller),
+        }
+    }
+
+    /// Checks that a caller may read what an endpoint of the API returns: a page that shows it requires the same.
+    ///
+    /// # Errors
+    /// The role of the caller, or that it does not act for the host. An endpoint that does not exist is open to nobody.
+    pub(crate) fn may_read(&self, caller: &Caller, path: &str) -> Result<(), ApiError> {
+        let requirement = self.requirements.get(path).and_then(|methods| methods.get(&Method::GET));
+        let requirement = requirement.ok_or_else(|| ApiError::not_open(path))?;
+        requirement.role.map_or(Ok(()), |role| check_role(caller, role, requirement))
+    }
+
+    async fn known(
+        &self,
+        credentials: Credentials<'_>,
+        headers: &HeaderMap,
+        tenant: Option<&str>,
+    ) -> Result<Caller, ApiError> {
+        let caller = self.executor.tenants().identify(credentials, tenant).await?;
         check_name(&caller, headers)?;
         Ok(caller)
     }
@@ -133,6 +147,61 @@ impl Gate {
     }
 }
 
+impl<'r> Asked<'r> {
+    /// Returns the tenant that the request names.
+    fn tenant(&self) -> Result<Option<&'r str>, ApiError> {
+        let name = self.headers.get(TENANT).map(|tenant| tenant.to_str()).transpose();
+        name.map_err(|_| ApiError::invalid_parameter("the header `Forge-Tenant` is not a valid name"))
+    }
+
+    /// Returns the credentials in the headers, or else in the query.
+    fn credentials<'c>(&'c self, in_query: Option<&'c Cow<'r, str>>) -> Result<Credentials<'c>, ApiError> {
+        match (credentials::of_headers(self.headers)?, in_query) {
+            (Credentials::None, Some(token)) if crate::tenants::is_run_token(token) => {
+                Ok(Credentials::Token(token))
+            }
+            // URLs are kept in histories and logs: nobody may get used to API keys in them.
+            (Credentials::None, Some(_)) => Err(Denied::InvalidToken.into()),
+            (credentials, _) => Ok(credentials),
+        }
+    }
+}
+
+/// Checks that a caller may make a request: for all endpoints, API keys, run tokens and sessions.
+fn check(caller: &Caller, role: Role, requirement: &Requirement, asked: &Asked<'_>) -> Result<(), ApiError> {
+    check_scope(caller, requirement, asked)?;
+    check_role(caller, role, requirement)?;
+    let sent = asked.headers.get(CSRF).map(|csrf| csrf.as_bytes());
+    match &caller.session {
+        Some(session) if !asked.method.is_safe() && sent != Some(session.csrf.as_bytes()) => {
+            Err(ApiError::no_csrf())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_role(caller: &Caller, role: Role, requirement: &Requirement) -> Result<(), ApiError> {
+    caller.check(role)?;
+    if requirement.host { caller.of_host() } else { Ok(()) }
+}
+
+/// Checks that a run token is used to read its run.
+fn check_scope(caller: &Caller, requirement: &Requirement, asked: &Asked<'_>) -> Result<(), ApiError> {
+    let Some(scope) = &caller.scope else { return Ok(()) };
+    let is_its_run = |run: &str| run.parse::<Uuid>().is_ok_and(|run| run == scope.run.0);
+    let accepts = |scope: &RunScope| match requirement.run_token {
+        Some(token) => scope.payloads || !token.payloads,
+        None => false,
+    };
+    // A path that names a run must be readable.
+    let names_none = !asked.path.contains(RUN_IN_PATH);
+    if accepts(scope) && (names_none || asked.run.is_some_and(is_its_run)) {
+        Ok(())
+    } else {
+        Err(ApiError::token_scope(scope))
+    }
+}
+
 /// Checks the name by which a caller without a key addresses the host: a web page can use a DNS name of its own.
 fn check_name(caller: &Caller, headers: &HeaderMap) -> Result<(), ApiError> {
     if caller.key.is_none() { browser::check_host(headers) } else { Ok(()) }
@@ -140,9 +209,19 @@ fn check_name(caller: &Caller, headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Passes an authorized request on, with its caller.
 pub(super) async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let path = path.as_ref().map_or("", MatchedPath::as_str);
-    let caller = gate.caller(request.method(), path, request.headers()).await;
+    let (mut parts, body) = request.into_parts();
+    let path = parts.extensions.get::<MatchedPath>().cloned();
+    let names = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let run = names.as_ref().ok().and_then(|names| names.iter().find(|(name, _)| *name == RUN));
+    let asked = Asked {
+        method: &parts.method,
+        path: path.as_ref().map_or("", MatchedPath::as_str),
+        run: run.map(|(_, id)| id),
+        query: parts.uri.query(),
+        headers: &parts.headers,
+    };
+    let caller = gate.caller(&asked).await;
+    let request = Request::from_parts(parts, body);
     match caller {
         Ok(Some(caller)) => gate.pass(caller, request, next).await,
         Ok(None) => {
@@ -150,15 +229,6 @@ pub(super) async fn admit(State(gate): State<Gate>, request: Request, next: Next
             gate.answers.bounded(None, changes, next.run(request)).await
         }
         Err(error) => error.into_response(),
-    }
-}
-
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let value = value.to_str().map_err(|_| Denied::InvalidKey)?;
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
-        _ => Err(Denied::NoKey.into()),
     }
 }
 
@@ -177,81 +247,7 @@ impl Caller {
     }
 
     /// Returns the tenant that a request is about; `None` for the host or all tenants, which requires a key of the host.
-    pub(super) fn whose(&self, of_host: bool) -> Result<Option<&str>, ApiError> {
+    pub(crate) fn whose(&self, of_host: bool) -> Result<Option<&str>, ApiError> {
         if of_host { self.of_host().map(|()| None) } else { Ok(Some(&self.tenant)) }
-    }
-}
-
-/// Adds the scheme to the document.
-pub(super) fn describe(document: &mut OpenApi) {
-    let components = document.components.get_or_insert_default();
-    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "An API key. The scope of an operation is the role that it requires: `read`, `start`, `deploy` or `admin`. Each \
-         role includes those before it. The scope `host` requires a key of the host. A host without API keys accepts \
-         requests without a key.",
-    ));
-    components.add_security_scheme(SCHEME, SecurityScheme::Http(scheme.build()));
-}
-
-/// Returns the requirements of all operations. Operations without security metadata are omitted.
-pub(super) fn requirements(document: &OpenApi) -> Requirements {
-    let mut requirements = Requirements::new();
-    let document = serde_json::to_value(document).unwrap_or_default();
-    for (path, methods) in document["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in methods.as_object().into_iter().flatten() {
-            let Some(security) = operation["security"].as_array() else { continue };
-            let scopes = security.first().and_then(|scheme| scheme[SCHEME].as_array());
-            let mut requirement = Requirement { role: None, host: false };
-            for scope in scopes.into_iter().flatten().filter_map(|scope| scope.as_str()) {
-                match scope.parse() {
-                    Ok(role) => requirement.role = Some(role),
-                    Err(_) => requirement.host |= scope == HOST,
-                }
-            }
-            let is_public =
-                security.first().is_some_and(|scheme| scheme.as_object().is_some_and(|it| it.is_empty()));
-            if let Ok(method) = method.to_ascii_uppercase().parse()
-                && (is_public || requirement.role.is_some())
-            {
-                requirements.entry(path.clone()).or_default().insert(method, requirement);
-            }
-        }
-    }
-    requirements
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_endpoint_has_a_requirement_and_only_two_are_public() {
-        let document = super::super::openapi();
-        let requirements = requirements(&document);
-        let paths = serde_json::to_value(&document).unwrap();
-        let mut public = Vec::new();
-        for (path, methods) in paths["paths"].as_object().unwrap() {
-            for method in methods.as_object().unwrap().keys() {
-                let wanted: Method = method.to_uppercase().parse().unwrap();
-                let requirement = requirements.get(path).and_then(|methods| methods.get(&wanted));
-                let requirement = requirement.unwrap_or_else(|| panic!("{method} {path} says nothing"));
-                if requirement.role.is_none() {
-                    public.push(path.clone());
-                }
-            }
-        }
-        assert_eq!(public, ["/_api/health", "/_api/openapi.json"]);
-    }
-
-    #[test]
-    fn a_token_is_what_follows_bearer() {
-        let with =
-            |value: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
-        assert_eq!(bearer(&HeaderMap::new()).unwrap(), None);
-        assert_eq!(bearer(&with("Bearer forge_1_2")).unwrap(), Some("forge_1_2"));
-        assert_eq!(bearer(&with("bearer  x")).unwrap(), Some("x"));
-        for wrong in ["Basic dXNlcg==", "forge_1_2", ""] {
-            assert!(bearer(&with(wrong)).is_err(), "{wrong}");
-        }
     }
 }

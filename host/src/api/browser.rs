@@ -4,15 +4,87 @@
 //! send the origin of a page, and requests from other origins are rejected. A page can also change the address of its own
 //! DNS name to this machine (DNS rebinding), so that its requests have the same origin. A host without API keys therefore
 //! accepts only an IP address or `localhost` as its name.
+//!
+//! The operator can allow pages of further origins (CORS). These present an API key or a run token: a session counts only for
+//! the pages of this host.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::ApiError;
+use crate::config::Origin;
+
+/// What pages of allowed origins may send and read, beside what every page may. They send no cookies.
+const ALLOWED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
+const ALLOWED_HEADERS: &str = "authorization, content-type, forge-tenant, idempotency-key, if-match, if-none-match, \
+                               last-event-id, traceparent";
+const EXPOSED_HEADERS: &str = "etag, retry-after";
+
+/// The seconds for which a browser keeps the answer to a preflight: the longest that Chromium keeps one.
+const PREFLIGHT_AGE: &str = "7200";
+
+/// The origins other than this server whose pages may use the API.
+#[derive(Clone)]
+pub(super) struct Allowed(Arc<[Origin]>);
+
+impl Allowed {
+    pub(super) fn new(origins: Vec<Origin>) -> Self {
+        Self(origins.into())
+    }
+}
+
+/// Rejects requests of web pages from other origins, except the allowed ones.
+pub(super) async fn allowed_origins(
+    State(Allowed(allowed)): State<Allowed>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let allowing = !allowed.is_empty();
+    let mut response = match foreign_origin(request.headers()) {
+        None => next.run(request).await,
+        Some(origin) => match allowed.iter().find(|allowed| allowed.as_str() == origin) {
+            None => ApiError::cross_site(&origin).into_response(),
+            Some(origin) => cross_origin(origin, request, next).await,
+        },
+    };
+    if allowing {
+        // A cache must not give the response for one origin to another.
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+/// Answers a page of an allowed origin.
+async fn cross_origin(origin: &Origin, request: Request, next: Next) -> Response {
+    let is_preflight = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if is_preflight {
+        let allowed = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
+            (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE),
+        ];
+        (StatusCode::NO_CONTENT, allowed).into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    if let Ok(origin) = HeaderValue::from_str(origin.as_str()) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+    response
+}
+
+/// Returns whether a page of another origin sends a request.
+pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
+    foreign_origin(headers).is_some()
+}
 
 /// Rejects requests of web pages from other origins.
 pub(crate) async fn same_origin(request: Request, next: Next) -> Response {

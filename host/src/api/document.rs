@@ -27,7 +27,7 @@ struct Document;
 /// `GET /_api/openapi.json`.
 pub(super) fn router() -> OpenApiRouter<Api> {
     let mut described = Document::openapi();
-    super::auth::describe(&mut described);
+    super::requirements::describe(&mut described);
     OpenApiRouter::with_openapi(described).routes(routes!(document))
 }
 

@@ -10,7 +10,7 @@ use super::body::BodyLimit;
 use crate::config::ServerLimits;
 use crate::executor::ExecutorError;
 use crate::registry::RegistryError;
-use crate::tenants::{Denied, TenantError};
+use crate::tenants::{Denied, RunScope, TenantError};
 use forge_egress::secrets::SecretError;
 use forge_journal::db::quoted;
 use forge_journal::{Unsent, kind};
@@ -27,6 +27,8 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 pub struct ApiError {
     code: ErrorCode,
     message: String,
+    /// The place in the input of the request that is wrong.
+    path: Option<String>,
     /// When a client should try again, if that is known.
     retry_after: Option<Duration>,
 }
@@ -48,15 +50,18 @@ pub struct ErrorDetail {
     /// A message for people: what happened, and what to do.
     #[schema(example = "there is no workflow `paymnt`; there are: payment")]
     pub message: String,
+    /// With `invalid_input`: the place in the input, such as `$.items[2].price`, if its schema says what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 impl ApiError {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), path: None, retry_after: None }
     }
 
     /// 400: a parameter of the path or the query is invalid.
-    pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidParameter, message)
     }
 
@@ -80,7 +85,9 @@ impl ApiError {
 
     /// 403: the request is from a web page of another origin.
     pub(super) fn cross_site(origin: &str) -> Self {
-        let message = format!("web pages of {origin} cannot use this API");
+        let message = format!(
+            "web pages of {origin} cannot use this API; the operator of the host can allow it (--allow-origin)"
+        );
         Self::new(ErrorCode::CrossSite, message)
     }
 
@@ -96,6 +103,22 @@ impl ApiError {
     /// 403: the endpoint has no security metadata.
     pub(super) fn not_open(path: &str) -> Self {
         Self::new(ErrorCode::Forbidden, format!("{path} is not available"))
+    }
+
+    /// 403: a run token is used for something else than reading its run.
+    pub(super) fn token_scope(scope: &RunScope) -> Self {
+        let without = if scope.payloads { "" } else { ", without payloads and log lines" };
+        let message =
+            format!("this token only reads run {}{without}; use an API key for other requests", scope.run);
+        Self::new(ErrorCode::TokenScope, message)
+    }
+
+    /// 403: a request with the session of a browser is to change something, and does not prove that a page of this host sends
+    /// it.
+    pub(crate) fn no_csrf() -> Self {
+        let message = "a request that changes something with a session needs the header `Forge-CSRF` with the `csrf` of \
+                       `GET /_api/session`";
+        Self::new(ErrorCode::Csrf, message)
     }
 
     /// 403: the API key belongs to a tenant, and the request requires a key of the host.
@@ -201,7 +224,7 @@ impl ApiError {
     }
 
     /// 500: an internal error. Its details are only logged.
-    fn internal(error: &dyn std::fmt::Display) -> Self {
+    pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
         let message = "an internal error occurred; the details are in the host's log";
         Self::new(ErrorCode::Internal, message)
@@ -209,7 +232,8 @@ impl ApiError {
 
     /// Returns the body of the response.
     fn body(&self) -> ErrorBody {
-        ErrorBody { error: ErrorDetail { code: self.code.to_string(), message: self.message.clone() } }
+        let (code, message) = (self.code.to_string(), self.message.clone());
+        ErrorBody { error: ErrorDetail { code, message, path: self.path.clone() } }
     }
 }
 
@@ -235,6 +259,7 @@ impl From<StoreError> for ApiError {
 impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
         let mut retry_after = None;
+        let mut path = None;
         let code = match error {
             RegistryError::Store(error) => return error.into(),
             RegistryError::Tenant(error) => return error.into(),
@@ -245,13 +270,18 @@ impl From<RegistryError> for ApiError {
             RegistryError::UnknownWorkflow { .. } => ErrorCode::UnknownWorkflow,
             RegistryError::UnknownVersion { .. } => ErrorCode::UnknownVersion,
             RegistryError::AllDeprecated { .. } => ErrorCode::AllDeprecated,
+            RegistryError::NoSchema { .. } => ErrorCode::NoSchema,
+            RegistryError::InputMisfit { path: ref place, .. } => {
+                path = Some(place.clone());
+                ErrorCode::InvalidInput
+            }
             RegistryError::UploadsWait { .. } => ErrorCode::Busy,
             RegistryError::CompileTime { retry_after: time, .. } => {
                 retry_after = Some(time);
                 ErrorCode::Busy
             }
         };
-        Self { retry_after, ..Self::new(code, error.to_string()) }
+        Self { path, retry_after, ..Self::new(code, error.to_string()) }
     }
 }
 
@@ -323,6 +353,7 @@ impl From<TenantError> for ApiError {
                 _ => ErrorCode::Secret,
             },
             TenantError::Suspended(_) => ErrorCode::Suspended,
+            TenantError::TokenTime { .. } => ErrorCode::InvalidBody,
             TenantError::Role { .. } => ErrorCode::Forbidden,
             TenantError::TooFast { .. } => ErrorCode::Busy,
             TenantError::Limit { .. } | TenantError::Storage { .. } => ErrorCode::Limit,
@@ -335,7 +366,9 @@ impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         let code = match denied {
             Denied::Tenant(error) => return error.into(),
-            Denied::NoKey | Denied::InvalidKey => ErrorCode::Unauthorized,
+            Denied::NoKey | Denied::InvalidKey | Denied::InvalidToken | Denied::InvalidSession => {
+                ErrorCode::Unauthorized
+            }
             Denied::OtherTenant { .. } => ErrorCode::Forbidden,
         };
         Self::new(code, denied.to_string())

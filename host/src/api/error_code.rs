@@ -33,9 +33,12 @@ pub enum ErrorCode {
     Suspended,
     Limit,
     CrossSite,
+    TokenScope,
+    Csrf,
     UnknownRoute,
     UnknownWorkflow,
     UnknownVersion,
+    NoSchema,
     UnknownRun,
     UnknownStep,
     UnknownTenant,
@@ -93,10 +96,16 @@ impl ErrorCode {
             | Self::InvalidRule
             | Self::InvalidSecret => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::Suspended | Self::Limit | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Forbidden
+            | Self::Suspended
+            | Self::Limit
+            | Self::CrossSite
+            | Self::TokenScope
+            | Self::Csrf => StatusCode::FORBIDDEN,
             Self::UnknownRoute
             | Self::UnknownWorkflow
             | Self::UnknownVersion
+            | Self::NoSchema
             | Self::UnknownRun
             | Self::UnknownStep
             | Self::UnknownTenant

@@ -9,26 +9,32 @@ mod auth;
 mod body;
 mod browser;
 mod changes;
+mod credentials;
 mod db;
 mod document;
 mod error;
 mod error_code;
 mod events;
+mod form;
 mod health;
 mod json;
 mod keys;
 mod lasting_body;
+mod logs;
 mod nodes;
 mod operators;
 mod parameters;
 mod plain;
+mod requirements;
 mod responses;
 mod run_filter;
 mod runs;
 mod secrets;
 mod server;
+mod session;
 mod start;
 mod tenants;
+mod tokens;
 mod trace;
 mod wait;
 mod workflows;
@@ -41,7 +47,7 @@ use axum::{Json, Router, middleware};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use auth::TENANT;
+pub use auth::{CSRF, TENANT};
 pub use db::{EntryPage, StoredEntry};
 pub use document::openapi;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
@@ -52,15 +58,22 @@ pub use nodes::Nodes;
 pub use operators::ResolveBody;
 pub use secrets::{Resealed, SecretList};
 pub use server::serve;
+pub use session::{Login, SessionInfo};
 pub use start::{StartBody, Started};
 pub use tenants::{CallerInfo, NewTenant, TenantList};
+pub use tokens::{NewRunToken, RunToken};
 pub use wait::MAX_WAIT;
 pub use workflows::Workflows;
 
 pub(crate) use auth::Gate;
 pub(crate) use browser::same_origin;
+pub(crate) use form::Form;
 pub(crate) use parameters::{Path, Query};
+pub(crate) use run_filter::run_filter;
+pub(crate) use session::{no_session_cookie, session_cookie};
 
+use self::browser::Allowed;
+use crate::config::Origin;
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Caller;
 
@@ -75,23 +88,23 @@ struct Api {
 
 /// Returns the API of an executor.
 pub fn router(executor: WorkflowExecutor) -> Router {
-    router_until(executor, CancellationToken::new())
+    with_gate(executor, Vec::new(), CancellationToken::new()).0
 }
 
-/// Returns the API of an executor. Once `closing` is cancelled, no request waits for a run any longer.
-pub fn router_until(executor: WorkflowExecutor, closing: CancellationToken) -> Router {
-    with_gate(executor, closing).0
-}
-
-/// Returns the API of an executor, and the gate through which the pages of the dashboard go, too.
-pub(crate) fn with_gate(executor: WorkflowExecutor, closing: CancellationToken) -> (Router, Gate) {
+/// Returns the API of an executor, for its own pages and those of other `origins`, and the gate through which the pages of the
+/// dashboard go, too. Once `closing` is cancelled, no request waits for a run any longer.
+pub(crate) fn with_gate(
+    executor: WorkflowExecutor,
+    origins: Vec<Origin>,
+    closing: CancellationToken,
+) -> (Router, Gate) {
     let (router, document) = resources().split_for_parts();
     let gate = Gate::new(executor.clone(), &document);
     let router = router
         .route_layer(middleware::from_fn_with_state(gate.clone(), auth::admit))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(browser::same_origin))
+        .layer(middleware::from_fn_with_state(Allowed::new(origins), browser::allowed_origins))
         .with_state(Api { host: executor, closing });
     (router, gate)
 }
@@ -110,11 +123,14 @@ fn resources() -> OpenApiRouter<Api> {
     document::router()
         .merge(workflows::router())
         .merge(runs::router())
+        .merge(logs::router())
         .merge(operators::router())
         .merge(health::router())
         .merge(nodes::router())
         .merge(tenants::router())
         .merge(keys::router())
+        .merge(session::router())
+        .merge(tokens::router())
         .merge(secrets::router())
         .merge(db::router())
         .merge(audit::router())

@@ -93,7 +93,7 @@ async fn count_runs(api: State<Api>, caller: Caller, RawQuery(query): RawQuery) 
 /// With `wait`, the response is sent when the run is final or paused, or after that time.
 #[utoipa::path(
     get, path = "/_api/runs/{id}", tag = "runs",
-    security(("key" = ["read"])),
+    security(("key" = ["read"]), ("run_token" = [])),
     params(("id" = Uuid, Path, description = "The id of the run."), WaitQuery),
     responses(
         (status = 200, description = "The run.", body = WorkflowRecord),
@@ -110,7 +110,7 @@ async fn show_run(
         None | Some(Duration::ZERO) => api.executor(&caller).status(RunId(id)).await?,
         Some(at_most) => api.wait(&caller, RunId(id), at_most).await?,
     };
-    Ok(Json(record))
+    Ok(Json(if caller.reads_payloads() { record } else { record.without_payloads() }))
 }
 
 /// Read the steps of a run
@@ -118,7 +118,7 @@ async fn show_run(
 /// Returns a page of the journaled calls: steps, compensations, requests, timers.
 #[utoipa::path(
     get, path = "/_api/runs/{id}/steps", tag = "runs",
-    security(("key" = ["read"])),
+    security(("key" = ["read"]), ("run_token" = [])),
     params(("id" = Uuid, Path, description = "The id of the run."), StepsParameters),
     responses(
         (status = 200, description = "A page of the calls of the run.", body = Steps),
@@ -131,7 +131,9 @@ async fn list_steps(
     Path(id): Path<Uuid>,
     Query(query): Query<StepsParameters>,
 ) -> ApiResult<Steps> {
-    Ok(Json(api.executor(&caller).steps_page(RunId(id), query.try_into()?).await?))
+    let mut query = StepsQuery::try_from(query)?;
+    query.payloads &= caller.reads_payloads();
+    Ok(Json(api.executor(&caller).steps_page(RunId(id), query).await?))
 }
 
 /// The responses to a command for a run.

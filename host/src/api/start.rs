@@ -109,6 +109,7 @@ impl<'de> Deserialize<'de> for Started {
     responses(
         (status = 202, description = "The run is started and not final.", body = Started),
         (status = 200, description = "With `wait`: the run is final. The body also has `run_id`, `existing` and `event`.", body = WorkflowRecord),
+        (status = 400, description = "The input does not fit the schema of the version, or another part of the request is wrong.", body = ErrorBody),
         (status = 404, description = "The workflow or version does not exist.", body = ErrorBody),
         (status = 409, description = "The key was used with another input or version, a failed run cannot be restarted because steps of it are not compensated, all versions are deprecated, or the run that gets the event is final.", body = ErrorBody),
         (status = 413, description = "The input or the payload of the event is too large.", body = ErrorBody),

@@ -85,6 +85,17 @@ pub struct CallerInfo {
     pub key: Option<String>,
 }
 
+impl From<Caller> for CallerInfo {
+    fn from(caller: Caller) -> Self {
+        Self {
+            tenant: caller.tenant.to_string(),
+            role: caller.role,
+            host: caller.is_host,
+            key: caller.key.map(|key| key.id),
+        }
+    }
+}
+
 /// List the tenants
 #[utoipa::path(
     get, path = "/_api/tenants", tag = "tenants",
@@ -130,9 +141,7 @@ async fn create_tenant(
     ),
 )]
 async fn show_tenant(api: State<Api>, caller: Caller, Path(tenant): Path<String>) -> ApiResult<TenantInfo> {
-    if !caller.is_host && *caller.tenant != *tenant {
-        return Err(crate::tenants::TenantError::Unknown(tenant).into());
-    }
+    caller.check_tenant(&tenant)?;
     Ok(Json(api.host.tenants().show(&tenant).await?))
 }
 
@@ -172,10 +181,5 @@ async fn change_tenant(
     responses((status = 200, description = "The caller.", body = CallerInfo)),
 )]
 async fn caller(caller: Caller) -> Json<CallerInfo> {
-    Json(CallerInfo {
-        tenant: caller.tenant.to_string(),
-        role: caller.role,
-        host: caller.is_host,
-        key: caller.key.map(|key| key.id),
-    })
+    Json(caller.into())
 }

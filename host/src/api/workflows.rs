@@ -1,7 +1,8 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
@@ -9,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::BodyLimit;
-use super::parameters::Path;
+use super::parameters::{Path, Query};
 use super::{Api, ApiError, ApiResult, ErrorBody, body};
 use crate::executor::ExecutorError;
 use crate::registry::{
@@ -26,6 +27,7 @@ pub(super) fn uploads() -> OpenApiRouter<Api> {
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(show_workflow))
+        .routes(routes!(show_input_schema))
         .routes(routes!(activate_version))
         .routes(routes!(deprecate_version))
 }
@@ -143,6 +145,39 @@ async fn show_workflow(
     Path(name): Path<String>,
 ) -> ApiResult<WorkflowVersions> {
     Ok(Json(api.executor(&caller).registry().versions(&name).await?))
+}
+
+/// The version whose schema is asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct SchemaQuery {
+    /// The version; the current one if absent.
+    version: Option<u32>,
+}
+
+/// Read the JSON Schema of the input
+///
+/// A start whose input does not fit the schema is refused with `invalid_input`. The schema is of draft 2020-12.
+#[utoipa::path(
+    get, path = "/_api/workflows/{name}/schema", tag = "workflows",
+    security(("key" = ["read"])),
+    params(("name" = String, Path, description = "The name of the workflow."), SchemaQuery),
+    responses(
+        (status = 200, description = "The schema.", body = serde_json::Value, content_type = "application/schema+json"),
+        (status = 404, description = "The workflow or version does not exist, or its input has no schema.", body = ErrorBody),
+    ),
+)]
+async fn show_input_schema(
+    api: State<Api>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Query(query): Query<SchemaQuery>,
+) -> Result<Response, ApiError> {
+    let registry = api.executor(&caller).registry();
+    let info = registry.find(&name, query.version).await?;
+    let schema = registry.input_schema(&info).await?;
+    Ok(([(header::CONTENT_TYPE, "application/schema+json")], schema).into_response())
 }
 
 /// Activate a version

@@ -11,11 +11,11 @@ use url::Host;
 
 use super::CliError;
 use crate::api::{
-    CallerInfo, EntryPage, ErrorBody, ErrorDetail, EventBody, KeyList, KeyedEventBody, NewTenant, Nodes,
-    Resealed, ResolveBody, SecretList, SentEvent, StartBody, Started, StoredEntry, TENANT, TenantList,
-    Workflows,
+    CallerInfo, EntryPage, ErrorBody, ErrorDetail, EventBody, KeyList, KeyedEventBody, NewRunToken,
+    NewTenant, Nodes, Resealed, ResolveBody, RunToken, SecretList, SentEvent, StartBody, Started,
+    StoredEntry, TENANT, TenantList, Workflows,
 };
-use crate::executor::{RunPage, StepRecord, Steps, WorkflowRecord};
+use crate::executor::{Logs, RunPage, StepRecord, Steps, WorkflowRecord};
 use crate::registry::{Registered, WorkflowInfo, WorkflowVersions};
 use crate::tenants::{
     ApiKey, AuditPage, CreatedKey, NewKey, NewSecret, SecretInfo, SettingsChange, TenantInfo, UsageReport,
@@ -94,6 +94,12 @@ impl Client {
         self.get(&["workflows", name], &[]).await
     }
 
+    /// Returns the JSON Schema of the input of a version; of the current one without `version`.
+    pub(super) async fn input_schema(&self, name: &str, version: Option<u32>) -> Result<Document, CliError> {
+        let version = version.map(|version| version.to_string());
+        self.get(&["workflows", name, "schema"], &[("version", version)]).await
+    }
+
     /// Activates or deprecates a version.
     pub(super) async fn change_version(
         &self,
@@ -168,6 +174,11 @@ impl Client {
         self.get(&["runs", &run.to_string(), "steps"], &query).await
     }
 
+    /// Returns a page of the lines that a run has logged.
+    pub(super) async fn logs(&self, run: RunId, query: Query<'_>) -> Result<Logs, CliError> {
+        self.get(&["runs", &run.to_string(), "logs"], query).await
+    }
+
     /// Gives the outcome of a call.
     pub(super) async fn resolve(
         &self,
@@ -187,6 +198,12 @@ impl Client {
     /// Cancels, pauses, resumes or terminates a run.
     pub(super) async fn change_run(&self, run: RunId, action: &str) -> Result<WorkflowRecord, CliError> {
         self.fetch(self.request(Method::POST, &["runs", &run.to_string(), action], &[])).await
+    }
+
+    /// Makes a token that reads a run.
+    pub(super) async fn create_run_token(&self, run: RunId, new: &NewRunToken) -> Result<RunToken, CliError> {
+        let path = ["runs", &run.to_string(), "tokens"];
+        self.fetch(self.request(Method::POST, &path, &[]).json(new)).await
     }
 
     /// Returns the caller that the API key stands for.
@@ -389,7 +406,8 @@ fn error_response(server: &Url, status: StatusCode, body: &[u8]) -> CliError {
         Ok(body) => body.error,
         Err(_) => {
             let code = "unexpected_answer".to_owned();
-            ErrorDetail { code, message: format!("{server} answers {status}: is this a Forge server?") }
+            let message = format!("{server} answers {status}: is this a Forge server?");
+            ErrorDetail { code, message, path: None }
         }
     };
     CliError::Api { status: status.as_u16(), error }

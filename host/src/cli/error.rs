@@ -229,7 +229,10 @@ mod tests {
     use super::*;
 
     fn answered(status: u16) -> CliError {
-        CliError::Api { status, error: ErrorDetail { code: "c".to_owned(), message: "m".to_owned() } }
+        CliError::Api {
+            status,
+            error: ErrorDetail { code: "c".to_owned(), message: "m".to_owned(), path: None },
+        }
     }
 
     #[test]
@@ -251,7 +254,7 @@ mod tests {
         assert_eq!(exit_code(answered(404)), 4);
         assert_eq!(exit_code(answered(503)), 5);
         assert_eq!(exit_code(CliError::Unreachable { server: String::new(), why: String::new() }), 5);
-        let lost = ErrorDetail { code: "outcome_unknown".to_owned(), message: String::new() };
+        let lost = ErrorDetail { code: "outcome_unknown".to_owned(), message: String::new(), path: None };
         assert_eq!(exit_code(CliError::Api { status: 503, error: lost }), 8);
         assert_eq!(exit_code(CliError::NoAnswer { server: String::new(), why: String::new() }), 8);
         assert_eq!(exit_code(answered(409)), 6);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::CliError;
 use crate::config::TenantLimits;
-use forge_journal::Tags;
+use forge_journal::{LogLevel, Tags};
+use strum::VariantArray as _;
 
 /// Parses a number of bytes: `65536`, `64KiB`, `64MiB`, `1GiB`, `1TiB`; `k`, `M`, `G` and `T` mean the same.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
@@ -69,6 +70,14 @@ pub(super) fn calls(text: &str) -> Result<u64, String> {
         calls if calls <= most => Ok(calls),
         calls => Err(format!("a run can make at most {most} calls, not {calls}")),
     }
+}
+
+/// Parses the level of a line that a workflow logs.
+pub(super) fn log_level(word: &str) -> Result<LogLevel, String> {
+    word.parse().map_err(|_| {
+        let levels: Vec<&str> = LogLevel::VARIANTS.iter().map(|level| level.as_str()).collect();
+        format!("it must be one of {}", levels.join(", "))
+    })
 }
 
 /// Parses a duration of at least `shortest`.

@@ -1,26 +1,51 @@
 use super::table::Column::{Cut, Whole};
 use super::table::Table;
-use super::{CliError, Context, text};
+use super::{CliError, Context, output, text};
 use crate::registry::{WorkflowInfo, WorkflowVersions};
 
 /// The arguments of `forge workflows`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<WorkflowsCommand>,
     /// Show the versions of this workflow.
     name: Option<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum WorkflowsCommand {
+    /// Show the JSON Schema of a workflow's input
+    Schema(SchemaArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct SchemaArgs {
+    /// The name of the workflow.
+    name: String,
+    /// The version; the current one by default.
+    #[arg(long)]
+    version: Option<u32>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   forge workflows              all workflows
   forge workflows payment      the versions of one
+  forge workflows schema payment > payment.schema.json
   forge workflows --json | jq -r '.workflows[].name'
 
 `forge activate` and `forge deprecate` change which version new runs use.";
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
+    if let Some(WorkflowsCommand::Schema(SchemaArgs { name, version })) = args.command {
+        let schema = client.input_schema(&name, version).await?;
+        return match context.json {
+            true => output::print_json(&schema),
+            false => output::print_document(&format!("{schema:#}")),
+        };
+    }
     if let Some(name) = args.name {
         return context.print(&client.workflow(&name).await?, versions);
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::TenantLimits;
-use forge_journal::RetryPolicy;
+use forge_journal::{LogLevel, RetryPolicy};
 use forge_sandbox::EngineLimits;
 use forge_store::LogLimits;
 
@@ -49,6 +49,14 @@ pub struct Limits {
     /// The bytes of answers of the API that wait for their clients to read them. One tenant may use a quarter of it. Default
     /// 256 MiB: 37 of the largest answers.
     pub api_answers: u64,
+    /// The time until a session of a browser ends, and its user logs in again. Default 12 h: a working day.
+    pub session_time: Duration,
+    /// The longest time for which a run token may be valid. Default 24 h: a token is in the hands of a browser, and its page can
+    /// ask for another one.
+    pub run_token_time: Duration,
+    /// The level of the lines that are kept with their runs, and of more severe ones; `None`: no line is kept. Default info:
+    /// more is for the one who works on a workflow.
+    pub kept_log_level: Option<LogLevel>,
     /// The limits of SQLite's write-ahead log.
     pub log: LogLimits,
     /// The time of a read for a caller, such as a list of runs, with the wait for its turn. Default 10 s: clients give up
@@ -76,6 +84,9 @@ impl Default for Limits {
             write_queue_bytes: 64 << 20,
             response_bytes_in_flight: 1 << 30,
             api_answers: 256 << 20,
+            session_time: Duration::from_secs(12 * 3_600),
+            run_token_time: Duration::from_secs(24 * 3_600),
+            kept_log_level: Some(LogLevel::Info),
             log: LogLimits::default(),
             read_time: Duration::from_secs(10),
             store_retry: Duration::from_secs(1),

@@ -1,6 +1,7 @@
 //! The configuration of a host, with the defaults and their reasons.
 
 mod limits;
+mod origin;
 mod retention;
 mod server;
 mod tenant;
@@ -18,6 +19,7 @@ use forge_sandbox::CompilerUser;
 
 pub use forge_store::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
+pub use origin::{InvalidOrigin, Origin};
 pub use retention::{InvalidRetention, Retention};
 pub use server::ServerLimits;
 pub use tenant::{InvalidLimit, LimitValues, TenantLimits, Unit, milliseconds, size};

@@ -140,11 +140,16 @@ tenant_limits! {
     /// rollbacks may take as much again. Default 1 TiB, more than most disks: a host of its owner's
     /// workflows does not end them. Tenants that do not trust each other need a lower one.
     storage_bytes: Bytes = 1 << 40,
-    /// Size of what one run logs while it is in memory; further lines are dropped, with one warning. Default 1 MiB.
+    /// Size of the lines that are kept of one run, with 100 bytes more for each, and of what it writes to the host's log while
+    /// it is in memory; further lines are dropped, and the last one says so. Default 1 MiB, some thousand lines.
     log_bytes_per_run: Bytes = 1 << 20,
-    /// What workflows log, each second on one host: bytes, and 100 more for each line. Further lines are dropped and counted.
-    /// Default 1 MiB, some thousand lines: the log is shared by all tenants.
+    /// What workflows write to the host's log, each second on one host: bytes, and 100 more for each line. Further lines are
+    /// dropped and counted. Default 1 MiB, some thousand lines: the log is shared by all tenants.
     log_rate: BytesPerSecond = 1 << 20,
+    /// Names under which one run publishes values. Default 16: each read of the run has all of them.
+    published_names: Count = 16,
+    /// Size of the values that one run publishes, with their names. Default 64 KiB: a commit writes all of them.
+    published_bytes: Bytes = 64 << 10,
     /// Bodies of responses that are being received, with what is decoded of them, without the first 64 KiB of each; further
     /// bodies wait for their turn, within the timeout of their request. Default 256 MiB: 64 of the largest.
     response_bytes_in_flight: Bytes = 256 << 20,

@@ -24,14 +24,71 @@ const STYLES: &str = concat!(
     include_str!("assets/admin.css"),
 );
 
-/// The assets: name, type, content.
+/// A module: its path below `assets/`.
+macro_rules! module {
+    ($path:literal) => {
+        ($path, MODULE, include_str!(concat!("assets/", $path)))
+    };
+}
+
+/// The assets: path, type, content.
 const ASSETS: &[(&str, &str, &str)] = &[
     ("forge.css", "text/css; charset=utf-8", STYLES),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
-    ("api.js", MODULE, include_str!("assets/api.js")),
-    ("dialog.js", MODULE, include_str!("assets/dialog.js")),
-    ("page.js", MODULE, include_str!("assets/page.js")),
-    ("time.js", MODULE, include_str!("assets/time.js")),
+    module!("api.js"),
+    module!("clipboard.js"),
+    module!("dialog.js"),
+    module!("dom.js"),
+    // Built from `clients/typescript`; a test compares it.
+    module!("forge.js"),
+    module!("json.js"),
+    module!("json/check.js"),
+    module!("json/field.js"),
+    module!("json/format.js"),
+    module!("json/scan.js"),
+    module!("page.js"),
+    module!("printable.js"),
+    module!("run.js"),
+    module!("run/actions.js"),
+    module!("run/axis.js"),
+    module!("run/bars.js"),
+    module!("run/calls.js"),
+    module!("run/detail.js"),
+    module!("run/documents.js"),
+    module!("run/follow.js"),
+    module!("run/forms.js"),
+    module!("run/grid.js"),
+    module!("run/journal.js"),
+    module!("run/keys.js"),
+    module!("run/parts.js"),
+    module!("run/row.js"),
+    module!("run/scale.js"),
+    module!("run/search.js"),
+    module!("run/source.js"),
+    module!("run/ticks.js"),
+    module!("run/tools.js"),
+    module!("run/tree.js"),
+    module!("run/view.js"),
+    module!("run/words.js"),
+    module!("runs/bulk.js"),
+    module!("runs/filters.js"),
+    module!("runs/list.js"),
+    module!("runs/live.js"),
+    module!("runs/page.js"),
+    module!("runs/select.js"),
+    module!("time.js"),
+    module!("tenant.js"),
+    module!("workflows/counts.js"),
+    module!("workflows/fields.js"),
+    module!("workflows/form.js"),
+    module!("workflows/input.js"),
+    module!("workflows/page.js"),
+    module!("workflows/start.js"),
+    module!("workflows/tags.js"),
+    module!("workflows/upload.js"),
+    module!("workflows/values.js"),
+    module!("workflows/versions.js"),
+    module!("workflows/widgets.js"),
 ];
 
 const MODULE: &str = "text/javascript; charset=utf-8";
@@ -57,7 +114,7 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
 });
 
 pub(super) fn router() -> Router<Pages> {
-    Router::new().route("/assets/{digest}/{name}", get(asset))
+    Router::new().route("/assets/{digest}/{*path}", get(asset))
 }
 
 /// Returns the relative URL of an asset.
@@ -66,8 +123,8 @@ pub(super) fn href(view: &View, name: &str) -> String {
     format!("{}assets/{}/{name}", view.root, *DIGEST)
 }
 
-async fn asset(Path((digest, name)): Path<(String, String)>) -> Response {
-    let Some((_, kind, content)) = ASSETS.iter().find(|(known, ..)| *known == name) else {
+async fn asset(Path((digest, path)): Path<(String, String)>) -> Response {
+    let Some((_, kind, content)) = ASSETS.iter().find(|(known, ..)| *known == path) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let kept = if digest == *DIGEST { KEPT } else { NOT_KEPT };
@@ -77,4 +134,41 @@ async fn asset(Path((digest, name)): Path<(String, String)>) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     (headers, *content).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path as FilePath;
+
+    use super::*;
+
+    /// Returns the path that an import of a module leads to.
+    fn imported(from: &str, import: &str) -> String {
+        let folder = FilePath::new(from).parent().unwrap();
+        let mut path = Vec::new();
+        for part in folder.join(import).iter().map(|part| part.to_str().unwrap()) {
+            match part {
+                "." => {}
+                ".." => assert!(path.pop().is_some(), "{from} imports {import}, which is above the assets"),
+                part => path.push(part.to_owned()),
+            }
+        }
+        path.join("/")
+    }
+
+    #[test]
+    fn each_import_of_a_module_is_an_asset() {
+        for (path, _, content) in ASSETS.iter().filter(|(_, kind, _)| *kind == MODULE) {
+            let lines =
+                content.lines().filter(|line| line.starts_with("import ") || line.starts_with("} from "));
+            for line in lines {
+                let import = line.split('"').nth(1).unwrap_or_else(|| panic!("{path}: {line}"));
+                let found = imported(path, import);
+                assert!(
+                    ASSETS.iter().any(|(known, ..)| *known == found),
+                    "{path} imports {found}, which is no asset"
+                );
+            }
+        }
+    }
 }

@@ -59,9 +59,10 @@ pub(super) async fn frame(State(frame): State<Frame>, request: Request, next: Ne
     response
 }
 
-/// Returns whether a request needs no credentials: for the page on which they are entered, and for pages that do not exist.
+/// Returns whether a request needs no credentials: for the pages on which a session begins and ends, and for pages that do not
+/// exist.
 fn is_public(request: &Request) -> bool {
-    request.extensions().get::<MatchedPath>().is_none_or(|path| path.as_str() == login::PATH)
+    request.extensions().get::<MatchedPath>().is_none_or(|path| login::PUBLIC.contains(&path.as_str()))
 }
 
 fn with_view(mut request: Request, view: &View) -> Request {

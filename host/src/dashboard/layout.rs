@@ -21,7 +21,7 @@ struct Link {
 const LINKS: [Link; 5] = [
     Link { segment: "runs", name: "Runs", is_seen: |_| true },
     Link { segment: "workflows", name: "Workflows", is_seen: |_| true },
-    Link { segment: "tenants", name: "Tenants", is_seen: |view| view.is_host() || view.may(Role::Admin) },
+    Link { segment: "tenants", name: "Tenants", is_seen: |_| true },
     Link { segment: "nodes", name: "Nodes", is_seen: View::is_host },
     Link { segment: "audit", name: "Audit", is_seen: |view| view.may(Role::Admin) },
 ];
@@ -69,12 +69,15 @@ fn top(view: &View) -> Markup {
                 }
             }
             div.who {
-                span.tenant title="The tenant" { (text(&caller.tenant)) }
+                a.tenant href=(view.href(&["tenants", &caller.tenant])) title="The tenant" { (text(&caller.tenant)) }
                 @if let Some(key) = &caller.key {
                     span.key title={ "API key " (text(&key.id)) ", role " (caller.role) } { (text(&key.name)) }
                 }
-                @if view.csrf.is_some() {
-                    button.quiet type="button" data-logout { "Log out" }
+                @if let Some(csrf) = &view.csrf {
+                    form method="post" action={ (view.root) "logout" } {
+                        input type="hidden" name="csrf" value=(csrf);
+                        button.quiet { "Log out" }
+                    }
                 }
             }
         }

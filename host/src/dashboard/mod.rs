@@ -25,7 +25,8 @@ use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 
 use self::frame::Frame;
-use crate::api::{self, ApiError};
+use crate::api::{self, ApiError, Gate};
+use crate::config::Origin;
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Caller;
 
@@ -34,6 +35,8 @@ use crate::tenants::Caller;
 struct Pages {
     /// The executor, of any tenant.
     host: WorkflowExecutor,
+    /// The rules of the API, which are those of the pages.
+    gate: Gate,
 }
 
 impl Pages {
@@ -46,16 +49,17 @@ impl Pages {
 /// The result of a handler. An error becomes a page.
 type PageResult = Result<Response, ApiError>;
 
-/// Returns the API of an executor with the dashboard. Once `closing` is cancelled, no request waits for a run any longer.
-pub fn router(executor: WorkflowExecutor, closing: CancellationToken) -> Router {
-    let (api, gate) = api::with_gate(executor.clone(), closing);
+/// Returns the API of an executor with the dashboard. Web pages of `origins` may use the API. Once `closing` is cancelled, no
+/// request waits for a run any longer.
+pub fn router(executor: WorkflowExecutor, origins: Vec<Origin>, closing: CancellationToken) -> Router {
+    let (api, gate) = api::with_gate(executor.clone(), origins, closing);
     let pages = pages()
         .fallback(unknown_page)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(Frame::new(gate), frame::frame))
+        .layer(middleware::from_fn_with_state(Frame::new(gate.clone()), frame::frame))
         .merge(assets::router())
         .layer(middleware::from_fn(api::same_origin))
-        .with_state(Pages { host: executor });
+        .with_state(Pages { host: executor, gate });
     api.fallback_service(pages)
 }
 

@@ -11,7 +11,7 @@ use crate::tenants::{Caller, Denied, Role};
 use forge_journal::DEFAULT_TENANT;
 
 /// The parameter of each page that names the tenant for which a caller of the host acts.
-const TENANT: &str = "tenant";
+pub(super) const TENANT: &str = "tenant";
 
 /// The characters of a segment of a path that are escaped.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -45,7 +45,8 @@ impl View {
     }
 
     pub(super) fn with_caller(self, caller: Caller) -> Self {
-        Self { caller: Some(caller), ..self }
+        let csrf = caller.session.as_ref().map(|session| session.csrf.clone());
+        Self { caller: Some(caller), csrf, ..self }
     }
 
     /// Returns the tenant that the URL names.
@@ -77,10 +78,19 @@ impl View {
 
     /// Returns the relative link to a page with a query.
     pub(super) fn href_with(&self, segments: &[&str], query: &[(&str, &str)]) -> String {
+        self.link(segments, query, self.chosen_tenant())
+    }
+
+    /// Returns the relative link to a page of a tenant, for which a caller of the host acts there.
+    pub(super) fn href_for(&self, tenant: &str, segments: &[&str]) -> String {
+        self.link(segments, &[], Some(tenant).filter(|tenant| self.is_host() && *tenant != DEFAULT_TENANT))
+    }
+
+    fn link(&self, segments: &[&str], query: &[(&str, &str)], tenant: Option<&str>) -> String {
         let segments: Vec<String> =
             segments.iter().map(|segment| utf8_percent_encode(segment, ESCAPED).to_string()).collect();
         let path = format!("{}{}", self.root, segments.join("/"));
-        let tenant = self.chosen_tenant().map(|tenant| (TENANT, tenant));
+        let tenant = tenant.map(|tenant| (TENANT, tenant));
         let mut pairs = form_urlencoded::Serializer::new(String::new());
         pairs.extend_pairs(query.iter().copied().chain(tenant));
         match pairs.finish() {
@@ -137,5 +147,7 @@ mod tests {
         let of_tenant = Caller { is_host: false, ..caller("acme") };
         assert_eq!(view("/runs").with_caller(of_tenant).href(&["runs"]), "runs");
         assert_eq!(view("/runs?a=1&tenant=acme").tenant().unwrap(), "acme");
+        assert_eq!(chosen.href_for("other", &["runs"]), "runs?tenant=other");
+        assert_eq!(chosen.href_for(DEFAULT_TENANT, &["runs"]), "runs");
     }
 }

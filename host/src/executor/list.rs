@@ -2,14 +2,12 @@
 
 use uuid::Uuid;
 
+use super::query::LARGEST_PAGE;
 use super::{ExecutorError, RunCounts, RunFilter, RunPage, WorkflowExecutor};
 use forge_store::RunList;
 
 /// Runs in a page by default.
 const PAGE: u32 = 50;
-
-/// The most runs in a page.
-const LARGEST_PAGE: u32 = 500;
 
 /// The number up to which the runs of a status are counted: that takes some milliseconds.
 const MOST_COUNTED: u32 = 10_000;

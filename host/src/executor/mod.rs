@@ -15,6 +15,7 @@ mod events;
 mod inboxes;
 mod list;
 mod loader;
+mod logs;
 mod query;
 mod record;
 mod run_task;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 pub use error::{ExecutorError, OpenError};
 pub use events::EventRequest;
 pub use forge_store::{RunFilter, RunSummary};
+pub use logs::{LogQuery, LogRecord, Logs};
 pub use query::StepsQuery;
 pub use record::{
     Health, HealthDetails, HealthStatus, ParentRun, PendingEvent, PendingEvents, RunCounts, RunPage,

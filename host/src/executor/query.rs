@@ -6,11 +6,12 @@ use super::{ExecutorError, StepRecord, Steps, WorkflowExecutor, WorkflowRecord, 
 use forge_journal::RunId;
 use forge_store::{Overview, RecentSteps, StepFilter, StepPage, StoreError};
 
-/// The most calls in a page.
-const LARGEST_PAGE: u32 = 500;
+/// The most runs, calls or lines in a page.
+pub(super) const LARGEST_PAGE: u32 = 500;
 
-/// The bytes of inputs and results in a page of calls. With them, a response takes some megabytes of memory.
-const PAGE_BYTES: u64 = 2 << 20;
+/// The bytes of inputs and results in a page of calls, or of messages in a page of lines. With them, a response takes some
+/// megabytes of memory.
+pub(super) const PAGE_BYTES: u64 = 2 << 20;
 
 /// A page of the journal of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

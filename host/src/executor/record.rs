@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::{RunSummary, effects};
 use crate::maintenance::TaskReport;
 use forge_journal::{
-    Document, Kind, Parent, PauseReason, Row, Run, Settled, StepStatus, WaitsFor, WorkflowStatus,
+    Document, Kind, Parent, PauseReason, Published, Row, Run, Settled, StepStatus, WaitsFor, WorkflowStatus,
+    published,
 };
 use forge_store::{RecentSteps, UntakenEvent, UntakenEvents};
 
@@ -73,6 +74,10 @@ pub struct WorkflowRecord {
     /// The events that it has not taken, if there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<PendingEvents>,
+    /// The last value of each name that it has published.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Value)]
+    pub published: Published,
     /// When it times out.
     pub deadline: DateTime<Utc>,
     /// The SHA-256 of the component it runs with.
@@ -94,6 +99,14 @@ pub struct WorkflowRecord {
     /// Units of fuel that it has computed, as far as it is known while it runs; replays apart.
     #[serde(default)]
     pub fuel: u64,
+}
+
+impl WorkflowRecord {
+    /// Returns the record without inputs, outputs and results. What the run has published stays: it is there to be shown.
+    pub fn without_payloads(self) -> Self {
+        let (input, step_results) = (Document::stored("null".into()), BTreeMap::new());
+        Self { input, output: None, step_results, ..self }
+    }
 }
 
 /// The run that started a run.
@@ -312,6 +325,8 @@ pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
         // The store has checked it.
         waits_for: WaitsFor::list(run.waits_for.as_deref()).unwrap_or_default(),
         events: None,
+        // The store has checked it, too.
+        published: published(run.published.as_deref()).unwrap_or_default(),
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),
         key: run.key.as_deref().map(str::to_owned),

@@ -300,10 +300,8 @@ impl WorkflowExecutor {
         if input.len() > limit {
             return Err(ExecutorError::InputTooLarge { size: input.len(), limit });
         }
-        let info = match request.version {
-            Some(version) => self.registry().get_version(&request.workflow, version).await?,
-            None => self.registry().get(&request.workflow).await?,
-        };
+        let info = self.registry().find(&request.workflow, request.version).await?;
+        self.registry().check_input(&info, input).await?;
         tenant.check_room()?;
         let most = tenant.limits().unfinished_runs;
         if tenant.account.unfinished() >= most {

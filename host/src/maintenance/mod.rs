@@ -20,6 +20,7 @@ mod usage;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forge_journal::LogLine;
 use forge_store::{Loaded, Store, StoreError};
 use futures::future::BoxFuture;
 
@@ -63,8 +64,9 @@ struct Context {
     archive: Option<Archive>,
 }
 
-/// Writes a run with its journal to an archive. A run that is in the archive is replaced.
-pub(crate) type Archive = Box<dyn Fn(Loaded) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
+/// Writes a run with its journal and its lines to an archive. A run that is in the archive is replaced.
+pub(crate) type Archive =
+    Box<dyn Fn(Loaded, Vec<LogLine>) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
 
 /// Returns the error of a read of the directory.
 fn store_error(error: TenantError) -> StoreError {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use forge_clock as clock;
 use forge_journal::{RunId, Timestamp, WorkflowStatus};
 use forge_store::directory::AuditEntry;
-use forge_store::{Loaded, StoreError};
+use forge_store::{Loaded, LogFilter, StoreError};
 use serde_json::json;
 
 use super::{Context, Task};
@@ -115,7 +115,8 @@ async fn archive_run(context: &Context, archive: &super::Archive, run: RunId) ->
     match context.store.load(&[run]).await?.pop().transpose()?.flatten() {
         Some(loaded) => {
             let inbox = context.store.inbox(run, 0, u32::MAX).await?.unwrap_or_default();
-            archive(Loaded { inbox, ..loaded }).await
+            let page = context.store.logs(run, &LogFilter::default()).await?;
+            archive(Loaded { inbox, ..loaded }, page.map(|page| page.lines).unwrap_or_default()).await
         }
         None => Ok(()),
     }

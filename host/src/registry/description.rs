@@ -46,6 +46,7 @@ mod tests {
             version,
             timeout_ms,
             deprecated: false,
+            input_schema: None,
         };
         let refused = |described: &[Described]| check(described).unwrap_err().0;
         assert!(check(&[one("a", 1, 5), one("a", 2, 5), one("b.c-d_e", 1, 5)]).is_ok());

@@ -84,6 +84,29 @@ pub enum RegistryError {
         /// The workflow.
         name: String,
     },
+    /// The type of the input derives no schema.
+    #[error(
+        "the input of `{name}` version {version} has no schema: `forge workflows {name}` lists the versions; to give it \
+         one, derive `JsonSchema` for the type of the input and deploy a new version"
+    )]
+    NoSchema {
+        /// The workflow.
+        name: String,
+        /// The version.
+        version: u32,
+    },
+    /// The input of a start does not fit the schema.
+    #[error("the input does not fit the schema of `{name}` version {version}, at {path}: {why}")]
+    InputMisfit {
+        /// The workflow.
+        name: String,
+        /// The version.
+        version: u32,
+        /// The place in the input, such as `$.items[2].price`.
+        path: String,
+        /// What was expected there, and what was found.
+        why: String,
+    },
     /// The tenant does not exist, is suspended, or has reached a limit.
     #[error(transparent)]
     Tenant(#[from] TenantError),

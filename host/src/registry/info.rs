@@ -21,6 +21,9 @@ pub struct WorkflowInfo {
     pub digest: String,
     /// When the component was uploaded.
     pub created_at: DateTime<Utc>,
+    /// The SHA-256 of the JSON Schema of the input; absent if inputs are not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<String>,
 }
 
 /// The result of an upload.
@@ -60,6 +63,7 @@ impl From<&VersionRow> for WorkflowInfo {
             active: row.active,
             digest: row.digest.clone(),
             created_at: row.created_at.to_datetime(),
+            input_schema: row.input_schema.clone(),
         }
     }
 }

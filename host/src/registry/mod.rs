@@ -4,11 +4,13 @@ mod components;
 mod description;
 mod error;
 mod info;
+mod input_schemas;
 #[cfg(feature = "object-store")]
 mod objects;
 #[cfg(not(feature = "object-store"))]
 #[path = "no_objects.rs"]
 mod objects;
+mod schema;
 mod upload;
 
 use std::collections::HashMap;
@@ -23,6 +25,7 @@ pub use objects::Objects;
 pub(crate) use upload::{Prepared, UploadPlace};
 
 use self::components::Components;
+use self::input_schemas::InputSchemas;
 use self::upload::Bodies;
 use crate::tenants::{Tenant, Tenants};
 use forge_journal::DEFAULT_TENANT;
@@ -41,6 +44,7 @@ pub struct WorkflowRegistry {
 struct Shared {
     store: Arc<dyn Store>,
     components: Components,
+    schemas: InputSchemas,
     engine: Arc<Engine>,
     tenants: Arc<Tenants>,
     /// What an upload does with versions that exist.
@@ -76,8 +80,9 @@ impl WorkflowRegistry {
         upload_memory: u64,
     ) -> Self {
         let components = Components::new(Arc::clone(&store), objects, Arc::clone(&engine));
-        let bodies = Bodies::new(upload_memory);
-        let shared = Shared { store, components, engine, tenants, conflict, bodies, known: Mutex::default() };
+        let (schemas, bodies) = (InputSchemas::new(Arc::clone(&store)), Bodies::new(upload_memory));
+        let known = Mutex::default();
+        let shared = Shared { store, components, schemas, engine, tenants, conflict, bodies, known };
         Self { shared: Arc::new(shared), tenant: DEFAULT_TENANT.into() }
     }
 
@@ -147,6 +152,39 @@ impl WorkflowRegistry {
             version,
             known: workflow.versions.iter().map(|info| info.version.to_string()).collect(),
         })
+    }
+
+    /// Returns a version, or the current one: what a start without or with a version takes.
+    ///
+    /// # Errors
+    /// As [`WorkflowRegistry::get`] and [`WorkflowRegistry::get_version`].
+    pub async fn find(&self, name: &str, version: Option<u32>) -> Result<WorkflowInfo, RegistryError> {
+        match version {
+            Some(version) => self.get_version(name, version).await,
+            None => self.get(name).await,
+        }
+    }
+
+    /// Returns the JSON Schema of the input of a version.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoSchema`] if the type of the input derives none.
+    pub async fn input_schema(&self, info: &WorkflowInfo) -> Result<String, RegistryError> {
+        let none = || RegistryError::NoSchema { name: info.name.clone(), version: info.version };
+        let digest = info.input_schema.as_deref().ok_or_else(none)?;
+        Ok(self.shared.schemas.text(digest).await?)
+    }
+
+    /// Checks the input of a start against the schema of the version, if it has one.
+    ///
+    /// # Errors
+    /// [`RegistryError::InputMisfit`], [`RegistryError::Store`].
+    pub(crate) async fn check_input(
+        &self,
+        info: &WorkflowInfo,
+        input: &Arc<str>,
+    ) -> Result<(), RegistryError> {
+        self.shared.schemas.check(info, input).await
     }
 
     /// Makes a version the current one, even if another version is higher.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Registered, RegistryError, WorkflowInfo, WorkflowRegistry, description, digest};
+use super::{Registered, RegistryError, WorkflowInfo, WorkflowRegistry, description, digest, input_schemas};
 use crate::config;
 use crate::tenants::UploadTurn;
 use forge_clock as clock;
 use forge_sandbox::Component;
-use forge_store::{StoreError, VersionRow};
+use forge_store::{InputSchema, StoreError, VersionRow};
 
 /// The bytes of one permit for the bodies of uploads. A semaphore's permits at once are a `u32`.
 const UNIT: u64 = 1 << 10;
@@ -47,6 +47,7 @@ pub(crate) struct New {
     bytes: Bytes,
     compiled: Component,
     versions: Vec<VersionRow>,
+    schemas: Vec<InputSchema>,
 }
 
 impl Bodies {
@@ -130,6 +131,7 @@ impl WorkflowRegistry {
         };
         let described = engine.describe(&compiled).await?;
         description::check(&described)?;
+        let (digests, schemas) = input_schemas::checked(described.clone()).await?;
         let known = self.shared.store.versions(&self.tenant, None).await?;
         let is_known =
             |name: &str, version| known.iter().any(|row| row.workflow == name && row.version == version);
@@ -138,7 +140,7 @@ impl WorkflowRegistry {
         // Compiling takes a while.
         tenant.check_active()?;
         let created_at = clock::now();
-        let version = |described: forge_sandbox::Described| VersionRow {
+        let version = |(described, input_schema): (forge_sandbox::Described, Option<String>)| VersionRow {
             tenant: self.tenant.to_string(),
             workflow: described.name,
             version: described.version,
@@ -147,9 +149,10 @@ impl WorkflowRegistry {
             deprecated: described.deprecated,
             active: false,
             created_at,
+            input_schema,
         };
-        let versions = described.into_iter().map(version).collect();
-        Ok(Prepared::New(Box::new(New { digest, bytes, compiled, versions })))
+        let versions = described.into_iter().zip(digests).map(version).collect();
+        Ok(Prepared::New(Box::new(New { digest, bytes, compiled, versions, schemas })))
     }
 
     /// Registers an upload that was checked. Runs to completion even if the returned future is dropped, so that the cached
@@ -173,9 +176,9 @@ impl WorkflowRegistry {
     /// Stores a component with its versions.
     async fn store(&self, new: New) -> Result<Registered, RegistryError> {
         let super::Shared { store, components, conflict, .. } = &*self.shared;
-        let New { digest, bytes, compiled, versions } = new;
+        let New { digest, bytes, compiled, versions, schemas } = new;
         let inline = components.put(&digest, bytes).await?;
-        let registered = store.register(&digest, inline, &versions, *conflict).await;
+        let registered = store.register(&digest, inline, &versions, &schemas, *conflict).await;
         // Also after an error: the commit may be durable.
         self.forget();
         let kept = registered?;

@@ -1,6 +1,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::InvalidLimit;
 use forge_egress::secrets::SecretError;
@@ -84,6 +85,12 @@ pub enum TenantError {
     /// An API key cannot be created.
     #[error("{0}")]
     InvalidKey(String),
+    /// The time for which a run token is to be valid is zero or too long.
+    #[error("`ttl` must be more than zero and at most {} (--run-token-time)", humantime::format_duration(*most))]
+    TokenTime {
+        /// The longest time.
+        most: Duration,
+    },
     /// The API key does not exist.
     #[error("there is no API key `{0}`; `forge keys list` lists the keys")]
     UnknownKey(String),

@@ -11,11 +11,13 @@ mod audit;
 mod caller;
 mod directory;
 mod error;
+mod grants;
 mod info;
 mod key;
 mod name;
 mod secrets;
 mod settings;
+mod signed;
 mod tenant;
 mod uploads;
 mod usage;
@@ -25,22 +27,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 pub use account::{Account, Admitted, Compiling};
 pub(crate) use actor::RETENTION;
 pub use audit::{AuditPage, AuditRecord};
-pub use caller::{Caller, Denied, Role};
+pub use caller::{Caller, Credentials, Denied, KeyName, Role, RunScope, Session};
 pub use error::TenantError;
+pub use grants::Granted;
 pub use info::{EffectiveLimit, TenantInfo};
 pub use key::{ApiKey, CreatedKey, NewKey};
 pub use name::check as check_name;
 pub use secrets::{NewSecret, SecretInfo};
 pub use settings::{Settings, SettingsChange};
+pub(crate) use signed::is_run_token;
 pub use tenant::{Tenant, Terms};
 pub use uploads::{UploadTurn, Uploads};
 pub use usage::{Usage, UsageReport};
 
 use self::directory::Directory;
+use self::signed::Signer;
 use crate::config::Limits;
 use forge_egress::secrets::KeyRing;
 use forge_egress::{EgressError, Policy, Tls, Workers};
@@ -74,6 +80,8 @@ pub struct Tenants {
     has_grown: AtomicBool,
     /// The accounts of all tenants that this process has seen. Iterated only to write usage.
     accounts: Mutex<BTreeMap<Arc<str>, Arc<Account>>>,
+    /// What signs tokens, once a token was made or presented.
+    signer: OnceCell<Signer>,
 }
 
 impl Tenants {
@@ -99,6 +107,7 @@ impl Tenants {
             reading: Attempts::default(),
             has_grown: AtomicBool::new(false),
             accounts: Mutex::default(),
+            signer: OnceCell::new(),
         }
     }
 

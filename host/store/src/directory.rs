@@ -340,6 +340,24 @@ impl std::ops::Add for Amounts {
     }
 }
 
+/// A secret with which the nodes of an installation sign.
+pub type SigningSecret = [u8; 32];
+
+/// Returns the stored secret.
+pub(crate) const SIGNING_SECRET: &str = "SELECT secret FROM forge_signing_secret";
+
+/// Stores the secret `$1`, unless there is one.
+pub(crate) const NEW_SIGNING_SECRET: &str =
+    "INSERT INTO forge_signing_secret (one, secret) VALUES (1, $1) ON CONFLICT DO NOTHING";
+
+/// Reads a stored secret.
+pub(crate) fn signing_secret(stored: &[u8]) -> Result<SigningSecret, StoreError> {
+    stored.try_into().map_err(|_| StoreError::Corrupt {
+        table: "forge_signing_secret",
+        why: format!("the secret has {} bytes", stored.len()),
+    })
+}
+
 /// The directory of a store. As in [`Store`](super::Store), each method is atomic, and can return the errors listed there.
 #[async_trait]
 pub trait Directory: Send + Sync {
@@ -355,6 +373,10 @@ pub trait Directory: Send + Sync {
     /// the method returns `true`. Returns `false`, and writes nothing, if the entry does not exist or is not as expected.
     /// Other nodes receive [`Notification::DirectoryChanged`](super::Notification::DirectoryChanged).
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// Returns the secret with which the nodes of the installation sign: the stored one, or `new`, which is stored then. It is
+    /// durable when the method returns.
+    async fn signing_secret(&self, new: &SigningSecret) -> Result<SigningSecret, StoreError>;
 
     /// Returns lines of the audit log with their numbers, the newest first.
     async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError>;

@@ -10,6 +10,7 @@ pub mod directory;
 mod error;
 mod feed;
 mod lists;
+mod logs;
 mod nodes;
 mod open;
 mod overview;
@@ -33,6 +34,7 @@ pub use db::{DbFilter, DbPage};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
+pub use logs::{LogFilter, LogPage};
 pub use nodes::{
     Epoch, MOST_COUNTED, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse,
     Resolution,
@@ -121,7 +123,7 @@ impl Write {
             Self::Transaction(transaction) => transaction.operations.len(),
             Self::Save(_, changes) => {
                 let others = changes.operations.len() + changes.taken.len() + changes.outbox.len();
-                changes.rows.len() + others + usize::from(changes.run.is_some())
+                changes.rows.len() + changes.lines.len() + others + usize::from(changes.run.is_some())
             }
         }
     }
@@ -143,7 +145,7 @@ impl Write {
     /// Returns the approximate size in memory, in bytes.
     fn size(&self) -> usize {
         let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len);
-        let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output);
+        let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output) + length(&run.published);
         match self {
             Self::Start(run) | Self::InsertUnowned(run) => of_run(run),
             Self::StartWithEvent { run, event, .. } => of_run(run) + ROW_BYTES + event.payload.len(),
@@ -152,6 +154,7 @@ impl Write {
             Self::Save(_, changes) => {
                 let rows =
                     changes.rows.iter().map(|row| ROW_BYTES + length(&row.input) + length(&row.result));
+                let lines = changes.lines.iter().map(|line| ROW_BYTES + line.message.len());
                 let outbox = changes.outbox.iter().map(|message| ROW_BYTES + message.payload.len());
                 let operations = changes.operations.iter().map(|(_, operation)| match operation {
                     Operation::Send(message) => ROW_BYTES + message.payload.len(),
@@ -160,6 +163,7 @@ impl Write {
                 });
                 changes.run.as_deref().map_or(0, of_run)
                     + rows.sum::<usize>()
+                    + lines.sum::<usize>()
                     + outbox.sum::<usize>()
                     + operations.sum::<usize>()
             }
@@ -229,6 +233,17 @@ pub struct VersionRow {
     pub active: bool,
     /// When the version was uploaded.
     pub created_at: Timestamp,
+    /// The digest of the [`InputSchema`], if the input has one.
+    pub input_schema: Option<String>,
+}
+
+/// The JSON Schema of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSchema {
+    /// The SHA-256 of the text, in hexadecimal.
+    pub digest: String,
+    /// The schema.
+    pub text: String,
 }
 
 /// A database for runs, journals and components.
@@ -354,6 +369,10 @@ pub trait Store: Send + Sync + 'static {
     /// Returns a page of a run's journal.
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError>;
 
+    /// Returns a page of the lines that a run has logged. `None`: there is no such run. The cost is proportional to the lines
+    /// after `filter.after`, up to the end of the page.
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError>;
+
     /// Returns the run that was started with this tenant, workflow and key.
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError>;
 
@@ -400,8 +419,8 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<RunId>, StoreError>;
 
-    /// Deletes those of the runs that are final, with their journals, and returns them. That is durable when the method returns.
-    /// A key that started a deleted run is free again.
+    /// Deletes those of the runs that are final, with their journals and lines, and returns them. That is durable when the method
+    /// returns. A key that started a deleted run is free again.
     async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
 
     /// Returns an entry of a tenant's store.
@@ -413,8 +432,8 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the totals of a tenant's store. Transactions keep the numbers; nothing is scanned.
     async fn db_totals(&self, tenant: &str) -> Result<Totals, StoreError>;
 
-    /// Stores a component and its versions, all of one tenant. They are durable when the method returns. Returns the
-    /// versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.
+    /// Stores a component and its versions, all of one tenant, with the schemas that they name. They are durable when the
+    /// method returns. Returns the versions that exist with another component and keep it, as `conflict` says; if all do, nothing is written.
     /// Versions that exist with the same component are not changed. `component` is `None` if its bytes are in an object
     /// store.
     async fn register(
@@ -422,11 +441,15 @@ pub trait Store: Send + Sync + 'static {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError>;
 
     /// Returns the bytes of the component with this digest; `None` if it does not exist or is in an object store.
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Returns the text of the [`InputSchema`] with this digest.
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError>;
 
     /// Returns the versions of one or all workflows of a tenant, by name and descending version.
     async fn versions(&self, tenant: &str, workflow: Option<&str>) -> Result<Vec<VersionRow>, StoreError>;

@@ -3,16 +3,19 @@
 //! A list is a search in an index for each status, and each index ends with the order of the list. So a page costs the same
 //! however many runs there are. Conditions that no index combines are tested on the runs that a search finds, on
 //! [`EXAMINED`] at most. If fewer of these match than the page has room for, the page is short, and the list goes on after
-//! the last run that was examined. Of several possible searches, the one that finds the fewest runs is used: see
-//! [`List::sizes`].
+//! the last run that was examined. A second round examines the most runs if a first one has not filled the page: of several
+//! possible searches, it uses the one that finds the fewest runs ([`List::sizes`]).
 
 use uuid::Uuid;
 
-use crate::RunFilter;
 use crate::query::statuses;
+use crate::{RunFilter, RunList};
 
 /// The most runs on which a page tests conditions. It takes some milliseconds.
 pub(crate) const EXAMINED: u32 = 1_000;
+
+/// The runs on which a page of the default length tests conditions first. If a fourth of them match, they are enough.
+const EXAMINED_FIRST: u32 = 200;
 
 /// Lengths of a page for which there are statements: PostgreSQL plans for a length that it knows. Each is one more than the
 /// API's default or maximum.
@@ -122,9 +125,19 @@ impl<'f> List<'f> {
         statement
     }
 
-    /// Returns the statement for a page that is searched by a condition. Its rows are in the order of the search; the last
+    /// Returns how many runs are examined for a page first.
+    pub(crate) fn first_round(&self) -> u32 {
+        if self.filter.limit <= PAGES[0] { EXAMINED_FIRST } else { EXAMINED }
+    }
+
+    /// Returns whether another round may find more runs than a list has.
+    pub(crate) fn is_short(&self, list: &RunList) -> bool {
+        list.examined_to.is_some() && list.runs.len() < self.filter.limit as usize
+    }
+
+    /// Returns the statement for a page that is searched by a condition, of this many runs that are examined. Its rows are in the order of the search; the last
     /// two columns say whether the run matches, and whether the search ended with it.
-    pub(crate) fn page(&self, search: Option<Condition<'f>>) -> Statement<'f> {
+    pub(crate) fn page(&self, search: Option<Condition<'f>>, examined: u32) -> Statement<'f> {
         let mut conditions = self.conditions();
         conditions.retain(|condition| Some(*condition) != search);
         let mut statement = Statement::new(self.dialect);
@@ -143,17 +156,17 @@ impl<'f> List<'f> {
             );
             return statement;
         }
-        let found = self.found(&mut statement, &fixed, search, EXAMINED);
+        let found = self.found(&mut statement, &fixed, search, examined);
         let matches = self.tests(&mut statement, &conditions, "forge_runs");
         let limit = statement.value(Value::Number(limit.into()));
         statement.sql = format!(
             "WITH examined AS MATERIALIZED ( \
-                 SELECT {order} FROM {found} ORDER BY {order}{direction} LIMIT {EXAMINED} \
+                 SELECT {order} FROM {found} ORDER BY {order}{direction} LIMIT {examined} \
              ), ending AS MATERIALIZED ( \
                  SELECT {order} FROM examined ORDER BY {order}{direction} LIMIT 1 OFFSET {} \
              ) SELECT {columns}, ({matches}) IS TRUE, ({order} = (SELECT {order} FROM ending)) IS TRUE FROM forge_runs \
              WHERE {} AND (({matches}) OR {order} = (SELECT {order} FROM ending)) ORDER BY {order}{sorted} LIMIT {limit}",
-            EXAMINED - 1,
+            examined - 1,
             among(&format!("SELECT {order} FROM examined")),
         );
         statement

@@ -4,19 +4,22 @@
 
 mod db;
 mod lists;
+mod logs;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use forge_journal::{
-    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Pause, PauseReason, Reach, Row, Run, RunId, Scope,
-    StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
+    Begin, Changes, Event, Failure, Journal, Kind, NewRun, Notes, Pause, PauseReason, Reach, Row, Run, RunId,
+    Scope, StepOptions, StepStatus, Timestamp, WorkflowStatus, kind,
 };
 use forge_postgres::Server;
 use forge_store::directory::{Amounts, AuditEntry, AuditFilter, Change, Entry, EntryKind, Update, UsageRow};
 use forge_store::postgres::{PostgresOptions, PostgresStore};
 use forge_store::sqlite::SqliteStore;
-use forge_store::{Acquired, Due, Store, StoreError, VersionConflict, VersionRow, Write, Writer, Written};
+use forge_store::{
+    Acquired, Due, InputSchema, Store, StoreError, VersionConflict, VersionRow, Write, Writer, Written,
+};
 use forge_store::{RecentSteps, RunFilter, StepFilter};
 use uuid::Uuid;
 
@@ -162,8 +165,10 @@ async fn conforms(store: &dyn Store) {
     acquires_runs_with_their_journals(store).await;
     keeps_the_order_of_a_long_journal(store).await;
     keeps_versions_immutable(store).await;
+    keeps_schemas_of_inputs(store).await;
     keeps_tenants_apart(store).await;
     changes_an_entry_only_as_it_was_read(store).await;
+    makes_one_signing_secret_and_keeps_it(store).await;
     tells_which_entries_have_changed_since_a_revision(store).await;
     only_adds_to_the_audit_log(store).await;
     adds_up_what_was_used(store).await;
@@ -175,6 +180,7 @@ async fn conforms(store: &dyn Store) {
     finds_final_runs_by_their_age(store).await;
     counts_what_runs_take(store).await;
     db::conforms(store).await;
+    logs::conforms(store).await;
     counts_the_runs_that_are_not_final(store).await;
 }
 
@@ -553,6 +559,8 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         key: Some("odd \0".into()),
         auth: r#"{"a":"\u0000"}"#.into(),
         trace_id: Some(odd.into()),
+        notes: Notes { body: u32::MAX, lines: u64::MAX, bytes: u64::MAX, is_full: true },
+        published: Some(r#"{"a\u0000": 1e400}"#.into()),
         ..run(8_000)
     };
     let row = Row {
@@ -568,6 +576,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         result: Some("{ \"b\": 1, \"a\" : 1.0, \"a\": 2 }".into()),
         failure: Some(Box::new(failure.with_reach(Reach::Unanswered))),
         attempt: u32::MAX,
+        notes: u32::MAX,
         attempt_orders: vec![u64::MAX],
         order: Some(i64::MAX.unsigned_abs()),
         wake_at: Some(Timestamp(i64::MAX)),
@@ -648,9 +657,11 @@ async fn keeps_versions_immutable(store: &dyn Store) {
         deprecated: false,
         active: false,
         created_at: Timestamp(1_000),
+        input_schema: None,
     };
     let register = async |digest: &'static str, versions: &[VersionRow], conflict| {
-        store.register(digest, Some(Bytes::from_static(digest.as_bytes())), versions, conflict).await.unwrap()
+        let bytes = Some(Bytes::from_static(digest.as_bytes()));
+        store.register(digest, bytes, versions, &[], conflict).await.unwrap()
     };
     let (keep, none) = (VersionConflict::Keep, Vec::new());
     assert_eq!(register("d1", &[version(1, "d1")], keep).await, none);
@@ -680,6 +691,36 @@ async fn keeps_versions_immutable(store: &dyn Store) {
     assert_eq!(active().await, [0_u32; 0]);
     let versions = store.versions("default", None).await.unwrap();
     assert_eq!(versions.iter().map(|version| version.version).collect::<Vec<_>>(), [2, 1]);
+}
+
+async fn keeps_schemas_of_inputs(store: &dyn Store) {
+    let schema = |digest: &str, text: &str| InputSchema { digest: digest.to_owned(), text: text.to_owned() };
+    let version = |version, digest: &str, schema: &str| VersionRow {
+        tenant: "default".to_owned(),
+        workflow: "checked".to_owned(),
+        version,
+        digest: digest.to_owned(),
+        timeout_ms: 1_000,
+        deprecated: false,
+        active: false,
+        created_at: Timestamp(1_000),
+        input_schema: Some(schema.to_owned()),
+    };
+    let (one, two) = (schema("s1", "{\"title\":\"a\\u0000\0\"}"), schema("s2", "true"));
+    let register = async |digest: &'static str, version: VersionRow, schema: &InputSchema, conflict| {
+        let bytes = Some(Bytes::from_static(digest.as_bytes()));
+        store.register(digest, bytes, &[version], std::slice::from_ref(schema), conflict).await.unwrap()
+    };
+    let (keep, replace) = (VersionConflict::Keep, VersionConflict::Replace);
+    assert_eq!(register("c1", version(1, "c1", "s1"), &one, keep).await, []);
+    assert_eq!(register("c1", version(2, "c1", "s1"), &one, keep).await, [], "two versions with one schema");
+    assert_eq!(register("c2", version(1, "c2", "s2"), &two, keep).await, [version(1, "c1", "s1")]);
+    assert_eq!(store.input_schema("s1").await.unwrap(), Some(one.text));
+    assert_eq!(store.input_schema("s2").await.unwrap(), None, "nothing of it is new");
+    assert_eq!(register("c2", version(1, "c2", "s2"), &two, replace).await, []);
+    let versions = store.versions("default", Some("checked")).await.unwrap();
+    assert_eq!(versions, [version(2, "c1", "s1"), version(1, "c2", "s2")]);
+    assert_eq!(store.input_schema("s2").await.unwrap(), Some(two.text));
 }
 
 async fn keeps_tenants_apart(store: &dyn Store) {
@@ -713,9 +754,10 @@ async fn keeps_tenants_apart(store: &dyn Store) {
         deprecated: false,
         active: false,
         created_at: Timestamp(1),
+        input_schema: None,
     };
     let component = Some(Bytes::from_static(b"three"));
-    let kept = store.register("d3", component, &[version], VersionConflict::Keep).await.unwrap();
+    let kept = store.register("d3", component, &[version], &[], VersionConflict::Keep).await.unwrap();
     assert_eq!(kept, [], "another tenant has its 1");
     assert!(store.activate("acme", "payment", 1).await.unwrap());
     assert!(!store.deprecate("umbrella", "payment", 1).await.unwrap());
@@ -759,6 +801,15 @@ async fn changes_an_entry_only_as_it_was_read(store: &dyn Store) {
     let entries =
         directory.audit_entries(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
     assert_eq!(entries.len(), 3, "a change that was not made is not in the log");
+}
+
+async fn makes_one_signing_secret_and_keeps_it(store: &dyn Store) {
+    let directory = store.directory();
+    let (one, other) = tokio::join!(directory.signing_secret(&[1; 32]), directory.signing_secret(&[2; 32]));
+    let secret = one.unwrap();
+    assert!([[1; 32], [2; 32]].contains(&secret));
+    assert_eq!(other.unwrap(), secret, "whoever is first");
+    assert_eq!(directory.signing_secret(&[3; 32]).await.unwrap(), secret);
 }
 
 async fn tells_which_entries_have_changed_since_a_revision(store: &dyn Store) {

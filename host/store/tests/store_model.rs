@@ -512,12 +512,13 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
                 deprecated: false,
                 active: false,
                 created_at: Timestamp(1_000),
+                input_schema: None,
             };
             let placed: Vec<_> = versions.iter().map(|place| (*place, version(*place))).collect();
             let expected = model.register(digest, &placed);
             let versions: Vec<_> = placed.into_iter().map(|(_, version)| version).collect();
             let bytes = Some(Bytes::copy_from_slice(digest.as_bytes()));
-            let kept = store.register(digest, bytes, &versions, VersionConflict::Keep).await.unwrap();
+            let kept = store.register(digest, bytes, &versions, &[], VersionConflict::Keep).await.unwrap();
             assert_eq!(kept, expected);
             let component = store.component(digest).await.unwrap();
             let expected = model.components.contains(*digest).then(|| digest.as_bytes().to_vec());

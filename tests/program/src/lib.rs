@@ -101,8 +101,12 @@ pub enum Statement {
     Repeat(u32, Block),
     /// The block. If it fails, the observation is the failure, and the program continues.
     Try(Block),
-    /// A line in the host's log.
+    /// A line in the log of the run, at info.
     Log(String),
+    /// Publishes a value under a name.
+    Publish(String, Value),
+    /// Sets a tag of the run.
+    Tag(String, String),
     /// Fails.
     Fail(Failure),
     /// Panics with this message.

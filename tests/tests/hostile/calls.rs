@@ -88,6 +88,12 @@ async fn a_log_without_end_is_cut_and_that_is_said_once() {
     let lines = log.lines().filter(|line| line.contains("again")).count();
     assert!((5_000..12_000).contains(&lines), "{lines} lines of a MiB");
     assert_eq!(log.matches("which is the limit `log_bytes_per_run`").count(), 1);
+
+    let kept = host.api().logs(record["id"].as_str().unwrap(), "level=info").await;
+    assert_eq!(kept.iter().filter(|line| line["message"] == "again").count(), kept.len() - 1);
+    assert!((8_000..11_000).contains(&kept.len()), "{} lines of a MiB", kept.len());
+    let last = &kept[kept.len() - 1];
+    assert!(last["message"].as_str().unwrap().contains("is 1048576 (log_bytes_per_run)"), "{last:#}");
     host.is_unharmed().await;
 }
 

@@ -9,5 +9,6 @@ mod computing;
 mod hand_written;
 mod memory_isolation;
 mod messages;
+mod notes;
 mod rollback;
 mod uploads;

@@ -35,6 +35,8 @@ pub(super) enum Call {
     Unwind(Failure),
     AskToUnwind(Failure),
     Finish(&'static str),
+    Log(Scope, &'static str),
+    Publish(Scope, Arc<str>),
 }
 
 pub(super) fn call() -> impl Strategy<Value = Call> {
@@ -64,6 +66,8 @@ pub(super) fn call() -> impl Strategy<Value = Call> {
         1 => failure().prop_map(Call::Unwind),
         1 => failure().prop_map(Call::AskToUnwind),
         1 => select(&["1", "{"][..]).prop_map(Call::Finish),
+        2 => (scope(), select(&["", "a line"][..])).prop_map(|(scope, line)| Call::Log(scope, line)),
+        1 => (scope(), name()).prop_map(|(scope, name)| Call::Publish(scope, name)),
     ]
 }
 
@@ -124,6 +128,15 @@ fn make(session: &mut Session, call: Call, scopes: &[Scope]) -> Result<Option<Sc
             Ok(())
         }
         Call::Finish(output) => session.finish(output, NOW),
+        // A guest can name any scope.
+        Call::Log(scope, line) => match session.note(scope) {
+            Some(note) => session.log(note, LogLevel::Info, line, NOW),
+            None => Ok(()),
+        },
+        Call::Publish(scope, name) => match session.note(scope) {
+            Some(note) => session.publish(note, &name, Document::default(), NOW).map(drop),
+            None => Ok(()),
+        },
     }
     .map(|()| None)
 }

@@ -23,6 +23,10 @@ const LIMITS: SessionLimits = SessionLimits {
     max_calls: 30,
     max_outstanding: 5,
     max_bytes: 1 << 20,
+    kept_log_level: Some(LogLevel::Info),
+    log_bytes: 1 << 20,
+    published_names: 16,
+    published_bytes: 64 << 10,
     compensation_retry: RetryPolicy { max_attempts: 2, backoff_ms: 1, max_backoff_ms: 1 },
     max_retry_after_ms: 1_000,
 };

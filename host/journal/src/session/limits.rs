@@ -1,6 +1,6 @@
 use super::rollback::Rollback;
 use super::{Session, SessionError};
-use crate::{Begin, Event, Failure, Kind, Outcome, Reach, RetryPolicy, Row, Timestamp, kind};
+use crate::{Begin, Event, Failure, Kind, LogLevel, Outcome, Reach, RetryPolicy, Row, Timestamp, kind};
 use std::sync::Arc;
 
 /// The limits of a session.
@@ -13,6 +13,14 @@ pub struct SessionLimits {
     pub max_outstanding: usize,
     /// The maximum bytes of inputs, results and failures in the journal. A rollback may add as many again.
     pub max_bytes: u64,
+    /// The least severe level of the lines that are kept; `None`: no line is kept.
+    pub kept_log_level: Option<LogLevel>,
+    /// The maximum bytes of the lines that are kept of the run.
+    pub log_bytes: u64,
+    /// The maximum number of names that the run may publish.
+    pub published_names: u64,
+    /// The maximum bytes of what it may publish, with the names.
+    pub published_bytes: u64,
     /// The retry policy of compensations.
     pub compensation_retry: RetryPolicy,
     /// The longest wait before a further attempt that a response may ask for, in milliseconds.

@@ -19,6 +19,7 @@ mod effects;
 mod error;
 mod inbox;
 mod limits;
+mod notes;
 mod rollback;
 mod schedule;
 mod scopes;
@@ -35,6 +36,7 @@ use self::error::check_json;
 pub use self::error::{GuestError, SessionError};
 use self::limits::bytes;
 pub use self::limits::{SessionLimits, Storage};
+pub use self::notes::Note;
 use self::rollback::Rollback;
 use self::schedule::Schedule;
 use self::scopes::{OpenScope, ancestors_of_handlers};
@@ -154,7 +156,7 @@ impl Session {
             (WorkflowStatus::Compensating, None) => Rollback::Begun,
             _ => Rollback::No,
         };
-        let body = OpenScope { next_index: 0, compensating: false, ended: false, depth: 0 };
+        let body = OpenScope { next_index: 0, notes: 0, compensating: false, ended: false, depth: 0 };
         Self {
             schedule: Schedule::of(&journal),
             reenter: ancestors_of_handlers(&journal),

@@ -7,6 +7,8 @@ use crate::{HashSet, Journal, Row, Scope};
 pub(super) struct OpenScope {
     /// The index of the next call.
     pub(super) next_index: u32,
+    /// The number of notes that the guest has made in it.
+    pub(super) notes: u32,
     /// Whether it belongs to a compensation.
     pub(super) compensating: bool,
     /// Whether the attempt has ended.
@@ -38,7 +40,7 @@ impl Session {
     pub(super) fn open_scope(&mut self, row_seq: u64, attempt: u32, compensating: bool) -> Scope {
         let scope = Scope { step: row_seq, attempt };
         let depth = self.journal.row(row_seq).map_or(0, |row| self.depth(row.scope)) + 1;
-        self.scopes.insert(scope, OpenScope { next_index: 0, compensating, ended: false, depth });
+        self.scopes.insert(scope, OpenScope { next_index: 0, notes: 0, compensating, ended: false, depth });
         scope
     }
 

@@ -68,6 +68,10 @@ impl Journal {
                 Ok(())
             }
             Event::AttemptStarted { seq } => self.start_attempt(seq),
+            Event::Logged { scope, note, level, message, is_last } => {
+                self.log((scope, note), level, message, is_last, at)
+            }
+            Event::Published { scope, note, values } => self.publish((scope, note), values),
             Event::Dropped { seq } => {
                 if !self.row(seq).is_some_and(Row::is_open) {
                     return Err(self.illegal("dropped", format!("call {seq} has ended")));
@@ -153,6 +157,7 @@ impl Journal {
         let order = self.next_order();
         self.change(seq, |row| {
             row.attempt += 1;
+            row.notes = 0;
             row.attempt_orders.push(order);
             row.wake_at = None;
         });

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::Journal;
 use super::stored::Growth;
-use crate::{Message, Operation, Row, Run, Timestamp};
+use crate::{LogLine, Message, Operation, Row, Run, Timestamp};
 
 /// Units of fuel of a run that a crash may lose. They are about a second of computing.
 const MUCH_FUEL: u64 = 1_000_000_000;
@@ -26,6 +26,8 @@ pub struct Changes {
     pub taken: Vec<(u64, u64)>,
     /// What the run sends to its parent and its children.
     pub outbox: Vec<Message>,
+    /// The lines that the run has logged since the last changes. There are other changes, among them the run.
+    pub lines: Vec<LogLine>,
     /// The tenant of the run.
     pub tenant: Arc<str>,
     /// What the run and its rows add to the totals of the tenant since the last changes.
@@ -45,16 +47,20 @@ impl Journal {
         self.run_touched || !self.touched.is_empty() || !self.taken.is_empty() || !self.outbox.is_empty()
     }
 
-    /// Returns the changes since the last call, with the next revision.
+    /// Returns the changes since the last call, with the next revision. Lines alone are no changes: they wait for others.
     pub fn take_changes(&mut self) -> Changes {
+        let mut lines = Vec::new();
         if self.has_changes() {
             self.revision += 1;
+            self.touch_noted();
+            lines = self.take_lines(self.revision);
         }
         let revision = self.revision;
         let before = self.counted.total();
         let run = std::mem::take(&mut self.run_touched).then(|| {
             self.run.revision = revision;
             self.counted.count_run(&self.run);
+            self.notes.saved(&self.run);
             Box::new(self.run.clone())
         });
         let touched = std::mem::take(&mut self.touched);
@@ -62,7 +68,8 @@ impl Journal {
         let new_rows = rows.iter().filter(|row| row.seq > self.last_stored).count();
         self.last_stored = self.rows.len() as u64;
         let new_run = run.is_some() && !std::mem::replace(&mut self.run_stored, true);
-        let grown = self.counted.total() - before;
+        let mut grown = self.counted.total() - before;
+        grown.bytes += lines.iter().map(|line| line.stored_bytes().cast_signed()).sum::<i64>();
         Changes {
             run,
             new_run,
@@ -72,6 +79,7 @@ impl Journal {
             performed_at: self.latest,
             taken: std::mem::take(&mut self.taken),
             outbox: std::mem::take(&mut self.outbox),
+            lines,
             tenant: Arc::clone(&self.run.tenant),
             grown,
         }
@@ -102,6 +110,7 @@ impl Journal {
         self.touched.clear();
         self.taken.clear();
         self.outbox.clear();
+        self.discard_notes();
         self.run_touched = !self.run_stored;
     }
 

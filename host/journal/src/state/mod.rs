@@ -3,6 +3,7 @@ mod changes;
 mod inbox;
 mod keys;
 mod load;
+mod notes;
 mod operator;
 mod rollback;
 mod stored;
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 pub use self::apply::IllegalEvent;
 pub use self::changes::Changes;
 pub use self::load::CorruptJournal;
+use self::notes::Unsaved;
 pub use self::operator::Unresolvable;
 use self::stored::Counted;
 pub use self::stored::Growth;
@@ -50,6 +52,8 @@ pub struct Journal {
     run_stored: bool,
     /// The revision of the last `take_changes`.
     revision: u64,
+    /// The notes that the store does not have.
+    notes: Unsaved,
     /// What the store has counted, or was told to count by `take_changes`.
     counted: Counted,
 }
@@ -61,6 +65,7 @@ impl Journal {
             latest: run.started_at,
             revision: run.revision,
             counted: Counted::of(&run, &[]),
+            notes: Unsaved::of(&run),
             run,
             rows: Vec::new(),
             index: Index::default(),

@@ -1,17 +1,19 @@
 //! The run itself: the interface `run`.
 
+use std::fmt::Display;
+
 use tracing::Level;
 
-use forge_clock as clock;
-use forge_journal::{Failure, InvalidTag, kind};
-
 use super::interfaces::run::{Host, LogLevel, RunInfo};
-use super::interfaces::types::{Failure as GuestFailure, Scope};
-use super::{cut, invalid};
+use super::interfaces::types::{Failure as GuestFailure, Json, Scope as Handle};
+use super::{check_document, cut, invalid, shown, text_length};
 use crate::Stop;
 use crate::execution::Execution;
 use crate::log::{Line, LogBudget};
 use crate::state::InstanceState;
+use forge_clock as clock;
+use forge_journal::events::check_name;
+use forge_journal::{Document, Failure, InvalidTag, Note, Scope, kind};
 
 /// The maximum size of a log line, in bytes. Longer lines are cut.
 const LOG_LINE: usize = 8 << 10;
@@ -34,23 +36,35 @@ impl Host for InstanceState {
         })
     }
 
-    fn log(&mut self, _scope: Scope, level: LogLevel, message: String) -> wasmtime::Result<()> {
+    fn log(&mut self, scope: Handle, level: LogLevel, message: String) -> wasmtime::Result<()> {
         let execution = self.execution_for(message.len())?;
-        if execution.log.is_exhausted() || !is_enabled(level) {
-            return Ok(());
-        }
+        let note = execution.session.note(Scope::from_handle(scope));
+        let is_shown = !execution.log.is_exhausted() && is_enabled(level);
+        let is_kept = execution.session.keeps(level.into());
+        let Some(note) = note.filter(|_| is_shown || is_kept) else { return Ok(()) };
         let searched = execution.session.unfinished().saturating_mul(ROW);
+        let mut logged = Ok(());
         if execution.session.is_past_records() {
-            let bytes = message.len().min(LOG_LINE);
-            let line = match execution.log.take(bytes) {
-                // The tenant's limit on all of its runs. What it drops is counted, and told of now and then.
-                Line::Written if !execution.host.may_log(LogBudget::line(bytes)) => Line::Dropped,
-                line => line,
-            };
-            write(line, execution, level, &cut(message, LOG_LINE));
+            let message = cut(message, LOG_LINE);
+            if is_shown {
+                show(execution, level, &message);
+            }
+            if is_kept {
+                logged = execution.session.log(note, level.into(), &message, clock::now());
+            }
         }
         self.passed(searched);
-        Ok(())
+        self.or_stop(logged.map_err(Stop::from))
+    }
+
+    fn publish(&mut self, scope: Handle, name: String, value: Json) -> wasmtime::Result<()> {
+        let execution = self.execution_for(text_length([&name, &value]))?;
+        let Some(note) = execution.session.note(Scope::from_handle(scope)) else { return Ok(()) };
+        let written = execution.session.journal().run().published.as_deref().map_or(0, str::len);
+        let published = publish(execution, note, &name, &value);
+        // The values of all names are one document.
+        self.passed(written);
+        self.or_stop(published)
     }
 
     fn tag(&mut self, name: String, value: String) -> wasmtime::Result<Result<(), GuestFailure>> {
@@ -85,6 +99,51 @@ fn is_enabled(level: LogLevel) -> bool {
     }
 }
 
+/// Publishes a value. A line of the run says why one is not published: the guest gets no answer that a replay would need.
+fn publish(execution: &mut Execution, note: Note, name: &str, value: &str) -> Result<(), Stop> {
+    let now = clock::now();
+    let published = match checked(execution, name, value) {
+        Ok(value) => execution.session.publish(note, name, value, now)?,
+        Err(failure) => Err(failure),
+    };
+    if let Err(Failure { message, .. }) = published {
+        execution.session.log(note, LogLevel::Warn.into(), &cut(message, LOG_LINE), now)?;
+    }
+    Ok(())
+}
+
+/// Returns the value that is published, or why it is not.
+fn checked(execution: &Execution, name: &str, value: &str) -> Result<Document, Failure> {
+    let refused = |why: &dyn Display| invalid(format!("`{}` is not published: {why}", shown(name)));
+    check_name(name).map_err(|why| refused(&why))?;
+    match check_document(execution, value, || format!("the value that is published as `{name}`")) {
+        Some(failure) => Err(failure),
+        None => Document::parse(value).map_err(|why| refused(&why)),
+    }
+}
+
+/// Writes a line to the host's log, within the limits on it.
+fn show(execution: &mut Execution, level: LogLevel, message: &str) {
+    let line = match execution.log.take(message.len()) {
+        // The tenant's limit on all of its runs. What it drops is counted, and told of now and then.
+        Line::Written if !execution.host.may_log(LogBudget::line(message.len())) => Line::Dropped,
+        line => line,
+    };
+    write(line, execution, level, message);
+}
+
+impl From<LogLevel> for forge_journal::LogLevel {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Trace => Self::Trace,
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Info => Self::Info,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Error => Self::Error,
+        }
+    }
+}
+
 fn write(line: Line, execution: &Execution, level: LogLevel, message: &str) {
     let run = execution.session.journal().run();
     let (id, workflow) = (run.id, &*run.workflow);
@@ -94,7 +153,7 @@ fn write(line: Line, execution: &Execution, level: LogLevel, message: &str) {
             let limit = execution.log.limit();
             tracing::warn!(
                 run = %id, workflow,
-                "the run has logged {limit} bytes, which is the limit `log_bytes_per_run`: its further lines are dropped"
+                "the run has logged {limit} bytes, which is the limit `log_bytes_per_run`: its further lines are not in this log"
             );
         }
         (Line::Written, LogLevel::Trace) => {

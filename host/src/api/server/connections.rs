@@ -146,6 +146,11 @@ impl State {
 }
 
 impl Connection {
+    /// Returns whether a proxy may have opened it: it comes from this machine, or from a proxy that the configuration names.
+    pub(super) fn is_proxied(&self) -> bool {
+        self.address.is_none()
+    }
+
     /// Begins a request.
     pub(super) fn request(self: &Arc<Self>) -> Request {
         let mut state = self.all.state.lock();

@@ -41,6 +41,10 @@ const RETRY: Duration = Duration::from_millis(500);
 /// The time in which a connection ends whose place another one has, unless it has a request.
 const EVICTION: Duration = Duration::from_secs(1);
 
+/// The mark of a request that came through a proxy: one of this machine, or one that the configuration names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ThroughProxy;
+
 /// Serves requests until `closing` is cancelled, and then completes those in progress.
 pub async fn serve(listener: TcpListener, router: Router, limits: ServerLimits, closing: CancellationToken) {
     let (limits, tasks) = (Arc::new(limits), TaskTracker::new());
@@ -101,7 +105,11 @@ async fn answer(
     let (router, body_time) = (TowerToHyperService::new(router), limits.body_time);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let of_connection = connection.request();
-        let answered = router.call(request.map(|body| Body::new(RequestBody::new(body, body_time))));
+        let mut request = request.map(|body| Body::new(RequestBody::new(body, body_time)));
+        if connection.is_proxied() {
+            request.extensions_mut().insert(ThroughProxy);
+        }
+        let answered = router.call(request);
         async move {
             let response = answered.await?;
             Ok::<_, Infallible>(response.map(|body| LastingBody::new(body, of_connection)))

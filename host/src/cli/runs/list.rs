@@ -1,10 +1,11 @@
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::cli::client::Client;
 use crate::cli::table::Column::{Cut, Whole};
 use crate::cli::table::Table;
 use crate::cli::{CliError, Context, output, parse, text, waits};
 use crate::executor::{RunPage, RunSummary};
+use crate::moments;
 use forge_clock as clock;
 use forge_journal::WorkflowStatus;
 use strum::VariantArray as _;
@@ -33,10 +34,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "KIND")]
     error_kind: Option<String>,
     /// List only runs that were started since then: a duration such as 2h, or a time such as 2026-01-31T08:30:00Z.
-    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    #[arg(long, value_name = "DURATION|TIME", value_parser = moments::parse)]
     since: Option<DateTime<Utc>>,
     /// List only runs that were started before then: a duration or a time.
-    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    #[arg(long, value_name = "DURATION|TIME", value_parser = moments::parse)]
     before: Option<DateTime<Utc>>,
     /// List only runs that have this idempotency key.
     #[arg(long)]
@@ -61,21 +62,6 @@ fn status(word: &str) -> Result<WorkflowStatus, String> {
 
 fn statuses() -> String {
     WorkflowStatus::VARIANTS.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// Parses a time, or how long ago it was.
-fn since(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
-    }
-    let wrong = || {
-        format!(
-            "`{text}` is neither a duration, such as 30m, 2h or 3d, nor a time, such as 2026-01-31T08:30:00Z"
-        )
-    };
-    let ago = humantime::parse_duration(text).map_err(|_| wrong())?;
-    let ago = TimeDelta::from_std(ago).map_err(|_| wrong())?;
-    clock::now().to_datetime().checked_sub_signed(ago).ok_or_else(wrong)
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -152,19 +138,4 @@ fn table(runs: &[RunSummary], now: DateTime<Utc>) -> String {
         }
     }
     table.render()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_are_listed_since_a_time_or_for_a_duration() {
-        assert_eq!(since("2026-01-31T08:30:00Z").unwrap().to_rfc3339(), "2026-01-31T08:30:00+00:00");
-        let ago = clock::now().to_datetime() - since("2h").unwrap();
-        assert!(ago >= TimeDelta::hours(2) && ago < TimeDelta::hours(3), "{ago}");
-        for wrong in ["", "yesterday", "2", "-2h", "999999999y"] {
-            assert!(since(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -2,9 +2,11 @@ mod change;
 mod children;
 mod delete;
 mod list;
+mod logs;
 mod resolve;
 mod show;
 mod terminate;
+mod token;
 mod watch;
 
 use clap::Subcommand;
@@ -28,6 +30,8 @@ enum RunsCommand {
     List(list::Args),
     /// Show a run as a tree of its steps
     Show(show::Args),
+    /// Show the lines that a run has logged
+    Logs(logs::Args),
     /// Watch a run until it ends
     Watch(watch::Args),
     /// Cancel a run: its completed steps are compensated
@@ -45,6 +49,8 @@ enum RunsCommand {
     Resolve(resolve::Args),
     /// Delete a run that has ended
     Delete(delete::Args),
+    /// Make a token with which a web page reads one run
+    Token(token::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -64,6 +70,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         None => list::run(args.list, context).await,
         Some(RunsCommand::List(args)) => list::run(args, context).await,
         Some(RunsCommand::Show(args)) => show::run(args, context).await,
+        Some(RunsCommand::Logs(args)) => logs::run(args, context).await,
         Some(RunsCommand::Watch(args)) => watch::run(args, context).await,
         Some(RunsCommand::Cancel(args)) => change::run(args, "cancel", context).await,
         Some(RunsCommand::Resume(args)) => change::run(args, "resume", context).await,
@@ -71,5 +78,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Some(RunsCommand::Terminate(args)) => terminate::run(args, context).await,
         Some(RunsCommand::Resolve(args)) => resolve::run(args, context).await,
         Some(RunsCommand::Delete(args)) => delete::run(args, context).await,
+        Some(RunsCommand::Token(args)) => token::run(args, context).await,
     }
 }

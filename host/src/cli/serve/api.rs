@@ -6,7 +6,7 @@ use forge_egress::Network;
 
 use super::files;
 use crate::cli::parse;
-use crate::config::ServerLimits;
+use crate::config::{Origin, ServerLimits};
 
 /// Flags that change [`ServerLimits::default`].
 #[derive(Debug, clap::Args)]
@@ -35,9 +35,18 @@ pub(super) struct Args {
     /// A network, such as 10.0.0.7 or 10.0.0.0/8, of proxies through which clients come.
     #[arg(long, value_name = "NETWORK", env = "FORGE_API_PROXY", value_delimiter = ',')]
     api_proxy: Vec<Network>,
+    /// An origin, such as https://app.example.com, whose web pages may use the API with an API key or a run token; repeat for
+    /// several [default: none].
+    #[arg(long, value_name = "ORIGIN", env = "FORGE_ALLOW_ORIGIN", value_delimiter = ',')]
+    allow_origin: Vec<Origin>,
 }
 
 impl Args {
+    /// Returns the origins whose web pages may use the API.
+    pub(super) fn origins(&self) -> Vec<Origin> {
+        self.allow_origin.clone()
+    }
+
     /// Returns the default limits with the flags applied. Must be called when the limit on open files is raised.
     pub(super) fn into_limits(self) -> ServerLimits {
         self.within(files::most())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cli::parse;
 use crate::config::{Limits, LogLimits, milliseconds};
+use forge_journal::LogLevel;
 
 /// Flags that change [`Limits::default`].
 #[derive(Debug, clap::Args)]
@@ -88,9 +89,18 @@ pub(super) struct Args {
     /// Longest wait before a further attempt that a response may ask for with `Retry-After` [default: 1h].
     #[arg(long, value_name = "DURATION", env = "FORGE_MAX_RETRY_AFTER", value_parser = parse::duration)]
     max_retry_after: Option<Duration>,
+    /// Keep the lines that workflows log with their runs, from this level on: trace, debug, info, warn, error or off [default: info].
+    #[arg(long, value_name = "LEVEL", env = "FORGE_KEPT_LOG_LEVEL", value_parser = log_level)]
+    kept_log_level: Option<KeptLogLevel>,
     /// Size of answers of the API that clients have not read yet; one tenant may use a quarter of it [default: 256MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_API_ANSWERS", value_parser = parse::bytes)]
     api_answers: Option<u64>,
+    /// Time until a session of the dashboard ends [default: 12h].
+    #[arg(long, value_name = "DURATION", env = "FORGE_SESSION_TIME", value_parser = parse::some_time)]
+    session_time: Option<Duration>,
+    /// Longest time for which a run token may be valid [default: 24h].
+    #[arg(long, value_name = "DURATION", env = "FORGE_RUN_TOKEN_TIME", value_parser = parse::some_time)]
+    run_token_time: Option<Duration>,
     /// Time of a read for a caller, such as a list of runs [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_READ_TIME", value_parser = parse::some_time)]
     read_time: Option<Duration>,
@@ -136,6 +146,9 @@ impl Args {
         let write_queue = self.write_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         set(&mut limits.write_queue_bytes, write_queue);
         set(&mut limits.api_answers, self.api_answers);
+        set(&mut limits.session_time, self.session_time);
+        set(&mut limits.run_token_time, self.run_token_time);
+        set(&mut limits.kept_log_level, self.kept_log_level.map(|kept| kept.0));
         set(&mut limits.log.truncate, self.wal_truncate);
         set(&mut limits.log.most, self.wal_limit);
         set(&mut limits.read_time, self.read_time);
@@ -158,6 +171,17 @@ fn log_length(text: &str) -> Result<u64, String> {
         }
         bytes => Ok(bytes),
     }
+}
+
+/// The level of the lines that are kept; `None`: no line is kept.
+#[derive(Debug, Clone, Copy)]
+struct KeptLogLevel(Option<LogLevel>);
+
+fn log_level(word: &str) -> Result<KeptLogLevel, String> {
+    if word == "off" {
+        return Ok(KeptLogLevel(None));
+    }
+    parse::log_level(word).map(|level| KeptLogLevel(Some(level))).map_err(|why| format!("{why}, or off"))
 }
 
 fn set<T>(limit: &mut T, value: Option<T>) {

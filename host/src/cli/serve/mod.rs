@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{CliError, Context, output};
-use crate::config::{Config, DEFAULT_LISTEN, Database, Retention, ServerLimits};
+use crate::config::{Config, DEFAULT_LISTEN, Database, Origin, Retention, ServerLimits};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Tenants;
 use forge_sandbox::CompilerUser;
@@ -114,6 +114,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             "--wal-limit is less than --wal-truncate: the log must be truncated before starts are refused";
         return Err(CliError::Usage(message.to_owned()));
     }
+    let origins = args.api.origins();
     let server = args.api.into_limits();
     config.component_cache = args.component_cache.or(config.component_cache);
     config.component_cache_key = args.component_cache_key;
@@ -144,7 +145,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     hide_memory();
     let has_keys = executor.tenants().has_keys().await.map_err(anyhow::Error::from)?;
     announce(address, &database, has_keys, context.json);
-    serve(listener, executor, server, stop).await?;
+    serve(listener, executor, server, origins, stop).await?;
     Ok(())
 }
 
@@ -217,10 +218,11 @@ async fn serve(
     listener: TcpListener,
     executor: WorkflowExecutor,
     limits: ServerLimits,
+    origins: Vec<Origin>,
     mut stop: stop::Signals,
 ) -> anyhow::Result<()> {
     let closing = CancellationToken::new();
-    let router = crate::dashboard::router(executor.clone(), closing.clone());
+    let router = crate::dashboard::router(executor.clone(), origins, closing.clone());
     let mut server = tokio::spawn(crate::api::serve(listener, router, limits, closing.clone()));
     let mut outcome = Ok(());
     tokio::select! {

@@ -18,13 +18,14 @@ mod tests;
 
 use crate::executor::{ParentRun, PendingEvent, PendingEvents, StepRecord, WorkflowRecord};
 use bytesize::ByteSize;
-use forge_journal::{Document, Kind, Settled, StepStatus, WorkflowStatus};
+use forge_journal::{Document, Kind, Published, Settled, StepStatus, WorkflowStatus};
 
 pub use children::{Child, Children};
 pub use style::Style;
 
 use super::follow::in_doubt;
 use super::printable::Printable;
+use super::table::cut;
 use super::text::{between, count, duration, time};
 
 /// The maximum number of characters of an output that is shown on one line.
@@ -50,6 +51,10 @@ pub fn render(record: &WorkflowRecord, steps: &[StepRecord], children: &Children
     if let Some(end) = end(record, steps, style) {
         text.push_str("\n\n");
         text.push_str(&end);
+    }
+    if !record.published.is_empty() {
+        text.push_str("\n\n");
+        text.push_str(&published(&record.published));
     }
     if let Some(events) = &record.events {
         text.push_str("\n\n");
@@ -92,6 +97,15 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
         if tags.is_empty() { String::new() } else { format!("\n  {}", Printable::line(&tags.join("  "))) };
     let origin = origin + &parent.unwrap_or_default() + &tags;
     format!("{line}\n{}", style.paint(tone::FAINT, &origin))
+}
+
+/// Returns the list of the values that the run has published. `--json` has them whole.
+fn published(values: &Published) -> String {
+    let line = |(name, value): (&String, &Document)| {
+        let value = Printable::json(&value.to_string()).to_string();
+        format!("\n  {}: {}", Printable::line(name), cut(&value, SHORT_OUTPUT))
+    };
+    values.iter().map(line).fold("published:".to_owned(), |text, line| text + &line)
 }
 
 /// Returns the list of the events that the run has not taken.

@@ -41,6 +41,7 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         wake_at: None,
         waits_for: Vec::new(),
         events: None,
+        published: BTreeMap::new(),
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),
         key: None,

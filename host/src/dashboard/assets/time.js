@@ -37,9 +37,9 @@ export function element(at) {
   return time;
 }
 
-/** Brings the text of all `<time>` elements up to date. */
-export function refresh(now = Date.now()) {
-  for (const time of document.querySelectorAll("time[datetime]")) {
+/** Brings the text of all `<time>` elements of a part of the page up to date. */
+export function refresh(now = Date.now(), part = document) {
+  for (const time of part.querySelectorAll("time[datetime]")) {
     const text = relative(time.dateTime, now);
     if (time.textContent !== text) time.textContent = text;
   }

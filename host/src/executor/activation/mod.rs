@@ -139,6 +139,10 @@ impl Activation {
             max_calls: limits.calls_per_run.min(TenantLimits::MOST_CALLS_PER_RUN),
             max_outstanding: size(limits.calls_outstanding),
             max_bytes: limits.journal_bytes_per_run,
+            kept_log_level: context.limits.kept_log_level,
+            log_bytes: limits.log_bytes_per_run,
+            published_names: limits.published_names,
+            published_bytes: limits.published_bytes,
             compensation_retry: context.limits.compensation_retry,
             max_retry_after_ms: config::milliseconds(context.limits.max_retry_after),
         };

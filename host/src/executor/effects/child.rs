@@ -146,13 +146,15 @@ impl Starting {
     /// Waits for the turn of the start within the rate of the tenant, and returns the operation that starts the run.
     async fn start(self) -> Result<Ended, StoreError> {
         let Self { tenant, registry, id, parent, auth, trace_id, request } = self;
-        let info = match request.version {
-            Some(version) => registry.get_version(&request.workflow, version).await,
-            None => registry.get(&request.workflow).await,
+        let found = async {
+            let info = registry.find(&request.workflow, request.version).await?;
+            registry.check_input(&info, request.input.text()).await?;
+            Ok(info)
         };
-        let info = match info {
+        let info = match found.await {
             Ok(info) => info,
             Err(RegistryError::Store(error)) => return Err(error),
+            Err(error @ RegistryError::InputMisfit { .. }) => return Ok(failed(kind::INVALID_INPUT, &error)),
             Err(error) => return Ok(failed(kind::ERROR, &error)),
         };
         while !tenant.account.keeps_rate(tenant.limits().start_rate) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::operations::children;
 use crate::Write;
-use forge_journal::{Growth, Row, Run, RunId};
+use forge_journal::{Growth, LogLine, Row, Run, RunId};
 
 /// Approximate bytes of documents in one statement. PostgreSQL's limit is 1 GiB, and it needs several times as much
 /// memory as a statement has bytes.
@@ -40,11 +40,20 @@ pub(super) struct RowState<'w> {
     pub(super) is_new: bool,
 }
 
+/// A line of a run.
+#[derive(Debug)]
+pub(super) struct Line<'w> {
+    pub(super) run: RunId,
+    pub(super) line: &'w LogLine,
+}
+
 /// What one statement writes. Its runs have different ids and different keys, its rows different primary keys.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'w> {
     pub(super) runs: Vec<RunState<'w>>,
     pub(super) rows: Vec<RowState<'w>>,
+    /// The lines, each of which is new.
+    pub(super) lines: Vec<Line<'w>>,
     /// What is added to the totals of each tenant, without the runs that [`begin`](RunState::begins).
     pub(super) grown: BTreeMap<&'w str, Growth>,
 }
@@ -83,6 +92,7 @@ impl<'w> Batch<'w> {
                     for (place, row) in changes.rows.iter().enumerate() {
                         batch.put(*id, row, place >= known, &mut places);
                     }
+                    batch.lines.extend(changes.lines.iter().map(|line| Line { run: *id, line }));
                 }
             }
         }
@@ -134,12 +144,12 @@ impl<'w> Batch<'w> {
 
     /// Returns the part of the batch that writes runs.
     pub(super) fn runs_only(self) -> Self {
-        Self { rows: Vec::new(), ..self }
+        Self { rows: Vec::new(), lines: Vec::new(), ..self }
     }
 
-    /// Returns the part of the batch that writes rows.
+    /// Returns the part of the batch that writes rows and lines.
     pub(super) fn rows_only(self) -> Self {
-        Self { rows: self.rows, ..Self::default() }
+        Self { rows: self.rows, lines: self.lines, ..Self::default() }
     }
 
     /// Splits the batch into parts for one statement each.
@@ -151,12 +161,18 @@ impl<'w> Batch<'w> {
         let mut parts = vec![Self { grown: self.grown, ..Self::default() }];
         let mut bytes = 0;
         for state in self.runs {
-            let size = length(Some(&state.run.input)) + length(state.run.output.as_ref());
+            let run = state.run;
+            let size =
+                length(Some(&run.input)) + length(run.output.as_ref()) + length(run.published.as_ref());
             part_for(&mut parts, &mut bytes, size, most).runs.push(state);
         }
         for state in self.rows {
             let size = length(state.row.input.as_ref()) + length(state.row.result.as_ref());
             part_for(&mut parts, &mut bytes, size, most).rows.push(state);
+        }
+        for line in self.lines {
+            let size = line.line.message.len();
+            part_for(&mut parts, &mut bytes, size, most).lines.push(line);
         }
         parts
     }

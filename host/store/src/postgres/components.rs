@@ -6,7 +6,7 @@ use super::decode::Columns;
 use super::error::QueryError;
 use super::notifications::{Message, Notifier};
 use super::text;
-use crate::{StoreError, VersionConflict, VersionRow};
+use crate::{InputSchema, StoreError, VersionConflict, VersionRow};
 
 const TABLE: &str = "forge_workflow_versions";
 
@@ -19,19 +19,25 @@ const INSERT_COMPONENT: &str = "INSERT INTO forge_workflow_modules (digest, comp
      WHERE forge_workflow_modules.component IS NULL AND excluded.component IS NOT NULL";
 
 const INSERT_VERSION: &str = "INSERT INTO forge_workflow_versions \
-     (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+     (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant, input_schema) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
 
 const REPLACE_VERSION: &str = "INSERT INTO forge_workflow_versions AS known \
-     (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, workflow_name, version) DO UPDATE SET \
+     (workflow_name, version, digest, timeout_ms, created_at, deprecated, active, tenant, input_schema) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, workflow_name, version) DO UPDATE SET \
      digest = excluded.digest, timeout_ms = excluded.timeout_ms, deprecated = excluded.deprecated, \
-     created_at = excluded.created_at WHERE known.digest <> excluded.digest";
+     created_at = excluded.created_at, input_schema = excluded.input_schema WHERE known.digest <> excluded.digest";
+
+const INSERT_SCHEMA: &str =
+    "INSERT INTO forge_input_schemas (digest, schema) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+
+const INPUT_SCHEMA: &str = "SELECT schema FROM forge_input_schemas WHERE digest = $1";
 
 /// The columns that [`decode`] reads.
 macro_rules! columns {
     () => {
-        "workflow_name, version, digest, timeout_ms, deprecated, active, created_at, tenant FROM forge_workflow_versions"
+        "workflow_name, version, digest, timeout_ms, deprecated, active, created_at, tenant, input_schema \
+         FROM forge_workflow_versions"
     };
 }
 
@@ -60,7 +66,7 @@ const DEPRECATE: &str = "WITH changed AS ( \
      WHERE tenant = $5 AND workflow_name = $1 AND version = $2 RETURNING version \
 ) SELECT pg_notify($3, $4) FROM changed";
 
-/// Inserts a component and its versions. Returns the versions that exist with another component and keep it; if all do,
+/// Inserts a component, its versions and their schemas. Returns the versions that exist with another component and keep it; if all do,
 /// nothing is written.
 pub(super) async fn register(
     connections: &Connections,
@@ -68,6 +74,7 @@ pub(super) async fn register(
     digest: &str,
     component: Option<Bytes>,
     versions: &[VersionRow],
+    schemas: &[InputSchema],
     conflict: VersionConflict,
 ) -> Result<Vec<VersionRow>, StoreError> {
     let mut lent = connections.take().await?;
@@ -94,7 +101,12 @@ pub(super) async fn register(
             .bind(version.created_at.0)
             .bind(version.deprecated)
             .bind(version.active)
-            .bind(text::encode(&version.tenant));
+            .bind(text::encode(&version.tenant))
+            .bind(version.input_schema.as_deref());
+        connection.all(insert).await?;
+    }
+    for schema in schemas {
+        let insert = sqlx::query(INSERT_SCHEMA).bind(&schema.digest).bind(text::encode(&schema.text));
         connection.all(insert).await?;
     }
     connection
@@ -129,6 +141,14 @@ pub(super) async fn component(
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let row = connections.first(|| sqlx::query(COMPONENT).bind(digest)).await?;
     row.map(|row| Columns::new("forge_workflow_modules", &row).bytes()).transpose()
+}
+
+pub(super) async fn input_schema(
+    connections: &Connections,
+    digest: &str,
+) -> Result<Option<String>, StoreError> {
+    let row = connections.first(|| sqlx::query(INPUT_SCHEMA).bind(digest)).await?;
+    row.map(|row| Columns::new("forge_input_schemas", &row).string()).transpose()
 }
 
 pub(super) async fn versions(
@@ -195,5 +215,6 @@ fn decode(row: &PgRow) -> Result<VersionRow, StoreError> {
         active: columns.flag()?,
         created_at: columns.time()?,
         tenant: columns.string()?,
+        input_schema: columns.optional_string()?,
     })
 }

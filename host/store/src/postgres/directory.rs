@@ -9,7 +9,8 @@ use super::text;
 use crate::StoreError;
 use crate::directory::{
     self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, Entry, EntryId,
-    LISTED_CHANGES, Stored, TRIM, Update, UpdateRow, UsageRow,
+    LISTED_CHANGES, NEW_SIGNING_SECRET, SIGNING_SECRET, SigningSecret, Stored, TRIM, Update, UpdateRow,
+    UsageRow,
 };
 use sqlx::postgres::PgRow;
 
@@ -141,6 +142,30 @@ pub(super) async fn change(
     connection.all(query).await?;
     connection.finish(End::Commit).await.map_err(QueryError::of_change)?;
     Ok(true)
+}
+
+/// Returns the secret with which the nodes sign, and makes it if there is none.
+pub(super) async fn signing_secret(
+    connections: &Connections,
+    new: &SigningSecret,
+) -> Result<SigningSecret, StoreError> {
+    if let Some(stored) = stored_secret(connections).await? {
+        return Ok(stored);
+    }
+    let mut lent = connections.take().await?;
+    let connection = lent.connection().await?;
+    connection.begin("BEGIN").await?;
+    connection.all(sqlx::query(NEW_SIGNING_SECRET).bind(new.as_slice())).await?;
+    connection.finish(End::Commit).await.map_err(QueryError::of_change)?;
+    drop(lent);
+    // Another node may have been first.
+    stored_secret(connections).await.map(|stored| stored.unwrap_or(*new))
+}
+
+async fn stored_secret(connections: &Connections) -> Result<Option<SigningSecret>, StoreError> {
+    let rows = connections.all(|| sqlx::query(SIGNING_SECRET)).await?;
+    let decode = |row| directory::signing_secret(&Columns::new("forge_signing_secret", row).bytes()?);
+    rows.first().map(decode).transpose()
 }
 
 pub(super) async fn audit_entries(

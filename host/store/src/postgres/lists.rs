@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::connection::{Connections, PgQuery};
 use super::decode::Columns;
 use super::text;
-use crate::lists::{Condition, Dialect, List, Statement, Value, smallest};
+use crate::lists::{Condition, Dialect, EXAMINED, List, Statement, Value, smallest};
 use crate::query::{Problems, status_is_wanted};
 use crate::schema::runs::TABLE;
 use crate::{RunFilter, RunList, RunSummary, StoreError};
@@ -82,16 +82,19 @@ async fn rows(readers: &Connections, statement: Statement<'_>) -> Result<Vec<PgR
     readers.all(query).await
 }
 
-/// Returns the condition by which the runs of a list are searched.
-async fn search<'f>(readers: &Connections, list: &List<'f>) -> Result<Option<Condition<'f>>, StoreError> {
-    let searches = list.searches();
+/// Returns the search that finds the fewest runs.
+async fn fewest<'f>(
+    readers: &Connections,
+    list: &List<'f>,
+    searches: &[Condition<'f>],
+) -> Result<Option<Condition<'f>>, StoreError> {
     if searches.len() < 2 {
         return Ok(searches.first().copied());
     }
-    let sizes = rows(readers, list.sizes(&searches)).await?;
+    let sizes = rows(readers, list.sizes(searches)).await?;
     let mut columns = sizes.first().map(|row| Columns::new(TABLE, row));
     let sizes = columns.iter_mut().flat_map(|columns| searches.iter().map(|_| columns.bits()));
-    Ok(smallest(&searches, &sizes.collect::<Result<Vec<_>, _>>()?))
+    Ok(smallest(searches, &sizes.collect::<Result<Vec<_>, _>>()?))
 }
 
 pub(super) async fn list(
@@ -104,10 +107,18 @@ pub(super) async fn list(
         return Ok(RunList::default());
     }
     let list = list_of(tenant, filter);
-    let statement = match &filter.key {
-        Some(key) => with_key(&list, key),
-        None => list.page(search(readers, &list).await?),
-    };
+    if let Some(key) = &filter.key {
+        return read(readers, with_key(&list, key)).await;
+    }
+    let searches = list.searches();
+    let found = read(readers, list.page(searches.first().copied(), list.first_round())).await?;
+    if !list.is_short(&found) {
+        return Ok(found);
+    }
+    read(readers, list.page(fewest(readers, &list, &searches).await?, EXAMINED)).await
+}
+
+async fn read(readers: &Connections, statement: Statement<'_>) -> Result<RunList, StoreError> {
     let mut list = RunList::default();
     for row in &rows(readers, statement).await? {
         let mut columns = Columns::new(TABLE, row);
@@ -229,7 +240,7 @@ mod tests {
                 }
                 let searches = list.searches();
                 for search in searches.iter().copied().map(Some).chain(searches.is_empty().then_some(None)) {
-                    let plan = plan(&mut plans, &list.page(search)).await;
+                    let plan = plan(&mut plans, &list.page(search, EXAMINED)).await;
                     let is_tag = |condition: &&Condition<'_>| matches!(condition, Condition::Tag(..));
                     let tested: Vec<_> = list
                         .conditions()

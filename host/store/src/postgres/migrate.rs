@@ -17,7 +17,7 @@ struct Migration {
     needs: i32,
 }
 
-const MIGRATIONS: [Migration; 15] = [
+const MIGRATIONS: [Migration; 18] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0001_workflows.sql"), needs: 1 },
     // A host without tenants would run their workflows without their limits.
     Migration { sql: include_str!("../../../../migrations/postgres/0002_tenants.sql"), needs: 2 },
@@ -35,8 +35,12 @@ const MIGRATIONS: [Migration; 15] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0013_db.sql"), needs: 2 },
     // A host that does not count unfinished runs would leave a number that is wrong for ever.
     Migration { sql: include_str!("../../../../migrations/postgres/0014_unfinished_runs.sql"), needs: 14 },
+    // A host without logs keeps no lines of the runs that it executes.
+    Migration { sql: include_str!("../../../../migrations/postgres/0015_logs.sql"), needs: 2 },
     // A host that does not know the kinds of errors would leave failed runs out of lists by kind.
-    Migration { sql: include_str!("../../../../migrations/postgres/0016_tags.sql"), needs: 15 },
+    Migration { sql: include_str!("../../../../migrations/postgres/0016_tags.sql"), needs: 16 },
+    Migration { sql: include_str!("../../../../migrations/postgres/0017_signing_secret.sql"), needs: 2 },
+    Migration { sql: include_str!("../../../../migrations/postgres/0018_input_schemas.sql"), needs: 2 },
 ];
 
 /// The time limit of a migration. Creating an index on many runs takes long.

@@ -18,6 +18,7 @@ mod inbox;
 mod journals;
 mod lease;
 mod lists;
+mod logs;
 mod migrate;
 mod notifications;
 mod open;
@@ -55,13 +56,16 @@ use self::journals::{Found, Purpose};
 use self::lease::Lease;
 use self::notifications::{Message, Notifier};
 use self::write_connection::WriteConnection;
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
+use super::directory::{
+    AuditEntry, AuditFilter, Change, Directory, EntryId, SigningSecret, Stored, Update, UsageRow,
+};
 use super::{
     Acquired, Committed, Due, Epoch, Loaded, Node, Nodes, Notification, RemoteCommand, RemoteRequest,
     RemoteResponse, Store, StoreError, VersionRow, Write,
 };
 use crate::{
-    DbFilter, DbPage, Overview, Readable, RunFilter, RunList, StepFilter, StepPage, VersionConflict,
+    DbFilter, DbPage, InputSchema, LogFilter, LogPage, Overview, Readable, RunFilter, RunList, StepFilter,
+    StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -204,6 +208,10 @@ impl Store for PostgresStore {
         overview::page(&self.shared.readers, id, filter).await
     }
 
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {
+        logs::page(&self.shared.readers, id, filter).await
+    }
+
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         runs::with_key(&self.shared.readers, tenant, workflow, key).await
     }
@@ -273,6 +281,7 @@ impl Store for PostgresStore {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
         components::register(
@@ -281,9 +290,14 @@ impl Store for PostgresStore {
             digest,
             component,
             versions,
+            schemas,
             conflict,
         )
         .await
+    }
+
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        components::input_schema(&self.shared.readers, digest).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -321,6 +335,10 @@ impl Directory for PostgresStore {
 
     async fn change(&self, change: Option<&Change>, audit: &AuditEntry) -> Result<bool, StoreError> {
         directory::change(&self.shared.readers, &self.shared.notifier, change, audit).await
+    }
+
+    async fn signing_secret(&self, new: &SigningSecret) -> Result<SigningSecret, StoreError> {
+        directory::signing_secret(&self.shared.readers, new).await
     }
 
     async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {

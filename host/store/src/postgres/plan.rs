@@ -27,6 +27,11 @@ const FILL_DB: &str = "INSERT INTO forge_db (tenant, key, version, value, update
     FROM generate_series(1, 20000) AS n; \
     INSERT INTO forge_db_totals (tenant) SELECT 't' || n FROM generate_series(1, 2000) AS n";
 
+/// Lines of some runs.
+const FILL_LOGS: &str = "INSERT INTO forge_logs (run_id, seq, at, level, scope_step, scope_attempt, revision, message) \
+    SELECT lpad(to_hex(n), 32, '0')::UUID, seq, 0, seq % 5, 0, 0, seq, 'a line' \
+    FROM generate_series(1, 20) AS n, generate_series(1, 1000) AS seq";
+
 /// A database with many runs, and a connection with the settings of the store.
 pub(super) struct Plans {
     connection: Connection,
@@ -47,9 +52,17 @@ impl Plans {
         self.connection.batch(FILL_DB).await.unwrap();
     }
 
+    /// Fills the logs of some runs.
+    pub(super) async fn fill_logs(&mut self) {
+        self.connection.batch(FILL_LOGS).await.unwrap();
+    }
+
     pub(super) async fn analyze(&mut self) {
         self.connection
-            .batch("ANALYZE forge_runs; ANALYZE forge_run_tags; ANALYZE forge_steps; ANALYZE forge_db; ANALYZE forge_db_totals")
+            .batch(
+                "ANALYZE forge_runs; ANALYZE forge_run_tags; ANALYZE forge_steps; ANALYZE forge_logs; ANALYZE forge_db; \
+                 ANALYZE forge_db_totals",
+            )
             .await
             .unwrap();
     }

@@ -1,6 +1,6 @@
 //! The SQL statement that writes a batch, and its parameters.
 //!
-//! There are nine variants: a statement that does not mention a table costs nothing for it, and inserts of new rows cost
+//! There are eighteen variants: a statement that does not mention a table costs nothing for it, and inserts of new rows cost
 //! less than upserts.
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use super::connection::PgQuery;
 use super::text;
 use crate::Epoch;
 use crate::StoreError;
-use crate::schema::{Access, Column, SQL_TYPES, names, on_conflict, runs, steps};
+use crate::schema::{Access, Column, SQL_TYPES, logs, names, on_conflict, runs, steps};
 
 /// What a statement must present to write, and how other nodes are notified.
 pub(super) struct FencingToken<'p> {
@@ -45,9 +45,9 @@ enum Part {
 
 const PARTS: [Part; 3] = [Part::Nothing, Part::Insert, Part::Upsert];
 
-/// The statements, by the part of runs and the part of rows.
-static STATEMENTS: LazyLock<[[String; 3]; 3]> =
-    LazyLock::new(|| PARTS.map(|runs| PARTS.map(|rows| sql(runs, rows))));
+/// The statements, by the part of runs, the part of rows, and whether there are lines.
+static STATEMENTS: LazyLock<[[[String; 2]; 3]; 3]> =
+    LazyLock::new(|| PARTS.map(|runs| PARTS.map(|rows| [false, true].map(|lines| sql(runs, rows, lines)))));
 
 /// The number of parts that a tenant's total of stored bytes has. Nodes whose epochs differ by less add to different parts,
 /// and so do not wait for each other's commits.
@@ -59,7 +59,7 @@ pub(super) const STORAGE_PARTS: i64 = 16;
 /// connection writes in it, and fails with [`OUTDATED`](super::error::OUTDATED) if a row in the database is newer than what is written to it.
 ///
 /// `unnest` stands in the select list: in the FROM clause, PostgreSQL would copy each array first.
-fn sql(runs: Part, rows: Part) -> String {
+fn sql(runs: Part, rows: Part, lines: bool) -> String {
     let mut sql = "WITH fence AS MATERIALIZED ( \
          SELECT epoch FROM forge_nodes WHERE epoch = $1 AND writer = $2 AND ended_at IS NULL FOR KEY SHARE)"
         .to_owned();
@@ -118,6 +118,15 @@ fn sql(runs: Part, rows: Part) -> String {
             ", steps AS (INSERT INTO forge_steps (run_id, seq, {columns}) SELECT {values} FROM fence{on_conflict})"
         ));
     }
+    if lines {
+        let columns = names(logs::COLUMNS);
+        let values = values(&[("run_id", "UUID"), ("seq", "BIGINT")], logs::COLUMNS, &mut parameters);
+        // A batch may be committed twice.
+        sql.push_str(&format!(
+            ", lines AS (INSERT INTO forge_logs (run_id, seq, {columns}) SELECT {values} FROM fence \
+                 ON CONFLICT (run_id, seq) DO NOTHING)"
+        ));
+    }
     sql.push_str(&format!(
         ", grown AS ( \
              INSERT INTO forge_storage AS total (tenant, part, bytes, unfinished) \
@@ -160,7 +169,7 @@ pub(super) fn query(
         (false, true) => Part::Insert,
         (false, false) => Part::Upsert,
     };
-    let Batch { runs, rows, .. } = batch;
+    let Batch { runs, rows, lines, .. } = batch;
     let runs_part = part(runs.is_empty(), runs.iter().all(|state| state.is_new));
     let rows_part = part(rows.is_empty(), rows.iter().all(|state| state.is_new));
     let mut parameters = Parameters::default();
@@ -187,7 +196,13 @@ pub(super) fn query(
         parameters.array(rows, |state| state.row.seq.cast_signed())?;
         parameters.arrays(steps::TABLE, steps::COLUMNS, rows, |state| state.row)?;
     }
-    let sql: &'static str = &STATEMENTS[runs_part as usize][rows_part as usize];
+    if !lines.is_empty() {
+        parameters.array(lines, |line| line.run.0)?;
+        parameters.array(lines, |line| line.line.seq.cast_signed())?;
+        parameters.arrays(logs::TABLE, logs::COLUMNS, lines, |line| line.line)?;
+    }
+    let sql: &'static str =
+        &STATEMENTS[runs_part as usize][rows_part as usize][usize::from(!lines.is_empty())];
     Ok(sqlx::query_with(sql, parameters.0))
 }
 

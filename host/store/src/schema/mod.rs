@@ -1,12 +1,13 @@
-//! The columns of the tables of runs and of journal rows.
+//! The columns of the tables of runs, of journal rows, and of the lines that runs log.
 //!
-//! Each column is listed once, in [`runs::COLUMNS`] or [`steps::COLUMNS`]. Both stores generate their SQL, bind their
-//! parameters and decode their rows from these lists. To add a column, add it to a migration of each store, to the list,
-//! and to the blank value below the list.
+//! Each column is listed once, in [`runs::COLUMNS`], [`steps::COLUMNS`] or [`logs::COLUMNS`]. Both stores generate their SQL,
+//! bind their parameters and decode their rows from these lists. To add a column, add it to a migration of each store, to
+//! the list, and to the blank value below the list.
 //!
 //! Key columns are not listed, because the stores have different ones: `id`, `number` and `key` in SQLite; `id`, `owner`,
 //! `run_id` and `seq` in PostgreSQL.
 
+pub(crate) mod logs;
 pub(crate) mod runs;
 pub(crate) mod steps;
 

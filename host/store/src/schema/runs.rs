@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forge_journal::{Pause, Run, RunId, Tags, Timestamp, WaitsFor, WorkflowStatus};
+use forge_journal::{Notes, Pause, Run, RunId, Tags, Timestamp, WaitsFor, WorkflowStatus, published};
 
 use super::{
     Access, Column, Decoded, Encoded, Role, borrowed, columns, from_json, number, optional, parsed, required,
@@ -47,6 +47,8 @@ columns! {
     inbox_seen      Integer Mutable: Some(run.inbox_seen.cast_signed())     => run.inbox_seen = required(value)?.cast_unsigned();
     due_at          Integer Derived [DUE_AT]: run.due_at().map(|time| time.0)        => ();
     fuel            Integer Mutable: Some(run.fuel.cast_signed())           => run.fuel = required(value)?.cast_unsigned();
+    notes           Text    Mutable: notes(run)?                            => run.notes = from_json(value)?.unwrap_or_default();
+    published       Text    Mutable: optional(&run.published)               => run.published = with_values(value)?;
     revision        Integer Mutable: Some(run.revision.cast_signed())       => run.revision = required(value)?.cast_unsigned();
 }
 
@@ -90,6 +92,8 @@ pub(crate) fn blank(id: RunId) -> Run {
         auth: empty,
         trace_id: None,
         fuel: 0,
+        notes: Notes::default(),
+        published: None,
         revision: 0,
     }
 }
@@ -109,6 +113,17 @@ fn with_names(names: Option<&str>) -> Decoded<Vec<Arc<str>>> {
 fn with_calls(list: Option<&str>) -> Decoded<Option<Arc<str>>> {
     WaitsFor::list(list).map_err(|error| error.to_string())?;
     Ok(list.map(Into::into))
+}
+
+/// The number and size of the lines; NULL for none.
+fn notes(run: &Run) -> Encoded<Cow<'static, str>> {
+    to_json((run.notes != Notes::default()).then_some(&run.notes))
+}
+
+/// What the run has published.
+fn with_values(values: Option<&str>) -> Decoded<Option<Arc<str>>> {
+    published(values).map_err(|error| error.to_string())?;
+    Ok(values.map(Into::into))
 }
 
 /// What a person found of effects in doubt; NULL for none.

@@ -32,6 +32,7 @@ columns! {
     scope_step      Integer Fixed:   Some(row.scope.step.cast_signed())          => row.scope.step = required(value)?.cast_unsigned();
     scope_attempt   Integer Fixed:   Some(row.scope.attempt.into())              => row.scope.attempt = number(required(value)?)?;
     attempt         Integer Mutable: Some(row.attempt.into())                    => row.attempt = number(required(value)?)?;
+    notes           Integer Mutable: (row.notes > 0).then(|| row.notes.into())   => row.notes = value.map(number).transpose()?.unwrap_or_default();
     call_index      Integer Fixed:   row.index.map(Into::into)                   => row.index = value.map(number).transpose()?;
     call_order      Integer Mutable: row.order.map(u64::cast_signed)             => row.order = value.map(i64::cast_unsigned);
     completed_at    Integer Mutable: row.completed_at.map(|time| time.0)         => row.completed_at = value.map(Timestamp);
@@ -66,6 +67,7 @@ pub(crate) fn blank(seq: u64) -> Row {
         result: None,
         failure: None,
         attempt: 0,
+        notes: 0,
         attempt_orders: Vec::new(),
         order: None,
         wake_at: None,

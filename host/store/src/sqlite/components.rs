@@ -2,20 +2,22 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::decode::{Columns, all, first};
-use crate::{StoreError, VersionConflict, VersionRow};
+use crate::{InputSchema, StoreError, VersionConflict, VersionRow};
 use forge_journal::Timestamp;
 
 const TABLE: &str = "forge_workflow_versions";
 
-const COLUMNS: &str = "tenant, workflow_name, version, digest, timeout_ms, deprecated, active, created_at";
+const COLUMNS: &str = "tenant, workflow_name, version, digest, timeout_ms, deprecated, active, created_at, \
+     input_schema";
 
-/// Inserts a component and its versions. Returns the versions that exist with another component and keep it; if all do,
+/// Inserts a component, its versions and their schemas. Returns the versions that exist with another component and keep it; if all do,
 /// nothing is written.
 pub(super) fn register(
     connection: &Connection,
     digest: &str,
     component: Option<&[u8]>,
     versions: &[VersionRow],
+    schemas: &[InputSchema],
     conflict: VersionConflict,
 ) -> Result<Vec<VersionRow>, StoreError> {
     let kept = match conflict {
@@ -24,6 +26,7 @@ pub(super) fn register(
     };
     if versions.is_empty() || kept.len() < versions.len() {
         insert(connection, digest, component, versions, conflict)?;
+        insert_schemas(connection, schemas)?;
     }
     Ok(kept)
 }
@@ -61,11 +64,12 @@ fn insert(
         VersionConflict::Keep => "DO NOTHING",
         VersionConflict::Replace => {
             "DO UPDATE SET digest = excluded.digest, timeout_ms = excluded.timeout_ms, \
-             deprecated = excluded.deprecated, created_at = excluded.created_at WHERE digest <> excluded.digest"
+             deprecated = excluded.deprecated, created_at = excluded.created_at, \
+             input_schema = excluded.input_schema WHERE digest <> excluded.digest"
         }
     };
     let mut statement = connection.prepare(&format!(
-        "INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO {TABLE} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (tenant, workflow_name, version) {on_conflict}"
     ))?;
     for version in versions {
@@ -78,9 +82,26 @@ fn insert(
             version.deprecated,
             version.active,
             version.created_at.to_rfc3339(),
+            version.input_schema,
         ])?;
     }
     Ok(())
+}
+
+fn insert_schemas(connection: &Connection, schemas: &[InputSchema]) -> Result<(), StoreError> {
+    let mut statement = connection
+        .prepare("INSERT INTO forge_input_schemas (digest, schema) VALUES (?, ?) ON CONFLICT DO NOTHING")?;
+    for schema in schemas {
+        statement.execute([&schema.digest, &schema.text])?;
+    }
+    Ok(())
+}
+
+pub(super) fn input_schema(connection: &Connection, digest: &str) -> Result<Option<String>, StoreError> {
+    let table = "forge_input_schemas";
+    let mut statement =
+        connection.prepare_cached("SELECT schema FROM forge_input_schemas WHERE digest = ?")?;
+    first(&mut statement, [digest], table, |columns| columns.string())
 }
 
 pub(super) fn component(connection: &Connection, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -147,5 +168,6 @@ fn decode(columns: &mut Columns<'_>) -> Result<VersionRow, StoreError> {
         deprecated: columns.flag()?,
         active: columns.flag()?,
         created_at: Timestamp(columns.parsed::<DateTime<Utc>>()?.timestamp_millis()),
+        input_schema: columns.optional_string()?,
     })
 }

@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
 
 use super::decode::all;
 use crate::directory::{
     self, AMOUNTS, Amounts, AuditEntry, AuditFilter, CHANGES, Change, ENTRIES, EntryId, LISTED_CHANGES,
-    Stored, TRIM, Update, UpdateRow, UsageRow,
+    NEW_SIGNING_SECRET, SIGNING_SECRET, SigningSecret, Stored, TRIM, Update, UpdateRow, UsageRow,
 };
 use crate::{Committed, StoreError, Write};
 use forge_journal::Growth;
@@ -72,6 +72,21 @@ pub(super) fn change(
         params![at.0, tenant, actor, action, subject, detail],
     )?;
     Ok(true)
+}
+
+/// Returns the secret with which the host signs, if there is one.
+pub(super) fn signing_secret(connection: &Connection) -> Result<Option<SigningSecret>, StoreError> {
+    let stored: Option<Vec<u8>> = connection.query_row(SIGNING_SECRET, (), |row| row.get(0)).optional()?;
+    stored.as_deref().map(directory::signing_secret).transpose()
+}
+
+/// Stores a secret with which the host signs, unless there is one. Returns the stored one.
+pub(super) fn make_signing_secret(
+    connection: &Connection,
+    new: &SigningSecret,
+) -> Result<SigningSecret, StoreError> {
+    connection.execute(NEW_SIGNING_SECRET, [new.as_slice()])?;
+    signing_secret(connection).map(|stored| stored.unwrap_or(*new))
 }
 
 pub(super) fn audit_entries(

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params_from_iter};
 use uuid::Uuid;
 
 use super::decode::{Columns, each, first};
-use crate::lists::{Condition, Dialect, List, Statement, Value, smallest};
+use crate::lists::{Condition, Dialect, EXAMINED, List, Statement, Value, smallest};
 use crate::query::{MOST_ERROR, Problems, first_id_at, status_is_wanted};
 use crate::schema::runs::TABLE;
 use crate::{RunFilter, RunList, RunSummary, StoreError};
@@ -94,26 +94,36 @@ fn few<'f>(tenant: &'f str, filter: &'f RunFilter) -> Statement<'f> {
     statement
 }
 
-/// Returns the condition by which the runs of a list are searched.
-fn search<'f>(connection: &Connection, list: &List<'f>) -> Result<Option<Condition<'f>>, StoreError> {
-    let searches = list.searches();
+/// Returns the search that finds the fewest runs.
+fn fewest<'f>(
+    connection: &Connection,
+    list: &List<'f>,
+    searches: &[Condition<'f>],
+) -> Result<Option<Condition<'f>>, StoreError> {
     if searches.len() < 2 {
         return Ok(searches.first().copied());
     }
-    let Statement { sql, values, .. } = list.sizes(&searches);
+    let Statement { sql, values, .. } = list.sizes(searches);
     let sizes = first(&mut *connection.prepare_cached(&sql)?, params_from_iter(values), TABLE, |columns| {
         searches.iter().map(|_| columns.bits()).collect::<Result<Vec<_>, _>>()
     })?;
-    Ok(smallest(&searches, &sizes.unwrap_or_default()))
+    Ok(smallest(searches, &sizes.unwrap_or_default()))
 }
 
 pub(super) fn list(connection: &Connection, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError> {
-    let statement = if filter.key.is_some() || filter.id_prefix.is_some() {
-        few(tenant, filter)
-    } else {
-        let list = list_of(connection, tenant, filter)?;
-        list.page(search(connection, &list)?)
-    };
+    if filter.key.is_some() || filter.id_prefix.is_some() {
+        return read(connection, few(tenant, filter));
+    }
+    let list = list_of(connection, tenant, filter)?;
+    let searches = list.searches();
+    let found = read(connection, list.page(searches.first().copied(), list.first_round()))?;
+    if !list.is_short(&found) {
+        return Ok(found);
+    }
+    read(connection, list.page(fewest(connection, &list, &searches)?, EXAMINED))
+}
+
+fn read(connection: &Connection, statement: Statement<'_>) -> Result<RunList, StoreError> {
     let Statement { sql, values, .. } = statement;
     let mut list = RunList::default();
     each(&mut *connection.prepare_cached(&sql)?, params_from_iter(values), TABLE, |columns| {
@@ -243,7 +253,7 @@ mod tests {
             let list = list_of(&connection, "acme", &filter).unwrap();
             let searches = list.searches();
             for search in searches.iter().copied().map(Some).chain(searches.is_empty().then_some(None)) {
-                let plan = plan(&connection, &list.page(search).sql);
+                let plan = plan(&connection, &list.page(search, EXAMINED).sql);
                 // What is tested is read of the run that was found, or looked up in both places of the statement.
                 let is_tag = |condition: &&Condition<'_>| matches!(condition, Condition::Tag(..));
                 let tested: Vec<_> =

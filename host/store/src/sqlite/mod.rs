@@ -14,6 +14,7 @@ mod inbox;
 mod inspect;
 mod lists;
 mod log;
+mod logs;
 mod open;
 mod operations;
 mod overview;
@@ -39,11 +40,13 @@ use self::connection::{READERS, Readers, WriteConnection};
 use self::files::Files;
 use self::inspect::LogWatch;
 use self::reading::{EndWithCaller, Reading};
-use super::directory::{AuditEntry, AuditFilter, Change, Directory, EntryId, Stored, Update, UsageRow};
+use super::directory::{
+    AuditEntry, AuditFilter, Change, Directory, EntryId, SigningSecret, Stored, Update, UsageRow,
+};
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
-    DbFilter, DbPage, LogLimits, Overview, Readable, RunFilter, RunList, StepFilter, StepPage,
-    VersionConflict,
+    DbFilter, DbPage, InputSchema, LogFilter, LogLimits, LogPage, Overview, Readable, RunFilter, RunList,
+    StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -143,6 +146,11 @@ impl Store for SqliteStore {
         self.read(move |connection| steps::page(connection, id, filter)).await
     }
 
+    async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |connection| logs::page(connection, id, &filter)).await
+    }
+
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {
         let (tenant, workflow, key) = (tenant.to_owned(), workflow.to_owned(), key.to_owned());
         self.read(move |connection| runs::with_key(connection, &tenant, &workflow, &key)).await
@@ -220,13 +228,19 @@ impl Store for SqliteStore {
         digest: &str,
         component: Option<Bytes>,
         versions: &[VersionRow],
+        schemas: &[InputSchema],
         conflict: VersionConflict,
     ) -> Result<Vec<VersionRow>, StoreError> {
-        let (digest, versions) = (digest.to_owned(), versions.to_vec());
+        let (digest, versions, schemas) = (digest.to_owned(), versions.to_vec(), schemas.to_vec());
         self.write(move |connection| {
-            components::register(connection, &digest, component.as_deref(), &versions, conflict)
+            components::register(connection, &digest, component.as_deref(), &versions, &schemas, conflict)
         })
         .await
+    }
+
+    async fn input_schema(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        let digest = digest.to_owned();
+        self.read(move |connection| components::input_schema(connection, &digest)).await
     }
 
     async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -279,6 +293,14 @@ impl Directory for SqliteStore {
         self.write(move |connection| directory::change(connection, change.as_ref(), &audit)).await
     }
 
+    async fn signing_secret(&self, new: &SigningSecret) -> Result<SigningSecret, StoreError> {
+        if let Some(stored) = self.read(directory::signing_secret).await? {
+            return Ok(stored);
+        }
+        let new = *new;
+        self.write(move |connection| directory::make_signing_secret(connection, &new)).await
+    }
+
     async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
         let filter = filter.clone();
         self.read(move |connection| directory::audit_entries(connection, &filter)).await
@@ -315,6 +337,7 @@ fn apply(connection: &Connection, batch: &[Write]) -> Result<Committed, StoreErr
     runs::save(connection, batch)?;
     operations::perform(connection, batch, &mut committed)?;
     steps::save(connection, batch, &committed.written)?;
+    logs::save(connection, batch)?;
     operations::finish(connection, batch, &mut committed)?;
     directory::grow(connection, batch, &committed)?;
     Ok(committed)

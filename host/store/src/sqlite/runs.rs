@@ -169,7 +169,7 @@ pub(super) fn expired(
     all(&mut *connection.prepare_cached(EXPIRED)?, values, TABLE, |columns| columns.parsed())
 }
 
-/// Deletes the runs that are final. A trigger deletes their rows.
+/// Deletes the runs that are final. Triggers delete their rows and lines.
 pub(super) fn delete(connection: &Connection, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
     let mut statement = connection.prepare_cached(
         "DELETE FROM forge_runs WHERE id = ? AND status IN ('completed', 'compensated', 'failed')",

@@ -120,6 +120,7 @@ async fn two_nodes_that_upload_the_same_version_agree_on_one() {
             deprecated: false,
             active: false,
             created_at: Timestamp(1),
+            input_schema: None,
         };
         let (one, two) = (format!("a{number}"), format!("b{number}"));
         let (of_a, of_b) = (version(&one), version(&two));
@@ -128,12 +129,14 @@ async fn two_nodes_that_upload_the_same_version_agree_on_one() {
                 &one,
                 Some(Bytes::from_static(b"one")),
                 std::slice::from_ref(&of_a),
+                &[],
                 VersionConflict::Keep
             ),
             b.register(
                 &two,
                 Some(Bytes::from_static(b"two")),
                 std::slice::from_ref(&of_b),
+                &[],
                 VersionConflict::Keep
             ),
         );

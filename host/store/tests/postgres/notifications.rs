@@ -28,9 +28,10 @@ async fn other_nodes_receive_a_notification() {
         deprecated: false,
         active: false,
         created_at: Timestamp(1),
+        input_schema: None,
     };
     let component = Some(Bytes::from_static(b"component"));
-    a.register("d", component, &[version], VersionConflict::Keep).await.unwrap();
+    a.register("d", component, &[version], &[], VersionConflict::Keep).await.unwrap();
     receives(&mut notifications, Notification::DirectoryChanged).await;
     assert!(a.activate("default", "payment", 1).await.unwrap());
     receives(&mut notifications, Notification::DirectoryChanged).await;

@@ -59,7 +59,7 @@ async fn a_role_that_may_not_change_the_schema_is_told_who_must() {
     execute(&mut owner, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO plain").await;
     let store = PostgresStore::open(&PostgresOptions::new(&plain, "a")).await.unwrap();
     commit(&store, &[start(1)]).await.unwrap();
-    store.register("d", Some(Bytes::from_static(b"c")), &[], VersionConflict::Keep).await.unwrap();
+    store.register("d", Some(Bytes::from_static(b"c")), &[], &[], VersionConflict::Keep).await.unwrap();
     store.close().await;
 }
 

@@ -8,6 +8,7 @@ mod computing;
 mod contract;
 mod floods;
 mod messages;
+mod notes;
 mod rollback;
 mod secrets;
 mod sizes;
@@ -57,6 +58,7 @@ impl Guest for Component {
 fn attacks() -> impl Iterator<Item = &'static (&'static str, Attack)> {
     [
         computing::ATTACKS,
+        notes::ATTACKS,
         sizes::ATTACKS,
         floods::ATTACKS,
         contract::ATTACKS,

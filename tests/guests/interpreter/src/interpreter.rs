@@ -132,6 +132,14 @@ impl Interpreter {
                 info!("{line}");
                 Ok(json!("logged"))
             }
+            Statement::Tag(name, value) => {
+                self.ctx.tag(name, value)?;
+                Ok(json!("tagged"))
+            }
+            Statement::Publish(name, value) => {
+                self.ctx.publish(name, value);
+                Ok(json!("published"))
+            }
             Statement::Fail(failure) => Err(error(failure)),
             Statement::Panic(message) => panic!("{message}"),
             Statement::Spin => spin(),

@@ -1,0 +1,163 @@
+// The page of a run.
+
+import { root } from "./api.js";
+import { setText } from "./dom.js";
+import { Actions } from "./run/actions.js";
+import { Axis } from "./run/axis.js";
+import { Calls } from "./run/calls.js";
+import { Detail } from "./run/detail.js";
+import { watchDocuments } from "./run/documents.js";
+import { Follow } from "./run/follow.js";
+import { Grid } from "./run/grid.js";
+import { Parts } from "./run/parts.js";
+import { Tools } from "./run/tools.js";
+import { duration } from "./run/words.js";
+
+/** The milliseconds between two frames of a run that goes on. */
+const TICK = 1_000;
+
+const page = document.querySelector("#run");
+const { run, workflow } = page.dataset;
+const clockAhead = Date.parse(page.dataset.now) - Date.now();
+const now = () => Date.now() + clockAhead;
+const find = (selector) => page.querySelector(selector);
+
+const parts = new Parts(page);
+const calls = new Calls(parts.state.started, parts.state.ended);
+const hrefOfRun = (id) => `${root}runs/${id}${location.search}`;
+const mayResolve = find(".run-calls").dataset.mayResolve !== undefined;
+
+const detail = new Detail(find("#call"), calls, {
+  run,
+  hrefOfRun,
+  state: () => ({ mayResolve, ...parts.state }),
+  onClose: () => show(undefined),
+});
+const grid = new Grid(find("#calls"), calls, {
+  hrefOfRun,
+  onChange: () => changed(),
+  onView: () => redraw(),
+  onOpen: (seq, how) => show(seq, how),
+  onClose: () => show(undefined),
+});
+const axis = new Axis(grid.element, calls, { onView: () => redraw() });
+const tools = new Tools(find("#calls-search"), find("#calls-count"), calls, {
+  onChange: () => changed(),
+  onView: () => redraw(),
+});
+
+/** The call that the address names, until it is there. */
+let wanted = named();
+
+/** Returns the call that the address names. */
+function named() {
+  const found = /^#call-(\d+)$/.exec(location.hash);
+  return found === null ? undefined : Number(found[1]);
+}
+
+/** Draws everything again, after the calls or what is shown of them have changed. */
+function changed() {
+  calls.update(now());
+  if (wanted !== undefined && calls.reveal(wanted)) {
+    const seq = wanted;
+    wanted = undefined;
+    calls.update(now());
+    show(seq);
+    grid.scrollTo(calls.activeLine);
+  }
+  detail.refresh();
+  redraw();
+}
+
+/** Draws the rows and the axis again. */
+function redraw() {
+  tools.refresh({ isLoading: !follow.isLoaded, total: parts.state.calls });
+  axis.refresh();
+  grid.refresh();
+}
+
+/** Shows the details of a call, or none. */
+function show(seq, { focus = false } = {}) {
+  grid.shown = seq;
+  const hash = seq === undefined ? "" : `#call-${seq}`;
+  if (location.hash !== hash) history.replaceState(null, "", `${location.pathname}${location.search}${hash}`);
+  if (seq === undefined) {
+    const hadFocus = detail.aside.contains(document.activeElement);
+    detail.hide();
+    if (hadFocus) grid.element.focus();
+  } else {
+    detail.show(seq);
+    if (focus) detail.aside.focus();
+  }
+  redraw();
+}
+
+/** Several changes in a row are drawn once. */
+let frame;
+function changedSoon() {
+  frame ??= requestAnimationFrame(() => {
+    frame = undefined;
+    changed();
+  });
+}
+
+const trouble = find("#run-trouble");
+
+function say(error) {
+  trouble.hidden = error === undefined;
+  setText(trouble, error?.message ?? "");
+}
+
+const news = find("#run-news");
+let status = parts.state.status;
+
+const follow = new Follow({
+  run,
+  journal: calls.journal,
+  parts,
+  take: (records) => {
+    const { length } = calls.journal.merge(records);
+    if (length > 0) changedSoon();
+    return length;
+  },
+  onRun: () => {
+    const { ended, status: present } = parts.state;
+    calls.ended = ended;
+    if (present !== status) setText(news, `The run is ${present}.`);
+    status = present;
+    changedSoon();
+  },
+  onTrouble: say,
+});
+
+new Actions(page, {
+  run,
+  workflow,
+  calls,
+  onDone: (text) => {
+    setText(news, text);
+    say(undefined);
+    follow.soon();
+  },
+  onFail: (message) => say({ message }),
+});
+watchDocuments(page, run);
+
+addEventListener("hashchange", () => {
+  wanted = named();
+  if (wanted === undefined) show(undefined);
+  else changed();
+});
+
+// What goes on grows.
+setInterval(() => {
+  const { isFinal, started } = parts.state;
+  if (isFinal || document.visibilityState !== "visible") return;
+  setText(find("[data-took]"), duration(now() - started));
+  calls.scaleTo(now());
+  detail.refresh();
+  redraw();
+}, TICK);
+
+// A failure has been said on the page.
+follow.start().catch((error) => say(error));

@@ -1,0 +1,86 @@
+// The parts of the page that the server renders, brought up to date while the run goes on.
+
+import { ApiError } from "../api.js";
+import { refresh as refreshTimes } from "../time.js";
+
+/** The parts of a page, by their names. */
+function partsOf(root) {
+  return new Map([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
+}
+
+/** The parts that the server renders. */
+export class Parts {
+  /** The parts as the server has rendered them last. What a person has opened in them is not a change. */
+  #rendered;
+
+  constructor(root) {
+    this.root = root;
+    this.#rendered = new Map([...partsOf(root)].map(([name, part]) => [name, content(part)]));
+  }
+
+  /** Returns what the head says of the run. */
+  get state() {
+    const head = this.root.querySelector('[data-part="head"]').dataset;
+    return {
+      status: head.status,
+      pause: head.pause,
+      hasDoubt: head.doubt !== undefined,
+      isFinal: head.final !== undefined,
+      started: Date.parse(head.started),
+      ended: head.ended === undefined ? NaN : Date.parse(head.ended),
+      calls: Number(head.calls),
+    };
+  }
+
+  /** Reads the page again, and replaces the parts that have changed. Throws an ApiError. */
+  async refresh(signal) {
+    const fresh = new DOMParser().parseFromString(await pageText(signal), "text/html");
+    document.title = fresh.title;
+    const now = partsOf(this.root);
+    for (const [name, part] of partsOf(fresh)) {
+      if (this.#rendered.get(name) === content(part)) continue;
+      this.#rendered.set(name, content(part));
+      const old = now.get(name);
+      const focused = old.contains(document.activeElement) ? document.activeElement : undefined;
+      keepOpen(old, part);
+      old.replaceWith(part);
+      if (focused !== undefined) focusLike(part, focused);
+    }
+    refreshTimes();
+  }
+}
+
+/** Returns what a part says, without what only tells that time has passed. */
+function content(part) {
+  return part.outerHTML.replace(/(<time[^>]*>|<span data-took[^>]*>)[^<]*/g, "$1");
+}
+
+async function pageText(signal) {
+  let response;
+  try {
+    response = await fetch(location.href.split("#")[0], { signal, credentials: "same-origin" });
+    const text = await response.text();
+    if (response.ok && !response.redirected) return text;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, "unreachable", "The host cannot be reached.");
+  }
+  if (response.redirected) throw new ApiError(401, "unauthorized", "The session has ended. Load the page again to log in.");
+  if (response.status === 404) throw new ApiError(404, "unknown_run", "The run does not exist any longer.");
+  throw new ApiError(response.status, "unknown", `The host answered with HTTP ${response.status}.`);
+}
+
+/** Opens what is open in the old part. */
+function keepOpen(old, part) {
+  const before = [...old.querySelectorAll("details")];
+  [...part.querySelectorAll("details")].forEach((details, index) => {
+    details.open = before[index]?.open ?? false;
+  });
+}
+
+function focusLike(part, { dataset: { action, copy }, tagName }) {
+  const found = [...part.querySelectorAll(tagName)].find(
+    (other) => other.dataset.action === action && other.dataset.copy === copy,
+  );
+  found?.focus();
+}

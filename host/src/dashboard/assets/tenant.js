@@ -1,0 +1,107 @@
+// What an admin changes on the pages of tenants: API keys, and whether a tenant is suspended.
+
+import { request } from "./api.js";
+import { ask } from "./dialog.js";
+
+const DAY = 24 * 60 * 60 * 1000;
+
+const keys = document.querySelector("[data-keys]");
+const isHost = keys?.hasAttribute("data-host") ?? false;
+
+for (const button of document.querySelectorAll("[data-revoke]")) on(button, "click", () => revoke(button));
+for (const form of document.querySelectorAll("[data-new-key]")) on(form, "submit", () => create(form));
+for (const button of document.querySelectorAll("[data-suspend]")) on(button, "click", () => suspend(button));
+
+/** Calls a function for an event, and shows its error beside the element. The element does nothing meanwhile. */
+function on(element, event, act) {
+  element.addEventListener(event, async (happened) => {
+    happened.preventDefault();
+    if (element.dataset.busy) return;
+    element.dataset.busy = "true";
+    try {
+      await act();
+    } catch (error) {
+      fail(element, error.message);
+    } finally {
+      delete element.dataset.busy;
+    }
+  });
+}
+
+function fail(element, message) {
+  const place = element.closest("section, .head");
+  let notice = place.nextElementSibling;
+  if (!notice?.matches("[data-failure]")) {
+    notice = document.createElement("p");
+    notice.className = "notice";
+    notice.dataset.kind = "bad";
+    notice.dataset.failure = "";
+    notice.setAttribute("role", "alert");
+    place.after(notice);
+  }
+  notice.textContent = message;
+}
+
+async function revoke(button) {
+  const { revoke: id, name } = button.dataset;
+  const isOwn = button.hasAttribute("data-own");
+  const confirmed = await ask({
+    title: `Revoke the API key ${name}?`,
+    body: isOwn
+      ? "It is the key of your session, which ends. What uses the key is refused from now on. This cannot be undone."
+      : "What uses the key, its sessions and its run tokens is refused from now on. This cannot be undone.",
+    confirm: "Revoke",
+    danger: true,
+  });
+  if (!confirmed) return;
+  await request(`keys/${encodeURIComponent(id)}${isHost ? "?host=true" : ""}`, { method: "DELETE" });
+  location.reload();
+}
+
+async function create(form) {
+  const fields = new FormData(form);
+  const key = { name: fields.get("name"), role: fields.get("role"), host: isHost };
+  const days = Number(fields.get("days"));
+  if (days > 0) key.expires_at = new Date(Date.now() + days * DAY).toISOString();
+  const created = await request("keys", { method: "POST", body: key });
+  await show(created.token);
+  location.reload();
+}
+
+/** Shows a new key, which nobody can see again. */
+async function show(token) {
+  const body = document.createElement("div");
+  const text = document.createElement("p");
+  text.textContent = "Copy it now: it is shown only once.";
+  const line = document.createElement("div");
+  line.className = "token";
+  const field = Object.assign(document.createElement("input"), { readOnly: true, value: token });
+  field.setAttribute("aria-label", "The API key");
+  field.addEventListener("focus", () => field.select());
+  const copy = Object.assign(document.createElement("button"), { type: "button", textContent: "Copy" });
+  copy.addEventListener("click", async () => {
+    // Without https, a browser has no clipboard for pages: the text is selected, to be copied by hand.
+    field.select();
+    await navigator.clipboard?.writeText(token);
+    if (navigator.clipboard) copy.textContent = "Copied";
+  });
+  line.append(field, copy);
+  body.append(text, line);
+  await ask({ title: "The new API key", body, confirm: "Done" });
+}
+
+async function suspend(button) {
+  const suspended = button.dataset.suspend === "true";
+  const name = button.dataset.tenantName;
+  const confirmed = await ask({
+    title: suspended ? `Suspend the tenant ${name}?` : `Resume the tenant ${name}?`,
+    body: suspended
+      ? "It becomes read-only: its runs stop where they are, requests under way are aborted, and nothing can be started. Runs go on when it is resumed."
+      : "Its runs go on where they were. Requests that were aborted are sent again.",
+    confirm: suspended ? "Suspend" : "Resume",
+    danger: suspended,
+  });
+  if (!confirmed) return;
+  await request(`tenants/${encodeURIComponent(name)}`, { method: "PATCH", body: { suspended } });
+  location.reload();
+}

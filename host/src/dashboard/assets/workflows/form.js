@@ -1,0 +1,45 @@
+// Shows the fields of an input, and keeps what is entered in their state.
+
+import { make, setText } from "../dom.js";
+import { lines } from "../printable.js";
+import { above } from "./values.js";
+import { element as elementOf } from "./widgets.js";
+
+export class Form {
+  constructor(field, state) {
+    this.state = state;
+    this.element = make("div", { className: "fields" }, elementOf(field, state, { path: "$", isRequired: true, isWhole: true }));
+  }
+
+  /** Removes what was said about fields. */
+  clear() {
+    for (const error of this.element.querySelectorAll("[data-error]")) {
+      error.hidden = true;
+      setText(error, "");
+    }
+    for (const wrong of this.element.querySelectorAll("[aria-invalid]")) wrong.removeAttribute("aria-invalid");
+  }
+
+  /** Shows problems, `{ path, message }`, at their fields, and goes to the first one. Returns whether each has a field. */
+  show(problems) {
+    this.clear();
+    const places = problems.map(({ path, message }) => this.#mark(path, message));
+    places.find((place) => place !== undefined)?.focus();
+    return places.every((place) => place !== undefined);
+  }
+
+  /** Shows a problem at its field, or at the nearest one around it. Returns the element to go to. */
+  #mark(path, message) {
+    for (let place = path; place !== undefined; place = above(place)) {
+      const field = [...this.element.querySelectorAll("[data-path]")].find((one) => one.dataset.path === place);
+      const error = field?.querySelector(":scope > [data-error]");
+      if (error == null) continue;
+      setText(error, error.textContent === "" ? lines(message) : `${error.textContent} ${lines(message)}`);
+      error.hidden = false;
+      const control = field.querySelector("input:not([type=hidden]), select, textarea, button");
+      control?.setAttribute("aria-invalid", "true");
+      return control ?? undefined;
+    }
+    return undefined;
+  }
+}

@@ -1,9 +1,0 @@
-//! The tenants.
-
-use axum::Router;
-
-use super::Pages;
-
-pub(super) fn router() -> Router<Pages> {
-    Router::new()
-}

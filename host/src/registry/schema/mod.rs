@@ -1,0 +1,73 @@
+//! JSON Schemas of inputs: what a component exports, checked at upload and applied to starts.
+//!
+//! A schema comes from a tenant, so it is bounded like a guest. At upload: its size, the number and size of its patterns, and
+//! no reference that leaves it or leads to itself. At a start: the steps of the check, in proportion to the input, and its
+//! depth. Patterns take linear time.
+//!
+//! The keywords are those of draft 2020-12 that describe values: see [`rule`]. Others, such as `title`, are not checked.
+//! [Decision 35](../../../../docs/decisions/0035-input-schemas-are-checked-within-a-budget.md) has the reasons.
+
+mod check;
+mod parse;
+mod path;
+mod pattern;
+mod rule;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use serde_json::Value;
+
+use self::check::Check;
+pub(super) use self::check::Misfit;
+use self::rule::{Node, NodeId, Rule};
+
+/// The maximum size of a schema, in bytes: some 300 fields with descriptions.
+pub(super) const SCHEMA_BYTES: usize = 64 << 10;
+
+/// A schema that was checked, ready to be applied.
+#[derive(Debug)]
+pub(super) struct Schema {
+    nodes: Vec<Node>,
+    root: NodeId,
+    /// The bytes that the schema takes in memory, roughly.
+    size: usize,
+}
+
+/// The reason why a schema is refused, with the place in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct InvalidSchema(pub(super) String);
+
+impl Schema {
+    /// Reads a schema.
+    ///
+    /// # Errors
+    /// [`InvalidSchema`] if it is no JSON Schema, is too large, or refers to something outside of it.
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidSchema> {
+        parse::parse(text)
+    }
+
+    /// Checks an input, a JSON document. An input `{}` may also fit as `null`, because a start without an input has `{}`.
+    ///
+    /// # Errors
+    /// [`Misfit`] with the place in the input that does not fit.
+    pub(super) fn check(&self, input: &str) -> Result<(), Misfit> {
+        let value: Value = serde_json::from_str(input).map_err(|error| Misfit::unreadable(&error))?;
+        let checked = Check::new(self, input.len()).check(&value);
+        match checked {
+            Err(_) if input == "{}" && Check::new(self, 0).check(&Value::Null).is_ok() => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// Returns whether no value fits a node.
+    fn is_never(&self, node: NodeId) -> bool {
+        matches!(self.nodes.get(node).map(Vec::as_slice), Some([Rule::Never]))
+    }
+
+    /// Returns the bytes that the schema takes in memory, roughly.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+}
