@@ -67,15 +67,8 @@ async fn a_run_is_found_by_its_tags_also_after_a_crash() {
     assert!(!listed.contains(&other), "{listed}");
     let shown = host.cli().run(["runs", "show", &run]).await.ok();
     assert!(shown.contains("customer=acme & co  order=1041  phase=last"), "{shown}");
-    let started = host.cli().run([
-        "start",
-        "program",
-        "--input",
-        &services.program(block![]).to_string(),
-        "--tag",
-        "a=b",
-    ]);
-    let started = started.await.ok();
+    let (input, cli) = (services.program(block![]).to_string(), host.cli());
+    let started = cli.run(["start", "program", "--input", &input, "--tag", "a=b"]).await.ok();
     assert_eq!(list(&api, "tag.a=b").await, [started.trim()]);
 
     // A deleted run leaves no tag.

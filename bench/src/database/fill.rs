@@ -35,7 +35,11 @@ pub(crate) async fn fill(url: &str, runs: u64) -> Result<()> {
             "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {runs}) \
              INSERT INTO forge_runs ({columns}) SELECT {id}, {values} FROM numbers"
         );
-        return Connection::open(file)?.execute_batch(&sql).context("cannot write runs");
+        let tags = "INSERT INTO forge_run_tags (number, name, value, tenant, status) \
+             SELECT number, tag.key, tag.value, tenant, status FROM forge_runs, json_each(tags) AS tag";
+        let connection = Connection::open(file)?;
+        connection.execute_batch(&format!("BEGIN; {sql}; {tags}; COMMIT")).context("cannot write runs")?;
+        return Ok(());
     }
     let hex = |value: &str, digits: u32| format!("lpad(to_hex({value}), {digits}, '0')");
     let (high, low) = (hex(&format!("({time}) >> 16"), 8), hex(&format!("({time}) & 65535"), 4));

@@ -23,6 +23,7 @@ mod plan;
 mod reading;
 mod runs;
 mod steps;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
