@@ -182,6 +182,7 @@ async fn conforms(store: &dyn Store) {
     db::conforms(store).await;
     logs::conforms(store).await;
     counts_the_runs_that_are_not_final(store).await;
+    lists::finds(store).await;
 }
 
 fn run(number: u128) -> Run {
