@@ -14,12 +14,15 @@ mod test;
 
 use std::process::ExitCode;
 
+use demo::After;
+
 const USAGE: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
   bench   Measure the host and compare it with the limits of the machine; `bench --help` has its options
-  demo    Run the examples: a payment, one that is rolled back, and one during which the host is killed
+  demo    Run the examples: a payment, one that is rolled back, and one during which the host is killed;
+          `demo --open` then keeps the host up, to look at the runs in its dashboard
   setup   Install what the tests need, if it is missing: the Rust target for WebAssembly, PostgreSQL, shells, a browser, Node.js
   test    Run `setup`, then every test of this repository
 
@@ -35,7 +38,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["bench", ref options @ ..] => bench::run(options),
-        ["demo"] => demo::run(),
+        ["demo"] => demo::run(After::End),
+        ["demo", "--open"] => demo::run(After::Open),
         ["setup"] => setup::run(),
         ["test"] => test::run(),
         ["help" | "--help" | "-h"] => {

@@ -29,6 +29,8 @@ pub(crate) struct Page {
 pub(crate) struct Tag {
     pub(crate) name: String,
     pub(crate) attributes: BTreeMap<String, String>,
+    /// Whether it is in a label.
+    pub(crate) is_in_label: bool,
 }
 
 impl Site {
@@ -126,7 +128,11 @@ impl Page {
         };
         let tags: Vec<Tag> = tag
             .captures_iter(&self.body)
-            .map(|found| Tag { name: found[1].to_owned(), attributes: attributes(&found[2]) })
+            .map(|found| {
+                let before = found.get(0).map_or("", |tag| &self.body[..tag.start()]);
+                let is_in_label = before.rfind("<label") > before.rfind("</label>");
+                Tag { name: found[1].to_owned(), attributes: attributes(&found[2]), is_in_label }
+            })
             .collect();
         let starts = Regex::new("<[a-zA-Z]").unwrap().find_iter(&self.body).count();
         assert_eq!(tags.len(), starts, "{}: an element is not understood", self.url);

@@ -31,7 +31,16 @@ const BUILD: Build = Build { includes: "forge_host", minutes: 8 };
 const EXAMPLES: [&str; 4] =
     ["examples/payment", "examples/onboarding", "examples/verification", "examples/approval"];
 
-pub(crate) fn run() -> Result<()> {
+/// What happens after the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The host ends, and its files are deleted.
+    End,
+    /// The host goes on until a person has looked at its dashboard.
+    Open,
+}
+
+pub(crate) fn run(after: After) -> Result<()> {
     let began = Instant::now();
     std::env::set_current_dir(root()?)?;
     let mut steps = Steps::new(STEPS);
@@ -46,12 +55,16 @@ pub(crate) fn run() -> Result<()> {
     demo.run_other_examples()?;
     demo.approve_order()?;
     demo.check_effects()?;
+    println!("\nThe demo succeeded, in {}.", progress::duration(began.elapsed()));
+    match after {
+        After::Open => demo.stay_open()?,
+        After::End => println!("To look at these runs in the dashboard: cargo xtask demo --open"),
+    }
     let directory = demo.directory.clone();
     // Its servers end.
     drop(demo);
     // A failed demo keeps its logs and its database.
     std::fs::remove_dir_all(directory)?;
-    println!("\nThe demo succeeded, in {}.", progress::duration(began.elapsed()));
     println!(
         "Next: read examples/payment/src/lib.rs, then `cargo run -p forge-host -- new my-workflow`, or the README."
     );
@@ -174,6 +187,23 @@ impl Demo {
              service recognised the key and did not charge the card again.",
             entries.len()
         );
+        Ok(())
+    }
+
+    /// Starts a run that waits for a person, names the dashboard, and goes on until somebody presses Enter.
+    fn stay_open(&mut self) -> Result<()> {
+        let run = self.start_run("approved_order", "examples/approval/input.json", json!({}))?;
+        self.until(&run, "waiting")?;
+        println!("\nThe dashboard: {}/runs", self.host.url);
+        println!(
+            "   An order waits for its approval: send it the event `approval` with {{\"by\": \"ada\", \"approved\": true}}"
+        );
+        println!("   {}/runs/{run}", self.host.url);
+        println!("Enter ends the host and deletes its files.");
+        if std::io::stdin().read_line(&mut String::new())? == 0 {
+            // Nobody can press a key: the host goes on until this program is stopped.
+            self.host.wait()?;
+        }
         Ok(())
     }
 

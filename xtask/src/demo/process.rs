@@ -35,6 +35,12 @@ impl Server {
         self.url.trim_start_matches("http://").to_owned()
     }
 
+    /// Waits until it ends by itself.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Kills it with SIGKILL.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;

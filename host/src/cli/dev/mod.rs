@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     };
     let mut server = Server::start(args.listen, &database).await?;
     let client = Client::new(server.url(), None, None)?;
-    output::note(&format!("the server is {}; its database is {database}", server.url()));
+    output::note(&format!("the dashboard is {}/runs; the database is {database}", server.url()));
     let mut session = Session { args, folder, client, changes, keys: Keys::listen(), target: None };
     let outcome = tokio::select! {
         () = session.run() => Ok(()),

@@ -2,11 +2,13 @@ mod api;
 mod egress;
 mod files;
 mod limits;
+mod live;
 mod log_fields;
 mod log_writer;
 mod logging;
 mod node;
 mod secrets;
+mod served;
 mod stop;
 
 pub(super) use stop::Signals;
@@ -18,13 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use serde_json::json;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{CliError, Context, output};
-use crate::config::{Config, DEFAULT_LISTEN, Database, Origin, Retention, ServerLimits};
+use self::served::Served;
+use super::{CliError, Context};
+use crate::config::{Config, DEFAULT_LISTEN, Database, Retention, ServerLimits};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::Tenants;
 use forge_sandbox::CompilerUser;
@@ -48,6 +51,9 @@ pub(super) struct Args {
     /// For development: a deploy may change the code of a version. Only on a loopback address and without API keys.
     #[arg(long)]
     dev: bool,
+    /// Serve the API alone, without the dashboard.
+    #[arg(long, env = "FORGE_NO_DASHBOARD")]
+    no_dashboard: bool,
     /// The format of the log on standard error. RUST_LOG sets the level.
     #[arg(long, value_enum, value_name = "FORM", env = "FORGE_LOG", default_value_t)]
     log: logging::Form,
@@ -84,6 +90,8 @@ pub(super) struct Args {
     limits: limits::Args,
     #[command(flatten)]
     api: api::Args,
+    #[command(flatten)]
+    live: live::Args,
 }
 
 const EXAMPLES: &str = "\
@@ -109,6 +117,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.egress = args.egress.into_policy();
     config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();
+    config.limits.live = args.live.into_limits();
     if config.limits.log.most < config.limits.log.truncate {
         let message =
             "--wal-limit is less than --wal-truncate: the log must be truncated before starts are refused";
@@ -144,8 +153,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     // After the engine is set up: it opens `/proc/self/pagemap`, which belongs to root from here on.
     hide_memory();
     let has_keys = executor.tenants().has_keys().await.map_err(anyhow::Error::from)?;
-    announce(address, &database, has_keys, context.json);
-    serve(listener, executor, server, origins, stop).await?;
+    let has_dashboard = !args.no_dashboard;
+    Served { url: format!("http://{address}"), database, has_dashboard, has_keys }.announce(context.json);
+    let closing = CancellationToken::new();
+    let router = match has_dashboard {
+        true => crate::dashboard::router(executor.clone(), origins, closing.clone()),
+        false => crate::api::with_gate(executor.clone(), origins, closing.clone()).0,
+    };
+    serve(listener, router, server, executor, closing, stop).await?;
     Ok(())
 }
 
@@ -197,32 +212,14 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Prints the address of the server, for which the parent process may wait. An error is ignored.
-fn announce(address: SocketAddr, database: &str, has_keys: bool, json: bool) {
-    let version = env!("CARGO_PKG_VERSION");
-    let url = format!("http://{address}");
-    let _ = if json {
-        output::print_json(&json!({ "version": version, "url": url, "database": database }))
-    } else {
-        output::print(&format!("forge {version} serves {url} (database {database})"))
-    };
-    tracing::info!(url, database, "listening");
-    if !has_keys {
-        tracing::info!(
-            "there are no API keys: every program on this machine has full access, as the tenant `default`"
-        );
-    }
-}
-
 async fn serve(
     listener: TcpListener,
-    executor: WorkflowExecutor,
+    router: Router,
     limits: ServerLimits,
-    origins: Vec<Origin>,
+    executor: WorkflowExecutor,
+    closing: CancellationToken,
     mut stop: stop::Signals,
 ) -> anyhow::Result<()> {
-    let closing = CancellationToken::new();
-    let router = crate::dashboard::router(executor.clone(), origins, closing.clone());
     let mut server = tokio::spawn(crate::api::serve(listener, router, limits, closing.clone()));
     let mut outcome = Ok(());
     tokio::select! {

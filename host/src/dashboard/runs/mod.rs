@@ -30,16 +30,16 @@ pub(super) fn router() -> Router<Pages> {
 async fn runs(pages: State<Pages>, view: View, caller: Caller) -> PageResult {
     let executor = pages.executor(&caller);
     let filters = Filters::parse(&view.query);
-    let (status, list) = match read(&executor, &filters).await {
-        Ok(page) => (StatusCode::OK, list(&view, &filters, &page, &executor).await?),
+    let (status, query, list) = match read(&executor, &filters).await {
+        Ok((query, page)) => (StatusCode::OK, Some(query), list(&view, &filters, &page, &executor).await?),
         // The form stays, so that what is wrong can be corrected.
         Err(error) if error.code() == ErrorCode::InvalidParameter => {
-            (StatusCode::BAD_REQUEST, invalid(&error))
+            (StatusCode::BAD_REQUEST, None, invalid(&error))
         }
         Err(error) => return Err(error),
     };
     let body = html! {
-        div #runs data-live[status == StatusCode::OK] {
+        div #runs {
             div.head {
                 h1 { "Runs" }
                 button #live.live type="button" aria-pressed="true" hidden { "Live" }
@@ -49,7 +49,7 @@ async fn runs(pages: State<Pages>, view: View, caller: Caller) -> PageResult {
             p #trouble.notice data-kind="warn" role="status" hidden {}
             @if view.may(Role::Start) { (bulk()) }
             button #held.held type="button" hidden {}
-            div data-part="list" { (list) }
+            div data-part="list" data-query=[query] { (list) }
             p #news.unseen role="status" {}
         }
         (layout::module(&view, "runs/page.js"))
@@ -57,11 +57,12 @@ async fn runs(pages: State<Pages>, view: View, caller: Caller) -> PageResult {
     Ok((status, layout::page(&view, "Runs", body)).into_response())
 }
 
-/// Reads the page of runs that the URL selects.
-async fn read(executor: &WorkflowExecutor, filters: &Filters) -> Result<RunPage, ApiError> {
+/// Reads the page of runs that the URL selects. Returns the query of the API with it.
+async fn read(executor: &WorkflowExecutor, filters: &Filters) -> Result<(String, RunPage), ApiError> {
     let parameters = filters.parameters().map_err(ApiError::invalid_parameter)?;
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&parameters).finish();
-    Ok(executor.list(api::run_filter(&query)?).await?)
+    let page = executor.list(api::run_filter(&query)?).await?;
+    Ok((query, page))
 }
 
 async fn list(

@@ -55,13 +55,11 @@ fn row(view: &View, run: &RunSummary, selects: bool) -> Markup {
 
 /// Returns why the run has stopped, or what it waits for.
 fn details(view: &View, run: &RunSummary) -> Markup {
-    match &run.error {
-        Some(error) => {
-            let first = error.lines().next().unwrap_or_default();
-            html! { span.error-text title=(parts::text(error)) { (parts::text(first)) } }
-        }
-        None => waits::waits(view, &run.waits_for),
-    }
+    let Some(error) = &run.error else { return waits::waits(view, &run.waits_for) };
+    let first = error.lines().next().unwrap_or_default();
+    // A person has paused it, or its code has: it has not failed.
+    let class = if run.status.is_final() { "why error-text" } else { "why soft" };
+    html! { span class=(class) title=(parts::text(error)) { (parts::text(first)) } }
 }
 
 fn took(start: DateTime<Utc>, end: DateTime<Utc>) -> String {

@@ -3,22 +3,21 @@
 import { request } from "../api.js";
 
 /** Applies the form to a list. */
-export function filters(list, selection) {
+export function filters(list, selection, updates) {
   const form = document.getElementById("filters");
-  let loading;
 
   async function apply() {
     const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value.trim() !== ""));
-    const address = query.size > 0 ? `?${query}` : location.pathname;
-    history.pushState(null, "", address);
-    loading?.abort();
-    loading = new AbortController();
+    const address = new URL(query.size > 0 ? `?${query}` : location.pathname, location);
+    // Enter in a field that has changed is two events.
+    if (address.href !== location.href) history.pushState(null, "", address);
     selection.clear();
     try {
-      await list.read(location.href, { isOther: true, signal: loading.signal });
-    } catch (error) {
+      await list.read(location.href, { isOther: true });
+      updates.again();
+    } catch {
       // The page says why.
-      if (error.name !== "AbortError") location.reload();
+      location.reload();
     }
   }
 

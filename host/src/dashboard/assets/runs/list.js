@@ -1,22 +1,17 @@
 // The list as the server renders it: read again, and brought up to date where it differs.
 
-import { root } from "../api.js";
+import { readPage } from "../document.js";
+import { setText } from "../dom.js";
 import { refresh } from "../time.js";
 
 /** The milliseconds between two announcements of new runs to a screen reader. */
 const QUIET = 10000;
 
-/** Why a page could not be read: with a message for people, and whether the login has ended. */
-export class Unreadable extends Error {
-  constructor(message, { isLoggedOut = false } = {}) {
-    super(message);
-    this.isLoggedOut = isLoggedOut;
-  }
-}
-
 export class List {
   #part;
-  /** The newest page, if rows of it are not shown yet because somebody works with those that are. */
+  /** Counts the selections: what was read for an earlier one is not shown. */
+  #selection = 0;
+  /** The newest page, if its rows are not shown yet because somebody works with those that are. */
   #held;
   #announced = 0;
   /** Reports that the rows have changed. */
@@ -28,70 +23,83 @@ export class List {
     this.#part = part;
   }
 
+  /** Returns the query of the API that selects these runs; `undefined` if the filters cannot be read. */
+  get query() {
+    return this.#part.dataset.query;
+  }
+
+  /** Returns the rows that are shown. */
   rows() {
     return [...this.#part.querySelectorAll("tbody tr[data-run]")];
   }
 
-  /** Reads the page at this address, and shows it. `isOther`: it has another selection, so nothing of the old one stays. */
-  async read(address, { isOther = false, signal } = {}) {
-    if (isOther) this.#part.setAttribute("aria-busy", "true");
+  /**
+   * Reads the page at this address and shows it. `isOther`: it has another selection, so nothing of the old one stays. Throws
+   * an ApiError.
+   */
+  async read(address, { isOther = false } = {}) {
+    if (isOther) {
+      this.#selection++;
+      this.#part.setAttribute("aria-busy", "true");
+    }
+    const selection = this.#selection;
     try {
-      const next = await page(address, signal);
-      refresh(Date.now(), next);
+      const next = await readList(address);
+      if (selection !== this.#selection) return;
+      const now = Date.now();
+      for (const part of [this.#part, next]) refresh(now, part);
       if (isOther) this.#replace(next);
       else this.#update(next);
     } finally {
-      this.#part.removeAttribute("aria-busy");
+      if (isOther && selection === this.#selection) this.#part.removeAttribute("aria-busy");
     }
   }
 
   /** Shows the rows that were held back. */
   release() {
-    const held = this.#held;
-    if (held) this.#update(held, true);
+    if (this.#held) this.#update(this.#held, { isWanted: true });
   }
 
   #replace(next) {
-    this.#held = undefined;
+    this.#hold(undefined, 0);
+    if (next.dataset.query === undefined) delete this.#part.dataset.query;
+    else this.#part.dataset.query = next.dataset.query;
     this.#part.replaceChildren(...next.childNodes);
-    this.#note(0);
     this.onChange();
   }
 
-  #update(next, isWanted = false) {
-    const [body, newer] = [this.#part, next].map((part) => part.querySelector("tbody"));
+  /** Brings the rows up to date. Rows come and go only while nobody works with them, or if somebody wants it. */
+  #update(next, { isWanted = false } = {}) {
+    const body = this.#part.querySelector("tbody");
+    const newer = next.querySelector("tbody");
     if (!body || !newer) {
-      if (body || !this.#part.isEqualNode(next)) this.#replace(next);
+      if (!this.#part.isEqualNode(next)) this.#replace(next);
       return;
     }
     const shown = new Map(this.rows().map((row) => [row.dataset.run, row]));
-    const rows = [...newer.querySelectorAll("tr[data-run]")];
+    const rows = [...newer.rows];
     const fresh = rows.filter((row) => !shown.has(row.dataset.run));
-    for (const row of rows) {
-      const old = shown.get(row.dataset.run);
-      if (old) patch(old, row);
-    }
-    if (!isWanted && fresh.length > 0 && this.isBusy()) {
-      this.#held = next;
-      this.#note(fresh.length);
+    for (const row of rows) patch(shown.get(row.dataset.run) ?? row, row);
+    const wanted = rows.map((row) => shown.get(row.dataset.run) ?? row);
+    const isSame = wanted.length === body.rows.length && wanted.every((row, at) => row === body.rows[at]);
+    if (!isSame && !isWanted && this.isBusy()) {
+      this.#hold(next, fresh.length);
     } else {
-      this.#held = undefined;
-      const wanted = rows.map((row) => shown.get(row.dataset.run) ?? row);
-      const isSame = wanted.length === body.children.length && wanted.every((row, at) => row === body.children[at]);
+      this.#hold(undefined, 0);
       if (!isSame) body.replaceChildren(...wanted);
       for (const row of fresh) row.classList.add("fresh");
       replaceNav(this.#part, next);
-      this.#note(0);
       if (fresh.length > 0) this.#announce(fresh.length);
     }
     this.onChange();
   }
 
-  /** Shows how many new runs are held back. */
-  #note(count) {
+  /** Keeps a page for later, and says how many new runs it has. */
+  #hold(next, count) {
+    this.#held = next;
     const button = document.getElementById("held");
     button.hidden = count === 0;
-    button.textContent = count === 1 ? "1 new run: show it" : `${count} new runs: show them`;
+    setText(button, count === 1 ? "1 new run: show it" : `${count} new runs: show them`);
   }
 
   #announce(count) {
@@ -102,40 +110,28 @@ export class List {
   }
 }
 
-/** Returns the list of the page at this address, in a document of its own: nothing in it is executed. */
-async function page(address, signal) {
-  let response, text;
-  try {
-    response = await fetch(address, { credentials: "same-origin", headers: { Accept: "text/html" }, signal });
-    text = await response.text();
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Unreadable("The host cannot be reached. The page goes on when it answers.");
-  }
-  if (response.redirected && new URL(response.url).pathname === new URL(`${root}login`, location).pathname) {
-    throw new Unreadable("The session has ended.", { isLoggedOut: true });
-  }
-  const document = new DOMParser().parseFromString(text, "text/html");
-  const part = document.querySelector('[data-part="list"]');
-  if (part) return part;
-  const message = document.querySelector("main p")?.textContent;
-  throw new Unreadable(message ?? `The answer (HTTP ${response.status}) is not from this host.`);
+/** Returns the list of the page at this address. */
+async function readList(address) {
+  const { page, error } = await readPage(address);
+  const list = page.querySelector('[data-part="list"]');
+  if (!list) throw error ?? new Error("The page has no list.");
+  return list;
 }
 
 /** Brings a row up to date, cell by cell, so that what has the focus stays. */
 function patch(old, row) {
   old.dataset.status = row.dataset.status;
-  for (const [index, cell] of [...row.children].entries()) {
-    const present = old.children[index];
-    if (present.className === "pick" || present.isEqualNode(cell)) continue;
-    present.replaceWith(cell);
+  [...row.cells].forEach((cell, index) => {
+    const present = old.cells[index];
+    if (present.classList.contains("pick") || present.isEqualNode(cell)) return;
+    present.replaceWith(cell.cloneNode(true));
     old.classList.remove("fresh");
-  }
+  });
 }
 
 function replaceNav(part, next) {
-  const [old, nav] = [part, next].map((part) => part.querySelector("nav.pages"));
+  const [old, nav] = [part, next].map((list) => list.querySelector("nav.pages"));
   if (old && nav && old.isEqualNode(nav)) return;
   old?.remove();
-  if (nav) part.append(nav);
+  if (nav) part.append(nav.cloneNode(true));
 }

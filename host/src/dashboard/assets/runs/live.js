@@ -8,7 +8,7 @@ const PAUSE = 2000;
 /** The longest pause after failures. */
 const LONGEST = 30000;
 
-/** Keeps a list up to date. Returns how to bring it up to date at once. */
+/** Keeps a list up to date. Returns how to bring it up to date now, and how to go on with another selection. */
 export function live(list) {
   const button = document.getElementById("live");
   const trouble = document.getElementById("trouble");
@@ -31,7 +31,7 @@ export function live(list) {
       trouble.hidden = true;
     } catch (error) {
       failures++;
-      goesOn = !error.isLoggedOut;
+      goesOn = error.status !== 401;
       tell(error);
     } finally {
       reading = undefined;
@@ -41,12 +41,13 @@ export function live(list) {
 
   function again() {
     clearTimeout(timer);
-    if (isOn() && isSeen()) timer = setTimeout(now, Math.min(LONGEST, PAUSE * 2 ** failures));
+    // Filters that cannot be read stay so.
+    if (isOn() && isSeen() && list.query !== undefined) timer = setTimeout(now, Math.min(LONGEST, PAUSE * 2 ** failures));
   }
 
   function tell(error) {
     trouble.replaceChildren(error.message);
-    if (error.isLoggedOut) {
+    if (error.status === 401) {
       const login = Object.assign(document.createElement("a"), {
         href: `${root}login?next=${encodeURIComponent(`runs${location.search}`)}`,
         textContent: "Log in again",
@@ -68,5 +69,5 @@ export function live(list) {
   });
   document.getElementById("held").addEventListener("click", () => list.release());
   again();
-  return { now };
+  return { now, again };
 }

@@ -9,5 +9,5 @@ import { select } from "./select.js";
 const list = new List(document.querySelector('[data-part="list"]'));
 const selection = select(list);
 const updates = live(list);
-filters(list, selection);
+filters(list, selection, updates);
 bulk(selection, () => updates.now());
