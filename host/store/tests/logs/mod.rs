@@ -24,6 +24,11 @@ fn log(journal: &mut Journal, scope: Scope, level: LogLevel, message: &str) {
     journal.apply(event, Timestamp(2_500)).unwrap();
 }
 
+fn published(scope: Scope, note: u32) -> Event {
+    let value = Document::parse("{\"a\": 0.50}").unwrap();
+    Event::Published { scope, note, name: "\"progress\" \0 ü".into(), value }
+}
+
 fn begun(number: u128) -> Journal {
     let mut journal = Journal::unsaved(of(number));
     journal.apply(Event::Running, Timestamp(2_000)).unwrap();
@@ -60,7 +65,7 @@ async fn keeps_lines_as_they_are(store: &dyn Store) {
             LogLine { seq, at, level, scope, step, message, revision: 2 }
         })
         .collect();
-    journal.apply(Event::Published { scope: STEP, note: 9, values: "{}".into() }, Timestamp(2_500)).unwrap();
+    journal.apply(published(STEP, 9), Timestamp(2_500)).unwrap();
     journal.save_notes();
     let changes = journal.take_changes();
     assert_eq!(changes.lines, expected);
@@ -136,9 +141,7 @@ async fn counts_lines_and_values_and_deletes_them_with_their_run(store: &dyn Sto
             log(&mut journal, STEP, LogLevel::Info, "nul \0 and ünïcode \u{1a}");
         }
         if number != 96_004 {
-            let values = r#"{"progress":0.5}"#;
-            let published = Event::Published { scope: Scope::BODY, note: 1, values: values.into() };
-            journal.apply(published, Timestamp(2_600)).unwrap();
+            journal.apply(published(Scope::BODY, 1), Timestamp(2_600)).unwrap();
         }
         journal.apply(Event::Finished { output: "1".into() }, Timestamp(3_000)).unwrap();
         save(store, &mut journal).await;
