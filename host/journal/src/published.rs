@@ -7,12 +7,12 @@ use crate::Document;
 
 /// The last value of each name that a run has published. Clones share the values, and no values need no memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Published(Option<Arc<BTreeMap<Arc<str>, Document>>>);
+pub struct Published(Option<Arc<BTreeMap<String, Document>>>);
 
 impl Published {
     /// Sets the value of a name.
     pub fn set(&mut self, name: &str, value: Document) {
-        Arc::make_mut(self.0.get_or_insert_default()).insert(name.into(), value);
+        Arc::make_mut(self.0.get_or_insert_default()).insert(name.to_owned(), value);
     }
 
     /// Returns the value of a name.

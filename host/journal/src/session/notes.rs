@@ -98,12 +98,8 @@ impl Session {
         if run.status.is_final() {
             return Ok(Ok(()));
         }
-        let known = run.published.get(name);
-        if known == Some(&value) {
-            return Ok(Ok(()));
-        }
         let (names, most) = (run.published.len() as u64, self.limits.published_names);
-        if known.is_none() && names >= most {
+        if names >= most && run.published.get(name).is_none() {
             let message = format!(
                 "`{name}` is not published: the run has published {names} names, the most that one run may (published_names)"
             );
@@ -130,6 +126,7 @@ impl Session {
             return Ok(Err(Failure::permanent(kind::LIMIT, message)));
         }
         self.storage.used = used.saturating_add(grown);
+        // The same value is a note, too: another scope may publish a later one, which a replay must not replace.
         let Note { scope, number } = note;
         self.journal.apply(Event::Published { scope, note: number, name: name.into(), value }, now)?;
         Ok(Ok(()))

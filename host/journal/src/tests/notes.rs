@@ -60,7 +60,11 @@ fn log(session: &mut Session, scope: Scope, message: &str) {
 }
 
 fn publish(session: &mut Session, name: &str, value: &str) -> Result<(), Failure> {
-    match session.note(Scope::BODY) {
+    publish_in(session, Scope::BODY, name, value)
+}
+
+fn publish_in(session: &mut Session, scope: Scope, name: &str, value: &str) -> Result<(), Failure> {
+    match session.note(scope) {
         Some(note) => session.publish(note, name, Document::parse(value).unwrap(), at(2)).unwrap(),
         None => Ok(()),
     }
@@ -233,6 +237,23 @@ fn the_last_value_of_each_name_is_published_and_a_replay_publishes_nothing_again
     publish(&mut session, "progress", "1").unwrap();
     assert!(!session.journal().has_changes());
     assert_eq!(published_by(&session), r#"{"note":{"a":[]},"progress":2.0}"#);
+}
+
+#[test]
+fn a_value_that_is_published_again_replaces_no_later_one_in_a_replay() {
+    let mut saved = Saved::new();
+    for _ in 0..2 {
+        let mut session = saved.load();
+        for _ in 0..2 {
+            publish(&mut session, "progress", "1").unwrap();
+        }
+        if let Entry::Execute(scope) = step(&mut session, "a", StepOptions::default()) {
+            publish_in(&mut session, scope, "progress", "2").unwrap();
+            session.complete_step(scope, Some("1"), at(3)).unwrap();
+        }
+        assert_eq!(published_by(&session), r#"{"progress":2}"#);
+        saved.save(&mut session);
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The lines that runs log, and the values that they publish.
 
-use forge_journal::{Event, Journal, LogLevel, LogLine, Notes, Run, RunId, Scope, Timestamp, WorkflowStatus};
+use forge_journal::{
+    Document, Event, Journal, LogLevel, LogLine, Notes, Run, RunId, Scope, Timestamp, WorkflowStatus,
+};
 use forge_store::{LogFilter, LogPage, Store, Write};
 
 use super::{rows, run, save, step, stored};
