@@ -12,7 +12,6 @@ use super::{RunSummary, effects};
 use crate::maintenance::TaskReport;
 use forge_journal::{
     Document, Kind, Parent, PauseReason, Published, Row, Run, Settled, StepStatus, WaitsFor, WorkflowStatus,
-    published,
 };
 use forge_store::{RecentSteps, UntakenEvent, UntakenEvents};
 
@@ -75,7 +74,7 @@ pub struct WorkflowRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<PendingEvents>,
     /// The last value of each name that it has published.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "Published::is_empty")]
     #[schema(value_type = Value)]
     pub published: Published,
     /// When it times out.
@@ -325,8 +324,7 @@ pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
         // The store has checked it.
         waits_for: WaitsFor::list(run.waits_for.as_deref()).unwrap_or_default(),
         events: None,
-        // The store has checked it, too.
-        published: published(run.published.as_deref()).unwrap_or_default(),
+        published: run.published.clone(),
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),
         key: run.key.as_deref().map(str::to_owned),

@@ -147,7 +147,8 @@ impl Write {
     /// Returns the approximate size in memory, in bytes.
     fn size(&self) -> usize {
         let length = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len);
-        let of_run = |run: &Run| ROW_BYTES + run.input.len() + length(&run.output) + length(&run.published);
+        let of_run =
+            |run: &Run| ROW_BYTES + run.input.len() + length(&run.output) + run.published.json_length();
         match self {
             Self::Start(run) | Self::InsertUnowned(run) => of_run(run),
             Self::StartWithEvent { run, event, .. } => of_run(run) + ROW_BYTES + event.payload.len(),

@@ -562,7 +562,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
         auth: r#"{"a":"\u0000"}"#.into(),
         trace_id: Some(odd.into()),
         notes: Notes { body: u32::MAX, lines: u64::MAX, bytes: u64::MAX, is_full: true },
-        published: Some(r#"{"a\u0000": 1e400}"#.into()),
+        published: serde_json::from_str(r#"{"a\u0000": 1e400}"#).unwrap(),
         ..run(8_000)
     };
     let row = Row {

@@ -101,7 +101,7 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
 
 /// Returns the list of the values that the run has published. `--json` has them whole.
 fn published(values: &Published) -> String {
-    let line = |(name, value): (&String, &Document)| {
+    let line = |(name, value): (&str, &Document)| {
         let value = Printable::json(&value.to_string()).to_string();
         format!("\n  {}: {}", Printable::line(name), cut(&value, SHORT_OUTPUT))
     };

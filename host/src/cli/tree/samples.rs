@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::executor::{StepRecord, WorkflowRecord};
-use forge_journal::{Document, Kind, StepStatus, WorkflowStatus};
+use forge_journal::{Document, Kind, Published, StepStatus, WorkflowStatus};
 
 /// Returns the time at which all samples start.
 pub(in crate::cli) fn start() -> DateTime<Utc> {
@@ -41,7 +41,7 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         wake_at: None,
         waits_for: Vec::new(),
         events: None,
-        published: BTreeMap::new(),
+        published: Published::default(),
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),
         key: None,
