@@ -7,6 +7,7 @@ use crate::executor::ExecutorError;
 use crate::executor::live::{Frame, ListSubscription, RunSubscription};
 
 /// A subscription of a client.
+#[expect(clippy::large_enum_variant, reason = "it is boxed while it is followed")]
 pub(super) enum Subscription {
     Run(RunSubscription),
     List(ListSubscription),
