@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use forge_tests::program::{block, effect, gate};
+use forge_tests::program::{Statement, block, effect, gate};
 use forge_tests::{Host, LiveSocket, Replica, Services};
 use serde_json::{Value, json};
 
@@ -103,4 +103,68 @@ async fn a_client_presents_its_key_in_the_head_or_in_its_first_message() {
         assert_eq!(socket.error().await, ("unauthorized".to_owned(), None));
         assert_eq!(socket.frame().await, None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_token_follows_its_run_and_nothing_else() {
+    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let api = host.api();
+    let run = api.start_program(&services, block![gate("door")]).await;
+    let other = api.start_program(&services, block![gate("door")]).await;
+    let operator = json!({ "name": "operator", "role": "admin", "host": true });
+    let operator = api.post_json("/_api/keys", &operator).await.ok();
+    let ops = api.with_token(operator["token"].as_str().unwrap());
+    let token = async |body: Value| {
+        let created = ops.post_json(&format!("/_api/runs/{run}/tokens"), &body).await.ok();
+        created["token"].as_str().unwrap().to_owned()
+    };
+
+    let mut socket = LiveSocket::connect(&host.url()).await;
+    socket.send(&json!({ "token": token(json!({ "payloads": false })).await })).await.unwrap();
+    socket.follow(&run).await;
+    let frame = socket.frame().await.unwrap();
+    assert_eq!((&frame["type"], &frame["run"]["input"]), (&json!("snapshot"), &Value::Null));
+    let foreign = [json!({ "run": other }), json!({ "runs": {} }), json!({ "run": run, "logs": true })];
+    for subscribe in foreign {
+        socket.send(&json!({ "subscribe": subscribe, "id": "x" })).await.unwrap();
+        assert_eq!(socket.error().await, ("token_scope".to_owned(), Some("x".to_owned())));
+    }
+
+    // An `EventSource` has the token in its URL, where API keys are refused.
+    let token = token(json!({})).await;
+    let events = async |run: &str, token: &str| {
+        api.get(&format!("/_api/runs/{run}/live?token={token}"))
+            .await
+            .refused(if run == other { 403 } else { 401 })
+            .0
+    };
+    assert_eq!(events(&other, &token).await, "token_scope");
+    assert_eq!(events(&run, operator["token"].as_str().unwrap()).await, "unauthorized");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_that_asks_for_logs_gets_each_line_once() {
+    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let api = host.api();
+    let line = |text: &str| Statement::Log(text.to_owned());
+    let body = block![line("one"), gate("door"), line("two"), effect("last"), line("three")];
+    let run = api.start_program(&services, body).await;
+    services.until_asked("door", 1).await;
+    let mut socket = LiveSocket::connect(&host.url()).await;
+    socket.send(&json!({ "subscribe": { "run": run, "logs": true } })).await.unwrap();
+    let mut lines = Vec::new();
+    let mut opened = false;
+    loop {
+        let frame = socket.frame().await.unwrap();
+        lines.extend(frame["logs"].as_array().cloned().unwrap_or_default());
+        if frame["type"] == "end" {
+            break;
+        }
+        if !std::mem::replace(&mut opened, true) {
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            services.open("door");
+        }
+    }
+    let kept = api.get(&format!("/_api/runs/{run}/logs")).await.ok();
+    assert_eq!((&json!(lines), lines.len()), (&kept["lines"], 3));
 }

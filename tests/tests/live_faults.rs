@@ -91,13 +91,16 @@ async fn a_client_of_one_node_follows_a_run_that_moves_between_others() {
 
 /// A program with more than 40,000 calls.
 fn many_calls() -> Block {
-    block![Statement::Repeat(41, block![Statement::Repeat(334, block![Statement::Draw])])]
+    block![Statement::Repeat(60, block![Statement::Repeat(400, block![Statement::Draw])])]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_costs_nothing_and_gets_a_snapshot_when_it_does() {
     let host = Host::builder().flag(["--api-write-time", "10m"]).flag(["--live-ping", "10m"]);
-    let host = host.flag(["--fuel", "200G"]).start().await;
+    // The output has what the run has drawn. Clients that do not read hold their part of the frames for as long as they may.
+    let host =
+        host.flag(["--fuel", "200G"]).flag(["--payload-size", "64MiB"]).flag(["--live-frames", "1GiB"]);
+    let host = host.start().await;
     let services = Services::start().await;
     let api = host.api();
     api.deploy(&component("interpreter")).await;
@@ -105,12 +108,13 @@ async fn a_client_that_does_not_read_costs_nothing_and_gets_a_snapshot_when_it_d
     services.until_asked("door", 1).await;
 
     let mut sockets = Vec::new();
-    for _ in 0..100 {
+    for number in 0..100 {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4 << 10).unwrap();
         let address = host.url().strip_prefix("http://").unwrap().parse().unwrap();
         let mut socket = LiveSocket::over(socket.connect(address).await.unwrap()).await;
-        socket.follow(&run).await;
+        let message = json!({ "subscribe": { "run": run, "payloads": number < 3 } });
+        socket.send(&message).await.unwrap();
         let snapshot = socket.frame().await.unwrap();
         sockets.push((socket, snapshot));
     }

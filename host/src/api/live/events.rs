@@ -1,17 +1,16 @@
 //! Server-sent events about one run.
 
-use std::pin::Pin;
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, stream};
+use futures::stream;
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::time::Interval;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::stream::{Subscription, Yielded};
+use super::subscriber::{SLOTS, Subscription, Yielded};
 use crate::api::server::Lasts;
 use crate::api::{Api, ApiError};
 use crate::executor::ExecutorError;
@@ -25,9 +24,9 @@ const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 struct Events {
     api: Api,
     caller: Caller,
-    connection: LiveConnection,
-    frames: Pin<Box<dyn Stream<Item = (Arc<str>, Yielded)> + Send>>,
+    frames: mpsc::Receiver<Yielded>,
     comments: Interval,
+    _subscriber: AbortOnDropHandle<()>,
     _kept: Option<Lasts>,
 }
 
@@ -35,17 +34,18 @@ struct Events {
 pub(super) fn response(
     api: Api,
     caller: Caller,
-    connection: LiveConnection,
+    connection: &LiveConnection,
     subscription: RunSubscription,
     kept: Option<Lasts>,
 ) -> Response {
     let pause = connection.limits().ping;
+    let (sender, frames) = mpsc::channel(SLOTS);
     let events = Events {
-        frames: Box::pin(Subscription::Run(subscription).frames("".into())),
+        frames,
+        _subscriber: Subscription::Run(subscription).drive(0, sender),
         comments: tokio::time::interval_at(tokio::time::Instant::now() + pause, pause),
         api,
         caller,
-        connection,
         _kept: kept,
     };
     let body = stream::unfold(Some(events), |events| async {
@@ -65,8 +65,8 @@ pub(super) fn response(
 impl Events {
     /// Returns what is sent next, and whether there is more after it; `None` at the end.
     async fn next(&mut self) -> Option<(Bytes, bool)> {
-        let Self { api, caller, connection, frames, comments, .. } = self;
-        let (_, yielded) = tokio::select! {
+        let Self { api, caller, frames, comments, .. } = self;
+        let yielded = tokio::select! {
             biased;
             () = api.closing.cancelled() => {
                 return Some((error_event(&ExecutorError::ShuttingDown.into()), false));
@@ -74,13 +74,12 @@ impl Events {
             () = api.host.tenants().revoked(caller) => {
                 return Some((error_event(&ApiError::key_revoked()), false));
             }
-            yielded = frames.next() => yielded?,
+            yielded = frames.recv() => yielded?.what,
             _ = comments.tick() => return Some((COMMENT, true)),
         };
         match yielded {
             Ok(Some(frame)) => {
-                let room = connection.room_to_send(&frame).await;
-                let owner = Event { text: event(&frame), _frame: frame, _room: room };
+                let owner = Event { text: event(&frame), _frame: frame };
                 Some((Bytes::from_owner(owner), true))
             }
             Ok(None) => None,
@@ -89,14 +88,13 @@ impl Events {
     }
 }
 
-/// An event, whose room is kept until it is written.
-struct Event<R> {
+/// An event, which keeps the room of its frame until it is written.
+struct Event {
     text: Vec<u8>,
     _frame: Frame,
-    _room: R,
 }
 
-impl<R> AsRef<[u8]> for Event<R> {
+impl AsRef<[u8]> for Event {
     fn as_ref(&self) -> &[u8] {
         &self.text
     }

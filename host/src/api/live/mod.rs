@@ -3,7 +3,7 @@
 mod events;
 mod message;
 mod socket;
-mod stream;
+mod subscriber;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -147,7 +147,7 @@ async fn live_run(
     if !subscription.begins().await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    Ok(events::response(api, caller, connection, subscription, kept))
+    Ok(events::response(api, caller, &connection, subscription, kept))
 }
 
 /// Returns the tenant that the query or the header names.

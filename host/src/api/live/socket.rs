@@ -1,23 +1,22 @@
 //! The WebSocket of a client.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Sent, Utf8Bytes, WebSocket, close_code};
 use bytes::Bytes;
-use futures::stream::{AbortHandle, SelectAll, abortable};
-use futures::{Stream, StreamExt as _};
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::allowed;
 use super::message::{Message, Target};
-use super::stream::{Subscription, Yielded};
+use super::subscriber::{SLOTS, Subscription, Yielded};
 use crate::api::runs::run_filter;
 use crate::api::{Api, ApiError, ErrorCode};
-use crate::executor::live::LiveConnection;
+use crate::executor::live::{FrameKind, LiveConnection};
 use crate::executor::{ExecutorError, WorkflowExecutor};
 use crate::tenants::Caller;
 
@@ -38,12 +37,20 @@ struct Session {
     caller: Caller,
     executor: WorkflowExecutor,
     connection: LiveConnection,
-    frames: SelectAll<Frames>,
+    frames: mpsc::Sender<Yielded>,
     /// The subscriptions by id. Never iterated.
-    subscriptions: HashMap<Arc<str>, AbortHandle>,
+    numbers: HashMap<Arc<str>, u64>,
+    /// The subscriptions by number: a frame of one that has ended must not be taken for one of another with the same id. Never
+    /// iterated.
+    subscriptions: HashMap<u64, Subscribed>,
+    /// The number of the next subscription.
+    next: u64,
 }
 
-type Frames = Pin<Box<dyn Stream<Item = (Arc<str>, Yielded)> + Send>>;
+struct Subscribed {
+    id: Arc<str>,
+    _task: AbortOnDropHandle<()>,
+}
 
 /// Why a connection ends.
 enum End {
@@ -140,12 +147,15 @@ impl Socket {
     /// Answers messages and sends frames.
     async fn converse(&mut self, caller: &Caller, first: Option<Message>) -> Result<(), End> {
         let executor = self.api.executor(caller);
+        let (sender, mut frames) = mpsc::channel(SLOTS);
         let mut session = Session {
             caller: caller.clone(),
             connection: executor.live_connection()?,
             executor,
-            frames: SelectAll::new(),
+            frames: sender,
+            numbers: HashMap::new(),
             subscriptions: HashMap::new(),
+            next: 0,
         };
         if let Some(first) = first {
             self.answer(&mut session, first).await?;
@@ -169,7 +179,11 @@ impl Socket {
                     }
                     self.socket.send(Sent::Ping(Bytes::new())).await?;
                 }
-                Some((id, yielded)) = session.frames.next() => self.forward(&mut session, &id, yielded).await?,
+                Some(yielded) = frames.recv() => {
+                    self.forward(&mut session, yielded).await?;
+                    // It may have taken long, during which nothing was received.
+                    heard = Instant::now();
+                }
             }
         }
     }
@@ -180,9 +194,7 @@ impl Socket {
                 Err(ApiError::invalid_body("`token` can only be the first message of a connection").into())
             }
             Message::Unsubscribe(id) => {
-                if let Some(subscription) = session.subscriptions.remove(&*id) {
-                    subscription.abort();
-                }
+                session.unsubscribe(&id);
                 Ok(())
             }
             Message::Subscribe(id, target) => {
@@ -196,20 +208,27 @@ impl Socket {
     }
 
     /// Sends what a subscription has yielded.
-    async fn forward(&mut self, session: &mut Session, id: &Arc<str>, yielded: Yielded) -> Result<(), End> {
-        let frame = match yielded {
-            Ok(Some(frame)) => frame,
+    async fn forward(&mut self, session: &mut Session, yielded: Yielded) -> Result<(), End> {
+        let Yielded { subscription, what } = yielded;
+        let Some(Subscribed { id, .. }) = session.subscriptions.get(&subscription) else { return Ok(()) };
+        let id = Arc::clone(id);
+        match what {
+            Ok(Some(frame)) => {
+                if frame.kind() == FrameKind::End {
+                    // The client may use the id again as soon as it has the frame.
+                    session.unsubscribe(&id);
+                }
+                self.send(frame.text_for(&id).map_err(ExecutorError::from)?).await
+            }
             Ok(None) => {
-                session.subscriptions.remove(id);
-                return Ok(());
+                session.unsubscribe(&id);
+                Ok(())
             }
             Err(error) => {
-                session.subscriptions.remove(id);
-                return self.tell(Some(id), &error.into()).await;
+                session.unsubscribe(&id);
+                self.tell(Some(&id), &error.into()).await
             }
-        };
-        let _room = session.connection.room_to_send(&frame).await;
-        self.send(frame.text_for(id).map_err(ExecutorError::from)?).await
+        }
     }
 
     /// Tells the client of an error, of a subscription or of the connection.
@@ -244,7 +263,7 @@ impl Socket {
 
 impl Session {
     fn subscribe(&mut self, id: &Arc<str>, target: Target) -> Result<(), ApiError> {
-        if self.subscriptions.contains_key(id) {
+        if self.numbers.contains_key(id) {
             let message = format!("this connection has a subscription with the id `{id}`: use another id");
             return Err(ApiError::invalid_body(message));
         }
@@ -261,10 +280,18 @@ impl Session {
                 Subscription::List(self.executor.follow_list(&self.connection, filter)?)
             }
         };
-        let (frames, handle) = abortable(subscription.frames(Arc::clone(id)));
-        self.subscriptions.insert(Arc::clone(id), handle);
-        self.frames.push(Box::pin(frames));
+        let number = self.next;
+        self.next += 1;
+        let task = subscription.drive(number, self.frames.clone());
+        self.numbers.insert(Arc::clone(id), number);
+        self.subscriptions.insert(number, Subscribed { id: Arc::clone(id), _task: task });
         Ok(())
+    }
+
+    fn unsubscribe(&mut self, id: &str) {
+        if let Some(number) = self.numbers.remove(id) {
+            self.subscriptions.remove(&number);
+        }
     }
 }
 

@@ -30,9 +30,8 @@ pub struct Frame {
     text: Bytes,
     /// Where the members after `id` begin.
     rest_at: usize,
-    /// The room of the frame in the budget: of its own, or of all frames that are shared with it.
-    room: Option<Arc<Room>>,
-    is_shared: bool,
+    /// The room of the frame in the budget, until it is sent.
+    _room: Option<Arc<Room>>,
 }
 
 /// The members of a frame about a run.
@@ -68,7 +67,7 @@ impl Frame {
         let mut text = head(kind, id)?;
         let rest_at = text.len();
         push_members(&mut text, &serde_json::to_string(members)?);
-        Ok(Self { kind, position, text: text.into(), rest_at, room: None, is_shared: false })
+        Ok(Self { kind, position, text: text.into(), rest_at, _room: None })
     }
 
     /// Returns the frame with which a subscription to a run ends.
@@ -77,19 +76,9 @@ impl Frame {
         Self::new(FrameKind::End, &run.to_string(), position, &members)
     }
 
-    /// Returns the same frame, with room of its own.
+    /// Returns the same frame, with room for it.
     pub(super) fn within(self, room: Room) -> Self {
-        Self { room: Some(Arc::new(room)), ..self }
-    }
-
-    /// Returns the same frame, with the room of all that are shared with it.
-    pub(super) fn sharing(self, room: Arc<Room>) -> Self {
-        Self { room: Some(room), is_shared: true, ..self }
-    }
-
-    /// Returns whether the budget has room for a copy of it.
-    pub(super) fn has_room(&self) -> bool {
-        self.room.is_some() && !self.is_shared
+        Self { _room: Some(Arc::new(room)), ..self }
     }
 
     /// Returns the kind.
@@ -108,12 +97,15 @@ impl Frame {
         &self.text
     }
 
-    /// Returns the text for a subscription with an id of its own.
+    /// Returns the text for the subscription with this id.
     ///
     /// # Errors
     /// [`serde_json::Error`] if the id has no JSON form.
     pub fn text_for(&self, id: &str) -> Result<Bytes, serde_json::Error> {
         let mut text = head(self.kind, id)?.into_bytes();
+        if self.text.get(..self.rest_at) == Some(text.as_slice()) {
+            return Ok(self.text.clone());
+        }
         text.extend_from_slice(self.text.get(self.rest_at..).unwrap_or_default());
         Ok(text.into())
     }

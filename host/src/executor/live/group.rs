@@ -13,7 +13,8 @@ use crate::executor::{ExecutorError, LogRecord, StepRecord, WorkflowExecutor, Wo
 /// The most calls, and lines of the log, in a frame.
 const PAGE: u32 = 200;
 
-/// The bytes of inputs and results in a frame, and of lines; one call or line may have more. With 64 KiB, a connection's buffers stay small.
+/// The bytes of inputs and results in a frame, and of lines; one call or line may have more. With 64 KiB, a connection's buffers
+/// stay small.
 const PAGE_BYTES: u64 = 64 << 10;
 
 /// The changes of a run since a position, as a group of pages.
@@ -34,7 +35,7 @@ pub(super) struct Group {
 }
 
 /// The record of a run.
-pub(super) struct Shown {
+struct Shown {
     record: WorkflowRecord,
     /// The revision of the run.
     revision: u64,
@@ -44,8 +45,6 @@ pub(super) struct Shown {
 pub(super) struct RunFrames {
     kind: FrameKind,
     group: Group,
-    /// The record, until it is in a frame.
-    record: Option<Box<WorkflowRecord>>,
     read: Read,
 }
 
@@ -56,6 +55,8 @@ pub(super) struct Read {
     call: u64,
     /// The last line.
     line: u64,
+    /// Whether the run is final, once its record is read, which is in the first frame.
+    is_end: Option<bool>,
     is_done: bool,
 }
 
@@ -95,7 +96,7 @@ impl Group {
     }
 
     /// Returns the record of the run, which is read after the position was: it has every change up to that.
-    pub(super) async fn shown(&self, executor: &WorkflowExecutor) -> Result<Shown, ExecutorError> {
+    async fn shown(&self, executor: &WorkflowExecutor) -> Result<Shown, ExecutorError> {
         let (mut record, revision) = match executor.inner.store.overview(self.run).await {
             Err(error @ StoreError::Corrupt { .. }) => {
                 (executor.what_can_be_read(self.run, error).await?, self.position)
@@ -135,16 +136,36 @@ fn without_results(mut steps: Vec<forge_store::RecentStep>) -> Vec<forge_store::
 
 impl Shown {
     /// Returns whether the run is final, and a subscriber at this position has all of it.
-    pub(super) fn is_end_at(&self, position: u64) -> bool {
+    fn is_end_at(&self, position: u64) -> bool {
         self.record.status.is_final() && self.revision <= position
     }
 }
 
 impl RunFrames {
-    /// The frames of a group, with the lines behind this one. The first frame has the record.
-    pub(super) fn new(kind: FrameKind, group: Group, shown: Shown, line: u64) -> Self {
-        let read = Read { call: group.after, line, is_done: false };
-        Self { kind, group, record: Some(Box::new(shown.record)), read }
+    /// The frames of a group, with the lines behind this one.
+    pub(super) fn new(group: Group, line: u64) -> Self {
+        let is_snapshot = group.since.is_none();
+        let line = if is_snapshot { 0 } else { line };
+        let read = Read { call: group.after, line, is_end: None, is_done: false };
+        Self { kind: if is_snapshot { FrameKind::Snapshot } else { FrameKind::Delta }, group, read }
+    }
+
+    /// Returns whether there is nothing new at a position: the run is final, and all of it is known there.
+    pub(super) async fn is_end_at(
+        &self,
+        position: Option<u64>,
+        executor: &WorkflowExecutor,
+    ) -> Result<bool, ExecutorError> {
+        if position != Some(self.group.position) {
+            return Ok(false);
+        }
+        let shown = executor.reading(async || self.group.shown(executor).await).await?;
+        Ok(shown.is_end_at(self.group.position))
+    }
+
+    /// Returns whether the run is final with the last frame.
+    pub(super) fn is_end(&self) -> bool {
+        self.read.is_end == Some(true)
     }
 
     /// Returns what a reader has after the last frame.
@@ -154,19 +175,19 @@ impl RunFrames {
 
     /// Returns the next frame.
     pub(super) async fn next(&mut self, executor: &WorkflowExecutor) -> Result<Option<Frame>, ExecutorError> {
-        let Some((frame, read)) = self.peek(executor).await? else { return Ok(None) };
+        let (frame, read) = self.peek(executor).await?;
         self.advance(read);
-        Ok(Some(frame))
+        Ok(frame)
     }
 
     /// Returns the next frame, and what [`RunFrames::advance`] goes on from.
     pub(super) async fn peek(
         &self,
         executor: &WorkflowExecutor,
-    ) -> Result<Option<(Frame, Read)>, ExecutorError> {
+    ) -> Result<(Option<Frame>, Read), ExecutorError> {
         let (mut read, last) = (self.read, self.group.until);
         if read.is_done {
-            return Ok(None);
+            return Ok((None, read));
         }
         let steps = if read.call < last { self.steps(executor, &mut read.call).await? } else { Vec::new() };
         let (mut lines, mut has_more) = (Vec::new(), read.call < last);
@@ -174,20 +195,26 @@ impl RunFrames {
             (lines, has_more) = self.lines(executor, &mut read.line).await?;
         }
         read.is_done = !has_more;
+        let shown = match read.is_end {
+            Some(_) => None,
+            None => Some(executor.reading(async || self.group.shown(executor).await).await?),
+        };
+        if let Some(shown) = &shown {
+            read.is_end = Some(shown.is_end_at(self.group.position));
+        }
         let position = read.is_done.then_some(self.group.position);
         let has_steps = self.kind == FrameKind::Snapshot || !steps.is_empty();
         let members = OfRun {
-            run: self.record.as_deref(),
+            run: shown.as_ref().map(|shown| &shown.record),
             steps: has_steps.then_some(steps.as_slice()),
             logs: &lines,
             position,
         };
-        Ok(Some((Frame::new(self.kind, &self.group.run.to_string(), position, &members)?, read)))
+        Ok((Some(Frame::new(self.kind, &self.group.run.to_string(), position, &members)?), read))
     }
 
     /// Goes on behind a frame.
     pub(super) fn advance(&mut self, read: Read) {
-        self.record = None;
         self.read = read;
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::frame::OfList;
 use super::hub::FollowedLists;
-use super::quota::CountedList;
+use super::quota::{CountedList, Room};
 use super::{Frame, FrameKind, LiveConnection};
 use crate::executor::{ExecutorError, RunFilter, RunSummary, WorkflowExecutor};
 
@@ -26,6 +26,7 @@ const ID: &str = "runs";
 /// A client that follows a list of runs.
 pub struct ListSubscription {
     executor: WorkflowExecutor,
+    connection: LiveConnection,
     filter: RunFilter,
     // Dropped before `_lists`, which are removed with their last subscriber.
     changes: watch::Receiver<()>,
@@ -51,6 +52,7 @@ impl WorkflowExecutor {
         let (lists, changes) = self.inner.live.follow_lists(&self.tenant);
         Ok(ListSubscription {
             executor: self.clone(),
+            connection: connection.clone(),
             filter,
             changes,
             _lists: lists,
@@ -62,40 +64,12 @@ impl WorkflowExecutor {
 }
 
 impl ListSubscription {
-    /// Returns the next frame. Waits until the list changes.
+    /// Waits until there may be a frame. Nothing of the host is held meanwhile.
     ///
     /// # Errors
-    /// As [`WorkflowExecutor::list`]; [`ExecutorError::ShuttingDown`]. The subscription is over then.
-    pub async fn next(&mut self) -> Result<Frame, ExecutorError> {
-        loop {
-            if let Some(read_at) = self.read_at {
-                self.wait(read_at).await?;
-            }
-            self.changes.borrow_and_update();
-            let page = Box::pin(self.executor.list(self.filter.clone())).await?;
-            self.read_at = Some(Instant::now());
-            let now = digests(&page.runs)?;
-            let frame = match &self.known {
-                None => Some(frame(FrameKind::Snapshot, page.runs.iter().collect(), None)?),
-                Some(known) => {
-                    let is_new = |run: &&RunSummary| known.get(&run.id) != now.get(&run.id);
-                    let changed: Vec<&RunSummary> = page.runs.iter().filter(is_new).collect();
-                    let mut gone: Vec<Uuid> =
-                        known.keys().filter(|run| !now.contains_key(run)).copied().collect();
-                    gone.sort_unstable();
-                    let differs = !changed.is_empty() || !gone.is_empty();
-                    differs.then(|| frame(FrameKind::Delta, changed, Some(gone))).transpose()?
-                }
-            };
-            self.known = Some(now);
-            if let Some(frame) = frame {
-                return Ok(frame);
-            }
-        }
-    }
-
-    /// Completes when the list is to be read again.
-    async fn wait(&mut self, read_at: Instant) -> Result<(), ExecutorError> {
+    /// [`ExecutorError::ShuttingDown`].
+    pub async fn changed(&mut self) -> Result<(), ExecutorError> {
+        let Some(read_at) = self.read_at else { return Ok(()) };
         let polled = async {
             match self.executor.inner.store.nodes() {
                 Some(_) => tokio::time::sleep_until(read_at + POLL).await,
@@ -108,6 +82,43 @@ impl ListSubscription {
         }
         tokio::time::sleep_until(read_at + INTERVAL).await;
         Ok(())
+    }
+
+    /// Returns the next frame; `None` if the list has not changed. It must be polled until it completes: it takes turns with
+    /// others.
+    ///
+    /// # Errors
+    /// As [`WorkflowExecutor::list`]. The subscription is over then.
+    pub async fn try_next(&mut self) -> Result<Option<Frame>, ExecutorError> {
+        self.changes.borrow_and_update();
+        let mut bytes = Room::USUAL;
+        loop {
+            let room = self.connection.room(bytes).await;
+            let (frame, now) = Box::pin(self.read()).await?;
+            self.read_at = Some(Instant::now());
+            match frame.map(|frame| room.fit(frame)).transpose() {
+                Ok(frame) => {
+                    self.known = Some(now);
+                    return Ok(frame);
+                }
+                Err(needed) => bytes = needed,
+            }
+        }
+    }
+
+    /// Returns the frame with what is new, and the digests of all runs.
+    async fn read(&self) -> Result<(Option<Frame>, HashMap<Uuid, u64>), ExecutorError> {
+        let page = self.executor.list(self.filter.clone()).await?;
+        let now = digests(&page.runs)?;
+        let Some(known) = &self.known else {
+            return Ok((Some(frame(FrameKind::Snapshot, page.runs.iter().collect(), None)?), now));
+        };
+        let is_new = |run: &&RunSummary| known.get(&run.id) != now.get(&run.id);
+        let changed: Vec<&RunSummary> = page.runs.iter().filter(is_new).collect();
+        let mut gone: Vec<Uuid> = known.keys().filter(|run| !now.contains_key(run)).copied().collect();
+        gone.sort_unstable();
+        let differs = !changed.is_empty() || !gone.is_empty();
+        Ok((differs.then(|| frame(FrameKind::Delta, changed, Some(gone))).transpose()?, now))
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::{Arc, Weak};
 use forge_journal::TenantId;
 use forge_scheduling::{ByteBudget, ReservedBytes};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use super::Frame;
 use crate::config::LiveLimits;
@@ -15,10 +14,6 @@ use crate::executor::ExecutorError;
 
 /// The bytes of a frame that need no reservation: what the server buffers of a connection anyway.
 const UNRESERVED: u64 = 16 << 10;
-
-/// The pages of journals that the subscriptions of one connection read at once. While its client does not read, they wait with
-/// what they have.
-const READS: usize = 2;
 
 /// The limits, and what all tenants hold.
 pub(super) struct Quotas {
@@ -56,7 +51,31 @@ pub(super) struct CountedList {
 }
 
 /// Room for a frame, until it is dropped.
-pub(super) type Room = [ReservedBytes; 2];
+#[derive(Debug)]
+pub(super) struct Room {
+    bytes: u64,
+    /// Of the tenant's budget, and of the host's.
+    reserved: [ReservedBytes; 2],
+}
+
+impl Room {
+    /// The room for a usual frame, in bytes: a page, and the run.
+    pub(super) const USUAL: u64 = 128 << 10;
+
+    /// Returns a frame with the part of the room that it needs.
+    ///
+    /// # Errors
+    /// The bytes that it needs, if they are more.
+    pub(super) fn fit(mut self, frame: Frame) -> Result<Frame, u64> {
+        let needed = frame.text().len() as u64;
+        if needed > self.bytes {
+            return Err(needed);
+        }
+        self.bytes = needed;
+        self.reserved.iter_mut().for_each(|reserved| reserved.shrink(needed));
+        Ok(frame.within(self))
+    }
+}
 
 /// A connection for subscriptions, until it is dropped. Cheap to clone; all clones are the same connection.
 #[derive(Clone)]
@@ -67,7 +86,6 @@ struct OfConnection {
     share: Arc<Share>,
     subscriptions: Arc<AtomicUsize>,
     lists: Arc<AtomicUsize>,
-    reads: Semaphore,
     _counted: One,
 }
 
@@ -113,7 +131,6 @@ impl Quotas {
             share,
             subscriptions: Arc::default(),
             lists: Arc::default(),
-            reads: Semaphore::new(READS),
             _counted: counted,
         })))
     }
@@ -139,7 +156,7 @@ impl Quotas {
     pub(super) fn try_room(&self, share: &Share, bytes: u64) -> Option<Room> {
         let all = self.limits.frame_bytes;
         let of_tenant = share.frames.try_reserve(bytes, all / LiveLimits::PARTS)?;
-        Some([of_tenant, self.frames.try_reserve(bytes, all)?])
+        Some(Room { bytes, reserved: [of_tenant, self.frames.try_reserve(bytes, all)?] })
     }
 }
 
@@ -172,24 +189,23 @@ impl LiveConnection {
         Ok(CountedList { _list: list, _counted: self.subscribe()? })
     }
 
-    /// Waits until this connection may read another page.
-    pub(super) async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        // The semaphore is never closed.
-        self.0.reads.acquire().await.ok()
-    }
-
-    /// Waits for room.
+    /// Waits for room. A frame that turns out to be larger must be made again when there is room for it: one that waited with it
+    /// would hold the memory that it waits for.
     pub(super) async fn room(&self, bytes: u64) -> Room {
         let OfConnection { quotas, share, .. } = &*self.0;
         let all = quotas.limits.frame_bytes;
         let of_tenant = share.frames.reserve(bytes, all / LiveLimits::PARTS).await;
-        [of_tenant, quotas.frames.reserve(bytes, all).await]
+        Room { bytes, reserved: [of_tenant, quotas.frames.reserve(bytes, all).await] }
     }
 
-    /// Waits for room for the copy of a frame that the connection makes to send it. Keep it until the frame is sent.
-    pub async fn room_to_send(&self, frame: &Frame) -> impl Send + Sync + use<> {
+    /// Returns a frame that many share, with room for the copy that this connection makes to send it; `None` if there is none.
+    pub(super) fn copy(&self, frame: &Frame) -> Option<Frame> {
         let bytes = frame.text().len() as u64;
-        if frame.has_room() || bytes <= UNRESERVED { None } else { Some(self.room(bytes).await) }
+        if bytes <= UNRESERVED {
+            return Some(frame.clone());
+        }
+        let OfConnection { quotas, share, .. } = &*self.0;
+        Some(frame.clone().within(quotas.try_room(share, bytes)?))
     }
 
     /// Returns the limits.

@@ -7,13 +7,10 @@ use tokio::sync::watch;
 
 use super::group::{Group, RunFrames};
 use super::hub::Followed;
-use super::quota::Counted;
+use super::quota::{Counted, Room};
 use super::topic::{Delta, Latest, Place, View};
-use super::{Frame, FrameKind, LiveConnection};
+use super::{Frame, LiveConnection};
 use crate::executor::{ExecutorError, WorkflowExecutor};
-
-/// The room for a page and the run, in bytes. A frame that is larger waits for more, and is read again.
-const ROOM: u64 = 128 << 10;
 
 /// What to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +45,8 @@ pub struct RunSubscription {
 enum State {
     /// The client may not have all, and reads by itself.
     Behind,
-    /// It reads, and the run ends with it or not.
-    Reading(Box<RunFrames>, bool),
+    /// It reads.
+    Reading(Box<RunFrames>),
     /// It takes the frames that all take, from this one on.
     Sharing(Arc<Delta>, usize),
     /// It has all.
@@ -104,8 +101,10 @@ impl RunSubscription {
         if matches!(self.state, State::Behind) {
             self.begin().await?;
         }
-        let has_all = |frames: &RunFrames| self.position == Some(frames.place().position);
-        Ok(!matches!(&self.state, State::Reading(frames, true) if has_all(frames)))
+        match &self.state {
+            State::Reading(frames) => Ok(!frames.is_end_at(self.position, &self.executor).await?),
+            _ => Ok(true),
+        }
     }
 
     /// Returns the next frame; `None` after the last one. Waits until the run changes.
@@ -114,52 +113,86 @@ impl RunSubscription {
     /// [`ExecutorError::UnknownRun`], also if the run is deleted; errors of the store. The subscription is over then.
     pub async fn next(&mut self) -> Result<Option<Frame>, ExecutorError> {
         loop {
+            self.changed().await?;
+            let frame = self.try_next().await?;
+            if frame.is_some() || self.is_over() {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// Waits until there may be a frame. Nothing of the host is held meanwhile.
+    ///
+    /// # Errors
+    /// [`ExecutorError::ShuttingDown`].
+    pub async fn changed(&mut self) -> Result<(), ExecutorError> {
+        while matches!(self.state, State::Current) {
+            if self.changes.changed().await.is_err() {
+                return Err(ExecutorError::ShuttingDown);
+            }
+            let latest = self.changes.borrow_and_update().clone();
+            let position = self.position.unwrap_or_default();
+            match latest.0 {
+                Some(delta) if delta.is_known_at(position) => {}
+                Some(delta) if delta.leads_on_from(position) => self.state = State::Sharing(delta, 0),
+                _ => self.state = State::Behind,
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the next frame; `None` if there is none until the run changes, or none at all. It must be polled until it
+    /// completes: it takes turns with others.
+    ///
+    /// # Errors
+    /// As [`RunSubscription::next`].
+    pub async fn try_next(&mut self) -> Result<Option<Frame>, ExecutorError> {
+        loop {
             match &mut self.state {
                 State::Behind => self.begin().await?,
-                State::Reading(frames, is_end) => {
-                    let is_end = *is_end;
-                    match next_page(&self.executor, &self.connection, frames).await? {
-                        Some(frame) => return Ok(Some(frame)),
-                        None => {
-                            let place = frames.place();
-                            self.topic.reached(place);
-                            self.arrived(place, is_end);
-                        }
+                State::Reading(frames) => {
+                    let page = next_page(&self.executor, &self.connection, frames);
+                    if let Some(frame) = Box::pin(page).await? {
+                        return Ok(Some(frame));
                     }
+                    let (place, is_end) = (frames.place(), frames.is_end());
+                    self.topic.reached(place);
+                    self.arrived(place, is_end);
                 }
                 State::Sharing(delta, next) => match delta.frames.get(*next) {
-                    Some(frame) => {
-                        *next += 1;
-                        return Ok(Some(frame.clone()));
-                    }
+                    Some(frame) => match self.connection.copy(frame) {
+                        Some(frame) => {
+                            *next += 1;
+                            return Ok(Some(frame));
+                        }
+                        // It waits for room when it reads by itself.
+                        None => self.state = State::Behind,
+                    },
                     None => {
                         let (place, is_end) = (delta.to, delta.is_end);
                         self.arrived(place, is_end);
                     }
                 },
-                State::Current => self.changed().await?,
                 State::Ending => {
                     self.state = State::Over;
                     return Ok(Some(Frame::end(self.run, self.position)?));
                 }
-                State::Over => return Ok(None),
+                State::Current | State::Over => return Ok(None),
             }
         }
+    }
+
+    /// Returns whether there was the last frame.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
     }
 
     /// Begins to read what the client does not have.
     async fn begin(&mut self) -> Result<(), ExecutorError> {
         let (executor, run, since, view) = (&self.executor, self.run, self.position, self.view);
-        let begun = executor.reading(async || {
-            let group = Group::begin(executor, run, since, 1, view).await?;
-            let shown = group.shown(executor).await?;
-            Ok((group, shown))
-        });
-        let (group, shown) = Box::pin(begun).await?;
-        let kind = if group.is_snapshot() { FrameKind::Snapshot } else { FrameKind::Delta };
-        let is_end = shown.is_end_at(group.position());
-        let line = if group.is_snapshot() { 0 } else { self.line };
-        self.state = State::Reading(Box::new(RunFrames::new(kind, group, shown, line)), is_end);
+        let group = executor.reading(async || Group::begin(executor, run, since, 1, view).await);
+        let group = Box::pin(group).await?;
+        self.state = State::Reading(Box::new(RunFrames::new(group, self.line)));
         Ok(())
     }
 
@@ -168,42 +201,24 @@ impl RunSubscription {
         self.line = line;
         self.state = if is_end { State::Ending } else { State::Current };
     }
-
-    /// Waits for a change, and finds how to get it.
-    async fn changed(&mut self) -> Result<(), ExecutorError> {
-        if self.changes.changed().await.is_err() {
-            return Err(ExecutorError::ShuttingDown);
-        }
-        let latest = self.changes.borrow_and_update().clone();
-        let position = self.position.unwrap_or_default();
-        match latest.0 {
-            Some(delta) if delta.is_known_at(position) => {}
-            Some(delta) if delta.leads_on_from(position) => self.state = State::Sharing(delta, 0),
-            _ => self.state = State::Behind,
-        }
-        Ok(())
-    }
 }
 
-/// Returns the next page within the budget of frames.
+/// Returns the next page when there is room for it.
 async fn next_page(
     executor: &WorkflowExecutor,
     connection: &LiveConnection,
     frames: &mut RunFrames,
 ) -> Result<Option<Frame>, ExecutorError> {
-    let mut bytes = ROOM;
+    let mut bytes = Room::USUAL;
     loop {
-        let _turn = connection.turn().await;
-        let mut room = connection.room(bytes).await;
-        let Some((frame, next)) = Box::pin(frames.peek(executor)).await? else { return Ok(None) };
-        let needed = frame.text().len() as u64;
-        if needed > bytes {
-            // Not held while room for all of it is waited for.
-            bytes = needed;
-            continue;
+        let room = connection.room(bytes).await;
+        let (frame, read) = frames.peek(executor).await?;
+        match frame.map(|frame| room.fit(frame)).transpose() {
+            Ok(frame) => {
+                frames.advance(read);
+                return Ok(frame);
+            }
+            Err(needed) => bytes = needed,
         }
-        room.iter_mut().for_each(|room| room.shrink(needed));
-        frames.advance(next);
-        return Ok(Some(frame.within(room)));
     }
 }

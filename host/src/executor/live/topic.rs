@@ -8,14 +8,14 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::Frame;
 use super::group::{Group, RunFrames};
 use super::pace::Pace;
 use super::quota::Share;
-use super::{Frame, FrameKind};
 use crate::executor::{ExecutorError, WorkflowExecutor};
 
-/// The frames that subscribers share. If more has changed, each subscriber reads it at its own pace.
-const SHARED_FRAMES: usize = 8;
+/// The bytes of the frames that subscribers share. If more has changed, each subscriber reads it at its own pace.
+const SHARED_BYTES: u64 = 1 << 20;
 
 /// What subscribers want to see of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,33 +235,27 @@ impl Topic {
     ) -> Result<News, ExecutorError> {
         let since = from.position;
         let first = mark.first_after(since);
-        let begun = executor.reading(async || {
-            let group = Group::begin(executor, self.run, Some(since), first, self.view).await?;
-            let shown = group.shown(executor).await?;
-            Ok((group, shown))
-        });
-        let (group, shown) = begun.await?;
-        let position = group.position();
+        let (run, view) = (self.run, self.view);
+        let group = executor.reading(async || Group::begin(executor, run, Some(since), first, view).await);
+        let group = group.await?;
         if group.is_snapshot() {
             return Ok(News::Unshared);
         }
-        if position == since && !mark.inbox {
+        if group.position() == since && !mark.inbox {
             return Ok(News::None);
         }
-        let is_end = shown.is_end_at(position);
-        let mut reader = RunFrames::new(FrameKind::Delta, group, shown, from.line);
+        let mut reader = RunFrames::new(group, from.line);
         let (mut frames, mut bytes) = (Vec::new(), 0);
         while let Some(frame) = reader.next(executor).await? {
-            bytes += frame.text().len() as u64;
-            frames.push(frame);
-            if frames.len() > SHARED_FRAMES {
-                return Ok(News::Unshared);
+            let size = frame.text().len() as u64;
+            bytes += size;
+            let room = executor.inner.live.quotas.try_room(&self.share, size);
+            match room.filter(|_| bytes <= SHARED_BYTES) {
+                Some(room) => frames.push(frame.within(room)),
+                None => return Ok(News::Unshared),
             }
         }
-        let room = executor.inner.live.quotas.try_room(&self.share, bytes);
-        let Some(room) = room else { return Ok(News::Unshared) };
-        let room = Arc::new(room);
-        let frames = frames.into_iter().map(|frame| frame.sharing(Arc::clone(&room))).collect();
+        let is_end = reader.is_end();
         Ok(News::Shared(Delta { since, to: reader.place(), inbox: mark.inbox, frames, is_end }))
     }
 }
