@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { subscribeWorkflow, type Client, type RunToken } from "../src/index.ts";
 import { Host } from "./host.ts";
-import { call, event, repeat, step, until } from "./programs.ts";
+import { assertSame, call, event, repeat, step, until } from "./programs.ts";
 
 /** How often the host is killed while a client is subscribed. */
 const KILLS = 20;
@@ -27,7 +27,7 @@ test("a subscriber through 20 SIGKILLs of the host ends with exactly the rows th
   }
   await result;
   assert(host.watched - before >= KILLS, `${host.watched - before} connections`);
-  assert.deepEqual(run.value?.steps, await Array.fromAsync(host.client().steps(id)));
+  assertSame(run.value?.steps, await Array.fromAsync(host.client().steps(id)));
   const { status, output } = await host.client().run(id);
   assert.deepEqual([run.value?.status, run.value?.output], [status, output]);
 });
@@ -46,7 +46,7 @@ test("a run that ends while its subscriber is cut off is known when it is back",
   assert.equal(run.value?.status, "waiting");
   host.reachable = true;
   await result;
-  assert.deepEqual(run.value?.steps, await Array.fromAsync(inside.steps(id)));
+  assertSame(run.value?.steps, await Array.fromAsync(inside.steps(id)));
   assert.deepEqual(states, [true, false, true]);
 });
 

@@ -3,9 +3,9 @@
 import { strict as assert } from "node:assert";
 import { after, test } from "node:test";
 import { WebSocket as Ws } from "ws";
-import { ForgeError, RunError, subscribeRuns, subscribeWorkflow, type StepRecord, type Workflow } from "../src/index.ts";
+import { ForgeError, RunError, subscribeRuns, subscribeWorkflow, type Workflow } from "../src/index.ts";
 import { Host } from "./host.ts";
-import { call, event, fail, repeat, step, until } from "./programs.ts";
+import { assertSame, call, event, fail, repeat, step, until } from "./programs.ts";
 
 const host = await Host.withProgram();
 after(() => host[Symbol.asyncDispose]());
@@ -13,18 +13,13 @@ after(() => host[Symbol.asyncDispose]());
 /** More calls than one frame has. */
 const ROWS = 1_000;
 
-/** Returns all calls of a run as the API has them. */
-async function stepsOf(id: string, of: Host = host): Promise<StepRecord[]> {
-  return Array.fromAsync(of.client().steps(id));
-}
-
 /** Checks that a subscriber has what the API has. */
 async function assertCurrent(value: Workflow | undefined, of: Host = host): Promise<void> {
   assert(value);
   const { steps, logs: _, ...run } = value;
   const record = await of.client().run(value.id);
   assert.deepEqual(run, { ...record, step_results: {}, has_more_steps: run.has_more_steps });
-  assert.deepEqual(steps, await stepsOf(value.id, of));
+  assertSame(steps, await Array.fromAsync(of.client().steps(value.id)));
 }
 
 test("a subscriber is called at once, then with each change until the run has ended", async () => {
