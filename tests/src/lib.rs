@@ -36,7 +36,6 @@ mod process;
 mod proxy;
 pub mod random;
 pub mod raw_service;
-mod schema;
 mod services;
 mod shim;
 mod stepped_clock;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use boon::{Compiler, SchemaIndex, Schemas};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -13,19 +14,27 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use crate::PATIENCE;
-use crate::schema::Schemas;
 
 /// `docs/live.schema.json` with the schemas of the OpenAPI document.
-static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
-    let own = serde_json::from_str(include_str!("../../docs/live.schema.json")).expect("it is JSON");
+static SCHEMA: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../docs/live.schema.json")).expect("it is JSON");
     let openapi = serde_json::to_value(forge_host::api::openapi()).expect("the document is JSON");
-    Schemas { own, other: ("openapi.json", openapi) }
+    let id = schema["$id"].as_str().expect("the schema has an id").to_owned();
+    let (mut compiler, mut schemas) = (Compiler::new(), Schemas::new());
+    compiler.enable_format_assertions();
+    compiler.add_resource("forge:/_api/openapi.json", openapi).expect("it has a URI");
+    compiler.add_resource(&id, schema).expect("it has a URI");
+    let index =
+        compiler.compile(&id, &mut schemas).unwrap_or_else(|error| panic!("it is a schema: {error:#}"));
+    (schemas, index)
 });
 
 /// Checks a message against the schema.
 pub fn is_as_documented(message: &Value) {
-    if let Err(why) = SCHEMAS.check(message) {
-        panic!("{why}");
+    let (schemas, index) = &*SCHEMA;
+    if let Err(error) = schemas.validate(message, *index) {
+        panic!("{error:#}: {message}");
     }
 }
 

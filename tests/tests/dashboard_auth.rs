@@ -158,6 +158,11 @@ async fn a_login_begins_a_session_and_leads_to_the_page_that_was_asked_for() {
         let form = Browser::new(&host).get(&format!("/login?next={evil}")).await.ok();
         assert!(!form.contains("evil") && !form.contains("alert"), "{form}");
     }
+    // A browser that comes from another site sends its session only after a page of this host.
+    let from_elsewhere = [("sec-fetch-site", "cross-site")];
+    let page = Browser::new(&host).send(Method::GET, "/tenants/acme", &[], &from_elsewhere).await;
+    assert_eq!(page.header("refresh"), "0;url=../login?next=tenants%2Facme");
+    assert!(page.ok().contains("href=\"../login?next=tenants%2Facme\""));
     // No other site logs a browser in.
     let foreign = [("origin", "https://evil.example")];
     let refused = browser.send(Method::POST, "/login", &[("key", &ops_key)], &foreign).await;

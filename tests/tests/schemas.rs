@@ -205,7 +205,7 @@ async fn the_document_describes_the_schema_and_its_errors() {
     let host = Host::start().await;
     let document = host.api().get("/_api/openapi.json").await.ok();
     let responses = &document["paths"]["/_api/workflows/{name}/schema"]["get"]["responses"];
-    assert!(responses["200"]["content"]["application/schema+json"].is_object(), "{responses:#}");
+    assert!(responses["200"]["content"]["application/json"].is_object(), "{responses:#}");
     let detail = &document["components"]["schemas"]["ErrorDetail"]["properties"];
     assert!(detail["path"].is_object(), "{detail:#}");
 }

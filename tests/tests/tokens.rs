@@ -139,8 +139,16 @@ async fn a_run_token_reads_its_run_and_reaches_no_other_endpoint() {
     let it = Stage::start().await;
     let token = it.anyone.with_token(&it.token(&it.run, json!({})).await);
     let run = format!("/_api/runs/{}", it.run);
+    let live = format!("{run}/live");
     let mut reached = Vec::new();
     for (method, path, body, security) in operations(&it.anyone, &it.run).await {
+        if path == live {
+            // It goes on as long as the run.
+            let answer = token.request(method, &path).await.send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            reached.push(path);
+            continue;
+        }
         let answer = token.send(method.clone(), &path, body.as_ref()).await;
         if answer.status == 403 {
             assert_eq!(answer.refused(403).0, "token_scope", "{method} {path}");
@@ -165,6 +173,21 @@ async fn a_run_token_reads_its_run_and_reaches_no_other_endpoint() {
     let (code, message) = token.get("/_api/runs").await.refused(403);
     assert!(code == "token_scope" && message.contains(&it.run), "{message}");
     assert_eq!(it.acme.record(&it.run).await["status"], "running", "nobody has done anything to it");
+}
+
+#[tokio::test]
+async fn a_url_may_have_a_run_token_for_the_live_view_alone_and_never_an_api_key() {
+    let it = Stage::start().await;
+    let token = it.token(&it.run, json!({})).await;
+    let (reader, _) = key(&it.ops.for_tenant("acme"), "read", false).await;
+    let path = |run: &str, rest: &str| format!("/_api/runs/{run}{rest}");
+    let live = it.anyone.request(Method::GET, &path(&it.run, &format!("/live?token={token}"))).await;
+    assert_eq!(live.send().await.unwrap().status(), 200);
+    it.anyone.get(&path(&it.other_run, &format!("/live?token={token}"))).await.refused(403);
+    for wrong in [format!("/live?token={reader}"), format!("/steps?token={token}"), format!("?token={token}")]
+    {
+        it.anyone.get(&path(&it.run, &wrong)).await.refused(401);
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,12 @@ const RENEWAL = 0.8;
 /** The least time between two tokens, in milliseconds, for clocks that differ. */
 const LEAST_RENEWAL = 1_000;
 
+/**
+ * The interval of messages that say nothing, in milliseconds. A host that is gone without a word, such as one without power, is
+ * noticed only when something is sent to it.
+ */
+const KEEP_ALIVE = 30_000;
+
 /** The value of `WebSocket.OPEN`, which other implementations have, too. */
 const OPEN = 1;
 
@@ -71,6 +77,7 @@ class Connection {
   #socket: WebSocket | undefined;
   /** The next attempt to connect, or the next token. */
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #keepAlive: ReturnType<typeof setInterval> | undefined;
   /** The attempt under way. Another object means that it is outdated. */
   #attempt: object | undefined;
   /** The failures in a row. */
@@ -113,6 +120,7 @@ class Connection {
       socket.onclose = () => this.#lost(new Error("the connection to the host is lost"));
       // `onclose` follows. Without a listener, some implementations throw.
       socket.onerror = () => {};
+      this.#keepAlive = setInterval(() => this.#send({ unsubscribe: "" }), KEEP_ALIVE);
       this.#renewBefore(expires_at);
     } catch (reason) {
       if (this.#attempt !== attempt) return;
@@ -193,6 +201,7 @@ class Connection {
 
   /** Closes the socket, once it is open: browsers report a socket that is closed before as an error. */
   #hangUp(): void {
+    clearInterval(this.#keepAlive);
     const socket = this.#socket;
     this.#socket = undefined;
     if (!socket) return;

@@ -121,8 +121,8 @@ export interface RunSummary {
   tags?: Record<string, string>;
 }
 
-/** The parameters of `GET /_api/runs`, such as `workflow`, `status` and `limit`. */
-export type RunFilter = Record<string, string | number>;
+/** The parameters of `GET /_api/runs`, such as `workflow`, `status` and `limit`. An array has several statuses. */
+export type RunFilter = Record<string, string | number | readonly string[]>;
 
 /** An error as the API sends it. */
 export interface ErrorDetail {

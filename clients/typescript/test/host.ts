@@ -201,8 +201,9 @@ class Door {
         to.destroy();
       });
     }
-    client.once("data", (head) => {
-      if (head.toString().startsWith("GET /_api/live")) this.#watch(client, host);
+    // A client may send several requests on a connection, each in a chunk of its own.
+    client.on("data", (chunk) => {
+      if (chunk.toString().startsWith("GET /_api/live")) this.#watch(client, host);
     });
   }
 

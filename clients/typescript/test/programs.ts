@@ -1,6 +1,8 @@
 // What the workflow `program` can be told to do: tests/program/src/lib.rs has all of it.
 
-import type { Readable } from "../src/index.ts";
+import { strict as assert } from "node:assert";
+import { isDeepStrictEqual } from "node:util";
+import type { Readable, StepRecord } from "../src/index.ts";
 
 /** A step. */
 export const step = (name: string, ...body: unknown[]): unknown => ({
@@ -31,4 +33,11 @@ export function until<V>(store: Readable<V>, isWanted: (value: V) => boolean): P
       queueMicrotask(() => unsubscribe());
     });
   });
+}
+
+/** Checks that a subscriber has the calls that the API has. Says which differ, and not what thousands of others are. */
+export function assertSame(live: StepRecord[] | undefined, ofApi: StepRecord[]): void {
+  const different = ofApi.filter((call, index) => !isDeepStrictEqual(call, live?.[index]));
+  const shown = different.slice(0, 3).map((call) => [call, live?.find(({ seq }) => seq === call.seq)]);
+  assert.deepEqual([live?.length, shown], [ofApi.length, []]);
 }

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use stock::Units;
 
-/// An order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// An order. A start whose input does not fit its schema is refused.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OrderInput {
     /// The stock keeping unit.
     pub sku: String,

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Begin, Failure, LogLevel, Outcome, Pause, RunId, Scope, Settled, Timestamp};
+use super::{Begin, Document, Failure, LogLevel, Outcome, Pause, RunId, Scope, Settled, Timestamp};
 
 /// An event of a run. A call is named by the `seq` of its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +99,10 @@ pub enum Event {
         scope: Scope,
         /// The number of the note in its scope, from 1.
         note: u32,
-        /// The last value of each name, a JSON object.
-        values: Arc<str>,
+        /// The name.
+        name: Arc<str>,
+        /// The value.
+        value: Document,
     },
     /// The guest dropped a call before it ended.
     Dropped {

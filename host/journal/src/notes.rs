@@ -4,12 +4,11 @@
 //! made in it. The count is saved in the commit that saves the notes, so that a replay does not make a note again, and code
 //! that is executed again after a crash makes those that were lost.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Scope, Timestamp, UnknownWord};
+use super::{Scope, Timestamp, UnknownWord};
 
 /// The severity of a line that a workflow logs.
 #[derive(
@@ -98,17 +97,6 @@ pub struct Notes {
     pub is_full: bool,
 }
 
-/// The values that a run has published, by name.
-pub type Published = BTreeMap<String, Document>;
-
-/// Reads the values of a run, which [`Run::published`](super::Run::published) has as text.
-///
-/// # Errors
-/// [`serde_json::Error`] if the text is no JSON object.
-pub fn published(text: Option<&str>) -> Result<Published, serde_json::Error> {
-    text.map_or(Ok(Published::new()), serde_json::from_str)
-}
-
 #[cfg(test)]
 mod tests {
     use strum::VariantArray as _;
@@ -122,14 +110,5 @@ mod tests {
             assert_eq!(level.as_str().parse(), Ok(*level));
             assert_eq!(serde_json::to_string(level).unwrap(), format!("\"{level}\""));
         }
-    }
-
-    #[test]
-    fn published_values_keep_their_digits() {
-        let text = r#"{"a":1.50,"b":{"c":[]}}"#;
-        let values = published(Some(text)).unwrap();
-        assert_eq!(serde_json::to_string(&values).unwrap(), text);
-        assert_eq!(published(None).unwrap(), Published::new());
-        published(Some("[]")).unwrap_err();
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Failure, Notes, Tags, UnknownWord, WorkflowStatus, kind};
+use super::{Failure, Notes, Published, Tags, UnknownWord, WorkflowStatus, kind};
 
 /// The id of a run: a UUIDv7, so that ids sort by time and rows of new runs are appended.
 #[derive(
@@ -252,8 +252,8 @@ pub struct Run {
     pub fuel: u64,
     /// The number and size of the lines that the run has logged.
     pub notes: Notes,
-    /// The last value of each name that the run has published, a JSON object.
-    pub published: Option<Arc<str>>,
+    /// The last value of each name that the run has published.
+    pub published: Published,
     /// The revision of the run's journal in which the run last changed; see [`Row::revision`](super::Row::revision).
     pub revision: u64,
 }
@@ -313,7 +313,7 @@ impl Run {
             trace_id: None,
             fuel: 0,
             notes: Notes::default(),
-            published: None,
+            published: Published::default(),
             revision: 0,
         }
     }

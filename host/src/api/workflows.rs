@@ -164,7 +164,7 @@ struct SchemaQuery {
     security(("key" = ["read"])),
     params(("name" = String, Path, description = "The name of the workflow."), SchemaQuery),
     responses(
-        (status = 200, description = "The schema.", body = serde_json::Value, content_type = "application/schema+json"),
+        (status = 200, description = "The schema.", body = serde_json::Value),
         (status = 404, description = "The workflow or version does not exist, or its input has no schema.", body = ErrorBody),
         (status = 409, description = "All versions are deprecated; name one.", body = ErrorBody),
     ),
@@ -178,7 +178,7 @@ async fn show_input_schema(
     let registry = api.executor(&caller).registry();
     let info = registry.find(&name, query.version).await?;
     let schema = registry.input_schema(&info).await?;
-    Ok(([(header::CONTENT_TYPE, "application/schema+json")], schema).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/json")], schema).into_response())
 }
 
 /// Activate a version

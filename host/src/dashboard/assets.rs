@@ -61,6 +61,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("run/grid.js"),
     module!("run/journal.js"),
     module!("run/keys.js"),
+    module!("run/live.js"),
     module!("run/logs.js"),
     module!("run/parts.js"),
     module!("run/row.js"),

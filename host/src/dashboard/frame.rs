@@ -50,7 +50,7 @@ pub(super) async fn frame(State(frame): State<Frame>, request: Request, next: Ne
             next.run(with_view(request, &view)).await
         }
         Err(error) if error.code() == ErrorCode::Unauthorized && request.method() == Method::GET => {
-            to_login(&view)
+            to_login(&view, is_from_elsewhere(request.headers()))
         }
         Err(error) => error.into_response(),
     };
@@ -71,10 +71,26 @@ fn with_view(mut request: Request, view: &View) -> Request {
 }
 
 /// Sends the browser to the login, and from there back to the page.
-fn to_login(view: &View) -> Response {
+///
+/// A browser that follows a link on another site brings no session along, also not to where it is redirected. A page that leads
+/// to the login begins anew: a browser that has a session sends it there, and is led to the page.
+fn to_login(view: &View, is_from_elsewhere: bool) -> Response {
     let next = NextPage::of(view);
     let query = next.as_ref().map(|next| ("next", next.as_str()));
-    Redirect::to(&view.href_with(&["login"], query.as_slice())).into_response()
+    let login = view.href_with(&["login"], query.as_slice());
+    if !is_from_elsewhere {
+        return Redirect::to(&login).into_response();
+    }
+    let mut page = layout::leading_page(view, &login);
+    if let Ok(refresh) = HeaderValue::from_str(&format!("0;url={login}")) {
+        page.headers_mut().insert(header::REFRESH, refresh);
+    }
+    page
+}
+
+/// Returns whether a link on another site led to the page, as browsers say.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
 }
 
 /// Replaces the JSON of an error by a page.

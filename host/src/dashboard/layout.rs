@@ -93,6 +93,17 @@ fn current(view: &View, segment: &str) -> Option<&'static str> {
     Some(if segments.next().is_none() { "page" } else { "true" })
 }
 
+/// Returns a page that is seen while the browser goes on to another one.
+pub(super) fn leading_page(view: &View, href: &str) -> Response {
+    let body = html! {
+        section.message {
+            h1 { "Opening the dashboard" }
+            p { a href=(href) { "Go on" } }
+        }
+    };
+    page(view, "Opening", body)
+}
+
 /// Returns a page about an error.
 pub(super) fn error_page(view: &View, error: &ApiError) -> Response {
     let title = match error.code() {

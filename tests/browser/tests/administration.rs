@@ -101,5 +101,11 @@ async fn a_tenant_is_suspended_and_resumed_after_a_question() {
     browser.script("document.querySelector('dialog button[value=confirm]').click()").await;
     browser.find("button", "Suspend").await;
     assert!(!is_suspended().await);
+
+    // A link in a chat leads to the page, not to the login.
+    browser.open(&format!("data:text/html,<a href='{}/tenants'>a link</a>", host.url())).await;
+    browser.press("link", "a link").await;
+    is_at(&browser, "/tenants").await;
+    browser.find("heading", "Tenants").await;
     browser.close().await;
 }

@@ -23,6 +23,16 @@ async fn upload(browser: &Browser, file: &str) {
     field.send_keys(file).await.expect("a file can be chosen");
 }
 
+/// Chooses an option of the list with this name.
+async fn choose(browser: &Browser, list: &str, option: &str) {
+    browser
+        .find("combobox", list)
+        .await
+        .send_keys(option)
+        .await
+        .expect("an option can be chosen by its name");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_uploaded_workflow_is_started_from_a_form_that_says_which_field_is_wrong() {
     let host = Host::start().await;
@@ -31,17 +41,27 @@ async fn an_uploaded_workflow_is_started_from_a_form_that_says_which_field_is_wr
 
     browser.open(&format!("{}/workflows", host.url())).await;
     upload(&browser, &files.write("broken.wasm", b"this is no component")).await;
-    browser.shows("not a WebAssembly component").await;
+    browser.shows("this is no WebAssembly").await;
     upload(&browser, &files.write("checked.wasm", &component("checked"))).await;
     browser.find("link", "order").await;
 
     browser.open(&format!("{}/workflows/order/start", host.url())).await;
     browser.fill("textbox", "sku", "A-1041").await;
+    choose(&browser, "Kind of payment", "card").await;
+    browser.fill("textbox", "token", "tok_1").await;
     browser.fill("textbox", "count optional", "many").await;
     browser.press("button", "Start the run").await;
     browser.shows("whole number").await;
     let focused = browser.script("return document.activeElement.labels?.[0]?.textContent ?? ''").await;
     assert!(focused.as_str().is_some_and(|label| label.starts_with("count")), "the focus is at {focused}");
+
+    // What the schema forbids is said by the host, at the same field.
+    browser.fill("textbox", "count optional", "101").await;
+    browser.press("button", "Start the run").await;
+    browser.shows("Expected at most 100, found 101.").await;
+    // The console says that the host has refused the start.
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().all(|complaint| complaint.contains("status of 4")), "{complaints:?}");
 
     browser.fill("textbox", "count optional", "3").await;
     browser.press("button", "Start the run").await;

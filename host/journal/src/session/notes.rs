@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::{Session, SessionError, Storage};
-use crate::notes::published;
 use crate::{Document, Event, Failure, LogLevel, LogLine, Row, Scope, Timestamp, kind};
 
 /// A note that the guest makes, and that the journal does not have.
@@ -87,7 +86,7 @@ impl Session {
     /// that is final publishes nothing.
     ///
     /// # Errors
-    /// [`SessionError::Illegal`] if what the run has published is not readable.
+    /// [`SessionError::Illegal`] if the journal does not allow it.
     pub fn publish(
         &mut self,
         note: Note,
@@ -99,25 +98,17 @@ impl Session {
         if run.status.is_final() {
             return Ok(Ok(()));
         }
-        let before = run.published.clone();
-        let mut values = match published(before.as_deref()) {
-            Ok(values) => values,
-            Err(error) => return Err(self.journal.unreadable_notes(&error).into()),
-        };
-        values.insert(name.to_owned(), value);
-        let (names, most) = (values.len() as u64, self.limits.published_names);
-        if names > most {
+        let (names, most) = (run.published.len() as u64, self.limits.published_names);
+        if names >= most && run.published.get(name).is_none() {
             let message = format!(
-                "`{name}` is not published: the run has published {} names, the most that one run may (published_names)",
-                names - 1
+                "`{name}` is not published: the run has published {names} names, the most that one run may (published_names)"
             );
             return Ok(Err(Failure::permanent(kind::LIMIT, message)));
         }
-        let values = match Document::of(&values) {
-            Ok(values) => Arc::clone(values.text()),
-            Err(error) => return Err(self.journal.unreadable_notes(&error).into()),
-        };
-        let (bytes, most) = (values.len() as u64, self.limits.published_bytes);
+        let before = run.published.json_length() as u64;
+        let mut published = run.published.clone();
+        published.set(name, value.clone());
+        let (bytes, most) = (published.json_length() as u64, self.limits.published_bytes);
         if bytes > most {
             let message = format!(
                 "`{name}` is not published: what the run has published would have {bytes} bytes; the most is {most} \
@@ -125,7 +116,7 @@ impl Session {
             );
             return Ok(Err(Failure::permanent(kind::LIMIT, message)));
         }
-        let grown = bytes.saturating_sub(before.as_deref().map_or(0, str::len) as u64);
+        let grown = bytes.saturating_sub(before);
         let Storage { used, limit } = self.storage;
         if grown > 0 && used.saturating_add(grown) > limit {
             let message = format!(
@@ -135,10 +126,9 @@ impl Session {
             return Ok(Err(Failure::permanent(kind::LIMIT, message)));
         }
         self.storage.used = used.saturating_add(grown);
-        if before.as_ref() != Some(&values) {
-            let Note { scope, number } = note;
-            self.journal.apply(Event::Published { scope, note: number, values }, now)?;
-        }
+        // The same value is a note, too: another scope may publish a later one, which a replay must not replace.
+        let Note { scope, number } = note;
+        self.journal.apply(Event::Published { scope, note: number, name: name.into(), value }, now)?;
         Ok(Ok(()))
     }
 }

@@ -71,7 +71,7 @@ impl Journal {
             Event::Logged { scope, note, level, message, is_last } => {
                 self.log((scope, note), level, message, is_last, at)
             }
-            Event::Published { scope, note, values } => self.publish((scope, note), values),
+            Event::Published { scope, note, name, value } => self.publish((scope, note), &name, value),
             Event::Dropped { seq } => {
                 if !self.row(seq).is_some_and(Row::is_open) {
                     return Err(self.illegal("dropped", format!("call {seq} has ended")));

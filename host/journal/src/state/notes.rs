@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Journal;
 use super::apply::IllegalEvent;
-use crate::{LogLevel, LogLine, Notes, Run, Scope, Timestamp};
+use crate::{Document, LogLevel, LogLine, Notes, Published, Run, Scope, Timestamp};
 
 /// The notes that the store does not have.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub(super) struct Unsaved {
     /// The steps whose scopes have made them: their rows have the counts.
     steps: BTreeSet<u64>,
     /// What the store has of the run's notes.
-    stored: (Notes, Option<Arc<str>>),
+    stored: (Notes, Published),
 }
 
 impl Unsaved {
@@ -80,15 +80,16 @@ impl Journal {
         Ok(())
     }
 
-    /// Sets the values that the run has published. They are saved as lines are.
+    /// Publishes a value. It is saved as lines are.
     pub(super) fn publish(
         &mut self,
         (scope, note): (Scope, u32),
-        values: Arc<str>,
+        name: &str,
+        value: Document,
     ) -> Result<(), IllegalEvent> {
         self.check_status("published", |status| !status.is_final())?;
         self.note(scope, note);
-        self.run.published = Some(values);
+        self.run.published.set(name, value);
         Ok(())
     }
 
@@ -104,11 +105,6 @@ impl Journal {
             None => self.run.notes.body = note,
         }
         self.notes.any = true;
-    }
-
-    /// Returns the error of published values that cannot be read.
-    pub(crate) fn unreadable_notes(&self, error: &serde_json::Error) -> IllegalEvent {
-        self.illegal("published", format!("what the run has published is not readable: {error}"))
     }
 
     /// Adds what the notes change to the other changes, and returns the lines that are saved with this revision. Called if there

@@ -51,8 +51,7 @@ impl Run {
         let output = self.output.as_deref().map_or(0, str::len);
         // A failure has a column of its own, too, and the tags have a table.
         let error = self.error().map_or(0, |error| error.len());
-        let published = self.published.as_deref().map_or(0, str::len);
-        let documents = self.input.len() + output + published;
+        let documents = self.input.len() + output + self.published.json_length();
         OVERHEAD + (documents + 2 * error + 2 * self.tags.json_length()) as u64
     }
 }

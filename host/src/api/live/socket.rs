@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::allowed;
 use super::message::{Message, Target};
 use super::subscriber::{SLOTS, Subscription, Yielded};
-use crate::api::runs::run_filter;
+use crate::api::run_filter;
 use crate::api::{Api, ApiError, ErrorCode};
 use crate::executor::live::{FrameKind, LiveConnection};
 use crate::executor::{ExecutorError, WorkflowExecutor};

@@ -92,13 +92,16 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
         let relation = if attached { "child of" } else { "started by" };
         format!("\n  {relation} run {run_id}, call {call}")
     });
-    let origin = origin + &parent.unwrap_or_default();
+    let tags: Vec<_> = record.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let tags =
+        if tags.is_empty() { String::new() } else { format!("\n  {}", Printable::line(&tags.join("  "))) };
+    let origin = origin + &parent.unwrap_or_default() + &tags;
     format!("{line}\n{}", style.paint(tone::FAINT, &origin))
 }
 
 /// Returns the list of the values that the run has published. `--json` has them whole.
 fn published(values: &Published) -> String {
-    let line = |(name, value): (&String, &Document)| {
+    let line = |(name, value): (&str, &Document)| {
         let value = Printable::json(&value.to_string()).to_string();
         format!("\n  {}: {}", Printable::line(name), cut(&value, SHORT_OUTPUT))
     };

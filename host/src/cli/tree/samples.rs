@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::executor::{StepRecord, WorkflowRecord};
-use forge_journal::{Document, Kind, StepStatus, WorkflowStatus};
+use forge_journal::{Document, Kind, Published, StepStatus, WorkflowStatus};
 
 /// Returns the time at which all samples start.
 pub(in crate::cli) fn start() -> DateTime<Utc> {
@@ -41,10 +41,11 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         wake_at: None,
         waits_for: Vec::new(),
         events: None,
-        published: BTreeMap::new(),
+        published: Published::default(),
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),
         key: None,
+        tags: std::collections::BTreeMap::new(),
         parent: None,
         fuel: 0,
     }

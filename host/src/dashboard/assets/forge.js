@@ -122,6 +122,7 @@ function listAfter(frame, before) {
 var LONGEST_TIMER = 2 ** 31 - 1;
 var RENEWAL = 0.8;
 var LEAST_RENEWAL = 1e3;
+var KEEP_ALIVE = 3e4;
 var OPEN = 1;
 var connections = [];
 var lastId = 0;
@@ -150,6 +151,7 @@ var Connection = class {
   #socket;
   /** The next attempt to connect, or the next token. */
   #timer;
+  #keepAlive;
   /** The attempt under way. Another object means that it is outdated. */
   #attempt;
   /** The failures in a row. */
@@ -189,6 +191,7 @@ var Connection = class {
       socket.onclose = () => this.#lost(new Error("the connection to the host is lost"));
       socket.onerror = () => {
       };
+      this.#keepAlive = setInterval(() => this.#send({ unsubscribe: "" }), KEEP_ALIVE);
       this.#renewBefore(expires_at);
     } catch (reason) {
       if (this.#attempt !== attempt) return;
@@ -259,6 +262,7 @@ var Connection = class {
   }
   /** Closes the socket, once it is open: browsers report a socket that is closed before as an error. */
   #hangUp() {
+    clearInterval(this.#keepAlive);
     const socket = this.#socket;
     this.#socket = void 0;
     if (!socket) return;

@@ -12,7 +12,7 @@ const FIRST = 16 << 10;
 const MORE = 128 << 10;
 
 /** The characters that are formatted in one turn, so that the page answers in between. */
-const TURN = 64 << 10;
+const TURN = 16 << 10;
 
 /**
  * Returns an element that shows a document. `load(signal)` returns its text; `undefined` if there is none. `name` is the name

@@ -36,7 +36,7 @@ fn published(values: &Published) -> Markup {
             section.panel aria-labelledby="published-title" {
                 header { h2 #published-title { "Published" } }
                 dl.facts.body {
-                    @for (name, value) in values {
+                    @for (name, value) in values.iter() {
                         dt { code { (parts::text(name)) } }
                         dd { code { (value_text(value)) } }
                     }

@@ -7,6 +7,7 @@ use super::{actions, instant, run_link, took, why};
 use crate::dashboard::parts;
 use crate::dashboard::view::View;
 use crate::executor::{ParentRun, WorkflowRecord};
+use forge_journal::WorkflowStatus;
 
 /// The digits of a digest that are shown. They tell versions apart; the title of the element has all.
 const DIGITS: usize = 12;
@@ -44,7 +45,7 @@ fn facts(view: &View, run: &WorkflowRecord) -> Markup {
                 button.quiet.small type="button" data-copy=(id) { "Copy" }
             }))
             (fact("Started", &time(run.started_at)))
-            @if let Some(at) = run.completed_at { (fact("Ended", &time(at))) }
+            @if let Some(at) = run.completed_at { (fact(ended(run.status), &time(at))) }
             (fact(if run.status.is_final() { "Took" } else { "Runs for" }, &html! { span data-took { (took(run)) } }))
             @if !run.status.is_final() { (fact("Times out", &time(run.deadline))) }
             @if let Some(key) = &run.key { (fact("Key", &html! { code { (parts::text(key)) } })) }
@@ -56,6 +57,16 @@ fn facts(view: &View, run: &WorkflowRecord) -> Markup {
             (fact("Fuel", &html! { (grouped(run.fuel)) }))
             @if let Some(trace) = &run.trace_id { (fact("Trace", &html! { code { (parts::text(trace)) } })) }
         }
+    }
+}
+
+/// Returns how a run has ended, as the name of the time at which it did.
+fn ended(status: WorkflowStatus) -> &'static str {
+    match status {
+        WorkflowStatus::Completed => "Completed",
+        WorkflowStatus::Compensated => "Rolled back",
+        WorkflowStatus::Failed => "Failed",
+        _ => "Ended",
     }
 }
 

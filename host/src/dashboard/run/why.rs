@@ -20,7 +20,7 @@ pub(super) fn why(view: &View, run: &WorkflowRecord) -> Markup {
                 (prose(&sentence))
                 @if let Some(kind) = &run.error_kind { " " span.chip title="The kind of the failure" { (parts::text(kind)) } }
             }
-            @if let Some(error) = said(run) { p.said { (prose(error)) } }
+            @if let Some(error) = said(run) { p.why-said { (prose(error)) } }
             (waits(view, run))
             (named("Not compensated", &run.not_compensated))
             (named("In doubt", &run.in_doubt))

@@ -17,6 +17,7 @@ use super::view::View;
 use super::{PageResult, Pages, layout};
 use crate::config::Unit;
 use crate::tenants::{Caller, Settings, TenantInfo};
+use forge_journal::DEFAULT_TENANT;
 
 pub(super) fn router() -> Router<Pages> {
     Router::new().route("/tenants", get(tenants)).route("/tenants/{name}", get(show::show))
@@ -42,7 +43,6 @@ async fn tenants(pages: State<Pages>, view: View, caller: Caller) -> PageResult 
                     tr {
                         th scope="col" { "Tenant" }
                         th scope="col" { "State" }
-                        th.number scope="col" { "Runs in memory" }
                         th.number scope="col" { "Unfinished runs" }
                         th.number scope="col" { "Stored" }
                         th.number scope="col" { "Own limits" }
@@ -62,16 +62,14 @@ async fn tenants(pages: State<Pages>, view: View, caller: Caller) -> PageResult 
 
 fn row(view: &View, TenantInfo { name, settings, limits }: &TenantInfo) -> Markup {
     let used = |name: &str| limits.iter().find(|limit| limit.name == name).and_then(|limit| limit.used);
-    let count = |name| used(name).map(amounts::count).unwrap_or_default();
     html! {
         tr {
             td { a href=(view.href_for(name, &["tenants", name])) { (text(name)) } }
             td { (state(settings)) }
-            td.number { (count("runs_in_flight")) }
-            td.number { (count("unfinished_runs")) }
+            td.number { (used("unfinished_runs").map(amounts::count).unwrap_or_default()) }
             td.number { (used("storage_bytes").map(|bytes| amounts::with_unit(Unit::Bytes, bytes)).unwrap_or_default()) }
             td.number { (settings.limits.len()) }
-            td { (servers(settings)) }
+            td { (servers(name, settings)) }
             td { a href=(view.href_for(name, &["runs"])) { "Runs" span.unseen { " of " (text(name)) } } }
         }
     }
@@ -84,13 +82,18 @@ fn state(settings: &Settings) -> Markup {
 }
 
 /// Returns which servers the workflows of a tenant may reach, in few words.
-fn servers(settings: &Settings) -> String {
+fn servers(tenant: &str, settings: &Settings) -> String {
     match settings.egress.as_deref() {
-        None => "as the host is configured".to_owned(),
-        Some([]) => "none".to_owned(),
+        None | Some([]) => no_rules(tenant, settings).to_owned(),
         Some([_]) => "1 rule".to_owned(),
         Some(rules) => format!("{} rules", rules.len()),
     }
+}
+
+/// Returns which servers the workflows of a tenant without rules may reach.
+fn no_rules(tenant: &str, settings: &Settings) -> &'static str {
+    let is_set = settings.egress.is_some();
+    if tenant == DEFAULT_TENANT && !is_set { "as the host is configured" } else { "none" }
 }
 
 /// Returns a list of rules.

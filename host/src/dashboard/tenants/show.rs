@@ -6,14 +6,14 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::usage::Period;
-use super::{amounts, keys, limits, rules, state, usage};
+use super::{amounts, keys, limits, no_rules, rules, state, usage};
 use crate::api::{Path, Query};
 use crate::config::Unit;
 use crate::dashboard::parts::{self, text};
 use crate::dashboard::view::View;
 use crate::dashboard::{PageResult, Pages, layout};
 use crate::executor::ExecutorError;
-use crate::tenants::{Caller, Role, SecretInfo, Settings, TenantInfo};
+use crate::tenants::{Caller, Role, SecretInfo, TenantInfo};
 
 /// The query of the page.
 #[derive(Debug, Deserialize)]
@@ -51,7 +51,7 @@ pub(super) async fn show(
     let body = html! {
         @if caller.is_host { p.crumbs { a href=(view.href(&["tenants"])) { "Tenants" } } }
         (head(&view, &tenant))
-        (facts(&tenant.settings, used.storage_bytes))
+        (facts(&tenant, used.storage_bytes))
         (usage::section(&view, &name, period, from, &used))
         @if let Some((keys, secrets)) = private {
             (keys::section(&view, &keys, keys::Owner::Tenant))
@@ -77,14 +77,13 @@ fn head(view: &View, TenantInfo { name, settings, .. }: &TenantInfo) -> Markup {
     }
 }
 
-fn facts(settings: &Settings, stored: u64) -> Markup {
+fn facts(TenantInfo { name, settings, .. }: &TenantInfo, stored: u64) -> Markup {
     html! {
         dl.facts {
             dt { "Servers" }
             dd {
                 @match settings.egress.as_deref() {
-                    None => "as the host is configured",
-                    Some([]) => "none",
+                    None | Some([]) => (no_rules(name, settings)),
                     Some(servers) => (rules(servers)),
                 }
             }

@@ -131,8 +131,8 @@ fn plot(series: &Series, period: Period, from: Timestamp, sums: &[Amounts]) -> M
                     g {
                         title { (time(begin)) ": " (shown(*value)) }
                         // The whole column, so that its title is found.
-                        rect.column x=(at * STRIDE) y="0" width=(STRIDE) height=(HEIGHT) {}
-                        rect.bar x=(at * STRIDE) y=(HEIGHT - height(*value, most)) width=(BAR) height=(height(*value, most)) {}
+                        rect.back x=(at * STRIDE) y="0" width=(STRIDE) height=(HEIGHT) {}
+                        rect.amount x=(at * STRIDE) y=(HEIGHT - height(*value, most)) width=(BAR) height=(height(*value, most)) {}
                     }
                 }
             }

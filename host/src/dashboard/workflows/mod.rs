@@ -23,7 +23,7 @@ pub(super) fn router() -> Router<Pages> {
 /// everything else on the page.
 fn counts(view: &View, workflow: &str) -> Markup {
     let runs = view.href_with(&["runs"], &[("workflow", workflow)]);
-    html! { span.counts data-counts=(workflow) data-runs=(runs) { a href=(runs) { "runs" } } }
+    html! { span.counts data-counts=(workflow) data-runs=(runs) { a href=(runs) { "all" } } }
 }
 
 /// Returns a digest in short, and in full as its title.

@@ -87,7 +87,8 @@ impl Activation {
         Ok(has_performed || session.has_ready())
     }
 
-    /// Returns the operations for the next commit. A message to a run whose start is being prepared waits for the start.
+    /// Returns the operations for the next commit, in the order of their calls: a start may be prepared after a message to its
+    /// run. A message to a run whose start is being prepared waits for the start.
     fn take_operations(&mut self, journal: &Journal) -> Vec<(u64, Operation)> {
         let is_starting = |run: RunId| {
             let rows = self.under_way.keys().filter_map(|seq| journal.row(*seq));
@@ -97,9 +98,10 @@ impl Activation {
             Operation::Send(message) => is_starting(message.to),
             Operation::Start(_) | Operation::Transaction(_) => false,
         };
-        let (later, now) =
+        let (later, mut now): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.operations).into_iter().partition(|(_, operation)| waits(operation));
         self.operations = later;
+        now.sort_by_key(|(seq, _)| *seq);
         now
     }
 

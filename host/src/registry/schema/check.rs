@@ -238,11 +238,9 @@ impl<'s> Check<'s> {
     }
 
     fn text(&mut self, rule: &Rule, text: &str) -> Result<(), Misfit> {
+        self.spend(text.len() as u64 / BYTES_PER_STEP)?;
         match rule {
-            Rule::Length { least, most } => {
-                self.spend(text.len() as u64 / BYTES_PER_STEP)?;
-                self.within(text.chars().count(), *least, *most, "characters")
-            }
+            Rule::Length { least, most } => self.within(text.chars().count(), *least, *most, "characters"),
             Rule::Pattern(pattern) => {
                 let fits = self.is_match(pattern, text)?;
                 self.unless(fits, || format!("expected a text with the pattern {}", pattern.as_str()))
@@ -303,14 +301,15 @@ impl<'s> Check<'s> {
 
     /// Checks the name of a member against a schema.
     fn name(&mut self, node: NodeId, name: &'s str) -> Result<(), Misfit> {
+        self.spend(name.len() as u64 / BYTES_PER_STEP)?;
         let text = Value::from(name);
         let Self { schema, steps, depth, is_quiet, .. } = *self;
         let mut check = Check { schema, steps, depth, path: Path::default(), is_quiet };
         let checked = check.node(node, &text);
         self.steps = check.steps;
-        checked.or_else(|misfit| match misfit.is_given_up() {
-            true => Err(misfit),
-            false => Err(self.below(name, || format!("the name is not allowed: {}", misfit.why))),
+        checked.map_err(|misfit| match misfit.is_given_up() {
+            true => misfit,
+            false => self.below(name, || format!("the name is not allowed: {}", misfit.why)),
         })
     }
 

@@ -116,7 +116,10 @@ impl<'d> Reader<'d> {
                 Value::Array(names) => names.iter().map(named).collect(),
                 name => named(name).map(|one| vec![one]),
             };
-            let why = "is no type: types are null, boolean, integer, number, string, array and object";
+            let why =
+                "is no type: types are null, boolean, integer, number, string, array and object, each once";
+            // A check compares all of them in one step.
+            let types = types.filter(|types| types.len() <= Type::ALL);
             rules.push(Rule::Types(types.ok_or_else(|| invalid(&below(at, "type"), why))?));
         }
         if let Some(value) = keywords.get("const") {
@@ -172,12 +175,14 @@ impl<'d> Reader<'d> {
                 return Err(invalid(&below(at, keyword), "is not supported: use `$ref`"));
             }
         }
-        let lists: [(&str, fn(Vec<NodeId>) -> Rule); 3] =
-            [("allOf", Rule::All), ("anyOf", Rule::Any), ("oneOf", Rule::One)];
-        for (keyword, rule) in lists {
-            if let Some(nodes) = self.list(keywords, at, keyword)? {
-                rules.push(rule(nodes));
-            }
+        if let Some(nodes) = self.list(keywords, at, "allOf")? {
+            rules.push(Rule::All(nodes));
+        }
+        if let Some(nodes) = self.list(keywords, at, "anyOf")? {
+            rules.push(Rule::Any(nodes));
+        }
+        if let Some(nodes) = self.list(keywords, at, "oneOf")? {
+            rules.push(Rule::One(nodes));
         }
         if let Some(node) = self.one(keywords, at, "not") {
             rules.push(Rule::Not(node));

@@ -93,6 +93,9 @@ pub(super) enum Type {
 }
 
 impl Type {
+    /// The number of types.
+    pub(super) const ALL: usize = 7;
+
     /// Returns the type with this name in a schema.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {

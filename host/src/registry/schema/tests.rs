@@ -219,6 +219,7 @@ fn a_schema_that_cannot_be_used_is_refused_with_the_place() {
         refused(&json!({"properties": {"a": {"type": "text"}}}))
             .starts_with("`#/properties/a/type` is no type")
     );
+    assert!(refused(&json!({"type": vec!["string"; 8]})).contains("each once"));
     assert_eq!(refused(&json!({"minLength": -1})), "`#/minLength` is no integer from 0");
     assert!(refused(&json!({"$ref": "https://example.com/a"})).contains("a reference is `#` or `#/…`"));
     assert!(refused(&json!({"$ref": "#name"})).contains("a reference is `#` or `#/…`"));
@@ -270,6 +271,11 @@ fn a_check_with_too_many_steps_is_given_up() {
     let mut doubling = json!({"$ref": "#/$defs/0", "$defs": defs});
     doubling["$defs"]["40"] = json!({"type": "string"});
     let (_, why) = misfit(&schema(&doubling), &json!(1));
+    assert!(why.contains("needs too many steps"), "{why}");
+
+    // A long name that is checked often.
+    let names: Vec<Value> = (0..2_000).map(|_| json!({"propertyNames": {"maxLength": 1 << 30}})).collect();
+    let (_, why) = misfit(&schema(&json!({"allOf": names})), &json!({"k".repeat(1 << 20): 1}));
     assert!(why.contains("needs too many steps"), "{why}");
 
     // An expression that is as large as one may be, and a long text.

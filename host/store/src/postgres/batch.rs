@@ -162,8 +162,7 @@ impl<'w> Batch<'w> {
         let mut bytes = 0;
         for state in self.runs {
             let run = state.run;
-            let size =
-                length(Some(&run.input)) + length(run.output.as_ref()) + length(run.published.as_ref());
+            let size = length(Some(&run.input)) + length(run.output.as_ref()) + run.published.json_length();
             part_for(&mut parts, &mut bytes, size, most).runs.push(state);
         }
         for state in self.rows {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forge_journal::{Notes, Pause, Run, RunId, Tags, Timestamp, WaitsFor, WorkflowStatus, published};
+use forge_journal::{Notes, Pause, Published, Run, RunId, Tags, Timestamp, WaitsFor, WorkflowStatus};
 
 use super::{
     Access, Column, Decoded, Encoded, Role, borrowed, columns, from_json, number, optional, parsed, required,
@@ -48,7 +48,7 @@ columns! {
     due_at          Integer Derived [DUE_AT]: run.due_at().map(|time| time.0)        => ();
     fuel            Integer Mutable: Some(run.fuel.cast_signed())           => run.fuel = required(value)?.cast_unsigned();
     notes           Text    Mutable: notes(run)?                            => run.notes = from_json(value)?.unwrap_or_default();
-    published       Text    Mutable: optional(&run.published)               => run.published = with_values(value)?;
+    published       Text    Mutable: values(run)?                           => run.published = from_json(value)?.unwrap_or_default();
     revision        Integer Mutable: Some(run.revision.cast_signed())       => run.revision = required(value)?.cast_unsigned();
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn blank(id: RunId) -> Run {
         trace_id: None,
         fuel: 0,
         notes: Notes::default(),
-        published: None,
+        published: Published::default(),
         revision: 0,
     }
 }
@@ -120,10 +120,9 @@ fn notes(run: &Run) -> Encoded<Cow<'static, str>> {
     to_json((run.notes != Notes::default()).then_some(&run.notes))
 }
 
-/// What the run has published.
-fn with_values(values: Option<&str>) -> Decoded<Option<Arc<str>>> {
-    published(values).map_err(|error| error.to_string())?;
-    Ok(values.map(Into::into))
+/// What the run has published, as a JSON object; NULL for nothing.
+fn values(run: &Run) -> Encoded<Cow<'static, str>> {
+    to_json((!run.published.is_empty()).then_some(&run.published))
 }
 
 /// What a person found of effects in doubt; NULL for none.

@@ -4,6 +4,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::connection::{Prepared, bind};
 use super::decode::{Columns, all, first};
+use super::tags;
 use crate::query::first_id_at;
 use crate::schema::runs::{BACKWARDS, COLUMNS, TABLE, blank};
 use crate::schema::{names, on_conflict, read_names};
@@ -52,7 +53,7 @@ pub(super) fn start(connection: &Connection, batch: &[Write]) -> Result<Vec<Writ
         }
         // The only node executes all runs.
         let taken = match write.start() {
-            Some((run, _)) if put(insert.get()?, run)? == 0 => key_holder(connection, run)?,
+            Some((run, _)) if put(connection, insert.get()?, run)? == 0 => key_holder(connection, run)?,
             _ => None,
         };
         written.push(taken.map_or(Written::Done, Written::KeyTaken));
@@ -83,7 +84,7 @@ pub(super) fn save(connection: &Connection, batch: &[Write]) -> Result<(), Store
     for write in batch {
         if let Write::Save(_, changes) = write
             && let Some(run) = &changes.run
-            && put(upsert.get()?, run)? == 0
+            && put(connection, upsert.get()?, run)? == 0
         {
             return Err(StoreError::Outdated);
         }
@@ -100,13 +101,18 @@ pub(super) fn number(connection: &Connection, id: RunId) -> Result<Option<i64>, 
 /// Inserts the run that a call starts, unless that was done before.
 pub(super) fn start_child(connection: &Connection, run: &Run) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(&INSERT_UNLESS_IT_EXISTS)?;
-    Ok(put(&mut statement, run)? > 0)
+    Ok(put(connection, &mut statement, run)? > 0)
 }
 
-fn put(statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreError> {
+/// Writes a run and its tags. Returns the number of runs that were written.
+fn put(connection: &Connection, statement: &mut CachedStatement<'_>, run: &Run) -> Result<usize, StoreError> {
     statement.raw_bind_parameter(1, run.id.to_string())?;
     bind(statement, 2, TABLE, COLUMNS, run)?;
-    Ok(statement.raw_execute()?)
+    let written = statement.raw_execute()?;
+    if written > 0 {
+        tags::put(connection, run)?;
+    }
+    Ok(written)
 }
 
 pub(super) fn get(connection: &Connection, id: RunId) -> Result<Option<Run>, StoreError> {

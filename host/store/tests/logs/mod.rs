@@ -1,6 +1,8 @@
 //! The lines that runs log, and the values that they publish.
 
-use forge_journal::{Event, Journal, LogLevel, LogLine, Notes, Run, RunId, Scope, Timestamp, WorkflowStatus};
+use forge_journal::{
+    Document, Event, Journal, LogLevel, LogLine, Notes, Run, RunId, Scope, Timestamp, WorkflowStatus,
+};
 use forge_store::{LogFilter, LogPage, Store, Write};
 
 use super::{rows, run, save, step, stored};
@@ -22,6 +24,11 @@ fn log(journal: &mut Journal, scope: Scope, level: LogLevel, message: &str) {
     let note = journal.run().notes.lines as u32 + 1;
     let event = Event::Logged { scope, note, level, message: message.into(), is_last: false };
     journal.apply(event, Timestamp(2_500)).unwrap();
+}
+
+fn published(scope: Scope, note: u32) -> Event {
+    let value = Document::parse("{\"a\": 0.50}").unwrap();
+    Event::Published { scope, note, name: "\"progress\" \0 ü".into(), value }
 }
 
 fn begun(number: u128) -> Journal {
@@ -60,7 +67,7 @@ async fn keeps_lines_as_they_are(store: &dyn Store) {
             LogLine { seq, at, level, scope, step, message, revision: 2 }
         })
         .collect();
-    journal.apply(Event::Published { scope: STEP, note: 9, values: "{}".into() }, Timestamp(2_500)).unwrap();
+    journal.apply(published(STEP, 9), Timestamp(2_500)).unwrap();
     journal.save_notes();
     let changes = journal.take_changes();
     assert_eq!(changes.lines, expected);
@@ -136,9 +143,7 @@ async fn counts_lines_and_values_and_deletes_them_with_their_run(store: &dyn Sto
             log(&mut journal, STEP, LogLevel::Info, "nul \0 and ünïcode \u{1a}");
         }
         if number != 96_004 {
-            let values = r#"{"progress":0.5}"#;
-            let published = Event::Published { scope: Scope::BODY, note: 1, values: values.into() };
-            journal.apply(published, Timestamp(2_600)).unwrap();
+            journal.apply(published(Scope::BODY, 1), Timestamp(2_600)).unwrap();
         }
         journal.apply(Event::Finished { output: "1".into() }, Timestamp(3_000)).unwrap();
         save(store, &mut journal).await;

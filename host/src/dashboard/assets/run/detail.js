@@ -1,6 +1,6 @@
 // The details of one call.
 
-import { href } from "../api.js";
+import { href, request } from "../api.js";
 import { button, make, setText } from "../dom.js";
 import { line, lines } from "../printable.js";
 import { element as timeElement, full } from "../time.js";
@@ -48,6 +48,7 @@ export class Detail {
     this.#loading?.abort();
     this.#loading = new AbortController();
     this.#row = row;
+    this.child = make("span");
     const { kind, name } = label(row);
     this.facts = make("div", {}, ...this.#facts(row));
     const close = button("Close", { className: "quiet small", onclick: () => this.onClose() });
@@ -89,6 +90,7 @@ export class Detail {
   #loaded(row) {
     const { signal } = this.#loading;
     const documents = callDocuments(this.run, row, signal);
+    if (row.child_run !== undefined) void showStatus(row.child_run, this.child, signal);
     return hasScope(row) ? [stepLogs(this.run, row, signal), documents] : [documents];
   }
 
@@ -118,7 +120,7 @@ export class Detail {
       const name = inside === undefined ? `call ${outer}` : line(inside.step_name);
       fact(row.kind === "compensation" ? "Undoes" : "In", make("a", { href: `#call-${outer}` }, name));
     }
-    if (row.child_run !== undefined) fact("Run", make("a", { className: "id", href: href(`runs/${row.child_run}`) }, row.child_run));
+    if (row.child_run !== undefined) fact("Run", make("a", { className: "id", href: href(`runs/${row.child_run}`) }, row.child_run), " ", this.child);
     fact("Position", make("a", { href: `#call-${row.seq}` }, `#${row.seq}`));
     const parts = [list];
     if (row.error != null) parts.unshift(failure(row));
@@ -138,6 +140,18 @@ export class Detail {
     resolve.dataset.action = "resolve";
     resolve.dataset.call = row.seq;
     return make("div", { className: "actions" }, resolve);
+  }
+}
+
+/** Shows the status of a run, with what went wrong. */
+async function showStatus(run, place, signal) {
+  try {
+    const { status: word, error } = await request(`runs/${run}`, { signal });
+    const said = make("span", { className: "status" }, word);
+    said.dataset.status = word;
+    place.replaceChildren(said, error == null ? "" : ` ${line(error)}`);
+  } catch (error) {
+    if (error.name !== "AbortError") place.textContent = error.message;
   }
 }
 

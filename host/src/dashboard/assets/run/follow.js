@@ -1,24 +1,36 @@
-// Keeps the page up to date: reads all calls, and then looks at the run until it is final.
+// Keeps the page up to date: by the live view of the run, and where that is not to be had, by looking at the run.
 
+import { Live } from "./live.js";
 import { Poll, readAll } from "./source.js";
 
 /** The milliseconds between two looks at a run that changes, and the most between looks at one that does not. */
 const SOON = 1_000;
 const LATE = 10_000;
 
+/** The milliseconds for which the page waits for the live view, before it reads the calls in another way. */
+const PATIENCE = 1_500;
+
+/** The milliseconds between two readings of the parts that the server renders. */
+const PARTS = 700;
+
 /** Follows a run. */
 export class Follow {
   /** Ends the pause between two looks. */
   #wake = () => {};
   #pause = SOON;
+  #isOver = false;
+  /** When the parts were read last, and whether a change has come since. */
+  #partsAt = 0;
+  #reading;
+  #isStale = false;
 
   /**
    * `take(records)` takes calls over and returns how many have changed, `onRun()` is called after the parts of the page were
-   * read again, and `onTrouble(error)` when something could not be read; `undefined` when it could again.
+   * read again, and `onTrouble(error)` when something could not be read; with `undefined` when it could again.
    */
   constructor({ run, journal, parts, take, onRun, onTrouble }) {
     Object.assign(this, { run, parts, onRun, onTrouble });
-    /** Whether all calls that the run had when the page was made have been read. */
+    /** Whether the calls that the run had when the page was made are there. */
     this.isLoaded = false;
     this.hasChanged = false;
     this.take = (records) => {
@@ -34,31 +46,92 @@ export class Follow {
   soon() {
     this.#pause = SOON;
     this.#wake();
+    if (this.#isConnected) void this.#readParts();
   }
 
   async start() {
-    await this.#until(async () => {
-      await readAll(this.run, this.parts.state.calls, this.take);
-      this.isLoaded = true;
-      this.onRun();
-    });
-    let isOver = this.parts.state.isFinal;
-    while (!isOver) {
-      await this.#rest();
+    this.#isOver = this.parts.state.isFinal;
+    if (!this.#isOver) await this.#watch();
+    if (!this.isLoaded) {
       await this.#until(async () => {
-        this.hasChanged = false;
-        const before = this.parts.state.status;
-        await this.parts.refresh();
-        isOver = this.parts.state.isFinal;
-        await this.poll.look({ all: isOver });
-        if (this.hasChanged || this.parts.state.status !== before) this.#pause = SOON;
-        else this.#pause = Math.min(LATE, this.#pause * 1.5);
-        this.onRun();
+        await readAll(this.run, this.parts.state.calls, this.take);
+        this.#loaded();
       });
+    }
+    while (!this.#isOver) {
+      await this.#rest();
+      if (!this.#isConnected && !this.#isOver) await this.#until(() => this.#look());
     }
   }
 
-  /** Tries something until it succeeds, with growing pauses. */
+  get #isConnected() {
+    return this.live?.isConnected === true;
+  }
+
+  #loaded() {
+    this.isLoaded = true;
+    this.onRun();
+  }
+
+  /** Begins the live view, and waits for its first state. */
+  #watch() {
+    return new Promise((resolve) => {
+      const patience = setTimeout(resolve, PATIENCE);
+      this.live = new Live(this.run, {
+        onChange: ({ steps }) => {
+          this.take(steps);
+          if (!this.isLoaded) this.#loaded();
+          else void this.#readParts();
+          this.onTrouble(undefined);
+          clearTimeout(patience);
+          resolve();
+        },
+        onEnd: () => {
+          this.#isOver = true;
+          this.#wake();
+          void this.#until(() => this.#refresh());
+        },
+      });
+    });
+  }
+
+  /** Reads the parts again, some time after the last reading. */
+  async #readParts() {
+    this.#isStale = true;
+    if (this.#reading !== undefined) return;
+    const wait = Math.max(0, this.#partsAt + PARTS - Date.now());
+    this.#reading = new Promise((resolve) => setTimeout(resolve, wait));
+    await this.#reading;
+    this.#isStale = false;
+    try {
+      await this.#refresh();
+    } catch (error) {
+      this.onTrouble(error);
+    }
+    this.#reading = undefined;
+    // A change that came meanwhile may not be in it.
+    if (this.#isStale) void this.#readParts();
+  }
+
+  async #refresh() {
+    await this.parts.refresh();
+    this.#partsAt = Date.now();
+    this.onRun();
+  }
+
+  async #look() {
+    this.hasChanged = false;
+    const before = this.parts.state.status;
+    await this.parts.refresh();
+    const isOver = this.parts.state.isFinal;
+    await this.poll.look({ all: isOver });
+    this.#isOver = isOver;
+    const isQuiet = !this.hasChanged && this.parts.state.status === before;
+    this.#pause = isQuiet ? Math.min(LATE, this.#pause * 1.5) : SOON;
+    this.onRun();
+  }
+
+  /** Tries something until it succeeds, with growing pauses. A refusal is final. */
   async #until(attempt) {
     for (;;) {
       try {

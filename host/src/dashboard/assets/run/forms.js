@@ -35,6 +35,7 @@ export class FormDialog {
     this.#send = send;
     this.#fail("");
     this.dialog.showModal();
+    this.form.querySelector("input, textarea").focus();
   }
 
   async #submitted() {

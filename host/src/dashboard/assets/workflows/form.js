@@ -37,8 +37,12 @@ export class Form {
       setText(error, error.textContent === "" ? lines(message) : `${error.textContent} ${lines(message)}`);
       error.hidden = false;
       const control = field.querySelector("input:not([type=hidden]), select, textarea, button");
-      control?.setAttribute("aria-invalid", "true");
-      return control ?? undefined;
+      if (control === null) return undefined;
+      control.setAttribute("aria-invalid", "true");
+      // The first control of a part with several says what is wrong with the part.
+      const said = (control.getAttribute("aria-describedby") ?? "").split(" ");
+      if (!said.includes(error.id)) control.setAttribute("aria-describedby", [...said, error.id].join(" ").trim());
+      return control;
     }
     return undefined;
   }
