@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use crate::database::{Reader, SQLITE};
-use crate::http::{Connection, post};
+use crate::http::{Connection, Socket, post};
 
 /// A host. Dropping it kills the process and deletes its folder.
 pub(crate) struct Host {
@@ -64,6 +64,11 @@ impl Host {
 
     pub(crate) async fn connect(&self) -> Result<Connection> {
         Connection::open(self.process()?.1).await
+    }
+
+    /// Opens a WebSocket for subscriptions.
+    pub(crate) async fn socket(&self) -> Result<Socket> {
+        Socket::open(self.process()?.1).await
     }
 
     /// The URL of its database.

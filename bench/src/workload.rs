@@ -30,6 +30,8 @@ pub(crate) enum Workload {
     W13,
     /// 100,000 runs that wait for an event.
     W14,
+    /// Subscribers of a busy run, and of idle ones.
+    W15,
     /// W1 in a database with 100,000 finished runs.
     Ageing,
 }

@@ -63,6 +63,11 @@ impl Api {
         Self { client, url, token: None, tenant: None }
     }
 
+    /// Returns the address of the host; an empty one while it is down.
+    pub fn url(&self) -> String {
+        self.url.borrow().clone().unwrap_or_default()
+    }
+
     /// Returns a client that uses an API key.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }

@@ -10,8 +10,9 @@ use forge_host::journal::db::{Entry, Totals};
 use forge_host::journal::{Inbox, Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
-    Committed, DbFilter, DbPage, Directory, Due, Epoch, InputSchema, Loaded, LogFilter, LogPage, Overview,
-    Readable, StepFilter, StepPage, Store, StoreError, VersionConflict, VersionRow, Write, Written,
+    ChangedFilter, ChangedPage, Committed, DbFilter, DbPage, Directory, Due, Epoch, InputSchema, Loaded,
+    LogFilter, LogPage, Overview, Position, Readable, StepFilter, StepPage, Store, StoreError,
+    VersionConflict, VersionRow, Write, Written,
 };
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
@@ -236,6 +237,19 @@ impl Store for WatchedStore {
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
         self.store.steps(id, filter).await
+    }
+
+    async fn position(
+        &self,
+        id: RunId,
+        since: Option<u64>,
+        after: u64,
+    ) -> Result<Option<Position>, StoreError> {
+        self.store.position(id, since, after).await
+    }
+
+    async fn changed_steps(&self, id: RunId, filter: ChangedFilter) -> Result<ChangedPage, StoreError> {
+        self.store.changed_steps(id, filter).await
     }
 
     async fn run_with_key(&self, tenant: &str, workflow: &str, key: &str) -> Result<Option<Run>, StoreError> {

@@ -222,9 +222,9 @@ async fn a_page_is_for_those_who_may_read_the_same_from_the_api() {
         for (what, is_there) in [
             ("data-new-key", is_admin),
             ("data-revoke", is_admin),
-            (">Secrets<", is_admin),
+            ("id=\"secrets\"", is_admin),
             ("data-suspend", is_admin && of_host),
-            (">Limits<", true),
+            ("id=\"limits\"", true),
             ("href=\"../audit", is_admin),
             ("href=\"../nodes", of_host),
         ] {

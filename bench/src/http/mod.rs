@@ -3,9 +3,11 @@
 
 mod client;
 mod server;
+mod socket;
 
 pub(crate) use client::{Connection, get, post, post_json};
 pub(crate) use server::EffectServer;
+pub(crate) use socket::Socket;
 
 use std::ops::Range;
 

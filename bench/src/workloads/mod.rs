@@ -9,6 +9,7 @@ mod neighbour;
 mod recovery;
 mod replay;
 mod sleepers;
+mod subscribers;
 mod throughput;
 mod transactions;
 mod waiters;
@@ -46,6 +47,7 @@ pub(crate) async fn run(bench: &mut Bench, selected: &BTreeSet<Workload>) -> Res
             Workload::W12 => transactions::measure(bench).await.context("W12"),
             Workload::W13 => counters::measure(bench).await.context("W13"),
             Workload::W14 => waiters::measure(bench).await.context("W14"),
+            Workload::W15 => subscribers::measure(bench).await.context("W15"),
             Workload::Ageing => ageing::measure(bench).await.context("ageing"),
         }?;
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::answers::Answers;
 use super::requirements::{self, Requirement, Requirements};
-use super::{ApiError, browser, credentials};
+use super::{ApiError, ErrorCode, browser, credentials};
 use crate::executor::WorkflowExecutor;
 use crate::tenants::{Caller, Credentials, Denied, Role, RunScope};
 
@@ -121,6 +121,32 @@ impl Gate {
         let caller = self.executor.tenants().identify(credentials, tenant).await?;
         check_name(&caller, headers)?;
         Ok(caller)
+    }
+
+    /// Returns who opens a WebSocket, from the headers of the request; `None` if they have no credentials and the host requires
+    /// some: the first message has them.
+    ///
+    /// # Errors
+    /// The credentials are invalid, or a host without API keys is addressed by a DNS name.
+    pub(super) async fn subscriber(
+        &self,
+        headers: &HeaderMap,
+        tenant: Option<&str>,
+    ) -> Result<Option<Caller>, ApiError> {
+        let credentials = credentials::of_headers(headers)?;
+        let has_none = matches!(credentials, Credentials::None);
+        match self.known(credentials, headers, tenant).await {
+            Err(error) if has_none && error.code() == ErrorCode::Unauthorized => Ok(None),
+            known => known.map(Some),
+        }
+    }
+
+    /// Returns who presents an API key or a run token in a message. A key of the host acts for `tenant`.
+    ///
+    /// # Errors
+    /// The token is unknown, revoked, expired or of another tenant.
+    pub(super) async fn identify_token(&self, token: &str, tenant: Option<&str>) -> Result<Caller, ApiError> {
+        Ok(self.executor.tenants().authenticate(Some(token), tenant).await?)
     }
 
     /// Passes a request of a caller on. The answer counts in the tenant's budget until the client has read it, and is

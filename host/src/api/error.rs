@@ -181,6 +181,21 @@ impl ApiError {
         Self::new(ErrorCode::TooManyConnections, message)
     }
 
+    /// 503: there are too many connections that last.
+    pub(super) fn too_many_lasting() -> Self {
+        let message = "there are too many connections for subscriptions (`--api-lasting-connections`): close some, or repeat \
+                       the request later";
+        Self::new(ErrorCode::TooManyConnections, message)
+    }
+
+    /// 408: a client has not sent its API key.
+    pub(super) fn no_first_message(limit: Duration) -> Self {
+        let limit = humantime::format_duration(limit);
+        let message =
+            format!("no message with an API key or a token came within {limit} (`--live-first-message`)");
+        Self::new(ErrorCode::BodyTimeout, message)
+    }
+
     /// Returns the body of the response as JSON.
     pub(super) fn to_json(&self) -> String {
         serde_json::to_string(&self.body()).unwrap_or_default()
@@ -231,7 +246,7 @@ impl ApiError {
     }
 
     /// Returns the body of the response.
-    fn body(&self) -> ErrorBody {
+    pub(super) fn body(&self) -> ErrorBody {
         let (code, message) = (self.code.to_string(), self.message.clone());
         ErrorBody { error: ErrorDetail { code, message, path: self.path.clone() } }
     }
@@ -291,6 +306,7 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::Registry(error) => return error.into(),
             ExecutorError::Store(error) => return error.into(),
             ExecutorError::Tenant(error) => return error.into(),
+            ExecutorError::Frame(_) => return Self::internal(&error),
             ExecutorError::UnknownRun(_) => ErrorCode::UnknownRun,
             ExecutorError::InputTooLarge { .. } => ErrorCode::InputTooLarge,
             ExecutorError::InvalidInput(_) => ErrorCode::InvalidInput,
@@ -314,7 +330,7 @@ impl From<ExecutorError> for ApiError {
                 ErrorCode::NotCompensated
             }
             ExecutorError::Conflict { .. } => ErrorCode::Conflict,
-            ExecutorError::Busy { .. } => ErrorCode::Busy,
+            ExecutorError::Busy { .. } | ExecutorError::TooManyLive { .. } => ErrorCode::Busy,
             ExecutorError::ReadTimedOut(_) => ErrorCode::ReadTimeout,
             ExecutorError::Refused(ref refusal) => match refusal {
                 Refusal::CannotRollBack { .. } => ErrorCode::CannotRollBack,

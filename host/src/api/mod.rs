@@ -20,6 +20,7 @@ mod health;
 mod json;
 mod keys;
 mod lasting_body;
+mod live;
 mod logs;
 mod nodes;
 mod operators;
@@ -81,6 +82,8 @@ use crate::tenants::Caller;
 struct Api {
     /// The executor, of any tenant.
     host: WorkflowExecutor,
+    /// Identifies clients that present their credentials later.
+    gate: Gate,
     /// Cancelled when the host stops. Requests that wait for a run are answered then.
     closing: CancellationToken,
 }
@@ -104,7 +107,7 @@ pub(crate) fn with_gate(
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Allowed::new(origins), browser::allowed_origins))
-        .with_state(Api { host: executor, closing });
+        .with_state(Api { host: executor, gate: gate.clone(), closing });
     (router, gate)
 }
 
@@ -139,6 +142,7 @@ fn resources() -> OpenApiRouter<Api> {
         .merge(start::router())
         .merge(events::router())
         .merge(workflows::uploads())
+        .merge(live::router())
 }
 
 async fn unknown_route(request: Request) -> ApiError {

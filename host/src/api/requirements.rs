@@ -133,13 +133,21 @@ mod tests {
     #[test]
     fn every_endpoint_has_a_requirement_and_only_these_are_public() {
         let public = endpoints(|requirement| requirement.role.is_none());
-        assert_eq!(public, ["GET /_api/health", "GET /_api/openapi.json", "POST /_api/session"]);
+        // A WebSocket may present its credentials in its first message.
+        let expected = ["GET /_api/health", "GET /_api/live", "GET /_api/openapi.json", "POST /_api/session"];
+        assert_eq!(public, expected);
     }
 
     #[test]
     fn a_run_token_only_reads_what_its_run_has() {
         let accepting = endpoints(|requirement| requirement.run_token.is_some());
-        let expected = ["GET /_api/runs/{id}", "GET /_api/runs/{id}/logs", "GET /_api/runs/{id}/steps"];
+        let expected = [
+            "GET /_api/live",
+            "GET /_api/runs/{id}",
+            "GET /_api/runs/{id}/live",
+            "GET /_api/runs/{id}/logs",
+            "GET /_api/runs/{id}/steps",
+        ];
         assert_eq!(accepting, expected);
         let of_payloads = endpoints(|requirement| requirement.run_token.is_some_and(|token| token.payloads));
         assert_eq!(of_payloads, ["GET /_api/runs/{id}/logs"]);

@@ -166,6 +166,7 @@ struct SchemaQuery {
     responses(
         (status = 200, description = "The schema.", body = serde_json::Value, content_type = "application/schema+json"),
         (status = 404, description = "The workflow or version does not exist, or its input has no schema.", body = ErrorBody),
+        (status = 409, description = "All versions are deprecated; name one.", body = ErrorBody),
     ),
 )]
 async fn show_input_schema(

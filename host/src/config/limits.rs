@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::TenantLimits;
+use super::{LiveLimits, TenantLimits};
 use forge_journal::{LogLevel, RetryPolicy};
 use forge_sandbox::EngineLimits;
 use forge_store::LogLimits;
@@ -49,6 +49,8 @@ pub struct Limits {
     /// The bytes of answers of the API that wait for their clients to read them. One tenant may use a quarter of it. Default
     /// 256 MiB: 37 of the largest answers.
     pub api_answers: u64,
+    /// The limits of subscriptions.
+    pub live: LiveLimits,
     /// The time until a session of a browser ends, and its user logs in again. Default 12 h: a working day.
     pub session_time: Duration,
     /// The longest time for which a run token may be valid. Default 24 h: a token is in the hands of a browser, and its page can
@@ -84,6 +86,7 @@ impl Default for Limits {
             write_queue_bytes: 64 << 20,
             response_bytes_in_flight: 1 << 30,
             api_answers: 256 << 20,
+            live: LiveLimits::default(),
             session_time: Duration::from_secs(12 * 3_600),
             run_token_time: Duration::from_secs(24 * 3_600),
             kept_log_level: Some(LogLevel::Info),

@@ -1,6 +1,7 @@
 //! The configuration of a host, with the defaults and their reasons.
 
 mod limits;
+mod live;
 mod origin;
 mod retention;
 mod server;
@@ -19,6 +20,7 @@ use forge_sandbox::CompilerUser;
 
 pub use forge_store::{Database, InvalidDatabase, LogLimits, NodeConfig, PostgresUrl, machine_name};
 pub use limits::Limits;
+pub use live::LiveLimits;
 pub use origin::{InvalidOrigin, Origin};
 pub use retention::{InvalidRetention, Retention};
 pub use server::ServerLimits;

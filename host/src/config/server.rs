@@ -23,6 +23,9 @@ pub struct ServerLimits {
     /// Connections of one address, or one IPv6 network of 64 bits. Default a quarter of `connections`. Addresses of the
     /// machine itself and of `proxies` have no share.
     pub connections_per_address: usize,
+    /// Connections that last: WebSockets, and server-sent events. Default half of `connections`: the others remain for
+    /// requests.
+    pub lasting: usize,
     /// The proxies through which clients come. What connects from there stands for many clients.
     pub proxies: Vec<Network>,
 }
@@ -44,6 +47,7 @@ impl ServerLimits {
             write_time: Duration::from_secs(30),
             connections,
             connections_per_address: connections.div_ceil(4),
+            lasting: connections.div_ceil(2),
             proxies: Vec::new(),
         }
     }

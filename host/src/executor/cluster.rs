@@ -90,11 +90,15 @@ impl WorkflowExecutor {
                     self.publish(run).await;
                 }
             }
+            Notification::Watched(runs) => self.followed_elsewhere(runs),
+            Notification::Changed(runs) => self.changed_elsewhere(runs),
             Notification::Inbox(run) => self.look_into_inbox(run).await,
             Notification::DirectoryChanged => self.forget(),
             Notification::Reconnected => {
                 self.forget();
                 inner.timers.reset();
+                let executor = self.clone();
+                inner.tasks.spawn(async move { executor.read_followed().await });
                 self.answer_requests().await;
             }
             Notification::Fenced => self.begin_tenure(),

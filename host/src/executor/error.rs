@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::registry::RegistryError;
@@ -143,12 +144,31 @@ pub enum ExecutorError {
         /// Its value.
         value: u64,
     },
+    /// There are as many subscriptions, or connections for them, as there may be.
+    #[error("there are too many {what}, at most {most} ({setting}): close some, or subscribe again later")]
+    TooManyLive {
+        /// What there are too many of.
+        what: &'static str,
+        /// The limit.
+        most: usize,
+        /// The flag of the limit.
+        setting: &'static str,
+    },
+    /// A frame has no JSON form.
+    #[error("a frame cannot be written: {0}")]
+    Frame(Arc<serde_json::Error>),
     /// The tenant does not exist, is suspended or has reached a limit.
     #[error(transparent)]
     Tenant(#[from] TenantError),
     /// The host stops.
     #[error("the host is shutting down: send the request again when it is back")]
     ShuttingDown,
+}
+
+impl From<serde_json::Error> for ExecutorError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Frame(Arc::new(error))
+    }
 }
 
 impl ExecutorError {

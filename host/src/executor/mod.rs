@@ -13,6 +13,7 @@ mod effects;
 mod error;
 mod events;
 mod inboxes;
+pub mod live;
 mod loader;
 mod logs;
 mod query;
@@ -47,6 +48,7 @@ pub use start::{Existing, OnFailed, StartRequest, Started};
 
 use self::command::Command;
 use self::inboxes::{Children, Inboxes, Notice, Notices};
+use self::live::Hub;
 use self::loader::Loader;
 use self::timer_queue::TimerQueue;
 use self::turns::Turns;
@@ -91,6 +93,7 @@ struct Inner {
     /// The runs that have a task. Never iterated.
     runs: Mutex<HashMap<RunId, Handle>>,
     waiters: Arc<Waiters>,
+    live: Arc<Hub>,
     timers: Arc<TimerQueue>,
     maintenance: Maintenance,
     tasks: TaskTracker,
@@ -224,6 +227,7 @@ impl WorkflowExecutor {
             turns: Arc::default(),
             cpu: CpuPermits::new(threads),
             feed,
+            live: Hub::new(limits.live.clone(), store.nodes().is_some()),
             store,
             registry,
             engine,
@@ -248,6 +252,7 @@ impl WorkflowExecutor {
         // A child has a task before something comes into its inbox.
         inner.feed.subscribe(Children::of(inner));
         inner.feed.subscribe(Inboxes::of(inner));
+        inner.feed.subscribe(live::Changes::of(inner));
         let ringing = Arc::clone(&inner.timers).run(Arc::downgrade(inner), inner.shutdown.clone());
         inner.tasks.spawn(ringing);
         inner.maintenance.start(&inner.tasks, &inner.shutdown);
@@ -255,6 +260,8 @@ impl WorkflowExecutor {
         inner.tasks.spawn(async move { engine.log_missing_confinement().await });
         if let Some(notices) = inner.store.nodes().and_then(Nodes::listen) {
             inner.tasks.spawn(cluster::follow(Arc::downgrade(inner), notices, inner.shutdown.clone()));
+            let hub = Arc::clone(&inner.live);
+            inner.tasks.spawn(live::tell(Arc::downgrade(inner), hub, inner.shutdown.clone()));
         }
         Ok(executor)
     }

@@ -54,7 +54,11 @@ impl WorkflowExecutor {
 
     /// Returns a run whose row or journal cannot be read completely. Its record says so: the run is paused or was terminated,
     /// or its own row cannot be read.
-    async fn what_can_be_read(&self, run: RunId, error: StoreError) -> Result<WorkflowRecord, ExecutorError> {
+    pub(super) async fn what_can_be_read(
+        &self,
+        run: RunId,
+        error: StoreError,
+    ) -> Result<WorkflowRecord, ExecutorError> {
         let found = self.inner.store.readable(run).await?;
         let found = found.filter(|found| found.run.tenant == self.tenant);
         let found = found.ok_or(ExecutorError::UnknownRun(run))?;

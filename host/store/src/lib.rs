@@ -13,6 +13,7 @@ mod logs;
 mod nodes;
 mod open;
 mod overview;
+mod position;
 pub mod postgres;
 mod query;
 mod run_writer;
@@ -34,11 +35,12 @@ pub use error::StoreError;
 pub use feed::{Batch, Change, Feed, Subscriber};
 pub use logs::{LogFilter, LogPage};
 pub use nodes::{
-    Epoch, MOST_COUNTED, Node, Nodes, Notification, Refusal, RemoteCommand, RemoteRequest, RemoteResponse,
-    Resolution,
+    Changed, Epoch, MOST_COUNTED, MOST_NOTIFIED, Node, Nodes, Notification, Refusal, RemoteCommand,
+    RemoteRequest, RemoteResponse, Resolution,
 };
 pub use open::{migrate, open};
 pub use overview::{Overview, Readable, RecentStep, RecentSteps, UntakenEvent, UntakenEvents};
+pub use position::{ChangedFilter, ChangedPage, Position};
 pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
@@ -366,6 +368,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns a page of a run's journal.
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError>;
+
+    /// Returns the position of a run's journal, of the run and the calls after the one with the `seq` `after`; the last call
+    /// that has changed is one whose revision is above `since`. The cost is proportional to the calls after `after`.
+    async fn position(
+        &self,
+        id: RunId,
+        since: Option<u64>,
+        after: u64,
+    ) -> Result<Option<Position>, StoreError>;
+
+    /// Returns a page of the calls of a run that have changed; an empty one if there is no such run. The cost is proportional
+    /// to the calls between `filter.after` and the end of the page.
+    async fn changed_steps(&self, id: RunId, filter: ChangedFilter) -> Result<ChangedPage, StoreError>;
 
     /// Returns a page of the lines that a run has logged. `None`: there is no such run. The cost is proportional to the lines
     /// after `filter.after`, up to the end of the page.

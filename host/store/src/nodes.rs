@@ -41,6 +41,23 @@ impl std::fmt::Display for Epoch {
 /// The most runs that are counted for people: the health and the list of nodes cost the same, whatever is stored.
 pub const MOST_COUNTED: u32 = 10_000;
 
+/// The most runs that a notification names. The payload of a notification in PostgreSQL has at most 8,000 bytes.
+pub const MOST_NOTIFIED: usize = 120;
+
+/// What tells a reader that follows a run which part of its journal is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// The lowest revision of the changes.
+    pub revision: u64,
+    /// The first call that has changed; [`Changed::NO_CALL`] if only the run has.
+    pub first: u64,
+}
+
+impl Changed {
+    /// A position behind all calls, which have 24 bits.
+    pub const NO_CALL: u64 = 1 << 24;
+}
+
 /// A node, as other nodes see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Node {
@@ -225,6 +242,10 @@ pub enum Notification {
     Awaited(RunId),
     /// This run, for which a client waits, is final or paused.
     AtRest(RunId),
+    /// Clients of another node follow these runs: it is to learn of their changes for a while.
+    Watched(Vec<RunId>),
+    /// Another node has changed these runs, which clients of this node follow.
+    Changed(Vec<(RunId, Changed)>),
     /// Another node has appended to the inbox of this run, which this node executes.
     Inbox(RunId),
     /// Workflow versions, tenants, keys or secrets were changed.
@@ -252,8 +273,9 @@ pub trait Nodes: Send + Sync {
         None
     }
 
-    /// Sends a notification to all other nodes: [`Notification::Awaited`], [`Notification::AtRest`] or
-    /// [`Notification::Unowned`]. The store itself sends the others; here they are ignored.
+    /// Sends a notification to all other nodes: [`Notification::Awaited`], [`Notification::AtRest`],
+    /// [`Notification::Watched`], [`Notification::Changed`] or [`Notification::Unowned`]. The store itself sends the others;
+    /// here they are ignored. A notification names at most [`MOST_NOTIFIED`] runs.
     async fn notify(&self, notification: Notification) -> Result<(), StoreError>;
 
     /// Sends a command to the node that executes this run, and waits some seconds for the response. Returns `None` if there

@@ -19,7 +19,7 @@ use forge_store::sqlite::SqliteStore;
 use forge_store::{
     Acquired, Due, InputSchema, Store, StoreError, VersionConflict, VersionRow, Write, Writer, Written,
 };
-use forge_store::{RecentSteps, RunFilter, StepFilter};
+use forge_store::{ChangedFilter, RecentSteps, RunFilter, StepFilter};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -175,6 +175,7 @@ async fn conforms(store: &dyn Store) {
     refuses_what_would_move_a_journal_backwards(store).await;
     shows_the_last_steps_of_a_run(store).await;
     reads_a_journal_in_pages(store).await;
+    reads_what_changed_since_a_revision(store).await;
     lets_a_start_take_the_key_of_a_failed_run_over(store).await;
     deletes_final_runs_with_their_journals(store).await;
     finds_final_runs_by_their_age(store).await;
@@ -1015,6 +1016,50 @@ async fn reads_a_journal_in_pages(store: &dyn Store) {
     let bare: Vec<Row> =
         all[202..].iter().map(|row| Row { input: None, result: None, ..row.clone() }).collect();
     assert_eq!((without.rows.as_slice(), without.has_more), (bare.as_slice(), false));
+}
+
+/// The same journal, of 206 calls.
+async fn reads_what_changed_since_a_revision(store: &dyn Store) {
+    let id = run(2_600).id;
+    assert_eq!(store.position(run(99).id, None, 0).await.unwrap(), None);
+    let all = rows(store, id).await;
+    let of_run = store.run(id).await.unwrap().unwrap().revision;
+    let highest = all.iter().map(|row| row.revision).fold(of_run, u64::max);
+    let last = all.len() as u64;
+    let position = store.position(id, None, 0).await.unwrap().unwrap();
+    assert_eq!((&*position.tenant, position.revision, position.last_changed), ("default", highest, last));
+    let now = store.position(id, Some(highest), 0).await.unwrap().unwrap();
+    assert_eq!((now.revision, now.last_changed, now.calls, now.changed), (highest, 0, last, 0));
+
+    let filter = ChangedFilter {
+        since: None,
+        after: 0,
+        until: position.last_changed,
+        limit: 150,
+        bytes: u64::MAX,
+        payloads: true,
+    };
+    assert_eq!(store.changed_steps(run(99).id, filter).await.unwrap().rows, []);
+    let page = store.changed_steps(id, filter).await.unwrap();
+    assert_eq!((page.rows.as_slice(), page.has_more), (&all[..150], true));
+    let page = store.changed_steps(id, ChangedFilter { after: 150, ..filter }).await.unwrap();
+    assert_eq!((page.rows.as_slice(), page.has_more), (&all[150..], false));
+    let page = store.changed_steps(id, ChangedFilter { until: 3, ..filter }).await.unwrap();
+    assert_eq!((page.rows.as_slice(), page.has_more), (&all[..3], false));
+    for since in [0, all[0].revision, all[99].revision, highest - 1, highest, u64::MAX] {
+        let position = store.position(id, Some(since), 0).await.unwrap().unwrap();
+        let changed: Vec<Row> = all.iter().filter(|row| row.revision > since).cloned().collect();
+        assert_eq!(position.last_changed, changed.last().map_or(0, |row| row.seq));
+        assert_eq!(position.changed, changed.len() as u64);
+        let filter = ChangedFilter { since: Some(since), limit: 500, until: position.last_changed, ..filter };
+        let page = store.changed_steps(id, filter).await.unwrap();
+        assert_eq!((page.rows, page.has_more), (changed, false), "since {since}");
+    }
+    let tiny = ChangedFilter { after: 202, bytes: 1, ..filter };
+    let page = store.changed_steps(id, tiny).await.unwrap();
+    assert_eq!((page.rows.as_slice(), page.has_more), (&all[202..203], true), "at least one");
+    let page = store.changed_steps(id, ChangedFilter { payloads: false, ..tiny }).await.unwrap();
+    assert!(page.rows.len() == 4 && page.rows.iter().all(|row| row.result.is_none()));
 }
 
 async fn stored(store: &dyn Store, tenant: &str) -> u64 {

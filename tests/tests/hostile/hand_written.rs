@@ -30,7 +30,7 @@ fn text(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-fn with_info(realloc: &'static str) -> Parts {
+fn with_info(realloc: &'static str) -> Parts<'static> {
     Parts { imports: INFO, run: ASK, realloc, ..Parts::default() }
 }
 

@@ -195,7 +195,9 @@ impl Demo {
         let run = self.start_run("approved_order", "examples/approval/input.json", json!({}))?;
         self.until(&run, "waiting")?;
         println!("\nThe dashboard: {}/runs", self.host.url);
-        println!("   An order waits for its approval: send it the event `approval` with {{\"by\": \"ada\", \"approved\": true}}");
+        println!(
+            "   An order waits for its approval: send it the event `approval` with {{\"by\": \"ada\", \"approved\": true}}"
+        );
         println!("   {}/runs/{run}", self.host.url);
         println!("Enter ends the host and deletes its files.");
         if std::io::stdin().read_line(&mut String::new())? == 0 {

@@ -47,13 +47,12 @@ impl Journal {
         self.run_touched || !self.touched.is_empty() || !self.taken.is_empty() || !self.outbox.is_empty()
     }
 
-    /// Returns the changes since the last call, with the next revision. Lines alone are no changes: they wait for others.
+    /// Returns the changes since the last call, with the next revision. Notes alone are no changes: they wait for others.
     pub fn take_changes(&mut self) -> Changes {
         let mut lines = Vec::new();
         if self.has_changes() {
             self.revision += 1;
-            self.touch_noted();
-            lines = self.take_lines(self.revision);
+            lines = self.take_notes(self.revision);
         }
         let revision = self.revision;
         let before = self.counted.total();

@@ -1,5 +1,6 @@
 //! The notes of a run: lines and published values.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Journal;
@@ -10,7 +11,11 @@ use crate::{LogLevel, LogLine, Notes, Run, Scope, Timestamp};
 #[derive(Debug, Clone)]
 pub(super) struct Unsaved {
     /// The lines, in their order.
-    pub(super) lines: Vec<LogLine>,
+    lines: Vec<LogLine>,
+    /// Whether there are lines or published values.
+    any: bool,
+    /// The steps whose scopes have made them: their rows have the counts.
+    steps: BTreeSet<u64>,
     /// What the store has of the run's notes.
     stored: (Notes, Option<Arc<str>>),
 }
@@ -18,7 +23,12 @@ pub(super) struct Unsaved {
 impl Unsaved {
     /// Returns no notes, of a run that the store has.
     pub(super) fn of(run: &Run) -> Self {
-        Self { lines: Vec::new(), stored: (run.notes, run.published.clone()) }
+        Self {
+            lines: Vec::new(),
+            any: false,
+            steps: BTreeSet::new(),
+            stored: (run.notes, run.published.clone()),
+        }
     }
 
     /// Records that the store gets the notes of the run.
@@ -37,6 +47,16 @@ impl Journal {
             Some(_) => 0,
             None => self.run.notes.body,
         }
+    }
+
+    /// Returns whether there are notes that the store does not have.
+    pub fn has_unsaved_notes(&self) -> bool {
+        self.notes.any
+    }
+
+    /// Makes the notes that the store does not have a change, for a run that computes and makes no other.
+    pub fn save_notes(&mut self) {
+        self.run_touched |= self.notes.any;
     }
 
     /// Keeps a line. It is saved with the next changes, and is no change that must be saved: a line costs no commit.
@@ -60,7 +80,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Sets the values that the run has published.
+    /// Sets the values that the run has published. They are saved as lines are.
     pub(super) fn publish(
         &mut self,
         (scope, note): (Scope, u32),
@@ -68,11 +88,7 @@ impl Journal {
     ) -> Result<(), IllegalEvent> {
         self.check_status("published", |status| !status.is_final())?;
         self.note(scope, note);
-        if scope.step > 0 {
-            self.touched.insert(scope.step);
-        }
         self.run.published = Some(values);
-        self.run_touched = true;
         Ok(())
     }
 
@@ -80,10 +96,14 @@ impl Journal {
     fn note(&mut self, scope: Scope, note: u32) {
         let index = usize::try_from(scope.step).ok().and_then(|seq| seq.checked_sub(1));
         match index.and_then(|index| self.rows.get_mut(index)) {
-            Some(row) if row.attempt == scope.attempt => row.notes = note,
+            Some(row) if row.attempt == scope.attempt => {
+                row.notes = note;
+                self.notes.steps.insert(scope.step);
+            }
             Some(_) => {}
             None => self.run.notes.body = note,
         }
+        self.notes.any = true;
     }
 
     /// Returns the error of published values that cannot be read.
@@ -91,16 +111,14 @@ impl Journal {
         self.illegal("published", format!("what the run has published is not readable: {error}"))
     }
 
-    /// Adds what the notes change to the other changes. Called if there are others.
-    pub(super) fn touch_noted(&mut self) {
-        if !self.notes.lines.is_empty() {
-            self.run_touched = true;
-            self.touched.extend(self.notes.lines.iter().map(|line| line.scope.step).filter(|step| *step > 0));
+    /// Adds what the notes change to the other changes, and returns the lines that are saved with this revision. Called if there
+    /// are other changes.
+    pub(super) fn take_notes(&mut self, revision: u64) -> Vec<LogLine> {
+        if !std::mem::take(&mut self.notes.any) {
+            return Vec::new();
         }
-    }
-
-    /// Returns the lines that are saved with this revision.
-    pub(super) fn take_lines(&mut self, revision: u64) -> Vec<LogLine> {
+        self.run_touched = true;
+        self.touched.append(&mut self.notes.steps);
         let mut lines = std::mem::take(&mut self.notes.lines);
         lines.iter_mut().for_each(|line| line.revision = revision);
         lines
@@ -108,7 +126,9 @@ impl Journal {
 
     /// Discards the notes that the store does not have.
     pub(super) fn discard_notes(&mut self) {
+        self.notes.any = false;
         self.notes.lines.clear();
+        self.notes.steps.clear();
         (self.run.notes, self.run.published) = self.notes.stored.clone();
     }
 }

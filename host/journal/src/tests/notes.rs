@@ -219,11 +219,14 @@ fn a_tenant_without_room_keeps_no_more_lines() {
 fn the_last_value_of_each_name_is_published_and_a_replay_publishes_nothing_again() {
     let (mut session, mut saved) = (fresh(), Saved::new());
     publish(&mut session, "progress", "1").unwrap();
-    assert!(session.journal().has_changes(), "it is saved while the guest computes");
+    assert!(!session.journal().has_changes(), "it waits for another change");
     publish(&mut session, "progress", " 2.0 ").unwrap();
     publish(&mut session, "note", "{\"a\": []}").unwrap();
     assert_eq!(published_by(&session), Some(r#"{"note":{"a":[]},"progress":2.0}"#));
+    assert!(saved.run.published.is_none() && session.journal().has_unsaved_notes());
+    session.journal_mut().save_notes();
     let grown = saved.save(&mut session);
+    assert!(!session.journal().has_unsaved_notes());
     assert_eq!(grown.bytes, r#"{"note":{"a":[]},"progress":2.0}"#.len() as i64);
 
     let mut session = saved.load();
@@ -250,6 +253,7 @@ fn what_a_run_publishes_is_bounded() {
 fn notes_that_are_discarded_are_made_again() {
     let (mut session, mut saved) = (fresh(), Saved::new());
     publish(&mut session, "progress", "1").unwrap();
+    session.journal_mut().save_notes();
     saved.save(&mut session);
     log(&mut session, Scope::BODY, "lost");
     publish(&mut session, "progress", "2").unwrap();

@@ -23,6 +23,8 @@ pub(super) struct Connections {
 struct State {
     /// The number of connections that count: not those that were told to end.
     open: usize,
+    /// The number of connections that last.
+    lasting: usize,
     /// The number that the next connection gets when it becomes quiet.
     next: u64,
     /// Those that are quiet, the longest first.
@@ -63,6 +65,9 @@ struct Use {
 
 /// A request of a connection, until it is dropped.
 pub(super) struct Request(Arc<Connection>);
+
+/// A request whose connection lasts, until it is dropped.
+pub(super) struct Lasting(Arc<Request>);
 
 impl Connections {
     pub(super) fn new(limits: Arc<ServerLimits>) -> Arc<Self> {
@@ -180,6 +185,23 @@ impl Connection {
     }
 }
 
+impl Request {
+    /// Makes the connection one that lasts. Returns `None` if there are as many as there may be.
+    pub(super) fn last(self: &Arc<Self>) -> Option<Lasting> {
+        let all = &self.0.all;
+        let mut state = all.state.lock();
+        let has_room = state.lasting < all.limits.lasting;
+        state.lasting += usize::from(has_room);
+        has_room.then(|| Lasting(Arc::clone(self)))
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.0.0.all.state.lock().lasting -= 1;
+    }
+}
+
 impl Drop for Request {
     fn drop(&mut self) {
         let connection = &self.0;
@@ -260,6 +282,21 @@ mod tests {
         assert!(evicted(&of_network[0]), "a network of 64 bits is one client");
         drop((other, mine, of_network));
         assert!(all.state.lock().shares.is_empty());
+    }
+
+    #[test]
+    fn connections_that_last_leave_others_to_requests_and_are_not_displaced() {
+        let limits = ServerLimits { lasting: 1, ..ServerLimits::with_connections(2) };
+        let all = Connections::new(Arc::new(limits));
+        let [one, two] = [(); 2].map(|()| all.admit(address("127.0.0.1")).unwrap());
+        let request = Arc::new(one.request());
+        let lasting = request.last().unwrap();
+        drop(request);
+        assert!(Arc::new(two.request()).last().is_none());
+        let three = all.admit(address("127.0.0.1")).unwrap();
+        assert!(evicted(&two) && !evicted(&one), "it lasts");
+        drop(lasting);
+        assert!(Arc::new(three.request()).last().is_some());
     }
 
     #[test]

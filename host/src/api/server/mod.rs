@@ -22,10 +22,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub(super) use self::request_body::TooSlow;
 
-use self::connections::{Connection, Connections};
+use self::connections::{Connection, Connections, Lasting, Request};
 use self::request_body::RequestBody;
 use self::stream::Stream;
 use super::ApiError;
@@ -41,6 +42,26 @@ const RETRY: Duration = Duration::from_millis(500);
 /// The time in which a connection ends whose place another one has, unless it has a request.
 const EVICTION: Duration = Duration::from_secs(1);
 
+/// The use of a connection by a request, an extension of it.
+#[derive(Clone)]
+pub(super) struct InUse {
+    request: Arc<Request>,
+    tasks: TaskTracker,
+}
+
+/// A connection that outlives the response, until it is dropped. The server waits for it when it stops.
+pub(super) struct Lasts {
+    _lasting: Lasting,
+    _task: TaskTrackerToken,
+}
+
+impl InUse {
+    /// Keeps the connection for longer than until the response is sent. Returns `None` if as many connections last as may.
+    pub(super) fn last(&self) -> Option<Lasts> {
+        Some(Lasts { _lasting: self.request.last()?, _task: self.tasks.token() })
+    }
+}
+
 /// The mark of a request that came through a proxy: one of this machine, or one that the configuration names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ThroughProxy;
@@ -53,8 +74,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServerLimits, 
         match accepted {
             Ok((stream, address)) => match connections.admit(address.ip()) {
                 Some(connection) => {
-                    let (router, closing) = (router.clone(), closing.clone());
-                    tasks.spawn(answer(stream, connection, router, Arc::clone(&limits), closing));
+                    let server = (router.clone(), Arc::clone(&limits), tasks.clone(), closing.clone());
+                    tasks.spawn(answer(stream, connection, server));
                 }
                 None => refuse(&stream, address),
             },
@@ -92,9 +113,7 @@ fn refuse(stream: &TcpStream, address: SocketAddr) {
 async fn answer(
     stream: TcpStream,
     connection: Arc<Connection>,
-    router: Router,
-    limits: Arc<ServerLimits>,
-    closing: CancellationToken,
+    (router, limits, tasks, closing): (Router, Arc<ServerLimits>, TaskTracker, CancellationToken),
 ) {
     // Responses are written at once. Without it, the last part of a long response can be late.
     let _ = stream.set_nodelay(true);
@@ -104,8 +123,9 @@ async fn answer(
         .max_buf_size(BUFFER);
     let (router, body_time) = (TowerToHyperService::new(router), limits.body_time);
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let of_connection = connection.request();
+        let of_connection = Arc::new(connection.request());
         let mut request = request.map(|body| Body::new(RequestBody::new(body, body_time)));
+        request.extensions_mut().insert(InUse { request: Arc::clone(&of_connection), tasks: tasks.clone() });
         if connection.is_proxied() {
             request.extensions_mut().insert(ThroughProxy);
         }
@@ -116,7 +136,7 @@ async fn answer(
         }
     });
     let stream = TokioIo::new(Stream::new(stream, limits.write_time));
-    let mut serving = pin!(http.serve_connection(stream, service));
+    let mut serving = pin!(http.serve_connection(stream, service).with_upgrades());
     let no_head = async {
         tokio::time::sleep(limits.head_time).await;
         if connection.has_served() {

@@ -32,6 +32,10 @@ pub(super) struct Args {
     /// --api-connections].
     #[arg(long, value_name = "COUNT", env = "FORGE_API_CONNECTIONS_PER_ADDRESS", value_parser = parse::count)]
     api_connections_per_address: Option<u64>,
+    /// WebSockets and server-sent events at once, which leave the other connections to requests [default: half of
+    /// --api-connections].
+    #[arg(long, value_name = "COUNT", env = "FORGE_API_LASTING_CONNECTIONS", value_parser = parse::count)]
+    api_lasting_connections: Option<u64>,
     /// A network, such as 10.0.0.7 or 10.0.0.0/8, of proxies through which clients come.
     #[arg(long, value_name = "NETWORK", env = "FORGE_API_PROXY", value_delimiter = ',')]
     api_proxy: Vec<Network>,
@@ -71,6 +75,7 @@ impl Args {
             connections_per_address: self
                 .api_connections_per_address
                 .map_or(default.connections_per_address, count),
+            lasting: self.api_lasting_connections.map_or(default.lasting, count),
             proxies: self.api_proxy,
             ..default
         }

@@ -2,6 +2,7 @@ mod api;
 mod egress;
 mod files;
 mod limits;
+mod live;
 mod log_fields;
 mod log_writer;
 mod logging;
@@ -89,6 +90,8 @@ pub(super) struct Args {
     limits: limits::Args,
     #[command(flatten)]
     api: api::Args,
+    #[command(flatten)]
+    live: live::Args,
 }
 
 const EXAMPLES: &str = "\
@@ -114,6 +117,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     config.egress = args.egress.into_policy();
     config.secret_keys = args.secrets.into_keys()?;
     config.limits = args.limits.into_limits();
+    config.limits.live = args.live.into_limits();
     if config.limits.log.most < config.limits.log.truncate {
         let message =
             "--wal-limit is less than --wal-truncate: the log must be truncated before starts are refused";

@@ -5,6 +5,9 @@ const page = document.documentElement.dataset;
 /** The way from this page to the root of the dashboard: empty, or `../` once or more. */
 export const root = page.root ?? "";
 
+/** The tenant for which a caller of the host acts; `undefined` if it is the caller's own. */
+export const tenant = page.tenant;
+
 /**
  * An answer of the API that is an error: with its status, its code for programs, and its message for people. `path` is the place
  * in an input that does not fit its schema.

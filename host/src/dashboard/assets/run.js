@@ -1,6 +1,5 @@
 // The page of a run.
 
-import { root } from "./api.js";
 import { setText } from "./dom.js";
 import { Actions } from "./run/actions.js";
 import { Axis } from "./run/axis.js";
@@ -9,6 +8,7 @@ import { Detail } from "./run/detail.js";
 import { watchDocuments } from "./run/documents.js";
 import { Follow } from "./run/follow.js";
 import { Grid } from "./run/grid.js";
+import { Logs } from "./run/logs.js";
 import { Parts } from "./run/parts.js";
 import { Tools } from "./run/tools.js";
 import { duration } from "./run/words.js";
@@ -24,23 +24,21 @@ const find = (selector) => page.querySelector(selector);
 
 const parts = new Parts(page);
 const calls = new Calls(parts.state.started, parts.state.ended);
-const hrefOfRun = (id) => `${root}runs/${id}${location.search}`;
 const mayResolve = find(".run-calls").dataset.mayResolve !== undefined;
 
 const detail = new Detail(find("#call"), calls, {
   run,
-  hrefOfRun,
   state: () => ({ mayResolve, ...parts.state }),
   onClose: () => show(undefined),
 });
 const grid = new Grid(find("#calls"), calls, {
-  hrefOfRun,
   onChange: () => changed(),
   onView: () => redraw(),
   onOpen: (seq, how) => show(seq, how),
   onClose: () => show(undefined),
 });
 const axis = new Axis(grid.element, calls, { onView: () => redraw() });
+const logs = new Logs(run, { list: find("#logs"), counter: find("#logs-count"), select: find("#logs-level") });
 const tools = new Tools(find("#calls-search"), find("#calls-count"), calls, {
   onChange: () => changed(),
   onView: () => redraw(),
@@ -103,9 +101,14 @@ function changedSoon() {
 
 const trouble = find("#run-trouble");
 
-function say(error) {
-  trouble.hidden = error === undefined;
-  setText(trouble, error?.message ?? "");
+/** What cannot be read now, and what an action has failed for. */
+const troubles = {};
+
+function say(what, error) {
+  troubles[what] = error?.message;
+  const message = troubles.action ?? troubles.reading;
+  trouble.hidden = message === undefined;
+  setText(trouble, message ?? "");
 }
 
 const news = find("#run-news");
@@ -125,9 +128,10 @@ const follow = new Follow({
     calls.ended = ended;
     if (present !== status) setText(news, `The run is ${present}.`);
     status = present;
+    logs.refresh();
     changedSoon();
   },
-  onTrouble: say,
+  onTrouble: (error) => say("reading", error),
 });
 
 new Actions(page, {
@@ -136,10 +140,10 @@ new Actions(page, {
   calls,
   onDone: (text) => {
     setText(news, text);
-    say(undefined);
+    say("action", undefined);
     follow.soon();
   },
-  onFail: (message) => say({ message }),
+  onFail: (error) => say("action", error),
 });
 watchDocuments(page, run);
 
@@ -160,4 +164,4 @@ setInterval(() => {
 }, TICK);
 
 // A failure has been said on the page.
-follow.start().catch((error) => say(error));
+follow.start().catch((error) => say("reading", error));

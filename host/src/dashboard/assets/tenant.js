@@ -1,16 +1,18 @@
 // What an admin changes on the pages of tenants: API keys, and whether a tenant is suspended.
 
 import { request } from "./api.js";
+import { copy } from "./clipboard.js";
 import { ask } from "./dialog.js";
+import { button, make } from "./dom.js";
 
 const DAY = 24 * 60 * 60 * 1000;
 
 const keys = document.querySelector("[data-keys]");
 const isHost = keys?.hasAttribute("data-host") ?? false;
 
-for (const button of document.querySelectorAll("[data-revoke]")) on(button, "click", () => revoke(button));
+for (const pressed of document.querySelectorAll("[data-revoke]")) on(pressed, "click", () => revoke(pressed));
 for (const form of document.querySelectorAll("[data-new-key]")) on(form, "submit", () => create(form));
-for (const button of document.querySelectorAll("[data-suspend]")) on(button, "click", () => suspend(button));
+for (const pressed of document.querySelectorAll("[data-suspend]")) on(pressed, "click", () => suspend(pressed));
 
 /** Calls a function for an event, and shows its error beside the element. The element does nothing meanwhile. */
 function on(element, event, act) {
@@ -28,23 +30,20 @@ function on(element, event, act) {
   });
 }
 
+/** Shows what went wrong, after the part of the page that has the element. */
 function fail(element, message) {
   const place = element.closest("section, .head");
   let notice = place.nextElementSibling;
-  if (!notice?.matches("[data-failure]")) {
-    notice = document.createElement("p");
-    notice.className = "notice";
-    notice.dataset.kind = "bad";
-    notice.dataset.failure = "";
-    notice.setAttribute("role", "alert");
+  if (!notice?.matches("[role='alert']")) {
+    notice = make("p", { className: "notice", role: "alert", "data-kind": "bad" });
     place.after(notice);
   }
   notice.textContent = message;
 }
 
-async function revoke(button) {
-  const { revoke: id, name } = button.dataset;
-  const isOwn = button.hasAttribute("data-own");
+async function revoke(pressed) {
+  const { revoke: id, name } = pressed.dataset;
+  const isOwn = pressed.hasAttribute("data-own");
   const confirmed = await ask({
     title: `Revoke the API key ${name}?`,
     body: isOwn
@@ -70,29 +69,18 @@ async function create(form) {
 
 /** Shows a new key, which nobody can see again. */
 async function show(token) {
-  const body = document.createElement("div");
-  const text = document.createElement("p");
-  text.textContent = "Copy it now: it is shown only once.";
-  const line = document.createElement("div");
-  line.className = "token";
-  const field = Object.assign(document.createElement("input"), { readOnly: true, value: token });
-  field.setAttribute("aria-label", "The API key");
+  const field = make("input", { value: token, readOnly: true, "aria-label": "The API key" });
   field.addEventListener("focus", () => field.select());
-  const copy = Object.assign(document.createElement("button"), { type: "button", textContent: "Copy" });
-  copy.addEventListener("click", async () => {
-    // Without https, a browser has no clipboard for pages: the text is selected, to be copied by hand.
-    field.select();
-    await navigator.clipboard?.writeText(token);
-    if (navigator.clipboard) copy.textContent = "Copied";
-  });
-  line.append(field, copy);
-  body.append(text, line);
+  const copying = button("Copy");
+  copying.addEventListener("click", () => copy(token, copying));
+  const line = make("div", { className: "token" }, field, copying);
+  const body = make("div", {}, make("p", {}, "Copy it now: it is shown only once."), line);
   await ask({ title: "The new API key", body, confirm: "Done" });
 }
 
-async function suspend(button) {
-  const suspended = button.dataset.suspend === "true";
-  const name = button.dataset.tenantName;
+async function suspend(pressed) {
+  const suspended = pressed.dataset.suspend === "true";
+  const name = pressed.dataset.tenantName;
   const confirmed = await ask({
     title: suspended ? `Suspend the tenant ${name}?` : `Resume the tenant ${name}?`,
     body: suspended

@@ -47,18 +47,10 @@ pub(super) fn calls(view: &View, run: &WorkflowRecord) -> Markup {
 fn search() -> Markup {
     html! {
         form #calls-search .wf-tools role="search" aria-label="Calls" {
-            label.field {
-                span.unseen { "Search by name, error or #position" }
-                input type="search" name="text" placeholder="Name, error or #17" autocomplete="off" spellcheck="false";
-            }
-            label.field {
-                span.unseen { "Status" }
-                select name="status" { option value="" { "Every status" } }
-            }
-            label.field {
-                span.unseen { "Kind" }
-                select name="kind" { option value="" { "Every kind" } }
-            }
+            input type="search" name="text" aria-label="Search by name, error or #position" placeholder="Name, error or #17"
+                autocomplete="off" spellcheck="false";
+            select name="status" aria-label="Status" { option value="" { "Every status" } }
+            select name="kind" aria-label="Kind" { option value="" { "Every kind" } }
             label.check { input type="checkbox" name="quiet"; " Clock and timeouts" }
             label.check { input type="checkbox" name="fold" checked; " Fold idle time" }
             div.wf-buttons role="group" aria-label="Tree" {

@@ -1,27 +1,56 @@
-//! The documents of a run: its input and output, which are loaded when they are opened, and the events that it has not taken.
+//! The documents of a run: what it has published, its input and output, which are loaded when they are opened, and the events
+//! that it has not taken.
 
 use bytesize::ByteSize;
 use maud::{Markup, html};
 
 use super::count;
 use crate::dashboard::parts;
-use crate::dashboard::view::View;
 use crate::executor::{PendingEvent, PendingEvents, WorkflowRecord};
-use forge_journal::{Document, Settled};
+use crate::printable::Printable;
+use forge_journal::{Document, Published, Settled};
 
 /// The most events that are listed.
 const MOST_EVENTS: usize = 20;
 
+/// The most characters of a published value that are shown. The API has all of it.
+const LONGEST_VALUE: usize = 400;
+
 /// Returns the documents.
-pub(super) fn data(_view: &View, run: &WorkflowRecord) -> Markup {
+pub(super) fn data(run: &WorkflowRecord) -> Markup {
     html! {
         div.run-data {
+            div data-part="published" { (published(&run.published)) }
             div data-part="input" { (document("Input", "input", Some(&run.input))) }
             div data-part="output" { (document("Output", "output", run.output.as_ref())) }
             div data-part="events" { @if let Some(events) = &run.events { (untaken(events)) } }
             div data-part="settled" { (settled(&run.settled)) }
         }
     }
+}
+
+/// Returns the last values that the workflow has published.
+fn published(values: &Published) -> Markup {
+    html! {
+        @if !values.is_empty() {
+            section.panel aria-labelledby="published-title" {
+                header { h2 #published-title { "Published" } }
+                dl.facts.body {
+                    @for (name, value) in values {
+                        dt { code { (parts::text(name)) } }
+                        dd { code { (value_text(value)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns a value, or its begin.
+fn value_text(value: &Document) -> Markup {
+    let text = value.text();
+    let end = text.char_indices().nth(LONGEST_VALUE).map_or(text.len(), |(at, _)| at);
+    html! { (Printable::json(&text[..end])) @if end < text.len() { "… " span.soft { (ByteSize(text.len() as u64)) } } }
 }
 
 /// Returns the place of a document. `run.js` loads it when it is opened.

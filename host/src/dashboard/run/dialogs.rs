@@ -73,8 +73,14 @@ fn resolve() -> Markup {
             p data-said {}
             fieldset.choice {
                 legend.unseen { "The outcome" }
-                label { input type="radio" name="outcome" value="completed" checked; " It is completed" }
-                label { input type="radio" name="outcome" value="failed"; " It has failed" }
+                div {
+                    input #outcome-completed type="radio" name="outcome" value="completed" checked;
+                    " " label for="outcome-completed" { "It is completed" }
+                }
+                div {
+                    input #outcome-failed type="radio" name="outcome" value="failed";
+                    " " label for="outcome-failed" { "It has failed" }
+                }
             }
             div data-when="completed" {
                 (field("resolve-result", "Result, JSON", &json("resolve-result", "result", 8)))

@@ -8,6 +8,7 @@ mod calls;
 mod data;
 mod dialogs;
 mod head;
+mod logs;
 mod why;
 
 use axum::Router;
@@ -46,8 +47,9 @@ fn body(view: &View, run: &WorkflowRecord) -> Markup {
             (head::head(view, run))
             p #run-trouble .notice data-kind="warn" role="status" hidden {}
             p #run-news .unseen aria-live="polite" {}
-            (data::data(view, run))
+            (data::data(run))
             (calls::calls(view, run))
+            (logs::logs())
             (dialogs::dialogs(view, run))
         }
         (layout::module(view, "run.js"))

@@ -61,7 +61,7 @@ fn row(view: &View, key: &ApiKey) -> Markup {
             td { (state(key)) }
             td.actions-cell {
                 @if key.is_valid() {
-                    button type="button" data-revoke=(key.id) data-name=(text(&key.name).into_string()) data-own[is_own] {
+                    button type="button" data-revoke=(key.id) data-name=(text(&key.name)) data-own[is_own] {
                         "Revoke" span.unseen { " " (text(&key.name)) }
                     }
                 }

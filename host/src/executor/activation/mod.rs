@@ -7,7 +7,7 @@ mod wait;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use forge_clock as clock;
@@ -71,6 +71,10 @@ pub(super) struct ActivationContext {
     pub(super) trial: Option<Trial>,
 }
 
+/// The interval at which lines and values of a guest that computes are saved by themselves: people watch them, and each is a
+/// commit.
+const NOTES_INTERVAL: Duration = Duration::from_secs(1);
+
 type RunningEffect = Abortable<BoxFuture<'static, (u64, Result<Ended, StoreError>)>>;
 
 /// One activation of a run.
@@ -95,6 +99,8 @@ pub(super) struct Activation {
     rollback: Option<PendingRollback>,
     /// The effects that the workflow had under way when rolling back began are abandoned.
     rolls_back: bool,
+    /// When what a computing guest has logged and published was last saved by itself.
+    notes_saved: Instant,
     /// Why the executor ends the activation.
     leave: Option<Leave>,
     /// The permit with which the guest computes, if it needs one.
@@ -148,6 +154,7 @@ impl Activation {
         };
         let open = journal.rows().iter().filter(|row| row.is_open() && row.kind.effect().is_some());
         let open_before = open.map(|row| row.seq).collect();
+        let started = Instant::now();
         let mut activation = Self {
             cancelled_by: Vec::new(),
             context,
@@ -159,9 +166,10 @@ impl Activation {
             postponed: VecDeque::new(),
             rollback: None,
             rolls_back: false,
+            notes_saved: started,
             leave: None,
             permit: Arc::default(),
-            started: Instant::now(),
+            started,
         };
         if journal.run().requested_rollback().is_some() {
             // Requests that were under way before a crash are sent again, with the same keys.
@@ -328,6 +336,10 @@ impl Host for Activation {
 
     fn save(&mut self, session: &mut Session) -> Option<Detached> {
         let journal = session.journal_mut();
+        if journal.has_unsaved_notes() && self.notes_saved.elapsed() >= NOTES_INTERVAL {
+            self.notes_saved = Instant::now();
+            journal.save_notes();
+        }
         if self.context.trial.is_some() || !journal.has_changes() {
             return None;
         }

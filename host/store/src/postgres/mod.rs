@@ -28,6 +28,7 @@ mod overview;
 #[cfg(test)]
 mod plan;
 mod pooler;
+mod position;
 mod requests;
 mod runs;
 mod server;
@@ -64,8 +65,8 @@ use super::{
     RemoteResponse, Store, StoreError, VersionRow, Write,
 };
 use crate::{
-    DbFilter, DbPage, InputSchema, LogFilter, LogPage, Overview, Readable, RunFilter, RunSummary, StepFilter,
-    StepPage, VersionConflict,
+    ChangedFilter, ChangedPage, DbFilter, DbPage, InputSchema, LogFilter, LogPage, Overview, Position,
+    Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -206,6 +207,19 @@ impl Store for PostgresStore {
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
         overview::page(&self.shared.readers, id, filter).await
+    }
+
+    async fn position(
+        &self,
+        id: RunId,
+        since: Option<u64>,
+        after: u64,
+    ) -> Result<Option<Position>, StoreError> {
+        position::position(&self.shared.readers, id, since, after).await
+    }
+
+    async fn changed_steps(&self, id: RunId, filter: ChangedFilter) -> Result<ChangedPage, StoreError> {
+        position::changed_steps(&self.shared.readers, id, filter).await
     }
 
     async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {

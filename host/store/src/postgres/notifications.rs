@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
-use crate::{Epoch, Notification, StoreError};
+use crate::{Changed, Epoch, Notification, StoreError};
 use forge_journal::RunId;
 
 /// How long the channel may be quiet before its connection is checked.
@@ -28,6 +28,8 @@ pub(super) enum Message {
     Responded(i64),
     Awaited(RunId),
     AtRest(RunId),
+    Watched(Vec<RunId>),
+    Changed(Vec<(RunId, Changed)>),
     /// These runs, each of the node with this epoch, have new entries in their inboxes.
     Inboxes(Vec<(Epoch, RunId)>),
     DirectoryChanged,
@@ -42,6 +44,8 @@ impl From<Notification> for Option<Message> {
             Notification::Unowned => Some(Message::Unowned),
             Notification::Awaited(run) => Some(Message::Awaited(run)),
             Notification::AtRest(run) => Some(Message::AtRest(run)),
+            Notification::Watched(runs) => Some(Message::Watched(runs)),
+            Notification::Changed(runs) => Some(Message::Changed(runs)),
             Notification::Requested
             | Notification::Inbox(_)
             | Notification::DirectoryChanged
@@ -52,6 +56,11 @@ impl From<Notification> for Option<Message> {
     }
 }
 
+/// Returns the items of a list, separated by commas.
+fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    items.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
 impl Message {
     pub(super) fn payload(&self, sender: Epoch) -> String {
         match self {
@@ -60,9 +69,13 @@ impl Message {
             Self::Responded(request) => format!("{sender} answered {request}"),
             Self::Awaited(run) => format!("{sender} awaited {run}"),
             Self::AtRest(run) => format!("{sender} rested {run}"),
+            Self::Watched(runs) => format!("{sender} watched {}", list(runs, ToString::to_string)),
+            Self::Changed(runs) => {
+                let text = |(run, Changed { revision, first }): &_| format!("{run}/{revision}/{first}");
+                format!("{sender} changed {}", list(runs, text))
+            }
             Self::Inboxes(runs) => {
-                let runs = runs.iter().map(|(epoch, run)| format!("{epoch}/{run}"));
-                format!("{sender} inboxes {}", runs.collect::<Vec<_>>().join(","))
+                format!("{sender} inboxes {}", list(runs, |(epoch, run)| format!("{epoch}/{run}")))
             }
             Self::DirectoryChanged => format!("{sender} versions"),
             Self::Replaced(epoch) => format!("{sender} replaced {epoch}"),
@@ -81,6 +94,18 @@ impl Message {
             "answered" => Self::Responded(argument.parse().ok()?),
             "awaited" => Self::Awaited(argument.parse().ok()?),
             "rested" => Self::AtRest(argument.parse().ok()?),
+            "watched" => {
+                Self::Watched(argument.split(',').map(|run| run.parse().ok()).collect::<Option<_>>()?)
+            }
+            "changed" => {
+                let run = |text: &str| {
+                    let (run, changed) = text.split_once('/')?;
+                    let (revision, first) = changed.split_once('/')?;
+                    let changed = Changed { revision: revision.parse().ok()?, first: first.parse().ok()? };
+                    Some((run.parse().ok()?, changed))
+                };
+                Self::Changed(argument.split(',').map(run).collect::<Option<_>>()?)
+            }
             "inboxes" => {
                 let run = |text: &str| {
                     let (epoch, run) = text.split_once('/')?;
@@ -204,6 +229,8 @@ fn received(shared: &Shared, sender: Epoch, message: Message) {
         Message::Unowned => shared.notify(Notification::Unowned),
         Message::Awaited(run) => shared.notify(Notification::Awaited(run)),
         Message::AtRest(run) => shared.notify(Notification::AtRest(run)),
+        Message::Watched(runs) => shared.notify(Notification::Watched(runs)),
+        Message::Changed(runs) => shared.notify(Notification::Changed(runs)),
         Message::Inboxes(runs) => {
             if runs.iter().any(|(owner, _)| *owner == Epoch(0)) {
                 shared.notify(Notification::Unowned);
@@ -229,6 +256,11 @@ mod tests {
             Message::Responded(9),
             Message::Awaited(run),
             Message::AtRest(run),
+            Message::Watched(vec![run, RunId(uuid::Uuid::from_u128(8))]),
+            Message::Changed(vec![
+                (run, Changed { revision: 3, first: 1 }),
+                (RunId(uuid::Uuid::from_u128(8)), Changed { revision: u64::MAX, first: Changed::NO_CALL }),
+            ]),
             Message::Inboxes(vec![(Epoch(3), run), (Epoch(0), run)]),
             Message::DirectoryChanged,
             Message::Replaced(Epoch(1)),
@@ -238,8 +270,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_with_the_most_runs_fits_a_notification() {
+        let run = RunId(uuid::Uuid::max());
+        let changed = Changed { revision: 1 << 40, first: Changed::NO_CALL };
+        let runs = vec![(run, changed); crate::MOST_NOTIFIED];
+        assert!(Message::Changed(runs).payload(Epoch(i64::MAX)).len() < 8_000);
+    }
+
+    #[test]
     fn an_unknown_payload_is_no_message() {
-        for payload in ["", "free", "5", "5 hello", "5 asked", "x free", "5 awaited 7"] {
+        for payload in
+            ["", "free", "5", "5 hello", "5 asked", "x free", "5 awaited 7", "5 changed 7", "5 watched"]
+        {
             assert_eq!(Message::parse(payload), None, "{payload}");
         }
     }

@@ -20,6 +20,7 @@ mod operations;
 mod overview;
 #[cfg(test)]
 mod plan;
+mod position;
 mod reading;
 mod runs;
 mod steps;
@@ -44,8 +45,8 @@ use super::directory::{
 };
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
-    DbFilter, DbPage, InputSchema, LogFilter, LogLimits, LogPage, Overview, Readable, RunFilter, RunSummary,
-    StepFilter, StepPage, VersionConflict,
+    ChangedFilter, ChangedPage, DbFilter, DbPage, InputSchema, LogFilter, LogLimits, LogPage, Overview,
+    Position, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -143,6 +144,19 @@ impl Store for SqliteStore {
 
     async fn steps(&self, id: RunId, filter: StepFilter) -> Result<Option<StepPage>, StoreError> {
         self.read(move |connection| steps::page(connection, id, filter)).await
+    }
+
+    async fn position(
+        &self,
+        id: RunId,
+        since: Option<u64>,
+        after: u64,
+    ) -> Result<Option<Position>, StoreError> {
+        self.read(move |connection| position::position(connection, id, since, after)).await
+    }
+
+    async fn changed_steps(&self, id: RunId, filter: ChangedFilter) -> Result<ChangedPage, StoreError> {
+        self.read(move |connection| position::changed_steps(connection, id, filter)).await
     }
 
     async fn logs(&self, id: RunId, filter: &LogFilter) -> Result<Option<LogPage>, StoreError> {

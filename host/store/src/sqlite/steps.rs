@@ -27,10 +27,15 @@ static SELECT: LazyLock<String> = LazyLock::new(|| {
 
 /// Returns the statement for a page of a journal. `?1` is the key after which it begins, `?2` the last key of the run.
 fn page_sql(payloads: bool) -> String {
-    let names = if payloads { read_names(COLUMNS) } else { read_names_without(COLUMNS, &PAYLOADS) };
+    let names = page_columns(payloads);
     format!(
         "SELECT key & 16777215, {names} FROM forge_steps WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT ?3"
     )
+}
+
+/// Returns the columns of a page, which [`decode`] reads.
+pub(super) fn page_columns(payloads: bool) -> String {
+    if payloads { read_names(COLUMNS) } else { read_names_without(COLUMNS, &PAYLOADS) }
 }
 
 static PAGES: LazyLock<[String; 2]> = LazyLock::new(|| [false, true].map(page_sql));
@@ -109,7 +114,8 @@ pub(super) fn page(
     Ok(Some(page))
 }
 
-fn decode(columns: &mut Columns<'_>) -> Result<Row, StoreError> {
+/// Reads a row: its position, and the columns.
+pub(super) fn decode(columns: &mut Columns<'_>) -> Result<Row, StoreError> {
     let mut row = blank(columns.number()?);
     columns.fill(COLUMNS, &mut row)?;
     Ok(row)

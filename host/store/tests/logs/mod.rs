@@ -61,6 +61,7 @@ async fn keeps_lines_as_they_are(store: &dyn Store) {
         })
         .collect();
     journal.apply(Event::Published { scope: STEP, note: 9, values: "{}".into() }, Timestamp(2_500)).unwrap();
+    journal.save_notes();
     let changes = journal.take_changes();
     assert_eq!(changes.lines, expected);
     let write = Write::Save(id, changes);

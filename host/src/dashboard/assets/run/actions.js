@@ -1,6 +1,6 @@
 // What may be done with the run.
 
-import { request, root } from "../api.js";
+import { href, request } from "../api.js";
 import { copy } from "../clipboard.js";
 import { ask } from "../dialog.js";
 import { documentOf } from "./documents.js";
@@ -32,7 +32,7 @@ const COMMANDS = {
   },
 };
 
-/** Lets the buttons act. `onDone(text)` is called when an action has succeeded, `onFail(text)` when it has not. */
+/** Lets the buttons act. `onDone(text)` is called when an action has succeeded, `onFail(error)` when it has not. */
 export class Actions {
   #dialogs = new Map();
 
@@ -66,7 +66,7 @@ export class Actions {
     try {
       await send();
     } catch (error) {
-      this.onFail(error.message);
+      this.onFail(error);
     } finally {
       button.disabled = false;
     }
@@ -90,7 +90,7 @@ export class Actions {
     if (!(await ask(question))) return;
     await this.#busy(button, async () => {
       await request(`runs/${this.run}`, { method: "DELETE" });
-      location.assign(`${root}runs${location.search}`);
+      location.assign(href("runs"));
     });
   }
 
@@ -138,7 +138,7 @@ export class Actions {
         key !== "",
       );
       if (existing !== undefined) this.onDone("The key has started a run before. That run is shown.");
-      location.assign(`${root}runs/${id}${location.search}`);
+      location.assign(href(`runs/${id}`));
       return true;
     });
   }

@@ -1,11 +1,13 @@
 // The details of one call.
 
+import { href } from "../api.js";
 import { button, make, setText } from "../dom.js";
 import { line, lines } from "../printable.js";
 import { element as timeElement, full } from "../time.js";
 import { attempts } from "./bars.js";
 import { callDocuments } from "./documents.js";
-import { isOpen } from "./journal.js";
+import { hasScope, isOpen } from "./journal.js";
+import { stepLogs } from "./logs.js";
 import { duration, label, status } from "./words.js";
 
 /** The words of kinds of calls. Other ones are shown as they are. */
@@ -28,11 +30,10 @@ export class Detail {
   #loading;
 
   /** `state()` returns what the page knows of the run: `{ mayResolve, status, pause, hasDoubt }`. */
-  constructor(aside, calls, { run, hrefOfRun, state, onClose }) {
+  constructor(aside, calls, { run, state, onClose }) {
     this.aside = aside;
     this.calls = calls;
     this.run = run;
-    this.hrefOfRun = hrefOfRun;
     this.state = state;
     this.onClose = onClose;
     aside.addEventListener("keydown", (event) => {
@@ -53,7 +54,7 @@ export class Detail {
     this.aside.replaceChildren(
       make("header", {}, make("h3", { id: "call-title" }, kind === "" ? "" : `${kind} `, line(name)), close),
       this.facts,
-      callDocuments(this.run, row, this.#loading.signal),
+      ...this.#loaded(row),
     );
     this.aside.hidden = false;
     this.aside.scrollTop = 0;
@@ -78,8 +79,17 @@ export class Detail {
     this.#row = row;
     this.facts.replaceChildren(...this.#facts(row));
     if (!hasEnded) return;
+    this.#loading.abort();
     this.#loading = new AbortController();
-    this.aside.lastElementChild.replaceWith(callDocuments(this.run, row, this.#loading.signal));
+    this.aside.querySelector(".call-logs")?.remove();
+    this.aside.querySelector(".call-documents").replaceWith(...this.#loaded(row));
+  }
+
+  /** Returns what is read from the host when the details are opened. */
+  #loaded(row) {
+    const { signal } = this.#loading;
+    const documents = callDocuments(this.run, row, signal);
+    return hasScope(row) ? [stepLogs(this.run, row, signal), documents] : [documents];
   }
 
   #duration({ seq }) {
@@ -100,16 +110,15 @@ export class Detail {
     if (row.completed_at != null) fact("Ended", at(row.completed_at));
     this.took = make("span", {}, this.#duration(row));
     fact(isOpen(row) ? "Runs for" : "Took", this.took);
-    const isScope = row.kind === "step" || row.kind === "compensation";
-    if (row.wake_at != null && isOpen(row)) fact(isScope ? "Next attempt" : "Waits until", at(row.wake_at), " ", timeElement(row.wake_at));
-    if (isScope || row.attempt > 1) fact("Attempts", String(row.attempt), attemptList(calls, row));
+    if (row.wake_at != null && isOpen(row)) fact(hasScope(row) ? "Next attempt" : "Waits until", at(row.wake_at), " ", timeElement(row.wake_at));
+    if (hasScope(row) || row.attempt > 1) fact("Attempts", String(row.attempt), attemptList(calls, row));
     const outer = calls.journal.parentOf(row);
     if (outer !== 0) {
       const inside = calls.journal.rows[outer];
       const name = inside === undefined ? `call ${outer}` : line(inside.step_name);
       fact(row.kind === "compensation" ? "Undoes" : "In", make("a", { href: `#call-${outer}` }, name));
     }
-    if (row.child_run !== undefined) fact("Run", make("a", { className: "id", href: this.hrefOfRun(row.child_run) }, row.child_run));
+    if (row.child_run !== undefined) fact("Run", make("a", { className: "id", href: href(`runs/${row.child_run}`) }, row.child_run));
     fact("Position", make("a", { href: `#call-${row.seq}` }, `#${row.seq}`));
     const parts = [list];
     if (row.error != null) parts.unshift(failure(row));

@@ -15,12 +15,11 @@ export class Grid {
   #frame;
   #height = 28;
 
-  constructor(element, calls, { onChange, onOpen, onClose, onView, hrefOfRun }) {
+  constructor(element, calls, { onChange, onOpen, onClose, onView }) {
     this.element = element;
     this.calls = calls;
     this.head = element.querySelector(".wf-head");
     this.rows = element.querySelector(".wf-rows");
-    this.options = { hrefOfRun };
     this.on = { change: onChange, open: onOpen, close: onClose, view: onView };
     /** The call whose details are shown. */
     this.shown = undefined;
@@ -108,7 +107,6 @@ export class Grid {
       height: this.#height,
       isActive: line === active,
       isOpen: this.calls.lines.seq[line] === this.shown && this.calls.lines.attempt[line] === 0,
-      ...this.options,
     });
   }
 

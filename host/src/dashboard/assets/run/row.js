@@ -1,5 +1,6 @@
 // One row of the tree of the calls.
 
+import { href } from "../api.js";
 import { make, setAttribute, setText } from "../dom.js";
 import { line as printable } from "../printable.js";
 import { bars, placed } from "./bars.js";
@@ -33,7 +34,7 @@ export class RowView {
   }
 
   /** Shows a line at its place. */
-  show(calls, line, { height, isActive, isOpen, hrefOfRun }) {
+  show(calls, line, { height, isActive, isOpen }) {
     const { lines, journal } = calls;
     const [seq, attempt, state] = [lines.seq[line], lines.attempt[line], lines.state[line]];
     const row = journal.rows[seq];
@@ -51,20 +52,20 @@ export class RowView {
     setAttribute(element, "aria-selected", isOpen);
     element.classList.toggle("active", isActive);
     if (attempt > 0) this.#attempt(attempt);
-    else this.#call(row, calls, hrefOfRun);
+    else this.#call(row, calls);
     const tone = attempt > 0 ? "faint" : status(row.status).tone;
     element.dataset.tone = tone;
     this.#bars(calls, seq, attempt);
   }
 
-  #call(row, calls, hrefOfRun) {
+  #call(row, calls) {
     const { kind, name } = label(row);
     const { sign, word } = status(row.status);
     setText(this.kind, kind);
     this.#name(row, name);
     setText(this.facts, facts(row, calls.journal.wakes[row.seq], calls.now).join(", "));
     this.child.hidden = row.child_run === undefined;
-    if (row.child_run !== undefined) this.child.href = hrefOfRun(row.child_run);
+    if (row.child_run !== undefined) this.child.href = href(`runs/${row.child_run}`);
     setText(this.position, `#${row.seq}`);
     this.position.hidden = false;
     this.position.href = `#call-${row.seq}`;
