@@ -34,4 +34,6 @@ pub(crate) enum Workload {
     W15,
     /// W1 in a database with 100,000 finished runs.
     Ageing,
+    /// Pages of lists with each filter, among 1,000,000 runs and among 1,000.
+    Lists,
 }

@@ -20,6 +20,22 @@ CREATE TABLE forge_run_tags (
 ) WITH (fillfactor = 80);                                 -- a run changes a few times soon after it began
 CREATE INDEX forge_run_tags_by_value ON forge_run_tags (tenant, name, value, status, run_id DESC NULLS LAST);
 
+-- Writes the tags of a run that has some, when it is inserted and when its status or its tags have changed.
+CREATE FUNCTION forge_run_tagged() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO forge_run_tags AS tag (run_id, name, value, tenant, status)
+    SELECT NEW.id, key, value, NEW.tenant, NEW.status FROM json_each_text(NEW.tags::JSON)
+    ON CONFLICT (run_id, name) DO UPDATE SET value = excluded.value, status = excluded.status
+    WHERE (tag.value, tag.status) IS DISTINCT FROM (excluded.value, excluded.status);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER forge_run_tagged AFTER INSERT ON forge_runs
+    FOR EACH ROW WHEN (NEW.tags IS NOT NULL) EXECUTE FUNCTION forge_run_tagged();
+CREATE TRIGGER forge_run_retagged AFTER UPDATE OF status, tags ON forge_runs
+    FOR EACH ROW WHEN (NEW.tags IS NOT NULL AND (OLD.status, OLD.tags) IS DISTINCT FROM (NEW.status, NEW.tags))
+    EXECUTE FUNCTION forge_run_tagged();
+
 -- Deletes the tags of deleted runs, and takes their bytes away: see `stored_bytes` in host/journal/src/state/stored.rs.
 CREATE FUNCTION forge_run_tags_deleted() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN

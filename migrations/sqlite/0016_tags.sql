@@ -19,6 +19,21 @@ CREATE TABLE forge_run_tags (
 ) WITHOUT ROWID;
 CREATE INDEX forge_run_tags_by_value ON forge_run_tags (tenant, name, value, status, number);
 
+-- Writes the tags of a run that has some, when it is inserted and when its status or its tags have changed.
+CREATE TRIGGER forge_run_tagged AFTER INSERT ON forge_runs WHEN new.tags IS NOT NULL
+BEGIN
+    INSERT INTO forge_run_tags (number, name, value, tenant, status)
+    SELECT new.number, key, value, new.tenant, new.status FROM json_each(new.tags);
+END;
+CREATE TRIGGER forge_run_retagged AFTER UPDATE OF status, tags ON forge_runs
+    WHEN new.tags IS NOT NULL AND (new.status <> old.status OR new.tags IS NOT old.tags)
+BEGIN
+    INSERT INTO forge_run_tags (number, name, value, tenant, status)
+    SELECT new.number, key, value, new.tenant, new.status FROM json_each(new.tags) WHERE TRUE
+    ON CONFLICT (number, name) DO UPDATE SET value = excluded.value, status = excluded.status
+     WHERE value <> excluded.value OR status <> excluded.status;
+END;
+
 -- Deletes the tags of a deleted run, and takes their bytes away: see `stored_bytes` in host/journal/src/state/stored.rs.
 CREATE TRIGGER forge_run_tags_deleted AFTER DELETE ON forge_runs WHEN old.tags IS NOT NULL
 BEGIN

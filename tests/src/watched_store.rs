@@ -5,13 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use forge_host::executor::{RunFilter, RunSummary};
+use forge_host::executor::RunFilter;
 use forge_host::journal::db::{Entry, Totals};
 use forge_host::journal::{Inbox, Journal, Row, Run, RunId, Timestamp, WorkflowStatus};
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
     ChangedFilter, ChangedPage, Committed, DbFilter, DbPage, Directory, Due, Epoch, InputSchema, Loaded,
-    LogFilter, LogPage, Overview, Position, Readable, StepFilter, StepPage, Store, StoreError,
+    LogFilter, LogPage, Overview, Position, Readable, RunList, StepFilter, StepPage, Store, StoreError,
     VersionConflict, VersionRow, Write, Written,
 };
 
@@ -266,8 +266,17 @@ impl Store for WatchedStore {
         Ok(loaded)
     }
 
-    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError> {
         self.store.list(tenant, filter).await
+    }
+
+    async fn counts(
+        &self,
+        tenant: &str,
+        filter: &RunFilter,
+        most: u32,
+    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+        self.store.counts(tenant, filter, most).await
     }
 
     async fn due(

@@ -1,5 +1,6 @@
 //! The hosts' databases, which are read through their views.
 
+mod fill;
 mod server;
 
 use std::time::Duration;
@@ -8,6 +9,7 @@ use anyhow::{Context as _, Result};
 use rusqlite::{Connection, OpenFlags};
 use sqlx::{AssertSqlSafe, PgConnection};
 
+pub(crate) use fill::fill;
 pub(crate) use server::{PostgresServer, connect};
 
 /// The URL of a file begins with this.

@@ -28,6 +28,7 @@ mod parameters;
 mod plain;
 mod requirements;
 mod responses;
+mod run_filter;
 mod runs;
 mod secrets;
 mod server;
@@ -69,7 +70,7 @@ pub(crate) use auth::Gate;
 pub(crate) use browser::same_origin;
 pub(crate) use form::Form;
 pub(crate) use parameters::{Path, Query};
-pub(crate) use runs::run_filter;
+pub(crate) use run_filter::run_filter;
 pub(crate) use session::{no_session_cookie, session_cookie};
 
 use self::browser::Allowed;

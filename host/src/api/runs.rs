@@ -1,27 +1,27 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use strum::VariantArray as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::parameters::{Path, Query, page, query_parameters};
+use super::parameters::{Path, Query, page};
+use super::run_filter::{CountsQuery, RunsQuery, counts_filter, run_filter};
 use super::wait::WaitQuery;
 use super::{Api, ApiError, ApiResult, ErrorBody};
-use crate::executor::{RunFilter, RunPage, Steps, StepsQuery, WorkflowRecord};
+use crate::executor::{RunCounts, RunPage, Steps, StepsQuery, WorkflowRecord};
 use crate::tenants::Caller;
-use forge_journal::{RunId, RunIdPrefix, Timestamp, WorkflowStatus};
+use forge_journal::RunId;
 use forge_store::RemoteCommand;
 
 /// The runs.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list_runs))
+        .routes(routes!(count_runs))
         .routes(routes!(show_run))
         .routes(routes!(list_steps))
         .routes(routes!(cancel_run))
@@ -54,66 +54,11 @@ impl TryFrom<StepsParameters> for StepsQuery {
     }
 }
 
-/// The query of a list of runs.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct RunsQuery {
-    /// Return only runs of this workflow.
-    workflow: Option<String>,
-    /// Return only runs with one of these statuses, separated by commas.
-    #[param(value_type = Option<Vec<WorkflowStatus>>, style = Form, explode = false)]
-    status: Option<String>,
-    /// Return only runs that have this idempotency key.
-    key: Option<String>,
-    /// Return only runs that were started at this time or later.
-    since: Option<DateTime<Utc>>,
-    /// Return only runs whose id begins with these digits: 8 to 32, with or without the hyphens of the id.
-    id_prefix: Option<String>,
-    /// The maximum number of runs.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the previous page.
-    cursor: Option<Uuid>,
-}
-
-impl TryFrom<RunsQuery> for RunFilter {
-    type Error = ApiError;
-
-    fn try_from(query: RunsQuery) -> Result<Self, ApiError> {
-        let RunsQuery { workflow, status, key, since, id_prefix, limit, cursor } = query;
-        let prefix = id_prefix.map(|prefix| prefix.parse::<RunIdPrefix>()).transpose();
-        Ok(Self {
-            workflow,
-            statuses: status.as_deref().map(statuses).transpose()?.unwrap_or_default(),
-            key,
-            since: since.map(|since| Timestamp(since.timestamp_millis())),
-            id_prefix: prefix.map_err(|error| ApiError::invalid_parameter(error.to_string()))?,
-            limit: page(limit)?,
-            cursor,
-        })
-    }
-}
-
-/// Reads the query of a list of runs, as `GET /_api/runs` does.
-pub(crate) fn run_filter(query: &str) -> Result<RunFilter, ApiError> {
-    query_parameters::<RunsQuery>(query).map_err(ApiError::invalid_parameter)?.try_into()
-}
-
-/// Reads statuses that are separated by commas.
-fn statuses(list: &str) -> Result<Vec<WorkflowStatus>, ApiError> {
-    let status = |word: &str| {
-        word.parse().map_err(|_| {
-            let known: Vec<&str> = WorkflowStatus::VARIANTS.iter().map(|status| status.as_str()).collect();
-            ApiError::invalid_parameter(format!("`status` can have {}, not `{word}`", known.join(", ")))
-        })
-    };
-    list.split(',').map(status).collect()
-}
-
 /// List the runs
 ///
-/// Returns the newest runs first.
+/// Returns the newest runs first. `tag.NAME=VALUE` returns only runs with this tag; with several, runs that have all of them. A
+/// page costs the same however many runs there are: if several filters leave many runs out, it is shorter than asked for, or
+/// empty, and has a `next_cursor`.
 #[utoipa::path(
     get, path = "/_api/runs", tag = "runs",
     security(("key" = ["read"])),
@@ -122,8 +67,25 @@ fn statuses(list: &str) -> Result<Vec<WorkflowStatus>, ApiError> {
         (status = 200, description = "A page of runs.", body = RunPage),
     ),
 )]
-async fn list_runs(api: State<Api>, caller: Caller, Query(query): Query<RunsQuery>) -> ApiResult<RunPage> {
-    Ok(Json(api.executor(&caller).list(query.try_into()?).await?))
+async fn list_runs(api: State<Api>, caller: Caller, RawQuery(query): RawQuery) -> ApiResult<RunPage> {
+    let filter = run_filter(&query.unwrap_or_default())?;
+    Ok(Json(api.executor(&caller).list(filter).await?))
+}
+
+/// Count the runs by status
+///
+/// `tag.NAME=VALUE` counts only runs with this tag. At most one of `workflow`, `error_kind` and a tag can be given.
+#[utoipa::path(
+    get, path = "/_api/runs/counts", tag = "runs",
+    security(("key" = ["read"])),
+    params(CountsQuery),
+    responses(
+        (status = 200, description = "The number of runs with each status.", body = RunCounts),
+    ),
+)]
+async fn count_runs(api: State<Api>, caller: Caller, RawQuery(query): RawQuery) -> ApiResult<RunCounts> {
+    let filter = counts_filter(&query.unwrap_or_default())?;
+    Ok(Json(api.executor(&caller).counts(filter).await?))
 }
 
 /// Read a run

@@ -17,10 +17,10 @@ use super::{Api, ApiError, ErrorBody, SentEvent, StartEvent, json, trace};
 use crate::encoding::null_as_absent;
 use crate::executor::{self, Existing, OnFailed, StartRequest, WorkflowRecord};
 use crate::tenants::Caller;
-use forge_journal::Document;
+use forge_journal::{Document, Tags};
 
-/// Bytes of the body in addition to the input: the version, the key and JSON's syntax.
-const BESIDE_INPUT: usize = 4 << 10;
+/// Bytes of the body in addition to the input: the version, the key, the tags and JSON's syntax.
+const BESIDE_INPUT: usize = 32 << 10;
 
 /// `POST /_api/workflows/{name}/start`.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -50,6 +50,11 @@ pub struct StartBody {
     /// starts and takes the key over; its input and version may differ.
     #[serde(default, skip_serializing_if = "is_default", deserialize_with = "null_as_absent")]
     pub on_failed: OnFailed,
+    /// Tags, by which the run is found: at most 16. A name has 1 to 64 characters of A-Z, a-z, 0-9, `_`, `.` and `-`; a value
+    /// has at most 255 bytes and no control characters. A run that the key has started before keeps its tags.
+    #[serde(default, skip_serializing_if = "Tags::is_empty", deserialize_with = "null_as_absent")]
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
+    pub tags: Tags,
 }
 
 fn is_default(on_failed: &OnFailed) -> bool {
@@ -124,11 +129,11 @@ async fn start_run(
     let tenant = api.host.tenants().get(&caller.tenant).await?;
     // The input and the payload of an event.
     let limit = BodyLimit::payloads(&tenant.limits(), 2, BESIDE_INPUT);
-    let StartBody { input, version, key, event, on_failed } =
+    let StartBody { input, version, key, event, on_failed, tags } =
         json::read(&headers, body, limit, "at least `{}`").await?;
     let trace_id = trace::trace_id(&headers);
     let (auth, event) = (caller.auth(), event.map(Into::into));
-    let request = StartRequest { workflow, input, version, key, event, on_failed, auth, trace_id };
+    let request = StartRequest { workflow, input, version, key, event, on_failed, tags, auth, trace_id };
     let executor = &api.executor(&caller);
     let executor::Started { run, existing, sent, record } = match at_most {
         Some(at_most) => executor.start_and_wait(request, api.patience(at_most)).await?,

@@ -3,8 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::CliError;
 use crate::config::TenantLimits;
-use forge_journal::LogLevel;
+use forge_journal::{LogLevel, Tags};
 use strum::VariantArray as _;
 
 /// Parses a number of bytes: `65536`, `64KiB`, `64MiB`, `1GiB`, `1TiB`; `k`, `M`, `G` and `T` mean the same.
@@ -38,6 +39,28 @@ pub(super) fn number(
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = |_| format!("`{text}` is not a duration, such as 500ms, 30s, 5m or 1h30m");
     humantime::parse_duration(text).map_err(wrong)
+}
+
+/// Parses a tag: `order=1041`.
+pub(super) fn tag(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("`{text}` is not a tag, such as order=1041"))?;
+    Tags::default().set(name, value).map_err(|error| error.to_string())?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Returns the tags that a command was given.
+pub(super) fn tags(given: Vec<(String, String)>) -> Result<Tags, CliError> {
+    let mut tags = Tags::default();
+    for (name, value) in given {
+        if tags.get(&name).is_some() {
+            return Err(CliError::Usage(format!(
+                "--tag {name} is given twice: a run has one value of a tag"
+            )));
+        }
+        tags.set(&name, &value).map_err(|error| CliError::Usage(error.to_string()))?;
+    }
+    Ok(tags)
 }
 
 /// Parses the number of calls that a run may make.
@@ -108,6 +131,15 @@ mod tests {
             duration("soon").unwrap_err(),
             "`soon` is not a duration, such as 500ms, 30s, 5m or 1h30m"
         );
+    }
+
+    #[test]
+    fn a_tag_is_a_name_and_a_value() {
+        assert_eq!(tag("order=a=b"), Ok(("order".to_owned(), "a=b".to_owned())));
+        assert_eq!(tag("order"), Err("`order` is not a tag, such as order=1041".to_owned()));
+        assert!(tag("or der=1").unwrap_err().starts_with("`or der` cannot be the name of a tag"));
+        let twice = tags(vec![tag("a=1").unwrap(), tag("a=2").unwrap()]).unwrap_err();
+        assert_eq!(twice.to_string(), "--tag a is given twice: a run has one value of a tag");
     }
 
     #[test]

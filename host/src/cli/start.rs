@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// An idempotency key of the event: a start that is repeated does not send it again.
     #[arg(long, value_name = "KEY", requires = "event")]
     event_key: Option<String>,
+    /// A tag of the run, by which `forge runs --tag` finds it. Can be given up to 16 times.
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = parse::tag)]
+    tags: Vec<(String, String)>,
     /// Wait until the run ends, or for this many seconds, and print its output.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, value_parser = seconds)]
     wait: Option<Option<Duration>>,
@@ -45,6 +48,7 @@ Examples:
   forge start payment --input @order.json
   forge start payment --input '{\"amount\": 5}' --wait
   forge start payment --input @order.json --key order-1041 --wait=30
+  forge start payment --input @order.json --tag order=1041 --tag customer=acme
   forge start order --key order-1041 --event line --event-payload '{\"tea\": 2}'
   ID=$(forge start payment --input @order.json) && forge runs watch $ID
 
@@ -65,7 +69,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     });
     let event = event.transpose()?;
     let input = input::read(&args.input)?;
-    let body = StartBody { input, version: args.version, key: args.key, event, on_failed };
+    let body = StartBody {
+        input,
+        version: args.version,
+        key: args.key,
+        event,
+        on_failed,
+        tags: parse::tags(args.tags)?,
+    };
     let started = client.start(&args.name, &body).await?;
     let run = RunId(started.run_id);
     let waits = args.wait.is_some();

@@ -13,6 +13,7 @@ mod effects;
 mod error;
 mod events;
 mod inboxes;
+mod list;
 pub mod live;
 mod loader;
 mod logs;
@@ -41,8 +42,8 @@ pub use forge_store::{RunFilter, RunSummary};
 pub use logs::{LogQuery, LogRecord, Logs};
 pub use query::StepsQuery;
 pub use record::{
-    Health, HealthDetails, HealthStatus, ParentRun, PendingEvent, PendingEvents, RunPage, StepRecord, Steps,
-    WorkflowRecord,
+    Health, HealthDetails, HealthStatus, ParentRun, PendingEvent, PendingEvents, RunCounts, RunPage,
+    StepRecord, Steps, WorkflowRecord,
 };
 pub use start::{Existing, OnFailed, StartRequest, Started};
 

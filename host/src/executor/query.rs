@@ -2,14 +2,9 @@ use std::time::Duration;
 
 use super::record::{PendingEvents, record, step_record};
 use super::waiters::Waiter;
-use super::{
-    ExecutorError, RunFilter, RunPage, StepRecord, Steps, WorkflowExecutor, WorkflowRecord, unreadable,
-};
+use super::{ExecutorError, StepRecord, Steps, WorkflowExecutor, WorkflowRecord, unreadable};
 use forge_journal::RunId;
 use forge_store::{Overview, RecentSteps, StepFilter, StepPage, StoreError};
-
-/// Runs in a page by default.
-const PAGE: u32 = 50;
 
 /// The most runs, calls or lines in a page.
 pub(super) const LARGEST_PAGE: u32 = 500;
@@ -168,20 +163,5 @@ impl WorkflowExecutor {
             read().await
         };
         tokio::time::timeout(limit, reading).await.unwrap_or(Err(ExecutorError::ReadTimedOut(limit)))
-    }
-
-    /// Returns a page of runs, the newest first.
-    ///
-    /// # Errors
-    /// [`ExecutorError::Store`].
-    pub async fn list(&self, filter: RunFilter) -> Result<RunPage, ExecutorError> {
-        let size = if filter.limit == 0 { PAGE } else { filter.limit.min(LARGEST_PAGE) };
-        // One more than asked for tells whether there is a next page.
-        let filter = RunFilter { limit: size + 1, ..filter };
-        let mut runs = self.reading(async || Ok(self.inner.store.list(&self.tenant, &filter).await?)).await?;
-        let more = runs.len() > size as usize;
-        runs.truncate(size as usize);
-        let next_cursor = runs.last().map(|run| run.id).filter(|_| more);
-        Ok(RunPage { runs, next_cursor })
     }
 }

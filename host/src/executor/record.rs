@@ -84,6 +84,9 @@ pub struct WorkflowRecord {
     pub digest: String,
     /// The idempotency key of its start.
     pub key: Option<String>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// The failed run whose key this run took over.
     #[serde(default)]
     pub restart_of: Option<Uuid>,
@@ -150,8 +153,22 @@ pub struct PendingEvent {
 pub struct RunPage {
     /// The runs.
     pub runs: Vec<RunSummary>,
-    /// Give this as `cursor` to get the next page; absent on the last.
+    /// Give this as `cursor` to get the next page, which has older runs; absent on the last. A page before it may be shorter
+    /// than asked for, or empty, if several filters leave many runs out.
     pub next_cursor: Option<Uuid>,
+    /// Give this as `newer` to get the page before, which has newer runs; absent on the first.
+    #[serde(default)]
+    pub newer: Option<Uuid>,
+}
+
+/// The number of runs with each status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RunCounts {
+    /// The numbers, by status.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub counts: BTreeMap<WorkflowStatus, u64>,
+    /// The number up to which is counted: there may be more runs if a number is as high.
+    pub capped: u32,
 }
 
 /// A page of the journal of a run.
@@ -313,6 +330,7 @@ pub(super) fn record(run: &Run, recent: &RecentSteps) -> WorkflowRecord {
         deadline: run.deadline.to_datetime(),
         digest: run.digest.to_string(),
         key: run.key.as_deref().map(str::to_owned),
+        tags: run.tags.clone().into(),
         restart_of: run.restart_of.map(|run| run.0),
         restarted_as: run.restarted_as.map(|run| run.0),
         parent: run.parent.map(Into::into),

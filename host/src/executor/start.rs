@@ -9,7 +9,7 @@ use super::{EventRequest, ExecutorError, WorkflowExecutor, WorkflowRecord};
 use crate::config::size;
 use crate::tenants::{Admitted, Tenant};
 use forge_clock as clock;
-use forge_journal::{Document, Journal, Message, NewRun, Run, RunId, Sent, WorkflowStatus, kind};
+use forge_journal::{Document, Journal, Message, NewRun, Run, RunId, Sent, Tags, WorkflowStatus, kind};
 use forge_store::{RunWriter, StoreError, Written};
 
 /// Bytes of an idempotency key.
@@ -34,6 +34,8 @@ pub struct StartRequest {
     pub event: Option<EventRequest>,
     /// What happens if the run that the key has started before has failed.
     pub on_failed: OnFailed,
+    /// The tags of the run. A run that the key has started before keeps its tags.
+    pub tags: Tags,
     /// The caller, which the workflow reads as `ctx.auth`.
     pub auth: Value,
     /// The trace of the start.
@@ -98,6 +100,7 @@ impl Default for StartRequest {
             key: None,
             event: None,
             on_failed: OnFailed::Return,
+            tags: Tags::default(),
             auth: json!({}),
             trace_id: None,
         }
@@ -317,6 +320,7 @@ impl WorkflowExecutor {
         });
         Ok(Run {
             key: request.key.as_deref().map(Into::into),
+            tags: request.tags.clone(),
             auth: request.auth.to_string().into(),
             trace_id: request.trace_id.as_deref().map(Into::into),
             ..run

@@ -9,6 +9,7 @@ mod db;
 pub mod directory;
 mod error;
 mod feed;
+mod lists;
 mod logs;
 mod nodes;
 mod open;
@@ -22,6 +23,7 @@ pub mod sqlite;
 mod write_outcome;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -41,7 +43,7 @@ pub use nodes::{
 pub use open::{migrate, open};
 pub use overview::{Overview, Readable, RecentStep, RecentSteps, UntakenEvent, UntakenEvents};
 pub use position::{ChangedFilter, ChangedPage, Position};
-pub use query::{RunFilter, RunSummary, StepFilter, StepPage};
+pub use query::{RunFilter, RunList, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
@@ -394,8 +396,18 @@ pub trait Store: Send + Sync + 'static {
     /// committed later.
     async fn load(&self, ids: &[RunId]) -> Result<Vec<Result<Option<Loaded>, StoreError>>, StoreError>;
 
-    /// Returns runs of a tenant, the newest first. `filter.limit` is not adjusted.
-    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
+    /// Returns runs of a tenant, the newest first. `filter.limit` is not adjusted. With conditions that no index combines, the
+    /// list may be shorter and go on: see [`RunList::examined_to`].
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError>;
+
+    /// Returns the number of a tenant's runs with each status that the filter selects, up to `most`. The filter has a tag, an
+    /// error kind or a workflow at most, and times: what one index answers.
+    async fn counts(
+        &self,
+        tenant: &str,
+        filter: &RunFilter,
+        most: u32,
+    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError>;
 
     /// Returns runs of this node that are due ([`Run::due_at`]) at `until`, in the order of that time, after `after`.
     async fn due(

@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use forge_journal::{Row, RunIdPrefix, Timestamp, WaitsFor, WorkflowStatus};
+use forge_journal::{Row, RunIdPrefix, Tags, Timestamp, WaitsFor, WorkflowStatus};
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 use uuid::Uuid;
@@ -49,6 +50,12 @@ pub struct RunSummary {
     pub completed_at: Option<DateTime<Utc>>,
     /// What went wrong, as text; the first 1,000 characters.
     pub error: Option<String>,
+    /// The kind of the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_kind: Option<String>,
+    /// The tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// What the run waits for, if it has left memory meanwhile: the first calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<WaitsFor>,
@@ -73,6 +80,15 @@ impl Problems {
         WaitsFor::list(list.as_deref()).unwrap_or_else(|error| {
             self.0.push(format!("column waits_for: {error}"));
             Vec::new()
+        })
+    }
+
+    /// Returns the tags of a run.
+    pub(crate) fn tags(&mut self, tags: Result<Option<String>, StoreError>) -> BTreeMap<String, String> {
+        let tags = self.or_empty(tags);
+        tags.map_or(Ok(BTreeMap::new()), |tags| serde_json::from_str(&tags)).unwrap_or_else(|error| {
+            self.0.push(format!("column tags: {error}"));
+            BTreeMap::new()
         })
     }
 
@@ -113,39 +129,89 @@ pub struct StepPage {
 pub struct RunFilter {
     /// Selects runs of this workflow.
     pub workflow: Option<String>,
+    /// Selects runs that are pinned to this version.
+    pub version: Option<u32>,
     /// Selects runs with one of these statuses. Empty: with any status.
     pub statuses: Vec<WorkflowStatus>,
+    /// Selects runs that have all of these tags.
+    pub tags: Tags,
+    /// Selects runs with a failure of this kind.
+    pub error_kind: Option<String>,
     /// Selects runs that have this idempotency key. At most one of each workflow has it.
     pub key: Option<String>,
     /// Selects runs that were started at this time or later.
     pub since: Option<Timestamp>,
+    /// Selects runs that were started before this time.
+    pub before: Option<Timestamp>,
     /// Selects runs whose id begins like this.
     pub id_prefix: Option<RunIdPrefix>,
     /// The maximum number of runs. For the API, 0 means 50, and the maximum is 500.
     pub limit: u32,
     /// Selects runs that were started before this one.
     pub cursor: Option<Uuid>,
+    /// Selects runs that were started after this one, and of these the first ones.
+    pub newer: Option<Uuid>,
 }
 
 impl RunFilter {
     /// Returns the lowest id that the filter selects.
     pub(crate) fn first_id(&self) -> Uuid {
-        let since = self.since.map(first_id_at).unwrap_or_default();
-        self.id_prefix.map_or(since, |prefix| prefix.first().max(since))
+        let since = self.since.map(first_id_at);
+        let after = self.newer.map(|newer| Uuid::from_u128(newer.as_u128().saturating_add(1)));
+        let prefix = self.id_prefix.map(|prefix| prefix.first());
+        [since, after, prefix].into_iter().flatten().max().unwrap_or_default()
     }
 
     /// Returns the highest id that the filter selects.
     pub(crate) fn last_id(&self) -> Uuid {
         // No run has the highest id, and a page that ends with the lowest is the last.
-        let before =
-            self.cursor.map_or(Uuid::max(), |cursor| Uuid::from_u128(cursor.as_u128().saturating_sub(1)));
-        self.id_prefix.map_or(before, |prefix| prefix.last().min(before))
+        let below = |id: Uuid| Uuid::from_u128(id.as_u128().saturating_sub(1));
+        let before = self.before.map(first_id_at).map(below);
+        let prefix = self.id_prefix.map(|prefix| prefix.last());
+        [before, self.cursor.map(below), prefix].into_iter().flatten().min().unwrap_or(Uuid::max())
+    }
+}
+
+/// Runs of a list, in the order in which they are searched: the newest first, or from a run on to newer ones.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunList {
+    /// The runs.
+    pub runs: Vec<RunSummary>,
+    /// The run after which the list goes on, if the most runs were examined before the list had its length.
+    pub examined_to: Option<Uuid>,
+}
+
+impl RunList {
+    /// Adds a run that was examined. `is_last`: the search ended with it.
+    pub(crate) fn push(&mut self, run: RunSummary, matches: bool, is_last: bool) {
+        self.examined_to = is_last.then_some(run.id);
+        if matches {
+            self.runs.push(run);
+        }
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    /// Returns the filter with each combination of the other conditions.
+    fn with_conditions(filter: &RunFilter) -> Vec<RunFilter> {
+        let (mut one, mut two) = (Tags::default(), Tags::default());
+        one.set("order", "1041").unwrap();
+        two.set("customer", "acme").unwrap();
+        two.set("order", "1041").unwrap();
+        let mut filters = Vec::new();
+        for tags in [Tags::default(), one, two] {
+            for error_kind in [None, Some("timeout".to_owned())] {
+                for version in [None, Some(3)] {
+                    let (tags, error_kind) = (tags.clone(), error_kind.clone());
+                    filters.push(RunFilter { tags, error_kind, version, ..filter.clone() });
+                }
+            }
+        }
+        filters
+    }
 
     /// Returns a filter for each combination of conditions.
     pub(crate) fn filters() -> Vec<RunFilter> {
@@ -160,7 +226,11 @@ pub(crate) mod tests {
                 let since = RunFilter { since: Some(Timestamp(1_000)), ..all.clone() };
                 let key = RunFilter { key: Some("order-1041".to_owned()), ..all.clone() };
                 let prefix = RunFilter { id_prefix: "0199d1c4".parse().ok(), ..all.clone() };
-                filters.extend([all, before, since, key, prefix]);
+                let newer = RunFilter { newer: Some(Uuid::nil()), ..all.clone() };
+                let until = RunFilter { before: Some(Timestamp(2_000)), ..since.clone() };
+                for filter in [all, before, since, key, prefix, newer, until] {
+                    filters.extend(with_conditions(&filter));
+                }
             }
         }
         filters

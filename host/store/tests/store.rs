@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod db;
+mod lists;
 mod logs;
 
 use std::sync::Arc;
@@ -155,8 +156,7 @@ async fn conforms(store: &dyn Store) {
     keeps_runs_and_rows_as_they_are(store).await;
     keeps_the_last_of_two_states_of_a_row(store).await;
     lets_a_key_start_one_run(store).await;
-    lists_the_newest_first_in_pages(store).await;
-    lists_the_runs_of_a_key_a_time_and_a_prefix(store).await;
+    lists::conforms(store).await;
     loads_many_runs_at_once(store).await;
     knows_when_runs_are_due(store).await;
     commits_an_empty_batch_and_one_of_many_runs(store).await;
@@ -486,50 +486,6 @@ async fn finds_final_runs_by_their_age(store: &dyn Store) {
     assert_eq!(expired("default", Completed, 3_001, 10).await, []);
 }
 
-async fn lists_the_newest_first_in_pages(store: &dyn Store) {
-    let ids = async |filter: RunFilter| -> Vec<u128> {
-        store.list("default", &filter).await.unwrap().iter().map(|run| run.id.as_u128()).collect()
-    };
-    let filter = RunFilter { limit: 2, ..RunFilter::default() };
-    assert_eq!(ids(filter.clone()).await, [6, 3]);
-    let cursor = Some(Uuid::from_u128(3));
-    assert_eq!(ids(RunFilter { cursor, ..filter.clone() }).await, [2, 1]);
-    assert_eq!(ids(RunFilter { workflow: Some("refund".to_owned()), ..filter.clone() }).await, [6]);
-    assert_eq!(ids(RunFilter { statuses: vec![WorkflowStatus::Paused], ..filter }).await, [1]);
-}
-
-async fn lists_the_runs_of_a_key_a_time_and_a_prefix(store: &dyn Store) {
-    let list = async |filter: RunFilter| -> Vec<u128> {
-        let filter = RunFilter { limit: 10, ..filter };
-        store.list("lists", &filter).await.unwrap().iter().map(|run| run.id.as_u128() & 0xff).collect()
-    };
-    for (number, workflow, key) in [(1, "a", "k"), (2, "b", "k"), (3, "a", "other"), (4, "a", "last")] {
-        let id = RunId(Uuid::from_u128((u128::from(1_000_u32 * number) << 80) | u128::from(number)));
-        let new =
-            Run { id, tenant: "lists".into(), workflow: workflow.into(), key: Some(key.into()), ..run(0) };
-        ended(store, new, WorkflowStatus::Completed).await;
-    }
-    let filter = RunFilter::default();
-    let key = RunFilter { key: Some("k".to_owned()), ..filter.clone() };
-    assert_eq!(list(key.clone()).await, [2, 1]);
-    assert_eq!(list(RunFilter { workflow: Some("a".to_owned()), ..key.clone() }).await, [1]);
-    assert_eq!(list(RunFilter { statuses: vec![WorkflowStatus::Failed], ..key.clone() }).await, [0; 0]);
-    assert_eq!(list(RunFilter { since: Some(Timestamp(1_500)), ..key }).await, [2]);
-    let since = |time| RunFilter { since: Some(Timestamp(time)), ..RunFilter::default() };
-    assert_eq!(list(since(3_000)).await, [4, 3]);
-    assert_eq!(list(since(4_001)).await, [0; 0]);
-    let statuses = vec![WorkflowStatus::Completed, WorkflowStatus::Paused];
-    assert_eq!(list(RunFilter { statuses, ..since(4_000) }).await, [4]);
-    let prefix = |text: &str| RunFilter { id_prefix: Some(text.parse().unwrap()), ..RunFilter::default() };
-    assert_eq!(list(prefix("00000000-0")).await, [4, 3, 2, 1]);
-    assert_eq!(list(prefix("00000000-0bb8")).await, [3]);
-    assert_eq!(list(RunFilter { workflow: Some("b".to_owned()), ..prefix("00000000-0") }).await, [2]);
-    assert_eq!(list(prefix("00000001")).await, [0; 0]);
-    assert_eq!(store.list("default", &RunFilter { limit: 9, ..prefix("00000000-0bb8") }).await.unwrap(), []);
-    let all = store.list("lists", &RunFilter { limit: 9, ..filter }).await.unwrap();
-    store.delete(&all.iter().map(|run| RunId(run.id)).collect::<Vec<_>>()).await.unwrap();
-}
-
 async fn loads_many_runs_at_once(store: &dyn Store) {
     let loaded = store.load(&[run(2).id, run(99).id, run(1).id]).await.unwrap();
     let found: Vec<_> = loaded
@@ -643,7 +599,7 @@ async fn keeps_every_text_and_number_as_it_is(store: &dyn Store) {
     assert_eq!(store.run_with_key("odd \0", "odd \0", "odd \0").await.unwrap(), Some(odd_run));
     assert_eq!(store.run_with_key("odd", "odd", "odd").await.unwrap(), None);
     let filter = RunFilter { workflow: Some("odd \0".to_owned()), limit: 9, ..RunFilter::default() };
-    assert_eq!(store.list("odd \0", &filter).await.unwrap()[0].workflow_name, "odd \0");
+    assert_eq!(store.list("odd \0", &filter).await.unwrap().runs[0].workflow_name, "odd \0");
     let again =
         Run { tenant: "odd \0".into(), key: Some("odd \0".into()), workflow: "odd \0".into(), ..run(8_002) };
     let taken = store.commit(store.epoch(), &[Write::InsertUnowned(Box::new(again))]).await.unwrap().written;
@@ -786,7 +742,7 @@ async fn keeps_tenants_apart(store: &dyn Store) {
     assert!(key("other").await.is_none());
     let filter = RunFilter { limit: 100, ..RunFilter::default() };
     let listed = async |tenant: &str| -> Vec<Uuid> {
-        store.list(tenant, &filter).await.unwrap().into_iter().map(|run| run.id).collect()
+        store.list(tenant, &filter).await.unwrap().runs.into_iter().map(|run| run.id).collect()
     };
     assert_eq!(listed("acme").await, [run(9_101).id.0]);
     assert!(!listed("default").await.contains(&run(9_101).id.0));

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use forge_journal::{
-    Begin, Changes, Failure, Kind, NewRun, Pause, PauseReason, Row, Run, RunId, Scope, StepStatus, Timestamp,
-    WorkflowStatus,
+    Begin, Changes, Failure, Kind, NewRun, Pause, PauseReason, Row, Run, RunId, Scope, StepStatus, Tags,
+    Timestamp, WorkflowStatus,
 };
 use forge_postgres::Server;
 use forge_store::RunFilter;
@@ -80,8 +80,10 @@ enum Operation {
         tenant: &'static str,
         workflow: Option<&'static str>,
         status: Option<WorkflowStatus>,
+        tag: Option<&'static str>,
+        kind: Option<&'static str>,
         limit: u32,
-        cursor: Option<u8>,
+        position: Option<(bool, u8)>,
     },
     Due {
         after: Option<(i64, u8)>,
@@ -115,12 +117,15 @@ struct State {
     status: WorkflowStatus,
     wake_at: Option<i64>,
     message: Option<&'static str>,
+    tag: &'static str,
 }
 
 const TENANTS: [&str; 2] = ["default", "acme"];
 const WORKFLOWS: [Name; 4] = [("default", "a"), ("default", "b"), ("acme", "b"), ("acme", "B")];
 const KEYS: [&str; 3] = ["k", "l\0", "\u{1a}"];
 const TEXTS: [&str; 4] = ["", "plain", "\0 and \u{1a}1", "ü\"'\\{}"];
+/// Values of the tag that every run has.
+const TAGS: [&str; 2] = ["1", "it's \"ü\""];
 const DIGESTS: [&str; 3] = ["d1", "d2", "d3"];
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -132,10 +137,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (time(), 0_u32..5).prop_map(|(until, limit)| Operation::Claim { until, limit }),
         1 => runs().prop_map(Operation::Take),
         2 => runs().prop_map(Operation::Load),
-        3 => (select(&TENANTS[..]), option::of(select(&["a", "b"][..])), option::of(select(WorkflowStatus::VARIANTS)),
-            0_u32..6, option::of(0_u8..25))
-            .prop_map(|(tenant, workflow, status, limit, cursor)| {
-                Operation::List { tenant, workflow, status, limit, cursor }
+        4 => (select(&TENANTS[..]), option::of(select(&["a", "b"][..])), option::of(select(WorkflowStatus::VARIANTS)),
+            option::of(select(&TAGS[..])), option::of(select(&TEXTS[..])), 0_u32..6,
+            option::of((any::<bool>(), 0_u8..25)))
+            .prop_map(|(tenant, workflow, status, tag, kind, limit, position)| {
+                Operation::List { tenant, workflow, status, tag, kind, limit, position }
             }),
         3 => (option::of((time(), 0_u8..20)), time(), 0_u32..6)
             .prop_map(|(after, until, limit)| Operation::Due { after, until, limit }),
@@ -157,13 +163,15 @@ fn action() -> impl Strategy<Value = Action> {
             select(WorkflowStatus::VARIANTS),
             wake_at,
             message,
+            select(&TAGS[..]),
         )
-            .prop_map(|(workflow, key, status, wake_at, message)| State {
+            .prop_map(|(workflow, key, status, wake_at, message, tag)| State {
                 workflow,
                 key,
                 status,
                 wake_at,
                 message,
+                tag,
             })
     };
     prop_oneof![
@@ -206,6 +214,12 @@ fn row() -> impl Strategy<Value = Row> {
         })
 }
 
+fn tagged(value: &str) -> Tags {
+    let mut tags = Tags::default();
+    tags.set("t", value).unwrap();
+    tags
+}
+
 fn id(number: u8) -> RunId {
     RunId(Uuid::from_u128(number.into()))
 }
@@ -237,6 +251,7 @@ impl State {
                 from: WorkflowStatus::Running,
             }),
             key: self.key.map(Into::into),
+            tags: tagged(self.tag),
             ..Run::new(new)
         }
     }
@@ -435,28 +450,39 @@ async fn step(store: &dyn Store, model: &mut Model, operation: &Operation) {
                 assert_eq!(store.run(id(number)).await.unwrap(), found.map(|(run, _)| run));
             }
         }
-        Operation::List { tenant, workflow, status, limit, cursor } => {
-            let cursor = cursor.map(|number| id(number).0);
-            let runs = model.runs.values().rev().map(|(run, _)| run);
-            let expected: Vec<_> = runs
-                .filter(|run| *run.tenant == **tenant)
-                .filter(|run| workflow.is_none_or(|workflow| *run.workflow == *workflow))
-                .filter(|run| status.is_none_or(|status| run.status == status))
-                .filter(|run| cursor.is_none_or(|cursor| run.id.0 < cursor))
-                .take(*limit as usize)
-                .map(|run| (run.id.0, run.status, run.error(), run.started_at.to_datetime()))
-                .collect();
+        Operation::List { tenant, workflow, status, tag, kind, limit, position } => {
+            let position =
+                |is_newer| position.filter(|(newer, _)| *newer == is_newer).map(|(_, number)| id(number).0);
             let filter = RunFilter {
                 workflow: workflow.map(str::to_owned),
                 statuses: status.iter().copied().collect(),
+                tags: tag.map(tagged).unwrap_or_default(),
+                error_kind: kind.map(str::to_owned),
                 limit: *limit,
-                cursor,
+                cursor: position(false),
+                newer: position(true),
                 ..RunFilter::default()
             };
-            let listed = store.list(tenant, &filter).await.unwrap();
+            let mut runs: Vec<_> = model.runs.values().rev().map(|(run, _)| run).collect();
+            if filter.newer.is_some() {
+                runs.reverse();
+            }
+            let expected: Vec<_> = runs
+                .into_iter()
+                .filter(|run| *run.tenant == **tenant)
+                .filter(|run| workflow.is_none_or(|workflow| *run.workflow == *workflow))
+                .filter(|run| status.is_none_or(|status| run.status == status))
+                .filter(|run| tag.is_none_or(|tag| run.tags.get("t") == Some(tag)))
+                .filter(|run| kind.is_none_or(|kind| run.failure.as_ref().is_some_and(|it| it.kind == kind)))
+                .filter(|run| filter.cursor.is_none_or(|cursor| run.id.0 < cursor))
+                .filter(|run| filter.newer.is_none_or(|newer| run.id.0 > newer))
+                .take(*limit as usize)
+                .map(|run| (run.id.0, run.status, run.error(), run.started_at.to_datetime()))
+                .collect();
+            let listed = store.list(tenant, &filter).await.unwrap().runs;
             let listed: Vec<_> =
                 listed.into_iter().map(|run| (run.id, run.status, run.error, run.started_at)).collect();
-            assert_eq!(listed, expected);
+            assert_eq!(listed, expected, "{filter:?}");
         }
         Operation::Due { after, until, limit } => {
             // A cursor is a run that was due then.

@@ -105,6 +105,8 @@ pub enum Statement {
     Log(String),
     /// Publishes a value under a name.
     Publish(String, Value),
+    /// Sets a tag of the run.
+    Tag(String, String),
     /// Fails.
     Fail(Failure),
     /// Panics with this message.

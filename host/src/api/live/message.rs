@@ -154,7 +154,7 @@ mod tests {
         );
         let Message::Subscribe(id, Target::List(query)) = message else { panic!() };
         assert_eq!((&*id, &*query), ("runs", "key=a%26b&limit=7&status=failed%2Cpaused"));
-        let filter = crate::api::runs::run_filter(&query).unwrap();
+        let filter = crate::api::run_filter(&query).unwrap();
         assert_eq!((filter.limit, filter.statuses.len(), filter.key.as_deref()), (7, 2, Some("a&b")));
     }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::allowed;
 use super::message::{Message, Target};
 use super::stream::{Subscription, Yielded};
-use crate::api::runs::run_filter;
+use crate::api::run_filter;
 use crate::api::{Api, ApiError, ErrorCode};
 use crate::executor::live::LiveConnection;
 use crate::executor::{ExecutorError, WorkflowExecutor};

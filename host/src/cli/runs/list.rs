@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
 
+use crate::cli::client::Client;
 use crate::cli::table::Column::{Cut, Whole};
 use crate::cli::table::Table;
 use crate::cli::{CliError, Context, output, parse, text, waits};
-use crate::executor::RunSummary;
+use crate::executor::{RunPage, RunSummary};
 use crate::moments;
 use forge_clock as clock;
 use forge_journal::WorkflowStatus;
@@ -16,6 +17,12 @@ pub(super) struct Args {
     /// List only runs of this workflow.
     #[arg(long, short, value_name = "NAME")]
     workflow: Option<String>,
+    /// List only runs that are pinned to this version.
+    #[arg(long, value_name = "N", value_parser = parse::number(1..=u32::MAX))]
+    version: Option<u32>,
+    /// List only runs that have this tag. Given several times: that have all of them.
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = parse::tag)]
+    tags: Vec<(String, String)>,
     /// List only runs with these statuses.
     #[arg(long, short, value_name = "STATUS,…", value_parser = status, value_delimiter = ',')]
     #[arg(help = format!("List only runs with one of these statuses: {}", statuses()))]
@@ -23,9 +30,15 @@ pub(super) struct Args {
     /// List only runs that failed, also those that were rolled back.
     #[arg(long, conflicts_with = "status")]
     failed: bool,
+    /// List only runs with a failure of this kind, such as timeout.
+    #[arg(long, value_name = "KIND")]
+    error_kind: Option<String>,
     /// List only runs that were started since then: a duration such as 2h, or a time such as 2026-01-31T08:30:00Z.
     #[arg(long, value_name = "DURATION|TIME", value_parser = moments::parse)]
     since: Option<DateTime<Utc>>,
+    /// List only runs that were started before then: a duration or a time.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = moments::parse)]
+    before: Option<DateTime<Utc>>,
     /// List only runs that have this idempotency key.
     #[arg(long)]
     key: Option<String>,
@@ -36,6 +49,9 @@ pub(super) struct Args {
     #[arg(long)]
     cursor: Option<uuid::Uuid>,
 }
+
+/// The number of runs that are listed by default.
+const DEFAULT_LIMIT: u32 = 50;
 
 /// The statuses of runs that failed.
 const FAILED: [WorkflowStatus; 2] = [WorkflowStatus::Failed, WorkflowStatus::Compensated];
@@ -49,17 +65,7 @@ fn statuses() -> String {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let statuses = if args.failed { FAILED.to_vec() } else { args.status };
-    let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
-    let query = [
-        ("workflow", args.workflow),
-        ("status", (!statuses.is_empty()).then(|| statuses.join(","))),
-        ("since", args.since.map(|since| since.to_rfc3339())),
-        ("key", args.key),
-        ("limit", args.limit.map(|limit| limit.to_string())),
-        ("cursor", args.cursor.map(|cursor| cursor.to_string())),
-    ];
-    let page = context.client()?.runs(&query).await?;
+    let page = read(args, &context.client()?).await?;
     if context.json {
         return output::print_json(&page);
     }
@@ -72,6 +78,41 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         output::hint(&format!("there are more: --cursor {cursor}"));
     }
     Ok(())
+}
+
+/// Reads a page. A page of the server is shorter than asked for if several filters leave many runs out: then the next ones are
+/// read, too.
+async fn read(args: Args, client: &Client) -> Result<RunPage, CliError> {
+    let statuses = if args.failed { FAILED.to_vec() } else { args.status };
+    let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+    let tags = parse::tags(args.tags)?;
+    let tags: Vec<_> = tags.iter().map(|(name, value)| (format!("tag.{name}"), value)).collect();
+    let mut query = vec![
+        ("workflow", args.workflow),
+        ("version", args.version.map(|version| version.to_string())),
+        ("status", (!statuses.is_empty()).then(|| statuses.join(","))),
+        ("error_kind", args.error_kind),
+        ("since", args.since.map(|since| since.to_rfc3339())),
+        ("started_before", args.before.map(|before| before.to_rfc3339())),
+        ("key", args.key),
+    ];
+    query.extend(tags.iter().map(|(name, value)| (name.as_str(), Some((*value).to_owned()))));
+    let position = query.len();
+    let most = args.limit.unwrap_or(DEFAULT_LIMIT);
+    let mut all = RunPage { runs: Vec::new(), next_cursor: args.cursor, newer: None };
+    loop {
+        query.truncate(position);
+        query.push(("limit", Some((most as usize - all.runs.len()).to_string())));
+        query.push(("cursor", all.next_cursor.map(|cursor| cursor.to_string())));
+        let page = client.runs(&query).await?;
+        let is_first = all.runs.is_empty();
+        all.runs.extend(page.runs);
+        all.next_cursor = page.next_cursor;
+        all.newer = if is_first { page.newer } else { all.newer };
+        if all.next_cursor.is_none() || all.runs.len() >= most as usize {
+            return Ok(all);
+        }
+    }
 }
 
 fn table(runs: &[RunSummary], now: DateTime<Utc>) -> String {
@@ -87,6 +128,10 @@ fn table(runs: &[RunSummary], now: DateTime<Utc>) -> String {
             text::age(text::between(run.started_at, now)),
             took.unwrap_or_default(),
         ]);
+        if !run.tags.is_empty() {
+            let tags: Vec<_> = run.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            table.note(&tags.join("  "));
+        }
         let error = run.error.as_deref().map(|error| error.lines().next().unwrap_or_default().to_owned());
         if let Some(note) = error.or_else(|| waits::doing(&run.waits_for)) {
             table.note(&note);

@@ -58,6 +58,7 @@ Examples:
   forge runs                                         the newest runs
   forge runs --workflow payment --failed --since 2h
   forge runs --key order-1041
+  forge runs --tag customer=acme --error-kind timeout --before 1h
   forge runs --json --limit 500 | jq -r '.runs[].id'
   forge runs show last
   forge runs show 0199d1c4-7a3e

@@ -92,7 +92,10 @@ fn head(record: &WorkflowRecord, style: &Style) -> String {
         let relation = if attached { "child of" } else { "started by" };
         format!("\n  {relation} run {run_id}, call {call}")
     });
-    let origin = origin + &parent.unwrap_or_default();
+    let tags: Vec<_> = record.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let tags =
+        if tags.is_empty() { String::new() } else { format!("\n  {}", Printable::line(&tags.join("  "))) };
+    let origin = origin + &parent.unwrap_or_default() + &tags;
     format!("{line}\n{}", style.paint(tone::FAINT, &origin))
 }
 

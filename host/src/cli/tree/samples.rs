@@ -45,6 +45,7 @@ pub(in crate::cli) fn record(status: WorkflowStatus) -> WorkflowRecord {
         deadline: start() + TimeDelta::hours(24),
         digest: "d".repeat(64),
         key: None,
+        tags: std::collections::BTreeMap::new(),
         parent: None,
         fuel: 0,
     }

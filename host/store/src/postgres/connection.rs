@@ -32,7 +32,7 @@ const SET_UP: &str = "SELECT pg_backend_pid() AS process, set_config('statement_
      set_config('search_path', \
          coalesce(quote_ident(coalesce($2::TEXT, current_schema()::TEXT)) || ', pg_temp', current_setting('search_path')), false), \
      set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
-     set_config('enable_bitmapscan', 'off', false), \
+     set_config('enable_bitmapscan', 'off', false), set_config('enable_sort', 'off', false), \
      set_config('jit', 'off', false), \
      coalesce($2::TEXT, current_schema()::TEXT) AS schema, \
      pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only";

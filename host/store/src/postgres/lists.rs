@@ -1,76 +1,135 @@
-//! Lists of runs. A page costs the same however many runs there are: each filter is a search in an index that ends with the
-//! order of the list.
+//! Lists of runs, in the order of their ids: see [`crate::lists`].
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
-use super::connection::Connections;
+use super::connection::{Connections, PgQuery};
 use super::decode::Columns;
 use super::text;
-use crate::query::{MOST_ERROR, Problems, status_is_wanted, statuses};
+use crate::lists::{Condition, Dialect, EXAMINED, List, Statement, Value, smallest};
+use crate::query::{Problems, status_is_wanted};
 use crate::schema::runs::TABLE;
-use crate::{RunFilter, RunSummary, StoreError};
-use forge_journal::Timestamp;
+use crate::{RunFilter, RunList, RunSummary, StoreError};
+use forge_journal::{Timestamp, WorkflowStatus};
 
-/// Lengths of a page for which there are statements: PostgreSQL plans for a length that it knows. Each is one more than the
-/// API's default or maximum.
-const PAGES: [u32; 2] = [51, 501];
+static DIALECT: Dialect = Dialect {
+    order: ["id", "run_id"],
+    directions: [" DESC NULLS LAST", " NULLS FIRST"],
+    parameter: '$',
+    unindexed: "",
+    // A range of ids would tempt the planner to search by id alone.
+    searches_range: false,
+    among: |query| format!("id = ANY (ARRAY({query}))"),
+    // `MOST_ERROR` characters.
+    columns: "id, workflow_name, version, status, started_at, completed_at, waits_for, error_kind, tags, left(error, 1000)",
+};
 
-/// Returns the statement for a filter. `$1` is the tenant, `$2` and `$3` the first and the last of the ids, `$4` the length of
-/// the page; then come the workflow and the key, if the filter has them. The ids come from the indexes alone, unless they are
-/// found by a key; only the rows of the page are read.
-fn sql(filter: &RunFilter) -> String {
-    let workflow = if filter.workflow.is_some() { " AND workflow_name = $5" } else { "" };
-    let ids = if filter.key.is_some() {
-        let key = if filter.workflow.is_some() { "$6" } else { "$5" };
-        let status = status_is_wanted(filter, "status");
-        format!(
-            "WITH found AS MATERIALIZED (SELECT id FROM forge_runs \
-                 WHERE tenant = $1 AND idempotency_key = {key}{workflow}{status}) \
-             SELECT id FROM found WHERE id >= $2 AND id <= $3 ORDER BY id DESC LIMIT $4"
-        )
-    } else {
-        let most = PAGES.into_iter().find(|page| filter.limit <= *page).unwrap_or(filter.limit);
-        let search = |status: &str| {
-            format!(
-                "(SELECT id FROM forge_runs WHERE tenant = $1{workflow} AND status = '{status}' \
-                 AND id <= $3 ORDER BY id DESC NULLS LAST LIMIT {most})"
-            )
-        };
-        let searches: Vec<String> = statuses(filter).map(search).collect();
-        // The lowest id is compared after the search: a range of ids would tempt the planner to search by id alone.
-        let found = searches.join(" UNION ALL ");
-        format!("SELECT id FROM ({found}) AS found WHERE id >= $2 ORDER BY id DESC LIMIT $4")
+fn list_of<'f>(tenant: &'f str, filter: &'f RunFilter) -> List<'f> {
+    let range = [filter.first_id(), filter.last_id()].map(Value::Id);
+    List { dialect: &DIALECT, tenant, filter, range }
+}
+
+/// Returns the statement for a list with a key, which few runs have. The other conditions are tested on all of them.
+fn with_key<'f>(list: &List<'f>, key: &'f str) -> Statement<'f> {
+    let (columns, sorted) = (DIALECT.columns, list.sorted());
+    let mut statement = Statement::new(&DIALECT);
+    let [tenant, first, last] = list.fixed(&mut statement);
+    let key = statement.value(Value::Text(key));
+    let mut tests = list.tests(&mut statement, &list.conditions(), "found");
+    if !tests.is_empty() {
+        tests.insert_str(0, " AND ");
+    }
+    let status = status_is_wanted(list.filter, "status");
+    let limit = statement.value(Value::Number(list.filter.limit.into()));
+    statement.sql = format!(
+        "WITH found AS MATERIALIZED ( \
+             SELECT id, workflow_name, version, status, error_kind FROM forge_runs \
+             WHERE tenant = {tenant} AND idempotency_key = {key} \
+         ), page AS ( \
+             SELECT id FROM found WHERE id >= {first} AND id <= {last}{tests}{status} ORDER BY id{sorted} LIMIT {limit} \
+         ) SELECT {columns}, TRUE, FALSE FROM forge_runs WHERE id = ANY (ARRAY(SELECT id FROM page)) ORDER BY id{sorted}"
+    );
+    statement
+}
+
+/// The value of a parameter as PostgreSQL can store it.
+enum Bound<'v> {
+    Text(Cow<'v, str>),
+    Number(i64),
+    Id(Uuid),
+}
+
+/// Returns the rows of the answer to a statement.
+async fn rows(readers: &Connections, statement: Statement<'_>) -> Result<Vec<PgRow>, StoreError> {
+    let Statement { sql, values, .. } = statement;
+    let bound = values.into_iter().map(|value| match value {
+        Value::Text(text) => Bound::Text(text::encode(text)),
+        Value::Number(number) => Bound::Number(number),
+        Value::Id(id) => Bound::Id(id),
+    });
+    let bound: Vec<_> = bound.collect();
+    let query = || {
+        bound.iter().fold(sqlx::query(AssertSqlSafe(sql.clone())), |query: PgQuery<'_>, value| match value {
+            Bound::Text(text) => query.bind(&**text),
+            Bound::Number(number) => query.bind(*number),
+            Bound::Id(id) => query.bind(*id),
+        })
     };
-    format!(
-        "SELECT id, workflow_name, version, status, started_at, completed_at, waits_for, left(error, {MOST_ERROR}) \
-         FROM forge_runs WHERE id = ANY (ARRAY({ids})) ORDER BY id DESC"
-    )
+    readers.all(query).await
+}
+
+/// Returns the search that finds the fewest runs.
+async fn fewest<'f>(
+    readers: &Connections,
+    list: &List<'f>,
+    searches: &[Condition<'f>],
+) -> Result<Option<Condition<'f>>, StoreError> {
+    if searches.len() < 2 {
+        return Ok(searches.first().copied());
+    }
+    let sizes = rows(readers, list.sizes(searches)).await?;
+    let mut columns = sizes.first().map(|row| Columns::new(TABLE, row));
+    let sizes = columns.iter_mut().flat_map(|columns| searches.iter().map(|_| columns.bits()));
+    Ok(smallest(searches, &sizes.collect::<Result<Vec<_>, _>>()?))
 }
 
 pub(super) async fn list(
     readers: &Connections,
     tenant: &str,
     filter: &RunFilter,
-) -> Result<Vec<RunSummary>, StoreError> {
+) -> Result<RunList, StoreError> {
     if filter.cursor.is_some_and(|cursor| cursor.is_nil()) {
         // No id is lower.
-        return Ok(Vec::new());
+        return Ok(RunList::default());
     }
-    let sql = sql(filter);
-    let tenant = text::encode(tenant);
-    let given = [&filter.workflow, &filter.key].into_iter().flatten();
-    let given: Vec<_> = given.map(|value| text::encode(value)).collect();
-    let query = || {
-        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(&*tenant);
-        let query = query.bind(filter.first_id()).bind(filter.last_id()).bind(i64::from(filter.limit));
-        given.iter().fold(query, |query, value| query.bind(&**value))
-    };
-    readers.all(query).await?.iter().map(decode_summary).collect()
+    let list = list_of(tenant, filter);
+    if let Some(key) = &filter.key {
+        return read(readers, with_key(&list, key)).await;
+    }
+    let searches = list.searches();
+    let found = read(readers, list.page(searches.first().copied(), list.first_round())).await?;
+    if !list.is_short(&found) {
+        return Ok(found);
+    }
+    read(readers, list.page(fewest(readers, &list, &searches).await?, EXAMINED)).await
 }
 
-fn decode_summary(row: &PgRow) -> Result<RunSummary, StoreError> {
-    let (mut columns, mut problems) = (Columns::new(TABLE, row), Problems::default());
+async fn read(readers: &Connections, statement: Statement<'_>) -> Result<RunList, StoreError> {
+    let mut list = RunList::default();
+    for row in &rows(readers, statement).await? {
+        let mut columns = Columns::new(TABLE, row);
+        let run = summary(&mut columns)?;
+        list.push(run, columns.flag()?, columns.flag()?);
+    }
+    Ok(list)
+}
+
+fn summary(columns: &mut Columns<'_>) -> Result<RunSummary, StoreError> {
+    let mut problems = Problems::default();
     Ok(RunSummary {
         id: columns.run_id()?.0,
         workflow_name: problems.or_empty(columns.string()),
@@ -80,6 +139,8 @@ fn decode_summary(row: &PgRow) -> Result<RunSummary, StoreError> {
         started_at: problems.or_empty(columns.time()).to_datetime(),
         completed_at: problems.or_empty(columns.optional_time()).map(Timestamp::to_datetime),
         waits_for: problems.waits_for(columns.optional_string()),
+        error_kind: problems.or_empty(columns.optional_string()),
+        tags: problems.tags(columns.optional_string()),
         error: {
             let error = problems.or_empty(columns.optional_string());
             problems.with(error)
@@ -87,50 +148,121 @@ fn decode_summary(row: &PgRow) -> Result<RunSummary, StoreError> {
     })
 }
 
+pub(super) async fn counts(
+    readers: &Connections,
+    tenant: &str,
+    filter: &RunFilter,
+    most: u32,
+) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+    let list = list_of(tenant, filter);
+    let rows = rows(readers, list.counts(list.searches().first().copied(), most)).await?;
+    let count = |row| {
+        let mut columns = Columns::new(TABLE, row);
+        Ok((columns.parsed()?, columns.bits()?))
+    };
+    rows.iter().map(count).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::plan::Plans;
     use super::*;
     use crate::query::tests::filters;
+    use crate::query::{MOST_ERROR, statuses};
+
+    /// Returns the literals of a statement's values.
+    fn arguments(values: &[Value<'_>]) -> String {
+        let literal = |value: &Value<'_>| match value {
+            Value::Text(text) => format!("'{text}'"),
+            Value::Number(number) => number.to_string(),
+            Value::Id(id) => format!("'{id}'"),
+        };
+        values.iter().map(literal).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the plan of a statement.
+    async fn plan(plans: &mut Plans, statement: &Statement<'_>) -> Vec<String> {
+        plans.plan(&statement.sql, &arguments(&statement.values)).await
+    }
+
+    fn count(plan: &[String], is: impl Fn(&str) -> bool) -> usize {
+        plan.iter().filter(|line| is(line)).count()
+    }
+
+    /// Checks that a statement searches each status once, and else only looks up runs and tags.
+    fn check(plan: &[String], searches: &[Condition<'_>], filter: &RunFilter, tags: usize, is_page: bool) {
+        let all = statuses(filter).count();
+        let indexes = searches.iter().map(|search| match search {
+            Condition::Tag(..) => "forge_run_tags_by_value",
+            Condition::ErrorKind(_) => "forge_runs_by_error_kind",
+            Condition::Workflow(_) | Condition::Version(_) => "forge_runs_by_workflow_status",
+        });
+        let indexes: Vec<_> =
+            if searches.is_empty() { vec!["forge_runs_by_status"] } else { indexes.collect() };
+        for index in [
+            "forge_run_tags_by_value",
+            "forge_runs_by_error_kind",
+            "forge_runs_by_workflow_status",
+            "forge_runs_by_status",
+        ] {
+            let expected = all * indexes.iter().filter(|used| **used == index).count();
+            let found = count(plan, |line| line.contains(&format!("using {index} on ")));
+            assert_eq!(found, expected, "{index} of {filter:?}: {plan:#?}");
+        }
+        let is_range = |line: &str| line.contains("id <= $3") || line.contains("id >= $2");
+        let conditions = count(plan, |line| line.starts_with("Index Cond: ((tenant = $1)") && is_range(line));
+        assert_eq!(conditions, all * indexes.len(), "{filter:?}: {plan:#?}");
+        assert_eq!(count(plan, |line| line.contains("using forge_run_tags_pkey on ")), tags, "{plan:#?}");
+        let by_id = count(plan, |line| line.starts_with("Index Cond: (id = ANY ("));
+        assert_eq!(by_id, usize::from(is_page), "{plan:#?}");
+        let is_bad = |line: &str| line.contains("Seq Scan") || line.contains("Bitmap");
+        assert_eq!(count(plan, is_bad), 0, "{plan:#?}");
+    }
 
     #[tokio::test]
     async fn every_filter_is_a_search_in_an_index() {
+        assert!(DIALECT.columns.contains(&format!("left(error, {MOST_ERROR})")));
         let mut plans = Plans::of_many_runs().await;
         for analyzed in [false, true] {
             if analyzed {
                 plans.analyze().await;
             }
             for filter in filters() {
-                let given = [&filter.workflow, &filter.key].into_iter().flatten();
-                let given: String = given.map(|value| format!(", '{value}'")).collect();
-                let arguments = format!("'acme', '{}', '{}', 51{given}", filter.first_id(), filter.last_id());
-                let plan = plans.plan(&sql(&filter), &arguments).await;
-                if filter.key.is_some() {
-                    let by_key = plan.iter().filter(|line| line.contains("using forge_runs_by_key on"));
-                    assert_eq!(by_key.count(), 1, "{filter:?}: {plan:#?}");
+                let list = list_of("acme", &filter);
+                if let Some(key) = &filter.key {
+                    let plan = plan(&mut plans, &with_key(&list, key)).await;
+                    let by_key = count(&plan, |line| line.contains("using forge_runs_by_key on"));
+                    assert_eq!(by_key, 1, "{filter:?}: {plan:#?}");
                     let condition = "Index Cond: ((tenant = $1) AND (idempotency_key = ";
                     assert!(plan.iter().any(|line| line.starts_with(condition)), "{plan:#?}");
-                    assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{plan:#?}");
+                    assert_eq!(count(&plan, |line| line.contains("Seq Scan")), 0, "{plan:#?}");
                     continue;
                 }
-                let (index, condition) = match filter.workflow {
-                    Some(_) => ("forge_runs_by_workflow_status", "(workflow_name = $5) AND "),
-                    None => ("forge_runs_by_status", ""),
-                };
-                for status in statuses(&filter) {
-                    let cond = format!(
-                        "Index Cond: ((tenant = $1) AND {condition}(status = '{status}'::text) AND (id <= $3))"
-                    );
-                    assert!(plan.contains(&cond), "{cond} of {filter:?}: {plan:#?}");
+                let searches = list.searches();
+                for search in searches.iter().copied().map(Some).chain(searches.is_empty().then_some(None)) {
+                    let plan = plan(&mut plans, &list.page(search, EXAMINED)).await;
+                    let is_tag = |condition: &&Condition<'_>| matches!(condition, Condition::Tag(..));
+                    let tested: Vec<_> = list
+                        .conditions()
+                        .into_iter()
+                        .filter(|condition| Some(*condition) != search)
+                        .collect();
+                    let tags = 2 * tested.iter().filter(is_tag).count();
+                    check(&plan, search.as_slice(), &filter, tags, true);
                 }
-                let searches =
-                    plan.iter().filter(|line| line.contains(&format!("using {index} on forge_runs")));
-                assert_eq!(searches.count(), statuses(&filter).count(), "{plan:#?}");
-                let is_filter = |line: &str| line.contains("Filter:") && !line.contains("id >= $2)");
-                let others = plan.iter().filter(|line| line.contains("Seq Scan") || is_filter(line));
-                assert_eq!(others.count(), 0, "{plan:#?}");
-                let by_id = plan.iter().filter(|line| line.starts_with("Index Cond: (id = ANY ("));
-                assert_eq!(by_id.count(), 1, "{plan:#?}");
+                if searches.len() > 1 {
+                    check(&plan(&mut plans, &list.sizes(&searches)).await, &searches, &filter, 0, false);
+                }
+                if list.conditions().len() <= 1 && filter.version.is_none() {
+                    let search = searches.first().copied();
+                    check(
+                        &plan(&mut plans, &list.counts(search, 10)).await,
+                        search.as_slice(),
+                        &filter,
+                        0,
+                        false,
+                    );
+                }
             }
         }
     }

@@ -37,7 +37,7 @@ const MIGRATIONS: [Migration; 18] = [
     Migration { sql: include_str!("../../../../migrations/postgres/0014_unfinished_runs.sql"), needs: 14 },
     // A host without logs keeps no lines of the runs that it executes.
     Migration { sql: include_str!("../../../../migrations/postgres/0015_logs.sql"), needs: 2 },
-    // A host that does not know tags would leave the status of a tagged run as it was for lists.
+    // A host that does not know the kinds of errors would leave failed runs out of lists by kind.
     Migration { sql: include_str!("../../../../migrations/postgres/0016_tags.sql"), needs: 16 },
     Migration { sql: include_str!("../../../../migrations/postgres/0017_signing_secret.sql"), needs: 2 },
     Migration { sql: include_str!("../../../../migrations/postgres/0018_input_schemas.sql"), needs: 2 },

@@ -37,7 +37,7 @@ mod text;
 mod write_connection;
 
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ use super::{
 };
 use crate::{
     ChangedFilter, ChangedPage, DbFilter, DbPage, InputSchema, LogFilter, LogPage, Overview, Position,
-    Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
+    Readable, RunFilter, RunList, StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -236,8 +236,17 @@ impl Store for PostgresStore {
         Ok(ids.iter().map(|id| found.remove(id).map(|found| found.loaded).transpose()).collect())
     }
 
-    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError> {
         lists::list(&self.shared.readers, tenant, filter).await
+    }
+
+    async fn counts(
+        &self,
+        tenant: &str,
+        filter: &RunFilter,
+        most: u32,
+    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+        lists::counts(&self.shared.readers, tenant, filter, most).await
     }
 
     async fn due(

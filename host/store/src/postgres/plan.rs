@@ -10,10 +10,12 @@ use super::{PostgresOptions, PostgresStore};
 
 /// Runs of three tenants, most of them completed, and some rows of each journal.
 const FILL: &str = "INSERT INTO forge_runs (id, owner, version, started_at, deadline, completed_at, workflow_name, digest, \
-        status, input, auth, tenant) \
+        status, input, auth, tenant, error_kind, tags) \
     SELECT lpad(to_hex(n), 32, '0')::UUID, 0, 1, n, n, n, CASE n % 7 WHEN 0 THEN 'refund' ELSE 'payment' END, 'd', \
         CASE n % 100 WHEN 0 THEN 'failed' WHEN 1 THEN 'waiting' ELSE 'completed' END, '{}', '{}', \
-        CASE n % 1000 WHEN 0 THEN 'acme' WHEN 1 THEN 'other' ELSE 'default' END \
+        CASE n % 1000 WHEN 0 THEN 'acme' WHEN 1 THEN 'other' ELSE 'default' END, \
+        CASE n % 100 WHEN 0 THEN 'timeout' END, \
+        CASE n % 3 WHEN 0 THEN json_build_object('order', n::TEXT, 'customer', (n % 5)::TEXT)::TEXT END \
     FROM generate_series(1, 20000) AS n; \
     INSERT INTO forge_steps (run_id, seq, fingerprint, started_at, scope_step, scope_attempt, attempt, kind, status, name) \
     SELECT lpad(to_hex(n), 32, '0')::UUID, seq, 0, 0, 0, 0, 1, 'step', 'completed', 'a' \
@@ -57,7 +59,10 @@ impl Plans {
 
     pub(super) async fn analyze(&mut self) {
         self.connection
-            .batch("ANALYZE forge_runs; ANALYZE forge_steps; ANALYZE forge_logs; ANALYZE forge_db; ANALYZE forge_db_totals")
+            .batch(
+                "ANALYZE forge_runs; ANALYZE forge_run_tags; ANALYZE forge_steps; ANALYZE forge_logs; ANALYZE forge_db; \
+                 ANALYZE forge_db_totals",
+            )
             .await
             .unwrap();
     }

@@ -88,7 +88,8 @@ fn sql(runs: Part, rows: Part, lines: bool) -> String {
                      SELECT {values} FROM fence \
                  ), begun AS ( \
                      INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE begins \
-                     ON CONFLICT DO NOTHING RETURNING id, tenant, 256 + octet_length(input) AS bytes \
+                     ON CONFLICT DO NOTHING RETURNING id, tenant, \
+                         256 + octet_length(input) + 2 * coalesce(octet_length(tags), 0) AS bytes \
                  ), saved AS ( \
                      INSERT INTO forge_runs ({columns}) SELECT {columns} FROM runs WHERE NOT begins \
                      {on_conflict} RETURNING 1)"

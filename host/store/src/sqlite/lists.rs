@@ -1,133 +1,273 @@
-//! Lists of runs. A page costs the same however many runs there are: each filter is a search in an index that ends with the
-//! order of the list.
+//! Lists of runs, in the order of their numbers: see [`crate::lists`].
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
+
+use rusqlite::types::{ToSql, ToSqlOutput};
+use rusqlite::{Connection, params_from_iter};
 use uuid::Uuid;
 
-use super::decode::{all, first};
-use crate::query::{MOST_ERROR, Problems, status_is_wanted, statuses};
+use super::decode::{Columns, each, first};
+use crate::lists::{Condition, Dialect, EXAMINED, List, Statement, Value, smallest};
+use crate::query::{MOST_ERROR, Problems, first_id_at, status_is_wanted};
 use crate::schema::runs::TABLE;
-use crate::{RunFilter, RunSummary, StoreError};
-use forge_journal::{RunId, Timestamp};
+use crate::{RunFilter, RunList, RunSummary, StoreError};
+use forge_journal::{RunId, Timestamp, WorkflowStatus};
+
+static DIALECT: Dialect = Dialect {
+    order: ["number", "number"],
+    directions: [" DESC", ""],
+    parameter: '?',
+    unindexed: "+",
+    searches_range: true,
+    among: |query| format!("number IN ({query})"),
+    columns: "id, workflow_name, version, status, started_at, completed_at, waits_for, error_kind, tags, error",
+};
 
 /// The number of the first run that did not begin before the run with this id, even if that run does not exist.
-const NUMBER_FROM: &str = "SELECT number FROM forge_runs WHERE id >= ? ORDER BY id LIMIT 1";
+const NUMBER_FROM: &str = "SELECT number FROM forge_runs WHERE id >= ?1 ORDER BY id LIMIT 1";
 
-/// Returns the statement for a filter. `?1` is the tenant, `?2` the workflow, `?3` the key, `?4` and `?5` the first and the last
-/// of the numbers or ids, `?6` the length of the page. `+` keeps a column from being searched by: a key and a prefix select
-/// few runs, and a status may select many.
-fn sql(filter: &RunFilter) -> String {
-    let workflow = if filter.workflow.is_some() { " AND workflow_name = ?2" } else { "" };
-    let searches = if filter.key.is_some() {
-        let status = status_is_wanted(filter, "+status");
-        vec![format!(
-            "SELECT number FROM forge_runs WHERE tenant = ?1 AND idempotency_key = ?3{workflow}{status} \
-             AND +id BETWEEN ?4 AND ?5"
-        )]
-    } else if filter.id_prefix.is_some() {
-        let workflow = workflow.replace("workflow_name", "+workflow_name");
-        let status = status_is_wanted(filter, "+status");
-        vec![format!(
-            "SELECT * FROM (SELECT number FROM forge_runs WHERE id BETWEEN ?4 AND ?5 AND +tenant = ?1{workflow}{status} \
-                 ORDER BY id DESC LIMIT ?6)"
-        )]
-    } else {
-        let search = |status: &str| {
-            format!(
-                "SELECT * FROM (SELECT number FROM forge_runs WHERE tenant = ?1{workflow} AND status = '{status}' \
-                     AND number BETWEEN ?4 AND ?5 ORDER BY number DESC LIMIT ?6)"
-            )
-        };
-        statuses(filter).map(search).collect()
-    };
-    format!(
-        "WITH page AS (SELECT number FROM ({}) ORDER BY number DESC LIMIT ?6) \
-         SELECT id, workflow_name, version, status, started_at, completed_at, waits_for, error \
-         FROM page JOIN forge_runs USING (number) ORDER BY number DESC",
-        searches.join(" UNION ALL ")
-    )
-}
+/// The number after that of the run with this id; if it does not exist, the same as [`NUMBER_FROM`].
+const NUMBER_AFTER: &str = "SELECT number + (id = ?1) FROM forge_runs WHERE id >= ?1 ORDER BY id LIMIT 1";
 
-/// Returns the values for `?4` and `?5`.
-fn bounds(connection: &Connection, filter: &RunFilter) -> Result<[Value; 2], StoreError> {
-    if filter.key.is_some() || filter.id_prefix.is_some() {
-        return Ok([filter.first_id(), filter.last_id()].map(|id| Value::Text(id.to_string())));
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Text(text) => text.to_sql(),
+            Self::Number(number) => number.to_sql(),
+            Self::Id(id) => Ok(id.to_string().into()),
+        }
     }
-    let mut statement = connection.prepare_cached(NUMBER_FROM)?;
-    let mut number_from =
-        |id: Uuid| first(&mut statement, [id.to_string()], TABLE, |columns| columns.number::<i64>());
-    let from = match filter.since {
-        // If no run has begun since, none is selected.
-        Some(_) => number_from(filter.first_id())?.unwrap_or(i64::MAX),
-        None => 0,
-    };
-    let before = match filter.cursor {
-        Some(cursor) => number_from(cursor)?.unwrap_or(i64::MAX),
-        None => i64::MAX,
-    };
-    Ok([Value::Integer(from), Value::Integer(before.saturating_sub(1))])
 }
 
-pub(super) fn list(
+/// Returns the first and the last number that the filter selects.
+fn numbers(connection: &Connection, filter: &RunFilter) -> Result<[Value<'static>; 2], StoreError> {
+    // If no run has begun since, none is selected.
+    let number = |sql, id: Option<Uuid>| -> Result<Option<i64>, StoreError> {
+        let Some(id) = id else { return Ok(None) };
+        let mut statement = connection.prepare_cached(sql)?;
+        let number = first(&mut statement, [id.to_string()], TABLE, |columns| columns.number())?;
+        Ok(Some(number.unwrap_or(i64::MAX)))
+    };
+    let since = number(NUMBER_FROM, filter.since.map(first_id_at))?;
+    let newer = number(NUMBER_AFTER, filter.newer)?;
+    let before = number(NUMBER_FROM, filter.before.map(first_id_at))?;
+    let cursor = number(NUMBER_FROM, filter.cursor)?;
+    let from = since.max(newer).unwrap_or(0);
+    let until = [before, cursor].into_iter().flatten().min().unwrap_or(i64::MAX);
+    Ok([from, until.saturating_sub(1)].map(Value::Number))
+}
+
+/// Returns the list of a filter without a key and a prefix.
+fn list_of<'f>(
+    connection: &Connection,
+    tenant: &'f str,
+    filter: &'f RunFilter,
+) -> Result<List<'f>, StoreError> {
+    Ok(List { dialect: &DIALECT, tenant, filter, range: numbers(connection, filter)? })
+}
+
+/// Returns the statement for a list with a key or a prefix. These select few runs, and the others conditions are tested on all
+/// of them.
+fn few<'f>(tenant: &'f str, filter: &'f RunFilter) -> Statement<'f> {
+    let range = [filter.first_id(), filter.last_id()].map(Value::Id);
+    let list = List { dialect: &DIALECT, tenant, filter, range };
+    let (columns, sorted) = (DIALECT.columns, list.sorted());
+    let mut statement = Statement::new(&DIALECT);
+    let [tenant, first, last] = list.fixed(&mut statement);
+    let (search, id) = match &filter.key {
+        Some(key) => {
+            let key = statement.value(Value::Text(key));
+            (format!("tenant = {tenant} AND idempotency_key = {key}"), "+id")
+        }
+        None => (format!("+tenant = {tenant}"), "id"),
+    };
+    let mut tests = list.tests(&mut statement, &list.conditions(), TABLE);
+    if !tests.is_empty() {
+        tests.insert_str(0, " AND ");
+    }
+    let status = status_is_wanted(filter, "+status");
+    let limit = statement.value(Value::Number(filter.limit.into()));
+    statement.sql = format!(
+        "SELECT {columns}, TRUE, FALSE FROM forge_runs WHERE {search} AND {id} BETWEEN {first} AND {last}{tests}{status} \
+         ORDER BY {id}{sorted} LIMIT {limit}"
+    );
+    statement
+}
+
+/// Returns the search that finds the fewest runs.
+fn fewest<'f>(
+    connection: &Connection,
+    list: &List<'f>,
+    searches: &[Condition<'f>],
+) -> Result<Option<Condition<'f>>, StoreError> {
+    if searches.len() < 2 {
+        return Ok(searches.first().copied());
+    }
+    let Statement { sql, values, .. } = list.sizes(searches);
+    let sizes = first(&mut *connection.prepare_cached(&sql)?, params_from_iter(values), TABLE, |columns| {
+        searches.iter().map(|_| columns.bits()).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(smallest(searches, &sizes.unwrap_or_default()))
+}
+
+pub(super) fn list(connection: &Connection, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError> {
+    if filter.key.is_some() || filter.id_prefix.is_some() {
+        return read(connection, few(tenant, filter));
+    }
+    let list = list_of(connection, tenant, filter)?;
+    let searches = list.searches();
+    let found = read(connection, list.page(searches.first().copied(), list.first_round()))?;
+    if !list.is_short(&found) {
+        return Ok(found);
+    }
+    read(connection, list.page(fewest(connection, &list, &searches)?, EXAMINED))
+}
+
+fn read(connection: &Connection, statement: Statement<'_>) -> Result<RunList, StoreError> {
+    let Statement { sql, values, .. } = statement;
+    let mut list = RunList::default();
+    each(&mut *connection.prepare_cached(&sql)?, params_from_iter(values), TABLE, |columns| {
+        let run = summary(columns)?;
+        list.push(run, columns.flag()?, columns.flag()?);
+        Ok(true)
+    })?;
+    Ok(list)
+}
+
+fn summary(columns: &mut Columns<'_>) -> Result<RunSummary, StoreError> {
+    let mut problems = Problems::default();
+    Ok(RunSummary {
+        id: columns.parsed::<RunId>()?.0,
+        workflow_name: problems.or_empty(columns.string()),
+        version: problems.or_empty(columns.number()),
+        // The page was selected by it.
+        status: columns.parsed()?,
+        started_at: problems.or_empty(columns.time()).to_datetime(),
+        completed_at: problems.or_empty(columns.optional_time()).map(Timestamp::to_datetime),
+        waits_for: problems.waits_for(columns.optional_string()),
+        error_kind: problems.or_empty(columns.optional_string()),
+        tags: problems.tags(columns.optional_string()),
+        error: {
+            // SQLite's `substr` ends at U+0000.
+            let error = problems.or_empty(columns.optional_string());
+            problems.with(error.map(|error| error.chars().take(MOST_ERROR).collect()))
+        },
+    })
+}
+
+pub(super) fn counts(
     connection: &Connection,
     tenant: &str,
     filter: &RunFilter,
-) -> Result<Vec<RunSummary>, StoreError> {
-    let [from, to] = bounds(connection, filter)?;
-    let parameters = params![tenant, filter.workflow, filter.key, from, to, filter.limit];
-    all(&mut *connection.prepare_cached(&sql(filter))?, parameters, TABLE, |columns| {
-        let mut problems = Problems::default();
-        Ok(RunSummary {
-            id: columns.parsed::<RunId>()?.0,
-            workflow_name: problems.or_empty(columns.string()),
-            version: problems.or_empty(columns.number()),
-            // The page was selected by it.
-            status: columns.parsed()?,
-            started_at: problems.or_empty(columns.time()).to_datetime(),
-            completed_at: problems.or_empty(columns.optional_time()).map(Timestamp::to_datetime),
-            waits_for: problems.waits_for(columns.optional_string()),
-            error: {
-                // SQLite's `substr` ends at U+0000.
-                let error = problems.or_empty(columns.optional_string());
-                problems.with(error.map(|error| error.chars().take(MOST_ERROR).collect()))
-            },
-        })
-    })
+    most: u32,
+) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+    let list = list_of(connection, tenant, filter)?;
+    let Statement { sql, values, .. } = list.counts(list.searches().first().copied(), most);
+    let mut counts = BTreeMap::new();
+    each(&mut *connection.prepare_cached(&sql)?, params_from_iter(values), TABLE, |columns| {
+        counts.insert(columns.parsed()?, columns.bits()?);
+        Ok(true)
+    })?;
+    Ok(counts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::plan::{migrated, plan};
     use super::*;
+    use crate::query::statuses;
     use crate::query::tests::filters;
+
+    /// Returns the search in an index of one status.
+    fn by(search: Option<Condition<'_>>) -> &'static str {
+        match search {
+            None => {
+                "forge_runs USING COVERING INDEX forge_runs_by_status (tenant=? AND status=? AND rowid>? AND rowid<?)"
+            }
+            Some(Condition::Workflow(_)) => {
+                "forge_runs USING COVERING INDEX forge_runs_by_workflow_status \
+                 (tenant=? AND workflow_name=? AND status=? AND rowid>? AND rowid<?)"
+            }
+            Some(Condition::ErrorKind(_)) => {
+                "forge_runs USING COVERING INDEX forge_runs_by_error_kind \
+                 (tenant=? AND error_kind=? AND status=? AND rowid>? AND rowid<?)"
+            }
+            Some(_) => {
+                "forge_run_tags USING COVERING INDEX forge_run_tags_by_value \
+                 (tenant=? AND name=? AND value=? AND status=? AND number>? AND number<?)"
+            }
+        }
+    }
+
+    /// Checks that a statement searches each status once, and else only looks up runs and tags.
+    fn check(plan: &[String], searches: &[Condition<'_>], filter: &RunFilter, tags: usize, rows: usize) {
+        let searches = if searches.is_empty() {
+            vec![None]
+        } else {
+            searches.iter().copied().map(Some).collect::<Vec<_>>()
+        };
+        let mut expected: Vec<String> = Vec::new();
+        for search in searches {
+            for _ in statuses(filter) {
+                expected.push(format!("SEARCH {}", by(search)));
+            }
+        }
+        for _ in 0..tags {
+            expected.push("SEARCH tag USING PRIMARY KEY (number=? AND name=?)".to_owned());
+        }
+        for _ in 0..rows {
+            expected.push("SEARCH forge_runs USING INTEGER PRIMARY KEY (rowid=?)".to_owned());
+        }
+        let mut found: Vec<String> = plan
+            .iter()
+            .filter(|step| step.contains("forge_run") || step.contains(" tag "))
+            .cloned()
+            .collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{filter:?}: {plan:#?}");
+    }
 
     #[test]
     fn every_filter_is_a_search_in_an_index() {
         let connection = migrated();
-        assert_eq!(
-            plan(&connection, NUMBER_FROM),
-            ["SEARCH forge_runs USING COVERING INDEX sqlite_autoindex_forge_runs_1 (id>?)"]
-        );
+        for sql in [NUMBER_FROM, NUMBER_AFTER] {
+            let [step] = plan(&connection, sql).try_into().unwrap();
+            assert_eq!(step, "SEARCH forge_runs USING COVERING INDEX sqlite_autoindex_forge_runs_1 (id>?)");
+        }
         for filter in filters() {
-            let plan = plan(&connection, &sql(&filter));
-            let in_one = if filter.workflow.is_some() { " AND workflow_name=?" } else { "" };
-            let (index, searches) = if filter.key.is_some() {
-                (format!("forge_runs_by_key (tenant=? AND idempotency_key=?{in_one})"), 1)
-            } else if filter.id_prefix.is_some() {
-                ("sqlite_autoindex_forge_runs_1 (id>? AND id<?)".to_owned(), 1)
-            } else {
-                let by = if filter.workflow.is_some() { "workflow_status" } else { "status" };
-                let index =
-                    format!("forge_runs_by_{by} (tenant=?{in_one} AND status=? AND rowid>? AND rowid<?)");
-                (index, statuses(&filter).count())
-            };
-            let found = plan.iter().filter(|step| step.ends_with(&index)).count();
-            assert_eq!(found, searches, "{filter:?}: {plan:#?}");
-            let by_number = "SEARCH forge_runs USING INTEGER PRIMARY KEY (rowid=?)";
-            assert!(plan.iter().any(|step| *step == by_number), "{plan:#?}");
-            let tables = plan.iter().filter(|step| step.contains("forge_runs"));
-            assert_eq!(tables.count(), searches + 1, "there is no other access: {plan:#?}");
+            if filter.key.is_some() || filter.id_prefix.is_some() {
+                let index = match filter.key {
+                    Some(_) => "forge_runs_by_key (tenant=? AND idempotency_key=?)",
+                    None => "sqlite_autoindex_forge_runs_1 (id>? AND id<?)",
+                };
+                let plan = plan(&connection, &few("acme", &filter).sql);
+                let of_runs: Vec<_> = plan.iter().filter(|step| step.contains("forge_runs")).collect();
+                assert_eq!(
+                    of_runs,
+                    [&format!("SEARCH forge_runs USING INDEX {index}")],
+                    "{filter:?}: {plan:#?}"
+                );
+                continue;
+            }
+            let list = list_of(&connection, "acme", &filter).unwrap();
+            let searches = list.searches();
+            for search in searches.iter().copied().map(Some).chain(searches.is_empty().then_some(None)) {
+                let plan = plan(&connection, &list.page(search, EXAMINED).sql);
+                // What is tested is read of the run that was found, or looked up in both places of the statement.
+                let is_tag = |condition: &&Condition<'_>| matches!(condition, Condition::Tag(..));
+                let tested: Vec<_> =
+                    list.conditions().into_iter().filter(|condition| Some(*condition) != search).collect();
+                let tags = 2 * tested.iter().filter(is_tag).count();
+                check(&plan, search.as_slice(), &filter, tags, 1);
+            }
+            if searches.len() > 1 {
+                check(&plan(&connection, &list.sizes(&searches).sql), &searches, &filter, 0, 0);
+            }
+            if list.conditions().len() <= 1 && filter.version.is_none() {
+                let search = searches.first().copied();
+                check(&plan(&connection, &list.counts(search, 10).sql), search.as_slice(), &filter, 0, 0);
+            }
         }
     }
 }

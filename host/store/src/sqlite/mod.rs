@@ -25,6 +25,7 @@ mod reading;
 mod runs;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +47,7 @@ use super::directory::{
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
     ChangedFilter, ChangedPage, DbFilter, DbPage, InputSchema, LogFilter, LogLimits, LogPage, Overview,
-    Position, Readable, RunFilter, RunSummary, StepFilter, StepPage, VersionConflict,
+    Position, Readable, RunFilter, RunList, StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -174,9 +175,19 @@ impl Store for SqliteStore {
         self.read(move |connection| Ok(ids.iter().map(|id| loaded(connection, *id)).collect())).await
     }
 
-    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+    async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError> {
         let (tenant, filter) = (tenant.to_owned(), filter.clone());
         self.read(move |connection| lists::list(connection, &tenant, &filter)).await
+    }
+
+    async fn counts(
+        &self,
+        tenant: &str,
+        filter: &RunFilter,
+        most: u32,
+    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+        let (tenant, filter) = (tenant.to_owned(), filter.clone());
+        self.read(move |connection| lists::counts(connection, &tenant, &filter, most)).await
     }
 
     async fn due(

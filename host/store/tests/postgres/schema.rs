@@ -121,8 +121,8 @@ async fn names_are_values_and_never_part_of_a_statement() {
         let elsewhere = store.run_with_key("default", name, name).await.unwrap();
         assert!(elsewhere.is_none(), "{name}");
         let filter = RunFilter { workflow: Some(name.to_owned()), limit: 10, ..RunFilter::default() };
-        assert_eq!(store.list(name, &filter).await.unwrap().len(), 1, "{name}");
-        assert_eq!(store.list("default", &filter).await.unwrap().len(), 0, "{name}");
+        assert_eq!(store.list(name, &filter).await.unwrap().runs.len(), 1, "{name}");
+        assert_eq!(store.list("default", &filter).await.unwrap().runs.len(), 0, "{name}");
     }
     store.close().await;
 }

@@ -132,6 +132,10 @@ impl Interpreter {
                 info!("{line}");
                 Ok(json!("logged"))
             }
+            Statement::Tag(name, value) => {
+                self.ctx.tag(name, value)?;
+                Ok(json!("tagged"))
+            }
             Statement::Publish(name, value) => {
                 self.ctx.publish(name, value);
                 Ok(json!("published"))
