@@ -74,6 +74,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("run/view.js"),
     module!("run/words.js"),
     module!("runs/bulk.js"),
+    module!("runs/changes.js"),
     module!("runs/filters.js"),
     module!("runs/list.js"),
     module!("runs/live.js"),

@@ -79,14 +79,17 @@ async fn with_runs(services: &Services) -> (Host, Vec<String>) {
     let host = Host::with_interpreter().await;
     let api = host.api();
     let mut runs = Vec::new();
-    for (body, status) in [
-        (block![step(EVIL, block![Statement::Draw])], "completed"),
-        (block![fail_for_good(EVIL)], "failed"),
-        (block![Statement::Event("approval".to_owned(), None)], "waiting"),
+    let evil = EVIL.replace(char::is_control, "");
+    for (body, tags, status) in [
+        (block![step(EVIL, block![Statement::Draw])], json!({}), "completed"),
+        (block![fail_for_good(EVIL)], json!({"order": "1041", "customer": "Ada L", "note": evil}), "failed"),
+        (block![Statement::Event("approval".to_owned(), None)], json!({"order": "1041"}), "waiting"),
     ] {
-        let run = api.start_program(services, body).await;
-        api.until_status(&run, status).await;
-        runs.push(run);
+        let start = json!({ "input": services.program(body), "tags": tags });
+        let started = api.try_start("program", &start).await.ok();
+        let run = started["run_id"].as_str().unwrap();
+        api.until_status(run, status).await;
+        runs.push(run.to_owned());
     }
     (host, runs)
 }

@@ -19,36 +19,72 @@ async fn filters_are_in_the_url_and_stay_in_the_form() {
     let site = Site::of(&host);
     let [completed, failed, waiting] = &runs[..] else { panic!("three runs") };
     let prefix = &waiting[..18];
-    for (query, expected) in [
-        (String::new(), vec![waiting, failed, completed]),
+    for (query, kept, expected) in [
+        ("", "", vec![waiting, failed, completed]),
         // As the form sends it.
         (
-            "?workflow=&status=failed&status=waiting&since=&key=&id_prefix=&limit=".to_owned(),
+            "workflow=&status=failed&status=waiting&started_after=&key=&id_prefix=&limit=",
+            "status=failed%2Cwaiting",
             vec![waiting, failed],
         ),
-        ("?status=failed,completed".to_owned(), vec![failed, completed]),
-        ("?workflow=program&since=1h".to_owned(), vec![waiting, failed, completed]),
-        ("?workflow=other".to_owned(), vec![]),
-        ("?since=2026-01-31+08:30".to_owned(), vec![waiting, failed, completed]),
-        (format!("?id_prefix={waiting}"), vec![waiting]),
-        ("?key=nothing".to_owned(), vec![]),
+        ("status=failed,completed", "status=failed,completed", vec![failed, completed]),
+        ("workflow=program&since=1h", "workflow=program&started_after=1h", vec![waiting, failed, completed]),
+        ("workflow=other", "workflow=other", vec![]),
+        (
+            "started_after=2026-01-31+08:30",
+            "started_after=2026-01-31+08:30",
+            vec![waiting, failed, completed],
+        ),
+        ("started_before=2026-01-31", "started_before=2026-01-31", vec![]),
+        ("version=1", "version=1", vec![waiting, failed, completed]),
+        ("version=2", "version=2", vec![]),
+        ("error_kind=hopeless", "error_kind=hopeless", vec![failed]),
+        ("tags=order%3D1041,+customer%3DAda+L", "tag.order=1041&tag.customer=Ada+L", vec![failed]),
+        ("tag.order=1041", "tag.order=1041", vec![waiting, failed]),
+        ("tag.order=1041&status=failed", "tag.order=1041&status=failed", vec![failed]),
+        ("key=nothing", "key=nothing", vec![]),
     ] {
-        let page = site.get(&format!("runs{query}")).await;
+        let page = site.open(&format!("runs?{query}")).await;
         check(&page);
         assert_eq!(page.status, 200, "{query}");
+        assert_eq!(page.url.query().unwrap_or_default(), kept, "{query}");
         let found = listed(&page);
         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{query}");
         assert_eq!(page.body.contains("No run matches these filters."), expected.is_empty(), "{query}");
     }
-    let page = site.get(&format!("runs?status=failed&workflow=a%22b&id_prefix={prefix}")).await;
+    let page = site.get(&format!("runs?id_prefix={prefix}")).await;
+    assert_eq!(listed(&page), [waiting.as_str()]);
+    let page = site.get(&format!("runs?status=failed&workflow=a%22b&id_prefix={prefix}&tag.a=b%22c")).await;
     let tags = page.tags();
     let field = |name: &str| {
         let tag = tags.iter().find(|tag| tag.attributes.get("name").is_some_and(|known| known == name));
         tag.unwrap().attributes.get("value").cloned().unwrap()
     };
     assert_eq!((field("workflow").as_str(), field("id_prefix").as_str()), ("a\"b", prefix));
+    assert_eq!(field("tags"), "a=b\"c");
     let checked = tags.iter().filter(|tag| tag.attributes.contains_key("checked"));
     assert_eq!(checked.map(|tag| tag.attributes["value"].as_str()).collect::<Vec<_>>(), ["failed"]);
+}
+
+#[tokio::test]
+async fn runs_are_counted_by_status_where_that_is_cheap() {
+    let services = Services::start().await;
+    let (host, _) = with_runs(&services).await;
+    let site = Site::of(&host);
+    for (query, counts) in [
+        ("", Some([1, 1, 1])),
+        ("?status=failed", Some([1, 1, 1])),
+        ("?tag.order=1041", Some([0, 1, 1])),
+        ("?workflow=other", Some([0, 0, 0])),
+        ("?version=1", None),
+    ] {
+        let page = site.get(&format!("runs{query}")).await;
+        for (index, status) in ["completed", "failed", "waiting"].into_iter().enumerate() {
+            let count = counts.map_or(String::new(), |counts| counts[index].to_string());
+            let shown = format!("data-count=\"{status}\">{count}</span>");
+            assert!(page.body.contains(&shown), "{query}: {shown} in {}", page.body);
+        }
+    }
 }
 
 #[tokio::test]
@@ -56,10 +92,12 @@ async fn a_filter_that_cannot_be_read_leaves_the_form_and_says_what_is_wrong() {
     let host = Host::start().await;
     let site = Site::of(&host);
     for (query, message) in [
-        ("since=soon", "`since`: `soon` is neither a duration"),
+        ("started_after=soon", "`started_after`: `soon` is neither a duration"),
         ("status=broken", "`status` can have"),
         ("id_prefix=xyz", "id"),
         ("nonsense=1", "unknown parameter `nonsense`"),
+        ("tags=order", "`order` is no tag"),
+        ("tag.order=1&tag.order=2", "`tag.order` is given twice"),
         ("limit=1000", "`limit` must be a number from 1 to 500"),
     ] {
         let page = site.get(&format!("runs?{query}")).await;
@@ -71,7 +109,7 @@ async fn a_filter_that_cannot_be_read_leaves_the_form_and_says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn every_run_is_on_one_page_of_the_list() {
+async fn pages_lead_to_all_runs_and_back() {
     let services = Services::start().await;
     let host = Host::with_interpreter().await;
     let api = host.api();
@@ -84,19 +122,26 @@ async fn every_run_is_on_one_page_of_the_list() {
     }
     runs.reverse();
     let site = Site::of(&host);
-    let mut path = "runs?limit=2&status=failed".to_owned();
-    let mut seen = Vec::new();
-    loop {
-        let page = site.get(&path).await;
-        check(&page);
-        seen.extend(listed(&page));
-        let tags = page.tags();
-        let next = tags.iter().find(|tag| tag.attributes.get("rel").is_some_and(|rel| rel == "next"));
-        let Some(next) = next else { break };
-        path = next.attributes["href"].clone();
-        assert!(path.contains("status=failed") && path.contains("limit=2"), "{path}");
+    let mut pages = vec![site.get("runs?limit=2&status=failed").await];
+    while let Some(next) = leads(&pages[pages.len() - 1], "next") {
+        assert!(next.contains("status=failed") && next.contains("limit=2"), "{next}");
+        pages.push(site.get(&next).await);
     }
+    let seen: Vec<String> = pages.iter().inspect(|page| check(page)).flat_map(listed).collect();
     assert_eq!(seen, runs);
+    assert_eq!(leads(&pages[0], "prev"), None);
+    // The same pages lead back.
+    for (page, before) in pages.iter().skip(1).zip(&pages) {
+        let back = site.get(&leads(page, "prev").unwrap()).await;
+        assert_eq!(listed(&back), listed(before), "{}", back.url);
+    }
+}
+
+/// Returns the address of the next page or of the page before.
+fn leads(page: &Page, rel: &str) -> Option<String> {
+    let tags = page.tags();
+    let link = tags.into_iter().find(|tag| tag.attributes.get("rel").is_some_and(|known| known == rel));
+    link.and_then(|mut link| link.attributes.remove("href"))
 }
 
 #[tokio::test]

@@ -58,6 +58,23 @@ impl Site {
         self.fetch(self.base.join(path).unwrap()).await
     }
 
+    /// Reads the page at a path below the address, to which the host may send the browser from there.
+    pub(crate) async fn open(&self, path: &str) -> Page {
+        let page = self.get(path).await;
+        if page.status != 303 {
+            return page;
+        }
+        let next = self.fetch(page.url.join(page.header("location")).unwrap()).await;
+        assert_ne!(
+            next.status,
+            303,
+            "{path} leads to {}, and from there to {}",
+            next.url,
+            next.header("location")
+        );
+        next
+    }
+
     async fn fetch(&self, url: Url) -> Page {
         let mut request = self.client.get(url.clone()).header("accept", "text/html");
         if let Some(token) = &self.token {

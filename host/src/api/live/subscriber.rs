@@ -13,7 +13,8 @@ use crate::executor::live::{Frame, ListSubscription, RunSubscription};
 /// The frames of a connection that wait to be sent.
 pub(super) const SLOTS: usize = 2;
 
-/// A subscription of a client.
+/// A subscription of a client. It lives in the task that drives it.
+#[expect(clippy::large_enum_variant, reason = "there are few subscriptions to lists, and a run's is the smaller one")]
 pub(super) enum Subscription {
     Run(RunSubscription),
     List(ListSubscription),

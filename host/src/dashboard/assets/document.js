@@ -3,8 +3,8 @@
 import { ApiError, root } from "./api.js";
 
 /**
- * Reads a page, as a document of its own in which nothing is executed. If the page is about an error, `error` has it. Throws an
- * ApiError if there is no page: with the status 401 if the session has ended.
+ * Reads a page, as a document of its own in which nothing is executed. `url` is where it is, after redirects. If the page is
+ * about an error, `error` has it. Throws an ApiError if there is no page: with the status 401 if the session has ended.
  */
 export async function readPage(address, { signal } = {}) {
   let response, text;
@@ -23,7 +23,8 @@ export async function readPage(address, { signal } = {}) {
   const main = page.querySelector("main");
   // A proxy in between answers with a page of its own.
   if (!main) throw new ApiError(response.status, "no_page", `The answer (HTTP ${response.status}) is not from this host.`);
-  if (response.ok) return { page };
+  const { url } = response;
+  if (response.ok) return { page, url };
   const message = main.querySelector("p")?.textContent ?? `The host answered with HTTP ${response.status}.`;
-  return { page, error: new ApiError(response.status, "unknown", message) };
+  return { page, url, error: new ApiError(response.status, "unknown", message) };
 }

@@ -11,16 +11,15 @@ mod waits;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::get;
 use maud::{Markup, html};
-use url::form_urlencoded;
 
 use self::filters::Filters;
 use super::view::View;
 use super::{PageResult, Pages, layout, parts};
 use crate::api::{self, ApiError, ErrorCode};
-use crate::executor::{RunPage, WorkflowExecutor};
+use crate::executor::{ExecutorError, RunCounts, RunFilter, RunPage, WorkflowExecutor};
 use crate::tenants::{Caller, Role};
 
 pub(super) fn router() -> Router<Pages> {
@@ -28,16 +27,24 @@ pub(super) fn router() -> Router<Pages> {
 }
 
 async fn runs(pages: State<Pages>, view: View, caller: Caller) -> PageResult {
-    let executor = pages.executor(&caller);
     let filters = Filters::parse(&view.query);
-    let (status, query, list) = match read(&executor, &filters).await {
-        Ok((query, page)) => (StatusCode::OK, Some(query), list(&view, &filters, &page, &executor).await?),
+    if !filters.is_plain {
+        // So that what a form has sent is an address to keep.
+        return Ok(Redirect::to(&view.href_with(&["runs"], &filters.pairs())).into_response());
+    }
+    let executor = pages.executor(&caller);
+    let (status, read, list) = match Read::new(&executor, &filters).await {
+        Ok(read) => {
+            let list = list(&view, &filters, &read.page, &executor).await?;
+            (StatusCode::OK, Some(read), list)
+        }
         // The form stays, so that what is wrong can be corrected.
         Err(error) if error.code() == ErrorCode::InvalidParameter => {
             (StatusCode::BAD_REQUEST, None, invalid(&error))
         }
         Err(error) => return Err(error),
     };
+    let counts = read.as_ref().and_then(|read| read.counts.as_ref());
     let body = html! {
         div #runs {
             div.head {
@@ -45,11 +52,11 @@ async fn runs(pages: State<Pages>, view: View, caller: Caller) -> PageResult {
                 button #live.live type="button" aria-pressed="true" hidden { "Live" }
                 @if view.may(Role::Start) { a.button href=(view.href(&["workflows"])) { "Start a run" } }
             }
-            (form::form(&view, &filters))
+            (form::form(&view, &filters, counts))
             p #trouble.notice data-kind="warn" role="status" hidden {}
             @if view.may(Role::Start) { (bulk()) }
             button #held.held type="button" hidden {}
-            div data-part="list" data-query=[query] { (list) }
+            div data-part="list" data-query=[read.as_ref().map(|read| &read.query)] { (list) }
             p #news.unseen role="status" {}
         }
         (layout::module(&view, "runs/page.js"))
@@ -57,12 +64,29 @@ async fn runs(pages: State<Pages>, view: View, caller: Caller) -> PageResult {
     Ok((status, layout::page(&view, "Runs", body)).into_response())
 }
 
-/// Reads the page of runs that the URL selects. Returns the query of the API with it.
-async fn read(executor: &WorkflowExecutor, filters: &Filters) -> Result<(String, RunPage), ApiError> {
-    let parameters = filters.parameters().map_err(ApiError::invalid_parameter)?;
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&parameters).finish();
-    let page = executor.list(api::run_filter(&query)?).await?;
-    Ok((query, page))
+/// What the URL selects.
+struct Read {
+    /// The query of `GET /_api/runs`.
+    query: String,
+    page: RunPage,
+    /// The number of runs with each status, whatever statuses are selected; `None` if the other filters are not counted.
+    counts: Option<RunCounts>,
+}
+
+impl Read {
+    async fn new(executor: &WorkflowExecutor, filters: &Filters) -> Result<Self, ApiError> {
+        let query = filters.query().map_err(ApiError::invalid_parameter)?;
+        let filter = api::run_filter(&query)?;
+        let counted =
+            RunFilter { statuses: Vec::new(), limit: 0, cursor: None, newer: None, ..filter.clone() };
+        let page = executor.list(filter).await?;
+        let counts = match executor.counts(counted).await {
+            Ok(counts) => Some(counts),
+            Err(ExecutorError::NotCounted(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { query, page, counts })
+    }
 }
 
 async fn list(
@@ -73,7 +97,10 @@ async fn list(
 ) -> Result<Markup, ApiError> {
     let list = if !page.runs.is_empty() {
         table::table(view, &page.runs)
-    } else if filters.is_later_page() {
+    } else if page.next_cursor.is_some() {
+        // A page costs the same, whatever there is: it ends before it has found something.
+        parts::empty("No run of this page matches these filters.", html! { p { "Older runs may." } })
+    } else if filters.has_position() {
         parts::empty("There are no further runs.", html! {})
     } else if filters.select() {
         parts::empty(
@@ -113,12 +140,13 @@ fn nothing_yet(view: &View, workflow: Option<&str>) -> Markup {
 /// Returns the links to other pages of the same selection.
 fn pages_nav(view: &View, filters: &Filters, page: &RunPage) -> Markup {
     let href = |position| view.href_with(&["runs"], &filters.page(position));
-    let older = page.next_cursor.map(|cursor| cursor.to_string());
+    let [newer, older] = [page.newer, page.next_cursor].map(|id| id.map(|id| id.to_string()));
     html! {
-        @if older.is_some() || filters.is_later_page() {
+        @if newer.is_some() || older.is_some() || filters.has_position() {
             nav.pages aria-label="Pages of the list" {
-                @if filters.is_later_page() { a.button href=(href(None)) { "Newest" } }
-                @if let Some(cursor) = &older { a.button rel="next" href=(href(Some(("cursor", cursor)))) { "Older" } }
+                @if filters.has_position() { a.button href=(href(None)) { "Newest" } }
+                @if let Some(id) = &newer { a.button rel="prev" href=(href(Some(("newer", id)))) { "Newer" } }
+                @if let Some(id) = &older { a.button rel="next" href=(href(Some(("cursor", id)))) { "Older" } }
             }
         }
     }

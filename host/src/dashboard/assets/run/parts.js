@@ -1,6 +1,7 @@
 // The parts of the page that the server renders, brought up to date while the run goes on.
 
 import { ApiError } from "../api.js";
+import { readPage } from "../document.js";
 import { refresh as refreshTimes } from "../time.js";
 
 /** The parts of a page, by their names. */
@@ -34,7 +35,9 @@ export class Parts {
 
   /** Reads the page again, and replaces the parts that have changed. Throws an ApiError. */
   async refresh(signal) {
-    const fresh = new DOMParser().parseFromString(await pageText(signal), "text/html");
+    const { page: fresh, error } = await readPage(location.href.split("#")[0], { signal });
+    if (error?.status === 404) throw new ApiError(404, "unknown_run", "The run does not exist any longer.");
+    if (error) throw error;
     document.title = fresh.title;
     const now = partsOf(this.root);
     for (const [name, part] of partsOf(fresh)) {
@@ -53,29 +56,6 @@ export class Parts {
 /** Returns what a part says, without what only tells that time has passed. */
 function content(part) {
   return part.outerHTML.replace(/(<time[^>]*>|<span data-took[^>]*>)[^<]*/g, "$1");
-}
-
-async function pageText(signal) {
-  let response;
-  try {
-    response = await fetch(location.href.split("#")[0], { signal, credentials: "same-origin" });
-    const text = await response.text();
-    if (response.ok && !response.redirected) return text;
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "unreachable", "The host cannot be reached.");
-  }
-  if (response.redirected) throw new ApiError(401, "unauthorized", "The session has ended. Load the page again to log in.");
-  if (response.status === 404) throw new ApiError(404, "unknown_run", "The run does not exist any longer.");
-  throw new ApiError(response.status, "unknown", `The host answered with HTTP ${response.status}.`);
-}
-
-/** Opens what is open in the old part. */
-function keepOpen(old, part) {
-  const before = [...old.querySelectorAll("details")];
-  [...part.querySelectorAll("details")].forEach((details, index) => {
-    details.open = before[index]?.open ?? false;
-  });
 }
 
 function focusLike(part, { dataset: { action, copy }, tagName }) {

@@ -2,6 +2,7 @@
 
 import { href, request } from "../api.js";
 import { ask } from "../dialog.js";
+import { line } from "../printable.js";
 
 /** The requests that are sent at once: a resume loads the run, and others use the host, too. */
 const AT_ONCE = 4;
@@ -14,7 +15,7 @@ const ACTIONS = {
     done: "cancelled",
     isDanger: true,
     effect: "Their completed steps are compensated. This cannot be undone.",
-    rest: "are over, or roll back already",
+    rest: ["is over or rolls back already", "are over or roll back already"],
     allows: (status) => !["completed", "compensated", "compensating"].includes(status),
   },
   resume: {
@@ -23,7 +24,7 @@ const ACTIONS = {
     done: "resumed",
     isDanger: false,
     effect: "Paused runs continue. Failed compensations are tried again.",
-    rest: "are neither paused nor failed",
+    rest: ["is neither paused nor failed", "are neither paused nor failed"],
     allows: (status) => ["paused", "failed"].includes(status),
   },
 };
@@ -52,15 +53,17 @@ export function bulk(selection, refresh) {
   });
 }
 
-/** Asks how many runs are meant. */
+/** Asks whether this number of runs is meant. */
 function confirm({ verb, effect, rest, isDanger }, count, others) {
-  const words = (number) => (number === 1 ? "1 run" : `${number} runs`);
-  const stay = others === 0 ? "" : ` ${words(others)} of the selection ${rest}, and ${others === 1 ? "stays" : "stay"} as ${others === 1 ? "it is" : "they are"}.`;
+  const runs = (number) => (number === 1 ? "1 run" : `${number} runs`);
+  const [is, are] = rest;
+  const left = others === 1 ? `1 run of the selection ${is}.` : `${others} runs of the selection ${are}.`;
   if (count === 0) {
-    show([`None of the selected runs can be changed:${stay || " there are none."}`], "warn");
+    show([left], "warn");
     return false;
   }
-  return ask({ title: `${verb} ${words(count)}?`, body: effect + stay, confirm: `${verb} ${words(count)}`, danger: isDanger });
+  const body = others === 0 ? effect : `${effect} ${left}`;
+  return ask({ title: `${verb} ${runs(count)}?`, body, confirm: `${verb} ${runs(count)}`, danger: isDanger });
 }
 
 /** Sends the commands, a few at once. Returns those that were refused, with their errors. */
@@ -100,7 +103,7 @@ function report({ done }, runs, refused) {
       textContent: id,
     });
     const item = document.createElement("li");
-    item.append(link, `: ${error.message}`);
+    item.append(link, `: ${line(error.message)}`);
     reasons.append(item);
   }
   const outcome = show([title, reasons], refused.length === 0 ? "good" : "bad");

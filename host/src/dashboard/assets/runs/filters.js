@@ -9,15 +9,15 @@ export function filters(list, selection, updates) {
   async function apply() {
     const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value.trim() !== ""));
     const address = new URL(query.size > 0 ? `?${query}` : location.pathname, location);
-    // Enter in a field that has changed is two events.
-    if (address.href !== location.href) history.pushState(null, "", address);
     selection.clear();
     try {
-      await list.read(location.href, { isOther: true });
+      const url = await list.read(address, { isOther: true });
+      // Enter in a field that has changed is two events: the second one finds what the first one has asked for.
+      if (url === undefined) return;
+      if (url !== location.href) history.pushState(null, "", url);
       updates.again();
-    } catch {
-      // The page says why.
-      location.reload();
+    } catch (error) {
+      updates.tell(error);
     }
   }
 

@@ -34,8 +34,8 @@ export class List {
   }
 
   /**
-   * Reads the page at this address and shows it. `isOther`: it has another selection, so nothing of the old one stays. Throws
-   * an ApiError.
+   * Reads the page at this address and shows it. `isOther`: it has another selection, so nothing of the old one stays. Returns
+   * where the page is; `undefined` if another selection came meanwhile. Throws an ApiError.
    */
   async read(address, { isOther = false } = {}) {
     if (isOther) {
@@ -44,12 +44,14 @@ export class List {
     }
     const selection = this.#selection;
     try {
-      const next = await readList(address);
-      if (selection !== this.#selection) return;
+      const { url, page, next } = await readList(address);
+      if (selection !== this.#selection) return undefined;
       const now = Date.now();
       for (const part of [this.#part, next]) refresh(now, part);
+      count(page);
       if (isOther) this.#replace(next);
       else this.#update(next);
+      return url;
     } finally {
       if (isOther && selection === this.#selection) this.#part.removeAttribute("aria-busy");
     }
@@ -110,12 +112,20 @@ export class List {
   }
 }
 
-/** Returns the list of the page at this address. */
+/** Reads the page at this address, and finds its list. */
 async function readList(address) {
-  const { page, error } = await readPage(address);
-  const list = page.querySelector('[data-part="list"]');
-  if (!list) throw error ?? new Error("The page has no list.");
-  return list;
+  const { page, url, error } = await readPage(address);
+  const next = page.querySelector('[data-part="list"]');
+  if (!next) throw error ?? new Error("The page has no list.");
+  return { page, url, next };
+}
+
+/** Takes over the numbers of runs by status. */
+function count(page) {
+  for (const element of document.querySelectorAll("[data-count]")) {
+    const next = page.querySelector(`[data-count="${element.dataset.count}"]`);
+    if (next) setText(element, next.textContent);
+  }
 }
 
 /** Brings a row up to date, cell by cell, so that what has the focus stays. */

@@ -1,73 +1,125 @@
 // Reads the list again when runs have changed, as long as the page is seen and nobody has paused it.
 
 import { root } from "../api.js";
+import { Changes } from "./changes.js";
 
-/** The milliseconds between two reads. */
+/** The least milliseconds between two reads. */
+const LEAST = 1000;
+
+/** The milliseconds between two reads while the host does not tell of changes. */
 const PAUSE = 2000;
+
+/** The milliseconds between two reads while it does: the numbers by status are about all runs, not only those of the page. */
+const LONG_PAUSE = 10000;
 
 /** The longest pause after failures. */
 const LONGEST = 30000;
 
-/** Keeps a list up to date. Returns how to bring it up to date now, and how to go on with another selection. */
+/** Keeps a list up to date. */
 export function live(list) {
-  const button = document.getElementById("live");
-  const trouble = document.getElementById("trouble");
-  let timer, reading, failures = 0;
+  return new Live(list);
+}
 
-  const isOn = () => button.getAttribute("aria-pressed") === "true";
-  const isSeen = () => document.visibilityState === "visible";
+class Live {
+  #list;
+  #button = document.getElementById("live");
+  #trouble = document.getElementById("trouble");
+  #timer;
+  #reading;
+  #readAt = 0;
+  #failures = 0;
+  /** Whether the runs have changed since the list was asked for. */
+  #isStale = false;
+  #changes = new Changes(() => {
+    this.#isStale = true;
+    this.#in(LEAST - (performance.now() - this.#readAt));
+  });
 
-  async function now() {
-    clearTimeout(timer);
-    reading ??= read();
-    await reading;
+  constructor(list) {
+    this.#list = list;
+    this.#button.hidden = false;
+    this.#button.addEventListener("click", () => {
+      this.#button.setAttribute("aria-pressed", String(!this.#isOn));
+      this.#turn();
+    });
+    document.addEventListener("visibilitychange", () => this.#turn());
+    document.getElementById("held").addEventListener("click", () => list.release());
+    this.again();
   }
 
-  async function read() {
-    let goesOn = true;
-    try {
-      await list.read(location.href);
-      failures = 0;
-      trouble.hidden = true;
-    } catch (error) {
-      failures++;
-      goesOn = error.status !== 401;
-      tell(error);
-    } finally {
-      reading = undefined;
-    }
-    if (goesOn) again();
+  /** Reads the list now. */
+  async now() {
+    clearTimeout(this.#timer);
+    this.#reading ??= this.#read();
+    await this.#reading;
   }
 
-  function again() {
-    clearTimeout(timer);
+  /** Goes on after the list was read. */
+  again() {
+    clearTimeout(this.#timer);
+    this.#readAt = performance.now();
     // Filters that cannot be read stay so.
-    if (isOn() && isSeen() && list.query !== undefined) timer = setTimeout(now, Math.min(LONGEST, PAUSE * 2 ** failures));
+    if (!this.#goesOn || this.#list.query === undefined) {
+      this.#changes.stop();
+      return;
+    }
+    this.#changes.follow(location.href, this.#list.query);
+    const pause = this.#isStale ? LEAST : this.#changes.isConnected ? LONG_PAUSE : PAUSE;
+    this.#in(Math.min(LONGEST, pause * 2 ** this.#failures));
   }
 
-  function tell(error) {
-    trouble.replaceChildren(error.message);
+  /** Says why the list cannot be read. */
+  tell(error) {
+    this.#trouble.replaceChildren(error.message);
     if (error.status === 401) {
       const login = Object.assign(document.createElement("a"), {
         href: `${root}login?next=${encodeURIComponent(`runs${location.search}`)}`,
         textContent: "Log in again",
       });
-      trouble.append(" ", login, ".");
+      this.#trouble.append(" ", login, ".");
     }
-    trouble.hidden = false;
+    this.#trouble.hidden = false;
   }
 
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    button.setAttribute("aria-pressed", String(!isOn()));
-    if (isOn()) now();
-    else clearTimeout(timer);
-  });
-  document.addEventListener("visibilitychange", () => {
-    if (isSeen() && isOn()) now();
-    else clearTimeout(timer);
-  });
-  document.getElementById("held").addEventListener("click", () => list.release());
-  again();
-  return { now, again };
+  get #isOn() {
+    return this.#button.getAttribute("aria-pressed") === "true";
+  }
+
+  get #goesOn() {
+    return this.#isOn && document.visibilityState === "visible";
+  }
+
+  /** Begins or stops to follow the host. */
+  #turn() {
+    if (this.#goesOn) {
+      this.now();
+    } else {
+      clearTimeout(this.#timer);
+      this.#changes.stop();
+    }
+  }
+
+  #in(milliseconds) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.now(), Math.max(0, milliseconds));
+  }
+
+  async #read() {
+    this.#isStale = false;
+    try {
+      await this.#list.read(location.href);
+      this.#failures = 0;
+      this.#trouble.hidden = true;
+    } catch (error) {
+      this.#failures++;
+      this.tell(error);
+      if (error.status === 401) {
+        this.#changes.stop();
+        return;
+      }
+    } finally {
+      this.#reading = undefined;
+    }
+    this.again();
+  }
 }
