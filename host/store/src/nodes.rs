@@ -42,13 +42,15 @@ impl std::fmt::Display for Epoch {
 pub const MOST_COUNTED: u32 = 10_000;
 
 /// The most runs that a notification names. The payload of a notification in PostgreSQL has at most 8,000 bytes.
-pub const MOST_NOTIFIED: usize = 120;
+pub const MOST_NOTIFIED: usize = 90;
 
 /// What tells a reader that follows a run which part of its journal is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changed {
     /// The lowest revision of the changes.
     pub revision: u64,
+    /// The highest revision of the changes.
+    pub last: u64,
     /// The first call that has changed; [`Changed::NO_CALL`] if only the run has.
     pub first: u64,
 }
@@ -56,6 +58,16 @@ pub struct Changed {
 impl Changed {
     /// A position behind all calls, which have 24 bits.
     pub const NO_CALL: u64 = 1 << 24;
+
+    /// Returns both changes as one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            revision: self.revision.min(other.revision),
+            last: self.last.max(other.last),
+            first: self.first.min(other.first),
+        }
+    }
 }
 
 /// A node, as other nodes see it.

@@ -85,6 +85,15 @@ impl Group {
         Ok(Self { run, view, since, position, after, until: found.last_changed })
     }
 
+    /// Returns the group with a position of at most `last`, unless all calls are looked at. A later change may be one of a call
+    /// before those that are looked at: the next reader, who knows where it is, must not be behind it.
+    pub(super) fn up_to(self, last: u64) -> Self {
+        match self.since {
+            Some(since) if self.after > 0 => Self { position: self.position.min(last.max(since)), ..self },
+            _ => self,
+        }
+    }
+
     /// Returns whether the group is all of the run.
     pub(super) fn is_snapshot(&self) -> bool {
         self.since.is_none()
@@ -249,5 +258,24 @@ impl RunFrames {
         let has_more = page.has_more && lines.len() == page.lines.len();
         *line = lines.last().map_or(*line, |line| line.seq);
         Ok((lines.into_iter().map(log_record).collect(), has_more))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_some_calls_is_not_ahead_of_what_is_known_to_have_changed() {
+        let position = |since, after, last| {
+            let view = View { payloads: true, logs: false };
+            let run = RunId(uuid::Uuid::nil());
+            Group { run, view, since, position: 9, after, until: 50 }.up_to(last).position()
+        };
+        assert_eq!(position(Some(5), 40, 7), 7);
+        assert_eq!(position(Some(5), 40, 12), 9);
+        assert_eq!(position(Some(5), 40, 3), 5, "a reader does not go back");
+        assert_eq!(position(Some(5), 0, 7), 9, "all calls are looked at");
+        assert_eq!(position(None, 40, 7), 9);
     }
 }

@@ -169,11 +169,10 @@ fn mark(change: &Change) -> Option<(RunId, Mark)> {
         Some(changes) => (changes.rows.as_slice(), !changes.taken.is_empty()),
         None => (&[][..], false),
     };
-    let journal = match (run, rows.first()) {
-        (_, Some(row)) => Some(Changed { revision: row.revision, first: row.seq }),
-        (Some(run), None) => Some(Changed { revision: run.revision, first: Changed::NO_CALL }),
-        (None, None) => None,
-    };
+    let of_run = run.map(|run| run.revision);
+    let last = rows.iter().map(|row| row.revision).chain(of_run).max();
+    let first = rows.first().map(|row| (row.revision, row.seq)).or(of_run.map(|run| (run, Changed::NO_CALL)));
+    let journal = first.zip(last).map(|((revision, first), last)| Changed { revision, last, first });
     if journal.is_none() && !takes {
         return None;
     }

@@ -69,7 +69,7 @@ impl Elsewhere {
         }
         let mut untold = self.untold.lock();
         let all = untold.changed.entry(run).or_insert(changed);
-        *all = Changed { revision: all.revision.min(changed.revision), first: all.first.min(changed.first) };
+        *all = all.and(changed);
         drop(untold);
         self.wake.notify_one();
     }

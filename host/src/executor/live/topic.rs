@@ -93,17 +93,20 @@ pub(super) struct Delta {
 impl Mark {
     /// The run may have changed, anywhere.
     pub(super) const MAYBE: Self =
-        Self { journal: Some(Changed { revision: u64::MAX, first: 1 }), inbox: false };
+        Self { journal: Some(Changed { revision: u64::MAX, last: u64::MAX, first: 1 }), inbox: false };
 
     fn and(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
         let journal = match (self.journal, other.journal) {
-            (Some(one), Some(two)) => {
-                Some(Changed { revision: one.revision.min(two.revision), first: one.first.min(two.first) })
-            }
+            (Some(one), Some(two)) => Some(one.and(two)),
             (one, two) => one.or(two),
         };
         Self { journal, inbox: self.inbox || other.inbox }
+    }
+
+    /// Returns the revision up to which the marks say where the changes are.
+    fn last(self) -> u64 {
+        self.journal.map_or(0, |changed| changed.last)
     }
 
     /// Returns the first call that a reader at a position must look at.
@@ -237,7 +240,7 @@ impl Topic {
         let first = mark.first_after(since);
         let (run, view) = (self.run, self.view);
         let group = executor.reading(async || Group::begin(executor, run, Some(since), first, view).await);
-        let group = group.await?;
+        let group = group.await?.up_to(mark.last());
         if group.is_snapshot() {
             return Ok(News::Unshared);
         }
@@ -265,14 +268,16 @@ mod tests {
     use super::*;
 
     fn changed(revision: u64, first: u64) -> Mark {
-        Mark { journal: Some(Changed { revision, first }), inbox: false }
+        Mark { journal: Some(Changed { revision, last: revision, first }), inbox: false }
     }
 
     #[test]
     fn marks_add_up_to_the_first_change_of_the_lowest_revision() {
         let inbox = Mark { journal: None, inbox: true };
         assert_eq!(changed(3, 9).and(None), changed(3, 9));
-        assert_eq!(changed(4, 2).and(Some(changed(3, 9))), changed(3, 2));
+        let both = changed(4, 2).and(Some(changed(3, 9)));
+        assert_eq!(both.journal, Some(Changed { revision: 3, last: 4, first: 2 }));
+        assert_eq!((both.last(), inbox.last()), (4, 0));
         assert_eq!(changed(4, 2).and(Some(inbox)), Mark { inbox: true, ..changed(4, 2) });
         assert_eq!(inbox.and(Some(inbox)), inbox);
     }

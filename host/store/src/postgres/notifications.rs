@@ -71,7 +71,8 @@ impl Message {
             Self::AtRest(run) => format!("{sender} rested {run}"),
             Self::Watched(runs) => format!("{sender} watched {}", list(runs, ToString::to_string)),
             Self::Changed(runs) => {
-                let text = |(run, Changed { revision, first }): &_| format!("{run}/{revision}/{first}");
+                let text =
+                    |(run, Changed { revision, last, first }): &_| format!("{run}/{revision}/{last}/{first}");
                 format!("{sender} changed {}", list(runs, text))
             }
             Self::Inboxes(runs) => {
@@ -100,8 +101,9 @@ impl Message {
             "changed" => {
                 let run = |text: &str| {
                     let (run, changed) = text.split_once('/')?;
-                    let (revision, first) = changed.split_once('/')?;
-                    let changed = Changed { revision: revision.parse().ok()?, first: first.parse().ok()? };
+                    let mut numbers = changed.split('/').map(|number| number.parse().ok());
+                    let mut number = || numbers.next().flatten();
+                    let changed = Changed { revision: number()?, last: number()?, first: number()? };
                     Some((run.parse().ok()?, changed))
                 };
                 Self::Changed(argument.split(',').map(run).collect::<Option<_>>()?)
@@ -258,8 +260,11 @@ mod tests {
             Message::AtRest(run),
             Message::Watched(vec![run, RunId(uuid::Uuid::from_u128(8))]),
             Message::Changed(vec![
-                (run, Changed { revision: 3, first: 1 }),
-                (RunId(uuid::Uuid::from_u128(8)), Changed { revision: u64::MAX, first: Changed::NO_CALL }),
+                (run, Changed { revision: 3, last: 5, first: 1 }),
+                (
+                    RunId(uuid::Uuid::from_u128(8)),
+                    Changed { revision: u64::MAX, last: u64::MAX, first: Changed::NO_CALL },
+                ),
             ]),
             Message::Inboxes(vec![(Epoch(3), run), (Epoch(0), run)]),
             Message::DirectoryChanged,
@@ -272,7 +277,7 @@ mod tests {
     #[test]
     fn a_message_with_the_most_runs_fits_a_notification() {
         let run = RunId(uuid::Uuid::max());
-        let changed = Changed { revision: 1 << 40, first: Changed::NO_CALL };
+        let changed = Changed { revision: u64::MAX, last: u64::MAX, first: Changed::NO_CALL };
         let runs = vec![(run, changed); crate::MOST_NOTIFIED];
         assert!(Message::Changed(runs).payload(Epoch(i64::MAX)).len() < 8_000);
     }
