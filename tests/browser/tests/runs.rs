@@ -12,7 +12,8 @@ async fn waiting(api: &Api, services: &Services) -> String {
 }
 
 /// Returns the ids of the rows.
-const ROWS: &str = "return [...document.querySelectorAll('tr[data-run]')].map(row => row.dataset.run).join(' ')";
+const ROWS: &str =
+    "return [...document.querySelectorAll('tr[data-run]')].map(row => row.dataset.run).join(' ')";
 
 async fn until_rows(browser: &Browser, expected: &[&String]) {
     let expected: Vec<&str> = expected.iter().map(|run| run.as_str()).collect();
@@ -97,7 +98,8 @@ async fn runs_are_selected_by_keyboard_and_cancelled_and_what_was_refused_is_sai
     browser.open(&format!("{}/runs", host.url())).await;
     browser.press("checkbox", &format!("Select run {}", runs[2])).await;
     for _ in 0..3 {
-        let keys = browser.driver().action_chain().key_down(Key::Shift).send_keys(Key::Down).key_up(Key::Shift);
+        let keys =
+            browser.driver().action_chain().key_down(Key::Shift).send_keys(Key::Down).key_up(Key::Shift);
         keys.perform().await.expect("keys can be pressed");
     }
     browser.shows("4 runs are selected.").await;

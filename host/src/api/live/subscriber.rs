@@ -14,7 +14,10 @@ use crate::executor::live::{Frame, ListSubscription, RunSubscription};
 pub(super) const SLOTS: usize = 2;
 
 /// A subscription of a client. It lives in the task that drives it.
-#[expect(clippy::large_enum_variant, reason = "there are few subscriptions to lists, and a run's is the smaller one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few subscriptions to lists, and a run's is the smaller one"
+)]
 pub(super) enum Subscription {
     Run(RunSubscription),
     List(ListSubscription),
