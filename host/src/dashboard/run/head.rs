@@ -49,6 +49,7 @@ fn facts(view: &View, run: &WorkflowRecord) -> Markup {
             (fact(if run.status.is_final() { "Took" } else { "Runs for" }, &html! { span data-took { (took(run)) } }))
             @if !run.status.is_final() { (fact("Times out", &time(run.deadline))) }
             @if let Some(key) = &run.key { (fact("Key", &html! { code { (parts::text(key)) } })) }
+            @if !run.tags.is_empty() { (fact("Tags", &tags(view, run))) }
             (lineage(view, run))
             (fact("Calls", &html! { (grouped(run.calls)) }))
             (fact("Code", &html! {
@@ -56,6 +57,19 @@ fn facts(view: &View, run: &WorkflowRecord) -> Markup {
             }))
             (fact("Fuel", &html! { (grouped(run.fuel)) }))
             @if let Some(trace) = &run.trace_id { (fact("Trace", &html! { code { (parts::text(trace)) } })) }
+        }
+    }
+}
+
+/// Returns the tags, each as a link to the runs that have it.
+fn tags(view: &View, run: &WorkflowRecord) -> Markup {
+    html! {
+        @for (name, value) in &run.tags {
+            @let filter = format!("tag.{name}");
+            a.chip href=(view.href_with(&["runs"], &[(filter.as_str(), value.as_str())])) {
+                (parts::text(name)) "=" (parts::text(value))
+            }
+            " "
         }
     }
 }

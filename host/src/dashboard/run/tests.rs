@@ -143,6 +143,11 @@ fn the_runs_from_which_a_run_comes_are_links() {
 }
 
 #[test]
+fn a_tag_leads_to_the_runs_that_have_it() {
+    says(json!({"tags": {"order": "10&41"}}), &["href=\"../runs?tag.order=10%2641\"", "order=10&amp;41"]);
+}
+
+#[test]
 fn events_that_are_not_taken_and_settled_effects_are_listed() {
     let event = json!({"seq": 3, "name": "late", "key": "k", "at": "2026-11-30T12:00:01Z", "bytes": 2048});
     let effect = json!({"seq": 9, "effect": "POST /x", "outcome": "completed", "by": "anna", "at": "2026-11-30T12:00:01Z"});
