@@ -1,5 +1,7 @@
 //! What an admin does in the dashboard: logs in, makes and revokes keys, suspends a tenant.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_browser_tests::Browser;
 use forge_tests::{Api, Host, eventually};
 use serde_json::json;

@@ -1,5 +1,7 @@
 //! The way of a person from "something has failed" to a run that has succeeded.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_browser_tests::{Browser, Key};
 use forge_tests::program::{block, effect, fail_for_good, gate, step};
 use forge_tests::{Host, Services};

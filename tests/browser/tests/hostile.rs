@@ -1,5 +1,7 @@
 //! What tenants write is shown, and never does anything.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_browser_tests::Browser;
 use forge_tests::program::{Statement, block, fail_for_good, step};
 use forge_tests::{Host, Services};

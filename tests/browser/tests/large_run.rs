@@ -1,5 +1,7 @@
 //! A run of 40,000 calls.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_browser_tests::{Browser, Key};
 use forge_tests::Host;
 use forge_tests::Services;

@@ -1,6 +1,8 @@
 //! What holds for every page: it complains about nothing, a screen reader and a keyboard get along with it, and it fits every
 //! screen. Pictures of all pages are in `target/screens/` afterwards.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_browser_tests::{Browser, Key};
 use forge_tests::program::{Statement, block, effect, fail_for_good, gate, step};
 use forge_tests::{Api, Host, Services, component};

@@ -1,5 +1,7 @@
 //! Who logs in sees what their role may do, and nothing else.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_browser_tests::Browser;
 use forge_tests::program::{block, gate, step};
 use forge_tests::{Api, Host, Services, component};

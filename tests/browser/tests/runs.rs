@@ -1,5 +1,7 @@
 //! The list of runs: it follows the host, is filtered in place, and acts on several runs at once.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_browser_tests::{Browser, Key};
 use forge_tests::program::{Statement, block, effect, fail_for_good, step};
 use forge_tests::{Api, Host, Services, eventually};

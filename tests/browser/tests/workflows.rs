@@ -1,5 +1,7 @@
 //! A component comes to the host, and a run is started from a form that its schema makes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use forge_browser_tests::{Browser, By};
 use forge_tests::{Host, component};
 use tempfile::TempDir;
