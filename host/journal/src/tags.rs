@@ -13,8 +13,9 @@ const MOST_NAME: usize = 64;
 const MOST_VALUE: usize = 255;
 
 /// The tags of a run: values under names, by which runs are found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+#[schema(value_type = BTreeMap<String, String>)]
 pub struct Tags(BTreeMap<Arc<str>, Arc<str>>);
 
 /// Why a run cannot have a tag.

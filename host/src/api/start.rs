@@ -53,7 +53,7 @@ pub struct StartBody {
     /// Tags, by which the run is found: at most 16. A name has 1 to 64 characters of A-Z, a-z, 0-9, `_`, `.` and `-`; a value
     /// has at most 255 bytes and no control characters. A run that the key has started before keeps its tags.
     #[serde(default, skip_serializing_if = "Tags::is_empty", deserialize_with = "null_as_absent")]
-    #[schema(value_type = BTreeMap<String, String>, required = false)]
+    #[schema(required = false)]
     pub tags: Tags,
 }
 

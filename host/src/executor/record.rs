@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::{RunSummary, effects};
 use crate::maintenance::TaskReport;
 use forge_journal::{
-    Document, Kind, Parent, PauseReason, Published, Row, Run, Settled, StepStatus, WaitsFor, WorkflowStatus,
+    Document, Kind, Parent, PauseReason, Published, Row, Run, Settled, StepStatus, Tags, WaitsFor,
+    WorkflowStatus,
 };
 use forge_store::{RecentSteps, UntakenEvent, UntakenEvents};
 
@@ -85,6 +86,7 @@ pub struct WorkflowRecord {
     pub key: Option<String>,
     /// Its tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Tags)]
     pub tags: BTreeMap<String, String>,
     /// The failed run whose key this run took over.
     #[serde(default)]
@@ -164,11 +166,17 @@ pub struct RunPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RunCounts {
     /// The numbers, by status.
-    #[schema(value_type = BTreeMap<String, u64>)]
+    #[schema(value_type = CountsByStatusSchema)]
     pub counts: BTreeMap<WorkflowStatus, u64>,
     /// The number up to which is counted: there may be more runs if a number is as high.
     pub capped: u32,
 }
+
+/// Numbers of runs, by status.
+#[derive(utoipa::ToSchema)]
+#[schema(as = CountsByStatus)]
+#[expect(dead_code, reason = "a name for the document")]
+struct CountsByStatusSchema(BTreeMap<String, u64>);
 
 /// A page of the journal of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

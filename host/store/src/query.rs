@@ -55,6 +55,7 @@ pub struct RunSummary {
     pub error_kind: Option<String>,
     /// The tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Tags)]
     pub tags: BTreeMap<String, String>,
     /// What the run waits for, if it has left memory meanwhile: the first calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

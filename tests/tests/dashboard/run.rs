@@ -151,3 +151,29 @@ fn the_modules_without_a_page_pass_their_own_tests() {
     let tests = files.filter(|file| file.to_string_lossy().ends_with(".test.mjs"));
     output(Command::new(installed("python/bin/node")).arg("--test").args(tests));
 }
+
+/// The errors of TypeScript's compiler about names that nobody defines, imports or exports.
+const UNKNOWN_NAMES: [&str; 5] = ["TS2304", "TS2305", "TS2307", "TS2552", "TS2724"];
+
+/// No compiler looks at the modules when the host is built.
+#[test]
+fn the_modules_use_only_names_that_exist() {
+    let folder = root().join("host/src/dashboard/assets");
+    let modules =
+        ["page.js", "run.js", "runs/page.js", "tenant.js", "workflows/page.js", "workflows/start.js"];
+    let checked = Command::new(installed("python/bin/node"))
+        .arg(installed("client/node_modules/typescript/bin/tsc"))
+        .args(["--allowJs", "--checkJs", "--noEmit", "--skipLibCheck", "--pretty", "false"])
+        .args(["--target", "es2023", "--lib", "es2023,dom,dom.iterable"])
+        .args(["--module", "esnext", "--moduleResolution", "bundler"])
+        .args(modules)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&checked.stdout);
+    let unknown = |line: &&str| UNKNOWN_NAMES.iter().any(|code| line.contains(code));
+    let errors: Vec<&str> = printed.lines().filter(unknown).collect();
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+    // It has looked: these modules have no types, about which it has other complaints.
+    assert!(printed.contains("error TS"), "{printed}{}", String::from_utf8_lossy(&checked.stderr));
+}

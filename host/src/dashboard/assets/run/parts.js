@@ -58,6 +58,14 @@ function content(part) {
   return part.outerHTML.replace(/(<time[^>]*>|<span data-took[^>]*>)[^<]*/g, "$1");
 }
 
+/** Opens what is open in the old part. */
+function keepOpen(old, part) {
+  const before = [...old.querySelectorAll("details")];
+  [...part.querySelectorAll("details")].forEach((details, index) => {
+    details.open = before[index]?.open ?? false;
+  });
+}
+
 function focusLike(part, { dataset: { action, copy }, tagName }) {
   const found = [...part.querySelectorAll(tagName)].find(
     (other) => other.dataset.action === action && other.dataset.copy === copy,
