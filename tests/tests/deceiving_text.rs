@@ -25,6 +25,7 @@ const COMMANDS: &[&str] = &[
     "send --workflow evil --run-key evil evil",
     "workflows",
     "workflows evil",
+    "workflows schema evil",
     "activate evil 1",
     "deprecate evil 1",
     "runs",
@@ -32,6 +33,8 @@ const COMMANDS: &[&str] = &[
     "runs show RUN",
     "runs show --all RUN",
     "runs show --deep RUN",
+    "runs logs RUN",
+    "runs token RUN",
     "runs watch RUN",
     "runs cancel RUN",
     "runs resume RUN",
@@ -103,12 +106,20 @@ fn answer(method: &Method, path: &str) -> Response {
         ("POST", [_, _, "events", _]) => json!({"run_id": RUN, "seq": 1, "duplicate": false}),
         ("POST", ["workflows", ..]) => version(),
         ("GET", ["workflows"]) => json!({"workflows": [versions()]}),
+        ("GET", ["workflows", _, "schema"]) => {
+            json!({"title": EVIL, "properties": {EVIL: {"type": "string"}}})
+        }
         ("GET", ["workflows", ..]) => versions(),
         ("GET", ["runs"]) => json!({"runs": [run()], "next_cursor": RUN}),
         ("GET", ["runs", _, "steps"]) => {
             let kinds = ["step", "http", "sleep", "event", "child"];
             json!({"steps": kinds.map(step)})
         }
+        ("GET", ["runs", _, "logs"]) => {
+            json!({"lines": [{"seq": 1, "at": at(), "level": "info", "step": EVIL,
+            "step_seq": 1, "attempt": 2, "message": EVIL}], "next_cursor": null})
+        }
+        ("POST", ["runs", _, "tokens"]) => json!({"token": EVIL, "expires_at": at(), "run_id": RUN}),
         ("DELETE", ["runs", ..]) => json!({}),
         (_, ["runs", ..]) => run(),
         ("GET", ["db"]) => {
@@ -163,6 +174,7 @@ fn run() -> Value {
         "status": "failed", "current_step": EVIL, "step_results": {EVIL: EVIL}, "started_at": at(), "completed_at": at(),
         "error": EVIL, "trace_id": EVIL, "in_doubt": [EVIL], "error_kind": EVIL, "not_compensated": [EVIL],
         "pause_reason": null, "deadline": at(), "digest": EVIL, "key": EVIL,
+        "tags": {EVIL: EVIL}, "published": {EVIL: EVIL},
         "waits_for": [{"kind": EVIL, "name": EVIL, "until": at(), "run": RUN}],
         "events": {"count": 1, "bytes": 1, "first": [{"seq": 1, "name": EVIL, "key": EVIL, "at": at(), "bytes": 1}]},
         "parent": {"run_id": RUN, "call": 1, "depth": 1, "attached": true}})

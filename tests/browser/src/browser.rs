@@ -1,7 +1,7 @@
 //! A browser, and what a person does with it.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge_tests::{Process, ProcessLog, choose_tls, eventually, eventually_some};
 use serde_json::Value;
@@ -17,6 +17,9 @@ const WINDOW: (i64, i64) = (1280, 900);
 
 /// The time for one command of the driver. The machine compiles and tests other things meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The interval between two looks at a page.
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// A browser without a window, with an empty profile. Dropping it ends it.
 pub struct Browser {
@@ -72,12 +75,13 @@ impl Browser {
     }
 
     /// Waits until the page has a visible element with this role and accessible name.
+    ///
+    /// # Panics
+    /// If it has none in time. The message has what it shows.
     pub async fn find(&self, role: &str, name: &str) -> WebElement {
-        let what = format!("the page has a {role} with the name {name:?}");
-        eventually_some(&what, async || {
-            accessibility::find(&self.driver, role, name).await.into_iter().next()
-        })
-        .await
+        let what = format!("has no {role} with the name {name:?}");
+        self.until(&what, async || accessibility::find(&self.driver, role, name).await.into_iter().next())
+            .await
     }
 
     /// Returns the names of all elements that have this role, in the page's order.
@@ -112,15 +116,29 @@ impl Browser {
     }
 
     /// Waits until the page shows a text.
+    ///
+    /// # Panics
+    /// If it does not in time. The message has what it shows.
     pub async fn shows(&self, text: &str) {
-        eventually(&format!("the page shows {text:?}"), async || {
-            let body = self.driver.find(By::Tag("body")).await;
-            match body {
-                Ok(body) => body.text().await.is_ok_and(|shown| shown.contains(text)),
-                Err(_) => false,
+        let shows = async || {
+            // A page that is being left has no body.
+            let body = self.driver.find(By::Tag("body")).await.ok()?;
+            body.text().await.is_ok_and(|shown| shown.contains(text)).then_some(())
+        };
+        self.until(&format!("does not show {text:?}"), shows).await;
+    }
+
+    async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = look().await {
+                return found;
             }
-        })
-        .await;
+            if begun.elapsed() > PATIENCE {
+                panic!("{} {what}, but:\n{}", self.address().await, self.text().await);
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
     }
 
     /// Waits until the page has loaded what it asked for, and nothing new for half a second.

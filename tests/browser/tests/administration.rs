@@ -47,6 +47,7 @@ async fn an_admin_logs_in_makes_a_key_revokes_it_and_logs_out() {
     browser.fill("textbox", "API key", &key).await;
     browser.press("button", "Log in").await;
     is_at(&browser, "/audit").await;
+    browser.press("link", "All tenants and the host").await;
     browser.shows("tenant.create").await;
     browser.picture("audit").await;
     for (page, heading) in [("nodes", "Nodes"), ("tenants", "Tenants")] {

@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use forge_browser_tests::{Browser, Key};
-use forge_tests::Host;
-use forge_tests::Services;
 use forge_tests::program::{Statement, block};
+use forge_tests::{Host, Services, component};
 
 /// A draw has three calls: a UUID, a number and the time.
 const DRAWS: u32 = 13_334;
@@ -13,8 +12,9 @@ const CALLS: u64 = 3 * DRAWS as u64;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forty_thousand_calls_are_scrolled_with_a_screen_of_rows() {
-    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let (host, services) = (Host::builder().flag(["--fuel", "100G"]).start().await, Services::start().await);
     let api = host.api();
+    api.deploy(&component("interpreter")).await;
     let run = api.start_program(&services, block![Statement::Repeat(DRAWS, block![Statement::Draw])]).await;
     api.until_status(&run, "completed").await;
 

@@ -17,7 +17,7 @@ const BUTTONS: [(&str, &[&str]); 4] = [
 
 /// The buttons of the same page that only change what is seen.
 const TOOLS: [&str; 7] =
-    ["Collapse all", "Expand all", "Zoom in", "Zoom out", "Whole run", "Log out", "Filter"];
+    ["Collapse all", "Copy", "Expand all", "Log out", "Whole run", "Zoom in", "Zoom out"];
 
 async fn key(api: &Api, role: &str, of_host: bool) -> String {
     let body = json!({ "role": role, "name": format!("a {role}"), "host": of_host });

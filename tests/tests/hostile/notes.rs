@@ -60,8 +60,10 @@ async fn values_beyond_the_limits_are_not_published_and_a_line_says_why() {
     assert!(record.get("published").is_none(), "{record:#}");
     assert_eq!(lines.len(), 7);
 
+    // The guest copies the value before the host sees it.
     let record = host.attacked("publish_ten_megabytes").await;
-    assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("limit")), "{record:#}");
+    assert_eq!(record["status"], "failed", "{record:#}");
+    assert_eq!(record["error_kind"], "out-of-memory", "{record:#}");
     host.is_unharmed().await;
 }
 
