@@ -91,7 +91,7 @@ async fn a_client_of_one_node_follows_a_run_that_moves_between_others() {
 
 /// A program with more than 40,000 calls.
 fn many_calls() -> Block {
-    block![Statement::Repeat(60, block![Statement::Repeat(400, block![Statement::Draw])])]
+    block![Statement::Repeat(101, block![Statement::Repeat(400, block![Statement::Draw])])]
 }
 
 #[tokio::test(flavor = "multi_thread")]

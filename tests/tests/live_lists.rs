@@ -14,7 +14,7 @@ async fn a_list_is_a_snapshot_then_what_is_new_has_changed_or_is_gone() {
     let first = api.start_program(&services, block![gate("door")]).await;
     services.until_asked("door", 1).await;
     let mut socket = LiveSocket::connect(&host.url()).await;
-    let running = json!({ "subscribe": { "runs": { "status": ["running", "pending"], "limit": 2 } } });
+    let running = json!({ "subscribe": { "runs": { "status": ["running", "created"], "limit": 2 } } });
     is_as_documented(&running);
     socket.send(&running).await.unwrap();
     let frame = socket.frame().await.unwrap();
