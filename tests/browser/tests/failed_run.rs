@@ -4,7 +4,7 @@
 
 use forge_browser_tests::{Browser, Key};
 use forge_tests::program::{block, effect, fail_for_good, gate, step};
-use forge_tests::{Host, Services};
+use forge_tests::{Host, Services, eventually};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,8 +49,10 @@ async fn a_failed_run_is_found_by_its_tag_understood_and_started_again_until_it_
 
     // What was done is reached by the keyboard alone.
     browser.find("treegrid", "Calls").await.focus().await.expect("the calls can have the focus");
-    browser.keys(Key::Down + "").await;
     browser.keys(Key::Enter + "").await;
-    browser.find("complementary", "charge").await;
+    eventually("the details of the call are shown", async || {
+        browser.names("complementary").await.iter().any(|name| name.contains("charge"))
+    })
+    .await;
     browser.close().await;
 }

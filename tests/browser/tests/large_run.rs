@@ -11,7 +11,9 @@ const CALLS: u32 = 40_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forty_thousand_calls_are_scrolled_with_a_screen_of_rows() {
-    let (host, services) = (Host::builder().flag(["--fuel", "100G"]).start().await, Services::start().await);
+    // The output has what the run has drawn.
+    let host = Host::builder().flag(["--fuel", "100G"]).flag(["--payload-size", "64MiB"]).start().await;
+    let services = Services::start().await;
     let api = host.api();
     api.deploy(&component("interpreter")).await;
     let run = api.start_program(&services, block![Statement::Repeat(CALLS, block![Statement::Draw])]).await;
