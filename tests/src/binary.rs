@@ -12,7 +12,10 @@ pub(crate) fn tests() -> &'static Path {
     static TESTS: OnceLock<PathBuf> = OnceLock::new();
     TESTS.get_or_init(|| {
         let now = std::env::var_os("CARGO_MANIFEST_DIR");
-        now.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+        let now = now.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        // The package of the tests in a browser is below this one.
+        let tests = now.ancestors().find(|folder| folder.join("guests").is_dir());
+        tests.expect("the tests have guests").to_owned()
     })
 }
 

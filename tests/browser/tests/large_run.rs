@@ -21,6 +21,7 @@ async fn forty_thousand_calls_are_scrolled_with_a_screen_of_rows() {
 
     let browser = Browser::start().await;
     browser.open(&format!("{}/runs/{run}", host.url())).await;
+    browser.idle().await;
     // The clock's calls are hidden at first.
     browser.press("checkbox", "Clock and timeouts").await;
     let rows = "return Number(document.querySelector('[role=treegrid]').getAttribute('aria-rowcount'))";
