@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::database::{Reader, SQLITE};
@@ -69,6 +69,15 @@ impl Host {
     /// Opens a WebSocket for subscriptions.
     pub(crate) async fn socket(&self) -> Result<Socket> {
         Socket::open(self.process()?.1).await
+    }
+
+    /// Executes a command of the CLI, such as `["runs", "show", ID]`.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = tokio::process::Command::new(&self.program);
+        command.args(["--server", &format!("http://{}", self.process()?.1)]).args(arguments);
+        let output = command.output().await.with_context(|| format!("cannot start {:?}", self.program))?;
+        ensure!(output.status.success(), "{arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
     }
 
     /// The URL of its database.

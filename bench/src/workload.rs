@@ -32,6 +32,8 @@ pub(crate) enum Workload {
     W14,
     /// Subscribers of a busy run, and of idle ones.
     W15,
+    /// The page, the live view and `forge runs show` of a run with 40,000 calls.
+    W16,
     /// W1 in a database with 100,000 finished runs.
     Ageing,
     /// Pages of lists with each filter, among 1,000,000 runs and among 1,000.

@@ -141,7 +141,12 @@ impl Replica {
             _ => panic!("{frame}"),
         }
         if frame["run"].is_object() {
-            self.run = frame["run"].clone();
+            let mut run = frame["run"].clone();
+            if kind == "delta" {
+                assert_eq!(run["input"], Value::Null, "a delta leaves the input out");
+                run["input"] = self.run["input"].take();
+            }
+            self.run = run;
         }
         for step in frame["steps"].as_array().into_iter().flatten() {
             self.steps.insert(step["seq"].as_u64().expect("a call has a position"), step.clone());

@@ -6,8 +6,9 @@ mod server;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 pub(crate) use fill::fill;
 pub(crate) use server::{PostgresServer, connect};
@@ -91,6 +92,22 @@ impl Reader {
         let index = std::fs::read(&file).with_context(|| format!("cannot read {file}"))?;
         let changes = index.get(CHANGES).and_then(|bytes| bytes.try_into().ok());
         Ok(u32::from_ne_bytes(changes.with_context(|| format!("{file} is too short"))?).into())
+    }
+
+    /// Reads all columns of the calls of a run; returns the number of calls.
+    pub(crate) async fn read_calls(&mut self, run: &str) -> Result<usize> {
+        let sql = format!("SELECT * FROM forge_workflow_steps WHERE workflow_run_id = '{run}' ORDER BY seq");
+        match self {
+            Self::Sqlite(connection, _) => {
+                let mut statement = connection.prepare(&sql)?;
+                let columns = statement.column_count();
+                let rows = statement.query_map([], |row| {
+                    (0..columns).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()
+                })?;
+                Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.len())
+            }
+            Self::Postgres(connection) => Ok(connection.fetch_all(AssertSqlSafe(sql)).await?.len()),
+        }
     }
 
     async fn runs(&mut self, condition: &str) -> Result<u64> {

@@ -5,6 +5,7 @@ mod children;
 mod comparison;
 mod counters;
 mod events;
+mod large_run;
 mod lists;
 mod neighbour;
 mod recovery;
@@ -49,6 +50,7 @@ pub(crate) async fn run(bench: &mut Bench, selected: &BTreeSet<Workload>) -> Res
             Workload::W13 => counters::measure(bench).await.context("W13"),
             Workload::W14 => waiters::measure(bench).await.context("W14"),
             Workload::W15 => subscribers::measure(bench).await.context("W15"),
+            Workload::W16 => large_run::measure(bench).await.context("W16"),
             Workload::Ageing => ageing::measure(bench).await.context("ageing"),
             Workload::Lists => lists::measure(bench).await.context("lists"),
         }?;

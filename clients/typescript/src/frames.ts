@@ -56,7 +56,9 @@ export class Replica<T> {
 
   #apply({ type, run, steps, logs }: Frame, index: number): void {
     if (type === "snapshot" && !index) this.#steps.clear();
-    if (run) this.#run = run as WorkflowRecord<T>;
+    // The input never changes: a delta leaves it out.
+    const input = type === "delta" && this.#run ? { input: this.#run.input } : {};
+    if (run) this.#run = { ...(run as WorkflowRecord<T>), ...input };
     for (const step of steps ?? []) this.#steps.set(step.seq, step);
     for (const line of logs ?? []) this.#logs.set(line.seq, line);
   }

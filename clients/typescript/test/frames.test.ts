@@ -38,6 +38,13 @@ test("a delta replaces calls by their position and keeps the others", () => {
   assert.deepEqual([status, position], ["waiting", 8]);
 });
 
+test("a delta keeps the input", () => {
+  const whole = new Replica();
+  whole.add({ type: "snapshot", run: { ...run("running"), input: { order: 7 } }, steps: [], position: 1 });
+  whole.add({ type: "delta", run: { ...run("waiting"), input: null }, position: 2 });
+  assert.deepEqual([whole.value()?.status, whole.value()?.input], ["waiting", { order: 7 }]);
+});
+
 test("a group of frames is shown with its last frame", () => {
   const { add, ...before } = replica({ type: "snapshot", run: run("running"), steps: [step(1)] });
   assert.equal(before.status, undefined);
