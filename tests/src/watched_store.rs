@@ -11,7 +11,7 @@ use forge_host::journal::{Inbox, Journal, Row, Run, RunId, Timestamp, WorkflowSt
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
     ChangedFilter, ChangedPage, Committed, DbFilter, DbPage, Directory, Due, Epoch, InputSchema, Loaded,
-    LogFilter, LogPage, Overview, Position, Readable, RunList, StepFilter, StepPage, Store, StoreError,
+    LogFilter, LogPage, Overview, Position, Readable, RunList, RunNumbers, StepFilter, StepPage, Store, StoreError,
     VersionConflict, VersionRow, Write, Written,
 };
 
@@ -275,7 +275,7 @@ impl Store for WatchedStore {
         tenant: &str,
         filter: &RunFilter,
         most: u32,
-    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+    ) -> Result<RunNumbers, StoreError> {
         self.store.counts(tenant, filter, most).await
     }
 

@@ -311,7 +311,6 @@ impl From<ExecutorError> for ApiError {
             ExecutorError::InputTooLarge { .. } => ErrorCode::InputTooLarge,
             ExecutorError::InvalidInput(_) => ErrorCode::InvalidInput,
             ExecutorError::InvalidKey(_) => ErrorCode::InvalidKey,
-            ExecutorError::NotCounted(_) => ErrorCode::InvalidParameter,
             ExecutorError::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
             ExecutorError::UnknownKey { .. } => ErrorCode::UnknownRun,
             ExecutorError::InvalidEvent(_) => ErrorCode::InvalidEvent,

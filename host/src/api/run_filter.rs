@@ -55,15 +55,21 @@ pub(super) struct RunsQuery {
 pub(super) struct CountsQuery {
     /// Count only runs of this workflow.
     workflow: Option<String>,
+    /// Count only runs that are pinned to this version.
+    version: Option<u32>,
     /// Count only runs with one of these statuses, separated by commas.
     #[param(value_type = Option<Vec<WorkflowStatus>>, style = Form, explode = false)]
     status: Option<String>,
     /// Count only runs with a failure of this kind.
     error_kind: Option<String>,
+    /// Count only runs that have this idempotency key.
+    key: Option<String>,
     /// Count only runs that were started at this time or later.
     started_after: Option<DateTime<Utc>>,
     /// Count only runs that were started before this time.
     started_before: Option<DateTime<Utc>>,
+    /// Count only runs whose id begins with these digits: 8 to 32, with or without the hyphens of the id.
+    id_prefix: Option<String>,
 }
 
 /// Reads the query of a list of runs, as `GET /_api/runs` does.
@@ -79,7 +85,6 @@ pub(crate) fn run_filter(query: &str) -> Result<RunFilter, ApiError> {
     if parameters.started_after.is_some() && parameters.since.is_some() {
         return only_one("started_after", "since");
     }
-    let prefix = parameters.id_prefix.map(|prefix| prefix.parse::<RunIdPrefix>()).transpose();
     Ok(RunFilter {
         workflow,
         version,
@@ -89,7 +94,7 @@ pub(crate) fn run_filter(query: &str) -> Result<RunFilter, ApiError> {
         key,
         since: parameters.started_after.or(parameters.since).map(timestamp),
         before: parameters.started_before.map(timestamp),
-        id_prefix: prefix.map_err(|error| ApiError::invalid_parameter(error.to_string()))?,
+        id_prefix: id_prefix(parameters.id_prefix.as_deref())?,
         limit: page(parameters.limit)?,
         cursor,
         newer,
@@ -99,16 +104,24 @@ pub(crate) fn run_filter(query: &str) -> Result<RunFilter, ApiError> {
 /// Reads the query of the counts of runs.
 pub(super) fn counts_filter(query: &str) -> Result<RunFilter, ApiError> {
     let (parameters, tags) = with_tags::<CountsQuery>(query)?;
-    let CountsQuery { workflow, status, error_kind, started_after, started_before } = parameters;
+    let CountsQuery { workflow, version, status, error_kind, key, .. } = parameters;
     Ok(RunFilter {
         workflow,
+        version,
         statuses: statuses(status.as_deref())?,
         tags,
         error_kind,
-        since: started_after.map(timestamp),
-        before: started_before.map(timestamp),
+        key,
+        since: parameters.started_after.map(timestamp),
+        before: parameters.started_before.map(timestamp),
+        id_prefix: id_prefix(parameters.id_prefix.as_deref())?,
         ..RunFilter::default()
     })
+}
+
+fn id_prefix(prefix: Option<&str>) -> Result<Option<RunIdPrefix>, ApiError> {
+    let prefix = prefix.map(str::parse::<RunIdPrefix>).transpose();
+    prefix.map_err(|error| ApiError::invalid_parameter(error.to_string()))
 }
 
 fn timestamp(time: DateTime<Utc>) -> Timestamp {

@@ -74,7 +74,7 @@ async fn list_runs(api: State<Api>, caller: Caller, RawQuery(query): RawQuery) -
 
 /// Count the runs by status
 ///
-/// `tag.NAME=VALUE` counts only runs with this tag. At most one of `workflow`, `error_kind` and a tag can be given.
+/// `tag.NAME=VALUE` counts only runs with this tag.
 #[utoipa::path(
     get, path = "/_api/runs/counts", tag = "runs",
     security(("key" = ["read"])),

@@ -33,9 +33,6 @@ pub enum ExecutorError {
     /// An idempotency key of an unusable form.
     #[error("the key has {0} bytes; it must have 1 to 255")]
     InvalidKey(usize),
-    /// A filter that no index counts.
-    #[error("runs are counted by a workflow, a tag or an error kind, and by the time of their start: {0}")]
-    NotCounted(String),
     /// No run was started with this key.
     #[error(
         "no run of `{workflow}` has the key `{key}`: none was started with it, or that run was deleted, or another run took \

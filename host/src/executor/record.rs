@@ -1,6 +1,6 @@
 //! Runs and steps as the API, the CLI and embedders see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -105,8 +105,12 @@ pub struct WorkflowRecord {
 impl WorkflowRecord {
     /// Returns the record without inputs, outputs and results. What the run has published stays: it is there to be shown.
     pub fn without_payloads(self) -> Self {
-        let (input, step_results) = (Document::stored("null".into()), BTreeMap::new());
-        Self { input, output: None, step_results, ..self }
+        Self { output: None, step_results: BTreeMap::new(), ..self.without_input() }
+    }
+
+    /// Returns the record without its input, which never changes.
+    pub fn without_input(self) -> Self {
+        Self { input: Document::stored("null".into()), ..self }
     }
 }
 
@@ -168,7 +172,11 @@ pub struct RunCounts {
     /// The numbers, by status.
     #[schema(value_type = CountsByStatusSchema)]
     pub counts: BTreeMap<WorkflowStatus, u64>,
-    /// The number up to which is counted: there may be more runs if a number is as high.
+    /// The statuses of which there may be more runs: [`RunCounts::capped`] of them were counted, or, with several filters, the
+    /// newest 1,000 of each status were looked at.
+    #[serde(default)]
+    pub at_least: BTreeSet<WorkflowStatus>,
+    /// The number up to which the runs of a status are counted.
     pub capped: u32,
 }
 

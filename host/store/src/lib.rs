@@ -23,7 +23,6 @@ pub mod sqlite;
 mod write_outcome;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -43,7 +42,7 @@ pub use nodes::{
 pub use open::{migrate, open};
 pub use overview::{Overview, Readable, RecentStep, RecentSteps, UntakenEvent, UntakenEvents};
 pub use position::{ChangedFilter, ChangedPage, Position};
-pub use query::{RunFilter, RunList, RunSummary, StepFilter, StepPage};
+pub use query::{RunFilter, RunList, RunNumbers, RunSummary, StepFilter, StepPage};
 pub use run_writer::RunWriter;
 pub use writer::Writer;
 
@@ -401,14 +400,14 @@ pub trait Store: Send + Sync + 'static {
     /// list may be shorter and go on: see [`RunList::examined_to`].
     async fn list(&self, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError>;
 
-    /// Returns the number of a tenant's runs with each status that the filter selects, up to `most`. The filter has a tag, an
-    /// error kind or a workflow at most, and times: what one index answers.
+    /// Returns the number of a tenant's runs with each status that the filter selects, up to `most`. With conditions that no
+    /// index combines, some of the runs are looked at: see [`RunNumbers::at_least`].
     async fn counts(
         &self,
         tenant: &str,
         filter: &RunFilter,
         most: u32,
-    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError>;
+    ) -> Result<RunNumbers, StoreError>;
 
     /// Returns runs of this node that are due ([`Run::due_at`]) at `until`, in the order of that time, after `after`.
     async fn due(

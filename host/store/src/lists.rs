@@ -172,19 +172,28 @@ impl<'f> List<'f> {
         statement
     }
 
-    /// Returns the statement that counts the runs of each status, up to a number. They are searched by a condition, and there
-    /// is no other.
+    /// Returns the statement that counts the runs of each status: those that a search finds, up to `most`. If there are other
+    /// conditions, they are tested on the newest [`EXAMINED`] of each status. Its rows have the status, the number, and whether
+    /// there may be more.
     pub(crate) fn counts(&self, search: Option<Condition<'f>>, most: u32) -> Statement<'f> {
+        let mut conditions = self.conditions();
+        conditions.retain(|condition| Some(*condition) != search);
         let mut statement = Statement::new(self.dialect);
         let fixed = self.fixed(&mut statement);
         let keys = self.keys(&mut statement, search);
-        let counts: Vec<String> = statuses(self.filter)
-            .map(|status| {
-                let found = self.range(&fixed, &self.arm(&fixed, &keys, search, status, most));
-                format!("SELECT '{status}', count(*) FROM {found}")
-            })
-            .collect();
-        statement.sql = counts.join(" UNION ALL ");
+        let matches = self.tests(&mut statement, &conditions, "forge_runs");
+        let Dialect { order: [order, _], among, .. } = self.dialect;
+        let found = |status, most| self.range(&fixed, &self.arm(&fixed, &keys, search, status, most));
+        let count = |status| {
+            if conditions.is_empty() {
+                return format!("SELECT '{status}', count(*), count(*) >= {most} FROM {}", found(status, most));
+            }
+            let examined = among(&format!("SELECT {order} FROM {}", found(status, EXAMINED)));
+            format!(
+                "SELECT '{status}', count(*) FILTER (WHERE {matches}), count(*) >= {EXAMINED} FROM forge_runs WHERE {examined}"
+            )
+        };
+        statement.sql = statuses(self.filter).map(count).collect::<Vec<_>>().join(" UNION ALL ");
         statement
     }
 

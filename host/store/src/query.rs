@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -20,8 +20,12 @@ pub(crate) const MOST_ERROR: usize = 1_000;
 
 /// Returns the statuses that a filter selects.
 pub(crate) fn statuses(filter: &RunFilter) -> impl Iterator<Item = &'static str> + '_ {
-    let is_wanted = |status: &&WorkflowStatus| filter.statuses.is_empty() || filter.statuses.contains(status);
-    WorkflowStatus::VARIANTS.iter().filter(is_wanted).map(|status| status.as_str())
+    wanted(filter).map(|status| status.as_str())
+}
+
+fn wanted(filter: &RunFilter) -> impl Iterator<Item = WorkflowStatus> + '_ {
+    let is_wanted = |status: &WorkflowStatus| filter.statuses.is_empty() || filter.statuses.contains(status);
+    WorkflowStatus::VARIANTS.iter().copied().filter(is_wanted)
 }
 
 /// Returns the condition on the status of a run that is found without its status.
@@ -188,6 +192,30 @@ impl RunList {
         self.examined_to = is_last.then_some(run.id);
         if matches {
             self.runs.push(run);
+        }
+    }
+}
+
+/// Numbers of runs, by status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunNumbers {
+    /// The number of runs with each status that the filter selects.
+    pub counts: BTreeMap<WorkflowStatus, u64>,
+    /// The statuses of which there may be more runs: not all of them were looked at.
+    pub at_least: BTreeSet<WorkflowStatus>,
+}
+
+impl RunNumbers {
+    /// Numbers of a filter that selects no run.
+    pub(crate) fn of_none(filter: &RunFilter) -> Self {
+        Self { counts: wanted(filter).map(|status| (status, 0)).collect(), at_least: BTreeSet::new() }
+    }
+
+    /// Adds the number of runs with a status.
+    pub(crate) fn add(&mut self, status: WorkflowStatus, count: u64, may_be_more: bool) {
+        self.counts.insert(status, count);
+        if may_be_more {
+            self.at_least.insert(status);
         }
     }
 }

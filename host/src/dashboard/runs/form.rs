@@ -118,5 +118,5 @@ fn text(field: &Field, filters: &Filters) -> Markup {
 /// Returns the number of runs with a status, such as `12` or `10000+`.
 fn count(counts: &RunCounts, status: WorkflowStatus) -> Markup {
     let count = counts.counts.get(&status).copied().unwrap_or_default();
-    html! { (count) @if count >= u64::from(counts.capped) { "+" } }
+    html! { (count) @if counts.at_least.contains(&status) { "+" } }
 }

@@ -19,7 +19,7 @@ use self::filters::Filters;
 use super::view::View;
 use super::{PageResult, Pages, layout, parts};
 use crate::api::{self, ApiError, ErrorCode};
-use crate::executor::{ExecutorError, RunCounts, RunFilter, RunPage, WorkflowExecutor};
+use crate::executor::{RunCounts, RunFilter, RunPage, WorkflowExecutor};
 use crate::tenants::{Caller, Role};
 
 pub(super) fn router() -> Router<Pages> {
@@ -44,7 +44,7 @@ async fn runs(pages: State<Pages>, view: View, caller: Caller) -> PageResult {
         }
         Err(error) => return Err(error),
     };
-    let counts = read.as_ref().and_then(|read| read.counts.as_ref());
+    let counts = read.as_ref().map(|read| &read.counts);
     let body = html! {
         div #runs {
             div.head {
@@ -69,8 +69,8 @@ struct Read {
     /// The query of `GET /_api/runs`.
     query: String,
     page: RunPage,
-    /// The number of runs with each status, whatever statuses are selected; `None` if the other filters are not counted.
-    counts: Option<RunCounts>,
+    /// The number of runs with each status, whatever statuses are selected.
+    counts: RunCounts,
 }
 
 impl Read {
@@ -79,12 +79,7 @@ impl Read {
         let filter = api::run_filter(&query)?;
         let counted =
             RunFilter { statuses: Vec::new(), limit: 0, cursor: None, newer: None, ..filter.clone() };
-        let page = executor.list(filter).await?;
-        let counts = match executor.counts(counted).await {
-            Ok(counts) => Some(counts),
-            Err(ExecutorError::NotCounted(_)) => None,
-            Err(error) => return Err(error.into()),
-        };
+        let (page, counts) = (executor.list(filter).await?, executor.counts(counted).await?);
         Ok(Self { query, page, counts })
     }
 }

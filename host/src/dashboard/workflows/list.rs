@@ -60,7 +60,7 @@ fn row(view: &View, workflow: &WorkflowVersions) -> Markup {
                 }
             }
             td { (workflow.versions.len()) }
-            td { (counts(view, name)) }
+            td { (counts(view, name, None)) }
             td { @if let Some(at) = newest { (parts::time(at)) } }
             @if view.may(Role::Start) {
                 td.acts {

@@ -25,7 +25,7 @@ pub(super) async fn versions(
                 a.button.main href=(view.href(&["workflows", &name, "start"])) { "Start a run" }
             }
         }
-        dl.run-counts { dt { "Runs" } dd { (counts(&view, &name)) } }
+        dl.run-counts { dt { "Runs" } dd { (counts(&view, &name, None)) } }
         @if workflow.current.is_none() {
             p.notice data-kind="warn" {
                 "All versions are deprecated: a start must name one. Activate a version to start it without."
@@ -65,12 +65,11 @@ fn table(view: &View, workflow: &WorkflowVersions) -> Markup {
 fn row(view: &View, workflow: &WorkflowVersions, info: &WorkflowInfo) -> Markup {
     let version = info.version.to_string();
     let is_current = workflow.current == Some(info.version);
-    let runs = view.href_with(&["runs"], &[("workflow", &info.name), ("version", &version)]);
     html! {
         tr {
             th scope="row" { "v" (version) }
             td { (state(info, is_current)) }
-            td { a href=(runs) { "runs" span.unseen { " of version " (version) } } }
+            td { (counts(view, &info.name, Some(info.version))) }
             td { (info.timeout) }
             td { @if info.input_schema.is_some() { a href={ "#schema-" (version) } { "schema" } } @else { span.soft { "any" } } }
             td { (digest(&info.digest)) }

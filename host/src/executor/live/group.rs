@@ -121,6 +121,8 @@ impl Group {
         record.step_results.clear();
         if !self.view.payloads {
             record = record.without_payloads();
+        } else if !self.is_snapshot() {
+            record = record.without_input();
         }
         Ok(Shown { record, revision })
     }

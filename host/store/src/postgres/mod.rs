@@ -37,7 +37,7 @@ mod text;
 mod write_connection;
 
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ use super::{
 };
 use crate::{
     ChangedFilter, ChangedPage, DbFilter, DbPage, InputSchema, LogFilter, LogPage, Overview, Position,
-    Readable, RunFilter, RunList, StepFilter, StepPage, VersionConflict,
+    Readable, RunFilter, RunList, RunNumbers, StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -245,7 +245,7 @@ impl Store for PostgresStore {
         tenant: &str,
         filter: &RunFilter,
         most: u32,
-    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+    ) -> Result<RunNumbers, StoreError> {
         lists::counts(&self.shared.readers, tenant, filter, most).await
     }
 

@@ -1,7 +1,5 @@
 //! Lists of runs, in the order of their numbers: see [`crate::lists`].
 
-use std::collections::BTreeMap;
-
 use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{Connection, params_from_iter};
 use uuid::Uuid;
@@ -10,8 +8,8 @@ use super::decode::{Columns, each, first};
 use crate::lists::{Condition, Dialect, EXAMINED, List, Statement, Value, smallest};
 use crate::query::{MOST_ERROR, Problems, first_id_at, status_is_wanted};
 use crate::schema::runs::TABLE;
-use crate::{RunFilter, RunList, RunSummary, StoreError};
-use forge_journal::{RunId, Timestamp, WorkflowStatus};
+use crate::{RunFilter, RunList, RunNumbers, RunSummary, StoreError};
+use forge_journal::{RunId, Timestamp};
 
 static DIALECT: Dialect = Dialect {
     order: ["number", "number"],
@@ -66,30 +64,49 @@ fn list_of<'f>(
     Ok(List { dialect: &DIALECT, tenant, filter, range: numbers(connection, filter)? })
 }
 
-/// Returns the statement for a list with a key or a prefix. These select few runs, and the others conditions are tested on all
-/// of them.
-fn few<'f>(tenant: &'f str, filter: &'f RunFilter) -> Statement<'f> {
-    let range = [filter.first_id(), filter.last_id()].map(Value::Id);
-    let list = List { dialect: &DIALECT, tenant, filter, range };
-    let (columns, sorted) = (DIALECT.columns, list.sorted());
-    let mut statement = Statement::new(&DIALECT);
-    let [tenant, first, last] = list.fixed(&mut statement);
-    let (search, id) = match &filter.key {
+/// Returns the list of a filter with a key or a prefix, which is in the order of the ids.
+fn few_of<'f>(tenant: &'f str, filter: &'f RunFilter) -> List<'f> {
+    List { dialect: &DIALECT, tenant, filter, range: [filter.first_id(), filter.last_id()].map(Value::Id) }
+}
+
+/// Returns what the FROM clause has for the runs of a list with a key or a prefix, and the column with their order. These select
+/// few runs, and the other conditions are tested on all of them.
+fn few<'f>(list: &List<'f>, statement: &mut Statement<'f>) -> (String, &'static str) {
+    let [tenant, first, last] = list.fixed(statement);
+    let (search, id) = match &list.filter.key {
         Some(key) => {
             let key = statement.value(Value::Text(key));
             (format!("tenant = {tenant} AND idempotency_key = {key}"), "+id")
         }
         None => (format!("+tenant = {tenant}"), "id"),
     };
-    let mut tests = list.tests(&mut statement, &list.conditions(), TABLE);
+    let mut tests = list.tests(statement, &list.conditions(), TABLE);
     if !tests.is_empty() {
         tests.insert_str(0, " AND ");
     }
-    let status = status_is_wanted(filter, "+status");
-    let limit = statement.value(Value::Number(filter.limit.into()));
+    let status = status_is_wanted(list.filter, "+status");
+    (format!("forge_runs WHERE {search} AND {id} BETWEEN {first} AND {last}{tests}{status}"), id)
+}
+
+/// Returns the statement for a page of a list with a key or a prefix.
+fn page_of_few<'f>(list: &List<'f>) -> Statement<'f> {
+    let mut statement = Statement::new(&DIALECT);
+    let (found, id) = few(list, &mut statement);
+    let limit = statement.value(Value::Number(list.filter.limit.into()));
+    let (columns, sorted) = (DIALECT.columns, list.sorted());
+    statement.sql = format!("SELECT {columns}, TRUE, FALSE FROM {found} ORDER BY {id}{sorted} LIMIT {limit}");
+    statement
+}
+
+/// Returns the statement that counts the runs of a list with a key or a prefix, up to a number. Its rows are those of
+/// [`List::counts`].
+fn counts_of_few<'f>(list: &List<'f>, most: u32) -> Statement<'f> {
+    let mut statement = Statement::new(&DIALECT);
+    let (found, id) = few(list, &mut statement);
     statement.sql = format!(
-        "SELECT {columns}, TRUE, FALSE FROM forge_runs WHERE {search} AND {id} BETWEEN {first} AND {last}{tests}{status} \
-         ORDER BY {id}{sorted} LIMIT {limit}"
+        "SELECT status, count(*), sum(count(*)) OVER () >= {most} FROM ( \
+             SELECT status FROM {found} ORDER BY {id} DESC LIMIT {most} \
+         ) GROUP BY status"
     );
     statement
 }
@@ -112,7 +129,7 @@ fn fewest<'f>(
 
 pub(super) fn list(connection: &Connection, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError> {
     if filter.key.is_some() || filter.id_prefix.is_some() {
-        return read(connection, few(tenant, filter));
+        return read(connection, page_of_few(&few_of(tenant, filter)));
     }
     let list = list_of(connection, tenant, filter)?;
     let searches = list.searches();
@@ -160,15 +177,26 @@ pub(super) fn counts(
     tenant: &str,
     filter: &RunFilter,
     most: u32,
-) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
-    let list = list_of(connection, tenant, filter)?;
-    let Statement { sql, values, .. } = list.counts(list.searches().first().copied(), most);
-    let mut counts = BTreeMap::new();
+) -> Result<RunNumbers, StoreError> {
+    let list;
+    let selects_few = filter.key.is_some() || filter.id_prefix.is_some();
+    let Statement { sql, values, .. } = if selects_few {
+        list = few_of(tenant, filter);
+        counts_of_few(&list, most)
+    } else {
+        list = list_of(connection, tenant, filter)?;
+        list.counts(fewest(connection, &list, &list.searches())?, most)
+    };
+    let mut numbers = RunNumbers::of_none(filter);
     each(&mut *connection.prepare_cached(&sql)?, params_from_iter(values), TABLE, |columns| {
-        counts.insert(columns.parsed()?, columns.bits()?);
+        numbers.add(columns.parsed()?, columns.bits()?, columns.flag()?);
         Ok(true)
     })?;
-    Ok(counts)
+    if selects_few && !numbers.at_least.is_empty() {
+        // The limit is one for all statuses.
+        numbers.at_least = numbers.counts.keys().copied().collect();
+    }
+    Ok(numbers)
 }
 
 #[cfg(test)]
@@ -241,32 +269,34 @@ mod tests {
                     Some(_) => "forge_runs_by_key (tenant=? AND idempotency_key=?)",
                     None => "sqlite_autoindex_forge_runs_1 (id>? AND id<?)",
                 };
-                let plan = plan(&connection, &few("acme", &filter).sql);
-                let of_runs: Vec<_> = plan.iter().filter(|step| step.contains("forge_runs")).collect();
-                assert_eq!(
-                    of_runs,
-                    [&format!("SEARCH forge_runs USING INDEX {index}")],
-                    "{filter:?}: {plan:#?}"
-                );
+                let list = few_of("acme", &filter);
+                for statement in [page_of_few(&list), counts_of_few(&list, 10)] {
+                    let plan = plan(&connection, &statement.sql);
+                    let of_runs: Vec<_> = plan.iter().filter(|step| step.contains("forge_runs")).collect();
+                    assert_eq!(
+                        of_runs,
+                        [&format!("SEARCH forge_runs USING INDEX {index}")],
+                        "{filter:?}: {plan:#?}"
+                    );
+                }
                 continue;
             }
             let list = list_of(&connection, "acme", &filter).unwrap();
             let searches = list.searches();
             for search in searches.iter().copied().map(Some).chain(searches.is_empty().then_some(None)) {
-                let plan = plan(&connection, &list.page(search, EXAMINED).sql);
+                let page = plan(&connection, &list.page(search, EXAMINED).sql);
                 // What is tested is read of the run that was found, or looked up in both places of the statement.
                 let is_tag = |condition: &&Condition<'_>| matches!(condition, Condition::Tag(..));
                 let tested: Vec<_> =
                     list.conditions().into_iter().filter(|condition| Some(*condition) != search).collect();
                 let tags = 2 * tested.iter().filter(is_tag).count();
-                check(&plan, search.as_slice(), &filter, tags, 1);
+                check(&page, search.as_slice(), &filter, tags, 1);
+                let counts = plan(&connection, &list.counts(search, 10).sql);
+                let examined = if tested.is_empty() { 0 } else { statuses(&filter).count() };
+                check(&counts, search.as_slice(), &filter, tags / 2 * examined, examined);
             }
             if searches.len() > 1 {
                 check(&plan(&connection, &list.sizes(&searches).sql), &searches, &filter, 0, 0);
-            }
-            if list.conditions().len() <= 1 && filter.version.is_none() {
-                let search = searches.first().copied();
-                check(&plan(&connection, &list.counts(search, 10).sql), search.as_slice(), &filter, 0, 0);
             }
         }
     }

@@ -26,7 +26,6 @@ mod runs;
 mod steps;
 mod tags;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +47,7 @@ use super::directory::{
 use super::{Committed, Due, Epoch, Loaded, Store, StoreError, VersionRow, Write};
 use crate::{
     ChangedFilter, ChangedPage, DbFilter, DbPage, InputSchema, LogFilter, LogLimits, LogPage, Overview,
-    Position, Readable, RunFilter, RunList, StepFilter, StepPage, VersionConflict,
+    Position, Readable, RunFilter, RunList, RunNumbers, StepFilter, StepPage, VersionConflict,
 };
 use forge_journal::db::{Entry, Totals};
 use forge_journal::{Inbox, Run, RunId, Timestamp, WorkflowStatus};
@@ -186,7 +185,7 @@ impl Store for SqliteStore {
         tenant: &str,
         filter: &RunFilter,
         most: u32,
-    ) -> Result<BTreeMap<WorkflowStatus, u64>, StoreError> {
+    ) -> Result<RunNumbers, StoreError> {
         let (tenant, filter) = (tenant.to_owned(), filter.clone());
         self.read(move |connection| lists::counts(connection, &tenant, &filter, most)).await
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use forge_journal::{Event, Journal, Run, RunId, Tags, Timestamp, WorkflowStatus};
-use forge_store::{RunFilter, RunList, Store, Write};
+use forge_store::{RunFilter, RunList, RunNumbers, Store, Write};
 use uuid::Uuid;
 
 use super::{ended, run, save, stored};
@@ -94,7 +94,9 @@ async fn counts(
     filter: &RunFilter,
     most: u32,
 ) -> Vec<(WorkflowStatus, u64)> {
-    let counts: BTreeMap<_, _> = store.counts(tenant, filter, most).await.unwrap();
+    let RunNumbers { counts, at_least } = store.counts(tenant, filter, most).await.unwrap();
+    let is_full = counts.iter().filter(|(_, count)| **count >= u64::from(most)).map(|(status, _)| *status);
+    assert_eq!(at_least, is_full.collect());
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
@@ -222,6 +224,11 @@ async fn finds_runs_by_several_conditions(store: &dyn Store) {
     assert_eq!(counts(store, TENANT, &failed(all()), 3).await, [(WorkflowStatus::Failed, 3)], "at most");
     let until = RunFilter { cursor: Some(run(0xc00 + 4).id.0), ..even() };
     assert_eq!(counts(store, TENANT, &until, 10).await, [(WorkflowStatus::Completed, 1)]);
+    for filter in [failed(even()), version(refund(all())), prefix(failed(even())), prefix(version(refund(all())))] {
+        let listed = found(filter.clone()).await.len() as u64;
+        let counted: u64 = counts(store, TENANT, &filter, 100).await.into_iter().map(|(_, count)| count).sum();
+        assert_eq!(counted, listed, "{filter:?}");
+    }
 }
 
 async fn examines_a_bounded_number_of_runs(store: &dyn Store) {
@@ -249,4 +256,9 @@ async fn examines_a_bounded_number_of_runs(store: &dyn Store) {
     assert_eq!(page(None, None, 1).await, (vec![id(RUNS - 1)], None), "it has its length");
     assert_eq!(page(None, Some(Uuid::nil()), 10).await, (vec![id(7)], Some(id(999))));
     assert_eq!(page(None, Some(id(999)), 10).await, (vec![id(RUNS - 1)], None));
+
+    let filter = RunFilter { version: Some(2), ..RunFilter::default() };
+    let RunNumbers { counts, at_least } = store.counts(TENANT, &filter, 10_000).await.unwrap();
+    assert_eq!(counts[&WorkflowStatus::Running], 1, "of the newest 1,000");
+    assert_eq!(at_least, [WorkflowStatus::Running].into());
 }

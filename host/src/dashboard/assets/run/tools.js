@@ -17,11 +17,10 @@ export class Tools {
     let timer;
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", () => {
+      // At once: the fields are brought up to date meanwhile.
+      this.#read();
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        this.#read();
-        onChange();
-      }, PAUSE);
+      timer = setTimeout(onChange, PAUSE);
     });
     const does = {
       collapse: () => calls.collapseAll(),

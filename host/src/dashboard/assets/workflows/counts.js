@@ -1,4 +1,4 @@
-// How many runs a workflow has, by status.
+// How many runs a workflow or a version has, by status.
 
 import { request } from "../api.js";
 import { make } from "../dom.js";
@@ -19,21 +19,20 @@ export async function showCounts(places) {
 }
 
 async function show(place) {
-  const { counts: workflow, runs } = place.dataset;
+  const { counts: query, runs } = place.dataset;
   try {
-    const { counts, capped } = await request(`runs/counts?workflow=${encodeURIComponent(workflow)}`);
-    place.replaceChildren(...links(counts, capped, runs));
+    place.replaceChildren(...links(await request(`runs/counts?${query}`), runs));
   } catch {
     // The link to the runs stays: their number is not worth an error.
   }
 }
 
 /** Returns a link to the runs of each status. */
-function links(counts, capped, runs) {
-  const found = ORDER.filter((status) => counts[status] > 0);
+function links({ counts, at_least: atLeast }, runs) {
+  const found = ORDER.filter((status) => counts[status] > 0 || atLeast.includes(status));
   if (found.length === 0) return [make("span", { className: "soft" }, "none")];
   return found.map((status) => {
-    const count = counts[status] >= capped ? `${capped}+` : String(counts[status]);
+    const count = `${counts[status]}${atLeast.includes(status) ? "+" : ""}`;
     return make("a", { className: "status", "data-status": status, href: `${runs}&status=${status}` }, `${count} ${status}`);
   });
 }
