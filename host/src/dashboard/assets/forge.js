@@ -103,7 +103,8 @@ var Replica = class {
   }
   #apply({ type, run, steps, logs }, index) {
     if (type === "snapshot" && !index) this.#steps.clear();
-    if (run) this.#run = run;
+    const input = type === "delta" && this.#run ? { input: this.#run.input } : {};
+    if (run) this.#run = { ...run, ...input };
     for (const step of steps ?? []) this.#steps.set(step.seq, step);
     for (const line of logs ?? []) this.#logs.set(line.seq, line);
   }
