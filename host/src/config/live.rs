@@ -15,6 +15,9 @@ pub struct LiveLimits {
     /// The bytes of frames that wait for clients to read them. One tenant may use a quarter of it. If it is used up,
     /// subscribers get no further frames until others have read theirs. Default 64 MiB: 500 pages of calls.
     pub frame_bytes: u64,
+    /// The frames a second about one run, to all of its subscribers together. A run that changes all the time is read less often
+    /// if it has more than a tenth as many subscribers. Default 1,000: 5 % of two cores.
+    pub frames_per_second: u32,
     /// The bytes of a client's message. Default 16 KiB: a filter of runs has at most some kilobytes.
     pub message_bytes: usize,
     /// The time for a client's first message, if that has to bring the token. Default 10 s, as for the head of a request.
@@ -37,6 +40,7 @@ impl Default for LiveLimits {
             lists_per_connection: 10,
             connections_per_tenant: 2_500,
             frame_bytes: 64 << 20,
+            frames_per_second: 1_000,
             message_bytes: 16 << 10,
             first_message: Duration::from_secs(10),
             ping: Duration::from_secs(20),

@@ -25,6 +25,9 @@ pub(super) struct Args {
     /// Size of frames that clients have not read; one tenant may use a quarter of it [default: 64MiB].
     #[arg(long, value_name = "SIZE", env = "FORGE_LIVE_FRAMES", value_parser = parse::bytes)]
     live_frames: Option<u64>,
+    /// Frames a second about one run to all its subscribers: the more it has, the less often they get one [default: 1k].
+    #[arg(long, value_name = "COUNT", env = "FORGE_LIVE_FRAMES_PER_SECOND", value_parser = parse::count)]
+    live_frames_per_second: Option<u64>,
     /// Time for the first message of a WebSocket, if it must have the API key [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FORGE_LIVE_FIRST_MESSAGE", value_parser = parse::some_time)]
     live_first_message: Option<Duration>,
@@ -46,6 +49,9 @@ impl Args {
             lists_per_connection: self.live_lists_per_connection.map_or(default.lists_per_connection, count),
             connections_per_tenant: self.live_connections.map_or(default.connections_per_tenant, count),
             frame_bytes: self.live_frames.unwrap_or(default.frame_bytes),
+            frames_per_second: self
+                .live_frames_per_second
+                .map_or(default.frames_per_second, |count| u32::try_from(count).unwrap_or(u32::MAX)),
             first_message: self.live_first_message.unwrap_or(default.first_message),
             ping: self.live_ping.unwrap_or(default.ping),
             ..default

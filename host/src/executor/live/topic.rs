@@ -1,6 +1,7 @@
 //! A run that somebody follows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use forge_journal::{RunId, TenantId};
 use forge_store::Changed;
@@ -188,7 +189,7 @@ impl Topic {
         let mut pace = Pace::default();
         loop {
             tokio::time::sleep_until(pace.next(Instant::now())).await;
-            pace.begin(Instant::now());
+            pace.begin(Instant::now(), self.rest(executor));
             if let Some((mark, reached)) = self.take() {
                 self.read_and_publish(executor, mark, reached).await;
             }
@@ -203,6 +204,12 @@ impl Topic {
             latest.0 = None;
             false
         });
+    }
+
+    /// Returns the time without a read after one: handing the frames out takes time for each subscriber.
+    fn rest(&self, executor: &WorkflowExecutor) -> Duration {
+        let subscribers = u32::try_from(self.latest.receiver_count()).unwrap_or(u32::MAX);
+        Duration::from_secs(1) * subscribers / executor.inner.live.quotas.limits.frames_per_second.max(1)
     }
 
     async fn read_and_publish(&self, executor: &WorkflowExecutor, mark: Mark, reached: Option<Place>) {
