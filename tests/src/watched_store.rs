@@ -11,8 +11,8 @@ use forge_host::journal::{Inbox, Journal, Row, Run, RunId, Timestamp, WorkflowSt
 use forge_host::store::sqlite::SqliteStore;
 use forge_host::store::{
     ChangedFilter, ChangedPage, Committed, DbFilter, DbPage, Directory, Due, Epoch, InputSchema, Loaded,
-    LogFilter, LogPage, Overview, Position, Readable, RunList, RunNumbers, StepFilter, StepPage, Store, StoreError,
-    VersionConflict, VersionRow, Write, Written,
+    LogFilter, LogPage, Overview, Position, Readable, RunList, RunNumbers, StepFilter, StepPage, Store,
+    StoreError, VersionConflict, VersionRow, Write, Written,
 };
 
 /// A SQLite store that a test can freeze, slow down or cut off, and that records what is durable.
@@ -270,12 +270,7 @@ impl Store for WatchedStore {
         self.store.list(tenant, filter).await
     }
 
-    async fn counts(
-        &self,
-        tenant: &str,
-        filter: &RunFilter,
-        most: u32,
-    ) -> Result<RunNumbers, StoreError> {
+    async fn counts(&self, tenant: &str, filter: &RunFilter, most: u32) -> Result<RunNumbers, StoreError> {
         self.store.counts(tenant, filter, most).await
     }
 

@@ -402,12 +402,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns the number of a tenant's runs with each status that the filter selects, up to `most`. With conditions that no
     /// index combines, some of the runs are looked at: see [`RunNumbers::at_least`].
-    async fn counts(
-        &self,
-        tenant: &str,
-        filter: &RunFilter,
-        most: u32,
-    ) -> Result<RunNumbers, StoreError>;
+    async fn counts(&self, tenant: &str, filter: &RunFilter, most: u32) -> Result<RunNumbers, StoreError>;
 
     /// Returns runs of this node that are due ([`Run::due_at`]) at `until`, in the order of that time, after `after`.
     async fn due(

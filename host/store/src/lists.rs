@@ -14,8 +14,8 @@ use crate::{RunFilter, RunList};
 /// The most runs on which a page tests conditions. It takes some milliseconds.
 pub(crate) const EXAMINED: u32 = 1_000;
 
-/// The runs on which a page of the default length tests conditions first. If a fourth of them match, they are enough.
-const EXAMINED_FIRST: u32 = 200;
+/// Lengths of a page, each with the runs on which it tests conditions first. If a fourth of them match, they are enough.
+const EXAMINED_FIRST: [(u32, u32); 2] = [(12, 50), (51, 200)];
 
 /// Lengths of a page for which there are statements: PostgreSQL plans for a length that it knows. Each is one more than the
 /// API's default or maximum.
@@ -127,7 +127,8 @@ impl<'f> List<'f> {
 
     /// Returns how many runs are examined for a page first.
     pub(crate) fn first_round(&self) -> u32 {
-        if self.filter.limit <= PAGES[0] { EXAMINED_FIRST } else { EXAMINED }
+        let round = EXAMINED_FIRST.into_iter().find(|(page, _)| self.filter.limit <= *page);
+        round.map_or(EXAMINED, |(_, examined)| examined)
     }
 
     /// Returns whether another round may find more runs than a list has.
@@ -186,7 +187,10 @@ impl<'f> List<'f> {
         let found = |status, most| self.range(&fixed, &self.arm(&fixed, &keys, search, status, most));
         let count = |status| {
             if conditions.is_empty() {
-                return format!("SELECT '{status}', count(*), count(*) >= {most} FROM {}", found(status, most));
+                return format!(
+                    "SELECT '{status}', count(*), count(*) >= {most} FROM {}",
+                    found(status, most)
+                );
             }
             let examined = among(&format!("SELECT {order} FROM {}", found(status, EXAMINED)));
             format!(

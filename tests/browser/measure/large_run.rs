@@ -44,7 +44,10 @@ async fn measure() {
     host.api().deploy(&component("interpreter")).await;
     println!("| calls | page to all calls | a frame of a scroll, p50 | p99 |\n|--:|--:|--:|--:|");
     for calls in CALLS {
-        let run = host.api().start_program(&services, block![Statement::Repeat(calls, block![Statement::Draw])]).await;
+        let run = host
+            .api()
+            .start_program(&services, block![Statement::Repeat(calls, block![Statement::Draw])])
+            .await;
         host.api().until_status(&run, "completed").await;
         let browser = Browser::start().await;
         // The first page of a browser also starts it.

@@ -68,7 +68,8 @@ fn page_with_key<'f>(list: &List<'f>, key: &'f str) -> Statement<'f> {
 fn counts_with_key<'f>(list: &List<'f>, key: &'f str) -> Statement<'f> {
     let mut statement = Statement::new(&DIALECT);
     let [found, matches] = with_key(list, key, &mut statement);
-    statement.sql = format!("{found} SELECT status, count(*), FALSE FROM found WHERE {matches} GROUP BY status");
+    statement.sql =
+        format!("{found} SELECT status, count(*), FALSE FROM found WHERE {matches} GROUP BY status");
     statement
 }
 
@@ -251,12 +252,12 @@ mod tests {
                 let list = list_of("acme", &filter);
                 if let Some(key) = &filter.key {
                     for statement in [page_with_key(&list, key), counts_with_key(&list, key)] {
-                    let plan = plan(&mut plans, &statement).await;
-                    let by_key = count(&plan, |line| line.contains("using forge_runs_by_key on"));
-                    assert_eq!(by_key, 1, "{filter:?}: {plan:#?}");
-                    let condition = "Index Cond: ((tenant = $1) AND (idempotency_key = ";
-                    assert!(plan.iter().any(|line| line.starts_with(condition)), "{plan:#?}");
-                    assert_eq!(count(&plan, |line| line.contains("Seq Scan")), 0, "{plan:#?}");
+                        let plan = plan(&mut plans, &statement).await;
+                        let by_key = count(&plan, |line| line.contains("using forge_runs_by_key on"));
+                        assert_eq!(by_key, 1, "{filter:?}: {plan:#?}");
+                        let condition = "Index Cond: ((tenant = $1) AND (idempotency_key = ";
+                        assert!(plan.iter().any(|line| line.starts_with(condition)), "{plan:#?}");
+                        assert_eq!(count(&plan, |line| line.contains("Seq Scan")), 0, "{plan:#?}");
                     }
                     continue;
                 }

@@ -240,12 +240,7 @@ impl Store for PostgresStore {
         lists::list(&self.shared.readers, tenant, filter).await
     }
 
-    async fn counts(
-        &self,
-        tenant: &str,
-        filter: &RunFilter,
-        most: u32,
-    ) -> Result<RunNumbers, StoreError> {
+    async fn counts(&self, tenant: &str, filter: &RunFilter, most: u32) -> Result<RunNumbers, StoreError> {
         lists::counts(&self.shared.readers, tenant, filter, most).await
     }
 

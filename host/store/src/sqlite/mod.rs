@@ -180,12 +180,7 @@ impl Store for SqliteStore {
         self.read(move |connection| lists::list(connection, &tenant, &filter)).await
     }
 
-    async fn counts(
-        &self,
-        tenant: &str,
-        filter: &RunFilter,
-        most: u32,
-    ) -> Result<RunNumbers, StoreError> {
+    async fn counts(&self, tenant: &str, filter: &RunFilter, most: u32) -> Result<RunNumbers, StoreError> {
         let (tenant, filter) = (tenant.to_owned(), filter.clone());
         self.read(move |connection| lists::counts(connection, &tenant, &filter, most)).await
     }

@@ -224,9 +224,12 @@ async fn finds_runs_by_several_conditions(store: &dyn Store) {
     assert_eq!(counts(store, TENANT, &failed(all()), 3).await, [(WorkflowStatus::Failed, 3)], "at most");
     let until = RunFilter { cursor: Some(run(0xc00 + 4).id.0), ..even() };
     assert_eq!(counts(store, TENANT, &until, 10).await, [(WorkflowStatus::Completed, 1)]);
-    for filter in [failed(even()), version(refund(all())), prefix(failed(even())), prefix(version(refund(all())))] {
+    for filter in
+        [failed(even()), version(refund(all())), prefix(failed(even())), prefix(version(refund(all())))]
+    {
         let listed = found(filter.clone()).await.len() as u64;
-        let counted: u64 = counts(store, TENANT, &filter, 100).await.into_iter().map(|(_, count)| count).sum();
+        let counted: u64 =
+            counts(store, TENANT, &filter, 100).await.into_iter().map(|(_, count)| count).sum();
         assert_eq!(counted, listed, "{filter:?}");
     }
 }
