@@ -156,7 +156,7 @@ impl RunSubscription {
                         return Ok(Some(frame));
                     }
                     let (place, is_end) = (frames.place(), frames.is_end());
-                    self.topic.reached(place);
+                    self.topic.begins(place);
                     self.arrived(place, is_end);
                 }
                 State::Sharing(delta, next) => match delta.frames.get(*next) {

@@ -43,7 +43,7 @@ struct State {
     mark: Option<Mark>,
     /// Whether a task reads the run.
     is_reading: bool,
-    /// Where all published frames lead to; `None` if nobody has read the run.
+    /// Where the next frames begin; `None` if nobody has read the run.
     reached: Option<Place>,
 }
 
@@ -75,8 +75,8 @@ enum News {
     None,
     /// Frames for all.
     Shared(Delta),
-    /// Too much to share, or no room for it: each subscriber reads at its own pace.
-    Unshared,
+    /// Too much to share, or no room for it: each subscriber reads at its own pace, at least to this place.
+    Unshared(Place),
 }
 
 /// Frames for all subscribers of a topic that are at `since` or a later position.
@@ -148,8 +148,14 @@ impl Topic {
         self.latest.receiver_count() > 0
     }
 
-    /// Notes what a subscriber has read, from where the next frames can lead on.
-    pub(super) fn reached(&self, place: Place) {
+    /// Notes where a subscriber is that has read by itself: frames for all can lead on from there, if there were none before. The
+    /// frames begin where earlier ones ended, although that subscriber may be ahead: others are not.
+    pub(super) fn begins(&self, place: Place) {
+        self.state.lock().reached.get_or_insert(place);
+    }
+
+    /// Notes where all are who have taken what was published, or have read by themselves since.
+    fn leads_to(&self, place: Place) {
         let mut state = self.state.lock();
         state.reached = state.reached.max(Some(place));
     }
@@ -213,15 +219,16 @@ impl Topic {
     }
 
     async fn read_and_publish(&self, executor: &WorkflowExecutor, mark: Mark, reached: Option<Place>) {
-        let news = match reached {
-            Some(from) => self.read(executor, mark, from).await,
-            None => Ok(News::Unshared),
-        };
-        match news {
+        // Those who are reading for the first time do not miss it.
+        let Some(from) = reached else { return self.publish(None) };
+        match self.read(executor, mark, from).await {
             Ok(News::None) => {}
-            Ok(News::Unshared) => self.publish(None),
+            Ok(News::Unshared(to)) => {
+                self.leads_to(to);
+                self.publish(None);
+            }
             Ok(News::Shared(delta)) => {
-                self.reached(delta.to);
+                self.leads_to(delta.to);
                 self.publish(Some(Arc::new(delta)));
             }
             Err(error) => {
@@ -248,8 +255,9 @@ impl Topic {
         let (run, view) = (self.run, self.view);
         let group = executor.reading(async || Group::begin(executor, run, Some(since), first, view).await);
         let group = group.await?.up_to(mark.last());
+        let to = Place { position: group.position(), ..from };
         if group.is_snapshot() {
-            return Ok(News::Unshared);
+            return Ok(News::Unshared(to));
         }
         if group.position() == since && !mark.inbox {
             return Ok(News::None);
@@ -262,7 +270,7 @@ impl Topic {
             let room = executor.inner.live.quotas.try_room(&self.share, size);
             match room.filter(|_| bytes <= SHARED_BYTES) {
                 Some(room) => frames.push(frame.within(room)),
-                None => return Ok(News::Unshared),
+                None => return Ok(News::Unshared(to)),
             }
         }
         let is_end = reader.is_end();
@@ -273,6 +281,8 @@ impl Topic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LiveLimits;
+    use crate::executor::live::quota::Quotas;
 
     fn changed(revision: u64, first: u64) -> Mark {
         Mark { journal: Some(Changed { revision, last: revision, first }), inbox: false }
@@ -296,6 +306,25 @@ mod tests {
         assert_eq!(changed(8, 40).first_after(6), 1, "revision 7 is unknown");
         assert_eq!(Mark { journal: None, inbox: true }.first_after(6), Changed::NO_CALL);
         assert_eq!(Mark::MAYBE.first_after(6), 1);
+    }
+
+    #[test]
+    fn frames_for_all_begin_where_earlier_ones_ended_whoever_is_ahead() {
+        let (tenant, view): (TenantId, _) = ("acme".into(), View { payloads: true, logs: false });
+        let share = Quotas::new(LiveLimits::default()).share(&tenant);
+        let topic = Topic::new(RunId(uuid::Uuid::nil()), tenant, view, share);
+        let begin = || {
+            topic.mark(Mark::MAYBE);
+            topic.take().unwrap().1.map(|place| place.position)
+        };
+        let place = |position| Place { position, line: 0 };
+        assert_eq!(begin(), None, "nobody has read the run");
+        topic.begins(place(5));
+        topic.begins(place(9));
+        assert_eq!(begin(), Some(5));
+        topic.leads_to(place(8));
+        topic.begins(place(12));
+        assert_eq!(begin(), Some(8));
     }
 
     #[test]
