@@ -65,48 +65,53 @@ fn list_of<'f>(
 }
 
 /// Returns the list of a filter with a key or a prefix, which is in the order of the ids.
-fn few_of<'f>(tenant: &'f str, filter: &'f RunFilter) -> List<'f> {
+fn by_id<'f>(tenant: &'f str, filter: &'f RunFilter) -> List<'f> {
     List { dialect: &DIALECT, tenant, filter, range: [filter.first_id(), filter.last_id()].map(Value::Id) }
 }
 
-/// Returns what the FROM clause has for the runs of a list with a key or a prefix, and the column with their order. These select
-/// few runs, and the other conditions are tested on all of them.
-fn few<'f>(list: &List<'f>, statement: &mut Statement<'f>) -> (String, &'static str) {
+/// Returns what the FROM clause has for the last runs of a list with a key, which few runs have, or with a prefix, and the
+/// condition on these that the others make.
+fn found_by_id<'f>(list: &List<'f>, statement: &mut Statement<'f>, most: u32) -> [String; 2] {
     let [tenant, first, last] = list.fixed(statement);
     let (search, id) = match &list.filter.key {
-        Some(key) => {
-            let key = statement.value(Value::Text(key));
-            (format!("tenant = {tenant} AND idempotency_key = {key}"), "+id")
-        }
-        None => (format!("+tenant = {tenant}"), "id"),
+        Some(key) => (format!("idempotency_key = {}", statement.value(Value::Text(key))), "+id"),
+        None => ("TRUE".to_owned(), "id"),
     };
-    let mut tests = list.tests(statement, &list.conditions(), TABLE);
-    if !tests.is_empty() {
-        tests.insert_str(0, " AND ");
-    }
+    let sorted = list.sorted();
+    let found = format!(
+        "(SELECT number FROM forge_runs WHERE tenant = {tenant} AND {search} AND {id} BETWEEN {first} AND {last} \
+         ORDER BY {id}{sorted} LIMIT {most})"
+    );
+    let tests = list.tests(statement, &list.conditions(), TABLE);
     let status = status_is_wanted(list.filter, "+status");
-    (format!("forge_runs WHERE {search} AND {id} BETWEEN {first} AND {last}{tests}{status}"), id)
+    [found, format!("{}{status}", if tests.is_empty() { "TRUE" } else { &tests })]
 }
 
-/// Returns the statement for a page of a list with a key or a prefix.
-fn page_of_few<'f>(list: &List<'f>) -> Statement<'f> {
+/// Returns the statement for a page of a list with a key or a prefix. Its rows are those of [`List::page`].
+fn page_by_id<'f>(list: &List<'f>) -> Statement<'f> {
     let mut statement = Statement::new(&DIALECT);
-    let (found, id) = few(list, &mut statement);
+    let is_tested = !list.conditions().is_empty() || !list.filter.statuses.is_empty();
+    let most = if is_tested { EXAMINED } else { list.filter.limit };
+    let [found, matches] = found_by_id(list, &mut statement, most);
     let limit = statement.value(Value::Number(list.filter.limit.into()));
     let (columns, sorted) = (DIALECT.columns, list.sorted());
-    statement.sql = format!("SELECT {columns}, TRUE, FALSE FROM {found} ORDER BY {id}{sorted} LIMIT {limit}");
+    statement.sql = format!(
+        "WITH ending AS MATERIALIZED (SELECT number FROM {found} LIMIT 1 OFFSET {}) \
+         SELECT {columns}, ({matches}) IS TRUE, (number = (SELECT number FROM ending)) IS TRUE FROM forge_runs \
+         WHERE number IN {found} AND (({matches}) OR number = (SELECT number FROM ending)) \
+         ORDER BY +id{sorted} LIMIT {limit}",
+        EXAMINED - 1,
+    );
     statement
 }
 
-/// Returns the statement that counts the runs of a list with a key or a prefix, up to a number. Its rows are those of
-/// [`List::counts`].
-fn counts_of_few<'f>(list: &List<'f>, most: u32) -> Statement<'f> {
+/// Returns the statement that counts the runs of a list with a key or a prefix. Its rows are those of [`List::counts`].
+fn counts_by_id<'f>(list: &List<'f>) -> Statement<'f> {
     let mut statement = Statement::new(&DIALECT);
-    let (found, id) = few(list, &mut statement);
+    let [found, matches] = found_by_id(list, &mut statement, EXAMINED);
     statement.sql = format!(
-        "SELECT status, count(*), sum(count(*)) OVER () >= {most} FROM ( \
-             SELECT status FROM {found} ORDER BY {id} DESC LIMIT {most} \
-         ) GROUP BY status"
+        "SELECT status, count(*) FILTER (WHERE {matches}), sum(count(*)) OVER () >= {EXAMINED} FROM forge_runs \
+         WHERE number IN {found} GROUP BY status"
     );
     statement
 }
@@ -129,7 +134,7 @@ fn fewest<'f>(
 
 pub(super) fn list(connection: &Connection, tenant: &str, filter: &RunFilter) -> Result<RunList, StoreError> {
     if filter.key.is_some() || filter.id_prefix.is_some() {
-        return read(connection, page_of_few(&few_of(tenant, filter)));
+        return read(connection, page_by_id(&by_id(tenant, filter)));
     }
     let list = list_of(connection, tenant, filter)?;
     let searches = list.searches();
@@ -179,10 +184,10 @@ pub(super) fn counts(
     most: u32,
 ) -> Result<RunNumbers, StoreError> {
     let list;
-    let selects_few = filter.key.is_some() || filter.id_prefix.is_some();
-    let Statement { sql, values, .. } = if selects_few {
-        list = few_of(tenant, filter);
-        counts_of_few(&list, most)
+    let is_by_id = filter.key.is_some() || filter.id_prefix.is_some();
+    let Statement { sql, values, .. } = if is_by_id {
+        list = by_id(tenant, filter);
+        counts_by_id(&list)
     } else {
         list = list_of(connection, tenant, filter)?;
         list.counts(fewest(connection, &list, &list.searches())?, most)
@@ -192,8 +197,8 @@ pub(super) fn counts(
         numbers.add(columns.parsed()?, columns.bits()?, columns.flag()?);
         Ok(true)
     })?;
-    if selects_few && !numbers.at_least.is_empty() {
-        // The limit is one for all statuses.
+    if is_by_id && !numbers.at_least.is_empty() {
+        // Those that were looked at have any status.
         numbers.at_least = numbers.counts.keys().copied().collect();
     }
     Ok(numbers)
@@ -266,18 +271,19 @@ mod tests {
         for filter in filters() {
             if filter.key.is_some() || filter.id_prefix.is_some() {
                 let index = match filter.key {
-                    Some(_) => "forge_runs_by_key (tenant=? AND idempotency_key=?)",
-                    None => "sqlite_autoindex_forge_runs_1 (id>? AND id<?)",
+                    Some(_) => "INDEX forge_runs_by_key (tenant=? AND idempotency_key=?)",
+                    None => "COVERING INDEX forge_runs_by_id (tenant=? AND id>? AND id<?)",
                 };
-                let list = few_of("acme", &filter);
-                for statement in [page_of_few(&list), counts_of_few(&list, 10)] {
+                let list = by_id("acme", &filter);
+                for statement in [page_by_id(&list), counts_by_id(&list)] {
                     let plan = plan(&connection, &statement.sql);
-                    let of_runs: Vec<_> = plan.iter().filter(|step| step.contains("forge_runs")).collect();
-                    assert_eq!(
-                        of_runs,
-                        [&format!("SEARCH forge_runs USING INDEX {index}")],
-                        "{filter:?}: {plan:#?}"
-                    );
+                    let of_runs = plan.iter().filter(|step| step.contains("forge_runs"));
+                    let is_by_number =
+                        |step: &str| step == "SEARCH forge_runs USING INTEGER PRIMARY KEY (rowid=?)";
+                    let (by_number, others): (Vec<_>, Vec<_>) = of_runs.partition(|step| is_by_number(step));
+                    assert_eq!(by_number.len(), 1, "{filter:?}: {plan:#?}");
+                    let search = format!("SEARCH forge_runs USING {index}");
+                    assert!(others.iter().all(|step| **step == search), "{filter:?}: {plan:#?}");
                 }
                 continue;
             }

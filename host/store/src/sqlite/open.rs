@@ -11,7 +11,7 @@ use super::{Shared, SqliteStore, log};
 use crate::{LogLimits, StoreError};
 
 /// The migrations, in order. SQLite's `user_version` counts those that were applied to a file.
-pub(super) const MIGRATIONS: [&str; 18] = [
+pub(super) const MIGRATIONS: [&str; 19] = [
     include_str!("../../../../migrations/sqlite/0001_workflows.sql"),
     include_str!("../../../../migrations/sqlite/0002_tenants.sql"),
     include_str!("../../../../migrations/sqlite/0003_reads.sql"),
@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: [&str; 18] = [
     include_str!("../../../../migrations/sqlite/0016_tags.sql"),
     include_str!("../../../../migrations/sqlite/0017_signing_secret.sql"),
     include_str!("../../../../migrations/sqlite/0018_input_schemas.sql"),
+    include_str!("../../../../migrations/sqlite/0019_runs_by_id.sql"),
 ];
 
 impl SqliteStore {
