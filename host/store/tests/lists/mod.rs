@@ -262,6 +262,6 @@ async fn examines_a_bounded_number_of_runs(store: &dyn Store) {
 
     let filter = RunFilter { version: Some(2), ..RunFilter::default() };
     let RunNumbers { counts, at_least } = store.counts(TENANT, &filter, 10_000).await.unwrap();
-    assert_eq!(counts[&WorkflowStatus::Running], 1, "of the newest 1,000");
-    assert_eq!(at_least, [WorkflowStatus::Running].into());
+    assert_eq!(counts.values().sum::<u64>(), 1, "of the newest 1,000");
+    assert_eq!(at_least, counts.iter().filter(|(_, count)| **count > 0).map(|(status, _)| *status).collect());
 }
