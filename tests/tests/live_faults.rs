@@ -25,7 +25,9 @@ async fn follow_through_crashes(url: impl Fn() -> String, run: &str) -> Replica 
         if socket.send(&message).await.is_err() {
             continue;
         }
-        while let Some(frame) = socket.frame().await {
+        while !replica.ended
+            && let Some(frame) = socket.frame().await
+        {
             if frame["type"] == "error" {
                 // The host stops, or its database is not open yet.
                 break;
@@ -44,7 +46,7 @@ async fn a_client_through_twenty_kills_of_the_host_ends_with_what_the_api_has() 
     let services = Services::start().await;
     let api = host.api();
     let turn = block![effect("again"), Statement::Sleep(20), Statement::Draw];
-    let run = api.start_program(&services, block![Statement::Repeat(150, turn)]).await;
+    let run = api.start_program(&services, block![Statement::Repeat(250, turn)]).await;
     let mut crashes = Crashes::new(seed);
     let url = api.clone();
     let following = {
@@ -179,6 +181,32 @@ async fn a_socket_has_a_thousand_subscriptions_and_no_more() {
     for (subscription, replica) in replicas.iter().enumerate().step_by(111) {
         replica.is_complete(&api, &runs[subscription % runs.len()]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_that_end_at_once_count_until_their_reads_have_ended() {
+    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let run = host.api().start_program(&services, block![gate("door")]).await;
+    services.until_asked("door", 1).await;
+    let mut socket = LiveSocket::connect(&host.url()).await;
+    for number in 0..5_000 {
+        let id = format!("short-{number}");
+        socket.send(&json!({ "subscribe": { "run": run }, "id": id })).await.unwrap();
+        socket.send(&json!({ "unsubscribe": id })).await.unwrap();
+    }
+    // Those before it may still be counted, but not for long.
+    let mut attempts = 0..;
+    eventually("there is room for a subscription", async || {
+        let id = format!("long-{}", attempts.next().unwrap_or(0));
+        socket.send(&json!({ "subscribe": { "run": run }, "id": id })).await.unwrap();
+        loop {
+            let frame = socket.frame().await.unwrap();
+            if frame["id"] == *id {
+                return frame["type"] == "snapshot";
+            }
+        }
+    })
+    .await;
 }
 
 /// Creates an API key.

@@ -8,7 +8,7 @@ use futures::stream;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::DropGuard;
 
 use super::subscriber::{SLOTS, Subscription, Yielded};
 use crate::api::server::Lasts;
@@ -26,7 +26,7 @@ struct Events {
     caller: Caller,
     frames: mpsc::Receiver<Yielded>,
     comments: Interval,
-    _subscriber: AbortOnDropHandle<()>,
+    _drive: DropGuard,
     _kept: Option<Lasts>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn response(
     let (sender, frames) = mpsc::channel(SLOTS);
     let events = Events {
         frames,
-        _subscriber: Subscription::Run(subscription).drive(0, sender),
+        _drive: Subscription::Run(subscription).drive(0, sender),
         comments: tokio::time::interval_at(tokio::time::Instant::now() + pause, pause),
         api,
         caller,

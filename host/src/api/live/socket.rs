@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::DropGuard;
 
 use super::allowed;
 use super::message::{Message, Target};
@@ -49,7 +49,7 @@ struct Session {
 
 struct Subscribed {
     id: Arc<str>,
-    _task: AbortOnDropHandle<()>,
+    _drive: DropGuard,
 }
 
 /// Why a connection ends.
@@ -282,9 +282,9 @@ impl Session {
         };
         let number = self.next;
         self.next += 1;
-        let task = subscription.drive(number, self.frames.clone());
+        let drive = subscription.drive(number, self.frames.clone());
         self.numbers.insert(Arc::clone(id), number);
-        self.subscriptions.insert(number, Subscribed { id: Arc::clone(id), _task: task });
+        self.subscriptions.insert(number, Subscribed { id: Arc::clone(id), _drive: drive });
         Ok(())
     }
 

@@ -2,10 +2,12 @@
 //!
 //! It hands its frames to the connection through a channel with a few slots, and makes a frame only when it has one: a client that
 //! does not read holds no more than these. The connection's own task may be stopped by its client for long, so it does not
-//! make frames itself: it would hold its turn in the queues for permits and memory.
+//! make frames itself: it would hold its turn in the queues for permits and memory. A subscription that its client ends in the
+//! middle of a read counts until the read has ended: otherwise a client that subscribes and unsubscribes in a loop would begin
+//! more reads than it has turns.
 
 use tokio::sync::mpsc;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::executor::ExecutorError;
 use crate::executor::live::{Frame, ListSubscription, RunSubscription};
@@ -54,14 +56,22 @@ impl Subscription {
     }
 
     /// Hands what the subscription yields to a connection, until the handle is dropped.
-    pub(super) fn drive(self, number: u64, frames: mpsc::Sender<Yielded>) -> AbortOnDropHandle<()> {
-        AbortOnDropHandle::new(tokio::spawn(self.forward(number, frames)))
+    pub(super) fn drive(self, number: u64, frames: mpsc::Sender<Yielded>) -> DropGuard {
+        let ended = CancellationToken::new();
+        tokio::spawn(self.forward(number, frames, ended.clone()));
+        ended.drop_guard()
     }
 
-    async fn forward(mut self, subscription: u64, frames: mpsc::Sender<Yielded>) {
+    async fn forward(mut self, subscription: u64, frames: mpsc::Sender<Yielded>, ended: CancellationToken) {
         loop {
-            let changed = self.changed().await;
-            let Ok(slot) = frames.reserve().await else { return };
+            let next = async {
+                let changed = self.changed().await;
+                Some((changed, frames.reserve().await.ok()?))
+            };
+            let Some(Some((changed, slot))) = ended.run_until_cancelled(next).await else { return };
+            if ended.is_cancelled() {
+                return;
+            }
             let what = match changed {
                 Ok(()) => self.try_next().await,
                 Err(error) => Err(error),
