@@ -58,7 +58,8 @@ async fn a_run_is_found_by_its_tags_also_after_a_crash() {
     let counts = api.get(&format!("/_api/runs/counts?{both}")).await.ok();
     assert_eq!((&counts["counts"]["completed"], &counts["counts"]["failed"]), (&json!(1), &json!(1)));
     assert_eq!((&counts["capped"], &counts["at_least"]), (&json!(10_000), &json!([])));
-    let counts = api.get(&format!("/_api/runs/counts?{both}&workflow=program&version=1&status=failed")).await.ok();
+    let counts =
+        api.get(&format!("/_api/runs/counts?{both}&workflow=program&version=1&status=failed")).await.ok();
     assert_eq!(counts["counts"], json!({ "failed": 1 }));
 
     let listed = host.cli().run(["runs", "--tag", "order=1041", "--before", "0s"]).await.ok();

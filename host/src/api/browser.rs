@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -27,6 +27,13 @@ const EXPOSED_HEADERS: &str = "etag, retry-after";
 
 /// The seconds for which a browser keeps the answer to a preflight: the longest that Chromium keeps one.
 const PREFLIGHT_AGE: &str = "7200";
+
+/// Headers of all answers.
+const PRIVATE: [(HeaderName, HeaderValue); 3] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
 
 /// The origins other than this server whose pages may use the API.
 #[derive(Clone)]
@@ -94,12 +101,28 @@ pub(crate) async fn same_origin(request: Request, next: Next) -> Response {
     }
 }
 
-/// Returns the origin of the page, if it is not this server.
+/// Checks that no page of another origin sends a request, not even an allowed one.
+pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), ApiError> {
+    foreign_origin(headers).map_or(Ok(()), |origin| Err(ApiError::cross_site(&origin)))
+}
+
+/// Returns the origin of the page, if it is not this server. A request that does not say which server it is for is of none.
 fn foreign_origin(headers: &HeaderMap) -> Option<String> {
     let origin = String::from_utf8_lossy(headers.get(header::ORIGIN)?.as_bytes()).into_owned();
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok())?;
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
-    (!authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))).then_some(origin)
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = ["http://", "https://"].into_iter().find_map(|scheme| origin.strip_prefix(scheme));
+    let is_own = authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host));
+    (!is_own).then_some(origin)
+}
+
+/// Keeps answers out of caches, and out of pages of other origins that embed them: they are a tenant's data.
+pub(super) async fn keep_private(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in PRIVATE {
+        headers.entry(name).or_insert(value);
+    }
+    response
 }
 
 /// Checks that the request addresses the server by an IP address or as `localhost`.
@@ -154,5 +177,8 @@ mod tests {
         assert_eq!(from(Some("https://example.com")), Some("https://example.com".to_owned()));
         assert_eq!(from(Some("null")), Some("null".to_owned()));
         assert_eq!(from(Some("http://127.0.0.1:8080")), Some("http://127.0.0.1:8080".to_owned()));
+        assert_eq!(from(Some("ftp://127.0.0.1:7070")), Some("ftp://127.0.0.1:7070".to_owned()));
+        let without_host = HeaderMap::from_iter([(header::ORIGIN, "http://a.example".parse().unwrap())]);
+        assert_eq!(foreign_origin(&without_host), Some("http://a.example".to_owned()));
     }
 }

@@ -91,6 +91,11 @@ impl ApiError {
         Self::new(ErrorCode::CrossSite, message)
     }
 
+    /// 400: a message of a WebSocket is too large.
+    pub(super) fn message_too_large(bytes: usize, most: usize) -> Self {
+        Self::invalid_body(format!("the message has {bytes} bytes; the most is {most}"))
+    }
+
     /// 403: the request addresses a host without API keys by a DNS name.
     pub(super) fn foreign_name(host: &str) -> Self {
         let message = format!(

@@ -108,6 +108,7 @@ pub(crate) fn with_gate(
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Allowed::new(origins), browser::allowed_origins))
+        .layer(middleware::from_fn(browser::keep_private))
         .with_state(Api { host: executor, gate: gate.clone(), closing });
     (router, gate)
 }

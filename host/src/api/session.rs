@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::body::BodyLimit;
 use super::server::ThroughProxy;
-use super::{Api, ApiError, CallerInfo, ErrorBody, credentials, json};
+use super::{Api, ApiError, CallerInfo, ErrorBody, browser, credentials, json};
 use crate::tenants::{Caller, Granted, Session};
 use forge_clock as clock;
 
@@ -71,6 +71,7 @@ impl From<Caller> for SessionInfo {
         (status = 200, description = "The session, whose cookie is set.", body = SessionInfo),
         (status = 400, description = "The body is invalid.", body = ErrorBody),
         (status = 401, description = "The API key is unknown, revoked or expired.", body = ErrorBody),
+        (status = 403, description = "A page of another origin logs in.", body = ErrorBody),
     ),
 )]
 async fn begin_session(
@@ -79,6 +80,8 @@ async fn begin_session(
     extensions: Extensions,
     body: Body,
 ) -> Result<impl IntoResponse, ApiError> {
+    // The session of a page of another origin would not be used anyway: it must not get the CSRF token either.
+    browser::check_same_origin(&headers)?;
     let Login { key } = json::read(&headers, body, LOGIN, "`key`").await?;
     let (session, caller) = api.host.tenants().log_in(&key).await?;
     let cookie = session_cookie(&session, &headers, &extensions)?;

@@ -101,7 +101,8 @@ async fn live(
     let upgrade = upgrade.map_err(|rejection| ApiError::invalid_parameter(rejection.body_text()))?;
     let tenant = tenant(query.tenant, &headers)?;
     let caller = api.gate.subscriber(&headers, tenant.as_deref()).await?;
-    let message_bytes = api.host.limits().live.message_bytes;
+    // A longer message than a client may send is answered. Beyond this, the connection is closed.
+    let message_bytes = api.host.limits().live.message_bytes.saturating_mul(4);
     let upgrade = upgrade
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)

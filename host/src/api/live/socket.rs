@@ -16,6 +16,7 @@ use super::message::{Message, Target};
 use super::subscriber::{SLOTS, Subscription, Yielded};
 use crate::api::run_filter;
 use crate::api::{Api, ApiError, ErrorCode};
+use crate::config::LiveLimits;
 use crate::executor::live::{FrameKind, LiveConnection};
 use crate::executor::{ExecutorError, WorkflowExecutor};
 use crate::tenants::Caller;
@@ -138,7 +139,7 @@ impl Socket {
     async fn receive(&mut self) -> Result<Message, End> {
         loop {
             let sent = self.socket.recv().await.ok_or(End::Gone)??;
-            if let Some(message) = read(sent)? {
+            if let Some(message) = read(sent, &self.api.host.limits().live)? {
                 return Ok(message);
             }
         }
@@ -169,7 +170,7 @@ impl Socket {
                 sent = self.socket.recv() => {
                     let sent = sent.ok_or(End::Gone)??;
                     heard = Instant::now();
-                    if let Some(message) = read(sent)? {
+                    if let Some(message) = read(sent, session.connection.limits())? {
                         self.answer(&mut session, message).await?;
                     }
                 }
@@ -296,8 +297,11 @@ impl Session {
 }
 
 /// Reads what a client has sent; `None` if it is no message.
-fn read(sent: Sent) -> Result<Option<Message>, End> {
+fn read(sent: Sent, limits: &LiveLimits) -> Result<Option<Message>, End> {
     match sent {
+        Sent::Text(text) if text.len() > limits.message_bytes => {
+            Err(ApiError::message_too_large(text.len(), limits.message_bytes).into())
+        }
         Sent::Text(text) => Ok(Some(Message::read(&text)?)),
         Sent::Binary(_) => Err(ApiError::invalid_body("a message is text, not binary").into()),
         // The answer to a ping is sent by the protocol.
