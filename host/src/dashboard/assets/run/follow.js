@@ -81,7 +81,8 @@ export class Follow {
         onChange: ({ steps }) => {
           this.take(steps);
           if (!this.isLoaded) this.#loaded();
-          else void this.#readParts();
+          // Also after the first state: the run may have changed since the page was made, and may not change again for days.
+          void this.#readParts();
           this.onTrouble(undefined);
           clearTimeout(patience);
           resolve();
