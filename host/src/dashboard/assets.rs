@@ -40,6 +40,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("dialog.js"),
     module!("document.js"),
     module!("dom.js"),
+    module!("errors.js"),
     // Built from `clients/typescript`; a test compares it.
     module!("forge.js"),
     module!("json.js"),

@@ -1,8 +1,9 @@
 // Uploads a component that was dropped or chosen, and shows the answer.
 
-import { headers, href, url } from "../api.js";
+import { headers, href, parsed, refusal, unreachable, url } from "../api.js";
 import { make, setText } from "../dom.js";
-import { line, lines } from "../printable.js";
+import { explained } from "../errors.js";
+import { line } from "../printable.js";
 import { size } from "../run/words.js";
 
 /** The content type of a component. */
@@ -54,7 +55,7 @@ export class Upload {
       const answer = await this.#post(file);
       if (answer !== undefined) this.#registered(answer);
     } catch (error) {
-      this.#refused(file, error.message);
+      this.#refused(file, error);
     } finally {
       this.request = undefined;
       this.find("#upload-progress").hidden = true;
@@ -75,11 +76,11 @@ export class Upload {
       request.upload.addEventListener("load", () => this.#step(`Checking and compiling ${line(file.name)}`));
       request.addEventListener("load", () => {
         const document = parsed(request.responseText);
-        if (request.status < 300 && document !== undefined) resolve(document);
-        else reject(new Error(document?.error?.message ?? `The host answered with HTTP ${request.status}.`));
+        if (request.status < 300 && document != null) resolve(document);
+        else reject(refusal(request, document));
       });
       request.addEventListener("abort", () => resolve(undefined));
-      request.addEventListener("error", () => reject(new Error("The host cannot be reached. Check the connection, and try again.")));
+      request.addEventListener("error", () => reject(unreachable()));
       request.send(file);
     });
   }
@@ -116,22 +117,14 @@ export class Upload {
     this.#outcome(notice);
   }
 
-  #refused(file, message) {
+  #refused(file, error) {
     this.#outcome(
       make(
         "div",
         { className: "notice", "data-kind": "bad" },
         make("p", {}, make("strong", {}, `${line(file.name)} was not deployed`)),
-        make("pre", { className: "refusal", tabIndex: 0 }, lines(message)),
+        make("pre", { className: "refusal", tabIndex: 0 }, ...explained(error)),
       ),
     );
-  }
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
