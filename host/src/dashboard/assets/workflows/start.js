@@ -3,9 +3,9 @@
 import { href, read, request } from "../api.js";
 import { explained } from "../errors.js";
 import { part } from "../json/scan.js";
+import { Tags } from "../tags.js";
 import { fields, isForm } from "./fields.js";
 import { Input } from "./input.js";
-import { Tags } from "./tags.js";
 
 const page = document.querySelector("#start");
 const { workflow, from } = page.dataset;
@@ -34,10 +34,12 @@ async function showVersion() {
   }
 }
 
-/** Shows the input of another run. */
+/** Shows the input and the tags of another run. */
 async function takeFrom(run) {
   try {
-    input.setText(part(await read(`runs/${run}`), ["input"]) ?? "{}");
+    const record = await read(`runs/${run}`);
+    input.setText(part(record, ["input"]) ?? "{}");
+    tags.set(JSON.parse(part(record, ["tags"]) ?? "{}"));
   } catch (error) {
     say(error, `The input of run ${run} cannot be read: `);
   }
