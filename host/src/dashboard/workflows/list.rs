@@ -15,12 +15,14 @@ pub(super) async fn list(pages: State<Pages>, view: View, caller: Caller) -> Pag
     let body = html! {
         div.head { h1 { "Workflows" } }
         @if may_deploy { (upload::upload()) }
-        @if workflows.is_empty() {
-            (parts::empty("There are no workflows.", html! {
-                p { "Create a project with " code { "forge new NAME" } ", and deploy it with " code { "forge deploy" } "." }
-            }))
-        } @else {
-            (table(&view, &workflows))
+        div data-part="workflows" {
+            @if workflows.is_empty() {
+                (parts::empty("There are no workflows.", html! {
+                    p { "Create a project with " code { "forge new NAME" } ", and deploy it with " code { "forge deploy" } "." }
+                }))
+            } @else {
+                (table(&view, &workflows))
+            }
         }
         (layout::module(&view, "workflows/page.js"))
     };

@@ -26,15 +26,19 @@ pub(super) async fn versions(
             }
         }
         dl.run-counts { dt { "Runs" } dd { (counts(&view, &name, None)) } }
-        @if workflow.current.is_none() {
-            p.notice data-kind="warn" {
-                "All versions are deprecated: a start must name one. Activate a version to start it without."
+        div data-part="versions" {
+            @if workflow.current.is_none() {
+                p.notice data-kind="warn" {
+                    "All versions are deprecated: a start must name one. Activate a version to start it without."
+                }
             }
+            (table(&view, &workflow))
         }
-        (table(&view, &workflow))
         p.hint { "New runs take the current version: the activated one, or the highest that is not deprecated. Runs in progress keep theirs." }
         @if view.may(Role::Deploy) { (upload::upload()) }
-        @for info in workflow.versions.iter().filter(|info| info.input_schema.is_some()) { (schema(info)) }
+        div data-part="schemas" {
+            @for info in workflow.versions.iter().filter(|info| info.input_schema.is_some()) { (schema(info)) }
+        }
         (layout::module(&view, "workflows/page.js"))
     };
     Ok(layout::page(&view, &name, body))

@@ -13,8 +13,10 @@ export class Upload {
   /** How many elements that the pointer has entered with a file it has not left. */
   #entered = 0;
 
-  constructor(element) {
+  /** `onDone()` shows what is deployed now, after an upload. */
+  constructor(element, onDone) {
     this.element = element;
+    this.onDone = onDone;
     this.find = (selector) => element.querySelector(selector);
     const file = this.find("#upload-file");
     file.addEventListener("change", () => {
@@ -53,7 +55,7 @@ export class Upload {
     this.#step(`Sending ${line(file.name)} (${size(file.size)})`, 0);
     try {
       const answer = await this.#post(file);
-      if (answer !== undefined) this.#registered(answer);
+      if (answer !== undefined) await this.#registered(answer);
     } catch (error) {
       this.#refused(file, error);
     } finally {
@@ -98,7 +100,7 @@ export class Upload {
     this.find("#upload-outcome").replaceChildren(...children);
   }
 
-  #registered({ created, workflows, kept }) {
+  async #registered({ created, workflows, kept }) {
     const title = created ? "Deployed" : "This component was deployed before";
     const list = (versions) =>
       make(
@@ -113,8 +115,14 @@ export class Upload {
       const why = "These versions have other code already, and keep it. Increment their version to deploy the new code:";
       notice.append(make("p", {}, why), list(kept));
     }
-    if (created) notice.append(make("p", {}, make("a", { href: location.href }, "Show it in the list")));
     this.#outcome(notice);
+    if (!created) return;
+    try {
+      await this.onDone();
+    } catch (error) {
+      // It is deployed all the same.
+      notice.append(make("p", {}, "The list cannot be read: ", ...explained(error)));
+    }
   }
 
   #refused(file, error) {
