@@ -150,7 +150,7 @@ test("a document that the form cannot show whole is not shown in it", () => {
 
 test("numbers stay as they were written", () => {
   const schema = { type: "object", properties: { id: { type: "integer" }, price: { type: "number" }, more: {} } };
-  const text = '{"id":12345678901234567890,"price":1.10,"more":[1e400,0.1]}';
+  const text = '{"id":12345678901234567890,"price":1.10,"more":[1e300,0.1]}';
   assert.equal(filled(schema, text).text, text);
   assert.equal(json(parse(text)), text);
 });
@@ -240,6 +240,15 @@ test("a field in which nothing was entered is left out, null, or its default", (
   assert.equal(empty({ type: "boolean" }).text, "false");
   assert.equal(empty({ type: "array", items: { type: "string" }, minItems: 2 }).text, '["",""]');
   assert.deepEqual(empty({}).problems, [{ path: "$", message: "Enter a JSON document." }]);
+});
+
+test("a number that is too large is said at its field", () => {
+  for (const [schema, number] of [["number", "1e400"], ["number", "-1e309"], ["integer", "9".repeat(400)]]) {
+    const { problems } = write(fields({ type: schema }), { text: number });
+    assert.deepEqual(problems, [{ path: "$", message: "This number is too large." }], number);
+  }
+  assert.equal(write(fields({ type: "number" }), { text: "1.7e308" }).text, "1.7e308");
+  assert.equal(write(fields({}), { text: '{"a":1e400}' }).problems[0].message, "Not JSON: line 1, column 6: the number is too large.");
 });
 
 test("paths are those of the API", () => {
