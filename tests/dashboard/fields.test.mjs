@@ -150,7 +150,7 @@ test("a document that the form cannot show whole is not shown in it", () => {
 
 test("numbers stay as they were written", () => {
   const schema = { type: "object", properties: { id: { type: "integer" }, price: { type: "number" }, more: {} } };
-  const text = '{"id":12345678901234567890,"price":1.10,"more":[1e300,0.1]}';
+  const text = '{"id":12345678901234567890,"price":1.10,"more":[1e400,0.1]}';
   assert.equal(filled(schema, text).text, text);
   assert.equal(json(parse(text)), text);
 });
@@ -248,7 +248,6 @@ test("a number that is too large is said at its field", () => {
     assert.deepEqual(problems, [{ path: "$", message: "This number is too large." }], number);
   }
   assert.equal(write(fields({ type: "number" }), { text: "1.7e308" }).text, "1.7e308");
-  assert.equal(write(fields({}), { text: '{"a":1e400}' }).problems[0].message, "Not JSON: line 1, column 6: the number is too large.");
 });
 
 test("paths are those of the API", () => {

@@ -6,11 +6,6 @@ const MOST_LEVELS = 127;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /[\p{L}\p{N}_$]+/uy;
 
-/** Returns whether the API can read a number: below 2 to the power of 1024. */
-export function isInRange(number) {
-  return Number.isFinite(Number(number));
-}
-
 /** What is wrong with a text, and where. */
 class Wrong extends Error {
   constructor(at, message) {
@@ -60,7 +55,6 @@ class Reader {
     if (number !== undefined) {
       this.at += number.length;
       if (/[\p{L}\p{N}_.]/u.test(this.text[this.at] ?? " ")) throw new Wrong(this.at, "a number is not written so");
-      if (!isInRange(number)) throw new Wrong(this.at - number.length, "the number is too large");
       return undefined;
     }
     for (const word of ["true", "false", "null"]) {
