@@ -22,6 +22,7 @@ const STYLES: &str = concat!(
     include_str!("assets/run.css"),
     include_str!("assets/workflows.css"),
     include_str!("assets/admin.css"),
+    include_str!("assets/cards.css"),
 );
 
 /// A module: its path below `assets/`.

@@ -59,6 +59,25 @@ pub(super) fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// The name of the column with buttons. It is not seen.
+pub(super) const ACTIONS: &str = "Actions";
+
+/// Returns the head of a table whose rows are cards on a narrow screen (`assets/cards.css`). A browser forgets that they are
+/// rows then: the roles say it again, here and in the rows.
+pub(super) fn head(columns: &[&str]) -> Markup {
+    html! {
+        thead role="rowgroup" {
+            tr role="row" {
+                @for &column in columns {
+                    th scope="col" role="columnheader" {
+                        @if column == ACTIONS { span.unseen { (column) } } @else { (column) }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Returns what a list shows that has no entries: what that means, and what to do next.
 pub(super) fn empty(title: &str, body: Markup) -> Markup {
     html! { div.empty { p.title { (title) } (body) } }

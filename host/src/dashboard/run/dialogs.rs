@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use crate::dashboard::{parts, tags};
 use crate::dashboard::view::View;
+use crate::dashboard::{parts, tags};
 use crate::executor::WorkflowRecord;
 use crate::tenants::Role;
 use forge_journal::WorkflowStatus;

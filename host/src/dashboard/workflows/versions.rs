@@ -45,22 +45,13 @@ pub(super) async fn versions(
 }
 
 fn table(view: &View, workflow: &WorkflowVersions) -> Markup {
+    let mut columns = vec!["Version", "State", "Runs", "Timeout", "Input", "Component", "Deployed"];
+    columns.extend(view.may(Role::Deploy).then_some(parts::ACTIONS));
     html! {
         div.scroll {
-            table.versions {
-                thead {
-                    tr {
-                        th scope="col" { "Version" }
-                        th scope="col" { "State" }
-                        th scope="col" { "Runs" }
-                        th scope="col" { "Timeout" }
-                        th scope="col" { "Input" }
-                        th scope="col" { "Component" }
-                        th scope="col" { "Deployed" }
-                        @if view.may(Role::Deploy) { th scope="col" { span.unseen { "Actions" } } }
-                    }
-                }
-                tbody { @for info in &workflow.versions { (row(view, workflow, info)) } }
+            table.versions.cards role="table" {
+                (parts::head(&columns))
+                tbody role="rowgroup" { @for info in &workflow.versions { (row(view, workflow, info)) } }
             }
         }
     }
@@ -70,15 +61,15 @@ fn row(view: &View, workflow: &WorkflowVersions, info: &WorkflowInfo) -> Markup 
     let version = info.version.to_string();
     let is_current = workflow.current == Some(info.version);
     html! {
-        tr {
-            th scope="row" { "v" (version) }
-            td { (state(info, is_current)) }
-            td { (counts(view, &info.name, Some(info.version))) }
-            td { (info.timeout) }
-            td { @if info.input_schema.is_some() { a href={ "#schema-" (version) } { "schema" } } @else { span.soft { "any" } } }
-            td { (digest(&info.digest)) }
-            td { (parts::time(info.created_at)) }
-            @if view.may(Role::Deploy) { td.acts { (actions(workflow, info)) } }
+        tr role="row" {
+            th scope="row" role="rowheader" { "v" (version) }
+            td role="cell" data-label="State" { (state(info, is_current)) }
+            td role="cell" data-label="Runs" { (counts(view, &info.name, Some(info.version))) }
+            td role="cell" data-label="Timeout" { (info.timeout) }
+            td role="cell" data-label="Input" { @if info.input_schema.is_some() { a href={ "#schema-" (version) } { "schema" } } @else { span.soft { "any" } } }
+            td role="cell" data-label="Component" { (digest(&info.digest)) }
+            td role="cell" data-label="Deployed" { (parts::time(info.created_at)) }
+            @if view.may(Role::Deploy) { td.acts role="cell" { (actions(workflow, info)) } }
         }
     }
 }
