@@ -86,6 +86,8 @@ test("a struct is a group of fields with their words", () => {
   assert.deepEqual(member(order, "payment").field.options.map((option) => option.label), ["card", "transfer"]);
   assert.equal(limits(member(order, "count").field), "1 to 100");
   assert.equal(limits(member(order, "until").field), "a time such as 2026-11-30T12:00:00Z");
+  assert.equal(limits(fields({ type: "string", minLength: 1 })), "at least 1 character");
+  assert.equal(limits(fields({ type: "string", minLength: 0, maxLength: 1 })), "0 to 1 characters");
 });
 
 test("an order is written as it was entered", () => {
