@@ -36,9 +36,18 @@ test("a request under way is work, whatever waits beside it", () => {
 });
 
 test("a short wait and a wait that is a small part of a run are no gaps", () => {
-  assert.deepEqual(gaps(journal(call(1, { kind: "sleep", from: 0, to: 900 })), 900), []);
+  assert.deepEqual(gaps(journal(call(1, { kind: "sleep", from: 0, to: 4_900 })), 4_900), []);
   const run = journal(call(1, { kind: "sleep", from: 0, to: 2_000 }), call(2, { kind: "http", from: 2_000, to: HOUR }));
   assert.deepEqual(gaps(run, HOUR), []);
+});
+
+test("nothing is folded of a run that does little but wait", () => {
+  const sleeps = (work) => {
+    const calls = Array.from({ length: 4 }, (_, at) => call(at + 1, { kind: "sleep", from: at * (6_000 + work) + work, to: (at + 1) * (6_000 + work) }));
+    return gaps(journal(...calls), 4 * (6_000 + work));
+  };
+  assert.deepEqual(sleeps(2), []);
+  assert.equal(sleeps(40).length, 4);
 });
 
 test("the axis is monotone, and a folded gap is narrow", () => {
@@ -92,6 +101,16 @@ test("marks have round times and enough distance, also beside a folded gap", () 
   for (let at = 1; at < marks.length; at += 1) assert.ok((marks[at].at - marks[at - 1].at) * 900 > 40, JSON.stringify(marks));
   assert.equal(marks[0].text, "0");
   assert.match(marks.at(-1).text, /^1 h/);
+  // Texts are about 6 pixels for each character, and do not touch.
+  const gap = new Scale(START, START + 9 * HOUR, [[START + HOUR + 7_250, START + 8 * HOUR + 61_111]]);
+  for (let width = 200; width <= 1_200; width += 50) {
+    const ends = ticks(gap, WHOLE, width).map(({ at, text, isBefore }) => {
+      const from = at * width - (isBefore ? text.length * 6 : 0);
+      return [from, from + text.length * 6];
+    });
+    for (let at = 1; at < ends.length; at += 1) assert.ok(ends[at][0] > ends[at - 1][1], `${width}: ${JSON.stringify(ends)}`);
+    assert.ok(ends.at(-1)[1] <= width, `${width}: ${JSON.stringify(ends)}`);
+  }
   const [fold] = folds(folded, WHOLE);
   assert.equal(fold.milliseconds, HOUR - 100);
   assert.deepEqual(folds(folded, { from: 0.9, to: 1 }), []);

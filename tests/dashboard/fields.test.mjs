@@ -86,6 +86,8 @@ test("a struct is a group of fields with their words", () => {
   assert.deepEqual(member(order, "payment").field.options.map((option) => option.label), ["card", "transfer"]);
   assert.equal(limits(member(order, "count").field), "1 to 100");
   assert.equal(limits(member(order, "until").field), "a time such as 2026-11-30T12:00:00Z");
+  assert.equal(limits(fields({ type: "string", minLength: 1 })), "at least 1 character");
+  assert.equal(limits(fields({ type: "string", minLength: 0, maxLength: 1 })), "0 to 1 characters");
 });
 
 test("an order is written as it was entered", () => {
@@ -240,6 +242,14 @@ test("a field in which nothing was entered is left out, null, or its default", (
   assert.equal(empty({ type: "boolean" }).text, "false");
   assert.equal(empty({ type: "array", items: { type: "string" }, minItems: 2 }).text, '["",""]');
   assert.deepEqual(empty({}).problems, [{ path: "$", message: "Enter a JSON document." }]);
+});
+
+test("a number that is too large is said at its field", () => {
+  for (const [schema, number] of [["number", "1e400"], ["number", "-1e309"], ["integer", "9".repeat(400)]]) {
+    const { problems } = write(fields({ type: schema }), { text: number });
+    assert.deepEqual(problems, [{ path: "$", message: "This number is too large." }], number);
+  }
+  assert.equal(write(fields({ type: "number" }), { text: "1.7e308" }).text, "1.7e308");
 });
 
 test("paths are those of the API", () => {

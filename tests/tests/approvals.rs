@@ -150,7 +150,7 @@ impl Shop {
         let input = json!({
             "sku": random.usize(..ARTICLES).to_string(),
             "quantity": random.u64(1..=3),
-            "address": if plan == Plan::Unshippable { "" } else { "1 Analytical Row" },
+            "address": if plan == Plan::Unshippable { " " } else { "1 Analytical Row" },
             "approve_within_ms": if plan == Plan::Forgotten { SOON } else { 1_000_000 },
             "packing_ms": random.u64(..100),
         });

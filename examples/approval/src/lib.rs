@@ -25,10 +25,12 @@ use stock::Units;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OrderInput {
     /// The stock keeping unit.
+    #[schemars(length(min = 1))]
     pub sku: String,
     /// The number of units.
     pub quantity: u64,
     /// Where to ship them.
+    #[schemars(length(min = 1))]
     pub address: String,
     /// How long the order waits for its approval, in milliseconds.
     #[serde(default = "three_days")]

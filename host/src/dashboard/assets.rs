@@ -22,6 +22,7 @@ const STYLES: &str = concat!(
     include_str!("assets/run.css"),
     include_str!("assets/workflows.css"),
     include_str!("assets/admin.css"),
+    include_str!("assets/cards.css"),
 );
 
 /// A module: its path below `assets/`.
@@ -40,6 +41,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("dialog.js"),
     module!("document.js"),
     module!("dom.js"),
+    module!("errors.js"),
     // Built from `clients/typescript`; a test compares it.
     module!("forge.js"),
     module!("json.js"),
@@ -80,6 +82,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("runs/live.js"),
     module!("runs/page.js"),
     module!("runs/select.js"),
+    module!("tags.js"),
     module!("tenant.js"),
     module!("time.js"),
     module!("workflows/counts.js"),
@@ -88,7 +91,6 @@ const ASSETS: &[(&str, &str, &str)] = &[
     module!("workflows/input.js"),
     module!("workflows/page.js"),
     module!("workflows/start.js"),
-    module!("workflows/tags.js"),
     module!("workflows/upload.js"),
     module!("workflows/values.js"),
     module!("workflows/versions.js"),

@@ -43,6 +43,15 @@ async fn audit(
     let tenant = caller.whose(all)?;
     let read = async || Ok(pages.host.tenants().audit(&caller, tenant, cursor, ENTRIES).await?);
     let AuditPage { records, next_cursor } = pages.executor(&caller).reading(read).await?;
+    let columns = [
+        Some("Time (UTC)"),
+        all.then_some("Tenant"),
+        Some("Who"),
+        Some("Action"),
+        Some("Of"),
+        Some("Details"),
+    ];
+    let columns: Vec<&str> = columns.into_iter().flatten().collect();
     let body = html! {
         div.head {
             h1 { "Audit log" }
@@ -54,19 +63,10 @@ async fn audit(
             }))
         } @else {
             div.scroll {
-                table.audit {
+                table.audit.cards role="table" {
                     caption.unseen { "Entries of the audit log, the newest first" }
-                    thead {
-                        tr {
-                            th scope="col" { "Time (UTC)" }
-                            @if all { th scope="col" { "Tenant" } }
-                            th scope="col" { "Who" }
-                            th scope="col" { "Action" }
-                            th scope="col" { "Of" }
-                            th scope="col" { "Details" }
-                        }
-                    }
-                    tbody { @for record in &records { (row(&view, record, all)) } }
+                    (parts::head(&columns))
+                    tbody role="rowgroup" { @for record in &records { (row(&view, record, all)) } }
                 }
             }
         }
@@ -88,14 +88,14 @@ fn choice(view: &View, all: bool, tenant: &str) -> Markup {
 fn row(view: &View, record: &AuditRecord, all: bool) -> Markup {
     let AuditRecord { seq: _, at, tenant, actor, action, subject, detail } = record;
     html! {
-        tr {
-            td { time { (at.format("%F %T")) } }
+        tr role="row" {
+            td role="cell" { time { (at.format("%F %T")) } }
             @if all {
-                td { @match tenant { Some(tenant) => (text(tenant)), None => span.soft { "the host" } } }
+                td role="cell" data-label="Tenant" { @match tenant { Some(tenant) => (text(tenant)), None => span.soft { "the host" } } }
             }
-            td { (text(actor)) }
-            td { code { (text(action)) } }
-            td.subject {
+            td role="cell" data-label="Who" { (text(actor)) }
+            td role="cell" data-label="Action" { code { (text(action)) } }
+            td.subject.wide role="cell" data-label="Of" {
                 @match tenant {
                     Some(tenant) if action.starts_with(OF_RUNS) => {
                         a.id href=(view.href_for(tenant, &["runs", subject])) { (text(subject)) }
@@ -103,7 +103,7 @@ fn row(view: &View, record: &AuditRecord, all: bool) -> Markup {
                     _ => (text(subject)),
                 }
             }
-            td.detail { @if let Some(detail) = detail { code { (text(&detail.to_string())) } } }
+            td.detail.wide role="cell" data-label="Details" { @if let Some(detail) = detail { code { (text(&detail.to_string())) } } }
         }
     }
 }

@@ -14,6 +14,7 @@ mod nodes;
 mod parts;
 mod run;
 mod runs;
+mod tags;
 mod tenants;
 mod view;
 mod workflows;

@@ -27,17 +27,23 @@ pub(super) fn full(at: DateTime<Utc>) -> String {
     at.format("%F %T UTC").to_string()
 }
 
-/// Returns a point in time relative to now, such as `5 min ago` or `in 2 h`.
+/// Returns a point in time relative to now, such as `5 min ago` or `in 2 d 23 h`. What is to come has two units: the second
+/// one of a long time may be most of a day.
 fn relative(at: DateTime<Utc>) -> String {
     let seconds = (clock::now().0 - at.timestamp_millis()).div_euclid(1_000);
-    let (amount, unit) = match seconds.unsigned_abs() {
+    let distance = seconds.unsigned_abs();
+    let (amount, unit, rest, smaller) = match distance {
         0..=1 => return "now".to_owned(),
-        seconds @ 2..60 => (seconds, "s"),
-        seconds @ 60..3_600 => (seconds / 60, "min"),
-        seconds @ 3_600..86_400 => (seconds / 3_600, "h"),
-        seconds => (seconds / 86_400, "d"),
+        2..60 => (distance, "s", 0, ""),
+        60..3_600 => (distance / 60, "min", distance % 60, "s"),
+        3_600..86_400 => (distance / 3_600, "h", distance % 3_600 / 60, "min"),
+        _ => (distance / 86_400, "d", distance % 86_400 / 3_600, "h"),
     };
-    if seconds > 0 { format!("{amount} {unit} ago") } else { format!("in {amount} {unit}") }
+    match rest {
+        _ if seconds > 0 => format!("{amount} {unit} ago"),
+        0 => format!("in {amount} {unit}"),
+        rest => format!("in {amount} {unit} {rest} {smaller}"),
+    }
 }
 
 /// Returns how long something took, such as `830 ms`, `12.4 s` or `2 h 5 min`.
@@ -50,6 +56,25 @@ pub(super) fn duration(milliseconds: u64) -> String {
             format!("{} h {} min", milliseconds / 3_600_000, milliseconds % 3_600_000 / 60_000)
         }
         _ => format!("{} d {} h", milliseconds / 86_400_000, milliseconds % 86_400_000 / 3_600_000),
+    }
+}
+
+/// The name of the column with buttons. It is not seen.
+pub(super) const ACTIONS: &str = "Actions";
+
+/// Returns the head of a table whose rows are cards on a narrow screen (`assets/cards.css`). A browser forgets that they are
+/// rows then: the roles say it again, here and in the rows.
+pub(super) fn head(columns: &[&str]) -> Markup {
+    html! {
+        thead role="rowgroup" {
+            tr role="row" {
+                @for &column in columns {
+                    th scope="col" role="columnheader" {
+                        @if column == ACTIONS { span.unseen { (column) } } @else { (column) }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -83,7 +108,10 @@ mod tests {
             |seconds: i64| DateTime::from_timestamp_millis(clock::now().0 + seconds * 1_000 + 500).unwrap();
         assert_eq!(relative(at(-10)), "9 s ago");
         assert_eq!(relative(at(-7_205)), "2 h ago");
-        assert_eq!(relative(at(90_000)), "in 1 d");
+        assert_eq!(relative(at(90_000)), "in 1 d 1 h");
+        assert_eq!(relative(at(3 * 86_400 - 60)), "in 2 d 23 h");
+        assert_eq!(relative(at(7_200)), "in 2 h");
+        assert_eq!(relative(at(42)), "in 43 s");
         assert_eq!(relative(at(0)), "now");
     }
 

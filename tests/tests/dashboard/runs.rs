@@ -158,7 +158,7 @@ async fn a_run_says_what_it_waits_for_and_why_it_failed() {
     let failed = api.start_program(&services, block![fail_for_good("the shop is closed")]).await;
     api.settled(&failed).await;
     let page = Site::of(&host).get("runs").await;
-    assert!(page.body.contains("event approval, until <time"), "{}", page.body);
+    assert!(page.body.contains("event approval, times out <time"), "{}", page.body);
     assert!(page.body.contains("the shop is closed"));
     // The kind of a failure is one, too.
     let chips = page.tags().into_iter().filter(|tag| tag.name == "a");

@@ -68,12 +68,23 @@ async function send(path, { method = "GET", body, signal, headers: more } = {}) 
     return { response, text: await response.text() };
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "unreachable", "The host cannot be reached. Check the connection, and try again.");
+    throw unreachable();
   }
 }
 
+/** Returns the error of a host that cannot be reached. */
+export function unreachable() {
+  return new ApiError(0, "unreachable", "The host cannot be reached. Check the connection, and try again.");
+}
+
+/** Returns the error of a page whose reader must log in again. */
+export function loggedOut() {
+  const message = page.csrf ? "The session has ended." : "The host asks for a login now.";
+  return new ApiError(401, "unauthorized", message);
+}
+
 /** Returns the document of an answer: `null` if it is empty, `undefined` if it is no JSON. */
-function parsed(text) {
+export function parsed(text) {
   try {
     return text === "" ? null : JSON.parse(text);
   } catch {
@@ -82,7 +93,9 @@ function parsed(text) {
 }
 
 /** Returns the error of an answer. One that is no JSON is of a proxy in between. */
-function refusal({ status }, document) {
+export function refusal({ status }, document) {
+  // The message of the API is for those who send keys.
+  if (status === 401) return loggedOut();
   if (document === undefined) {
     return new ApiError(status, "no_json", `The answer (HTTP ${status}) is not from this host's API.`);
   }

@@ -1,6 +1,6 @@
 // Pages of the dashboard, read by a page.
 
-import { ApiError, root } from "./api.js";
+import { ApiError, loggedOut, root } from "./api.js";
 
 /**
  * Reads a page, as a document of its own in which nothing is executed. `url` is where it is, after redirects. If the page is
@@ -17,7 +17,7 @@ export async function readPage(address, { signal } = {}) {
   }
   const login = new URL(`${root}login`, location);
   if (response.redirected && new URL(response.url).pathname === login.pathname) {
-    throw new ApiError(401, "unauthorized", "The session has ended.");
+    throw loggedOut();
   }
   const page = new DOMParser().parseFromString(text, "text/html");
   const main = page.querySelector("main");

@@ -4,6 +4,7 @@
 
 import { copy } from "./clipboard.js";
 import { button, make } from "./dom.js";
+import { explained } from "./errors.js";
 import { Formatter } from "./json/format.js";
 import { count, size } from "./run/words.js";
 
@@ -44,7 +45,7 @@ export function documentView({ title, name, load, signal }) {
     } catch (error) {
       if (error.name === "AbortError") return;
       body.replaceChildren(
-        make("p", { className: "error-text", role: "alert" }, error.message),
+        make("p", { className: "error-text", role: "alert" }, ...explained(error)),
         button("Try again", { onclick: show }),
       );
     }

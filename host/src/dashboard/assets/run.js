@@ -1,6 +1,7 @@
 // The page of a run.
 
 import { setText } from "./dom.js";
+import { tell } from "./errors.js";
 import { Actions } from "./run/actions.js";
 import { Axis } from "./run/axis.js";
 import { Calls } from "./run/calls.js";
@@ -109,10 +110,8 @@ const trouble = find("#run-trouble");
 const troubles = {};
 
 function say(what, error) {
-  troubles[what] = error?.message;
-  const message = troubles.action ?? troubles.reading;
-  trouble.hidden = message === undefined;
-  setText(trouble, message ?? "");
+  troubles[what] = error;
+  tell(trouble, troubles.action ?? troubles.reading);
 }
 
 const news = find("#run-news");
@@ -136,6 +135,9 @@ const follow = new Follow({
     changedSoon();
   },
   onTrouble: (error) => say("reading", error),
+  onBack: () => {
+    if (troubles.action?.code === "unreachable") say("action", undefined);
+  },
 });
 
 new Actions(page, {

@@ -4,6 +4,7 @@ import { request } from "./api.js";
 import { copy } from "./clipboard.js";
 import { ask } from "./dialog.js";
 import { button, make } from "./dom.js";
+import { tell } from "./errors.js";
 
 const DAY = 24 * 60 * 60 * 1000;
 
@@ -23,7 +24,7 @@ function on(element, event, act) {
     try {
       await act();
     } catch (error) {
-      fail(element, error.message);
+      fail(element, error);
     } finally {
       delete element.dataset.busy;
     }
@@ -31,14 +32,14 @@ function on(element, event, act) {
 }
 
 /** Shows what went wrong, after the part of the page that has the element. */
-function fail(element, message) {
+function fail(element, error) {
   const place = element.closest("section, .head");
   let notice = place.nextElementSibling;
   if (!notice?.matches("[role='alert']")) {
     notice = make("p", { className: "notice", role: "alert", "data-kind": "bad" });
     place.after(notice);
   }
-  notice.textContent = message;
+  tell(notice, error);
 }
 
 async function revoke(pressed) {

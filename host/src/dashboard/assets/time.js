@@ -1,16 +1,23 @@
 // Points in time and durations as text. The words are the same as those of the server.
 
-/** Returns a point in time relative to now, such as `5 min ago` or `in 2 h`. */
+/** The units of relative times, in seconds. */
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+
+/**
+ * Returns a point in time relative to now, such as `5 min ago` or `in 2 d 23 h`. What is to come has two units: the second one of
+ * a long time may be most of a day.
+ */
 export function relative(at, now = Date.now()) {
   const seconds = Math.floor((now - new Date(at).getTime()) / 1000);
   const distance = Math.abs(seconds);
   if (distance < 2) return "now";
-  const [amount, unit] =
-    distance < 60 ? [distance, "s"]
-    : distance < 3600 ? [Math.floor(distance / 60), "min"]
-    : distance < 86400 ? [Math.floor(distance / 3600), "h"]
-    : [Math.floor(distance / 86400), "d"];
-  return seconds > 0 ? `${amount} ${unit} ago` : `in ${amount} ${unit}`;
+  const first = UNITS.findIndex(([length]) => distance >= length);
+  const [length, unit] = UNITS[first];
+  const whole = `${Math.floor(distance / length)} ${unit}`;
+  if (seconds > 0) return `${whole} ago`;
+  const [part, smaller] = UNITS[first + 1] ?? [length];
+  const rest = Math.floor((distance % length) / part);
+  return rest > 0 ? `in ${whole} ${rest} ${smaller}` : `in ${whole}`;
 }
 
 /** Returns a point in time in full, such as `2026-11-30 18:50:04 UTC`. */

@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use crate::dashboard::parts;
 use crate::dashboard::view::View;
+use crate::dashboard::{parts, tags};
 use crate::executor::WorkflowRecord;
 use crate::tenants::Role;
 use forge_journal::WorkflowStatus;
@@ -43,7 +43,7 @@ fn again(view: &View, run: &WorkflowRecord) -> Markup {
         "Start again",
         "Start",
         &html! {
-            p { "Starts another run of " strong { (parts::text(&run.workflow_name)) } " with this input. This run stays as it is." }
+            p { "Starts another run of " strong { (parts::text(&run.workflow_name)) } " with this input and these tags. This run stays as it is." }
             p { a href=(form) { "Edit the input in a form" } }
             (field("again-input", "Input, JSON", &json("again-input", "input", 14)))
             div.pair {
@@ -54,6 +54,7 @@ fn again(view: &View, run: &WorkflowRecord) -> Markup {
                     input #again-key name="key" maxlength="255" autocomplete="off" spellcheck="false" placeholder="none";
                 }))
             }
+            (tags::field(&run.tags))
             @if let (Some(key), true) = (&run.key, has_failed && run.not_compensated.is_empty()) {
                 label.check {
                     input type="checkbox" name="takeover" data-key=(key);

@@ -26,12 +26,13 @@ fn wait(view: &View, call: &WaitsFor) -> Markup {
         "sleep" => html! { "sleeps" },
         kind => html! { (parts::text(kind)) " " (parts::text(name)) },
     };
-    let until = match (kind.as_str(), until) {
-        (_, None) => html! {},
+    let end = match kind.as_str() {
         // It ends then, and not before.
-        ("sleep" | "retry", Some(until)) => html! { ", " (parts::time(*until)) },
-        (_, Some(until)) => html! { ", until " (parts::time(*until)) },
+        "sleep" => "wakes ",
+        "retry" => "",
+        _ => "times out ",
     };
+    let until = html! { @if let Some(until) = until { ", " (end) (parts::time(*until)) } };
     match run {
         Some(run) => html! { a.chip href=(view.href(&["runs", &run.to_string()])) { (what) (until) } },
         None => html! { span.chip { (what) (until) } },

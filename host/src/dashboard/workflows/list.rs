@@ -15,12 +15,14 @@ pub(super) async fn list(pages: State<Pages>, view: View, caller: Caller) -> Pag
     let body = html! {
         div.head { h1 { "Workflows" } }
         @if may_deploy { (upload::upload()) }
-        @if workflows.is_empty() {
-            (parts::empty("There are no workflows.", html! {
-                p { "Create a project with " code { "forge new NAME" } ", and deploy it with " code { "forge deploy" } "." }
-            }))
-        } @else {
-            (table(&view, &workflows))
+        div data-part="workflows" {
+            @if workflows.is_empty() {
+                (parts::empty("There are no workflows.", html! {
+                    p { "Create a project with " code { "forge new NAME" } ", and deploy it with " code { "forge deploy" } "." }
+                }))
+            } @else {
+                (table(&view, &workflows))
+            }
         }
         (layout::module(&view, "workflows/page.js"))
     };
@@ -28,20 +30,13 @@ pub(super) async fn list(pages: State<Pages>, view: View, caller: Caller) -> Pag
 }
 
 fn table(view: &View, workflows: &[WorkflowVersions]) -> Markup {
+    let mut columns = vec!["Workflow", "Current", "Versions", "Runs", "Deployed"];
+    columns.extend(view.may(Role::Start).then_some(parts::ACTIONS));
     html! {
         div.scroll {
-            table.workflows {
-                thead {
-                    tr {
-                        th scope="col" { "Workflow" }
-                        th scope="col" { "Current" }
-                        th scope="col" { "Versions" }
-                        th scope="col" { "Runs" }
-                        th scope="col" { "Deployed" }
-                        @if view.may(Role::Start) { th scope="col" { span.unseen { "Actions" } } }
-                    }
-                }
-                tbody { @for workflow in workflows { (row(view, workflow)) } }
+            table.workflows.cards role="table" {
+                (parts::head(&columns))
+                tbody role="rowgroup" { @for workflow in workflows { (row(view, workflow)) } }
             }
         }
     }
@@ -51,19 +46,19 @@ fn row(view: &View, workflow: &WorkflowVersions) -> Markup {
     let name = &workflow.name;
     let newest = workflow.versions.iter().map(|info| info.created_at).max();
     html! {
-        tr {
-            th scope="row" { a href=(view.href(&["workflows", name])) { (parts::text(name)) } }
-            td {
+        tr role="row" {
+            th scope="row" role="rowheader" { a href=(view.href(&["workflows", name])) { (parts::text(name)) } }
+            td role="cell" data-label="Current" {
                 @match workflow.current {
                     Some(version) => span.version { "v" (version) },
                     None => span.status data-status="paused" { "all deprecated" },
                 }
             }
-            td { (workflow.versions.len()) }
-            td { (counts(view, name, None)) }
-            td { @if let Some(at) = newest { (parts::time(at)) } }
+            td role="cell" data-label="Versions" { (workflow.versions.len()) }
+            td role="cell" data-label="Runs" { (counts(view, name, None)) }
+            td role="cell" data-label="Deployed" { @if let Some(at) = newest { (parts::time(at)) } }
             @if view.may(Role::Start) {
-                td.acts {
+                td.acts role="cell" {
                     a.button.small href=(view.href(&["workflows", name, "start"])) {
                         "Start" span.unseen { " " (parts::text(name)) }
                     }

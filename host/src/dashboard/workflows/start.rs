@@ -1,5 +1,7 @@
 //! The start of a run: a form made from the JSON Schema of the input, or a field for JSON.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -7,14 +9,14 @@ use uuid::Uuid;
 
 use crate::api::{Path, Query};
 use crate::dashboard::view::View;
-use crate::dashboard::{PageResult, Pages, layout, parts};
+use crate::dashboard::{PageResult, Pages, layout, parts, tags};
 use crate::registry::{WorkflowInfo, WorkflowVersions};
 use crate::tenants::{Caller, Role};
 
 /// What the form begins with.
 #[derive(Debug, Deserialize)]
 pub(super) struct StartQuery {
-    /// The run whose input it begins with.
+    /// The run whose input and tags it begins with.
     from: Option<Uuid>,
     /// The version.
     version: Option<u32>,
@@ -36,7 +38,7 @@ pub(super) async fn start(
         }
         h1 { "Start " (parts::text(&name)) }
         @if let Some(run) = query.from {
-            p.hint { "With the input of run " a.id href=(view.href(&["runs", &run.to_string()])) { (run) } "." }
+            p.hint { "With the input and the tags of run " a.id href=(view.href(&["runs", &run.to_string()])) { (run) } "." }
         }
         noscript { p.notice data-kind="warn" { "This page needs JavaScript. On the command line: " code { "forge start " (parts::text(&name)) " --input '{…}'" } } }
         form #start.start novalidate data-workflow=(name) data-from=[query.from] hidden {
@@ -105,12 +107,7 @@ fn options(workflow: &WorkflowVersions, wanted: Option<u32>) -> Markup {
                     input #start-key maxlength="255" autocomplete="off" spellcheck="false" aria-describedby="start-key-hint";
                     p #start-key-hint.hint { "A later start with the same key and input returns the same run." }
                 }
-                fieldset.field.tags {
-                    legend { "Tags" }
-                    ul #start-tags {}
-                    button #start-add-tag.small type="button" { "Add a tag" }
-                    p.hint { "Runs are found by their tags, such as " code { "order" } " with the value " code { "1041" } "." }
-                }
+                (tags::field(&BTreeMap::new()))
             }
         }
     }

@@ -26,37 +26,32 @@ pub(super) async fn versions(
             }
         }
         dl.run-counts { dt { "Runs" } dd { (counts(&view, &name, None)) } }
-        @if workflow.current.is_none() {
-            p.notice data-kind="warn" {
-                "All versions are deprecated: a start must name one. Activate a version to start it without."
+        div data-part="versions" {
+            @if workflow.current.is_none() {
+                p.notice data-kind="warn" {
+                    "All versions are deprecated: a start must name one. Activate a version to start it without."
+                }
             }
+            (table(&view, &workflow))
         }
-        (table(&view, &workflow))
         p.hint { "New runs take the current version: the activated one, or the highest that is not deprecated. Runs in progress keep theirs." }
         @if view.may(Role::Deploy) { (upload::upload()) }
-        @for info in workflow.versions.iter().filter(|info| info.input_schema.is_some()) { (schema(info)) }
+        div data-part="schemas" {
+            @for info in workflow.versions.iter().filter(|info| info.input_schema.is_some()) { (schema(info)) }
+        }
         (layout::module(&view, "workflows/page.js"))
     };
     Ok(layout::page(&view, &name, body))
 }
 
 fn table(view: &View, workflow: &WorkflowVersions) -> Markup {
+    let mut columns = vec!["Version", "State", "Runs", "Timeout", "Input", "Component", "Deployed"];
+    columns.extend(view.may(Role::Deploy).then_some(parts::ACTIONS));
     html! {
         div.scroll {
-            table.versions {
-                thead {
-                    tr {
-                        th scope="col" { "Version" }
-                        th scope="col" { "State" }
-                        th scope="col" { "Runs" }
-                        th scope="col" { "Timeout" }
-                        th scope="col" { "Input" }
-                        th scope="col" { "Component" }
-                        th scope="col" { "Deployed" }
-                        @if view.may(Role::Deploy) { th scope="col" { span.unseen { "Actions" } } }
-                    }
-                }
-                tbody { @for info in &workflow.versions { (row(view, workflow, info)) } }
+            table.versions.cards role="table" {
+                (parts::head(&columns))
+                tbody role="rowgroup" { @for info in &workflow.versions { (row(view, workflow, info)) } }
             }
         }
     }
@@ -66,15 +61,15 @@ fn row(view: &View, workflow: &WorkflowVersions, info: &WorkflowInfo) -> Markup 
     let version = info.version.to_string();
     let is_current = workflow.current == Some(info.version);
     html! {
-        tr {
-            th scope="row" { "v" (version) }
-            td { (state(info, is_current)) }
-            td { (counts(view, &info.name, Some(info.version))) }
-            td { (info.timeout) }
-            td { @if info.input_schema.is_some() { a href={ "#schema-" (version) } { "schema" } } @else { span.soft { "any" } } }
-            td { (digest(&info.digest)) }
-            td { (parts::time(info.created_at)) }
-            @if view.may(Role::Deploy) { td.acts { (actions(workflow, info)) } }
+        tr role="row" {
+            th scope="row" role="rowheader" { "v" (version) }
+            td role="cell" data-label="State" { (state(info, is_current)) }
+            td role="cell" data-label="Runs" { (counts(view, &info.name, Some(info.version))) }
+            td role="cell" data-label="Timeout" { (info.timeout) }
+            td role="cell" data-label="Input" { @if info.input_schema.is_some() { a href={ "#schema-" (version) } { "schema" } } @else { span.soft { "any" } } }
+            td role="cell" data-label="Component" { (digest(&info.digest)) }
+            td role="cell" data-label="Deployed" { (parts::time(info.created_at)) }
+            @if view.may(Role::Deploy) { td.acts role="cell" { (actions(workflow, info)) } }
         }
     }
 }

@@ -3,6 +3,7 @@
 import { href, request } from "../api.js";
 import { copy } from "../clipboard.js";
 import { ask } from "../dialog.js";
+import { Tags } from "../tags.js";
 import { documentOf } from "./documents.js";
 import { FormDialog, body, randomKey, text } from "./forms.js";
 
@@ -35,6 +36,8 @@ const COMMANDS = {
 /** Lets the buttons act. `onDone(text)` is called when an action has succeeded, `onFail(error)` when it has not. */
 export class Actions {
   #dialogs = new Map();
+  /** The tags in the dialog of another start. */
+  #tags;
 
   constructor(element, { run, workflow, calls, onDone, onFail }) {
     Object.assign(this, { run, workflow, calls, onDone, onFail });
@@ -116,6 +119,7 @@ export class Actions {
     const dialog = this.#dialog("again");
     const { fields, json } = dialog;
     const { takeover } = fields;
+    this.#tags ??= new Tags(dialog.form);
     if (dialog.form.dataset.loaded === undefined) {
       await this.#busy(button, async () => {
         json.input.set(await documentOf(this.run, "input"));
@@ -133,6 +137,7 @@ export class Actions {
           input,
           version: fields.version.value === "" ? undefined : fields.version.value,
           key: text(key),
+          tags: JSON.stringify(this.#tags.read()),
           on_failed: takes ? '"restart"' : undefined,
         }),
         key !== "",

@@ -40,11 +40,10 @@ export class Axis {
     const percent = (place) => `${(place * 100).toFixed(3)}%`;
     const marks = [];
     const lines = [];
-    for (const { at, text } of ticks(calls.scale, calls.view, width)) {
+    for (const { at, text, isBefore } of ticks(calls.scale, calls.view, width)) {
       const mark = make("span", { className: "wf-mark" }, text);
       mark.style.left = percent(at);
-      // The last text would be cut off.
-      if (at > 1 - 60 / width) mark.classList.add("last");
+      if (isBefore) mark.classList.add("last");
       const line = make("i", {});
       line.style.left = percent(at);
       marks.push(mark);

@@ -2,6 +2,7 @@
 
 import { href, request } from "../api.js";
 import { button, make, setText } from "../dom.js";
+import { explained } from "../errors.js";
 import { line, lines } from "../printable.js";
 import { element as timeElement, full } from "../time.js";
 import { attempts } from "./bars.js";
@@ -151,7 +152,7 @@ async function showStatus(run, place, signal) {
     said.dataset.status = word;
     place.replaceChildren(said, error == null ? "" : ` ${line(error)}`);
   } catch (error) {
-    if (error.name !== "AbortError") place.textContent = error.message;
+    if (error.name !== "AbortError") place.replaceChildren(...explained(error));
   }
 }
 

@@ -23,13 +23,16 @@ export class Follow {
   #partsAt = 0;
   #reading;
   #isStale = false;
+  /** Whether the host could not be reached since something was read. */
+  #isAway = false;
 
   /**
    * `take(records)` takes calls over and returns how many have changed, `onRun()` is called after the parts of the page were
-   * read again, and `onTrouble(error)` when something could not be read; with `undefined` when it could again.
+   * read again, `onTrouble(error)` when something could not be read; with `undefined` when it could again; and `onBack()` when the
+   * host can be reached again.
    */
-  constructor({ run, journal, parts, take, onRun, onTrouble }) {
-    Object.assign(this, { run, parts, onRun, onTrouble });
+  constructor({ run, journal, parts, take, onRun, onTrouble, onBack }) {
+    Object.assign(this, { run, parts, onRun, onTrouble, onBack });
     /** Whether the calls that the run had when the page was made are there. */
     this.isLoaded = false;
     this.hasChanged = false;
@@ -81,10 +84,18 @@ export class Follow {
         onChange: ({ steps }) => {
           this.take(steps);
           if (!this.isLoaded) this.#loaded();
-          else void this.#readParts();
-          this.onTrouble(undefined);
+          // Also after the first state: the run may have changed since the page was made, and may not change again for days.
+          void this.#readParts();
+          this.#told(undefined);
           clearTimeout(patience);
           resolve();
+        },
+        onConnection: (isConnected) => {
+          this.#isAway ||= !isConnected;
+          if (!isConnected) return;
+          this.#told(undefined);
+          // What could not be read meanwhile.
+          if (this.isLoaded) void this.#readParts();
         },
         onEnd: () => {
           this.#isOver = true;
@@ -106,7 +117,7 @@ export class Follow {
     try {
       await this.#refresh();
     } catch (error) {
-      this.onTrouble(error);
+      this.#told(error);
     }
     this.#reading = undefined;
     // A change that came meanwhile may not be in it.
@@ -131,15 +142,23 @@ export class Follow {
     this.onRun();
   }
 
+  /** Tells that something was read, or why it was not. */
+  #told(error) {
+    const wasAway = this.#isAway;
+    this.#isAway = error !== undefined;
+    if (wasAway && error === undefined) this.onBack();
+    this.onTrouble(error);
+  }
+
   /** Tries something until it succeeds, with growing pauses. A refusal is final. */
   async #until(attempt) {
     for (;;) {
       try {
         await attempt();
-        this.onTrouble(undefined);
+        this.#told(undefined);
         return;
       } catch (error) {
-        this.onTrouble(error);
+        this.#told(error);
         if (error.status >= 400 && error.status < 500 && error.status !== 429) throw error;
         this.#pause = Math.min(LATE, this.#pause * 2);
         await this.#rest();

@@ -1,5 +1,6 @@
 // Dialogs with a form. A dialog stays open, with all that was entered, until its request has succeeded.
 
+import { tell } from "../errors.js";
 import { jsonField } from "../json/field.js";
 
 /** A dialog of the page, by its name in `data-dialog`. */
@@ -33,7 +34,7 @@ export class FormDialog {
   /** Opens the dialog. `send()` sends what was entered; it returns `false` if a field is wrong, and throws errors. */
   open(send) {
     this.#send = send;
-    this.#fail("");
+    tell(this.error, undefined);
     this.dialog.showModal();
     this.form.querySelector("input, textarea").focus();
   }
@@ -44,19 +45,14 @@ export class FormDialog {
       return;
     }
     this.submit.disabled = true;
-    this.#fail("");
+    tell(this.error, undefined);
     try {
       if ((await this.#send()) !== false) this.dialog.close();
     } catch (error) {
-      this.#fail(error.message);
+      tell(this.error, error);
     } finally {
       this.submit.disabled = false;
     }
-  }
-
-  #fail(message) {
-    this.error.hidden = message === "";
-    this.error.textContent = message;
   }
 
   #say(field, message) {

@@ -7,14 +7,18 @@ import { subscribeWorkflow } from "../forge.js";
 export class Live {
   isConnected = false;
 
-  /** `onChange(value)` is called with each new state of the run, and `onEnd()` after the last one. */
-  constructor(run, { onChange, onEnd }) {
+  /**
+   * `onChange(value)` is called with each new state of the run, `onEnd()` after the last one, and `onConnection(isConnected)` when
+   * the connection is there or lost.
+   */
+  constructor(run, { onChange, onEnd, onConnection }) {
     this.store = subscribeWorkflow(run, {
       url: root,
       tenant,
       payloads: false,
       onConnection: (isConnected) => {
         this.isConnected = isConnected;
+        onConnection(isConnected);
       },
     });
     this.store.subscribe((value) => {

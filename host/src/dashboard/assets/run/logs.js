@@ -2,6 +2,7 @@
 
 import { request } from "../api.js";
 import { button, make, setText } from "../dom.js";
+import { explained } from "../errors.js";
 import { lines as printable, line } from "../printable.js";
 import { count } from "./words.js";
 
@@ -77,7 +78,7 @@ export class Logs {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.rest.replaceChildren(
-        make("span", { className: "error-text" }, error.message),
+        make("span", { className: "error-text" }, ...explained(error)),
         " ",
         button("Try again", { className: "small", onclick: () => this.#read() }),
       );
@@ -112,7 +113,7 @@ export function stepLogs(run, row, signal) {
   };
   read().catch((error) => {
     if (error.name === "AbortError") return;
-    place.replaceChildren(make("p", { className: "error-text" }, error.message));
+    place.replaceChildren(make("p", { className: "error-text" }, ...explained(error)));
     place.hidden = false;
   });
   return place;

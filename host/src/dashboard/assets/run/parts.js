@@ -13,6 +13,9 @@ function partsOf(root) {
 export class Parts {
   /** The parts as the server has rendered them last. What a person has opened in them is not a change. */
   #rendered;
+  /** Counts the readings. An answer that comes after that of a later reading is older than what is shown. */
+  #begun = 0;
+  #shown = 0;
 
   constructor(root) {
     this.root = root;
@@ -35,9 +38,12 @@ export class Parts {
 
   /** Reads the page again, and replaces the parts that have changed. Throws an ApiError. */
   async refresh(signal) {
+    const reading = (this.#begun += 1);
     const { page: fresh, error } = await readPage(location.href.split("#")[0], { signal });
     if (error?.status === 404) throw new ApiError(404, "unknown_run", "The run does not exist any longer.");
     if (error) throw error;
+    if (reading < this.#shown) return;
+    this.#shown = reading;
     document.title = fresh.title;
     const now = partsOf(this.root);
     for (const [name, part] of partsOf(fresh)) {

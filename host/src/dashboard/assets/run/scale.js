@@ -3,10 +3,16 @@
 import { hasScope, isWait } from "./journal.js";
 
 /** The shortest gap that is folded, in milliseconds: shorter ones tell something about the run. */
-const SHORTEST_GAP = 1_000;
+const SHORTEST_GAP = 5_000;
 
 /** A gap is folded if it takes more than this part of the run's time. */
 const GAP_PART = 1 / 50;
+
+/**
+ * The time that must be left without the gaps, in milliseconds. Less is mostly the host's own work between two waits: folded, the
+ * axis would show that instead of the run.
+ */
+const LEAST_LEFT = 100;
 
 /** The width of a folded gap, as a part of the time that is not folded. */
 const FOLDED_PART = 1 / 40;
@@ -16,7 +22,7 @@ const ALL_FOLDED = 1 / 2;
 
 /**
  * Returns the gaps `[from, to]` in which nothing of a run begins, ends or works: it only waits. A step works while its calls
- * do.
+ * do. There are none if little else is left of the run.
  */
 export function idleGaps(journal, from, to, now) {
   const starts = new Float64Array(2 * journal.size + 2);
@@ -45,10 +51,13 @@ export function idleGaps(journal, from, to, now) {
   const ended = ends.subarray(0, count).sort();
   const shortest = Math.max(SHORTEST_GAP, (to - from) * GAP_PART);
   const gaps = [];
+  let left = to - from;
   for (let at = 1; at < count; at += 1) {
-    if (begun[at] - ended[at - 1] >= shortest) gaps.push([ended[at - 1], begun[at]]);
+    if (begun[at] - ended[at - 1] < shortest) continue;
+    gaps.push([ended[at - 1], begun[at]]);
+    left -= begun[at] - ended[at - 1];
   }
-  return gaps;
+  return left < LEAST_LEFT ? [] : gaps;
 }
 
 /** A monotone map from the time of a run to the places between 0 and 1. */

@@ -15,6 +15,10 @@ const STEPS = [
   ...[1, 2, 7, 14, 30, 90, 365].map((days) => days * 86_400_000),
 ];
 
+/** The width of a character of a text, and of the room around a text, in pixels. */
+const CHARACTER = 6.5;
+const ROOM = 8;
+
 /** The most marks, whatever the width. */
 const MOST = 100;
 
@@ -24,11 +28,13 @@ function stepOf(milliseconds) {
 }
 
 /**
- * Returns the marks of a view that is `width` pixels wide, in their order: `{ at, text }` with `at` across the view, counted
- * from the start of the run.
+ * Returns the marks of a view that is `width` pixels wide, in their order: `{ at, text, isBefore }` with `at` across the view. The
+ * text is the time since the start of the run; it stands before its mark where it would be cut off behind it.
  */
 export function ticks(scale, view, width) {
   const marks = [];
+  /** Where the last text ends. */
+  let end = 0;
   for (const part of scale.parts) {
     if (part.folded) continue;
     const left = Math.max(0, across(view, part.place));
@@ -41,10 +47,15 @@ export function ticks(scale, view, width) {
     const since = Math.ceil((first - scale.from) / step) * step;
     for (let time = since; time <= last - scale.from && marks.length < MOST; time += step) {
       const at = across(view, scale.place(scale.from + time));
+      const text = offset(time, step);
+      const length = text.length * CHARACTER + ROOM;
+      const isBefore = at * width + length > width;
+      const begin = at * width - (isBefore ? length : 0);
       const previous = marks.at(-1);
       // Beside a folded gap, the marks of two parts come close.
-      if (previous !== undefined && (at - previous.at) * width < DISTANCE / 2) continue;
-      marks.push({ at, text: offset(time, step) });
+      if (previous !== undefined && (begin < end || (at - previous.at) * width < DISTANCE / 2)) continue;
+      marks.push({ at, text, isBefore });
+      end = begin + length;
     }
   }
   return marks;

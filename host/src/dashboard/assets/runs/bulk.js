@@ -2,6 +2,7 @@
 
 import { href, request } from "../api.js";
 import { ask } from "../dialog.js";
+import { explained } from "../errors.js";
 import { line } from "../printable.js";
 
 /** The requests that are sent at once: a resume loads the run, and others use the host, too. */
@@ -96,7 +97,9 @@ function report({ done }, runs, refused) {
   const title = document.createElement("p");
   title.textContent = `${count} of ${runs.length} ${runs.length === 1 ? "run was" : "runs were"} ${done}.`;
   const reasons = document.createElement("ul");
-  for (const { id, error } of refused) {
+  const out = refused.find(({ error }) => error.status === 401);
+  if (out !== undefined) title.append(" ", ...explained(out.error));
+  for (const { id, error } of refused.filter(({ error }) => error.status !== 401)) {
     const link = Object.assign(document.createElement("a"), {
       className: "id",
       href: href(`runs/${encodeURIComponent(id)}`),

@@ -1,6 +1,6 @@
 // Reads the list again when runs have changed, as long as the page is seen and nobody has paused it.
 
-import { root } from "../api.js";
+import { tell } from "../errors.js";
 import { Changes } from "./changes.js";
 
 /** The least milliseconds between two reads. */
@@ -70,15 +70,7 @@ class Live {
 
   /** Says why the list cannot be read. */
   tell(error) {
-    this.#trouble.replaceChildren(error.message);
-    if (error.status === 401) {
-      const login = Object.assign(document.createElement("a"), {
-        href: `${root}login?next=${encodeURIComponent(`runs${location.search}`)}`,
-        textContent: "Log in again",
-      });
-      this.#trouble.append(" ", login, ".");
-    }
-    this.#trouble.hidden = false;
+    tell(this.#trouble, error);
   }
 
   get #isOn() {

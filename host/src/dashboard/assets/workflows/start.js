@@ -1,11 +1,11 @@
 // The page that starts a run.
 
 import { href, read, request } from "../api.js";
+import { explained } from "../errors.js";
 import { part } from "../json/scan.js";
-import { lines } from "../printable.js";
+import { Tags } from "../tags.js";
 import { fields, isForm } from "./fields.js";
 import { Input } from "./input.js";
-import { Tags } from "./tags.js";
 
 const page = document.querySelector("#start");
 const { workflow, from } = page.dataset;
@@ -30,23 +30,25 @@ async function showVersion() {
     if (version.selectedOptions[0] === chosen) input.setField(isForm(field) ? field : undefined);
   } catch (error) {
     input.setField(undefined);
-    say(`The schema cannot be read: ${error.message}`);
+    say(error, "The schema cannot be read: ");
   }
 }
 
-/** Shows the input of another run. */
+/** Shows the input and the tags of another run. */
 async function takeFrom(run) {
   try {
-    input.setText(part(await read(`runs/${run}`), ["input"]) ?? "{}");
+    const record = await read(`runs/${run}`);
+    input.setText(part(record, ["input"]) ?? "{}");
+    tags.set(JSON.parse(part(record, ["tags"]) ?? "{}"));
   } catch (error) {
-    say(`The input of run ${run} cannot be read: ${error.message}`);
+    say(error, `The input of run ${run} cannot be read: `);
   }
 }
 
-/** Shows an error that belongs to no field. */
-function say(message) {
-  trouble.hidden = message === undefined;
-  trouble.textContent = lines(message ?? "");
+/** Shows an error that belongs to no field, after words about what has failed. */
+function say(error, before = "") {
+  trouble.hidden = error === undefined;
+  trouble.replaceChildren(...(error === undefined ? [] : [before, ...explained(error)]));
 }
 
 /** Returns what is wrong at the path of an error. The message begins with the path, which the form shows by its place. */
@@ -77,7 +79,7 @@ async function start() {
   } catch (error) {
     button.disabled = false;
     // An error of the input is shown at its field, if there is one.
-    if (error.path === undefined || !input.show([{ path: error.path, message: reason(error) }])) say(error.message);
+    if (error.path === undefined || !input.show([{ path: error.path, message: reason(error) }])) say(error);
   }
 }
 

@@ -1,8 +1,9 @@
 // Uploads a component that was dropped or chosen, and shows the answer.
 
-import { headers, href, url } from "../api.js";
+import { headers, href, parsed, refusal, unreachable, url } from "../api.js";
 import { make, setText } from "../dom.js";
-import { line, lines } from "../printable.js";
+import { explained } from "../errors.js";
+import { line } from "../printable.js";
 import { size } from "../run/words.js";
 
 /** The content type of a component. */
@@ -12,8 +13,10 @@ export class Upload {
   /** How many elements that the pointer has entered with a file it has not left. */
   #entered = 0;
 
-  constructor(element) {
+  /** `onDone()` shows what is deployed now, after an upload. */
+  constructor(element, onDone) {
     this.element = element;
+    this.onDone = onDone;
     this.find = (selector) => element.querySelector(selector);
     const file = this.find("#upload-file");
     file.addEventListener("change", () => {
@@ -52,9 +55,9 @@ export class Upload {
     this.#step(`Sending ${line(file.name)} (${size(file.size)})`, 0);
     try {
       const answer = await this.#post(file);
-      if (answer !== undefined) this.#registered(answer);
+      if (answer !== undefined) await this.#registered(answer);
     } catch (error) {
-      this.#refused(file, error.message);
+      this.#refused(file, error);
     } finally {
       this.request = undefined;
       this.find("#upload-progress").hidden = true;
@@ -75,11 +78,11 @@ export class Upload {
       request.upload.addEventListener("load", () => this.#step(`Checking and compiling ${line(file.name)}`));
       request.addEventListener("load", () => {
         const document = parsed(request.responseText);
-        if (request.status < 300 && document !== undefined) resolve(document);
-        else reject(new Error(document?.error?.message ?? `The host answered with HTTP ${request.status}.`));
+        if (request.status < 300 && document != null) resolve(document);
+        else reject(refusal(request, document));
       });
       request.addEventListener("abort", () => resolve(undefined));
-      request.addEventListener("error", () => reject(new Error("The host cannot be reached. Check the connection, and try again.")));
+      request.addEventListener("error", () => reject(unreachable()));
       request.send(file);
     });
   }
@@ -97,7 +100,7 @@ export class Upload {
     this.find("#upload-outcome").replaceChildren(...children);
   }
 
-  #registered({ created, workflows, kept }) {
+  async #registered({ created, workflows, kept }) {
     const title = created ? "Deployed" : "This component was deployed before";
     const list = (versions) =>
       make(
@@ -112,26 +115,24 @@ export class Upload {
       const why = "These versions have other code already, and keep it. Increment their version to deploy the new code:";
       notice.append(make("p", {}, why), list(kept));
     }
-    if (created) notice.append(make("p", {}, make("a", { href: location.href }, "Show it in the list")));
     this.#outcome(notice);
+    if (!created) return;
+    try {
+      await this.onDone();
+    } catch (error) {
+      // It is deployed all the same.
+      notice.append(make("p", {}, "The list cannot be read: ", ...explained(error)));
+    }
   }
 
-  #refused(file, message) {
+  #refused(file, error) {
     this.#outcome(
       make(
         "div",
         { className: "notice", "data-kind": "bad" },
         make("p", {}, make("strong", {}, `${line(file.name)} was not deployed`)),
-        make("pre", { className: "refusal", tabIndex: 0 }, lines(message)),
+        make("pre", { className: "refusal", tabIndex: 0 }, ...explained(error)),
       ),
     );
-  }
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -173,9 +173,11 @@ function written(field, state, isRequired, path, problems) {
 
 function number(field, text, nothing, path, problems) {
   if (text === "") return nothing(field.kind === "integer" ? "Enter a whole number." : "Enter a number.");
-  if ((field.kind === "integer" ? WHOLE : NUMBER).test(text)) return text;
+  const isNumber = (field.kind === "integer" ? WHOLE : NUMBER).test(text);
+  // The API compares a number with the schema, and reads none that is larger than those of JavaScript.
+  if (isNumber && Number.isFinite(Number(text))) return text;
   const wanted = field.kind === "integer" ? "a whole number, such as 42" : "a number, such as 4.2";
-  problems.push({ path, message: `This must be ${wanted}.` });
+  problems.push({ path, message: isNumber ? "This number is too large." : `This must be ${wanted}.` });
   return "null";
 }
 
@@ -226,7 +228,7 @@ export function limits(field) {
       : least !== undefined ? `at least ${least}`
       : most !== undefined ? `at most ${most}`
       : undefined;
-    if (bounds !== undefined) words.push(unit === undefined ? bounds : `${bounds} ${unit}`);
+    if (bounds !== undefined) words.push(unit === undefined ? bounds : `${bounds} ${unit}${/^[a-z ]+ 1$/.test(bounds) ? "" : "s"}`);
   };
   // The limits of Rust's types of numbers tell nobody anything.
   const sensible = (bound) => (bound !== undefined && Math.abs(bound) < 2 ** 31 - 1 ? bound : undefined);
@@ -236,8 +238,8 @@ export function limits(field) {
     if (field.exclusiveMaximum !== undefined) words.push(`less than ${field.exclusiveMaximum}`);
     if (field.multipleOf !== undefined) words.push(`a multiple of ${field.multipleOf}`);
   }
-  if (field.kind === "text") range(field.minLength, field.maxLength, "characters");
-  if (field.kind === "list") range(field.minItems, field.maxItems, "items");
+  if (field.kind === "text") range(field.minLength, field.maxLength, "character");
+  if (field.kind === "list") range(field.minItems, field.maxItems, "item");
   if (field.format === "date-time") words.push("a time such as 2026-11-30T12:00:00Z");
   if (field.format === "uuid") words.push("a UUID");
   if (field.pattern !== undefined) words.push(`the pattern ${field.pattern}`);

@@ -3,7 +3,7 @@
 import { request } from "../api.js";
 import { ask } from "../dialog.js";
 import { make } from "../dom.js";
-import { lines } from "../printable.js";
+import { explained } from "../errors.js";
 
 /** Makes the buttons of versions work. */
 export function watchVersions(buttons) {
@@ -22,7 +22,7 @@ async function change(button) {
     location.reload();
   } catch (error) {
     button.disabled = false;
-    said(button, error.message);
+    said(button, error);
   }
 }
 
@@ -46,9 +46,9 @@ function question(act, workflow, version, current) {
 }
 
 /** Says why a change was refused, below the table. */
-function said(button, message) {
+function said(button, error) {
   const table = button.closest(".scroll");
-  const notice = make("p", { className: "notice", "data-kind": "bad", role: "alert" }, lines(message));
+  const notice = make("p", { className: "notice", "data-kind": "bad", role: "alert" }, ...explained(error));
   if (table.nextElementSibling?.getAttribute("role") === "alert") table.nextElementSibling.remove();
   table.after(notice);
 }
