@@ -85,7 +85,8 @@ async fn runs_are_listed_by_several_statuses_a_time_and_a_key() {
     assert_eq!(listed(&cli, &["--key", "order-9"]).await, [""; 0]);
     assert_eq!(listed(&cli, &["--since", "1h", "-n", "2"]).await, both);
     assert_eq!(listed(&cli, &["--since", "2999-01-01T00:00:00Z"]).await, [""; 0]);
-    for wrong in [["--since", "yesterday"], ["--status", "failed,gone"]] {
+    assert_eq!(listed(&cli, &["--id-prefix", &failed[..35], "--failed"]).await, [failed.clone()]);
+    for wrong in [["--since", "yesterday"], ["--status", "failed,gone"], ["--id-prefix", "0199"]] {
         cli.run(["runs", "list"].iter().chain(&wrong)).await.failed(2);
     }
     let (status, refused) = (400, host.api().get("/_api/runs?status=failed,gone").await);
@@ -94,6 +95,36 @@ async fn runs_are_listed_by_several_statuses_a_time_and_a_key() {
         code == "invalid_parameter" && message.contains("completed") && message.contains("`gone`"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn a_list_says_how_to_go_on_to_older_and_to_newer_runs() {
+    let host = Host::with_interpreter().await;
+    let services = Services::start().await;
+    let cli = host.cli();
+    let mut runs = Vec::new();
+    for _ in 0..5 {
+        runs.insert(0, host.api().start_program(&services, block![effect("tea")]).await);
+    }
+    let page = async |arguments: &[&str]| {
+        let output = cli.run(["runs", "-n", "2"].iter().chain(arguments)).await;
+        let said =
+            |begin: &str| output.stderr.lines().find_map(|line| line.strip_prefix(begin).map(str::to_owned));
+        let first = |line: &str| line.split(' ').next().unwrap().to_owned();
+        let ids: Vec<String> = output.stdout.lines().skip(1).map(first).collect();
+        (ids, said("newer runs: --newer "), said("older runs: --cursor "))
+    };
+    let (ids, newer, older) = page(&[]).await;
+    assert_eq!((&*ids, newer), (&runs[..2], None));
+    let (ids, _, older) = page(&["--cursor", &older.unwrap()]).await;
+    assert_eq!(ids, runs[2..4]);
+    let (ids, newer, older) = page(&["--cursor", &older.unwrap()]).await;
+    assert_eq!((&*ids, older), (&runs[4..], None));
+    let (ids, newer, older) = page(&["--newer", &newer.unwrap()]).await;
+    assert_eq!((&*ids, older.as_ref()), (&runs[2..4], Some(&runs[3])));
+    let (ids, newer, older) = page(&["--newer", &newer.unwrap()]).await;
+    assert_eq!((&*ids, newer, older.as_ref()), (&runs[..2], None, Some(&runs[1])));
+    cli.run(["runs", "--newer", &runs[0], "--cursor", &runs[0]]).await.failed(2);
 }
 
 #[tokio::test]

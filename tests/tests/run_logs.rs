@@ -82,7 +82,32 @@ async fn the_lines_of_a_run_are_kept_with_their_step_and_attempt() {
     assert_eq!(shown, all[2..4]);
     let none = cli.run(["runs", "logs", &run, "--level", "error"]).await;
     assert_eq!((&*none.stdout, &*none.stderr), ("", "no lines\n"));
+    let none = cli.run(["runs", "logs", &run, "--step", "nope"]).await;
+    let said = format!("no lines of step nope: `forge runs show {run} --all` has its steps\n");
+    assert_eq!((&*none.stdout, &*none.stderr), ("", &*said));
+    let debug = cli.run(["runs", "logs", &run, "--level", "debug"]).await;
+    assert!(
+        debug.stdout.lines().count() == 6 && debug.stderr.contains("--kept-log-level"),
+        "{}",
+        debug.stderr
+    );
     cli.run(["runs", "logs", &run, "--level", "loud"]).await.failed(2);
+}
+
+#[tokio::test]
+async fn the_lines_of_a_step_in_a_loop_are_those_of_all_its_passes() {
+    let (host, services) = (Host::with_interpreter().await, Services::start().await);
+    let (api, cli) = (host.api(), host.cli());
+    let pass = |number: u32| step("fetch", block![log(&format!("pass {number}"))]);
+    let body = block![pass(1), pass(2), step("fetch_all", block![log("another step")]), pass(3)];
+    let run = api.start_program(&services, body).await;
+    api.settled(&run).await;
+    let all = ["fetch#1: pass 1", "fetch#2#1: pass 2", "fetch#3#1: pass 3"];
+    assert_eq!(lines(&api, &run, "step=fetch").await, all);
+    assert_eq!(lines(&api, &run, "step=fetch%232").await, all[1..2]);
+    let shown = cli.run(["runs", "logs", &run, "--step", "fetch"]).await.ok();
+    let shown: Vec<&str> = shown.lines().map(|line| line.split_once(" INFO  ").unwrap().1).collect();
+    assert_eq!(shown, ["fetch: pass 1", "fetch#2: pass 2", "fetch#3: pass 3"]);
 }
 
 #[tokio::test]

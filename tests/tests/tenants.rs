@@ -275,6 +275,8 @@ async fn who_did_what_and_what_was_used_can_be_read() {
     let actions: Vec<&str> =
         log["records"].as_array().unwrap().iter().map(|record| record["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["run.cancel", "version.activate", "component.upload", "tenant.create"]);
+    let uploaded = &log["records"][2]["detail"]["workflows"];
+    assert!(uploaded.as_array().unwrap().contains(&json!("program v1")), "{log:#}");
     assert!(log["records"][0]["actor"].as_str().unwrap().contains("(a admin)"), "{log:#}");
     let all = ops.get("/_api/audit?all=true&limit=2").await.ok();
     assert_eq!(all["next_cursor"], all["records"][1]["seq"]);

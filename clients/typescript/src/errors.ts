@@ -10,10 +10,13 @@ export class ForgeError extends Error {
   code: string;
   /** The HTTP status, if the refusal is an HTTP response. */
   status: number | undefined;
+  /** The place in the input that does not fit the schema, such as `$.count`, if the code is `invalid_input`. */
+  path: string | undefined;
 
-  constructor({ code, message }: ErrorDetail, status?: number) {
+  constructor({ code, message, path }: ErrorDetail, status?: number) {
     super(message);
     this.code = code;
+    this.path = path;
     this.status = status;
   }
 }

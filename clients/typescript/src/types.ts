@@ -128,4 +128,6 @@ export type RunFilter = Record<string, string | number | readonly string[]>;
 export interface ErrorDetail {
   code: string;
   message: string;
+  /** The place in the input that does not fit the schema. */
+  path?: string;
 }

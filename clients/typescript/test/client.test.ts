@@ -2,7 +2,7 @@
 
 import { strict as assert } from "node:assert";
 import { after, test } from "node:test";
-import { ForgeError, RunError } from "../src/index.ts";
+import { createClient, ForgeError, RunError } from "../src/index.ts";
 import { Host } from "./host.ts";
 import { call, event, fail, repeat, step } from "./programs.ts";
 
@@ -62,6 +62,13 @@ test("a refusal has its code, its status and what to do", async () => {
   });
   const nobody = "01a20694-8ff8-7748-89c8-fa96129b4a72";
   await assert.rejects(host.client().wait(nobody), { name: "ForgeError", code: "unknown_run" });
+});
+
+test("a refusal of an input says which place of it does not fit", async () => {
+  const error = { code: "invalid_input", message: "expected at least 1, found 0", path: "$.count" };
+  const fetch = async () => Response.json({ error }, { status: 400 });
+  const client = createClient({ url: host.url, fetch });
+  await assert.rejects(client.start("order", { count: 0 }), { name: "ForgeError", status: 400, ...error });
 });
 
 test("a wait goes on when the host was killed", async () => {

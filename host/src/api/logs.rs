@@ -28,7 +28,8 @@ struct LogsParameters {
     cursor: Option<u64>,
     /// Return only lines of this level and of more severe ones.
     level: Option<LogLevel>,
-    /// Return only lines of the steps with this name, and of their compensations.
+    /// Return only lines of the steps with this name or with `name#2`, `name#3` and so on, as later passes of a step in a loop
+    /// have it, and of their compensations.
     step: Option<String>,
 }
 

@@ -112,11 +112,15 @@ async fn prepare(
     let reading =
         timeout(time, body::read_reserved(body, BodyLimit::component(place.limit), "the component"));
     let component = reading.await.map_err(|_| ApiError::upload_too_slow("the component", time))??;
-    let detail = json!({ "bytes": component.len() });
-    let digest = digest(&component);
+    let (bytes, digest) = (component.len(), digest(&component));
+    let prepared = registry.prepare(component, digest.clone(), None).await;
+    // Before it is registered. What is refused has no names, and is noted, too.
+    let detail = match &prepared {
+        Ok(prepared) => json!({ "bytes": bytes, "workflows": prepared.names() }),
+        Err(_) => json!({ "bytes": bytes }),
+    };
     api.host.tenants().note(caller, "component.upload", &digest, Some(detail)).await?;
-    let prepared = registry.prepare(component, digest, None).await?;
-    Ok((place, prepared))
+    Ok((place, prepared?))
 }
 
 /// List the workflows

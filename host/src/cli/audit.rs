@@ -43,8 +43,10 @@ fn table(records: &[AuditRecord]) -> String {
     for record in records {
         let tenant = record.tenant.clone().unwrap_or_else(|| "(host)".to_owned());
         table.row([text::time_in_utc(record.at), tenant, record.actor.clone(), record.action.clone()]);
-        let detail = record.detail.as_ref().map(|detail| format!("  {detail}")).unwrap_or_default();
-        table.note(&format!("{}{detail}", record.subject));
+        table.note(&record.subject);
+        if let Some(detail) = &record.detail {
+            table.note(&detail.to_string());
+        }
     }
     table.render()
 }

@@ -136,7 +136,7 @@ enum Command {
     /// Use a version for new runs only if they ask for it
     Deprecate(deprecate::Args),
     /// List runs; show, watch, cancel, pause, resume, terminate, resolve or delete one
-    Runs(runs::Args),
+    Runs(Box<runs::Args>),
     /// List, create, show and change tenants
     Tenants(tenants::Args),
     /// List, create and revoke API keys
@@ -237,7 +237,7 @@ impl Cli {
             Command::Workflows(args) => workflows::run(args, &context).await,
             Command::Activate(args) => activate::run(args, &context).await,
             Command::Deprecate(args) => deprecate::run(args, &context).await,
-            Command::Runs(args) => runs::run(args, &context).await,
+            Command::Runs(args) => runs::run(*args, &context).await,
             Command::Tenants(args) => tenants::run(args, &context).await,
             Command::Keys(args) => keys::run(args, &context).await,
             Command::Secrets(args) => secrets::run(args, &context).await,

@@ -133,13 +133,13 @@ fn table(tenants: &[TenantInfo]) -> String {
     let rows = tenants.iter().map(|TenantInfo { name, settings, limits }| {
         let own = limits.iter().filter(|limit| limit.is_set).count();
         let state = if settings.suspended { "suspended" } else { "" };
-        [name.clone(), state.to_owned(), own.to_string(), servers(settings)]
+        [name.clone(), state.to_owned(), own.to_string(), servers(name, settings)]
     });
     Table::with([Cut("TENANT"), Whole("STATE"), Whole("OWN LIMITS"), Cut("SERVERS")], rows).render()
 }
 
-fn servers(settings: &crate::tenants::Settings) -> String {
-    match settings.egress.as_deref() {
+fn servers(tenant: &str, settings: &crate::tenants::Settings) -> String {
+    match settings.servers(tenant) {
         None => "as the host is configured".to_owned(),
         Some([]) => "none".to_owned(),
         Some(rules) => rules.join(", "),
@@ -150,7 +150,7 @@ fn show(info: &TenantInfo) -> String {
     let TenantInfo { name, settings, limits } = info;
     let suspended = if settings.suspended { " (suspended)" } else { "" };
     let mut lines = vec![format!("tenant {}{suspended}", Printable::line(name))];
-    lines.push(format!("servers that workflows may reach: {}", Printable::line(&servers(settings))));
+    lines.push(format!("servers that workflows may reach: {}", Printable::line(&servers(name, settings))));
     if !settings.egress_private.is_empty() {
         let networks = settings.egress_private.join(", ");
         lines.push(format!("also in the networks {}", Printable::line(&networks)));

@@ -17,7 +17,8 @@ pub struct LogQuery {
     pub limit: u32,
     /// Selects lines of this level and of more severe ones.
     pub level: LogLevel,
-    /// Selects lines of the steps with this name, and of their compensations.
+    /// Selects lines of the steps with this name or with `name#2`, `name#3` and so on, as later passes of a step in a loop have
+    /// it, and of their compensations.
     pub step: Option<String>,
 }
 

@@ -50,6 +50,19 @@ pub(crate) struct New {
     schemas: Vec<InputSchema>,
 }
 
+impl Prepared {
+    /// Returns the workflows of the component with their versions, such as `order v2`.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let name = |workflow: &str, version: u32| format!("{workflow} v{version}");
+        match self {
+            Self::Known(Registered { workflows, .. }) => {
+                workflows.iter().map(|info| name(&info.name, info.version)).collect()
+            }
+            Self::New(new) => new.versions.iter().map(|row| name(&row.workflow, row.version)).collect(),
+        }
+    }
+}
+
 impl Bodies {
     pub(super) fn new(bytes: u64) -> Self {
         let all = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);

@@ -4,6 +4,7 @@ use super::TenantError;
 use crate::config::{LimitChangesSchema, LimitValues, LimitValuesSchema, Retention, TenantLimits};
 use crate::encoding::null_as_absent;
 use forge_egress::{Network, Policy, Rule};
+use forge_journal::DEFAULT_TENANT;
 use forge_store::directory::{Entry, EntryKind};
 
 /// The name that the limit `component_bytes` has in databases of the first versions.
@@ -79,6 +80,15 @@ impl Settings {
         })
     }
 
+    /// Returns the rules of the servers that the workflows of a tenant with these settings may reach. `None` stands for the
+    /// host's configuration, which only the tenant `default` has.
+    pub fn servers(&self, tenant: &str) -> Option<&[String]> {
+        match &self.egress {
+            None if tenant == DEFAULT_TENANT => None,
+            rules => Some(rules.as_deref().unwrap_or_default()),
+        }
+    }
+
     /// Returns the egress policy that is set, if any.
     pub(super) fn policy(&self) -> Result<Option<Policy>, TenantError> {
         let Some(rules) = &self.egress else { return Ok(None) };
@@ -145,6 +155,18 @@ mod tests {
             Entry { kind: EntryKind::Tenant, tenant: "acme".to_owned(), name: "acme".to_owned(), document };
         let settings = Settings::decode(&entry).unwrap();
         assert_eq!(settings.limits, LimitValues::from([("component_bytes".to_owned(), 7)]));
+    }
+
+    #[test]
+    fn a_tenant_without_rules_reaches_no_server_unless_it_is_the_default_one() {
+        let without = Settings::default();
+        assert_eq!(without.servers(DEFAULT_TENANT), None);
+        assert_eq!(without.servers("acme"), Some(&[][..]));
+        let none = Settings { egress: Some(Vec::new()), ..Settings::default() };
+        assert_eq!(none.servers(DEFAULT_TENANT), Some(&[][..]));
+        let rule = "https://a.example".to_owned();
+        let one = Settings { egress: Some(vec![rule.clone()]), ..Settings::default() };
+        assert_eq!(one.servers("acme"), Some(&[rule][..]));
     }
 
     #[test]

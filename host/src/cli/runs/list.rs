@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::cli::client::Client;
 use crate::cli::table::Column::{Cut, Whole};
@@ -7,7 +8,7 @@ use crate::cli::{CliError, Context, output, parse, text, waits};
 use crate::executor::{RunPage, RunSummary};
 use crate::moments;
 use forge_clock as clock;
-use forge_journal::WorkflowStatus;
+use forge_journal::{InvalidPrefix, RunIdPrefix, WorkflowStatus};
 use strum::VariantArray as _;
 
 /// The arguments of `forge runs list` and of `forge runs` without a subcommand.
@@ -42,12 +43,18 @@ pub(super) struct Args {
     /// List only runs that have this idempotency key.
     #[arg(long)]
     key: Option<String>,
+    /// List only runs whose id begins with these digits, 8 at least.
+    #[arg(long, value_name = "DIGITS", value_parser = id_prefix)]
+    id_prefix: Option<String>,
     /// The maximum number of runs, up to 500 [default: 50].
     #[arg(long, short = 'n', value_name = "N", value_parser = parse::number(1..=500))]
     limit: Option<u32>,
     /// List only runs after this one: the `next_cursor` of the previous page.
     #[arg(long)]
-    cursor: Option<uuid::Uuid>,
+    cursor: Option<Uuid>,
+    /// List only runs before this one: the `newer` of the next page.
+    #[arg(long, conflicts_with = "cursor")]
+    newer: Option<Uuid>,
 }
 
 /// The number of runs that are listed by default.
@@ -58,6 +65,11 @@ const FAILED: [WorkflowStatus; 2] = [WorkflowStatus::Failed, WorkflowStatus::Com
 
 fn status(word: &str) -> Result<WorkflowStatus, String> {
     word.parse().map_err(|_| format!("it must be one of {}", statuses()))
+}
+
+/// Checks the begin of an id.
+fn id_prefix(digits: &str) -> Result<String, InvalidPrefix> {
+    digits.parse::<RunIdPrefix>().map(|_| digits.to_owned())
 }
 
 fn statuses() -> String {
@@ -71,11 +83,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     if page.runs.is_empty() {
         output::note("no runs");
-        return Ok(());
+    } else {
+        output::print(&table(&page.runs, clock::now().to_datetime()))?;
     }
-    output::print(&table(&page.runs, clock::now().to_datetime()))?;
+    if let Some(newer) = page.newer {
+        output::note(&format!("newer runs: --newer {newer}"));
+    }
     if let Some(cursor) = page.next_cursor {
-        output::hint(&format!("there are more: --cursor {cursor}"));
+        output::note(&format!("older runs: --cursor {cursor}"));
     }
     Ok(())
 }
@@ -95,24 +110,38 @@ async fn read(args: Args, client: &Client) -> Result<RunPage, CliError> {
         ("since", args.since.map(|since| since.to_rfc3339())),
         ("started_before", args.before.map(|before| before.to_rfc3339())),
         ("key", args.key),
+        ("id_prefix", args.id_prefix),
     ];
     query.extend(tags.iter().map(|(name, value)| (name.as_str(), Some((*value).to_owned()))));
     let position = query.len();
     let most = args.limit.unwrap_or(DEFAULT_LIMIT);
-    let mut all = RunPage { runs: Vec::new(), next_cursor: args.cursor, newer: None };
+    let mut all = RunPage { runs: Vec::new(), next_cursor: args.cursor, newer: args.newer };
+    let is_backwards = args.newer.is_some();
+    let mut is_first = true;
     loop {
         query.truncate(position);
         query.push(("limit", Some((most as usize - all.runs.len()).to_string())));
-        query.push(("cursor", all.next_cursor.map(|cursor| cursor.to_string())));
+        query.push(if is_backwards { ("newer", id(all.newer)) } else { ("cursor", id(all.next_cursor)) });
         let page = client.runs(&query).await?;
-        let is_first = all.runs.is_empty();
-        all.runs.extend(page.runs);
-        all.next_cursor = page.next_cursor;
-        all.newer = if is_first { page.newer } else { all.newer };
-        if all.next_cursor.is_none() || all.runs.len() >= most as usize {
+        // The end from which the list is read stays where the first page has it.
+        if is_backwards || is_first {
+            all.newer = page.newer;
+        }
+        if !is_backwards || is_first {
+            all.next_cursor = page.next_cursor;
+        }
+        is_first = false;
+        let place = if is_backwards { 0 } else { all.runs.len() };
+        all.runs.splice(place..place, page.runs);
+        let next = if is_backwards { all.newer } else { all.next_cursor };
+        if next.is_none() || all.runs.len() >= most as usize {
             return Ok(all);
         }
     }
+}
+
+fn id(run: Option<Uuid>) -> Option<String> {
+    run.map(|run| run.to_string())
 }
 
 fn table(runs: &[RunSummary], now: DateTime<Utc>) -> String {

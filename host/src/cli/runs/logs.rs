@@ -14,6 +14,12 @@ use forge_journal::{LogLevel, RunId};
 /// The polling interval of `--follow`.
 const INTERVAL: Duration = Duration::from_millis(300);
 
+/// The level from which on a server keeps lines by default.
+const KEPT: LogLevel = LogLevel::Info;
+
+/// Is said to who asks for less severe lines.
+const NOT_KEPT: &str = "a server keeps lines of info and of more severe levels, unless `forge serve --kept-log-level` says otherwise";
+
 /// The arguments of `forge runs logs`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -23,7 +29,7 @@ pub(super) struct Args {
     /// Show further lines as they come, until the run ends or is paused.
     #[arg(long, short)]
     follow: bool,
-    /// Show only lines of the steps with this name, and of their compensations.
+    /// Show only lines of the steps with this name, of later passes of them in a loop (NAME#2), and of their compensations.
     #[arg(long, value_name = "NAME")]
     step: Option<String>,
     /// Show only lines of this level and of more severe ones: trace, debug, info, warn or error.
@@ -44,13 +50,24 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let id = client.find(&args.id).await?;
     let mut lines = Lines { client: &client, run: id, step: args.step, level: args.level, last: 0 };
+    if !context.json && args.level.is_some_and(|level| level < KEPT) {
+        output::note(NOT_KEPT);
+    }
     if args.follow {
         return follow::unless_interrupted(id, follow_lines(lines, context.json)).await;
     }
     if lines.show_new(&mut follow::Connection::new(), context.json).await? == 0 && !context.json {
-        output::note("no lines");
+        output::note(&none(lines.step.as_deref(), id));
     }
     Ok(())
+}
+
+/// Says that there are no lines, and where the names of steps are if one was asked for.
+fn none(step: Option<&str>, run: RunId) -> String {
+    let steps = |step| {
+        format!("no lines of step {}: `forge runs show {run} --all` has its steps", Printable::line(step))
+    };
+    step.map_or("no lines".to_owned(), steps)
 }
 
 /// Shows lines until the run is final or paused.

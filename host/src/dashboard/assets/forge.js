@@ -27,9 +27,12 @@ var ForgeError = class extends Error {
   code;
   /** The HTTP status, if the refusal is an HTTP response. */
   status;
-  constructor({ code, message }, status) {
+  /** The place in the input that does not fit the schema, such as `$.count`, if the code is `invalid_input`. */
+  path;
+  constructor({ code, message, path }, status) {
     super(message);
     this.code = code;
+    this.path = path;
     this.status = status;
   }
 };

@@ -111,8 +111,16 @@ fn a_run_that_failed_names_its_error_and_what_is_not_undone() {
     );
     says(
         json!({"status": "compensated", "completed_at": "2026-11-30T12:00:02Z", "error_kind": "cancelled"}),
-        &["It was cancelled, and is rolled back."],
+        &[
+            "It was cancelled, and is rolled back.",
+            "Start it again with the same or another input, if it is still needed.",
+        ],
     );
+    let advice = "Correct the cause, and start it again";
+    for (kind, is_advised) in [("error", true), ("cancelled", false), ("terminated", false)] {
+        let page = shown(Role::Admin, json!({"status": "failed", "error_kind": kind}));
+        assert_eq!(page.contains(advice), is_advised, "{kind}: {page}");
+    }
     says(
         json!({"status": "failed", "completed_at": "2026-11-30T12:00:02Z", "error_kind": "terminated", "not_compensated": ["a"]}),
         &["A person ended it without its code.", "Undo each of these steps by hand"],

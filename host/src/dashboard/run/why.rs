@@ -83,7 +83,8 @@ fn said(run: &WorkflowRecord) -> Option<&str> {
 
 /// Returns what to do.
 fn advice(run: &WorkflowRecord) -> Option<&'static str> {
-    let is_terminated = run.error_kind.as_deref() == Some(kind::TERMINATED);
+    let is = |kind: &str| run.error_kind.as_deref() == Some(kind);
+    let (was_cancelled, is_terminated) = (is(kind::CANCELLED), is(kind::TERMINATED));
     Some(match run.status {
         WorkflowStatus::Paused => match run.pause_reason? {
             PauseReason::Operator => {
@@ -112,7 +113,12 @@ fn advice(run: &WorkflowRecord) -> Option<&'static str> {
             "Ask the service about each request, with its idempotency key if it has one, then resolve its call below with what \
              you have found."
         }
-        WorkflowStatus::Failed | WorkflowStatus::Compensated if run.restarted_as.is_none() => {
+        WorkflowStatus::Failed | WorkflowStatus::Compensated if run.restarted_as.is_some() => return None,
+        // A person has ended it: there may be nothing to correct.
+        WorkflowStatus::Failed | WorkflowStatus::Compensated if was_cancelled || is_terminated => {
+            "Start it again with the same or another input, if it is still needed."
+        }
+        WorkflowStatus::Failed | WorkflowStatus::Compensated => {
             "Correct the cause, and start it again with the same or another input."
         }
         _ => return None,

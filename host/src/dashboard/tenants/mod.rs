@@ -17,7 +17,6 @@ use super::view::View;
 use super::{PageResult, Pages, layout};
 use crate::config::Unit;
 use crate::tenants::{Caller, Settings, TenantInfo};
-use forge_journal::DEFAULT_TENANT;
 
 pub(super) fn router() -> Router<Pages> {
     Router::new().route("/tenants", get(tenants)).route("/tenants/{name}", get(show::show))
@@ -83,17 +82,12 @@ fn state(settings: &Settings) -> Markup {
 
 /// Returns which servers the workflows of a tenant may reach, in few words.
 fn servers(tenant: &str, settings: &Settings) -> String {
-    match settings.egress.as_deref() {
-        None | Some([]) => no_rules(tenant, settings).to_owned(),
+    match settings.servers(tenant) {
+        None => "as the host is configured".to_owned(),
+        Some([]) => "none".to_owned(),
         Some([_]) => "1 rule".to_owned(),
         Some(rules) => format!("{} rules", rules.len()),
     }
-}
-
-/// Returns which servers the workflows of a tenant without rules may reach.
-fn no_rules(tenant: &str, settings: &Settings) -> &'static str {
-    let is_set = settings.egress.is_some();
-    if tenant == DEFAULT_TENANT && !is_set { "as the host is configured" } else { "none" }
 }
 
 /// Returns a list of rules.

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::usage::Period;
-use super::{amounts, keys, limits, no_rules, rules, state, usage};
+use super::{amounts, keys, limits, rules, state, usage};
 use crate::api::{Path, Query};
 use crate::config::Unit;
 use crate::dashboard::parts::{self, text};
@@ -82,8 +82,9 @@ fn facts(TenantInfo { name, settings, .. }: &TenantInfo, stored: u64) -> Markup 
         dl.facts {
             dt { "Servers" }
             dd {
-                @match settings.egress.as_deref() {
-                    None | Some([]) => (no_rules(name, settings)),
+                @match settings.servers(name) {
+                    None => "as the host is configured",
+                    Some([]) => "none",
                     Some(servers) => (rules(servers)),
                 }
             }

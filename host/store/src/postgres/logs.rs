@@ -19,12 +19,15 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
         "SELECT seq, {} FROM ( \
              SELECT *, sum(size) OVER lines - size - lag(size, 1, 0) OVER lines AS before FROM ( \
                  SELECT *, octet_length(replace(message, chr(26), '')) AS size FROM forge_logs \
-                 WHERE run_id = $1 AND seq > $2 AND level >= $3 AND revision > $4 AND ($5::TEXT IS NULL OR step = $5) \
+                 WHERE run_id = $1 AND seq > $2 AND level >= $3 AND revision > $4 AND {OF_STEP} \
                  ORDER BY run_id, seq LIMIT $6) AS page WINDOW lines AS (ORDER BY seq)) AS sized \
          WHERE before <= $7 ORDER BY seq",
         select_list(COLUMNS, widths(COLUMNS))
     )
 });
+
+/// Later passes of a step in a loop have `name#2`, `name#3` and so on.
+const OF_STEP: &str = "($5::TEXT IS NULL OR step = $5 OR rtrim(step, '0123456789') = $5 || '#')";
 
 static GROUPS: LazyLock<Groups> = LazyLock::new(|| groups(1, widths(COLUMNS)));
 

@@ -22,10 +22,13 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT key & 16777215, {} FROM forge_logs WHERE key > ?1 AND key <= ?2 AND level >= ?3 AND revision > ?4 \
-             AND (?5 IS NULL OR step = ?5) ORDER BY key LIMIT ?6",
+             AND {OF_STEP} ORDER BY key LIMIT ?6",
         read_names(COLUMNS)
     )
 });
+
+/// Later passes of a step in a loop have `name#2`, `name#3` and so on.
+const OF_STEP: &str = "(?5 IS NULL OR step = ?5 OR rtrim(step, '0123456789') = ?5 || '#')";
 
 const RUN: &str = "SELECT number, tenant FROM forge_runs WHERE id = ?";
 

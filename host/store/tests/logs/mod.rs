@@ -13,6 +13,7 @@ pub(super) async fn conforms(store: &dyn Store) {
     keeps_lines_as_they_are(store).await;
     reads_lines_in_pages(store).await;
     selects_lines(store).await;
+    selects_lines_of_all_passes_of_a_step(store).await;
     counts_lines_and_values_and_deletes_them_with_their_run(store).await;
 }
 
@@ -131,6 +132,28 @@ async fn selects_lines(store: &dyn Store) {
     let since = page(store, id, &all).await.lines[1].revision;
     assert_eq!(seqs(&page(store, id, &LogFilter { since, ..all.clone() }).await), [3, 4]);
     assert_eq!(seqs(&page(store, id, &LogFilter { since: u64::MAX, ..all }).await), [0; 0]);
+}
+
+async fn selects_lines_of_all_passes_of_a_step(store: &dyn Store) {
+    let mut journal = begun(96_007);
+    let id = journal.run().id;
+    for (place, name) in
+        ["charge#2", "charge#10", "charge#2b", "charge_2", "charg\0", "charg\0#2"].into_iter().enumerate()
+    {
+        journal.apply(step(name, place as u32 + 1), Timestamp(2_000)).unwrap();
+        let scope = Scope { step: place as u64 + 2, ..STEP };
+        log(&mut journal, scope, LogLevel::Info, "a line");
+        save(store, &mut journal).await;
+    }
+    log(&mut journal, STEP, LogLevel::Info, "of the first pass, later");
+    journal.computed(2_000_000_000);
+    save(store, &mut journal).await;
+    let of_step = |name: &str| LogFilter { step: Some(name.to_owned()), ..LogFilter::default() };
+    assert_eq!(seqs(&page(store, id, &of_step("charge")).await), [1, 2, 7]);
+    assert_eq!(seqs(&page(store, id, &of_step("charge#2")).await), [1]);
+    assert_eq!(seqs(&page(store, id, &of_step("charg")).await), [0; 0]);
+    assert_eq!(seqs(&page(store, id, &of_step("charg\0")).await), [5, 6]);
+    assert_eq!(seqs(&page(store, id, &of_step("charge_")).await), [0; 0]);
 }
 
 async fn counts_lines_and_values_and_deletes_them_with_their_run(store: &dyn Store) {

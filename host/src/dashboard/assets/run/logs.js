@@ -9,6 +9,9 @@ import { count } from "./words.js";
 /** The most lines of a page of the API. */
 const PAGE = 500;
 
+/** The most pages that are read for the lines of one step: they have the lines of all its passes in a loop. */
+const STEP_PAGES = 8;
+
 /** Reads a page of lines. */
 async function page(run, { after = 0, level = "", step, limit = PAGE, signal }) {
   const query = new URLSearchParams({ cursor: after, limit });
@@ -104,8 +107,13 @@ export class Logs {
 export function stepLogs(run, row, signal) {
   const place = make("section", { className: "call-logs", "aria-label": "Logs", hidden: true });
   const read = async () => {
-    const { lines, next_cursor: next } = await page(run, { step: row.step_name, signal });
-    const own = lines.filter((one) => one.step_seq === row.seq).map((one) => lineElement(one, false));
+    const own = [];
+    let next = 0;
+    for (let pages = 0; next != null && pages < STEP_PAGES && own.length < PAGE; pages += 1) {
+      const { lines, next_cursor } = await page(run, { after: next, step: row.step_name, signal });
+      own.push(...lines.filter((one) => one.step_seq === row.seq).map((one) => lineElement(one, false)));
+      next = next_cursor;
+    }
     if (own.length === 0) return;
     const more = next != null && make("p", { className: "hint" }, "There are more lines in the list of the logs.");
     place.replaceChildren(make("h4", {}, "Logs"), make("ol", { className: "logs" }, ...own), ...(more ? [more] : []));
