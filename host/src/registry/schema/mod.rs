@@ -1,8 +1,8 @@
 //! JSON Schemas of inputs: what a component exports, checked at upload and applied to starts.
 //!
 //! A schema comes from a tenant, so it is bounded like a guest. At upload: its size, the number and size of its patterns, and
-//! no reference that leaves it or leads to itself. At a start: the steps of the check, in proportion to the input, and its
-//! depth. Patterns take linear time.
+//! no reference that leaves it or leads to itself. At a start: the steps of the check, in proportion to the input and
+//! at most a fixed number of them, and its depth. Patterns take linear time.
 //!
 //! The keywords are those of draft 2020-12 that describe values: see [`rule`]. Others, such as `title`, are not checked.
 //! [Decision 35](../../../../docs/decisions/0035-input-schemas-are-checked-within-a-budget.md) has the reasons.
