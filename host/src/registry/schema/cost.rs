@@ -13,7 +13,7 @@ const MOST: u64 = 10_000_000;
 const LEAST: u64 = 50_000;
 
 /// The further steps for each byte of the input, up to [`MOST`], which an input has from 152 KiB on. An ordinary schema needs
-/// one to three steps for a byte, and one with twenty alternatives for small values twenty times as many.
+/// one to five steps for a byte, and one with twenty alternatives for small values twenty times as many.
 const PER_BYTE: u64 = 64;
 
 /// The steps of a check that may keep the thread of a task: about a millisecond.
