@@ -254,7 +254,7 @@ test("defaults that lead to more fields than a browser shows are left out", () =
     made += 1;
     for (const part of state.items ?? state.members?.values() ?? []) count(part);
   };
-  const many = { type: "array", items: { type: "integer" }, default: Array.from({ length: 9000 }, () => 0) };
+  const many = { type: "array", items: { type: "integer" }, default: Array.from({ length: 2000 }, () => 0) };
   // Each item of the first default has a part with a default of its own.
   const part = { type: "object", properties: { many } };
   const items = { type: "object", properties: { part } };
@@ -262,7 +262,7 @@ test("defaults that lead to more fields than a browser shows are left out", () =
   // One default at a hundred places.
   const places = Array.from({ length: 100 }, (_, at) => [`place${at}`, { $ref: "#/$defs/many" }]);
   count(blank(fields({ type: "object", properties: Object.fromEntries(places), $defs: { many } }), true));
-  assert.ok(made > 9000 && made < 25000, `${made}`);
+  assert.ok(made > 2000 && made < 5000, `${made}`);
   const choice = { enum: Array.from({ length: 400 }, (_, at) => at) };
   const chosen = blank(fields({ type: "array", items: choice, default: Array.from({ length: 5000 }, () => 399) }), true);
   assert.deepEqual(chosen, { items: [] });
@@ -271,7 +271,7 @@ test("defaults that lead to more fields than a browser shows are left out", () =
 test("a document with more values than a browser shows is not shown in the form", () => {
   const list = { type: "array", items: { type: "integer" } };
   const document = (length) => `[${Array.from({ length }, () => 0).join(",")}]`;
-  assert.equal(filled(list, document(5000)).text, document(5000));
+  assert.equal(filled(list, document(2000)).text, document(2000));
   assert.equal(filled(list, document(500000)), undefined);
 });
 

@@ -15,7 +15,7 @@ const WHOLE = /^-?(?:0|[1-9]\d*)$/;
 const MOST_BLANK_ITEMS = 20;
 
 /** The most fields that a form shows, by their weight, those of all items counted. A browser shows them in about a second. */
-const MOST_SHOWN = 10_000;
+const MOST_SHOWN = 3_000;
 
 /** The number of fields and blank items for which a form still has room. */
 class Room {
