@@ -234,6 +234,56 @@ test("a schema that leads to the same part in many ways has a bounded number of 
   assert.ok(count(fields({ $ref: "#/$defs/0", $defs })) < 20000);
 });
 
+test("a list that demands many items begins with a few, and says how many it needs", () => {
+  const nested = (sizes) => sizes.reduceRight((items, minItems) => ({ type: "array", items, minItems }), { type: "string" });
+  const count = (state) => (state.items ?? []).reduce((sum, item) => sum + 1 + count(item), 0);
+  for (const sizes of [[1e9], [1e9, 1e9], [400, 400, 400], [300000], [Number.MAX_SAFE_INTEGER]]) {
+    const field = fields(nested(sizes));
+    assert.equal(count(blank(field, true)), 20);
+    assert.equal(limits(field), `at least ${sizes[0]} items`);
+  }
+  // All lists of a form have them together, also those of parts that are not set.
+  const lists = { type: "object", properties: Object.fromEntries("abcdef".split("").map((name) => [name, nested([5])])), required: "abcdef".split("") };
+  const twice = { type: "object", properties: { one: lists, two: lists }, required: ["one"] };
+  const form = blank(fields(twice), true);
+  const items = [...form.members.values()].flatMap((part) => [...part.members.values()]).map(count);
+  assert.equal(items.reduce((sum, one) => sum + one, 0), 20);
+});
+
+test("defaults that lead to more fields than a browser shows are left out", () => {
+  let made = 0;
+  const count = (state) => {
+    made += 1;
+    for (const part of state.items ?? state.members?.values() ?? []) count(part);
+  };
+  const many = { type: "array", items: { type: "integer" }, default: Array.from({ length: 2000 }, () => 0) };
+  // Each item of the first default has a part with a default of its own.
+  const part = { type: "object", properties: { many } };
+  const items = { type: "object", properties: { part } };
+  count(blank(fields({ type: "array", items, default: Array.from({ length: 9000 }, () => ({})) }), true));
+  // One default at a hundred places.
+  const places = Array.from({ length: 100 }, (_, at) => [`place${at}`, { $ref: "#/$defs/many" }]);
+  count(blank(fields({ type: "object", properties: Object.fromEntries(places), $defs: { many } }), true));
+  assert.ok(made > 2000 && made < 5000, `${made}`);
+  const choice = { enum: Array.from({ length: 400 }, (_, at) => at) };
+  const chosen = blank(fields({ type: "array", items: choice, default: Array.from({ length: 5000 }, () => 399) }), true);
+  assert.deepEqual(chosen, { items: [] });
+});
+
+test("a document with more values than a browser shows is not shown in the form", () => {
+  const list = { type: "array", items: { type: "integer" } };
+  const document = (length) => `[${Array.from({ length }, () => 0).join(",")}]`;
+  assert.equal(filled(list, document(2000)).text, document(2000));
+  assert.equal(filled(list, document(500000)), undefined);
+});
+
+test("choices count as fields", () => {
+  const choice = { enum: Array.from({ length: 500 }, (_, at) => at) };
+  const places = Object.fromEntries(Array.from({ length: 900 }, (_, at) => [`place${at}`, { $ref: "#/$defs/choice" }]));
+  const form = fields({ type: "object", properties: places, $defs: { choice } });
+  assert.ok(form.members.filter(({ field }) => field.kind === "choice").length < 30);
+});
+
 test("a field in which nothing was entered is left out, null, or its default", () => {
   assert.deepEqual(JSON.parse(empty({ type: "object", properties: { a: { type: "string" }, b: { type: "integer", default: 7 } } }).text), { b: 7 });
   assert.equal(empty({ type: ["integer", "null"] }).text, "null");

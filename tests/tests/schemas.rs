@@ -201,6 +201,26 @@ async fn a_hostile_schema_delays_nobody() {
 }
 
 #[tokio::test]
+async fn a_check_that_needs_too_many_steps_is_refused_and_says_what_to_do() {
+    let host = host().await;
+    let api = host.api();
+    // More than a million passes over the members of an input, none of which has the name.
+    let pass = json!({"allOf": vec![json!({"properties": {"zz": true}}); 1_000]});
+    let passes = json!({"$defs": {"l": pass}, "allOf": vec![json!({"$ref": "#/$defs/l"}); 1_200]});
+    api.deploy(&components::exporting_schema("attack", 1, &passes.to_string())).await;
+    for (members, steps) in [(500, "needs more than"), (90_000, "needs more than 10000000 steps")] {
+        let input: serde_json::Map<_, _> = (0..members).map(|at| (at.to_string(), json!(0))).collect();
+        let start = api.try_start("attack", &json!({"input": input})).await;
+        let (code, message) = start.refused(400);
+        let begin = "the input cannot be checked against the schema of `attack` version 1, at $";
+        assert!(code == "invalid_input" && message.starts_with(begin), "{code}: {message}");
+        assert!(message.contains(steps) && message.contains("send a smaller input"), "{message}");
+    }
+    let run = api.start("order", order()).await;
+    assert_eq!(api.settled(&run).await["output"], 3);
+}
+
+#[tokio::test]
 async fn the_document_describes_the_schema_and_its_errors() {
     let host = Host::start().await;
     let document = host.api().get("/_api/openapi.json").await.ok();

@@ -291,7 +291,8 @@ impl From<RegistryError> for ApiError {
             RegistryError::UnknownVersion { .. } => ErrorCode::UnknownVersion,
             RegistryError::AllDeprecated { .. } => ErrorCode::AllDeprecated,
             RegistryError::NoSchema { .. } => ErrorCode::NoSchema,
-            RegistryError::InputMisfit { path: ref place, .. } => {
+            RegistryError::InputMisfit { path: ref place, .. }
+            | RegistryError::InputUnchecked { path: ref place, .. } => {
                 path = Some(place.clone());
                 ErrorCode::InvalidInput
             }

@@ -107,6 +107,18 @@ pub enum RegistryError {
         /// What was expected there, and what was found.
         why: String,
     },
+    /// The check of the input of a start against the schema was given up.
+    #[error("the input cannot be checked against the schema of `{name}` version {version}, at {path}: {why}")]
+    InputUnchecked {
+        /// The workflow.
+        name: String,
+        /// The version.
+        version: u32,
+        /// The place in the input at which the check ended.
+        path: String,
+        /// What the check needs, and what to do.
+        why: String,
+    },
     /// The tenant does not exist, is suspended, or has reached a limit.
     #[error(transparent)]
     Tenant(#[from] TenantError),

@@ -178,13 +178,13 @@ impl WorkflowRegistry {
     /// Checks the input of a start against the schema of the version, if it has one.
     ///
     /// # Errors
-    /// [`RegistryError::InputMisfit`], [`RegistryError::Store`].
+    /// [`RegistryError::InputMisfit`], [`RegistryError::InputUnchecked`], [`RegistryError::Store`].
     pub(crate) async fn check_input(
         &self,
         info: &WorkflowInfo,
         input: &Arc<str>,
     ) -> Result<(), RegistryError> {
-        self.shared.schemas.check(info, input).await
+        self.shared.schemas.check(info, input, &self.tenant).await
     }
 
     /// Makes a version the current one, even if another version is higher.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Registered, RegistryError, WorkflowInfo, WorkflowRegistry, description, digest, input_schemas};
+use super::{Registered, RegistryError, WorkflowInfo, WorkflowRegistry, description, digest};
 use crate::config;
 use crate::tenants::UploadTurn;
 use forge_clock as clock;
@@ -144,7 +144,7 @@ impl WorkflowRegistry {
         };
         let described = engine.describe(&compiled).await?;
         description::check(&described)?;
-        let (digests, schemas) = input_schemas::checked(described.clone()).await?;
+        let (digests, schemas) = self.shared.schemas.checked(described.clone(), &self.tenant).await?;
         let known = self.shared.store.versions(&self.tenant, None).await?;
         let is_known =
             |name: &str, version| known.iter().any(|row| row.workflow == name && row.version == version);

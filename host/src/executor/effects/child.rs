@@ -154,7 +154,9 @@ impl Starting {
         let info = match found.await {
             Ok(info) => info,
             Err(RegistryError::Store(error)) => return Err(error),
-            Err(error @ RegistryError::InputMisfit { .. }) => return Ok(failed(kind::INVALID_INPUT, &error)),
+            Err(error @ (RegistryError::InputMisfit { .. } | RegistryError::InputUnchecked { .. })) => {
+                return Ok(failed(kind::INVALID_INPUT, &error));
+            }
             Err(error) => return Ok(failed(kind::ERROR, &error)),
         };
         while !tenant.account.keeps_rate(tenant.limits().start_rate) {

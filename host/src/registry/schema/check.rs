@@ -2,36 +2,19 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use serde_json::{Map, Number, Value};
 
-use super::Schema;
+use super::message::{LISTED, cut, listed};
 use super::path::Path;
 use super::pattern::Pattern;
 use super::rule::{Bound, NodeId, Properties, Rule, Type};
-
-/// The steps of a check, whatever the size of the input. A step is a rule that is applied to a value.
-const STEPS: u64 = 10_000;
-
-/// The further steps for each byte of the input. An ordinary schema needs one or two for a byte, and one with twenty
-/// alternatives for small values twenty times as many. An input of 1 MiB gets 67 million, less than a second.
-const STEPS_PER_BYTE: u64 = 64;
-
-/// The steps of a message, which is only made when something does not fit.
-const STEPS_PER_MESSAGE: u64 = 64;
+use super::{Schema, cost};
 
 /// The maximum depth of schemas within schemas that one value leads to: four for each of the 127 levels of a document. It
 /// bounds the stack.
 const DEPTH: u32 = 512;
-
-/// The bytes of a text that are read in one step.
-const BYTES_PER_STEP: u64 = 16;
-
-/// The most values of an `enum` that a message lists, and other things.
-const LISTED: usize = 10;
-
-/// The most bytes of a reason.
-const SHOWN: usize = 1_000;
 
 /// The reason why an input does not fit a schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +45,8 @@ impl Misfit {
         Self { path: "$".to_owned(), why: error.to_string(), nearness: Nearness::GivenUp }
     }
 
-    fn is_given_up(&self) -> bool {
+    /// Returns whether the check did not come to an end, so that nobody knows whether the input fits.
+    pub(in crate::registry) fn is_given_up(&self) -> bool {
         self.nearness == Nearness::GivenUp
     }
 }
@@ -70,7 +54,10 @@ impl Misfit {
 /// A check of one value.
 pub(super) struct Check<'s> {
     schema: &'s Schema,
-    steps: u64,
+    /// The steps that the check may take.
+    most: u64,
+    /// The steps that are left.
+    pub(super) steps: u64,
     depth: u32,
     path: Path<'s>,
     /// Whether errors have no message, because another alternative may fit.
@@ -78,20 +65,20 @@ pub(super) struct Check<'s> {
 }
 
 impl<'s> Check<'s> {
-    /// Begins the check of an input of this many bytes.
-    pub(super) fn new(schema: &'s Schema, bytes: usize) -> Self {
-        let steps = STEPS.saturating_add((bytes as u64).saturating_mul(STEPS_PER_BYTE));
-        Self { schema, steps, depth: 0, path: Path::default(), is_quiet: false }
+    /// Begins a check that may take this many steps.
+    pub(super) fn new(schema: &'s Schema, steps: u64) -> Self {
+        Self { schema, most: steps, steps, depth: 0, path: Path::default(), is_quiet: false }
     }
 
-    pub(super) fn check(mut self, value: &'s Value) -> Result<(), Misfit> {
+    pub(super) fn check(&mut self, value: &'s Value) -> Result<(), Misfit> {
         self.node(self.schema.root, value)
     }
 
     fn node(&mut self, node: NodeId, value: &'s Value) -> Result<(), Misfit> {
         self.spend(1)?;
         if self.depth == DEPTH {
-            return Err(self.given_up("alternatives and references within one another"));
+            let why = "has too many alternatives and references within one another: let fewer of them lead to the next one";
+            return Err(self.given_up(why));
         }
         self.depth += 1;
         let rules = self.schema.nodes.get(node).map_or(&[][..], Vec::as_slice);
@@ -107,7 +94,7 @@ impl<'s> Check<'s> {
         match (rule, value) {
             (Rule::Never, _) => Err(self.misfit(|| "no value is allowed here".to_owned())),
             (Rule::Types(types), _) => self.types(types, value),
-            (Rule::Values(values, bytes), _) => self.values(values, *bytes, value),
+            (Rule::Values(values, steps), _) => self.values(values, *steps, value),
             (Rule::Refer(node), _) => self.node(*node, value),
             (Rule::All(nodes), _) => nodes.iter().try_for_each(|node| self.node(*node, value)),
             (Rule::Any(nodes), _) => self.any(nodes, value).map(drop),
@@ -136,18 +123,12 @@ impl<'s> Check<'s> {
         Err(self.misfit(|| format!("expected {}, found {}", wanted(), Type::of(value).noun())))
     }
 
-    fn values(&mut self, values: &'s [Value], bytes: usize, value: &Value) -> Result<(), Misfit> {
-        self.spend(1 + bytes as u64 / BYTES_PER_STEP)?;
+    fn values(&mut self, values: &'s [Value], steps: u64, value: &Value) -> Result<(), Misfit> {
+        self.spend(steps)?;
         if values.iter().any(|allowed| is_equal(allowed, value)) {
             return Ok(());
         }
-        let wanted = || {
-            let mut listed: Vec<String> = values.iter().take(LISTED).map(Value::to_string).collect();
-            if values.len() > LISTED {
-                listed.push("…".to_owned());
-            }
-            format!("expected {}", listed.join(" or "))
-        };
+        let wanted = || format!("expected {}", listed(values.iter(), " or "));
         Err(Misfit { nearness: Nearness::Tag, ..self.misfit(wanted) })
     }
 
@@ -181,7 +162,7 @@ impl<'s> Check<'s> {
                 (Err(misfit), None) => joined = Some(misfit),
                 (Err(misfit), Some(first)) => {
                     if misfit.path == first.path && !first.why.contains(&misfit.why) {
-                        first.why = shown(format!("{}, or {}", first.why, misfit.why));
+                        first.why = cut(format_args!("{}, or {}", first.why, misfit.why));
                     }
                 }
             }
@@ -238,20 +219,27 @@ impl<'s> Check<'s> {
     }
 
     fn text(&mut self, rule: &Rule, text: &str) -> Result<(), Misfit> {
-        self.spend(text.len() as u64 / BYTES_PER_STEP)?;
         match rule {
-            Rule::Length { least, most } => self.within(text.chars().count(), *least, *most, "characters"),
+            Rule::Length { least, most } => {
+                self.spend(cost::text(text))?;
+                self.within(text.chars().count(), *least, *most, "characters")
+            }
             Rule::Pattern(pattern) => {
                 let fits = self.is_match(pattern, text)?;
-                self.unless(fits, || format!("expected a text with the pattern {}", pattern.as_str()))
+                self.unless(fits, || {
+                    cut(format_args!("expected a text with the pattern {}", pattern.as_str()))
+                })
             }
-            Rule::Format(format) => self.unless(format.fits(text), || format!("expected {}", format.noun())),
+            Rule::Format(format) => {
+                self.spend(cost::format(text))?;
+                self.unless(format.fits(text), || format!("expected {}", format.noun()))
+            }
             _ => Ok(()),
         }
     }
 
     fn is_match(&mut self, pattern: &Pattern, text: &str) -> Result<bool, Misfit> {
-        self.spend(pattern.cost(text))?;
+        self.spend(cost::pattern(pattern.size, text))?;
         Ok(pattern.is_in(text))
     }
 
@@ -293,18 +281,24 @@ impl<'s> Check<'s> {
             }
             Rule::Names(node) => members.keys().try_for_each(|name| self.name(*node, name)),
             Rule::Required(names) => self.required(names, members),
-            Rule::RequiredWith(name, names) if members.contains_key(name) => self.required(names, members),
-            Rule::With(name, node) if members.contains_key(name) => self.node(*node, value),
+            Rule::RequiredWith(name, names) => match self.has(members, name)? {
+                true => self.required(names, members),
+                false => Ok(()),
+            },
+            Rule::With(name, node) => match self.has(members, name)? {
+                true => self.node(*node, value),
+                false => Ok(()),
+            },
             _ => Ok(()),
         }
     }
 
     /// Checks the name of a member against a schema.
     fn name(&mut self, node: NodeId, name: &'s str) -> Result<(), Misfit> {
-        self.spend(name.len() as u64 / BYTES_PER_STEP)?;
+        self.spend(cost::NAME + cost::text(name))?;
         let text = Value::from(name);
-        let Self { schema, steps, depth, is_quiet, .. } = *self;
-        let mut check = Check { schema, steps, depth, path: Path::default(), is_quiet };
+        let Self { schema, most, steps, depth, is_quiet, .. } = *self;
+        let mut check = Check { schema, most, steps, depth, path: Path::default(), is_quiet };
         let checked = check.node(node, &text);
         self.steps = check.steps;
         checked.map_err(|misfit| match misfit.is_given_up() {
@@ -314,34 +308,53 @@ impl<'s> Check<'s> {
     }
 
     fn member(&mut self, properties: &'s Properties, name: &'s str, value: &'s Value) -> Result<(), Misfit> {
-        let named = properties.named.get(name).copied();
-        let mut nodes: Vec<NodeId> = named.into_iter().collect();
-        for (pattern, node) in &properties.patterns {
-            if self.is_match(pattern, name)? {
-                nodes.push(*node);
-            }
-        }
-        if nodes.is_empty() {
-            let Some(others) = properties.others else { return Ok(()) };
-            if self.schema.is_never(others) {
-                let known = || properties.named.keys().take(LISTED).map(String::as_str).collect::<Vec<_>>();
-                let why = || format!("there is no such member; there are: {}", known().join(", "));
-                return Err(self.below(name, why));
-            }
-            nodes.push(others);
-        }
+        self.spend(1 + cost::lookup(properties.named.len(), name))?;
         self.path.key(name);
-        let checked = nodes.into_iter().try_for_each(|node| self.node(node, value));
+        let checked = self.at_member(properties, name, value);
         self.path.up();
         checked
     }
 
-    fn required(&mut self, names: &'s [String], members: &Map<String, Value>) -> Result<(), Misfit> {
-        self.spend(names.len() as u64)?;
-        match names.iter().find(|name| !members.contains_key(*name)) {
-            Some(missing) => Err(self.below(missing, || "the member is required".to_owned())),
-            None => Ok(()),
+    /// Checks the member at the current place.
+    fn at_member(
+        &mut self,
+        properties: &'s Properties,
+        name: &'s str,
+        value: &'s Value,
+    ) -> Result<(), Misfit> {
+        let named = properties.named.get(name);
+        let mut is_known = named.is_some();
+        if let Some(node) = named {
+            self.node(*node, value)?;
         }
+        for (pattern, node) in &properties.patterns {
+            if self.is_match(pattern, name)? {
+                is_known = true;
+                self.node(*node, value)?;
+            }
+        }
+        match properties.others {
+            Some(others) if !is_known && self.schema.is_never(others) => Err(self.misfit(|| {
+                format!("there is no such member; there are: {}", listed(properties.named.keys(), ", "))
+            })),
+            Some(others) if !is_known => self.node(others, value),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns whether there is a member of this name.
+    fn has(&mut self, members: &Map<String, Value>, name: &str) -> Result<bool, Misfit> {
+        self.spend(cost::lookup(members.len(), name))?;
+        Ok(members.contains_key(name))
+    }
+
+    fn required(&mut self, names: &'s [String], members: &Map<String, Value>) -> Result<(), Misfit> {
+        for name in names {
+            if !self.has(members, name)? {
+                return Err(self.below(name, || "the member is required".to_owned()));
+            }
+        }
+        Ok(())
     }
 
     fn unique(&mut self, items: &[Value]) -> Result<(), Misfit> {
@@ -349,7 +362,7 @@ impl<'s> Check<'s> {
         for (at, item) in items.iter().enumerate() {
             // Texts of equal values are equal, because members are in the order of their names.
             let text = item.to_string();
-            self.spend(1 + text.len() as u64 / BYTES_PER_STEP)?;
+            self.spend(cost::item(&text))?;
             if !seen.insert(text) {
                 self.path.index(at);
                 let misfit = self.misfit(|| "the item occurs twice".to_owned());
@@ -376,8 +389,8 @@ impl<'s> Check<'s> {
         if self.is_quiet {
             return Misfit { path: String::new(), why: String::new(), nearness };
         }
-        self.steps = self.steps.saturating_sub(STEPS_PER_MESSAGE);
-        Misfit { path: self.path.to_string(), why: shown(why()), nearness }
+        self.steps = self.steps.saturating_sub(cost::MESSAGE);
+        Misfit { path: self.path.to_string(), why: cut(why()), nearness }
     }
 
     /// Returns the error of a member of the object at the current place.
@@ -388,26 +401,22 @@ impl<'s> Check<'s> {
         misfit
     }
 
-    fn given_up(&self, what: &str) -> Misfit {
-        let why = format!("the check against the schema was given up, because it needs too many {what}");
+    fn given_up(&self, why: impl Display) -> Misfit {
+        let why = format!("the check was given up, because the schema {why}");
         Misfit { path: self.path.to_string(), why, nearness: Nearness::GivenUp }
     }
 
     fn spend(&mut self, steps: u64) -> Result<(), Misfit> {
-        match self.steps.checked_sub(steps) {
-            Some(left) => {
-                self.steps = left;
-                Ok(())
-            }
-            None => Err(self.given_up("steps: simplify its alternatives, or send a smaller input")),
-        }
+        let Some(left) = self.steps.checked_sub(steps) else {
+            return Err(self.given_up(format_args!(
+                "needs more than {} steps for an input of this size: send a smaller input, or deploy a version whose schema has \
+                 fewer alternatives for each value, or simpler patterns, such as `[0-9]` for `\\d`",
+                self.most
+            )));
+        };
+        self.steps = left;
+        Ok(())
     }
-}
-
-/// Returns a reason in a length for messages.
-fn shown(mut why: String) -> String {
-    why.truncate(why.floor_char_boundary(SHOWN));
-    why
 }
 
 /// Compares two numbers, integers exactly.

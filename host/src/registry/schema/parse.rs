@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::pattern::Pattern;
 use super::rule::{Bound, Node, NodeId, Properties, Rule, Type};
 use super::text::Format;
-use super::{InvalidSchema, SCHEMA_BYTES, Schema};
+use super::{InvalidSchema, SCHEMA_BYTES, Schema, cost};
 
 /// The most bytes that the patterns of a schema may have when they are compiled.
 const PATTERN_BYTES: usize = 8 << 20;
@@ -123,11 +123,10 @@ impl<'d> Reader<'d> {
             rules.push(Rule::Types(types.ok_or_else(|| invalid(&below(at, "type"), why))?));
         }
         if let Some(value) = keywords.get("const") {
-            rules.push(Rule::Values(vec![value.clone()], value.to_string().len()));
+            rules.push(Rule::Values(vec![value.clone()], cost::equal(std::slice::from_ref(value))));
         }
         if let Some(values) = list(keywords, at, "enum")? {
-            let bytes = values.iter().map(|value| value.to_string().len()).sum();
-            rules.push(Rule::Values(values.clone(), bytes));
+            rules.push(Rule::Values(values.clone(), cost::equal(values)));
         }
         let bounds = [
             ("minimum", Bound::Least),
@@ -254,7 +253,7 @@ impl<'d> Reader<'d> {
     fn pattern(&mut self, text: &str, at: &str) -> Result<Pattern, InvalidSchema> {
         let pattern =
             Pattern::compile(text).map_err(|why| invalid(at, &format!("{} {why}", quoted(text))))?;
-        self.patterns += pattern.size;
+        self.patterns += pattern.memory();
         if self.patterns > PATTERN_BYTES {
             let why = format!(
                 "is one pattern too many: together, patterns may take {PATTERN_BYTES} bytes when they are compiled"

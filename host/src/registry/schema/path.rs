@@ -4,8 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-/// The most bytes of a path that a message has.
-const SHOWN: usize = 1_000;
+use super::message::{Cut, SHOWN};
 
 /// The parts from the root to a value. Messages of the SDK have paths of the same form.
 #[derive(Debug, Default)]
@@ -38,26 +37,28 @@ impl<'v> Path<'v> {
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = "$".to_owned();
-        for part in &self.0 {
-            match part {
-                Part::Index(index) => write!(text, "[{index}]")?,
-                Part::Key(key) => {
-                    let shown = &key[..key.floor_char_boundary(SHOWN)];
-                    if is_name(shown) {
-                        write!(text, ".{shown}")?;
-                    } else {
-                        write!(text, "[{}]", Value::from(shown))?;
-                    }
+        let mut text = Cut::default();
+        let written =
+            text.write_str("$").and_then(|()| self.0.iter().try_for_each(|part| part.write(&mut text)));
+        f.write_str(text.as_str())?;
+        // Not whole.
+        if written.is_err() { f.write_str("…") } else { Ok(()) }
+    }
+}
+
+impl Part<'_> {
+    fn write(&self, text: &mut Cut) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(text, "[{index}]"),
+            Self::Key(key) => {
+                let shown = &key[..key.floor_char_boundary(SHOWN)];
+                if is_name(shown) {
+                    write!(text, ".{shown}")
+                } else {
+                    write!(text, "[{}]", Value::from(shown))
                 }
             }
-            if text.len() > SHOWN {
-                text.truncate(text.floor_char_boundary(SHOWN));
-                text.push('…');
-                break;
-            }
         }
-        f.write_str(&text)
     }
 }
 

@@ -5,27 +5,21 @@ use regex::{Regex, RegexBuilder};
 /// The maximum size of a compiled expression, in bytes. Expressions for names, numbers and addresses need one to ten KiB.
 const MOST_SIZE: usize = 64 << 10;
 
-/// The smallest size that is told from larger ones, in bytes.
-const LEAST_SIZE: usize = 1 << 10;
+/// The smallest size that is told from larger ones, in bytes: that of one letter.
+const LEAST_SIZE: usize = 128;
 
 /// The memory for states that an expression computes while it is matched, in bytes.
 const STATES: usize = 64 << 10;
 
-/// The bytes of a compiled expression that cost a step for each byte of the text. In the worst case, each state of the
-/// expression is visited for each byte.
-const SIZE_PER_STEP: usize = 64;
-
 /// The depth of groups within groups.
 const GROUPS: u32 = 100;
 
-/// A regular expression with its cost.
+/// A regular expression with its size.
 #[derive(Debug)]
 pub(super) struct Pattern {
     regex: Regex,
-    /// The bytes of memory that the expression takes, roughly.
+    /// The bytes of the compiled expression, at most twice as many as it has.
     pub(super) size: usize,
-    /// The steps for a byte of text.
-    cost: u64,
 }
 
 impl Pattern {
@@ -36,7 +30,7 @@ impl Pattern {
             let mut builder = RegexBuilder::new(text);
             match builder.size_limit(size).dfa_size_limit(STATES).nest_limit(GROUPS).build() {
                 Ok(regex) => {
-                    return Ok(Self { regex, size: size + STATES, cost: (size / SIZE_PER_STEP) as u64 });
+                    return Ok(Self { regex, size });
                 }
                 // The size of a compiled expression is only told by whether it fits.
                 Err(regex::Error::CompiledTooBig(_)) if size < MOST_SIZE => size *= 2,
@@ -55,9 +49,9 @@ impl Pattern {
         }
     }
 
-    /// The steps to match a text.
-    pub(super) fn cost(&self, text: &str) -> u64 {
-        (text.len() as u64).saturating_mul(self.cost)
+    /// The bytes of memory that the expression takes, roughly.
+    pub(super) fn memory(&self) -> usize {
+        self.size + STATES
     }
 
     /// Returns whether the expression occurs in a text.

@@ -19,8 +19,8 @@ pub(super) enum Rule {
     Never,
     /// `type`.
     Types(Vec<Type>),
-    /// `enum` and `const`, with the bytes of the values.
-    Values(Vec<Value>, usize),
+    /// `enum` and `const`, with the steps to compare a value with all of them.
+    Values(Vec<Value>, u64),
     /// `minimum`, `exclusiveMinimum`, `maximum` and `exclusiveMaximum`.
     Bound(Bound, Number),
     /// `multipleOf`.

@@ -256,32 +256,7 @@ fn a_chain_of_references_as_long_as_a_schema_does_not_use_up_the_stack() {
     chain["$defs"]["2000"] = json!({"type": "string"});
     let (path, why) = misfit(&schema(&chain), &json!("a"));
     assert_eq!(path, "$");
-    assert!(why.contains("too many alternatives and references within one another"), "{why}");
-}
-
-#[test]
-fn a_check_with_too_many_steps_is_given_up() {
-    // Each level doubles the alternatives.
-    let defs: serde_json::Map<String, Value> = (0..40)
-        .map(|at| {
-            let next = json!({"$ref": format!("#/$defs/{}", at + 1)});
-            (at.to_string(), json!({"anyOf": [next, next]}))
-        })
-        .collect();
-    let mut doubling = json!({"$ref": "#/$defs/0", "$defs": defs});
-    doubling["$defs"]["40"] = json!({"type": "string"});
-    let (_, why) = misfit(&schema(&doubling), &json!(1));
-    assert!(why.contains("needs too many steps"), "{why}");
-
-    // A long name that is checked often.
-    let names: Vec<Value> = (0..1_400).map(|_| json!({"propertyNames": {"maxLength": 1 << 30}})).collect();
-    let (_, why) = misfit(&schema(&json!({"allOf": names})), &json!({"k".repeat(1 << 20): 1}));
-    assert!(why.contains("needs too many steps"), "{why}");
-
-    // An expression that is as large as one may be, and a long text.
-    let slow = schema(&json!({"pattern": "^([a-z]{1,40}[0-9]?){1,6}$"}));
-    let (_, why) = misfit(&slow, &json!("a".repeat(1 << 20)));
-    assert!(why.contains("needs too many steps"), "{why}");
+    assert!(why.contains("has too many alternatives and references within one another: let fewer"), "{why}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ const MOST_CHOICES = 500;
 /** The most fields of a form. A schema can lead to the same part in many ways, each of which has fields of its own. */
 const MOST_FIELDS = 1000;
 
+/** The choices whose elements are as many as those of a field. */
+const CHOICES_OF_A_FIELD = 10;
+
 /** The length up to which a text has one line. */
 const ONE_LINE = 100;
 
@@ -21,6 +24,11 @@ const INPUTS = { date: "date", email: "email", "idn-email": "email", uri: "url",
 /** Reads the schema of an input. Returns the field of the whole input. */
 export function fields(schema) {
   return new Reader(schema).field(schema, [], 0);
+}
+
+/** Returns the number of fields without choices that take as long to show as a field without its members and items. */
+export function weight(field) {
+  return 1 + (field.options?.length ?? 0) / CHOICES_OF_A_FIELD;
 }
 
 /** Returns whether a form is of use: not if the whole input is JSON. */
@@ -45,6 +53,7 @@ class Reader {
     const about = { title: text(keywords.title), description: text(keywords.description), default: keywords.default };
     const { rest, isNullable } = withoutNull(keywords);
     const made = this.kind(rest, refs, depth);
+    this.made += weight(made) - 1;
     // The words of the place come before those of the type.
     return { ...made, ...defined(about), ...(isNullable || made.isNullable ? { isNullable: true } : {}) };
   }

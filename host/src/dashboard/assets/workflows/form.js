@@ -23,15 +23,20 @@ export class Form {
   /** Shows problems, `{ path, message }`, at their fields, and goes to the first one. Returns whether each has a field. */
   show(problems) {
     this.clear();
-    const places = problems.map(({ path, message }) => this.#mark(path, message));
+    const fields = new Map();
+    for (const field of this.element.querySelectorAll("[data-path]")) {
+      // The parts of a variant that is one field have its path, too.
+      if (!fields.has(field.dataset.path)) fields.set(field.dataset.path, field);
+    }
+    const places = problems.map(({ path, message }) => this.#mark(fields, path, message));
     places.find((place) => place !== undefined)?.focus();
     return places.every((place) => place !== undefined);
   }
 
   /** Shows a problem at its field, or at the nearest one around it. Returns the element to go to. */
-  #mark(path, message) {
+  #mark(fields, path, message) {
     for (let place = path; place !== undefined; place = above(place)) {
-      const field = [...this.element.querySelectorAll("[data-path]")].find((one) => one.dataset.path === place);
+      const field = fields.get(place);
       const error = field?.querySelector(":scope > [data-error]");
       if (error == null) continue;
       setText(error, error.textContent === "" ? lines(message) : `${error.textContent} ${lines(message)}`);

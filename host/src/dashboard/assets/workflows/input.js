@@ -6,7 +6,8 @@ import { Form } from "./form.js";
 import { blank, fill, parse, write } from "./values.js";
 
 /** Why a document is not shown in the form. */
-const NOT_WHOLE = "The form cannot show this document whole: a part of it is not described by the schema, or does not fit it.";
+const NOT_WHOLE =
+  "The form cannot show this document whole: a part of it is not described by the schema or does not fit it, or it has too many values.";
 
 export class Input {
   /** The form; `undefined` if the input has no schema. */

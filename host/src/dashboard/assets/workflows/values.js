@@ -5,10 +5,26 @@
 // because JavaScript changes numbers.
 
 import { check } from "../json/check.js";
+import { weight } from "./fields.js";
 
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
 const WHOLE = /^-?(?:0|[1-9]\d*)$/;
+
+/** The most blank items of all lists of a form. A list can demand any number; its words say how many. */
+const MOST_BLANK_ITEMS = 20;
+
+/** The most fields that a form shows, by their weight, those of all items counted. A browser shows them in about a second. */
+const MOST_SHOWN = 3_000;
+
+/** The number of fields and blank items for which a form still has room. */
+class Room {
+  fields = MOST_SHOWN;
+  blankItems = MOST_BLANK_ITEMS;
+}
+
+/** The documents of the values of choices and constants, which are compared with many others. */
+const documents = new WeakMap();
 
 /** A number that JavaScript would change, as it was written. */
 class Numeral {
@@ -43,9 +59,10 @@ export function json(value) {
 }
 
 /** Returns the state of a field in which nothing was entered: its default, or nothing. */
-export function blank(field, isRequired) {
+export function blank(field, isRequired, room = new Room()) {
+  room.fields -= weight(field);
   if (field.default !== undefined && field.default !== null) {
-    const filled = fill(field, field.default);
+    const filled = fill(field, field.default, room);
     if (filled !== undefined) return filled;
   }
   switch (field.kind) {
@@ -56,9 +73,9 @@ export function blank(field, isRequired) {
     case "constant":
       return {};
     case "group":
-      return group(field, isRequired && !field.isNullable);
+      return group(field, isRequired && !field.isNullable, room);
     case "list":
-      return { items: Array.from({ length: isRequired ? (field.minItems ?? 0) : 0 }, () => blank(field.item, true)) };
+      return { items: isRequired ? blankItems(field, room) : [] };
     case "variant":
       return { index: undefined, states: [] };
     default:
@@ -66,14 +83,26 @@ export function blank(field, isRequired) {
   }
 }
 
-function group(field, isSet) {
-  const members = field.members.map((member) => [member.name, blank(member.field, member.isRequired)]);
+function group(field, isSet, room) {
+  const members = field.members.map((member) => [member.name, blank(member.field, member.isRequired, room)]);
   return { isSet, members: new Map(members) };
 }
 
+/** Returns the items that a list needs, as far as there is room. The others can be added. */
+function blankItems({ item, minItems = 0 }, room) {
+  const items = [];
+  while (items.length < minItems && room.blankItems > 0 && room.fields > 0) {
+    room.blankItems -= 1;
+    items.push(blank(item, true, room));
+  }
+  return items;
+}
+
 /** Returns the state of a field that shows a value. Returns `undefined` if the field cannot show it whole. */
-export function fill(field, value) {
-  if (value === null && field.isNullable) return blank({ ...field, default: undefined }, false);
+export function fill(field, value, room = new Room()) {
+  room.fields -= weight(field);
+  if (room.fields < 0) return undefined;
+  if (value === null && field.isNullable) return blank({ ...field, default: undefined }, false, room);
   switch (field.kind) {
     case "text":
       // A field of one line drops the others.
@@ -86,20 +115,20 @@ export function fill(field, value) {
     case "boolean":
       return typeof value === "boolean" ? { value } : undefined;
     case "choice": {
-      const index = field.options.findIndex((option) => json(option.value) === json(value));
+      const index = documentsOf(field).indexOf(json(value));
       return index === -1 ? undefined : { index };
     }
     case "constant":
-      return json(field.value) === json(value) ? {} : undefined;
+      return documentsOf(field).includes(json(value)) ? {} : undefined;
     case "group":
-      return fillGroup(field, value);
+      return fillGroup(field, value, room);
     case "list": {
-      const items = Array.isArray(value) ? value.map((item) => fill(field.item, item)) : [undefined];
+      const items = Array.isArray(value) ? value.map((item) => fill(field.item, item, room)) : [undefined];
       return items.includes(undefined) ? undefined : { items };
     }
     case "variant": {
       for (const [index, option] of field.options.entries()) {
-        const filled = fill(option.field, value);
+        const filled = fill(option.field, value, room);
         if (filled !== undefined) return { index, states: Object.assign([], { [index]: filled }) };
       }
       return undefined;
@@ -109,7 +138,13 @@ export function fill(field, value) {
   }
 }
 
-function fillGroup(field, value) {
+/** Returns the documents of the values of a choice or a constant. */
+function documentsOf(field) {
+  if (!documents.has(field)) documents.set(field, (field.options ?? [field]).map(({ value }) => json(value)));
+  return documents.get(field);
+}
+
+function fillGroup(field, value, room) {
   if (!isObject(value)) return undefined;
   const known = new Set(field.members.map((member) => member.name));
   if (Object.keys(value).some((name) => !known.has(name))) return undefined;
@@ -118,7 +153,7 @@ function fillGroup(field, value) {
     const isThere = Object.hasOwn(value, name);
     if (!isThere && isRequired) return undefined;
     // A member that is not there has no default, because the value has none.
-    const filled = isThere ? fill(member, value[name]) : blank({ ...member, default: undefined }, false);
+    const filled = isThere ? fill(member, value[name], room) : blank({ ...member, default: undefined }, false, room);
     if (filled === undefined) return undefined;
     state.members.set(name, filled);
   }
