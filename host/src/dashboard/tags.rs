@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use serde_json::json;
 
+use crate::printable::Printable;
+
 /// Returns the field, which `assets/tags.js` fills: with these tags first.
 pub(super) fn field(tags: &BTreeMap<String, String>) -> Markup {
     html! {
-        fieldset.field.tags data-tags=(json!(tags)) {
+        fieldset.field.tags data-tags=(Printable::json(&json!(tags).to_string())) {
             legend { "Tags" }
             ul {}
             button.small type="button" { "Add a tag" }
