@@ -77,7 +77,7 @@ async fn runs_are_counted_by_status_with_every_filter() {
         ("?tag.order=1041", [0, 1, 1]),
         ("?workflow=other", [0, 0, 0]),
         ("?version=1", [1, 1, 1]),
-        ("?version=1&tag.order=1041&error_kind=error", [0, 1, 0]),
+        ("?version=1&tag.order=1041&error_kind=hopeless", [0, 1, 0]),
         ("?version=2", [0, 0, 0]),
     ] {
         let page = site.get(&format!("runs{query}")).await;
