@@ -105,6 +105,20 @@ async fn a_client_presents_its_key_in_the_head_or_in_its_first_message() {
     }
 }
 
+#[tokio::test]
+async fn a_message_that_is_too_long_is_answered() {
+    let host = Host::start().await;
+    for first in [true, false] {
+        let mut socket = LiveSocket::connect(&host.url()).await;
+        if !first {
+            socket.send(&json!({ "unsubscribe": "a" })).await.unwrap();
+        }
+        socket.send(&json!({ "unsubscribe": "a".repeat(20_000) })).await.unwrap();
+        assert_eq!(socket.error().await, ("invalid_body".to_owned(), None));
+        assert_eq!(socket.frame().await, None);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_token_follows_its_run_and_nothing_else() {
     let (host, services) = (Host::with_interpreter().await, Services::start().await);

@@ -84,6 +84,28 @@ async fn pages_of_an_allowed_origin_present_a_key_and_never_a_session() {
     assert_eq!(own.status(), 200);
     let answer = page(&api, "http://localhost:5173", Method::GET, "/_api/runs", &[("cookie", &cookie)]).await;
     assert_eq!(answer.status(), 401);
+    // Nor does it log in.
+    let login = api.request(Method::POST, "/_api/session").await.header("origin", APP);
+    let login = login.json(&json!({ "key": token })).send().await.unwrap();
+    assert_eq!((login.status().as_u16(), header(&login, "set-cookie")), (403, None));
+}
+
+#[tokio::test]
+async fn answers_are_kept_out_of_caches_and_of_pages_that_embed_them() {
+    let host = Host::builder().flag(["--allow-origin", APP]).start().await;
+    let api = host.api();
+    for path in ["/_api/runs", "/_api/session", "/_api/openapi.json"] {
+        for headers in [&[][..], &[("origin", APP)]] {
+            let mut request = api.request(Method::GET, path).await;
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let answer = request.send().await.unwrap();
+            assert_eq!(header(&answer, "cache-control"), Some("no-store"), "{path}");
+            assert_eq!(header(&answer, "x-content-type-options"), Some("nosniff"));
+            assert_eq!(header(&answer, "cross-origin-resource-policy"), Some("same-origin"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -194,7 +194,7 @@ mod tests {
             let error = run_filter(query).unwrap_err();
             assert!(error.message().starts_with(shown), "{query}: {}", error.message());
         }
-        let error = counts_filter("version=1").unwrap_err();
-        assert!(error.message().starts_with("unknown parameter `version`"), "{}", error.message());
+        let error = counts_filter("limit=1").unwrap_err();
+        assert!(error.message().starts_with("unknown parameter `limit`"), "{}", error.message());
     }
 }
