@@ -173,9 +173,9 @@ impl<'f> List<'f> {
         statement
     }
 
-    /// Returns the statement that counts the runs of each status: those that a search finds, up to `most`. If there are other
-    /// conditions, they are tested on the newest [`EXAMINED`] of each status. Its rows have the status, the number, and whether
-    /// there may be more.
+    /// Returns the statement that counts the runs of each status that a search finds, up to `most`. Other conditions are tested
+    /// on the newest [`EXAMINED`] runs of each status. A row has a status, the number of its runs, and whether there may be
+    /// more.
     pub(crate) fn counts(&self, search: Option<Condition<'f>>, most: u32) -> Statement<'f> {
         let mut conditions = self.conditions();
         conditions.retain(|condition| Some(*condition) != search);

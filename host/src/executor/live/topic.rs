@@ -219,7 +219,7 @@ impl Topic {
     }
 
     async fn read_and_publish(&self, executor: &WorkflowExecutor, mark: Mark, reached: Option<Place>) {
-        // Those who are reading for the first time do not miss it.
+        // No subscriber has read the run yet: each finds this change when it reads.
         let Some(from) = reached else { return self.publish(None) };
         match self.read(executor, mark, from).await {
             Ok(News::None) => {}
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_for_all_begin_where_earlier_ones_ended_whoever_is_ahead() {
+    fn shared_frames_begin_where_the_last_ones_ended() {
         let (tenant, view): (TenantId, _) = ("acme".into(), View { payloads: true, logs: false });
         let share = Quotas::new(LiveLimits::default()).share(&tenant);
         let topic = Topic::new(RunId(uuid::Uuid::nil()), tenant, view, share);

@@ -198,7 +198,7 @@ pub(super) fn counts(
         Ok(true)
     })?;
     if is_by_id && !numbers.at_least.is_empty() {
-        // Those that were looked at have any status.
+        // The limit is one for the runs of all statuses together.
         numbers.at_least = numbers.counts.keys().copied().collect();
     }
     Ok(numbers)
